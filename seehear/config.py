@@ -1,0 +1,72 @@
+"""Settings with their defaults and their reasons.
+
+Only doors read the environment: they build `Settings` with `Settings.from_environment`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from seehear.errors import UsageError
+
+DEFAULT_MODEL = "tiny"
+DEFAULT_BATCH_SIZE = 32
+"""Samples per encoder call: large enough to fill two cores, small enough to stay in cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a collection needs to know besides its folder."""
+
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
+    batch_size: int = DEFAULT_BATCH_SIZE
+    decode_workers: int | None = None
+    """Worker processes that decode; None takes one per core, at most 8."""
+    decode_memory_bytes: int = 4 << 30
+    """Address space of one decode worker: a decoder that wants more dies alone."""
+    decode_timeout_s: float = 120.0
+    """Longest wait for one sample of one file; a decoder that hangs longer is killed."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"the batch size must be at least 1, not {self.batch_size}")
+        if self.decode_workers is not None and self.decode_workers < 1:
+            raise UsageError(f"decode workers must be at least 1, not {self.decode_workers}")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Defaults, overridden by SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE and
+        SEEHEAR_WORKERS. Raises UsageError for a value that is none."""
+        env = os.environ if environment is None else environment
+        batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
+        return cls(
+            model=env.get("SEEHEAR_MODEL", DEFAULT_MODEL),
+            device=env.get("SEEHEAR_DEVICE", "auto"),
+            batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
+            decode_workers=_integer(env, "SEEHEAR_WORKERS"),
+        )
+
+
+def default_collection(environment: Mapping[str, str] | None = None) -> Path:
+    """SEEHEAR_COLLECTION, or the per-user data folder."""
+    env = os.environ if environment is None else environment
+    if chosen := env.get("SEEHEAR_COLLECTION"):
+        return Path(chosen).expanduser()
+    import platformdirs  # only here: `import seehear` stays free of it
+
+    return Path(platformdirs.user_data_dir("seehear", appauthor=False)) / "collection"
+
+
+def _integer(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a whole number, not {text!r}") from None

@@ -1,0 +1,124 @@
+"""The two protocols of this room: an encoder fills one space, a model answers every route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from seehear.errors import SpaceMismatchError
+from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
+
+
+class Encoder(Protocol):
+    """Maps samples of some modalities into one embedding space."""
+
+    @property
+    def space(self) -> EmbeddingSpace: ...
+
+    @property
+    def modalities(self) -> frozenset[Modality]: ...
+
+    @property
+    def spec(self) -> SampleSpec: ...
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
+
+        A sample without content (silence, an empty text) gives a row of zeros, which is near
+        nothing. Raises UsageError for a modality that this encoder does not have.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which space answers queries of one modality over items of another."""
+
+    query: Modality
+    item: Modality
+    space: EmbeddingSpace
+
+    @property
+    def name(self) -> str:
+        return f"{self.query}->{self.item}"
+
+
+class Model(Protocol):
+    """What a user names: encoders and bridges that together answer all sixteen routes.
+
+    A segment has one vector in every space that `spaces_of` its modality lists, natively or over
+    a bridge, so a route is no more than a choice among the spaces that both ends share.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever any vector may change."""
+        ...
+
+    @property
+    def spec(self) -> SampleSpec: ...
+
+    def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
+        """The spaces in which samples of this modality have a vector."""
+        ...
+
+    def route(self, query: Modality, item: Modality) -> Route:
+        """The space in which a query of one modality meets items of another."""
+        ...
+
+    def encode(
+        self, modality: Modality, samples: Sequence[Sample]
+    ) -> Mapping[EmbeddingSpace, Vectors]:
+        """Embed samples of one modality into each of its spaces: float32 (n, dim) each."""
+        ...
+
+
+class SingleSpaceModel:
+    """A model of one encoder that covers every modality by itself."""
+
+    def __init__(self, name: str, encoder: Encoder) -> None:
+        self._name = name
+        self._encoder = encoder
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def revision(self) -> str:
+        return self._encoder.space.revision
+
+    @property
+    def spec(self) -> SampleSpec:
+        return self._encoder.spec
+
+    def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
+        return (self._encoder.space,) if modality in self._encoder.modalities else ()
+
+    def route(self, query: Modality, item: Modality) -> Route:
+        missing = {query, item} - self._encoder.modalities
+        if missing:
+            raise SpaceMismatchError(
+                f"model {self._name} does not encode {' or '.join(sorted(missing))}; "
+                "choose a model that does (see `seehear models`)"
+            )
+        return Route(query, item, self._encoder.space)
+
+    def encode(
+        self, modality: Modality, samples: Sequence[Sample]
+    ) -> Mapping[EmbeddingSpace, Vectors]:
+        return {self._encoder.space: self._encoder.encode(modality, samples)}
+
+
+def normalised(vectors: Vectors) -> Vectors:
+    """Scale rows to unit length, float32 (n, dim); rows of zeros stay zeros."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12)
+    return unit

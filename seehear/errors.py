@@ -1,0 +1,100 @@
+"""The error tree.
+
+    SeehearError                 everything this package raises on purpose
+    ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
+    ├── MediaError               one file cannot be turned into samples (has `.stage`)
+    │   ├── UnsupportedMediaError    content of a kind that seehear does not read
+    │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
+    │   └── MediaLimitError          larger or longer than the limits allow
+    ├── ModelError               a model cannot be loaded or does not fit
+    │   ├── UnknownModelError        no model of that name
+    │   ├── ModelUnavailableError    weights are neither bundled, cached nor reachable
+    │   ├── ModelIntegrityError      weights differ from their manifest or architecture
+    │   └── SpaceMismatchError       vectors of two embedding spaces would mix
+    ├── StoreError               a collection cannot be opened, read or written
+    │   ├── CollectionLockedError    another process is writing
+    │   ├── SchemaVersionError       written by a newer version of seehear
+    │   └── StorageFullError         the disk is full
+    └── InterruptedIndexError    indexing was stopped; what was done is kept
+
+Every message is one line that says what, where and what to do.
+"""
+
+
+class SeehearError(Exception):
+    """Base of all errors that seehear raises on purpose."""
+
+
+class UsageError(SeehearError):
+    """The request itself makes no sense."""
+
+
+class MediaError(SeehearError):
+    """One file cannot be turned into samples.
+
+    `stage` names the step that failed: "open", "probe", "decode" or "encode".
+    """
+
+    def __init__(self, reason: str, *, stage: str = "decode") -> None:
+        super().__init__(reason)
+        self.stage = stage
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments are lost by the default pickling, and worker processes send these.
+        return _rebuild_media_error, (type(self), str(self), self.stage)
+
+
+def _rebuild_media_error(kind: type[MediaError], reason: str, stage: str) -> MediaError:
+    return kind(reason, stage=stage)
+
+
+class UnsupportedMediaError(MediaError):
+    """The content is of a kind that seehear does not read."""
+
+
+class BrokenMediaError(MediaError):
+    """The content is truncated, corrupt, empty or encrypted."""
+
+
+class MediaLimitError(MediaError):
+    """The content is larger or longer than the limits allow."""
+
+
+class ModelError(SeehearError):
+    """A model cannot be loaded or does not fit."""
+
+
+class UnknownModelError(ModelError):
+    """There is no model of that name."""
+
+
+class ModelUnavailableError(ModelError):
+    """The weights are neither bundled, cached nor reachable."""
+
+
+class ModelIntegrityError(ModelError):
+    """The weights differ from their manifest or architecture."""
+
+
+class SpaceMismatchError(ModelError):
+    """Vectors of two different embedding spaces would mix."""
+
+
+class StoreError(SeehearError):
+    """A collection cannot be opened, read or written."""
+
+
+class CollectionLockedError(StoreError):
+    """Another process is writing to the collection."""
+
+
+class SchemaVersionError(StoreError):
+    """The collection was written by a newer version of seehear."""
+
+
+class StorageFullError(StoreError):
+    """The disk that holds the collection is full."""
+
+
+class InterruptedIndexError(SeehearError):
+    """Indexing was stopped; what was done is kept."""

@@ -1,0 +1,224 @@
+"""What flows between the rooms: modalities, samples, segments, spaces, queries and hits.
+
+Standard library and numpy only. Times are seconds, half-open [start_s, stop_s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+"""float32 (n, dim), each row L2-normalised."""
+
+Ids = NDArray[np.int64]
+"""int64 (n,), segment ids."""
+
+
+class Modality(StrEnum):
+    """A kind of media."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSample:
+    """A decoded picture. `pixels`: uint8 (height, width, 3), RGB, upright."""
+
+    pixels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8:
+            raise ValueError(f"pixels must be uint8 (height, width, 3), not {dtype} {shape}")
+
+    def __repr__(self) -> str:
+        return f"ImageSample({self.pixels.shape[1]}x{self.pixels.shape[0]})"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSample:
+    """A decoded window of sound. `waveform`: float32 (n,), mono, in [-1, 1]."""
+
+    waveform: NDArray[np.float32]
+    sample_rate_hz: int
+
+    def __post_init__(self) -> None:
+        if self.waveform.ndim != 1 or self.waveform.dtype != np.float32:
+            raise ValueError(
+                f"waveform must be float32 (n,), not {self.waveform.dtype} {self.waveform.shape}"
+            )
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.waveform) / self.sample_rate_hz
+
+    def __repr__(self) -> str:
+        return f"AudioSample({self.duration_s:.2f} s at {self.sample_rate_hz} Hz)"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSample:
+    """The sampled frames of one shot, in order of time; at least one."""
+
+    frames: tuple[ImageSample, ...]
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise ValueError("a shot has at least one frame")
+
+
+Sample = str | ImageSample | AudioSample | VideoSample
+"""What an encoder takes: a passage of text, a picture, a window of sound or a shot."""
+
+
+def modality_of(sample: Sample) -> Modality:
+    """The modality that a sample belongs to."""
+    if isinstance(sample, str):
+        return Modality.TEXT
+    if isinstance(sample, ImageSample):
+        return Modality.IMAGE
+    if isinstance(sample, AudioSample):
+        return Modality.AUDIO
+    return Modality.VIDEO
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSpec:
+    """How a model wants media cut into samples. Decoders deliver at least this, never less."""
+
+    image_px: int = 224
+    """Shorter side of a picture or frame, in pixels; larger pictures are scaled down to it."""
+    sample_rate_hz: int = 16_000
+    """Rate to which sound is resampled."""
+    window_s: float = 10.0
+    """Length of one window of sound."""
+    hop_s: float = 5.0
+    """Distance between the starts of two windows; less than `window_s`, so that they overlap."""
+    passage_words: int = 60
+    """Most words in one passage of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is encoded and what is hit: a piece of an asset, without its samples.
+
+    A whole image or an untimed passage has no times. `modality` is that of the piece: the sound
+    track of a video gives segments of modality AUDIO, its subtitles of modality TEXT.
+    """
+
+    modality: Modality
+    start_s: float | None = None
+    stop_s: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What a file is, read from its content and headers without decoding it whole."""
+
+    modality: Modality
+    format: str
+    """Short lower-case name of the container or codec: "jpeg", "flac", "mp4", "pdf", "srt"."""
+    width_px: int | None = None
+    height_px: int | None = None
+    duration_s: float | None = None
+    taken_at: datetime | None = None
+    """When it was taken, as the camera's own clock says (no time zone)."""
+    details: Mapping[str, str | int | float] = field(default_factory=dict)
+    """Camera, place, embedded caption, title, ... in plain names: "camera", "latitude",
+    "longitude", "caption", "title", "keywords"."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """A contrastive space. Vectors of two different spaces never mix."""
+
+    name: str
+    revision: str
+    dim: int
+
+    @property
+    def key(self) -> str:
+        """Identity of the space as one string."""
+        return f"{self.name}@{self.revision}:{self.dim}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One distinct content, by hash of its bytes. It may lie at several locations."""
+
+    id: int
+    content_hash: str
+    modality: Modality
+    format: str
+    size_bytes: int
+    width_px: int | None = None
+    height_px: int | None = None
+    duration_s: float | None = None
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPart:
+    """One thing that a query asks for: words, or the samples of a file.
+
+    `weight` is above 0; `exclude` turns the part into what hits shall not show.
+    A clip or a long sound gives several samples (shots and windows of its sound track); they are
+    one part. `label` is how a person would name the part ("a red car", "photo.jpg").
+    """
+
+    samples: tuple[Sample, ...]
+    weight: float = 1.0
+    exclude: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A composed query. `modalities` None asks for every kind of asset."""
+
+    parts: tuple[QueryPart, ...]
+    k: int = 10
+    modalities: frozenset[Modality] | None = None
+    under: Path | None = None
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What the user gets for a query."""
+
+    rank: int
+    score: float
+    """Calibrated, in [0, 1]; compares across modalities."""
+    similarity: float
+    """Raw cosine of the best segment."""
+    path: Path
+    modality: Modality
+    """Of the asset: a hit in the sound track of a video is a VIDEO hit."""
+    asset_id: int
+    segment_id: int
+    matched: Modality
+    """Of the segment that matched: AUDIO when the sound track of a video answered."""
+    start_s: float | None = None
+    stop_s: float | None = None
+    snippet: str | None = None
+    weak: bool = False
+    """True where the score does not set the hit apart from what any query would bring up."""
+
+    @property
+    def moment(self) -> tuple[float, float] | None:
+        """Best [start_s, stop_s), or None where the hit has no times."""
+        if self.start_s is None or self.stop_s is None:
+            return None
+        return self.start_s, self.stop_s
