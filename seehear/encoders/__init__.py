@@ -1,0 +1,19 @@
+"""Encoders: samples of media to vectors in contrastive spaces.
+
+`load_model` turns a name into a model; nothing heavy is imported before that.
+"""
+
+from seehear.encoders.base import Encoder, Model, Route, SingleSpaceModel, normalised
+from seehear.encoders.cards import ModelCard
+from seehear.encoders.registry import available_models, load_model
+
+__all__ = [
+    "Encoder",
+    "Model",
+    "ModelCard",
+    "Route",
+    "SingleSpaceModel",
+    "available_models",
+    "load_model",
+    "normalised",
+]

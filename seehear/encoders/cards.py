@@ -1,0 +1,113 @@
+"""What is known of each model before it is loaded: licence, size, pinned revision, presence.
+
+Licences and revisions are those of the model cards on the hub. `tiny` keeps its own card beside
+its weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seehear.types import Modality
+
+TEXT_AND_PICTURES = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
+TEXT_AND_SOUND = frozenset({Modality.TEXT, Modality.AUDIO})
+EVERYTHING = frozenset(Modality)
+
+TINY_FOLDER = Path(__file__).parent.parent / "models" / "tiny"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a hub repository at a fixed revision (a full commit hash)."""
+
+    repo: str
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One row of `seehear models`."""
+
+    name: str
+    summary: str
+    license: str
+    size_bytes: int
+    """Of the weights, as downloaded."""
+    modalities: frozenset[Modality]
+    present: bool = False
+    """True where it loads without a network: bundled, or in the hub's cache."""
+    weights: tuple[HubFile, ...] = ()
+    """Where the weights come from; empty for a bundled model."""
+
+
+PE_CORE_B = ModelCard(
+    name="open_clip:PE-Core-B-16/meta",
+    summary="Perception Encoder base: text, pictures and video",
+    license="Apache-2.0",
+    size_bytes=1_791_000_000,
+    modalities=TEXT_AND_PICTURES,
+    weights=(
+        HubFile(
+            "timm/PE-Core-B-16",
+            "open_clip_model.safetensors",
+            "0038414f37721c5eafc1a5e0da802d291c909de3",
+        ),
+    ),
+)
+CLAP_UNFUSED = ModelCard(
+    name="clap:laion/clap-htsat-unfused",
+    summary="CLAP with an HTSAT sound tower: text and sound",
+    license="Apache-2.0",
+    size_bytes=614_000_000,
+    modalities=TEXT_AND_SOUND,
+    weights=(
+        # The commit that adds the safetensors form of the weights to the one in CLAP_FILES_AT.
+        HubFile(
+            "laion/clap-htsat-unfused",
+            "model.safetensors",
+            "79b58ed25fc00386262a2bea4b19fd21dc4310a0",
+        ),
+    ),
+)
+STANDARD = ModelCard(
+    name="standard",
+    summary="Perception Encoder base and CLAP, joined by a bridge: everything",
+    license="Apache-2.0",
+    size_bytes=PE_CORE_B.size_bytes + CLAP_UNFUSED.size_bytes,
+    modalities=EVERYTHING,
+    weights=PE_CORE_B.weights + CLAP_UNFUSED.weights,
+)
+
+
+def tiny_card() -> ModelCard:
+    """The card of the bundled model; its size is read from the folder of its weights."""
+    files = [file for file in TINY_FOLDER.glob("*") if file.is_file()]
+    return ModelCard(
+        name="tiny",
+        summary="bundled; everything, small enough for any machine",
+        license="Apache-2.0",
+        size_bytes=sum(file.stat().st_size for file in files),
+        modalities=EVERYTHING,
+        present=any(file.suffix == ".safetensors" for file in files),
+    )
+
+
+def known_cards() -> list[ModelCard]:
+    """Every model that seehear knows by name, with whether it is on this machine.
+
+    Looks at files only: imports no torch and reaches no network.
+    """
+    hub = [STANDARD, PE_CORE_B, CLAP_UNFUSED]
+    return [tiny_card(), *(replace(card, present=_cached(card)) for card in hub)]
+
+
+def _cached(card: ModelCard) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return all(
+        isinstance(try_to_load_from_cache(file.repo, file.name, revision=file.revision), str)
+        for file in card.weights
+    )

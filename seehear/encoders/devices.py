@@ -1,0 +1,40 @@
+"""Which processor an encoder runs on: the one place that decides it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seehear.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICE_NAMES = ("auto", "cpu", "cuda", "cuda:<number>", "mps")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The torch device that a user's word stands for.
+
+    "auto" takes CUDA where there is a card, then Apple's GPU, then the processor.
+    Raises UsageError for a word that names no device, or a device that this machine lacks.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdigit())):
+        raise UsageError(f"no device {name!r}; use one of {', '.join(DEVICE_NAMES)}")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError(f"device {name} was asked for, but no CUDA card can be used here")
+        if number and int(number) >= torch.cuda.device_count():
+            cards = torch.cuda.device_count()
+            raise UsageError(
+                f"device {name} was asked for, but the last card here is cuda:{cards - 1}"
+            )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps was asked for, but this machine has no Apple GPU")
+    return torch.device(name)

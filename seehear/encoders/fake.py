@@ -1,0 +1,254 @@
+"""A deterministic encoder that needs no weights, so that tests of everything else take seconds.
+
+It knows twelve concepts. Each has words, a colour and a tone, so text, pictures, sounds and clips
+of one concept are near each other and all sixteen routes give answers that a person can foresee:
+
+    picture("red")  ~  tone("red")  ~  "a fire engine"  ~  clip("red")
+
+The space has 32 dimensions, of four kinds:
+
+    0..11   concepts      share of the picture's pixels, the sound's energy or the text's words
+    12..15  modality      a constant for each modality, because real spaces have a modality gap:
+                          two items of one modality are nearer than two of different ones
+    16..19  detail        how light or loud the four quarters are, so that a file is nearest to
+                          itself and not only to others of its colour
+    20..31  other words   a direction for each word that names no concept, drawn from its hash
+
+Silence, an empty text and an empty picture give a row of zeros. The same sample always gives the
+same vector, whatever else is in the batch.
+
+What it does not do: understand anything. Words are matched exactly, in lower case; colours by
+distance in RGB; tones by the band that holds their energy.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.base import normalised
+from seehear.errors import UsageError
+from seehear.types import (
+    AudioSample,
+    EmbeddingSpace,
+    ImageSample,
+    Modality,
+    Sample,
+    SampleSpec,
+    Vectors,
+    VideoSample,
+    modality_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One thing that the fake encoder knows in every modality."""
+
+    name: str
+    rgb: tuple[int, int, int]
+    tone_hz: float
+    words: tuple[str, ...]
+
+
+CONCEPTS = (
+    Concept("black", (10, 10, 10), 150.0, ("black", "night", "low", "rumble")),
+    Concept("brown", (120, 70, 30), 205.0, ("brown", "wood", "drum", "bear")),
+    Concept("red", (215, 30, 35), 281.0, ("red", "fire", "siren", "rose")),
+    Concept("orange", (250, 140, 20), 385.0, ("orange", "sunset", "horn", "pumpkin")),
+    Concept("yellow", (250, 230, 40), 528.0, ("yellow", "sun", "trumpet", "lemon")),
+    Concept("green", (40, 170, 60), 723.0, ("green", "grass", "frog", "forest")),
+    Concept("cyan", (40, 215, 220), 991.0, ("cyan", "turquoise", "water", "stream")),
+    Concept("blue", (35, 70, 215), 1358.0, ("blue", "sky", "sea", "waves")),
+    Concept("purple", (120, 40, 160), 1860.0, ("purple", "violet", "flute", "plum")),
+    Concept("pink", (250, 150, 200), 2548.0, ("pink", "blossom", "bird", "birdsong")),
+    Concept("grey", (128, 128, 128), 3491.0, ("grey", "gray", "rain", "stone")),
+    Concept("white", (245, 245, 245), 4783.0, ("white", "snow", "high", "whistle")),
+)
+"""Tones are spaced by a constant ratio, below the 8 kHz that sound at 16 kHz can carry."""
+
+DIM = 32
+_MODALITY_AXES = {
+    Modality.TEXT: 12,
+    Modality.IMAGE: 13,
+    Modality.AUDIO: 14,
+    Modality.VIDEO: 15,
+}
+_DETAIL = slice(16, 20)
+_OTHER_WORDS = slice(20, 32)
+
+_MODALITY_WEIGHT = 0.4
+_DETAIL_WEIGHT = 0.15
+_OTHER_WORD_WEIGHT = 0.6
+_SILENCE_RMS = 1e-4
+_LOOK_PX = 64  # pictures are looked at with about this many pixels per side
+
+_FILLER = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are as at by clip deep for from in is it its near of on or photo picture quiet "
+        "recording something sound that the thing this to tone video was with",
+    )
+)
+_AXIS_OF_WORD = {word: axis for axis, c in enumerate(CONCEPTS) for word in c.words}
+_COLOURS = np.array([c.rgb for c in CONCEPTS], dtype=np.float32)
+_TONES_HZ = np.array([c.tone_hz for c in CONCEPTS])
+# A band reaches to the geometric middle between two tones.
+_BAND_EDGES_HZ = np.concatenate(
+    [[_TONES_HZ[0] / 1.2], np.sqrt(_TONES_HZ[:-1] * _TONES_HZ[1:]), [_TONES_HZ[-1] * 1.2]]
+)
+
+
+def concept(name: str) -> Concept:
+    """The concept of that name. Raises KeyError for one that the fake encoder does not know."""
+    for known in CONCEPTS:
+        if known.name == name:
+            return known
+    raise KeyError(name)
+
+
+def picture(name: str, width_px: int = 64, height_px: int = 48) -> ImageSample:
+    """A picture filled with the colour of a concept."""
+    pixels = np.empty((height_px, width_px, 3), dtype=np.uint8)
+    pixels[:] = concept(name).rgb
+    return ImageSample(pixels)
+
+
+def tone(name: str, duration_s: float = 1.0, sample_rate_hz: int = 16_000) -> AudioSample:
+    """A sine at the frequency of a concept, half of full scale."""
+    times_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
+    wave = 0.5 * np.sin(2 * np.pi * concept(name).tone_hz * times_s)
+    return AudioSample(wave.astype(np.float32), sample_rate_hz)
+
+
+def clip(*names: str, width_px: int = 64, height_px: int = 48) -> VideoSample:
+    """A shot with one frame for each concept named."""
+    return VideoSample(tuple(picture(name, width_px, height_px) for name in names))
+
+
+class FakeEncoder:
+    """The encoder described in the module's docstring.
+
+    `calls` and `samples` count, for each modality, the calls of `encode` and the samples that
+    they carried: a test can show that nothing was encoded a second time. `revision` makes spaces
+    that must not mix; `modalities` leaves some out.
+    """
+
+    def __init__(
+        self,
+        revision: str = "1",
+        modalities: frozenset[Modality] = frozenset(Modality),
+        name: str = "fake",
+    ) -> None:
+        self.space = EmbeddingSpace(name, revision, DIM)
+        self.modalities = modalities
+        self.spec = SampleSpec(image_px=_LOOK_PX, window_s=2.0, hop_s=1.0, passage_words=30)
+        self.calls: Counter[Modality] = Counter()
+        self.samples: Counter[Modality] = Counter()
+        self._counting = threading.Lock()
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+        """Embed samples of one modality: float32 (n, 32), L2-normalised, in order."""
+        if modality not in self.modalities:
+            raise UsageError(f"the encoder {self.space.name} does not encode {modality}")
+        with self._counting:
+            self.calls[modality] += 1
+            self.samples[modality] += len(samples)
+        rows = np.zeros((len(samples), DIM), dtype=np.float32)
+        for row, sample in zip(rows, samples, strict=True):
+            if modality_of(sample) is not modality:
+                raise UsageError(f"{sample!r} was sent to be encoded as {modality}")
+            content = _content(sample)
+            if content.any():
+                row[:] = content / np.linalg.norm(content)
+                row[_MODALITY_AXES[modality]] = _MODALITY_WEIGHT
+        return normalised(rows)
+
+
+def _content(sample: Sample) -> NDArray[np.float32]:
+    """What a sample shows, without the mark of its modality: float32 (32,), not normalised."""
+    if isinstance(sample, str):
+        return _text_content(sample)
+    if isinstance(sample, ImageSample):
+        return _image_content(sample)
+    if isinstance(sample, AudioSample):
+        return _audio_content(sample)
+    frames = np.stack([_image_content(frame) for frame in sample.frames])
+    mean: NDArray[np.float32] = normalised(frames).mean(axis=0)
+    return mean
+
+
+def _text_content(text: str) -> NDArray[np.float32]:
+    content = np.zeros(DIM, dtype=np.float32)
+    words = re.findall(r"\w+", text.lower())
+    telling = [word for word in words if word not in _FILLER]
+    for word in telling or words:
+        axis = _AXIS_OF_WORD.get(word)
+        if axis is None and word.endswith("s"):
+            axis = _AXIS_OF_WORD.get(word[:-1])
+        if axis is None:
+            content[_OTHER_WORDS] += _OTHER_WORD_WEIGHT * _direction(word)
+        else:
+            content[axis] += 1.0
+    return content
+
+
+@lru_cache(maxsize=4096)
+def _direction(word: str) -> NDArray[np.float32]:
+    """A unit vector of 12 dimensions that depends on the word alone, on every machine."""
+    digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=24).digest()
+    raw = np.frombuffer(digest, dtype="<u2").astype(np.float32) - 32767.5
+    unit: NDArray[np.float32] = raw / np.linalg.norm(raw)
+    return unit
+
+
+def _image_content(image: ImageSample) -> NDArray[np.float32]:
+    content = np.zeros(DIM, dtype=np.float32)
+    height, width, _ = image.pixels.shape
+    if not height or not width:
+        return content
+    look = image.pixels[:: max(1, height // _LOOK_PX), :: max(1, width // _LOOK_PX)]
+    look = look.astype(np.float32)
+    distances = ((look[:, :, None, :] - _COLOURS) ** 2).sum(axis=-1)
+    shares = np.bincount(distances.argmin(axis=-1).ravel(), minlength=len(CONCEPTS))
+    content[: len(CONCEPTS)] = shares / shares.sum()
+    middle_y, middle_x = (look.shape[0] + 1) // 2, (look.shape[1] + 1) // 2
+    quarters = (
+        look[:middle_y, :middle_x],
+        look[:middle_y, middle_x:],
+        look[middle_y:, :middle_x],
+        look[middle_y:, middle_x:],
+    )
+    mean = look.mean()
+    content[_DETAIL] = [
+        _DETAIL_WEIGHT * (part.mean() - mean) / 127.5 if part.size else 0.0 for part in quarters
+    ]
+    return content
+
+
+def _audio_content(sound: AudioSample) -> NDArray[np.float32]:
+    content = np.zeros(DIM, dtype=np.float32)
+    wave = sound.waveform
+    if len(wave) < 16 or np.sqrt(np.mean(np.square(wave, dtype=np.float64))) < _SILENCE_RMS:
+        return content
+    power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+    frequencies_hz = np.fft.rfftfreq(len(wave), 1 / sound.sample_rate_hz)
+    edges = np.searchsorted(frequencies_hz, _BAND_EDGES_HZ)
+    energies = np.array([power[low:high].sum() for low, high in pairwise(edges)])
+    if energies.sum() <= 1e-6 * power.sum():
+        return content  # all of it lies outside the bands: a hum or a hiss that nothing names
+    # Amplitude, not energy: two tones at once are two concepts, also when one is the louder.
+    amplitudes = np.sqrt(energies)
+    content[: len(CONCEPTS)] = amplitudes / amplitudes.sum()
+    loudness = [float(np.sqrt(np.mean(part**2))) for part in np.array_split(wave, 4)]
+    content[_DETAIL] = _DETAIL_WEIGHT * (np.array(loudness) - np.mean(loudness))
+    return content
