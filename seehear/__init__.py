@@ -1,3 +1,83 @@
-"""seehear finds any picture, sound, moment of a video or passage of text in folders of media."""
+"""seehear finds any picture, sound, moment of a video or passage of text in folders of media.
+
+    import seehear
+
+    library = seehear.open("~/.cache/mine")
+    library.index("~/Pictures")
+    for hit in library.search("a dog on a beach", k=10):
+        print(hit.score, hit.path, hit.moment)
+
+The public names are loaded when they are first used (PEP 562), so that `seehear --help` does not
+pay for numpy, let alone torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seehear.collection import Collection as Collection
+    from seehear.collection import open_collection as open  # noqa: A004 - reads as seehear.open
+    from seehear.config import Settings as Settings
+    from seehear.errors import BrokenMediaError as BrokenMediaError
+    from seehear.errors import CollectionLockedError as CollectionLockedError
+    from seehear.errors import InterruptedIndexError as InterruptedIndexError
+    from seehear.errors import MediaError as MediaError
+    from seehear.errors import MediaLimitError as MediaLimitError
+    from seehear.errors import ModelError as ModelError
+    from seehear.errors import ModelIntegrityError as ModelIntegrityError
+    from seehear.errors import ModelUnavailableError as ModelUnavailableError
+    from seehear.errors import SchemaVersionError as SchemaVersionError
+    from seehear.errors import SeehearError as SeehearError
+    from seehear.errors import SpaceMismatchError as SpaceMismatchError
+    from seehear.errors import StorageFullError as StorageFullError
+    from seehear.errors import StoreError as StoreError
+    from seehear.errors import UnknownModelError as UnknownModelError
+    from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
+    from seehear.errors import UsageError as UsageError
+    from seehear.types import Hit as Hit
+    from seehear.types import Modality as Modality
+    from seehear.types import Query as Query
+    from seehear.types import QueryPart as QueryPart
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "seehear.collection": ("Collection",),
+    "seehear.config": ("Settings",),
+    "seehear.errors": (
+        "BrokenMediaError",
+        "CollectionLockedError",
+        "InterruptedIndexError",
+        "MediaError",
+        "MediaLimitError",
+        "ModelError",
+        "ModelIntegrityError",
+        "ModelUnavailableError",
+        "SchemaVersionError",
+        "SeehearError",
+        "SpaceMismatchError",
+        "StorageFullError",
+        "StoreError",
+        "UnknownModelError",
+        "UnsupportedMediaError",
+        "UsageError",
+    ),
+    "seehear.types": ("Hit", "Modality", "Query", "QueryPart"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["open", *sorted(_HOME_OF)]  # noqa: PLE0604 - strings all
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open":
+        return importlib.import_module("seehear.collection").open_collection
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'seehear' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

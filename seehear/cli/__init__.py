@@ -1,0 +1,36 @@
+"""The command line: the only place that prints, exits and reads the environment.
+
+`main` turns every error that seehear raises on purpose into one line and an exit status:
+0 done, 1 an error, 2 wrong usage, 3 files failed under --strict, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from seehear.errors import SeehearError, UsageError
+
+EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+
+def main() -> None:
+    """Run one command and leave with its exit status."""
+    from seehear.cli.app import app
+
+    try:
+        app()  # shows wrong usage itself, with status 2
+    except UsageError as error:
+        _complain(error)
+        sys.exit(EXIT_USAGE)
+    except SeehearError as error:
+        _complain(error)
+        sys.exit(EXIT_ERROR)
+    except KeyboardInterrupt:
+        print("seehear: interrupted; what was done is kept", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _complain(error: SeehearError) -> None:
+    """One line on standard error, whatever the message holds."""
+    message = " ".join(str(error).split())
+    print(f"seehear: {message}", file=sys.stderr)

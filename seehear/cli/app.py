@@ -1,0 +1,40 @@
+"""The application: every command registered in one place, in the order of `seehear --help`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seehear.cli import commands_index, commands_model, commands_search
+
+app = typer.Typer(
+    name="seehear",
+    help="Find any picture, sound, moment of a video or passage of text in folders of media.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from seehear import __version__
+
+        print(f"seehear {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Find any picture, sound, moment of a video or passage of text in folders of media."""
+
+
+for room in (commands_index, commands_search, commands_model):
+    room.register(app)

@@ -1,0 +1,145 @@
+"""Commands that fill a collection and tell what is in it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seehear.cli import EXIT_FAILED_FILES, EXIT_INTERRUPTED, output
+from seehear.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    open_collection,
+)
+
+Patterns = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="As in .gitignore; may be given several times."),
+]
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    collection: CollectionOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try files again that failed and have not changed.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 when any file failed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Index folders; run it again at any time to bring the collection up to date."""
+    stop = threading.Event()
+    with (
+        open_collection(collection, model=model, device=device, must_exist=False) as library,
+        output.progress_display(quiet=json) as progress,
+        _stop_on_interrupt(stop),
+    ):
+        report = library.index(
+            *paths,
+            model=model,
+            include=include or (),
+            exclude=exclude or (),
+            retry_failed=retry,
+            progress=progress,
+            stop=stop,
+        )
+    if json:
+        output.print_json(output.report_as_json(report))
+    else:
+        output.print_report(report)
+    if report.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if strict and report.failed:
+        raise typer.Exit(EXIT_FAILED_FILES)
+
+
+class _stop_on_interrupt:  # noqa: N801 - reads as a statement
+    """First Ctrl-C asks the run to stop cleanly; a second one interrupts at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        import signal
+
+        def ask(*_: object) -> None:
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            self._stop.set()
+            output.note("stopping; press Ctrl-C again to stop at once")
+
+        self._previous = signal.signal(signal.SIGINT, ask)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        signal.signal(signal.SIGINT, self._previous)
+
+
+def status(collection: CollectionOption = None, json: JsonOption = False) -> None:
+    """Tell what the collection holds, with which model and index."""
+    with open_collection(collection) as library:
+        state = library.status()
+    if json:
+        output.print_json(state)
+        return
+    counted = ", ".join(f"{n} {kind}" for kind, n in state["by_modality"].items() if n)
+    lines = [
+        ("collection", state["collection"]),
+        ("model", state["model"] or "none yet: run `seehear index PATH`"),
+        ("assets", f"{state['assets']} ({counted})" if counted else "0"),
+        ("segments", state["segments"]),
+        ("index", state["index"]),
+        ("size", output.size(state["size_bytes"])),
+        ("failures", f"{state['failures']} (see `seehear failures`)" if state["failures"] else 0),
+    ]
+    lines += [
+        ("root", root["path"] + ("" if root["online"] else " (offline)")) for root in state["roots"]
+    ]
+    for name, value in lines:
+        print(f"{name:<11} {value}")
+
+
+def failures(collection: CollectionOption = None, json: JsonOption = False) -> None:
+    """List the files that could not be indexed, each with its stage and reason."""
+    with open_collection(collection) as library:
+        found = library.failures()
+    if json:
+        output.print_json(
+            [{"path": str(f.path), "stage": f.stage, "reason": f.reason} for f in found]
+        )
+        return
+    for failure in found:
+        print(f"{output.shown(failure.path)}: {failure.stage}: {failure.reason}")
+    if not found:
+        output.note("no failures")
+
+
+def forget(
+    path: Annotated[Path, typer.Argument(help="A root, a folder below one, or a file.")],
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take a path out of the collection; the files themselves are left alone."""
+    with open_collection(collection) as library:
+        count = library.forget(path)
+    if json:
+        output.print_json({"forgotten": count})
+    else:
+        output.note(f"{count} files forgotten")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (index, status, failures, forget):
+        app.command()(command)

@@ -1,0 +1,80 @@
+"""Commands about models: which there are, how to train one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seehear.cli import output
+from seehear.cli.options import DeviceOption, JsonOption
+
+
+def models(json: JsonOption = False) -> None:
+    """List the models, with what they encode, their size and their licence."""
+    from seehear.encoders import available_models
+
+    cards = available_models()
+    if json:
+        output.print_json(
+            [
+                {
+                    "name": card.name,
+                    "summary": card.summary,
+                    "licence": card.licence,
+                    "size_bytes": card.size_bytes,
+                    "modalities": [str(m) for m in card.modalities],
+                    "present": card.present,
+                }
+                for card in cards
+            ]
+        )
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("model", "what it is", "size", "licence", "here"):
+        table.add_column(name)
+    for card in cards:
+        size = output.size(card.size_bytes) if card.size_bytes else "varies"
+        table.add_row(card.name, card.summary, size, card.licence, "yes" if card.present else "no")
+    output.console().print(table)
+
+
+def train(
+    pairs: Annotated[
+        Path,
+        typer.Option(
+            "--pairs", metavar="FILE", help='JSON Lines of {"path": FILE, "text": SENTENCE}.'
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new model.")],
+    init: Annotated[
+        str, typer.Option("--init", metavar="NAME", help="Model to start from.")
+    ] = "tiny",
+    epochs: Annotated[
+        int, typer.Option("--epochs", metavar="N", min=1, help="Passes over the pairs.")
+    ] = 5,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first pair that cannot be read.")
+    ] = False,
+    device: DeviceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fine-tune a model on your own files and sentences; use it with --model FOLDER."""
+    from seehear.training import fine_tune
+
+    report = fine_tune(
+        pairs, init=init, out=out, epochs=epochs, strict=strict, device=device or "auto"
+    )
+    if json:
+        output.print_json(report.as_json())
+    else:
+        for line in report.lines():
+            output.note(line)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (models, train):
+        app.command()(command)

@@ -1,0 +1,53 @@
+"""The options that several commands share, and what they resolve to."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from seehear.collection import Collection
+
+CollectionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--collection",
+        metavar="DIR",
+        help="Where the collection lives (default: SEEHEAR_COLLECTION or a per-user folder).",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="Model that encodes (see `seehear models`)."),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps (default: auto)."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")
+]
+
+
+def open_collection(
+    folder: Path | None,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    must_exist: bool = True,
+) -> Collection:
+    """The collection that the options and the environment name."""
+    from seehear.collection import Collection
+    from seehear.config import Settings, default_collection
+
+    settings = Settings.from_environment()
+    if device is not None:
+        settings = dataclasses.replace(settings, device=device)
+    if model is not None:
+        settings = dataclasses.replace(settings, model=model)
+    return Collection(
+        folder.expanduser() if folder else default_collection(), settings, must_exist=must_exist
+    )

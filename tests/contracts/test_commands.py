@@ -1,0 +1,32 @@
+"""Every command has help, and the page that documents them is the one that they generate."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from seehear.cli.app import app
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+COMMANDS: dict[str, Any] = typer.main.get_group(app).commands
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_has_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    assert all(parameter.help for parameter in command.params if parameter.name != "help")
+
+
+def test_the_page_of_commands_is_current() -> None:
+    found = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert found is not None
+    assert found.loader is not None
+    generate = importlib.util.module_from_spec(found)
+    found.loader.exec_module(generate)
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert page == generate.command_page(), "run `python docs/generate.py`"
