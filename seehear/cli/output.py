@@ -126,7 +126,7 @@ def report_as_json(report: IndexReport) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "skipped": report.skipped,
         "failed": report.failed,
-        "offline": [str(path) for path in report.offline],
+        "offline": [str(root.path) for root in report.offline],
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 3),
         "failures": [
@@ -139,8 +139,10 @@ def print_report(report: IndexReport) -> None:
     """The summary after an index run, on standard error: it is not a result."""
     counts = ("added", "updated", "moved", "removed", "unchanged", "failed")
     note(", ".join(f"{getattr(report, name)} {name}" for name in counts))
-    for path in report.offline:
-        note(f"offline: {shown(path)} cannot be reached; what was indexed there is kept")
+    for root in report.offline:
+        note(f"offline: {shown(root.path)}: {root.reason}; what was indexed there is kept")
+    for remark in report.notes:
+        note(f"note: {remark}")
     for failure in report.failures[:5]:
         note(f"failed: {shown(failure.path)} ({failure.stage}): {failure.reason}")
     if report.failed > 5:
