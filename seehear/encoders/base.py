@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
 from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
@@ -116,9 +117,9 @@ class SingleSpaceModel:
         return {self._encoder.space: self._encoder.encode(modality, samples)}
 
 
-def normalised(vectors: Vectors) -> Vectors:
+def normalised(rows: NDArray[np.floating[Any]]) -> Vectors:
     """Scale rows to unit length, float32 (n, dim); rows of zeros stay zeros."""
-    vectors = np.asarray(vectors, dtype=np.float32)
+    vectors = np.asarray(rows, dtype=np.float32)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12)
     return unit

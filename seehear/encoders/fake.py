@@ -36,6 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import normalised
+from seehear.encoders.bridge import fit_bridge
+from seehear.encoders.joined import JoinedModel
 from seehear.errors import UsageError
 from seehear.types import (
     AudioSample,
@@ -140,7 +142,8 @@ class FakeEncoder:
 
     `calls` and `samples` count, for each modality, the calls of `encode` and the samples that
     they carried: a test can show that nothing was encoded a second time. `revision` makes spaces
-    that must not mix; `modalities` leaves some out.
+    that must not mix; `modalities` leaves some out; `turned` sets all axes askew by a fixed
+    rotation, so that the space means the same but shares no direction with the plain one.
     """
 
     def __init__(
@@ -148,6 +151,8 @@ class FakeEncoder:
         revision: str = "1",
         modalities: frozenset[Modality] = frozenset(Modality),
         name: str = "fake",
+        *,
+        turned: bool = False,
     ) -> None:
         self.space = EmbeddingSpace(name, revision, DIM)
         self.modalities = modalities
@@ -155,6 +160,7 @@ class FakeEncoder:
         self.calls: Counter[Modality] = Counter()
         self.samples: Counter[Modality] = Counter()
         self._counting = threading.Lock()
+        self._rotation = _rotation() if turned else None
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, 32), L2-normalised, in order."""
@@ -171,7 +177,32 @@ class FakeEncoder:
             if content.any():
                 row[:] = content / np.linalg.norm(content)
                 row[_MODALITY_AXES[modality]] = _MODALITY_WEIGHT
-        return normalised(rows)
+        rows = normalised(rows)
+        return rows if self._rotation is None else normalised(rows @ self._rotation)
+
+
+def fake_joined(revision: str = "1") -> JoinedModel:
+    """A model of two fake encoders in spaces of their own, joined by a bridge like `standard`.
+
+    Its bridge is fitted on the concepts' words in a few milliseconds and kept nowhere.
+    """
+    sight = FakeEncoder(revision, frozenset(Modality) - {Modality.AUDIO}, "fake-sight")
+    sound = FakeEncoder(
+        revision, frozenset({Modality.TEXT, Modality.AUDIO}), "fake-sound", turned=True
+    )
+    words = [word for concept in CONCEPTS for word in concept.words]
+    others = ["letter", "harbour", "dog", "music", "people", "kitchen", "engine", "child"]
+    captions = [f"{a} {b}" for a in words + others for b in words[::3] + others]
+    return JoinedModel(
+        "fake-joined", sight, sound, lambda: fit_bridge(sound, sight, captions), "fake"
+    )
+
+
+def _rotation() -> NDArray[np.float32]:
+    """The same rotation of 32 dimensions everywhere: the axes of a fixed cosine transform."""
+    steps = np.arange(DIM)
+    waves = np.cos(np.pi / DIM * (steps[:, None] + 0.5) * steps[None, :])
+    return normalised(waves.T.astype(np.float32))
 
 
 def _content(sample: Sample) -> NDArray[np.float32]:

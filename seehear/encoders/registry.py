@@ -43,6 +43,10 @@ def load_model(name: str, device: str = "auto") -> Model:
         from seehear.encoders.fake import FakeEncoder
 
         return SingleSpaceModel(name, FakeEncoder(rest or "1"))
+    if name == "fake-joined":
+        from seehear.encoders.fake import fake_joined
+
+        return fake_joined()
     if _is_folder(name):
         from seehear.encoders.builtin import load_tiny
 

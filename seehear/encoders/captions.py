@@ -1,0 +1,87 @@
+"""Sentences about everyday sights and sounds, from which a bridge between two spaces is fitted.
+
+They are put together from the word lists in captions.toml, always the same ones in the same
+order: which of the many combinations are taken is decided by a hash of the sentence, not by a
+random generator whose stream may change between versions.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from hashlib import blake2b
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+LISTS = Path(__file__).with_name("captions.toml")
+
+DEFAULT_COUNT = 3_000
+"""Several times the dimension of a sound space (512), yet minutes to embed on two cores."""
+
+
+@cache
+def bridge_captions(count: int = DEFAULT_COUNT) -> tuple[str, ...]:
+    """`count` different sentences: a quarter bare words and phrases, the rest things seen, things
+    heard, and words with a quality ("red car", "sad song").
+
+    Fewer where the lists have no more. The first ones are a fair sample of all, so that a smaller
+    count gives a coarser cover of the same ground.
+    """
+    lists = tomllib.loads(LISTS.read_text(encoding="utf-8"))
+    kinds = (
+        (_bare(lists), count // 4),
+        (_seen(lists), count * 3 // 10),
+        (_heard(lists), count * 3 // 10),
+        (_qualified(lists), count - count // 4 - 2 * (count * 3 // 10)),
+    )
+    chosen: set[str] = set()
+    for sentences, share in kinds:
+        chosen.update(sorted(set(sentences) - chosen, key=_shuffle)[:share])
+    return tuple(sorted(chosen, key=_shuffle))
+
+
+def captions_digest(captions: tuple[str, ...]) -> str:
+    """A short name of exactly these sentences: 12 hexadecimal digits."""
+    return blake2b("\n".join(captions).encode(), digest_size=6).hexdigest()
+
+
+def _shuffle(sentence: str) -> bytes:
+    return blake2b(sentence.encode(), digest_size=8).digest()
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _seen(lists: dict[str, Any]) -> Iterator[str]:
+    for kind in lists["seen"]:
+        for thing, doing, place in product(kind["things"], kind["doing"], kind["places"]):
+            yield _asked(_joined(thing, doing, place), lists["asked"]["seen"])
+
+
+def _heard(lists: dict[str, Any]) -> Iterator[str]:
+    where, together = lists["heard_where"]["phrases"], lists["heard_together"]["phrases"]
+    for phrases in lists["heard"].values():
+        for phrase, circumstance in product(phrases, (*where, *together)):
+            yield _asked(_joined(phrase, circumstance), lists["asked"]["heard"])
+
+
+def _bare(lists: dict[str, Any]) -> Iterator[str]:
+    yield from lists["words"]["nouns"]
+    for kind in lists["seen"]:
+        yield from kind["things"]
+    for phrases in lists["heard"].values():
+        yield from phrases
+
+
+def _qualified(lists: dict[str, Any]) -> Iterator[str]:
+    words = lists["words"]
+    for noun, quality in product(words["nouns"], words["colours"] + words["moods"]):
+        yield f"{quality} {noun}"
+
+
+def _asked(phrase: str, forms: list[str]) -> str:
+    """The phrase in one of the forms in which people ask, the same one every time."""
+    return forms[_shuffle(phrase)[0] % len(forms)].format(phrase)
