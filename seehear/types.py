@@ -183,6 +183,17 @@ class QueryPart:
     label: str = ""
 
 
+class Mode(StrEnum):
+    """What answers the words of a query."""
+
+    AUTO = "auto"
+    """Meaning, and the words as they are written, in one list."""
+    SEMANTIC = "semantic"
+    """Meaning alone."""
+    WORDS = "words"
+    """Words as they are written alone: file names, folders, passages, captions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A composed query. `modalities` None asks for every kind of asset."""
@@ -192,6 +203,59 @@ class Query:
     modalities: frozenset[Modality] | None = None
     under: Path | None = None
     min_score: float = 0.0
+    where: str = ""
+    """A filter in words: "taken >= 2024-06 and duration < 60". Empty keeps everything."""
+    mode: Mode = Mode.AUTO
+    moments: int = 1
+    """Most distinct moments that one hit carries."""
+    diverse: bool = False
+    """True spreads the hits over different things, at some cost in score."""
+    show_duplicates: bool = False
+    """True lists near-duplicates as hits of their own instead of folding them into one."""
+    like: tuple[int, ...] = ()
+    """Segment ids of hits of which the user wants more."""
+    unlike: tuple[int, ...] = ()
+    """Segment ids of hits of which the user wants less."""
+    explain: bool = False
+    """True fills `Hit.why`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of a hit that answers the query: [start_s, stop_s)."""
+
+    start_s: float
+    stop_s: float
+    score: float
+    similarity: float
+    segment_id: int
+    """The segment that matched best within the moment."""
+    matched: Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Why a hit has its score: what one part of the query contributed."""
+
+    part: str
+    """Label of the part."""
+    weight: float
+    exclude: bool
+    score: float
+    """The part's score in [0, 1]; the hit's score joins those of all parts."""
+    route: str = ""
+    """"text->image": which route answered; empty where only words did."""
+    space: str = ""
+    """Key of the embedding space of that route."""
+    similarity: float | None = None
+    """Raw cosine, None where the part has no vector for this hit."""
+    expected: float | None = None
+    """What an unrelated pair of this query and this item would have as cosine."""
+    spread: float | None = None
+    """Standard deviation of such unrelated pairs."""
+    words: str = ""
+    """What the words matched, in words: "file name", "phrase in a passage"; empty for nothing."""
+    words_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +266,7 @@ class Hit:
     score: float
     """Calibrated, in [0, 1]; compares across modalities."""
     similarity: float
-    """Raw cosine of the best segment."""
+    """Raw cosine of the best segment; 0 where words alone found the hit."""
     path: Path
     modality: Modality
     """Of the asset: a hit in the sound track of a video is a VIDEO hit."""
@@ -215,6 +279,12 @@ class Hit:
     snippet: str | None = None
     weak: bool = False
     """True where the score does not set the hit apart from what any query would bring up."""
+    moments: tuple[Moment, ...] = ()
+    """Best first, as many as the query asked for; empty where the hit has no times."""
+    duplicates: tuple[Path, ...] = ()
+    """Near-identical files that were folded into this hit, best first."""
+    why: tuple[Term, ...] = ()
+    """One term per part, where the query asked to explain."""
 
     @property
     def moment(self) -> tuple[float, float] | None:
