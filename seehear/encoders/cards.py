@@ -35,12 +35,12 @@ class ModelCard:
     summary: str
     license: str
     size_bytes: int
-    """Of the weights, as downloaded."""
+    """Of the weights, as they are downloaded."""
     modalities: frozenset[Modality]
     present: bool = False
     """True where it loads without a network: bundled, or in the hub's cache."""
     weights: tuple[HubFile, ...] = ()
-    """Where the weights come from; empty for a bundled model."""
+    """The files that decide what it is, the weights first; empty for a bundled model."""
 
 
 PE_CORE_B = ModelCard(
@@ -57,6 +57,34 @@ PE_CORE_B = ModelCard(
         ),
     ),
 )
+SIGLIP2_B = ModelCard(
+    name="open_clip:ViT-B-16-SigLIP2/webli",
+    summary="SigLIP 2 base: text in many languages, pictures and video",
+    license="Apache-2.0",
+    size_bytes=1_501_000_000,
+    modalities=TEXT_AND_PICTURES,
+    weights=(
+        HubFile(
+            "timm/ViT-B-16-SigLIP2",
+            "open_clip_model.safetensors",
+            "eee10eff6dd8cabae2d7f379d4e8cfcd352030aa",
+        ),
+    ),
+)
+CLIP_B32 = ModelCard(
+    name="open_clip:ViT-B-32/laion2b_s34b_b79k",
+    summary="CLIP trained on LAION-2B, the smaller one: text, pictures and video",
+    license="MIT",
+    size_bytes=605_000_000,
+    modalities=TEXT_AND_PICTURES,
+    weights=(
+        HubFile(
+            "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+            "open_clip_model.safetensors",
+            "1a25a446712ba5ee05982a381eed697ef9b435cf",
+        ),
+    ),
+)
 CLAP_UNFUSED = ModelCard(
     name="clap:laion/clap-htsat-unfused",
     summary="CLAP with an HTSAT sound tower: text and sound",
@@ -64,11 +92,16 @@ CLAP_UNFUSED = ModelCard(
     size_bytes=614_000_000,
     modalities=TEXT_AND_SOUND,
     weights=(
-        # The commit that adds the safetensors form of the weights to the one in CLAP_FILES_AT.
+        # The same weights as in the main branch, which has them as a pickle only.
         HubFile(
             "laion/clap-htsat-unfused",
             "model.safetensors",
             "79b58ed25fc00386262a2bea4b19fd21dc4310a0",
+        ),
+        HubFile(
+            "laion/clap-htsat-unfused",
+            "config.json",
+            "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a",
         ),
     ),
 )
@@ -80,6 +113,9 @@ STANDARD = ModelCard(
     modalities=EVERYTHING,
     weights=PE_CORE_B.weights + CLAP_UNFUSED.weights,
 )
+
+
+HUB_CARDS = (STANDARD, PE_CORE_B, CLAP_UNFUSED, CLIP_B32, SIGLIP2_B)
 
 
 def tiny_card() -> ModelCard:
@@ -100,8 +136,7 @@ def known_cards() -> list[ModelCard]:
 
     Looks at files only: imports no torch and reaches no network.
     """
-    hub = [STANDARD, PE_CORE_B, CLAP_UNFUSED]
-    return [tiny_card(), *(replace(card, present=_cached(card)) for card in hub)]
+    return [tiny_card(), *(replace(card, present=_cached(card)) for card in HUB_CARDS)]
 
 
 def _cached(card: ModelCard) -> bool:

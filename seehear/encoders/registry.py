@@ -47,6 +47,10 @@ def load_model(name: str, device: str = "auto") -> Model:
         from seehear.encoders.fake import fake_joined
 
         return fake_joined()
+    if kind == "open_clip" and rest:
+        from seehear.encoders.open_clip import load_open_clip
+
+        return SingleSpaceModel(name, load_open_clip(rest, device))
     if _is_folder(name):
         from seehear.encoders.builtin import load_tiny
 

@@ -1,0 +1,157 @@
+"""Files of models: from the hub's cache, else from the hub, at a pinned revision.
+
+The cache is asked first, so a model that is here loads without a network and never changes
+under a collection. What is fetched shows the hub's own progress bars; the licence is logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from seehear.encoders.cards import HubFile
+from seehear.errors import ModelUnavailableError
+
+_log = logging.getLogger(__name__)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REACH_S = 5.0
+"""Longest wait for the hub's first answer. Its own client retries for over 20 s."""
+
+
+def unavailable(
+    name: str,
+    size_bytes: int | None,
+    license: str,  # noqa: A002 -- the word that model cards use
+    local: str,
+    reason: str,
+) -> ModelUnavailableError:
+    """The error for weights that are not here: what they are, and the three ways on.
+
+    `local` is the name that would point to a copy on disk.
+    """
+    size = "of unknown size" if size_bytes is None else _readable(size_bytes)
+    return ModelUnavailableError(
+        f"model {name} ({size}, licence {license}) is not on this machine and {reason}; connect "
+        f"to the network and try again, or point to a copy on disk (--model {local}), or use the "
+        "bundled model (--model tiny)"
+    )
+
+
+def _readable(size_bytes: int) -> str:
+    if size_bytes >= 1_000_000_000:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.0f} MB"
+
+
+class HubModel:
+    """The files of one model on the hub, with what to say where they cannot be had."""
+
+    def __init__(
+        self,
+        name: str,
+        size_bytes: int | None,
+        license: str,  # noqa: A002
+        local: str,
+    ) -> None:
+        self.name = name
+        self.size_bytes = size_bytes
+        self.license = license
+        self.local = local
+        self._reached = False
+
+    def file(self, wanted: HubFile) -> Path:
+        """One file, from the cache or the hub. Raises ModelUnavailableError."""
+        path = self.optional_file(wanted)
+        if path is None:
+            raise self._unavailable(f"{wanted.repo} has no file {wanted.name} on the hub")
+        return path
+
+    def first_file(self, repo: str, names: Sequence[str], revision: str) -> Path:
+        """The first of several names that the repository has. Raises ModelUnavailableError."""
+        for name in names:
+            if (path := self.cached(HubFile(repo, name, revision))) is not None:
+                return path
+        for name in names:
+            if (path := self.optional_file(HubFile(repo, name, revision))) is not None:
+                return path
+        raise self._unavailable(f"{repo} has none of {', '.join(names)} on the hub")
+
+    def optional_file(self, wanted: HubFile) -> Path | None:
+        """One file, or None where the repository has no such file."""
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RemoteEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+
+        if (path := self.cached(wanted)) is not None:
+            return path
+        self._reach()
+        _log.info(
+            "fetching %s of %s (licence %s) from the hub", wanted.name, wanted.repo, self.license
+        )
+        try:
+            return Path(hf_hub_download(wanted.repo, wanted.name, revision=wanted.revision))
+        except RemoteEntryNotFoundError:
+            return None
+        except GatedRepoError:
+            reason = f"the hub gives {wanted.repo} only to people who accept its terms there"
+        except RepositoryNotFoundError:
+            reason = f"the hub has no repository {wanted.repo}"
+        except RevisionNotFoundError:
+            reason = f"{wanted.repo} has no revision {wanted.revision} on the hub"
+        except LocalEntryNotFoundError:
+            reason = "the hub cannot be reached"
+        except (HfHubHTTPError, OSError) as error:
+            reason = f"fetching it failed ({_first_line(error)})"
+        raise self._unavailable(reason)
+
+    def cached(self, wanted: HubFile) -> Path | None:
+        """The file in the hub's cache, or None. Reaches no network."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(wanted.repo, wanted.name, revision=wanted.revision)
+        return Path(found) if isinstance(found, str) else None
+
+    def _reach(self) -> None:
+        """Ask once, and briefly, whether the hub answers at all."""
+        if self._reached:
+            return
+        from huggingface_hub import constants, get_session
+        from huggingface_hub.errors import OfflineModeIsEnabled
+
+        try:
+            get_session().head(constants.ENDPOINT, timeout=_REACH_S)
+        except OfflineModeIsEnabled:
+            raise self._unavailable("the hub is switched off here (HF_HUB_OFFLINE)") from None
+        except Exception:  # which one depends on the HTTP client of the installed hub library
+            raise self._unavailable("the hub cannot be reached") from None
+        self._reached = True
+
+    def _unavailable(self, reason: str) -> ModelUnavailableError:
+        return unavailable(self.name, self.size_bytes, self.license, self.local, reason)
+
+
+def revision_of(path: Path) -> str:
+    """What identifies weights: the commit for a file in the hub's cache, else its SHA-256.
+
+    The first 12 digits of either.
+    """
+    parts = path.parts
+    if "snapshots" in parts[:-1]:
+        commit = parts[len(parts) - 1 - parts[::-1].index("snapshots") + 1]
+        if _COMMIT.fullmatch(commit):
+            return commit[:12]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,87 @@
+"""What the encoders that run on torch share: precision, transfers, and vectors out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from seehear.encoders.base import normalised
+from seehear.errors import UsageError
+from seehear.types import Modality, Sample, Vectors, modality_of
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+
+
+def half_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Matrix products in half precision on CUDA, everything in float32 elsewhere.
+
+    Sums, norms and softmax stay in float32 (autocast), which keeps vectors within 0.999 cosine.
+    bfloat16 where the card has it, because some towers leave the range of float16.
+    """
+    import torch
+
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.autocast("cuda", dtype=dtype)
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Move a batch; to CUDA from pinned memory, so that the copy overlaps with computing."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def vectors_of(tensor: torch.Tensor) -> Vectors:
+    """Rows of a tensor as float32 (n, dim), L2-normalised in numpy."""
+    return normalised(tensor.detach().float().cpu().numpy())
+
+
+def scatter(present: Sequence[int], rows: Vectors, count: int, dim: int) -> Vectors:
+    """Put rows at their positions among `count`; the others are zeros: float32 (count, dim)."""
+    out = np.zeros((count, dim), dtype=np.float32)
+    if len(present):
+        out[list(present)] = rows
+    return out
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Slices of at most `size` items, in order."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def check_samples(
+    encoder: str, has: frozenset[Modality], modality: Modality, samples: Sequence[Sample]
+) -> None:
+    """Raise UsageError where an encoder is asked for what it does not encode."""
+    if modality not in has:
+        raise UsageError(f"model {encoder} does not encode {modality}")
+    for sample in samples:
+        if modality_of(sample) is not modality:
+            raise UsageError(f"{sample!r} was sent to be encoded as {modality}")
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep libraries that log through the root logger from setting logging up for everybody.
+
+    `logging.info` on a root logger without handlers installs one, and then every library's
+    warnings appear on the terminal. What they would say about loading is checked here instead.
+    """
+    root = logging.getLogger()
+    silence = logging.NullHandler()
+    root.addHandler(silence)
+    try:
+        yield
+    finally:
+        root.removeHandler(silence)
