@@ -1,0 +1,185 @@
+"""Bytes to samples: what a file is, and the pictures, sounds, shots and passages inside it.
+
+    info = probe(path)                         what it is, by content; nothing is decoded whole
+    for segment, sample in samples(path, info, spec):
+        ...                                    decoded as they are taken, in order of time
+
+A `Source` is a path or the bytes of a file. Everything here raises MediaError (one line, with the
+stage that failed) for a file that cannot be read, and nothing else for bad content:
+
+    UnsupportedMediaError   no media file at all; its name does not claim to be one either
+    BrokenMediaError        empty, truncated, corrupt, encrypted, or not what its name claims
+    MediaLimitError         beyond `LIMITS`
+
+`pool.decode_all` does the same for many files in worker processes with memory and time limits.
+Pillow, PyAV and the other decoders are imported when they are first needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from seehear.media.limits import LIMITS, Limits
+from seehear.types import AudioSample, ImageSample, MediaInfo, Modality, Sample, SampleSpec, Segment
+
+if TYPE_CHECKING:
+    from seehear.media.pool import DecodedFile, DecodeTask, decode_all
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+"""A path (str or path-like) or the content of a file (bytes-like)."""
+
+SUFFIXES: dict[Modality, frozenset[str]] = {
+    Modality.IMAGE: frozenset(
+        ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .jp2 .j2k .jpx .jpf .j2c "
+        ".pbm .pgm .ppm .pnm .pam .pfm .heic .heif .hif .avif "
+        ".dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr .fff .iiq "
+        ".mrw .kdc .dcr .mef .mos .erf .rwl".split()
+    ),
+    Modality.AUDIO: frozenset(
+        ".wav .w64 .rf64 .bwf .mp3 .mp2 .flac .ogg .oga .opus .spx .m4a .m4b .aac .aif .aiff .aifc "
+        ".caf .wma .ac3 .eac3 .dts .amr .ape .wv .tta .au .snd .mka .weba .mpc .dsf".split()
+    ),
+    Modality.VIDEO: frozenset(
+        ".mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf "
+        ".flv .ogv .mxf".split()
+    ),
+    Modality.TEXT: frozenset(
+        ".txt .text .md .markdown .mdown .rst .html .htm .xhtml .pdf .srt .vtt".split()
+    ),
+}
+"""Suffixes by modality: a hint for people. What a file is, its content decides."""
+
+SIDECAR_SUFFIXES = frozenset({".srt", ".vtt"})
+
+
+def probe(source: Source) -> MediaInfo:
+    """What a file is: format, size of the picture, duration, date, captions.
+
+    Reads headers only. `info.details` has plain names where the file says so: "orientation"
+    ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
+    "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
+    "codec", "frame_rate", "sample_rate_hz", "channels".
+    """
+    from seehear.media import files
+
+    return files.probe(source)
+
+
+def samples(
+    source: Source, info: MediaInfo | None, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    """The segments of a file with their samples, in order of time, decoded as they are taken.
+
+    image   one Segment(IMAGE) with its ImageSample
+    audio   windows that are not silent, Segment(AUDIO, start, stop) with an AudioSample
+    video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
+            track as for audio
+    text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times
+
+    `info` is what `probe` gave, None probes again. A file without any content to find (a silent
+    sound, an empty page) yields nothing. The iterator holds the file open until it ends.
+    """
+    from seehear.media import files
+
+    return files.samples(source, info, spec)
+
+
+def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
+    """The modality of a query file and at most `QUERY_SAMPLES` samples spread over its length.
+
+    A clip gives shots, then windows of its sound track. Raises BrokenMediaError where there is
+    nothing to search for (silence, an empty text).
+    """
+    from seehear.media import files
+
+    return files.query_samples(source, spec)
+
+
+def load_image(source: Source, min_px: int) -> ImageSample:
+    """A picture, upright, RGB, alpha over white.
+
+    Scaled down so that the shorter side has `min_px` pixels (never up); `min_px` 0 keeps the size.
+    """
+    from seehear.media import files
+
+    return files.load_image(source, min_px)
+
+
+def load_audio(source: Source, sample_rate_hz: int, *, max_s: float = 600.0) -> AudioSample:
+    """The first `max_s` seconds of a sound (or of a video's sound track), mono."""
+    from seehear.media import files
+
+    return files.load_audio(source, sample_rate_hz, max_s=max_s)
+
+
+def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
+    """The frame of a video that is seen at `time_s`, upright, shorter side at most `px`.
+
+    A time past the end gives the last frame. A picture gives itself.
+    """
+    from seehear.media import files
+
+    return files.frame_at(source, time_s, px)
+
+
+def thumbnail(
+    source: Source, info: MediaInfo | None, px: int, *, time_s: float | None = None
+) -> bytes:
+    """A WebP picture, longer side at most `px`, of a picture, a video (at `time_s`, else early on)
+    or a sound (its spectrogram). Raises UnsupportedMediaError for text."""
+    from seehear.media import files
+
+    return files.thumbnail(source, info, px, time_s=time_s)
+
+
+def spectrogram_picture(
+    source: Source,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+    *,
+    width_px: int = 320,
+    height_px: int = 180,
+) -> bytes:
+    """A PNG of the sound's log-mel spectrogram over [start_s, stop_s), at most a minute of it."""
+    from seehear.media import files
+
+    return files.spectrogram_picture(
+        source, start_s, stop_s, width_px=width_px, height_px=height_px
+    )
+
+
+def is_sidecar(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's name is that of subtitles, which may belong to a video beside it."""
+    return os.path.splitext(os.fspath(path))[1].lower() in SIDECAR_SUFFIXES  # noqa: PTH122
+
+
+def __getattr__(name: str) -> object:
+    # The pool needs subprocess and threads; reading one picture does not.
+    if name in {"DecodeTask", "DecodedFile", "decode_all"}:
+        from seehear.media import pool
+
+        return getattr(pool, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "LIMITS",
+    "SIDECAR_SUFFIXES",
+    "SUFFIXES",
+    "DecodeTask",
+    "DecodedFile",
+    "Limits",
+    "Source",
+    "decode_all",
+    "frame_at",
+    "is_sidecar",
+    "load_audio",
+    "load_image",
+    "probe",
+    "query_samples",
+    "samples",
+    "spectrogram_picture",
+    "thumbnail",
+]

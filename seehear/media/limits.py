@@ -1,0 +1,66 @@
+"""The limits under which media is decoded, in one place, each with its reason.
+
+A file beyond a limit raises MediaLimitError before it costs more than a second; what is merely
+long (a film, a book) is read up to its limit and no further where the field says "read".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one file. Sizes in bytes, times in seconds, pictures in pixels."""
+
+    image_bytes: int = 1 << 30
+    """The largest pictures of real cameras (medium format RAW, scanned TIFF) stay below 0.5 GiB."""
+    image_pixels: int = 300_000_000
+    """A phone's 200-megapixel mode and stitched panoramas pass; at 3 bytes per pixel a decoded
+    picture stays below 0.9 GiB, so that it fits a decode worker twice over (source and scaled)."""
+    image_frames: int = 10_000
+    """Only the first frame is read, but a GIF with more frames than this is made to hurt viewers,
+    and counting them costs time."""
+    metadata_bytes: int = 16 << 20
+    """EXIF, XMP, ICC and text chunks of one picture; real ones are below 1 MiB, and compressed
+    chunks may grow a thousandfold."""
+    audio_bytes: int = 16 << 30
+    """Twenty-four hours of stereo wav at 48 kHz and 16 bits."""
+    audio_duration_s: float = 24 * 3600.0
+    """A day of field recording. A header that claims more lies, or is not for one index entry."""
+    video_bytes: int = 1 << 40
+    """Size alone costs nothing, since frames are reached by seeking; beyond a tebibyte it is a
+    disk image rather than a film."""
+    video_duration_s: float = 24 * 3600.0
+    """A day of a security camera: at most 2,880 shots with the spacing of long videos."""
+    video_pixels: int = 70_000_000
+    """8192 x 8192: the largest frame of any level of H.264, HEVC and AV1."""
+    streams: int = 64
+    """Tracks of one container; a film with every dubbing and subtitle has about 40."""
+    text_bytes: int = 64 << 20
+    """Thirty times the longest novel. Longer text files are logs and dumps."""
+    text_characters: int = 4_000_000
+    """Text that is read from one file, about 700,000 words; the rest is left out."""
+    pdf_bytes: int = 1 << 30
+    """Scanned books reach several hundred MiB."""
+    pdf_pages: int = 10_000
+    """More pages than any book has; they are counted from the page tree, which may lie."""
+    pdf_stream_bytes: int = 32 << 20
+    """One decompressed content stream. Flate grows a thousandfold and filters may be nested, so
+    a page of 100 KiB can claim 100 GiB; honest pages are below 10 MiB."""
+    pdf_time_s: float = 60.0
+    """Text extraction of one PDF; pages after that are left out, so one file cannot hold a run."""
+    subtitle_cues: int = 100_000
+    """Thirty times a feature film."""
+    segments: int = 20_000
+    """Segments of one asset: a day of sound at a hop of five seconds has 17,280."""
+
+
+LIMITS = Limits()
+
+
+SILENCE_DBFS = -60.0
+"""A window whose loudest 50 ms stay below this level (root mean square, relative to full scale)
+is silent and is not encoded: its embedding would be near that of every other silence, a hit for
+everything. Quiet rooms recorded by phones lie near -55 dBFS, digital silence and dither below
+-80 dBFS."""
