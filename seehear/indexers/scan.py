@@ -1,0 +1,269 @@
+"""Folder -> files: what lies in a root right now, without opening any of it.
+
+    root ── folders, sorted ──► ScannedFile(path, size, modified, inode)
+             │ hidden, ignored, left out by a pattern ......... not looked at
+             │ socket, pipe, device, broken link .............. counted in `skipped`
+             │ unreadable folder, name too long ............... a problem; nothing below it is known
+             └ linked folder .................................. after all real ones, each once
+
+Links to folders are followed, because libraries are often put together from them. Each real folder
+is visited once, and real paths win over linked ones, so loops end and the paths found do not
+depend on chance. A link to a folder that contains the root (`/`, as Wine makes them) is a loop.
+
+Paths are `str` here: names that are not UTF-8 keep their bytes as surrogates, and a hundred
+thousand of them are a third of the size of as many `Path` objects.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from seehear.indexers.rules import (
+    IGNORE_FILE,
+    MACHINE_FOLDERS,
+    IgnoreRules,
+    Patterns,
+    is_hidden,
+    read_ignore_file,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """A regular file as the file system lists it; `path` is absolute."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProblem:
+    """A place that could not be listed or understood."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a walk met besides files. Filled while the walk is iterated."""
+
+    problems: list[ScanProblem] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """Folders and files whose present state is unknown, because they could not be read."""
+    nested: list[str] = field(default_factory=list)
+    """Other roots met on the way, which are scanned on their own."""
+    skipped: int = 0
+    """Sockets, pipes, devices and links that lead nowhere."""
+
+    def knows(self, path: str) -> bool:
+        """Whether the absence of `path` from the walk means that it is gone."""
+        return not any(path == place or path.startswith(place + os.sep) for place in self.unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    path: str
+    relative: str
+    rules: IgnoreRules | None
+
+
+def walk(
+    top: str,
+    scan: Scan,
+    *,
+    root: str | None = None,
+    patterns: Patterns | None = None,
+    apart: Collection[str] = (),
+    excluded: str | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[ScannedFile]:
+    """Yield the regular files below `top`, a folder or a file, and note the rest in `scan`.
+
+    `root` is the folder that patterns and ignore files are relative to (`top` itself, or one
+    above it). Paths in `apart` are other roots: not entered, noted in `scan.nested`. The folder
+    `excluded` (the collection's own) is passed over silently. An unreadable `top` raises OSError.
+    """
+    walker = _Walk(top, root or top, scan, patterns or Patterns())
+    return walker.run(frozenset(apart) - {top}, excluded, stop)
+
+
+class _Walk:
+    def __init__(self, top: str, root: str, scan: Scan, patterns: Patterns) -> None:
+        self._top, self._root, self._scan, self._patterns = top, root, scan, patterns
+        self._real_root = os.path.realpath(root)
+        self._apart: frozenset[str] = frozenset()
+        self._visited: set[tuple[int, int]] = set()
+
+    def run(
+        self, apart: frozenset[str], excluded: str | None, stop: threading.Event | None
+    ) -> Iterator[ScannedFile]:
+        self._apart = apart
+        if excluded is not None and (identity := _identity(excluded)) is not None:
+            self._visited.add(identity)  # as if it had been visited: it is passed over
+        status = os.stat(self._top)
+        if not stat.S_ISDIR(status.st_mode):
+            if stat.S_ISREG(status.st_mode):
+                yield _scanned(self._top, status)
+            else:
+                self._scan.skipped += 1
+            return
+        relative = relative_to(self._top, self._root)
+        rules = self._rules_above(relative)
+        if relative and self._is_left_out(relative, rules):
+            return
+        with os.scandir(self._top):
+            pass  # an unreadable top is the caller's business: it says what the root's state is
+        pending = [_Folder(self._top, relative, rules)]
+        linked: list[_Folder] = []
+        while pending or linked:
+            if stop is not None and stop.is_set():
+                return
+            # Linked folders wait until all real ones are visited, so that real paths win.
+            folder = pending.pop() if pending else linked.pop(0)
+            yield from self._visit(folder, pending, linked)
+
+    def _visit(
+        self, folder: _Folder, pending: list[_Folder], linked: list[_Folder]
+    ) -> Iterator[ScannedFile]:
+        try:
+            status = os.stat(folder.path)
+            identity = (status.st_dev, status.st_ino)
+            if identity in self._visited:
+                return
+            self._visited.add(identity)
+            with os.scandir(folder.path) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self._unknown(folder.path, error)
+            return
+        rules = self._rules_here(folder, entries)
+        folders: list[_Folder] = []
+        for entry in entries:
+            relative = f"{folder.relative}/{entry.name}" if folder.relative else entry.name
+            try:
+                linked_entry = entry.is_symlink()
+                if entry.is_dir():
+                    if self._enters(entry, relative, rules, linked=linked_entry):
+                        target = linked if linked_entry else folders
+                        target.append(_Folder(entry.path, relative, rules))
+                elif (file := self._file(entry, relative, rules)) is not None:
+                    yield file
+            except OSError as error:
+                if error.errno == errno.ELOOP:  # a link to itself leads nowhere
+                    self._scan.skipped += 1
+                else:
+                    self._unknown(entry.path, error)
+        pending.extend(reversed(folders))
+
+    def _enters(
+        self, entry: os.DirEntry[str], relative: str, rules: IgnoreRules | None, *, linked: bool
+    ) -> bool:
+        if entry.name in MACHINE_FOLDERS or is_hidden(entry.name, _attributes(entry)):
+            return False
+        if rules is not None and rules.ignores(relative + "/"):
+            return False
+        if not self._patterns.enters(relative):
+            return False
+        if entry.path in self._apart:
+            self._scan.nested.append(entry.path)
+            return False
+        if linked:
+            target = os.path.realpath(entry.path)
+            return not (self._real_root + os.sep).startswith(target.rstrip(os.sep) + os.sep)
+        return True
+
+    def _file(
+        self, entry: os.DirEntry[str], relative: str, rules: IgnoreRules | None
+    ) -> ScannedFile | None:
+        if entry.name.startswith(".") or (rules is not None and rules.ignores(relative)):
+            return None
+        if not self._patterns.takes(relative):
+            return None
+        if entry.path in self._apart:
+            self._scan.nested.append(entry.path)
+            return None
+        try:
+            status = _status(entry)
+        except FileNotFoundError:  # a link that leads nowhere, or gone since it was listed
+            self._scan.skipped += 1
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self._scan.skipped += 1
+            return None
+        return None if is_hidden(entry.name, status) else _scanned(entry.path, status)
+
+    def _rules_here(self, folder: _Folder, entries: list[os.DirEntry[str]]) -> IgnoreRules | None:
+        if not any(entry.name == IGNORE_FILE for entry in entries):
+            return folder.rules
+        path = os.path.join(folder.path, IGNORE_FILE)
+        return self._read_rules(path, folder.relative, folder.rules)
+
+    def _rules_above(self, relative: str) -> IgnoreRules | None:
+        """Ignore files of the folders from the root down to the parent of `top`."""
+        rules: IgnoreRules | None = None
+        place, above = self._root, ""
+        for name in relative.split("/") if relative else []:
+            path = os.path.join(place, IGNORE_FILE)
+            if os.path.isfile(path):
+                rules = self._read_rules(path, above, rules)
+            place = os.path.join(place, name)
+            above = f"{above}/{name}" if above else name
+        return rules
+
+    def _is_left_out(self, relative: str, rules: IgnoreRules | None) -> bool:
+        """Whether an ignore file above `top` ignores it or a folder on the way to it."""
+        if rules is None:
+            return False
+        names = relative.split("/")
+        return any(rules.ignores("/".join(names[: i + 1]) + "/") for i in range(len(names)))
+
+    def _read_rules(self, path: str, folder: str, above: IgnoreRules | None) -> IgnoreRules | None:
+        try:
+            if not os.path.isfile(path):  (opening a pipe would wait for ever)
+                return above
+            rules, problem = read_ignore_file(path, folder, above)
+        except OSError as error:
+            rules, problem = above, error.strerror or str(error)
+        if problem is not None:
+            self._scan.problems.append(ScanProblem(path, problem))
+        return rules
+
+    def _unknown(self, path: str, error: OSError) -> None:
+        self._scan.unknown.append(path)
+        reason = f"cannot be listed: {error.strerror or error}"
+        self._scan.problems.append(ScanProblem(path, reason))
+
+
+def _scanned(path: str, status: os.stat_result) -> ScannedFile:
+    return ScannedFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    # On Windows the listing has no inode; elsewhere `entry.stat()` is the same call, cached.
+    return os.stat(entry.path) if os.name == "nt" else entry.stat()
+
+
+def _attributes(entry: os.DirEntry[str]) -> os.stat_result | None:
+    # Only macOS and Windows have a hidden flag; Linux is spared one call per folder.
+    return entry.stat() if hasattr(os.stat_result, "st_flags") or os.name == "nt" else None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def relative_to(path: str, root: str) -> str:
+    """Path below the root with forward slashes; "" for the root itself."""
+    return "" if path == root else path[len(root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")

@@ -1,0 +1,63 @@
+"""Stages that run side by side: each in a thread, all ended by the first error of any."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from seehear.indexers.channel import Channel, ChannelBroken
+
+TICK_S = 0.05
+
+
+def run_stages(
+    stages: Mapping[str, Callable[[], None]],
+    channels: Sequence[Channel[Any]],
+    halt: threading.Event,
+    tick: Callable[[], object],
+) -> None:
+    """Run named stages until all have ended; `tick` is called in this thread meanwhile.
+
+    Where a stage raises, `halt` is set, the channels are broken, and its error is raised here when
+    the others have ended too. KeyboardInterrupt in this thread sets `halt` and lets them end in
+    order; a second one breaks the channels.
+    """
+    errors: list[BaseException] = []
+
+    def guarded(stage: Callable[[], None]) -> None:
+        try:
+            stage()
+        except ChannelBroken:
+            pass  # the stage that broke it has raised the error that counts
+        except BaseException as error:
+            errors.append(error)
+            end_all()
+
+    def end_all() -> None:
+        halt.set()
+        for channel in channels:
+            channel.break_off()
+
+    threads = [
+        threading.Thread(target=guarded, args=(stage,), name=f"seehear-{name}", daemon=True)
+        for name, stage in stages.items()
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        try:
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join(TICK_S)
+                    break
+            tick()
+        except KeyboardInterrupt:
+            if halt.is_set():
+                end_all()
+            halt.set()
+        except BaseException as error:  # the caller's progress function raised
+            errors.append(error)
+            end_all()
+    if errors:
+        raise errors[0]
