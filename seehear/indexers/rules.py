@@ -114,7 +114,7 @@ def read_ignore_file(
 
     A line that is no pattern is left out and the others hold. OSError is left to the caller.
     """
-    with open(path, "rb") as file:  (a str path: the scan keeps no Path objects)
+    with open(path, "rb") as file:
         content = file.read(IGNORE_FILE_LIMIT_BYTES + 1)
     if len(content) > IGNORE_FILE_LIMIT_BYTES:
         return above, f"longer than {IGNORE_FILE_LIMIT_BYTES} bytes, not a list of patterns"

@@ -227,7 +227,7 @@ class _Walk:
 
     def _read_rules(self, path: str, folder: str, above: IgnoreRules | None) -> IgnoreRules | None:
         try:
-            if not os.path.isfile(path):  (opening a pipe would wait for ever)
+            if not os.path.isfile(path):  # opening a pipe would wait for ever
                 return above
             rules, problem = read_ignore_file(path, folder, above)
         except OSError as error:
