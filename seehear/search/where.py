@@ -1,0 +1,244 @@
+"""The filter language: `taken >= 2024-06 and duration < 60` becomes a Filter.
+
+The grammar stands in where.lark. Nothing of the text reaches the database: it becomes the values of
+stores/catalog/filters.py, which the catalog compiles with bound parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, cast
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedInput, VisitError
+
+from seehear.errors import UsageError
+from seehear.stores.catalog.filters import (
+    FIELDS,
+    AllOf,
+    AnyOf,
+    Compare,
+    Field,
+    Filter,
+    Kind,
+    Matches,
+    Near,
+    Not,
+    Present,
+    Value,
+)
+
+MAX_LENGTH = 2_000
+"""Characters of a filter; more is no filter but an attack or an accident."""
+
+_SYNONYMS = {
+    "modality": "kind", "type": "kind", "file": "name", "filename": "name", "date": "taken",
+    "length": "duration", "tags": "tag", "keyword": "tag", "keywords": "tag",
+    "lat": "latitude", "lon": "longitude", "mtime": "modified", "dir": "folder",
+}  # fmt: skip
+_WORD_SYNONYMS = {
+    "photo": "image", "picture": "image", "sound": "audio", "clip": "video", "jpg": "jpeg",
+}  # fmt: skip
+_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+          "k": 10**3, "m": 10**6, "g": 10**9,
+          "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
+_DURATIONS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+_DATE = re.compile(
+    r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2})(?::(\d{2})(?::(\d{2}))?)?)?)?)?"
+)
+
+
+def parse_where(text: str) -> Filter | None:
+    """The filter that a text means; None for an empty text.
+
+    Raises UsageError with the position of what is wrong, and with the fields where one is unknown.
+    """
+    if not text.strip():
+        return None
+    if len(text) > MAX_LENGTH:
+        raise UsageError(f"the filter has {len(text)} characters; at most {MAX_LENGTH} are read")
+    try:
+        return _ToFilter().transform(_grammar().parse(text))
+    except UnexpectedInput as error:
+        raise UsageError(_explain(text, error)) from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, UsageError):
+            raise error.orig_exc from None
+        raise
+    except RecursionError:
+        raise UsageError("the filter is nested too deeply") from None
+
+
+@cache
+def _grammar() -> Lark:
+    text = resources.files("seehear.search").joinpath("where.lark").read_text("utf-8")
+    return Lark(text, parser="lalr")
+
+
+def _explain(text: str, error: UnexpectedInput) -> str:
+    rest = text[error.pos_in_stream :] if error.pos_in_stream is not None else ""
+    found = rest.split()[0] if rest.split() else ""
+    if not found or getattr(error, "token", Token("$END", "")).type == "$END":
+        return f'the filter ends too soon: {text} ...; it reads like "taken >= 2024 and size < 2MB"'
+    return (
+        f'the filter cannot be read at "{found}" (character {error.column}); '
+        'it reads like "taken >= 2024-06 and duration < 60"'
+    )
+
+
+class _ToFilter(Transformer[Token, Filter]):
+    """Parse tree -> Filter, from the leaves up."""
+
+    def start(self, children: list[Filter]) -> Filter:
+        return children[0]
+
+    def either(self, children: list[Filter]) -> Filter:
+        return children[0] if len(children) == 1 else AnyOf(tuple(children))
+
+    def both(self, children: list[Filter]) -> Filter:
+        return children[0] if len(children) == 1 else AllOf(tuple(children))
+
+    def negation(self, children: list[Filter]) -> Filter:
+        return Not(children[0])
+
+    def value(self, children: list[Token]) -> Token:
+        first = children[0]
+        if first.type == "QUOTED":
+            return first.update(value=first[1:-1])
+        return first.update(value="".join(children))
+
+    @v_args(inline=True)
+    def compare(self, name: Token, operator: Token, value: Token) -> Filter:
+        return _comparison(_field(name), "=" if operator == "==" else str(operator), value)
+
+    @v_args(inline=True)
+    def one_of(self, name: Token, *values: Token) -> Filter:
+        return AnyOf(tuple(_comparison(_field(name), "=", value) for value in values))
+
+    @v_args(inline=True)
+    def none_of(self, name: Token, *values: Token) -> Filter:
+        return Not(AnyOf(tuple(_comparison(_field(name), "=", value) for value in values)))
+
+    @v_args(inline=True)
+    def between(self, name: Token, low: Token, high: Token) -> Filter:
+        field = _field(name)
+        return AllOf((_comparison(field, ">=", low), _comparison(field, "<=", high)))
+
+    @v_args(inline=True)
+    def present(self, name: Token) -> Filter:
+        return Present(_field(name).name)
+
+    @v_args(inline=True)
+    def near(self, latitude: Token, longitude: Token, km: Token) -> Filter:
+        place = Near(_number(latitude), _number(longitude), _number(km))
+        if abs(place.latitude) > 90 or abs(place.longitude) > 180 or place.km <= 0:
+            raise UsageError(f"near(...) at {_at(latitude)} takes degrees, degrees, kilometres")
+        return place
+
+
+def _field(name: Token) -> Field:
+    known = name.lower()
+    field = FIELDS.get(_SYNONYMS.get(known, known))
+    if field is None:
+        raise UsageError(
+            f'there is no field "{name}" ({_at(name)}); the fields are {", ".join(FIELDS)}'
+        )
+    return field
+
+
+_Operator = Literal["=", "!=", "<", "<=", ">", ">="]
+
+
+def _comparison(field: Field, operator: str, value: Token) -> Filter:
+    if operator == "~":
+        if field.kind is not Kind.TEXT:
+            raise UsageError(f"~ compares text; {field.name} is a {field.kind} ({_at(value)})")
+        return Matches(field.name, str(value))
+    if field.kind in (Kind.TEXT, Kind.WORD) and operator not in ("=", "!="):
+        raise UsageError(f"{field.name} compares with = and != only ({_at(value)})")
+    if field.kind is Kind.DATE:
+        return _date_comparison(field, operator, value)
+    return Compare(field.name, cast(_Operator, operator), _READERS[field.kind](field, value))
+
+
+def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
+    """Dates are periods: `= 2024-06` is any time of that June, `> 2024-06` is after it."""
+    start, stop = _period(value)
+    since, before = Compare(field.name, ">=", start), Compare(field.name, "<", stop)
+    if operator == "=":
+        return AllOf((since, before))
+    if operator == "!=":
+        return Not(AllOf((since, before)))
+    if operator in (">=", ">"):
+        return Compare(field.name, ">=", start if operator == ">=" else stop)
+    return Compare(field.name, "<", start if operator == "<" else stop)
+
+
+def _period(value: Token) -> tuple[datetime, datetime]:
+    """[start, stop) of a date that may lack its last parts, as local time."""
+    found = _DATE.fullmatch(str(value).strip())
+    if found is None:
+        raise UsageError(
+            f'"{value}" ({_at(value)}) is no date; dates read 2024, 2024-06, 2024-06-01 or '
+            "2024-06-01T14:30"
+        )
+    given = [int(part) for part in found.groups() if part is not None]
+    try:
+        start = datetime(*(given + [1, 1][len(given) - 1 :] if len(given) < 3 else given))  # type: ignore[arg-type]
+        return start, _period_end(start, len(given))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f'"{value}" ({_at(value)}) is no date: {error}') from None
+
+
+def _period_end(start: datetime, precision: int) -> datetime:
+    if start.year == datetime.max.year:
+        return datetime.max
+    if precision == 1:
+        return start.replace(year=start.year + 1)
+    if precision == 2:
+        return (start + timedelta(days=32)).replace(day=1)
+    step = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1)}
+    return start + step.get(precision, timedelta(seconds=1))
+
+
+def _word(field: Field, value: Token) -> Value:
+    word = _WORD_SYNONYMS.get(value.lower(), value.lower())
+    if field.words and word not in field.words:
+        raise UsageError(
+            f'"{value}" ({_at(value)}) is no {field.name}; choose of {", ".join(field.words)}'
+        )
+    return word
+
+
+def _number(value: Token) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise UsageError(f'"{value}" ({_at(value)}) is no number') from None
+    if not abs(number) < 1e15:
+        raise UsageError(f'"{value}" ({_at(value)}) is out of range')
+    return number
+
+
+def _with_unit(value: Token, units: dict[str, Any], what: str, example: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", str(value).replace(" ", ""))
+    if found is None or found[2].lower() not in units:
+        raise UsageError(f'"{value}" ({_at(value)}) is no {what}; it reads like {example}')
+    return float(found[1]) * float(units[found[2].lower()])
+
+
+_READERS: dict[Kind, Callable[[Field, Token], Value]] = {
+    Kind.TEXT: lambda _, value: str(value),
+    Kind.WORD: _word,
+    Kind.NUMBER: lambda _, value: _number(value),
+    Kind.SIZE: lambda _, value: _with_unit(value, _SIZES, "size", "500, 20KB or 1.5MB"),
+    Kind.DURATION: lambda _, value: _with_unit(value, _DURATIONS, "duration", "90, 5min or 1h"),
+}
+
+
+def _at(token: Token) -> str:
+    return f"character {token.column}"
