@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import Encoder, normalised
-from seehear.encoders.captions import bridge_captions, captions_digest
+from seehear.encoders.captions import DEFAULT_DIGEST, bridge_captions, captions_digest
 from seehear.errors import ModelIntegrityError, SpaceMismatchError
 from seehear.types import EmbeddingSpace, Modality, Vectors
 
@@ -101,12 +101,16 @@ def fit_bridge(
     progress: Progress | None = None,
 ) -> Bridge:
     """Fit a bridge from one encoder's space to another's on sentences that both embed."""
-    sentences = tuple(bridge_captions() if captions is None else captions)
+    sentences = bridge_captions() if captions is None else captions
     x = _embed(source, sentences, progress)
     y = _embed(target, sentences, progress)
-    return bridge_from_pairs(
-        source.space, target.space, x, y, revision=f"{METHOD}-{captions_digest(sentences)}"
-    )
+    return bridge_from_pairs(source.space, target.space, x, y, revision_for(captions))
+
+
+def revision_for(captions: Sequence[str] | None) -> str:
+    """What names a bridge besides its spaces: the method and the sentences (None: the usual)."""
+    digest = DEFAULT_DIGEST if captions is None else captions_digest(tuple(captions))
+    return f"{METHOD}-{digest}"
 
 
 def bridge_from_pairs(
@@ -137,14 +141,13 @@ def cached_bridge(
     A file that does not verify is fitted anew, and a folder that cannot be written is no error:
     the file is a cache. `folder` None takes the per-user cache folder.
     """
-    sentences = tuple(bridge_captions() if captions is None else captions)
-    revision = f"{METHOD}-{captions_digest(sentences)}"
+    revision = revision_for(captions)
     folder = default_folder() if folder is None else folder
     path = folder / file_name(source.space, target.space, revision)
     try:
         return load_bridge(path, source.space, target.space, revision)
     except (ModelIntegrityError, OSError):
-        bridge = fit_bridge(source, target, sentences, progress)
+        bridge = fit_bridge(source, target, captions, progress)
     with contextlib.suppress(OSError):
         save_bridge(bridge, path)
     return bridge

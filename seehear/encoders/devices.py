@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 DEVICE_NAMES = ("auto", "cpu", "cuda", "cuda:<number>", "mps")
 
 
+def check_device_name(name: str) -> None:
+    """Raise UsageError for a word that names no device. Needs no torch, so does not say whether
+    this machine has it."""
+    kind, colon, number = name.partition(":")
+    known = kind in ("auto", "cpu", "cuda", "mps")
+    if not known or (colon and (kind != "cuda" or not number.isdecimal())):
+        raise UsageError(f"no device {name!r}; use one of {', '.join(DEVICE_NAMES)}")
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """The torch device that a user's word stands for.
 
@@ -20,13 +29,12 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     import torch
 
+    check_device_name(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdigit())):
-        raise UsageError(f"no device {name!r}; use one of {', '.join(DEVICE_NAMES)}")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise UsageError(f"device {name} was asked for, but no CUDA card can be used here")

@@ -35,7 +35,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.base import normalised
+from seehear.encoders.base import is_silent, normalised
 from seehear.encoders.bridge import fit_bridge
 from seehear.encoders.joined import JoinedModel
 from seehear.errors import UsageError
@@ -91,7 +91,6 @@ _OTHER_WORDS = slice(20, 32)
 _MODALITY_WEIGHT = 0.4
 _DETAIL_WEIGHT = 0.15
 _OTHER_WORD_WEIGHT = 0.6
-_SILENCE_RMS = 1e-4
 _LOOK_PX = 64  # pictures are looked at with about this many pixels per side
 
 _FILLER = frozenset(
@@ -269,7 +268,7 @@ def _image_content(image: ImageSample) -> NDArray[np.float32]:
 def _audio_content(sound: AudioSample) -> NDArray[np.float32]:
     content = np.zeros(DIM, dtype=np.float32)
     wave = sound.waveform
-    if len(wave) < 16 or np.sqrt(np.mean(np.square(wave, dtype=np.float64))) < _SILENCE_RMS:
+    if len(wave) < 16 or is_silent(sound):
         return content
     power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
     frequencies_hz = np.fft.rfftfreq(len(wave), 1 / sound.sample_rate_hz)

@@ -1,12 +1,18 @@
 """From the name that a user writes to a model.
 
-tiny                                   the bundled model
-standard                               Perception Encoder and CLAP, joined by a bridge
-open_clip:<architecture>/<source>      <source>: a pretrained tag, or a file of weights
-open_clip:<folder>                     a folder with open_clip_config.json and weights
-clap:<hub id or folder>                any CLAP that transformers reads
-<folder>                               a fine-tuned `tiny`
-fake, fake:<revision>, fake-joined     for tests; not listed
+What a name may be:
+
+    tiny                                   the bundled model
+    standard                               Perception Encoder and CLAP, joined by a bridge
+    standard:<folder>                      the same, from copies of both on disk
+    open_clip:<architecture>/<source>      <source>: a pretrained tag, or a file of weights
+    open_clip:<folder>                     a folder with open_clip_config.json and weights
+    open_clip:hf-hub:<repository>          such a folder on the hub
+    clap:<hub id or folder>                any CLAP that transformers reads
+    <folder>                               a fine-tuned `tiny`
+    fake, fake:<revision>, fake-joined     for tests; not listed
+
+A hub name may end in @<revision>.
 """
 
 from __future__ import annotations
@@ -16,10 +22,10 @@ import os
 from pathlib import Path
 
 from seehear.encoders.base import Model, SingleSpaceModel
+from seehear.encoders.bridge import Progress
 from seehear.encoders.cards import ModelCard, known_cards
+from seehear.encoders.devices import check_device_name
 from seehear.errors import UnknownModelError
-
-_KINDS = ("tiny", "standard", "open_clip:", "clap:")
 
 
 def available_models() -> list[ModelCard]:
@@ -27,36 +33,60 @@ def available_models() -> list[ModelCard]:
     return known_cards()
 
 
-def load_model(name: str, device: str = "auto") -> Model:
+def load_model(
+    name: str,
+    device: str = "auto",
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Model:
     """Load the model of that name onto a device ("auto", "cpu", "cuda", "cuda:1", "mps").
+
+    `cache` is where what is computed once for a model is kept (None: the per-user cache folder).
+    `progress` is called with a text, a count done and a count in all while that is computed, which
+    happens when the model first needs it.
 
     Raises UnknownModelError where the name means nothing, ModelUnavailableError where its weights
     are neither here nor reachable, ModelIntegrityError where they do not fit, and UsageError for
     a device that is not there.
     """
+    check_device_name(device)
     kind, _, rest = name.partition(":")
+    model: Model
     if name == "tiny":
         from seehear.encoders.builtin import load_tiny
 
-        return SingleSpaceModel("tiny", load_tiny(device=device))
-    if name == "fake" or (kind == "fake" and rest):
-        from seehear.encoders.fake import FakeEncoder
+        model = SingleSpaceModel(name, load_tiny(device=device))
+    elif kind == "standard":
+        from seehear.encoders.standard import load_standard
 
-        return SingleSpaceModel(name, FakeEncoder(rest or "1"))
-    if name == "fake-joined":
-        from seehear.encoders.fake import fake_joined
-
-        return fake_joined()
-    if kind == "open_clip" and rest:
+        model = load_standard(
+            Path(rest) if rest else None, device, bridges=cache, progress=progress
+        )
+    elif kind == "open_clip" and rest:
         from seehear.encoders.open_clip import load_open_clip
 
-        return SingleSpaceModel(name, load_open_clip(rest, device))
-    if _is_folder(name):
+        model = SingleSpaceModel(name, load_open_clip(rest, device))
+    elif kind == "clap" and rest:
+        from seehear.encoders.clap import load_clap
+
+        model = SingleSpaceModel(name, load_clap(rest, device))
+    elif name == "fake-joined":
+        from seehear.encoders.fake import fake_joined
+
+        model = fake_joined()
+    elif kind == "fake":
+        from seehear.encoders.fake import FakeEncoder
+
+        model = SingleSpaceModel(name, FakeEncoder(rest or "1"))
+    elif _is_folder(name):
         from seehear.encoders.builtin import load_tiny
 
         folder = Path(name).expanduser().resolve()
-        return SingleSpaceModel(str(folder), load_tiny(folder, device=device))
-    raise UnknownModelError(_unknown(name))
+        model = SingleSpaceModel(str(folder), load_tiny(folder, device=device))
+    else:
+        raise UnknownModelError(_unknown(name))
+    return model
 
 
 def _is_folder(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Small models of the real classes with random weights, and no network for anybody."""
 
+import importlib
 import json
 import os
 
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seehear.types import ImageSample
+from seehear.types import AudioSample, ImageSample
 
 SMALL_CLIP = {
     "embed_dim": 24,
@@ -23,8 +24,8 @@ SMALL_CLIP = {
 SMALL_PE = {
     "embed_dim": 32,
     "vision_cfg": {
-        "image_size": 384,
-        "timm_model_name": "vit_pe_core_tiny_patch16_384",
+        "image_size": 64,
+        "timm_model_name": "seehear_small_pe",
         "timm_model_pretrained": False,
         "timm_pool": "map",
         "timm_proj": "linear",
@@ -51,6 +52,35 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def seehear_small_pe(pretrained: bool = False, **settings: Any) -> Any:
+    """PE-Core's picture tower as timm builds it (`vit_pe_core_*`), in small."""
+    from functools import partial
+
+    from timm.models.eva import Eva
+
+    layers: Any = importlib.import_module("timm.layers")
+
+    sizes: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 48, "depth": 2}
+    sizes |= {"num_heads": 3, "attn_pool_num_heads": 4, "ref_feat_shape": (4, 4)}
+    settings.pop("pretrained_cfg", None)
+    settings.pop("pretrained_cfg_overlay", None)
+    settings.pop("cache_dir", None)
+    tower: Any = Eva(
+        **sizes,
+        global_pool="map",
+        attn_type="rope",
+        use_pre_transformer_norm=True,
+        use_rot_pos_emb=True,
+        rope_grid_offset=1.0,
+        rope_grid_indexing="xy",
+        attn_pool_mlp_ratio=4.0,
+        norm_layer=partial(layers.LayerNorm, eps=1e-5),
+        **settings,
+    )
+    tower.default_cfg = tower.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    return tower
+
+
 @pytest.fixture(scope="session")
 def small_open_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with safetensors of two small models, whose architectures open_clip then knows:
@@ -58,7 +88,10 @@ def small_open_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import open_clip
     import torch
     from safetensors.torch import save_file
+    from timm.models import is_model, register_model
 
+    if not is_model(seehear_small_pe.__name__):
+        register_model(seehear_small_pe)
     folder = tmp_path_factory.mktemp("open_clip")
     for name, config in (("seehear-small-clip", SMALL_CLIP), ("seehear-small-pe", SMALL_PE)):
         (folder / f"{name}.json").write_text(json.dumps(config))
@@ -90,3 +123,69 @@ def pictures() -> list[ImageSample]:
     photographs = [getattr(skimage.data, name)() for name in ("astronaut", "coffee")]
     noise = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((37, 91, 3), (20, 12, 3))]
     return [ImageSample(pixels) for pixels in (*photographs, *noise)]
+
+
+def make_clap(folder: Path, *, fusion: bool = False) -> Path:
+    """Save a small CLAP of the real classes with random weights."""
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    library: Any = importlib.import_module("transformers")
+    text = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 130,
+    }
+    audio = {
+        "num_mel_bins": 16,
+        "window_size": 4,
+        "spec_size": 64,
+        "patch_size": 2,
+        "patch_stride": [2, 2],
+        "hidden_size": 32,
+        "patch_embeds_hidden_size": 16,
+        "depths": [2, 2],
+        "num_attention_heads": [2, 2],
+        "num_hidden_layers": 2,
+        "enable_fusion": fusion,
+        "fusion_type": "aff_2d" if fusion else None,
+    }
+    torch.manual_seed(11)
+    model = library.ClapModel(
+        library.ClapConfig(projection_dim=20, text_config=text, audio_config=audio)
+    )
+    marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    pieces = [*marks, *sorted(ByteLevel.alphabet())]
+    tokenizer = library.RobertaTokenizer(
+        vocab={piece: n for n, piece in enumerate(pieces)}, merges=[]
+    )
+    extractor = library.ClapFeatureExtractor(
+        feature_size=16,
+        max_length_s=1,
+        frequency_min=50,
+        truncation="fusion" if fusion else "rand_trunc",
+    )
+    model.save_pretrained(folder)
+    library.ClapProcessor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small CLAP."""
+    return make_clap(tmp_path_factory.mktemp("clap") / "small-clap")
+
+
+@pytest.fixture(scope="session")
+def sounds() -> list[AudioSample]:
+    """Windows of several lengths at 48 kHz, from a click to longer than the small CLAP hears."""
+    rng = np.random.default_rng(5)
+    waves = []
+    for length in (480, 10_000, 24_000, 48_000, 60_001):
+        times_s = np.arange(length) / 48_000
+        chirp = 0.4 * np.sin(2 * np.pi * (200 + 3_000 * times_s) * times_s)
+        waves.append((chirp + 0.05 * rng.normal(size=length)).astype(np.float32))
+    return [AudioSample(wave, 48_000) for wave in waves]

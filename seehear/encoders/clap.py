@@ -1,0 +1,306 @@
+"""Encoder over CLAP models that the transformers library reads: text and sound.
+
+`clap:<hub id>[@<revision>]` takes the model from the hub, pinned for the one in cards.py; for
+others the cached copy, else the main branch at the time of fetching. `clap:<folder>` takes a copy
+on disk.
+
+Sound is turned into features by a faster twin of the library's feature extractor (the library
+transforms frame by frame in Python); tests hold the two equal. Where the library draws at random
+the twin does not, because the same sound must always give the same vector: a window longer than
+the model hears is cut in the middle, and a model with feature fusion treats no window as long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.base import is_silent
+from seehear.encoders.cards import CLAP_UNFUSED, TEXT_AND_SOUND, HubFile
+from seehear.encoders.devices import choose_device
+from seehear.encoders.hub import HubModel, revision_of, unavailable
+from seehear.encoders.torch_tools import (
+    check_samples,
+    chunks,
+    half_precision,
+    quiet_libraries,
+    scatter,
+    to_device,
+    vectors_of,
+)
+from seehear.errors import ModelIntegrityError, UnknownModelError, UsageError
+from seehear.types import AudioSample, EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
+
+if TYPE_CHECKING:
+    import torch
+
+ENCODING = 1
+"""Part of the space's revision: raise it when the same weights begin to give other vectors."""
+
+MAX_BATCH = 32
+"""Windows or texts in one forward pass."""
+
+MAX_TOKENS = 512
+"""The text tower has positions for no more."""
+
+_WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
+_PROCESSOR_FILES = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+)
+_QUIETEST = 1e-10  # the library's floor, -100 dB
+
+
+class ClapEncoder:
+    """Text and sound in the space of one CLAP model."""
+
+    def __init__(
+        self, space: EmbeddingSpace, *, model: Any, processor: Any, device: torch.device
+    ) -> None:
+        self.space = space
+        self.modalities = TEXT_AND_SOUND
+        self.device = device
+        self._model = model
+        self._tokenizer = processor.tokenizer
+        self._tokenizing = threading.Lock()  # fast tokenizers keep padding as state
+        self.features = ClapFeatures.of(processor.feature_extractor)
+        window_s = self.features.longest / self.features.sample_rate_hz
+        self.spec = SampleSpec(
+            sample_rate_hz=self.features.sample_rate_hz, window_s=window_s, hop_s=window_s / 2
+        )
+        places = model.config.text_config.max_position_embeddings
+        # RoBERTa numbers positions from the one after its padding token.
+        self._max_tokens = min(MAX_TOKENS, places - model.config.text_config.pad_token_id - 1)
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
+        check_samples(self.space.name, self.modalities, modality, samples)
+        if modality is Modality.TEXT:
+            return self._texts([s for s in samples if isinstance(s, str)])
+        return self._sounds([s for s in samples if isinstance(s, AudioSample)])
+
+    def _texts(self, texts: Sequence[str]) -> Vectors:
+        present = [position for position, text in enumerate(texts) if text.strip()]
+        rows = []
+        for batch in chunks(present, MAX_BATCH):
+            with self._tokenizing:
+                tokens = self._tokenizer(
+                    [texts[position] for position in batch],
+                    padding=True,
+                    truncation=True,
+                    max_length=self._max_tokens,
+                    return_tensors="pt",
+                )
+            rows.append(
+                self._forward(
+                    self._model.get_text_features,
+                    input_ids=tokens["input_ids"],
+                    attention_mask=tokens["attention_mask"],
+                )
+            )
+        return self._placed(present, rows, len(texts))
+
+    def _sounds(self, sounds: Sequence[AudioSample]) -> Vectors:
+        import torch
+
+        for sound in sounds:
+            if sound.sample_rate_hz != self.spec.sample_rate_hz:
+                raise UsageError(
+                    f"model {self.space.name} takes sound at {self.spec.sample_rate_hz} Hz, "
+                    f"not at {sound.sample_rate_hz} Hz"
+                )
+        present = [position for position, sound in enumerate(sounds) if not is_silent(sound)]
+        rows = []
+        for batch in chunks(present, MAX_BATCH):
+            features = np.stack([self.features(sounds[position].waveform) for position in batch])
+            rows.append(
+                self._forward(
+                    self._model.get_audio_features,
+                    input_features=torch.from_numpy(features),
+                    is_longer=torch.zeros((len(batch), 1), dtype=torch.bool),
+                )
+            )
+        return self._placed(present, rows, len(sounds))
+
+    def _forward(self, tower: Callable[..., Any], **batch: torch.Tensor) -> Vectors:
+        import torch
+
+        with torch.inference_mode(), half_precision(self.device):
+            output = tower(**{name: to_device(part, self.device) for name, part in batch.items()})
+        return vectors_of(output.pooler_output)
+
+    def _placed(self, present: Sequence[int], rows: list[Vectors], count: int) -> Vectors:
+        together = np.concatenate(rows) if rows else np.zeros((0, self.space.dim), np.float32)
+        return scatter(present, together, count, self.space.dim)
+
+
+@dataclass(frozen=True, slots=True)
+class ClapFeatures:
+    """Waveform to log-mel features, as transformers' ClapFeatureExtractor computes them."""
+
+    sample_rate_hz: int
+    longest: int
+    """Samples that the model hears at once."""
+    hop: int
+    window: NDArray[np.float64]
+    mel: NDArray[np.float64]
+    """float64 (frequency bins, mel bands)."""
+    padding: str
+    copies: int
+    """4 for models with feature fusion, which take a window four times; 1 for the others."""
+
+    @classmethod
+    def of(cls, extractor: Any) -> ClapFeatures:
+        """The twin of a library's feature extractor."""
+        fusion = extractor.truncation == "fusion"
+        length = extractor.fft_window_size
+        return cls(
+            sample_rate_hz=extractor.sampling_rate,
+            longest=extractor.nb_max_samples,
+            hop=extractor.hop_length,
+            window=np.hanning(length + 1)[:-1],
+            mel=extractor.mel_filters if fusion else extractor.mel_filters_slaney,
+            padding=extractor.padding,
+            copies=4 if fusion else 1,
+        )
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (samples,), at least one, to float32 (copies, frames, mel bands) in decibels."""
+        wave = np.pad(self._fitted(waveform).astype(np.float64), len(self.window) // 2, "reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(wave, len(self.window))[:: self.hop]
+        spectrum = np.fft.rfft(frames * self.window).astype(np.complex64)
+        power = np.abs(spectrum).astype(np.float64) ** 2
+        bands = 10.0 * np.log10(np.maximum(power @ self.mel, _QUIETEST))
+        return np.repeat(bands.astype(np.float32)[None], self.copies, axis=0)
+
+    def _fitted(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Exactly as long as the model hears: cut in the middle, repeated or padded."""
+        spare = len(waveform) - self.longest
+        if spare >= 0:
+            return waveform[spare // 2 : spare // 2 + self.longest]
+        times = self.longest // len(waveform)
+        if self.padding == "repeat":
+            return np.tile(waveform, times + 1)[: self.longest]
+        if self.padding == "repeatpad":
+            waveform = np.tile(waveform, times)
+        return np.pad(waveform, (0, self.longest - len(waveform)))
+
+
+def load_clap(name: str, device: str = "auto") -> ClapEncoder:
+    """Load the encoder that `name` (what follows `clap:`) stands for.
+
+    Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
+    """
+    chosen = choose_device(device)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _build(f"clap:{folder.name}", folder, _weights_in(folder), chosen)
+    repo, _, revision = name.partition("@")
+    if repo.count("/") != 1 or repo.startswith(("/", ".", "~")):
+        raise UnknownModelError(
+            f"no model clap:{name}: it is no folder here, and hub models are named "
+            "organisation/name, such as clap:laion/clap-htsat-unfused"
+        )
+    return _build(f"clap:{repo}", *_from_hub(repo, revision), chosen)
+
+
+def _from_hub(repo: str, revision: str) -> tuple[Path, Path]:
+    """The folder of the configuration and the file of weights."""
+    known = CLAP_UNFUSED if CLAP_UNFUSED.weights[0].repo == repo and not revision else None
+    hub = HubModel(
+        f"clap:{repo}",
+        known.size_bytes if known else None,
+        known.license if known else f"as stated at huggingface.co/{repo}",
+        "clap:FOLDER",
+    )
+    at = known.weights[1].revision if known else revision or "main"
+    weights = hub.file(known.weights[0]) if known else hub.first_file(repo, _WEIGHT_NAMES, at)
+    config = hub.file(HubFile(repo, "config.json", at))
+    for extra in _PROCESSOR_FILES:
+        hub.optional_file(HubFile(repo, extra, at))
+    return config.parent, weights
+
+
+def _weights_in(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise UnknownModelError(f"no CLAP model in {folder}: it has no config.json")
+    for name in _WEIGHT_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise unavailable(f"clap:{folder}", None, "unknown", "clap:FOLDER", "the folder has no weights")
+
+
+def _build(name: str, folder: Path, weights: Path, device: torch.device) -> ClapEncoder:
+    import torch
+    from safetensors import SafetensorError
+
+    library = _transformers()
+    unreadable = (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    )
+    with quiet_libraries(), _quiet_transformers():
+        try:
+            config = library.ClapConfig.from_pretrained(folder, local_files_only=True)
+            processor = library.ClapProcessor.from_pretrained(folder, local_files_only=True)
+            model, report = library.ClapModel.from_pretrained(
+                weights.parent,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=weights.suffix == ".safetensors",
+                weights_only=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except unreadable as error:
+            raise ModelIntegrityError(
+                f"{weights.parent} does not hold a CLAP model that can be read: "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from None
+    if missing := sorted(report["missing_keys"]):
+        raise ModelIntegrityError(
+            f"{weights} lacks {len(missing)} tensors of a CLAP model, {missing[0]} among them"
+        )
+    model.to(device).eval().requires_grad_(False)
+    space = EmbeddingSpace(name, f"{revision_of(weights)}-{ENCODING}", config.projection_dim)
+    return ClapEncoder(space, model=model, processor=processor, device=device)
+
+
+def _transformers() -> Any:
+    """The library, imported late because it is heavy, and untyped because its types are partial."""
+    import transformers
+
+    return transformers
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No bars and reports for loading from disk; what matters of them is checked here."""
+    logging = _transformers().utils.logging
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

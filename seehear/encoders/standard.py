@@ -1,0 +1,63 @@
+"""The model `standard`: Perception Encoder for sights, CLAP for sounds, a bridge between them.
+
+`standard` takes both from the hub at their pinned revisions; `standard:<folder>` takes them from
+a folder that holds copies of the two repositories, `PE-Core-B-16` and `clap-htsat-unfused`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seehear.encoders.bridge import Progress, cached_bridge, revision_for
+from seehear.encoders.cards import CLAP_UNFUSED, PE_CORE_B, STANDARD
+from seehear.encoders.clap import load_clap
+from seehear.encoders.hub import HubModel, unavailable
+from seehear.encoders.joined import JoinedModel
+from seehear.encoders.open_clip import load_open_clip
+
+SIGHT_FOLDER = "PE-Core-B-16"
+SOUND_FOLDER = "clap-htsat-unfused"
+
+
+def load_standard(
+    folder: Path | None = None,
+    device: str = "auto",
+    *,
+    bridges: Path | None = None,
+    progress: Progress | None = None,
+) -> JoinedModel:
+    """Load `standard` from the hub, or from copies on disk.
+
+    `bridges` is where the fitted bridge is kept (None: the per-user cache folder). Fitting it
+    takes minutes on a processor, once, when the first sound is encoded; `progress` is told.
+    """
+    if folder is None:
+        hub = HubModel(
+            STANDARD.name, STANDARD.size_bytes, STANDARD.license, f"{STANDARD.name}:FOLDER"
+        )
+        for file in STANDARD.weights:  # so that what is missing is said of `standard`
+            hub.file(file)
+        sight_name = PE_CORE_B.name.partition(":")[2]
+        sound_name = CLAP_UNFUSED.name.partition(":")[2]
+        name = STANDARD.name
+    else:
+        folder = folder.expanduser().resolve()
+        for part in (SIGHT_FOLDER, SOUND_FOLDER):
+            if not (folder / part).is_dir():
+                raise unavailable(
+                    f"{STANDARD.name}:{folder}",
+                    STANDARD.size_bytes,
+                    STANDARD.license,
+                    f"{STANDARD.name}:FOLDER",
+                    f"the folder holds no copy of {part}",
+                )
+        sight_name, sound_name = str(folder / SIGHT_FOLDER), str(folder / SOUND_FOLDER)
+        name = f"{STANDARD.name}:{folder}"
+    sight, sound = load_open_clip(sight_name, device), load_clap(sound_name, device)
+    return JoinedModel(
+        name,
+        sight,
+        sound,
+        lambda: cached_bridge(sound, sight, bridges, progress=progress),
+        revision_for(None),
+    )
