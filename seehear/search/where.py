@@ -7,42 +7,42 @@ stores/catalog/filters.py, which the catalog compiles with bound parameters.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, cast
+from pathlib import Path
 
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
 from seehear.errors import UsageError
 from seehear.stores.catalog.filters import (
-    FIELDS,
-    AllOf,
-    AnyOf,
+    CHOICES,
+    And,
     Compare,
     Field,
     Filter,
-    Kind,
-    Matches,
-    Near,
+    FilterValue,
     Not,
-    Present,
-    Value,
+    Op,
+    Or,
+    Place,
 )
 
 MAX_LENGTH = 2_000
 """Characters of a filter; more is no filter but an attack or an accident."""
 
 _SYNONYMS = {
-    "modality": "kind", "type": "kind", "file": "name", "filename": "name", "date": "taken",
-    "length": "duration", "tags": "tag", "keyword": "tag", "keywords": "tag",
-    "lat": "latitude", "lon": "longitude", "mtime": "modified", "dir": "folder",
+    "kind": "modality", "type": "modality", "file": "name", "filename": "name", "date": "taken",
+    "length": "duration", "tag": "keyword", "tags": "keyword", "keywords": "keyword",
+    "lat": "latitude", "lon": "longitude", "mtime": "modified", "under": "folder",
 }  # fmt: skip
-_WORD_SYNONYMS = {
-    "photo": "image", "picture": "image", "sound": "audio", "clip": "video", "jpg": "jpeg",
+_SAME_WORDS = {
+    "photo": "image", "picture": "image", "sound": "audio", "clip": "video", "note": "text",
 }  # fmt: skip
+_DATES = (Field.TAKEN, Field.MODIFIED)
+_NUMBERS = (Field.WIDTH, Field.HEIGHT, Field.LATITUDE, Field.LONGITUDE)
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "k": 10**3, "m": 10**6, "g": 10**9,
           "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
@@ -97,10 +97,10 @@ class _ToFilter(Transformer[Token, Filter]):
         return children[0]
 
     def either(self, children: list[Filter]) -> Filter:
-        return children[0] if len(children) == 1 else AnyOf(tuple(children))
+        return children[0] if len(children) == 1 else Or(tuple(children))
 
     def both(self, children: list[Filter]) -> Filter:
-        return children[0] if len(children) == 1 else AllOf(tuple(children))
+        return children[0] if len(children) == 1 else And(tuple(children))
 
     def negation(self, children: list[Filter]) -> Filter:
         return Not(children[0])
@@ -117,65 +117,86 @@ class _ToFilter(Transformer[Token, Filter]):
 
     @v_args(inline=True)
     def one_of(self, name: Token, *values: Token) -> Filter:
-        return AnyOf(tuple(_comparison(_field(name), "=", value) for value in values))
+        return Or(tuple(_comparison(_field(name), "=", value) for value in values))
 
     @v_args(inline=True)
     def none_of(self, name: Token, *values: Token) -> Filter:
-        return Not(AnyOf(tuple(_comparison(_field(name), "=", value) for value in values)))
+        return Not(Or(tuple(_comparison(_field(name), "=", value) for value in values)))
 
     @v_args(inline=True)
     def between(self, name: Token, low: Token, high: Token) -> Filter:
         field = _field(name)
-        return AllOf((_comparison(field, ">=", low), _comparison(field, "<=", high)))
+        return And((_comparison(field, ">=", low), _comparison(field, "<=", high)))
 
     @v_args(inline=True)
     def present(self, name: Token) -> Filter:
-        return Present(_field(name).name)
+        return Compare(_field(name), Op.KNOWN)
 
     @v_args(inline=True)
     def near(self, latitude: Token, longitude: Token, km: Token) -> Filter:
-        place = Near(_number(latitude), _number(longitude), _number(km))
-        if abs(place.latitude) > 90 or abs(place.longitude) > 180 or place.km <= 0:
-            raise UsageError(f"near(...) at {_at(latitude)} takes degrees, degrees, kilometres")
-        return place
+        place = Place(_number(latitude), _number(longitude), _number(km))
+        return Compare(Field.PLACE, Op.WITHIN, place)
 
 
 def _field(name: Token) -> Field:
     known = name.lower()
-    field = FIELDS.get(_SYNONYMS.get(known, known))
-    if field is None:
+    try:
+        return Field(_SYNONYMS.get(known, known))
+    except ValueError:
         raise UsageError(
-            f'there is no field "{name}" ({_at(name)}); the fields are {", ".join(FIELDS)}'
-        )
-    return field
-
-
-_Operator = Literal["=", "!=", "<", "<=", ">", ">="]
+            f'there is no field "{name}" ({_at(name)}); the fields are {", ".join(Field)}'
+        ) from None
 
 
 def _comparison(field: Field, operator: str, value: Token) -> Filter:
-    if operator == "~":
-        if field.kind is not Kind.TEXT:
-            raise UsageError(f"~ compares text; {field.name} is a {field.kind} ({_at(value)})")
-        return Matches(field.name, str(value))
-    if field.kind in (Kind.TEXT, Kind.WORD) and operator not in ("=", "!="):
-        raise UsageError(f"{field.name} compares with = and != only ({_at(value)})")
-    if field.kind is Kind.DATE:
+    if field is Field.PLACE:
+        raise UsageError(f"place reads near(latitude, longitude, kilometres) ({_at(value)})")
+    if field is Field.FOLDER:
+        return _folder_comparison(operator, value)
+    if field in _DATES:
         return _date_comparison(field, operator, value)
-    return Compare(field.name, cast(_Operator, operator), _READERS[field.kind](field, value))
+    try:
+        return Compare(field, Op(operator), _read(field, operator, value))
+    except UsageError as error:
+        place = f" ({_at(value)})"
+        raise UsageError(str(error) if place in str(error) else f"{error}{place}") from None
+
+
+def _read(field: Field, operator: str, value: Token) -> FilterValue:
+    """The value that a word stands for, by the kind of the field."""
+    if field in CHOICES:
+        return _SAME_WORDS.get(value.lower(), value.lower())
+    if field is Field.SIZE:
+        return _with_unit(value, _SIZES, "size", "500, 20KB or 1.5MB")
+    if field is Field.DURATION:
+        return _with_unit(value, _DURATIONS, "duration", "90, 5min or 1h")
+    if field in _NUMBERS:
+        return _number(value)
+    if operator == "~" and not set("*?") & set(value):
+        return f"*{value}*"  # words without a wildcard are found anywhere within the field
+    return str(value)
+
+
+def _folder_comparison(operator: str, value: Token) -> Filter:
+    if operator not in ("=", "!="):
+        raise UsageError(f"folder compares with = and != only ({_at(value)})")
+    below = Compare(Field.FOLDER, Op.UNDER, Path(value).expanduser().absolute())
+    return below if operator == "=" else Not(below)
 
 
 def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
     """Dates are periods: `= 2024-06` is any time of that June, `> 2024-06` is after it."""
+    if operator == "~":
+        raise UsageError(f"{field} is a date; compare it with = < > <= >= ({_at(value)})")
     start, stop = _period(value)
-    since, before = Compare(field.name, ">=", start), Compare(field.name, "<", stop)
+    within = And((Compare(field, Op.GE, start), Compare(field, Op.LT, stop)))
     if operator == "=":
-        return AllOf((since, before))
+        return within
     if operator == "!=":
-        return Not(AllOf((since, before)))
+        return Not(within)
     if operator in (">=", ">"):
-        return Compare(field.name, ">=", start if operator == ">=" else stop)
-    return Compare(field.name, "<", start if operator == "<" else stop)
+        return Compare(field, Op.GE, start if operator == ">=" else stop)
+    return Compare(field, Op.LT, start if operator == "<" else stop)
 
 
 def _period(value: Token) -> tuple[datetime, datetime]:
@@ -205,15 +226,6 @@ def _period_end(start: datetime, precision: int) -> datetime:
     return start + step.get(precision, timedelta(seconds=1))
 
 
-def _word(field: Field, value: Token) -> Value:
-    word = _WORD_SYNONYMS.get(value.lower(), value.lower())
-    if field.words and word not in field.words:
-        raise UsageError(
-            f'"{value}" ({_at(value)}) is no {field.name}; choose of {", ".join(field.words)}'
-        )
-    return word
-
-
 def _number(value: Token) -> float:
     try:
         number = float(value)
@@ -224,20 +236,11 @@ def _number(value: Token) -> float:
     return number
 
 
-def _with_unit(value: Token, units: dict[str, Any], what: str, example: str) -> float:
+def _with_unit(value: Token, units: Mapping[str, float], what: str, example: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", str(value).replace(" ", ""))
     if found is None or found[2].lower() not in units:
         raise UsageError(f'"{value}" ({_at(value)}) is no {what}; it reads like {example}')
     return float(found[1]) * float(units[found[2].lower()])
-
-
-_READERS: dict[Kind, Callable[[Field, Token], Value]] = {
-    Kind.TEXT: lambda _, value: str(value),
-    Kind.WORD: _word,
-    Kind.NUMBER: lambda _, value: _number(value),
-    Kind.SIZE: lambda _, value: _with_unit(value, _SIZES, "size", "500, 20KB or 1.5MB"),
-    Kind.DURATION: lambda _, value: _with_unit(value, _DURATIONS, "duration", "90, 5min or 1h"),
-}
 
 
 def _at(token: Token) -> str:
