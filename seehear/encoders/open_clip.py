@@ -1,34 +1,24 @@
 """Encoder over any architecture that the open_clip library knows: text, pictures and video.
 
-Where weights come from, by the name after `open_clip:`
-
-    <architecture>/<tag>[@<revision>]   the hub, pinned for the models in cards.py; for others the
-                                        cached copy, else the main branch at the time of fetching
-    <architecture>/<file>               a file of weights on disk
-    <folder>                            a folder with open_clip_config.json and weights
-    hf-hub:<repository>[@<revision>]    a hub repository that holds such a folder
-
-Preprocessing and tokenizer are the library's own. Weights are read from safetensors, or from
+Preprocessing and tokenizer are the library's own; where weights come from stands in
+open_clip_source.py. Weights are read from safetensors, or from
 PyTorch files with `weights_only=True`, so that no file can run code.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
 import pickle
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seehear.encoders.base import normalised
-from seehear.encoders.cards import HUB_CARDS, TEXT_AND_PICTURES, HubFile, ModelCard
+from seehear.encoders.cards import TEXT_AND_PICTURES
 from seehear.encoders.devices import choose_device
-from seehear.encoders.hub import HubModel, revision_of, unavailable
+from seehear.encoders.hub import revision_of, unavailable
+from seehear.encoders.open_clip_source import Source, resolve
 from seehear.encoders.torch_tools import (
     check_samples,
     chunks,
@@ -37,8 +27,9 @@ from seehear.encoders.torch_tools import (
     scatter,
     to_device,
     vectors_of,
+    without_random_weights,
 )
-from seehear.errors import ModelIntegrityError, UnknownModelError
+from seehear.errors import ModelIntegrityError
 from seehear.types import (
     EmbeddingSpace,
     ImageSample,
@@ -57,25 +48,6 @@ ENCODING = 1
 
 MAX_BATCH = 64
 """Pictures, frames or texts in one forward pass: a shot may have many frames."""
-
-_WEIGHT_NAMES = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "pytorch_model.bin",
-)
-_FOLDER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "tokenizer.model",
-    "config.json",
-)
 
 
 class OpenClipEncoder:
@@ -98,6 +70,7 @@ class OpenClipEncoder:
         self._model = model
         self._preprocess = preprocess
         self._tokenizer = tokenizer
+        self._encode_text = short_texts(model) or model.encode_text
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
@@ -113,7 +86,7 @@ class OpenClipEncoder:
         rows = []
         for batch in chunks(present, MAX_BATCH):
             tokens = self._tokenizer([texts[position] for position in batch])
-            rows.append(self._forward(self._model.encode_text, tokens))
+            rows.append(self._forward(self._encode_text, tokens))
         return self._placed(present, rows, len(texts))
 
     def _images(self, images: Sequence[ImageSample]) -> Vectors:
@@ -150,17 +123,39 @@ class OpenClipEncoder:
         return scatter(present, together, count, self.space.dim)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where an open_clip model is to be loaded from."""
+def short_texts(model: Any) -> Callable[..., torch.Tensor] | None:
+    """A faster `encode_text` that leaves out the padding, or None where that would change it.
 
-    label: str
-    """The part of the space's name after `open_clip:`."""
-    architecture: str
-    """As open_clip names it; `local-dir:<folder>` for a folder."""
-    weights: Path
-    preprocessing: dict[str, Any] = field(default_factory=dict)
-    quick_gelu: bool = False
+    Texts are padded to 32 or 77 pieces and mostly have ten. In a causal tower that reads a text
+    off at its end mark, nothing after the longest end mark of a batch is ever looked at.
+    """
+    import torch
+    from open_clip.model import CLIP
+    from open_clip.transformer import TextTransformer
+    from torch.nn import functional
+
+    native = type(model) is CLIP
+    tower: Any = model if native else getattr(model, "text", None)
+    if not native and type(tower) is not TextTransformer:
+        return None
+    pooling = tower.text_pool_type if native else tower.pool_type
+    padded = not native and (tower.use_pad_mask or tower.cls_emb is not None)
+    if pooling != "argmax" or tower.attn_mask is None or padded:
+        return None
+
+    def encode_text(tokens: torch.Tensor, *, normalize: bool) -> torch.Tensor:
+        ends = tokens.argmax(dim=-1)
+        length = int(ends.max()) + 1
+        x = tower.token_embedding(tokens[:, :length]) + tower.positional_embedding[:length]
+        x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
+        x = tower.ln_final(x)[torch.arange(len(x), device=x.device), ends]
+        projection = tower.text_projection
+        if projection is not None:
+            linear = isinstance(projection, torch.nn.Linear)
+            x = projection(x) if linear else x @ projection
+        return functional.normalize(x, dim=-1) if normalize else x
+
+    return encode_text
 
 
 def load_open_clip(name: str, device: str = "auto") -> OpenClipEncoder:
@@ -169,158 +164,10 @@ def load_open_clip(name: str, device: str = "auto") -> OpenClipEncoder:
     Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
     """
     chosen = choose_device(device)
-    return _build(_resolve(name), chosen)
+    return _build(resolve(name), chosen)
 
 
-def _resolve(name: str) -> _Source:
-    if name.startswith("hf-hub:"):
-        return _hub_folder(name)
-    if (folder := Path(name).expanduser()).is_dir():
-        return _folder(folder.resolve())
-    architecture, slash, source = name.partition("/")
-    _check_architecture(architecture, name)
-    if not slash or not source:
-        raise UnknownModelError(
-            f"open_clip:{name} names no weights; {_tags_of(architecture)}, or a file of weights"
-        )
-    path = Path(source).expanduser()
-    if path.is_file():
-        return _file(architecture, path.resolve())
-    tag, _, revision = source.partition("@")
-    return _tag(architecture, tag, revision, looks_like_path=path.suffix != "" or "/" in source)
-
-
-def _check_architecture(architecture: str, name: str) -> None:
-    import open_clip
-
-    known = open_clip.list_models()
-    if architecture not in known:
-        near = difflib.get_close_matches(architecture, known, n=3, cutoff=0.4)
-        raise UnknownModelError(
-            f"no model open_clip:{name}: open_clip knows no architecture {architecture!r}"
-            + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
-
-
-def _tags_of(architecture: str) -> str:
-    from open_clip.pretrained import list_pretrained_tags_by_model
-
-    tags = list_pretrained_tags_by_model(architecture)
-    if not tags:
-        return f"open_clip has no pretrained weights for {architecture}: give a file"
-    return f"choose one of {', '.join(f'{architecture}/{tag}' for tag in tags)}"
-
-
-def _tag(architecture: str, tag: str, revision: str, *, looks_like_path: bool) -> _Source:
-    from open_clip.pretrained import get_pretrained_cfg
-
-    config = get_pretrained_cfg(architecture, tag)
-    if not config:
-        missing = f"there is no file {tag} and " if looks_like_path else ""
-        raise UnknownModelError(
-            f"no model open_clip:{architecture}/{tag}: {missing}open_clip has no such tag; "
-            f"{_tags_of(architecture)}"
-        )
-    name = f"open_clip:{architecture}/{tag}"
-    card = next((card for card in HUB_CARDS if card.name == name), None)
-    # "organisation/repository/" or "organisation/repository/file"
-    repo, _, file = config["hf_hub"].rpartition("/")
-    hub = HubModel(
-        name, _size(architecture, card), _license(card, repo), f"{name[: -len(tag)]}FILE"
-    )
-    if card is not None and not revision:
-        weights = hub.file(card.weights[0])
-    else:
-        safe = f"{file.rpartition('.')[0]}.safetensors"
-        names = (safe, file) if file else _WEIGHT_NAMES
-        weights = hub.first_file(repo, names, revision or "main")
-    return _Source(
-        label=f"{architecture}/{tag}",
-        architecture=architecture,
-        weights=weights,
-        preprocessing=_preprocessing(config),
-        quick_gelu=bool(config.get("quick_gelu", False)),
-    )
-
-
-def _file(architecture: str, weights: Path) -> _Source:
-    return _Source(
-        label=architecture,
-        architecture=architecture,
-        weights=weights,
-        preprocessing=_preprocessing_beside(weights) or _preprocessing_of(architecture),
-    )
-
-
-def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
-    keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
-    return {key: config[key] for key in keys if key in config}
-
-
-def _preprocessing_beside(weights: Path) -> dict[str, Any]:
-    """What a copy of a hub repository says of its own preprocessing."""
-    try:
-        config = json.loads(weights.with_name("open_clip_config.json").read_text("utf-8"))
-        return _preprocessing(config["preprocess_cfg"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _preprocessing_of(architecture: str) -> dict[str, Any]:
-    """What all pretrained tags of an architecture agree on; PE and SigLIP differ from CLIP."""
-    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
-
-    tags = list_pretrained_tags_by_model(architecture)
-    known = [_preprocessing(get_pretrained_cfg(architecture, tag)) for tag in tags]
-    return known[0] if known and all(one == known[0] for one in known) else {}
-
-
-def _folder(folder: Path) -> _Source:
-    if not (folder / "open_clip_config.json").is_file():
-        raise UnknownModelError(f"no model in {folder}: it has no open_clip_config.json")
-    for name in _WEIGHT_NAMES:
-        if (folder / name).is_file():
-            weights = folder / name
-            return _Source(folder.name, f"local-dir:{folder}", weights)
-    raise unavailable(
-        f"open_clip:{folder}", None, "unknown", "open_clip:FOLDER", "the folder has no weights"
-    )
-
-
-def _hub_folder(name: str) -> _Source:
-    repo, _, revision = name.removeprefix("hf-hub:").partition("@")
-    card = next((card for card in HUB_CARDS if card.weights[0].repo == repo), None)
-    revision = revision or (card.weights[0].revision if card else "main")
-    size = card.size_bytes if card else None
-    hub = HubModel(f"open_clip:{name}", size, _license(card, repo), "open_clip:FOLDER")
-    config = hub.file(HubFile(repo, "open_clip_config.json", revision))
-    weights = hub.first_file(repo, _WEIGHT_NAMES, revision)
-    for extra in _FOLDER_FILES:
-        hub.optional_file(HubFile(repo, extra, revision))
-    return _Source(repo, f"local-dir:{config.parent}", weights)
-
-
-def _license(card: ModelCard | None, repo: str) -> str:
-    return card.license if card else f"as stated at huggingface.co/{repo}"
-
-
-def _size(architecture: str, card: ModelCard | None) -> int | None:
-    """Bytes of float32 weights, counted on a model without memory; None where that fails."""
-    if card is not None:
-        return card.size_bytes
-    import open_clip
-
-    try:
-        with quiet_libraries():
-            empty = open_clip.create_model(
-                architecture, load_weights=False, pretrained_text=False, device="meta"
-            )
-    except Exception:  # a text tower whose configuration is on the hub, or no meta support
-        return None
-    return int(sum(parameter.numel() for parameter in empty.parameters()) * 4)
-
-
-def _build(source: _Source, device: torch.device) -> OpenClipEncoder:
+def _build(source: Source, device: torch.device) -> OpenClipEncoder:
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from safetensors import SafetensorError
@@ -337,14 +184,15 @@ def _build(source: _Source, device: torch.device) -> OpenClipEncoder:
     name = f"open_clip:{source.label}"
     with quiet_libraries():
         try:
-            model = open_clip.create_model(
-                source.architecture,
-                load_weights=False,
-                pretrained_text=False,
-                pretrained_image=False,
-                force_quick_gelu=source.quick_gelu,
-                force_preprocess_cfg=source.preprocessing,
-            )
+            with without_random_weights():  # every one is overwritten below: loading is strict
+                model = open_clip.create_model(
+                    source.architecture,
+                    load_weights=False,
+                    pretrained_text=False,
+                    pretrained_image=False,
+                    force_quick_gelu=source.quick_gelu,
+                    force_preprocess_cfg=source.preprocessing,
+                )
             tokenizer = open_clip.get_tokenizer(source.architecture)
             config = open_clip.get_model_config(source.architecture)
         except OSError as error:  # a tokenizer or text tower that is described on the hub

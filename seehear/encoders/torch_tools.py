@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -69,6 +69,44 @@ def check_samples(
     for sample in samples:
         if modality_of(sample) is not modality:
             raise UsageError(f"{sample!r} was sent to be encoded as {modality}")
+
+
+def without_random_weights() -> AbstractContextManager[object]:
+    """Build modules without drawing their first weights, which takes seconds for a large model.
+
+    Only for modules whose every parameter is loaded afterwards. Holds for this thread alone.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    draws = {
+        torch.Tensor.normal_,
+        torch.Tensor.uniform_,
+        torch.nn.init.normal_,
+        torch.nn.init.uniform_,
+        torch.nn.init.trunc_normal_,
+        torch.nn.init.kaiming_normal_,
+        torch.nn.init.kaiming_uniform_,
+        torch.nn.init.xavier_normal_,
+        torch.nn.init.xavier_uniform_,
+    }
+
+    class WithoutRandomWeights(TorchFunctionMode):
+        def __torch_function__(
+            self,
+            func: Callable[..., Any],
+            types: Any,
+            args: tuple[Any, ...] = (),
+            kwargs: dict[str, Any] | None = None,
+        ) -> Any:
+            settings = kwargs or {}
+            if func in draws:
+                return args[0] if args else settings["tensor"]
+            if func in (torch.randn, torch.rand):
+                return torch.zeros(*args, **{k: v for k, v in settings.items() if k != "generator"})
+            return func(*args, **settings)
+
+    return WithoutRandomWeights()
 
 
 @contextlib.contextmanager

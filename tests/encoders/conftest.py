@@ -16,12 +16,12 @@ import pytest
 
 from seehear.types import AudioSample, ImageSample
 
-SMALL_CLIP = {
+SMALL_CLIP: dict[str, Any] = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
-SMALL_PE = {
+SMALL_PE: dict[str, Any] = {
     "embed_dim": 32,
     "vision_cfg": {
         "image_size": 64,

@@ -17,6 +17,7 @@ from seehear.errors import (
     UsageError,
 )
 from seehear.types import ImageSample, Modality, VideoSample
+from tests.encoders.conftest import SMALL_CLIP
 
 ARCHITECTURES = ["seehear-small-clip", "seehear-small-pe"]
 
@@ -67,8 +68,6 @@ def test_a_folder_brings_its_own_preprocessing(
     import torch
     from PIL import Image
 
-    from tests.encoders.conftest import SMALL_CLIP
-
     settings = {"resize_mode": mode, "interpolation": interpolation, "mean": [0.4, 0.5, 0.6]}
     config = {"model_cfg": SMALL_CLIP, "preprocess_cfg": settings}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
@@ -89,7 +88,7 @@ def test_a_folder_brings_its_own_preprocessing(
 
 
 def test_a_file_without_settings_takes_those_its_architecture_always_has() -> None:
-    from seehear.encoders.open_clip import _preprocessing_of
+    from seehear.encoders.open_clip_source import _preprocessing_of
 
     assert _preprocessing_of("PE-Core-B-16") == {
         "mean": (0.5, 0.5, 0.5),
@@ -110,6 +109,36 @@ def test_a_shot_is_the_renormalised_mean_of_its_frames(
     mean = frames.mean(axis=0)
     np.testing.assert_allclose(rows[0], mean / np.linalg.norm(mean), atol=1e-5)
     np.testing.assert_allclose(rows[1], frames[1], atol=1e-5)
+
+
+def test_texts_of_any_length_are_those_of_the_library(
+    encoder: OpenClipEncoder, small_open_clip: Path
+) -> None:
+    import torch
+
+    architecture = encoder.space.name.removeprefix("open_clip:")
+    model, _, tokenizer = library_model(architecture, small_open_clip)
+    texts = ["", "a", "a dog " * 5, "the sea " * 60, "ÄÖ 猫 🐈", "it's 3 o'clock"]
+    with torch.no_grad():
+        expected = model.encode_text(tokenizer(texts), normalize=True).numpy()
+    for batch in (range(1, 6), [3], [1], [1, 2]):
+        rows = encoder.encode(Modality.TEXT, [texts[position] for position in batch])
+        np.testing.assert_allclose(rows, expected[list(batch)], atol=1e-5)
+
+
+def test_towers_that_look_at_padding_are_left_to_the_library() -> None:
+    import open_clip
+
+    from seehear.encoders.open_clip import short_texts
+
+    config: dict[str, Any] = {**SMALL_CLIP, "text_cfg": {**SMALL_CLIP["text_cfg"]}}
+    assert short_texts(open_clip.CLIP(**config)) is not None
+    for changed in ({"no_causal_mask": True}, {"pool_type": "last"}, {"pool_type": "first"}):
+        text = {**config["text_cfg"], **changed}
+        assert short_texts(open_clip.CLIP(**{**config, "text_cfg": text})) is None
+        assert short_texts(open_clip.CustomTextCLIP(**{**config, "text_cfg": text})) is None
+    padded = {**config["text_cfg"], "embed_cls": True}
+    assert short_texts(open_clip.CustomTextCLIP(**{**config, "text_cfg": padded})) is None
 
 
 def test_the_spec_is_what_the_model_takes(encoder: OpenClipEncoder) -> None:
