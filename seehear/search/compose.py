@@ -42,7 +42,7 @@ def any_of(logits: Floats) -> Floats:
     a long query does not match everything merely because it has many chances to.
     """
     if len(logits) == 1:
-        return logits[0]
+        return np.asarray(logits[0], dtype=np.float32)
     top = logits.max(axis=0)
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):

@@ -1,0 +1,141 @@
+"""From what a query asks to vectors: every sample encoded, and told which items it may meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from seehear.encoders.base import Model
+from seehear.errors import UsageError
+from seehear.search.calibrate import Floats
+from seehear.types import EmbeddingSpace, Modality, Mode, Query, QueryPart, modality_of
+
+SIGHT = frozenset({Modality.IMAGE, Modality.VIDEO})
+MAX_PARTS = 32
+"""More things asked at once than a person would; a bound for the HTTP door."""
+MAX_K = 10_000
+MAX_WEIGHT = 100.0
+SAME_PROBE = 0.98
+"""Samples of one part nearer to each other than this are asked once: a long shot cut in pieces,
+a steady sound."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """One encoded sample of a part."""
+
+    modality: Modality
+    vectors: Mapping[EmbeddingSpace, Floats]
+    """In each space of the modality: float32 (dim,), L2-normalised."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A part of the query, encoded."""
+
+    label: str
+    weight: float
+    exclude: bool
+    probes: tuple[Probe, ...]
+    text: str = ""
+    """The words as they were written, where the part is text."""
+
+    def meeting(self, item: Modality) -> tuple[Probe, ...]:
+        """The probes that items of one modality are compared with.
+
+        A clip has shots and a sound track: sight meets sight and sound meets sound. A part that
+        lacks the kind meets every item with what it has.
+        """
+        if item in SIGHT:
+            fitting = tuple(probe for probe in self.probes if probe.modality in SIGHT)
+        elif item is Modality.AUDIO:
+            fitting = tuple(probe for probe in self.probes if probe.modality is Modality.AUDIO)
+        else:
+            fitting = ()
+        return fitting or self.probes
+
+
+def check(query: Query) -> None:
+    """Raises UsageError, one line, for a query that makes no sense."""
+    if not query.parts and not query.like:
+        raise UsageError("a query needs at least one text, photo, sound or clip")
+    if len(query.parts) > MAX_PARTS:
+        raise UsageError(f"a query has at most {MAX_PARTS} parts, not {len(query.parts)}")
+    if not 1 <= query.k <= MAX_K:
+        raise UsageError(f"k must be from 1 to {MAX_K}, not {query.k}")
+    if not 0.0 <= query.min_score <= 1.0:
+        raise UsageError(f"the least score must lie in [0, 1], not {query.min_score}")
+    if not 1 <= query.moments <= 100:
+        raise UsageError(f"moments must be from 1 to 100, not {query.moments}")
+    if query.modalities is not None and not query.modalities:
+        raise UsageError(f"name at least one kind to search in, of {', '.join(Modality)}")
+    for part in query.parts:
+        if not (math.isfinite(part.weight) and 0 < part.weight <= MAX_WEIGHT):
+            raise UsageError(
+                f"the weight of {_named(part)} must be above 0 and at most {MAX_WEIGHT:g}, "
+                f"not {part.weight:g}; to exclude something use --not"
+            )
+    wanted = [part for part in query.parts if not part.exclude]
+    if not wanted and not query.like:
+        raise UsageError("a query needs something to look for, not only what to leave out")
+    for part in query.parts:
+        twin = next((w for w in wanted if part.exclude and _asks_same(w, part)), None)
+        if twin is not None and twin.weight <= part.weight:
+            raise UsageError(f"{_named(part)} is both asked for and left out: the weights cancel")
+
+
+def encode(query: Query, model: Model) -> list[Part]:
+    """The query's parts with their vectors. Raises UsageError for a part without content."""
+    return [_encode_part(part, query.mode, model) for part in query.parts]
+
+
+def _encode_part(part: QueryPart, mode: Mode, model: Model) -> Part:
+    texts = [sample for sample in part.samples if isinstance(sample, str)]
+    text = " ".join(texts).strip() if len(texts) == len(part.samples) else ""
+    if not part.samples or (texts and not any(t.strip() for t in texts)):
+        raise UsageError(f"{_named(part)} is empty; say what to look for")
+    if mode is Mode.WORDS and not text:
+        raise UsageError(f"{_named(part)} has no words; search it with --mode auto or semantic")
+    probes = () if mode is Mode.WORDS else _probes(part, model)
+    if not probes and not (text and mode is not Mode.SEMANTIC):
+        raise UsageError(f"{_named(part)} holds nothing to look for (silence or no content)")
+    return Part(part.label or text, part.weight, part.exclude, probes, text)
+
+
+def _probes(part: QueryPart, model: Model) -> tuple[Probe, ...]:
+    probes: list[Probe] = []
+    for modality in Modality:
+        samples = [sample for sample in part.samples if modality_of(sample) is modality]
+        if not samples:
+            continue
+        encoded = model.encode(modality, samples)
+        kept: list[Probe] = []
+        for row in range(len(samples)):
+            probe = Probe(modality, {space: vectors[row] for space, vectors in encoded.items()})
+            if any(np.any(vector) for vector in probe.vectors.values()) and not any(
+                _same(probe, other) for other in kept
+            ):
+                kept.append(probe)
+        probes += kept
+    return tuple(probes)
+
+
+def _same(one: Probe, other: Probe) -> bool:
+    return all(
+        float(vector @ other.vectors[space]) > SAME_PROBE for space, vector in one.vectors.items()
+    )
+
+
+def _asks_same(one: QueryPart, other: QueryPart) -> bool:
+    # Samples that are arrays are compared by identity: equal media come as the same object.
+    return len(one.samples) == len(other.samples) and all(
+        a is b or (isinstance(a, str) and isinstance(b, str) and a == b)
+        for a, b in zip(one.samples, other.samples, strict=True)
+    )
+
+
+def _named(part: QueryPart) -> str:
+    return f'"{part.label}"' if part.label else "a part of the query"

@@ -1,0 +1,181 @@
+"""What search reads of the stores, in its own words. It reads only; nothing here is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seehear.encoders.base import Model, Route
+from seehear.search import bank
+from seehear.search.calibrate import SAMPLE_SIZE, Background, Sampled, fit_background
+from seehear.search.where import parse_where
+from seehear.stores import Catalog, Found, Generation, VectorCache, VectorIndex
+from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
+
+OWN_QUERIES = 256
+"""Items of the collection that serve as bank for queries by example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Which segments a query may hit. None for a modality allows all of them."""
+
+    ids: Mapping[Modality, Ids | None]
+
+    @property
+    def modalities(self) -> list[Modality]:
+        return [kind for kind, ids in self.ids.items() if ids is None or len(ids)]
+
+
+class Shelf:
+    """One generation of a collection, as search sees it at one moment. Thread-safe.
+
+    Everything derived (samples, backgrounds) depends on the collection's state alone, so that it
+    does not matter which query was the first to need it.
+    """
+
+    def __init__(
+        self, catalog: Catalog, cache: VectorCache, generation: Generation, model: Model
+    ) -> None:
+        self._catalog = catalog
+        self._cache = cache
+        self.generation = generation
+        self._model = model
+        self._lock = threading.RLock()
+        self._samples: dict[tuple[Modality, EmbeddingSpace], Sampled] = {}
+        self._backgrounds: dict[tuple[Modality, Modality], Background] = {}
+
+    def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
+        return self._cache.index(space, item)
+
+    def route(self, query: Modality, item: Modality) -> Route:
+        return self._model.route(query, item)
+
+    def resolve(self, ids: Ids | Sequence[int]) -> list[Found]:
+        """What segments are, in the order asked; those that lie nowhere are left out."""
+        return self._catalog.resolve(np.asarray(ids, dtype=np.int64))
+
+    def segments_of(self, asset_ids: Iterable[int]) -> Ids:
+        """Sorted ids of the segments of some assets."""
+        return self._catalog.segments_of(sorted(asset_ids), self.generation.id)
+
+    def allowed(self, query: Query) -> Allowed:
+        """Which segments meet the query's filters. Raises UsageError for a filter that is none."""
+        where = parse_where(query.where)
+        asked = query.modalities or frozenset(Modality)
+        ids: dict[Modality, Ids | None] = {}
+        for item in Modality:
+            whole = where is None and query.under is None and asked == frozenset(Modality)
+            # Pictures are no part of anything else, so their index needs no list of ids.
+            if item is Modality.IMAGE and where is None and query.under is None:
+                whole = Modality.IMAGE in asked
+            ids[item] = (
+                None
+                if whole
+                else self._catalog.segment_ids(
+                    self.generation.id,
+                    item=item,
+                    assets=None if asked == frozenset(Modality) else asked,
+                    under=query.under,
+                    where=where,
+                )
+            )
+        return Allowed(ids)
+
+    def background(self, query: Modality, item: Modality) -> Background:
+        """The background of one route, fitted when it is first needed."""
+        with self._lock:
+            known = self._backgrounds.get((query, item))
+            if known is None:
+                known = self._fit(query, item)
+                self._backgrounds[query, item] = known
+            return known
+
+    def _fit(self, query: Modality, item: Modality) -> Background:
+        route = self.route(query, item)
+        own = None
+        if query is not Modality.TEXT:
+            sample = self.sample(query, route.space)
+            own = Sampled(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
+        generic = self.bank(query, route.space)
+        return fit_background(route, generic, own, self.sample(item, route.space))
+
+    def sample(self, item: Modality, space: EmbeddingSpace) -> Sampled:
+        """Items that stand for all of one modality: those whose ids hash lowest.
+
+        The choice depends on which items there are, not on when they came, and changes little as
+        the collection grows.
+        """
+        with self._lock:
+            known = self._samples.get((item, space))
+            if known is None:
+                ids = self._catalog.segment_ids(self.generation.id, item=item)
+                chosen = ids[np.argsort(_mixed(ids), kind="stable")[:SAMPLE_SIZE]]
+                found = self.resolve(chosen)
+                kept, vectors = self.vectors([f.segment_id for f in found], space, item)
+                assets = {f.segment_id: f.asset.id for f in found}
+                known = Sampled(vectors, np.array([assets[int(i)] for i in kept], dtype=np.int64))
+                self._samples[item, space] = known
+            return known
+
+    def vectors(
+        self, ids: Sequence[int], space: EmbeddingSpace, item: Modality
+    ) -> tuple[Ids, Vectors]:
+        """The vectors of those segments that have one: ids (n,), float32 (n, dim)."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        index = self.index(space, item)
+        try:
+            return wanted, index.vectors(wanted)
+        except KeyError:
+            kept = []
+            for id_ in wanted:
+                try:
+                    kept.append((id_, index.vectors(np.array([id_]))[0]))
+                except KeyError:  # written after the index was read, or without content
+                    continue
+        rows = [row for _, row in kept]
+        return (
+            np.array([id_ for id_, _ in kept], dtype=np.int64),
+            np.stack(rows) if rows else np.zeros((0, space.dim), dtype=np.float32),
+        )
+
+    def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
+        """The bank's queries in one space: float32 (n, dim), from the catalog where it has them."""
+        kept = self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
+        vectors = bank.unpack(kept, space.dim) if kept is not None else None
+        if vectors is None:
+            encoded = bank.encode_bank(query, self._model)
+            vectors = encoded.get(space, np.zeros((0, space.dim), dtype=np.float32))
+        return vectors
+
+    def keep_banks(self) -> None:
+        """Write the bank's vectors to the catalog, so that no search has to encode them.
+
+        For writers, after indexing; a search without them encodes them anew each time.
+        """
+        for query in Modality:
+            missing = [
+                space
+                for space in self._model.spaces_of(query)
+                if self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
+                is None
+            ]
+            if missing:
+                encoded = bank.encode_bank(query, self._model)
+                for space in missing:
+                    self._catalog.put_calibration(
+                        self.generation.id,
+                        bank.bank_name(query, space),
+                        bank.pack(encoded[space]),
+                    )
+
+
+def _mixed(ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """A hash of each id (the finaliser of splitmix64), to draw a sample that is always the same."""
+    x = ids.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
