@@ -1,0 +1,37 @@
+"""The HTTP service and its web page (extra `server`), and the MCP server (extra `mcp`).
+
+    from seehear.server import create_app     # an ASGI application over one collection
+    from seehear.server import serve          # the same, run by uvicorn until interrupted
+
+Nothing is imported before it is asked for: FastAPI is no part of the core.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seehear.server.app import create_app
+    from seehear.server.limits import ServiceLimits
+    from seehear.server.serving import serve
+
+__all__ = ["ServiceLimits", "create_app", "serve"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from seehear.errors import UsageError
+
+    try:
+        from seehear.server import app, limits, serving
+    except ImportError as error:
+        raise UsageError(
+            f"the HTTP service needs {error.name}; install it with: pip install 'seehear[server]'"
+        ) from None
+    found: dict[str, object] = {
+        "create_app": app.create_app,
+        "serve": serving.serve,
+        "ServiceLimits": limits.ServiceLimits,
+    }
+    return found[name]

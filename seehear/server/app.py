@@ -1,0 +1,142 @@
+"""The application: endpoints, page and guard put together around one service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from seehear.config import Settings
+from seehear.errors import SeehearError
+from seehear.server import (
+    page_routes,
+    routes_assets,
+    routes_index,
+    routes_search,
+    routes_service,
+)
+from seehear.server.limits import ServiceLimits
+from seehear.server.metrics import Measured
+from seehear.server.problems import ServiceError, as_json, problem_of
+from seehear.server.security import Guard, Sessions, check_token, is_loopback
+from seehear.server.service import Service, ServiceOptions
+from seehear.server.uploads import invalid
+
+_HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+_DESCRIPTION = """
+Find any picture, sound, moment of a video or passage of text by a description, a photo, a sound
+or a clip. Assets are named by number, folders by label: no path of the machine goes in or out.
+Where the service was started with a token, send `Authorization: Bearer TOKEN`.
+"""
+
+
+def create_app(
+    collection: Path | None = None,
+    *,
+    settings: Settings | None = None,
+    token: str | None = None,
+    roots: Sequence[Path] = (),
+    limits: ServiceLimits | None = None,
+    host: str = "127.0.0.1",
+    names: Sequence[str] = (),
+) -> FastAPI:
+    """The service over one collection, as an ASGI application.
+
+    Args:
+        collection: where it lives; None takes the default one.
+        settings: of the collection; its model is the one of a new collection.
+        token: what clients must show; required unless `host` is a loopback address.
+        roots: folders that clients may have indexed.
+        limits: bounds on requests.
+        host: the address on which it will listen.
+        names: further host names under which clients reach it.
+
+    Raises UsageError for a missing or weak token and for a root that is no folder. The collection
+    is opened and the model loaded after the start; /readyz tells when that is done.
+    """
+    from seehear import __version__
+
+    check_token(host, token)
+    service = Service(
+        ServiceOptions(
+            collection=collection,
+            settings=settings or Settings(),
+            roots=tuple(roots),
+            limits=limits or ServiceLimits(),
+        )
+    )
+    sessions = Sessions(token, service.limits.session_s) if token is not None else None
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            service.stop()
+
+    app = FastAPI(
+        title="seehear",
+        version=__version__,
+        description=_DESCRIPTION.strip(),
+        lifespan=lifespan,
+        docs_url=None,  # Swagger's page loads scripts of other hosts; the document is what counts
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        max_body_size=service.limits.upload_bytes,
+    )
+    app.state.service = service
+    routes_search.register(app, service)
+    routes_assets.register(app, service)
+    routes_index.register(app, service)
+    routes_service.register(app, service, sessions)
+    page_routes.register(app)
+    _answer_errors(app, service)
+    app.add_middleware(Guard, sessions=sessions, hosts=_host_names(host, token, names))
+    app.add_middleware(Measured, metrics=service.metrics)
+    return app
+
+
+def _host_names(host: str, token: str | None, names: Sequence[str]) -> set[str] | None:
+    """The Host headers that are answered; None where a token guards and no names were given."""
+    if token is not None and not names:
+        return None
+    known = {host.strip("[]"), *names}
+    if is_loopback(host):
+        known |= {"localhost", "127.0.0.1", "::1"}
+    return known
+
+
+def _answer_errors(app: FastAPI, service: Service) -> None:
+    @app.exception_handler(ServiceError)
+    async def refused(_: Request, error: ServiceError) -> JSONResponse:
+        return _as_response(error)
+
+    @app.exception_handler(SeehearError)
+    async def failed(_: Request, error: SeehearError) -> JSONResponse:
+        return _as_response(problem_of(error, service.private))
+
+    @app.exception_handler(RequestValidationError)
+    async def misshapen(_: Request, error: RequestValidationError) -> JSONResponse:
+        return _as_response(invalid(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        code = _HTTP_CODES.get(error.status_code, "http_error")
+        message = str(error.detail).splitlines()[0] if error.detail else code
+        answer = _as_response(ServiceError(error.status_code, code, message))
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def _as_response(problem: ServiceError) -> JSONResponse:
+    headers = {}
+    if problem.retry_after_s is not None:
+        headers["retry-after"] = str(problem.retry_after_s)
+    return JSONResponse(as_json(problem), problem.status, headers)

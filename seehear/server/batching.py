@@ -1,0 +1,164 @@
+"""Queries of several clients share the encoder: what waits is encoded together.
+
+Nothing waits for a batch to fill. While the encoder works, requests gather; when it is free it
+takes all that have gathered of one modality. One client alone loses no time, and under load the
+batches grow by themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from seehear.encoders import Model, Route
+from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
+
+Encoded = Mapping[EmbeddingSpace, Vectors]
+
+MAX_BATCH = 64
+"""Samples in one call: beyond this, CPUs gain nothing and the first client waits for the last."""
+
+
+class CancelledQueryError(Exception):
+    """The client has gone: whatever works for it may stop."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One request's right to go on."""
+
+    gone: threading.Event
+
+    def check(self) -> None:
+        """Raise CancelledQueryError once the client has gone."""
+        if self.gone.is_set():
+            raise CancelledQueryError
+
+
+current_ticket: ContextVar[Ticket | None] = ContextVar("current_ticket", default=None)
+"""The request that the running code works for; None outside of requests."""
+
+
+def check_current() -> None:
+    """Stop here if the client of the running request has gone."""
+    if (ticket := current_ticket.get()) is not None:
+        ticket.check()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    modality: Modality
+    samples: Sequence[Sample]
+    ticket: Ticket | None
+    future: Future[Encoded]
+
+
+class BatchingModel:
+    """A model whose `encode` may be called from many threads and reaches the inner model batched.
+
+    `on_batch` is told the modality and size of every batch. The thread that encodes ends with
+    `close`; later calls of `encode` raise CancelledQueryError.
+    """
+
+    def __init__(
+        self, inner: Model, on_batch: Callable[[Modality, int], None] | None = None
+    ) -> None:
+        self.inner = inner
+        self._on_batch = on_batch
+        self._waiting: deque[_Waiting] = deque()
+        self._news = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="seehear-encode", daemon=True)
+        self._thread.start()
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def revision(self) -> str:
+        return self.inner.revision
+
+    @property
+    def spec(self) -> SampleSpec:
+        return self.inner.spec
+
+    def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
+        return self.inner.spaces_of(modality)
+
+    def route(self, query: Modality, item: Modality) -> Route:
+        return self.inner.route(query, item)
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Encoded:
+        """As the inner model's; raises CancelledQueryError when the client goes meanwhile."""
+        waiting = _Waiting(modality, samples, current_ticket.get(), Future())
+        with self._news:
+            if self._closed:
+                raise CancelledQueryError
+            self._waiting.append(waiting)
+            self._news.notify()
+        return waiting.future.result()
+
+    def close(self) -> None:
+        """Finish what waits and end the thread."""
+        with self._news:
+            self._closed = True
+            self._news.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            live = []
+            for waiting in batch:
+                if waiting.ticket is not None and waiting.ticket.gone.is_set():
+                    waiting.future.set_exception(CancelledQueryError())
+                else:
+                    live.append(waiting)
+            if live:
+                self._encode(live)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """What waits of the oldest one's modality, at most MAX_BATCH samples; [] at the end."""
+        with self._news:
+            while not self._waiting and not self._closed:
+                self._news.wait()
+            batch: list[_Waiting] = []
+            others: list[_Waiting] = []
+            size = 0
+            while self._waiting:
+                waiting = self._waiting.popleft()
+                fits = not batch or size + len(waiting.samples) <= MAX_BATCH
+                if fits and (not batch or waiting.modality is batch[0].modality):
+                    batch.append(waiting)
+                    size += len(waiting.samples)
+                else:
+                    others.append(waiting)
+            self._waiting.extend(others)
+            return batch
+
+    def _encode(self, batch: list[_Waiting]) -> None:
+        samples = [sample for waiting in batch for sample in waiting.samples]
+        if self._on_batch is not None:
+            self._on_batch(batch[0].modality, len(samples))
+        try:
+            encoded = self.inner.encode(batch[0].modality, samples)
+        except Exception as error:
+            self._encode_apart(batch, error)
+            return
+        start = 0
+        for waiting in batch:
+            stop = start + len(waiting.samples)
+            waiting.future.set_result({space: rows[start:stop] for space, rows in encoded.items()})
+            start = stop
+
+    def _encode_apart(self, batch: list[_Waiting], error: Exception) -> None:
+        """After a batch failed: one client's bad sample must not fail the others."""
+        if len(batch) == 1:
+            batch[0].future.set_exception(error)
+            return
+        for waiting in batch:
+            self._encode([waiting])

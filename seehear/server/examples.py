@@ -1,0 +1,135 @@
+"""What the OpenAPI document says beyond the types: examples, forms, and the errors to expect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seehear.server.schemas import EmbedRequest, Problem, SearchRequest
+
+_MEANINGS = {
+    400: ("bad_request", "the request cannot be read"),
+    401: ("unauthorised", "a token is needed: Authorization: Bearer TOKEN"),
+    403: ("foreign_origin", "requests from other sites are refused"),
+    404: ("no_such_asset", "there is no asset 7"),
+    409: ("already_running", "an index job is running already"),
+    413: ("media_too_large", "film.mp4: is longer than 30 minutes"),
+    415: ("content_type", "send application/json or multipart/form-data"),
+    422: ("bad_query", "the query is empty: give text, a file, or hits to find more of"),
+    429: ("busy", "too many queries at once; try again"),
+    503: ("not_ready", "the model is being loaded"),
+}
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*statuses: int, besides: Responses | None = None) -> Responses:
+    """The `responses` of an endpoint: `besides`, and these errors.
+
+    400 and 421 may come of any endpoint: a request that is no HTTP, a wrong Host header.
+    """
+    described: Responses = dict(besides or {})
+    for status in (*statuses, 400, 421):
+        code, message = _MEANINGS.get(status, ("wrong_host", "not a name of this service"))
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        described[status] = {
+            "model": Problem,
+            "description": message[0].upper() + message[1:] + ".",
+            "content": {
+                "application/json": {
+                    "example": {"error": {"code": code, "message": message, "type": kind}}
+                }
+            },
+        }
+    return described
+
+
+def _inlined(model: type[Any]) -> dict[str, Any]:
+    """A model's JSON schema without references, for bodies that FastAPI does not read itself."""
+    schema: dict[str, Any] = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def replaced(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                rest = {key: value for key, value in node.items() if key != "$ref"}
+                return replaced(definitions[node["$ref"].rpartition("/")[2]]) | rest
+            return {key: replaced(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [replaced(item) for item in node]
+        return node
+
+    inlined: dict[str, Any] = replaced(schema)
+    return inlined
+
+
+def _form(model: type[Any], file_fields: dict[str, str]) -> dict[str, Any]:
+    """The same fields as a form: lists repeat their field, `parts` is JSON, files come along."""
+    fields = dict(_inlined(model)["properties"])
+    fields.pop("parts", None)
+    files = {
+        name: {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "description": meaning,
+        }
+        for name, meaning in file_fields.items()
+    }
+    return {"type": "object", "properties": fields | files}
+
+
+def _body(
+    model: type[Any], examples: dict[str, Any], form: dict[str, Any], form_example: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _inlined(model), "examples": examples},
+                "multipart/form-data": {"schema": form, "example": form_example},
+            },
+        }
+    }
+
+
+SEARCH = _body(
+    SearchRequest,
+    {
+        "words": {"summary": "By words", "value": {"text": "a red car at night", "k": 5}},
+        "excluding": {
+            "summary": "Without something, of two kinds, below a folder",
+            "value": {
+                "text": "the sea",
+                "without": "people",
+                "modalities": ["image", "video"],
+                "under": "Pictures/2024",
+            },
+        },
+        "weighted": {
+            "summary": "Parts with weights",
+            "value": {"parts": [{"text": "red", "weight": 2}, {"text": "car"}], "explain": True},
+        },
+        "refined": {
+            "summary": "More like some hits, less like others",
+            "value": {"text": "a bird", "like": [12, 40], "unlike": [7]},
+        },
+    },
+    _form(
+        SearchRequest,
+        {
+            "file": "Files of any kind to search by.",
+            "image": "Pictures; another kind is refused.",
+            "audio": "Sounds; another kind is refused.",
+            "video": "Clips; another kind is refused.",
+            "without_file": "What hits shall not be like.",
+        },
+    ),
+    {"text": ["at night"], "k": 5},
+)
+
+EMBED = _body(
+    EmbedRequest,
+    {"texts": {"summary": "Two texts", "value": {"texts": ["a red car", "birdsong"]}}},
+    _form(EmbedRequest, {"file": "One file of any kind, in place of texts."}),
+    {"texts": ["a red car"]},
+)

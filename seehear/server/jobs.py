@@ -1,0 +1,152 @@
+"""Index runs as jobs of the service: one at a time, watched from outside, stopped on request."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from seehear.errors import SeehearError
+from seehear.server.places import printable
+from seehear.server.problems import ServiceError, problem_of, without_paths
+from seehear.server.schemas import Job, JobProgress, JobReport
+
+if TYPE_CHECKING:
+    from seehear.indexers import IndexReport, Progress
+    from seehear.server.library import Library
+
+_KEPT = 20
+"""Finished jobs whose reports can still be read."""
+_FAILURES_SHOWN = 100
+
+State = Literal["running", "done", "stopped", "failed"]
+
+
+class IndexJob:
+    """One run. Its thread writes, everybody else reads snapshots."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.id = secrets.token_hex(8)
+        self.stop = threading.Event()
+        self._lock = threading.Lock()
+        self._job = Job(id=self.id, state="running", roots=list(labels))
+        self._version = 0
+
+    def snapshot(self) -> tuple[int, Job]:
+        """A number that grows with every change, and the state as of now."""
+        with self._lock:
+            return self._version, self._job
+
+    def change(self, **fields: object) -> None:
+        with self._lock:
+            self._job = self._job.model_copy(update=fields)
+            self._version += 1
+
+    @property
+    def running(self) -> bool:
+        return self._job.state == "running"
+
+
+class Jobs:
+    """Starts index runs, each in a thread with a library of its own."""
+
+    def __init__(self, open_library: Callable[[], Library], private: Sequence[str]) -> None:
+        self._open_library = open_library
+        self._private = private
+        self._jobs: OrderedDict[str, IndexJob] = OrderedDict()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        return any(job.running for job in list(self._jobs.values()))
+
+    def start(
+        self, paths: Sequence[Path], labels: Sequence[str], *, retry_failed: bool
+    ) -> IndexJob:
+        """Begin a run. Raises ServiceError 409 while another one runs."""
+        with self._lock:
+            if self.running:
+                raise ServiceError(409, "already_running", "an index job is running already")
+            job = IndexJob(labels)
+            self._jobs[job.id] = job
+            while len(self._jobs) > _KEPT:
+                self._jobs.popitem(last=False)
+            self._thread = threading.Thread(
+                target=self._run, args=(job, paths, retry_failed), name="seehear-index"
+            )
+            self._thread.start()
+        return job
+
+    def get(self, job_id: str) -> IndexJob:
+        """Raises ServiceError 404 for a job that is not there (any more)."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise ServiceError(404, "no_such_job", "there is no such index job")
+        return job
+
+    def all(self) -> list[Job]:
+        """Newest first."""
+        return [job.snapshot()[1] for job in reversed(list(self._jobs.values()))]
+
+    def close(self) -> None:
+        """Stop what runs; what it has done is kept."""
+        for job in list(self._jobs.values()):
+            job.stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, job: IndexJob, paths: Sequence[Path], retry_failed: bool) -> None:
+        try:
+            with self._open_library() as library:
+                report = library.index(
+                    *paths,
+                    retry_failed=retry_failed,
+                    progress=lambda progress: job.change(progress=_progress_out(progress)),
+                    stop=job.stop,
+                )
+            state: State = "stopped" if report.interrupted else "done"
+            job.change(state=state, report=self._report_out(report))
+        except SeehearError as error:
+            job.change(state="failed", error=problem_of(error, self._private).message)
+        except Exception:
+            job.change(state="failed", error="the run broke off; see the service's log")
+            raise  # to the log, by threading's own hook
+
+    def _report_out(self, report: IndexReport) -> JobReport:
+        return JobReport(
+            added=report.added,
+            updated=report.updated,
+            moved=report.moved,
+            removed=report.removed,
+            unchanged=report.unchanged,
+            skipped=report.skipped,
+            failed=report.failed,
+            interrupted=report.interrupted,
+            seconds=round(report.seconds, 3),
+            offline=[printable(root.path.name) for root in report.offline],
+            failures=[
+                {
+                    "name": printable(failure.path.name),
+                    "stage": failure.stage,
+                    "reason": without_paths(failure.reason, self._private),
+                }
+                for failure in report.failures[:_FAILURES_SHOWN]
+            ],
+        )
+
+
+def _progress_out(progress: Progress) -> JobProgress:
+    current = progress.current
+    return JobProgress(
+        stage=str(progress.stage),
+        files_done=progress.files_done,
+        files_total=progress.files_total,
+        failed=progress.failed,
+        files_per_s=round(progress.files_per_s, 2),
+        left_s=None if progress.left_s is None else round(progress.left_s, 1),
+        current=printable(current.name) if current is not None else None,
+    )

@@ -1,0 +1,125 @@
+"""The collection as the service uses it: queries from decoded samples, assets by id.
+
+A thin layer over seehear.Collection; everything that ranks, scores or stores lies below it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from seehear.collection import Collection
+from seehear.config import Settings
+from seehear.server.batching import BatchingModel, check_current
+from seehear.server.places import Places
+from seehear.types import Asset, Hit, Modality, Query, Segment
+
+if TYPE_CHECKING:
+    from seehear.encoders import Model
+    from seehear.stores import Location
+
+
+class Models:
+    """The models of one service, each loaded once and shared by queries and index jobs."""
+
+    def __init__(
+        self, device: str, on_batch: Callable[[Modality, int], None] | None = None
+    ) -> None:
+        self._device = device
+        self._on_batch = on_batch
+        self._loaded: dict[str, BatchingModel] = {}
+        self._lock = threading.Lock()
+
+    def batching(self, name: str) -> BatchingModel:
+        """For queries: calls from many threads share the encoder. Raises ModelError."""
+        from seehear.encoders import load_model
+
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = BatchingModel(load_model(name, self._device), self._on_batch)
+            return self._loaded[name]
+
+    def plain(self, name: str) -> Model:
+        """For index jobs, which make batches of their own."""
+        return self.batching(name).inner
+
+    def close(self) -> None:
+        for model in self._loaded.values():
+            model.close()
+
+
+class Library(Collection):
+    """A collection whose models are shared and whose queries come decoded."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        settings: Settings,
+        models: Models,
+        *,
+        indexing: bool = False,
+        must_exist: bool = False,
+    ) -> None:
+        super().__init__(folder, settings, must_exist=must_exist)
+        self._shared = models
+        self._indexing = indexing
+
+    def __enter__(self) -> Self:
+        return self
+
+    def _model(self, name: str) -> Model:
+        return self._shared.plain(name) if self._indexing else self._shared.batching(name)
+
+    def model(self) -> Model:
+        """The serving generation's model, or the settings' while nothing is indexed."""
+        generation = self._catalog.serving()
+        return self._model(generation.model if generation else self.settings.model)
+
+    def ask(self, query: Query) -> list[Hit]:
+        """The hits of a query whose files are decoded; [] while nothing is indexed."""
+        check_current()
+        engine = self._open_engine()
+        return [] if engine is None else engine.search(query)
+
+    def roots(self) -> list[tuple[Path, bool]]:
+        """The collection's roots, and whether each was there when last looked for."""
+        return [(root.path, root.online) for root in self._catalog.roots()]
+
+    def asset(self, asset_id: int) -> Asset | None:
+        return self._catalog.asset(asset_id)
+
+    def locations(self, asset_ids: Sequence[int]) -> dict[int, list[Location]]:
+        """Where assets lie, by id."""
+        return dict(self._catalog.locations_of(asset_ids))
+
+    def file_of(self, asset_id: int) -> Path | None:
+        """A file with the content of the asset that is there now; None while it is offline."""
+        for location in self.locations([asset_id]).get(asset_id, []):
+            path = Path(location.path)
+            if path.is_file():
+                return path
+        return None
+
+    def segments(self, asset_id: int) -> list[tuple[int, Segment]]:
+        """The asset's segments in the serving generation, in order: (id, segment)."""
+        generation = self._catalog.serving()
+        if generation is None:
+            return []
+        return [
+            (f.segment_id, f.segment) for f in self._catalog.segments_of([asset_id], generation.id)
+        ]
+
+    def folders(self, places: Places, most: int) -> tuple[list[str], bool]:
+        """Folders that hold files, by label, sorted; and whether that is all of them."""
+        found: set[str] = set(places.labels)
+        for root in self._catalog.roots():
+            for location in self._catalog.locations(root.id):
+                folder = places.folder_of(Path(location.path))
+                while "/" in folder and folder not in found:
+                    found.add(folder)
+                    folder = folder.rpartition("/")[0]
+                if len(found) > most:
+                    return sorted(found)[:most], False
+        return sorted(found), True

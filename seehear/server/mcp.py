@@ -1,0 +1,243 @@
+"""A collection for language-model assistants, by the Model Context Protocol (extra `mcp`).
+
+Three tools: `search_media` finds, `get_media` shows one thing closely, `describe_collection` says
+what there is. Pictures travel as image content, so that an assistant that sees can look at them.
+Nothing here changes the collection.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from seehear.config import Settings
+from seehear.errors import MediaError, SeehearError, UsageError
+from seehear.server.decoding import DecodePool
+from seehear.server.library import Library, Models
+from seehear.server.limits import ServiceLimits
+from seehear.server.places import Places, printable
+from seehear.server.problems import without_paths
+from seehear.types import Asset, Hit, Modality, Query, QueryPart
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+INSTRUCTIONS = """\
+Searches the user's own photos, sounds, videos and texts by what is in them. Describe what to find
+in plain words ("a dog on a beach", "church bells"). Scores lie in [0, 1]; hits marked weak are
+probably not what was meant: say so rather than presenting them as finds. Times are seconds."""
+
+_THUMBNAIL_PX = 256
+_LARGE_PX = 1024
+_MOST_HITS = 50
+_MOST_PICTURES = 12
+_PASSAGE_CHARACTERS = 20_000
+
+
+def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
+    """The server over an open library; it neither closes the library nor the decoder."""
+    from mcp.server import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.server.mcpserver.utilities.types import Image
+    from mcp.types import ToolAnnotations
+    from pydantic import Field
+
+    from seehear import __version__
+
+    server: MCPServer[Any] = MCPServer(
+        "seehear", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING"
+    )
+    reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+    desk = _Desk(library, decoder)
+
+    @contextmanager
+    def told() -> Iterator[None]:
+        """An error of ours becomes a sentence for the model; any other one is a crash."""
+        try:
+            yield
+        except SeehearError as error:
+            raise ToolError(without_paths(str(error), desk.private)) from None
+
+    def search_media(  # noqa: PLR0917 - the SDK reads the tool from the signature
+        description: Annotated[str, Field(description="What to find, in plain words.")],
+        kinds: Annotated[
+            list[Modality] | None, Field(description="Only these kinds; none means all.")
+        ] = None,
+        without: Annotated[str, Field(description="What hits shall not show.")] = "",
+        where: Annotated[
+            str, Field(description='A filter, such as "taken >= 2024-06 and duration < 60".')
+        ] = "",
+        count: Annotated[int, Field(ge=1, le=_MOST_HITS, description="Most hits.")] = 8,
+        pictures: Annotated[bool, Field(description="Send thumbnails along.")] = True,
+    ) -> list[Any]:
+        """Find photos, sounds, moments of videos and passages of text by a description."""
+        with told():
+            hits = desk.search(description, kinds, without, where, count)
+        answer: list[Any] = [json.dumps(desk.told(hits), ensure_ascii=False, indent=1)]
+        for hit in hits[:_MOST_PICTURES] if pictures else ():
+            if (drawn := desk.picture_of(hit)) is not None:
+                answer += [f"{hit.rank}. {printable(hit.path.name)}", Image(*_as_image(drawn))]
+        return answer
+
+    def get_media(
+        asset_id: Annotated[int, Field(ge=0, description="As search_media gave it.")],
+        start_s: Annotated[
+            float | None, Field(ge=0, description="The moment of a video or sound to show.")
+        ] = None,
+        stop_s: Annotated[float | None, Field(ge=0)] = None,
+    ) -> list[Any]:
+        """Show one asset: its facts, a large picture (frame, spectrogram), a text's passages."""
+        with told():
+            asset = desk.asset(asset_id)
+            answer: list[Any] = [json.dumps(desk.facts(asset), ensure_ascii=False, indent=1)]
+            if asset.modality is Modality.TEXT:
+                return [*answer, desk.passages(asset)]
+            drawn = desk.picture(asset, _LARGE_PX, start_s, stop_s)
+        return [*answer, Image(*_as_image(drawn))]
+
+    def describe_collection() -> dict[str, Any]:
+        """Tell how much of which kind there is, in which folders, found by which model."""
+        with told():
+            return desk.described()
+
+    server.add_tool(search_media, annotations=reads, structured_output=False)
+    server.add_tool(get_media, annotations=reads, structured_output=False)
+    server.add_tool(describe_collection, annotations=reads)
+    return server
+
+
+def run(collection: Path | None = None, settings: Settings | None = None) -> None:
+    """Serve on standard input and output until the client closes them."""
+    try:
+        import mcp  # noqa: F401 - asked for before anything is opened
+    except ImportError:
+        raise UsageError(
+            "the MCP server needs the package mcp; install it with: pip install 'seehear[mcp]'"
+        ) from None
+    settings = settings or Settings()
+    limits = ServiceLimits()
+    models = Models(settings.device)
+    decoder = DecodePool(1, limits.decode_memory_bytes, limits.decode_timeout_s)
+    try:
+        with Library(collection, settings, models, must_exist=True) as library:
+            create_mcp(library, decoder).run("stdio")
+    finally:
+        decoder.close()
+        models.close()
+
+
+class _Desk:
+    """What the tools do, apart from the protocol."""
+
+    def __init__(self, library: Library, decoder: DecodePool) -> None:
+        self._library = library
+        self._decoder = decoder
+        self.private = [str(library.folder), str(Path.home())]
+
+    def search(
+        self, description: str, kinds: list[Modality] | None, without: str, where: str, count: int
+    ) -> list[Hit]:
+        if not description.strip():
+            raise UsageError("the description is empty")
+        parts = [QueryPart((description,), label=description)]
+        if without.strip():
+            parts.append(QueryPart((without,), exclude=True, label=without))
+        query = Query(
+            parts=tuple(parts),
+            k=count,
+            modalities=frozenset(kinds) if kinds else None,
+            where=where,
+        )
+        return self._library.ask(query)
+
+    def told(self, hits: list[Hit]) -> dict[str, Any]:
+        places = self._places()
+        told = [
+            {
+                "rank": hit.rank,
+                "asset_id": hit.asset_id,
+                "kind": str(hit.modality),
+                "name": printable(hit.path.name),
+                "folder": places.folder_of(hit.path),
+                "score": round(hit.score, 3),
+                "weak": hit.weak,
+            }
+            | ({"start_s": hit.start_s, "stop_s": hit.stop_s} if hit.moment else {})
+            | ({"matched": str(hit.matched)} if hit.matched is not hit.modality else {})
+            | ({"passage": printable(hit.snippet)} if hit.snippet else {})
+            for hit in hits
+        ]
+        return {"hits": told, "stands_out": any(not hit.weak for hit in hits)}
+
+    def asset(self, asset_id: int) -> Asset:
+        asset = self._library.asset(asset_id)
+        if asset is None:
+            raise UsageError(f"there is no asset {asset_id}")
+        return asset
+
+    def facts(self, asset: Asset) -> dict[str, Any]:
+        places = self._places()
+        locations = self._library.locations([asset.id]).get(asset.id, [])
+        facts = {
+            "asset_id": asset.id,
+            "kind": str(asset.modality),
+            "format": asset.format,
+            "size_bytes": asset.size_bytes,
+            "width_px": asset.width_px,
+            "height_px": asset.height_px,
+            "duration_s": asset.duration_s,
+            "taken_at": asset.taken_at.isoformat() if asset.taken_at else None,
+            "places": [
+                f"{places.folder_of(Path(found.path))}/{printable(Path(found.path).name)}"
+                for found in locations
+            ],
+        }
+        return {name: value for name, value in facts.items() if value is not None}
+
+    def passages(self, asset: Asset) -> str:
+        texts = [segment.text for _, segment in self._library.segments(asset.id) if segment.text]
+        return printable("\n\n".join(texts))[:_PASSAGE_CHARACTERS]
+
+    def described(self) -> dict[str, Any]:
+        state = self._library.status()
+        folders, complete = self._library.folders(self._places(), 100)
+        return {
+            "model": state["model"],
+            "by_kind": state["by_modality"],
+            "files": state["locations"],
+            "size_bytes": state["size_bytes"],
+            "folders": folders if complete else [*folders, "…"],
+        }
+
+    def picture_of(self, hit: Hit) -> tuple[bytes, str] | None:
+        """A thumbnail of a hit at its moment; None where there is none to be had."""
+        asset = self._library.asset(hit.asset_id)
+        if asset is None or asset.modality is Modality.TEXT:
+            return None
+        middle = hit.moment and (hit.moment[0] + hit.moment[1]) / 2
+        start_s = middle if asset.modality is Modality.VIDEO else hit.start_s
+        try:
+            return self.picture(asset, _THUMBNAIL_PX, start_s, hit.stop_s)
+        except SeehearError:
+            return None
+
+    def picture(
+        self, asset: Asset, px: int, start_s: float | None, stop_s: float | None
+    ) -> tuple[bytes, str]:
+        path = self._library.file_of(asset.id)
+        if path is None:
+            raise MediaError("the file is not there now (a drive unplugged?)", stage="open")
+        if asset.modality is not Modality.AUDIO:
+            return self._decoder.picture(path, px, start_s=start_s)
+        return self._decoder.picture(path, px, start_s=start_s, stop_s=stop_s, sound=True)
+
+    def _places(self) -> Places:
+        return Places(path for path, _ in self._library.roots())
+
+
+def _as_image(drawn: tuple[bytes, str]) -> tuple[None, bytes, str]:
+    """Arguments of the SDK's Image: no path, the bytes, the format's name."""
+    return None, drawn[0], drawn[1].partition("/")[2]

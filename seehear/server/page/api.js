@@ -1,0 +1,50 @@
+// The service's endpoints. Every failure is a Trouble with a sentence for people.
+
+export class Trouble extends Error {
+  constructor(status, code, message, again = 0) {
+    super(message);
+    Object.assign(this, { status, code, again });
+  }
+}
+
+async function call(method, path, { json, form, signal } = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      signal,
+      headers: json ? { "content-type": "application/json" } : undefined,
+      body: json ? JSON.stringify(json) : form,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Trouble(0, "offline", "The service does not answer. Is it still running?");
+  }
+  if (answer.ok) return answer.json();
+  let told = {};
+  try { told = (await answer.json()).error ?? {}; } catch { /* not ours: a proxy's page */ }
+  const sentence = told.message ?? `The service answered ${answer.status}.`;
+  const again = Number(answer.headers.get("retry-after") ?? 0);
+  throw new Trouble(answer.status, told.code ?? "http", sentence[0].toUpperCase() + sentence.slice(1), again);
+}
+
+export const status = () => call("GET", "/v1/status");
+export const folders = () => call("GET", "/v1/folders");
+export const asset = (id) => call("GET", `/v1/assets/${id}`);
+export const waveform = (id, steps) => call("GET", `/v1/assets/${id}/waveform?steps=${steps}`);
+export const session = () => call("GET", "/v1/session");
+export const signIn = (token) => call("POST", "/v1/session", { json: { token } });
+export const startIndex = () => call("POST", "/v1/index", { json: {} });
+export const stopIndex = (id) => call("DELETE", `/v1/index/${id}`);
+export const indexJobs = () => call("GET", "/v1/index");
+
+/** Hits of a query. `files` are [{blob, name}]; the rest is as the JSON of /v1/search. */
+export function search(query, files, signal) {
+  if (!files.length) return call("POST", "/v1/search", { json: query, signal });
+  const form = new FormData();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) form.append(name, one);
+  }
+  for (const { blob, name } of files) form.append("file", blob, name);
+  return call("POST", "/v1/search", { form, signal });
+}

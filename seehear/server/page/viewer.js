@@ -1,0 +1,133 @@
+// One result large: the picture, the player at its moment, the sound, the passage; and the facts.
+
+import { asset } from "./api.js";
+import { scoreBar } from "./cards.js";
+import { $, KIND, bytes, clock, closable, h, icon, marked, span } from "./dom.js";
+import { draw, peaksOf } from "./sound.js";
+
+const dialog = closable($("#viewer"));
+const stage = $(".stage", dialog);
+const facts = $(".facts", dialog);
+let shown = null;
+let step = () => {};
+let does = {};
+
+/** Wire the dialog: `move(hit, by)` gives a neighbour, `acts` has more(hit) and less(hit). */
+export function setUp(move, acts) {
+  step = (by) => { const next = move(shown.hit, by); if (next) open(next, shown.query); };
+  does = acts;
+}
+
+dialog.addEventListener("click", (event) => {
+  const what = event.target.closest("[data-does]")?.dataset.does;
+  if (what === "prev") step(-1);
+  if (what === "next") step(1);
+});
+dialog.addEventListener("keydown", (event) => {
+  if (event.target.closest("video, audio, input")) return;
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
+});
+dialog.addEventListener("close", () => { stage.replaceChildren(); shown = null; });
+
+export function open(hit, query) {
+  shown = { hit, query };
+  $("#viewed").textContent = hit.name;
+  stage.replaceChildren(large(hit, query));
+  facts.replaceChildren(about(hit), actions(hit));
+  if (!dialog.open) dialog.showModal();
+  asset(hit.asset_id).then((found) => { if (shown?.hit === hit) complete(hit, found); }, () => {});
+}
+
+function large(hit, query) {
+  if (hit.modality === "image") {
+    // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW.
+    return h("img", { alt: hit.name, src: `${hit.thumbnail}?px=1600` });
+  }
+  if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, marked(hit.snippet ?? "", query));
+  return hit.modality === "video" ? film(hit) : sound(hit);
+}
+
+function film(hit) {
+  const player = h("video", { controls: true, playsInline: true, poster: hit.thumbnail, src: hit.media, "aria-label": hit.name });
+  begin(player, hit);
+  player.addEventListener("error", () => {
+    const still = h("img", { alt: `${hit.name} at ${span(hit)}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1280` });
+    player.replaceWith(h("div", {}, still, h("p", {}, "This browser cannot play the file; download it to watch.")));
+  }, { once: true });
+  return player;
+}
+
+function sound(hit) {
+  const picture = h("img", { alt: `Spectrogram of ${hit.name}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1200` });
+  const canvas = h("canvas", { "aria-hidden": "true" });
+  const player = h("audio", { controls: true, src: hit.media, "aria-label": hit.name });
+  begin(player, hit);
+  peaksOf(hit.asset_id).then((wave) => {
+    const lit = hit.start_s === null ? null : [hit.start_s, hit.stop_s];
+    const paint = () => draw(canvas, wave, { lit, at: player.currentTime });
+    player.addEventListener("timeupdate", paint);
+    canvas.addEventListener("click", (event) => {
+      player.currentTime = (event.offsetX / canvas.clientWidth) * wave.stop_s;
+      player.play();
+    });
+    paint();
+  }, () => canvas.remove());
+  return h("div.sound", {}, picture, canvas, player);
+}
+
+function begin(player, hit) {
+  player.addEventListener("loadedmetadata", () => { player.currentTime = hit.start_s ?? 0; }, { once: true });
+  player.autoplay = true;
+}
+
+function about(hit) {
+  const size = hit.width_px ? `${hit.width_px} × ${hit.height_px}` : "";
+  return h("dl", {}, lines([
+    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (its ${hit.matched === "audio" ? "sound" : hit.matched} matched)`)],
+    ["Score", scoreBar(hit.score)],
+    ["Moment", span(hit)],
+    ["Folder", hit.folder],
+    ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
+    ["Size", size],
+    ["Taken", hit.taken_at ? new Date(hit.taken_at).toLocaleString() : ""],
+    ...hit.why.map((term) => [term.exclude ? `Not “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
+  ]));
+}
+
+const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+
+function actions(hit) {
+  const then = (act) => () => { dialog.close(); act(hit); };
+  return h(
+    "div",
+    {},
+    h(
+      "div.row",
+      {},
+      h("button", { type: "button", onclick: then(does.more) }, icon("more"), "More like this"),
+      h("button", { type: "button", onclick: then(does.less) }, icon("less"), "Not this"),
+      h("a", { href: `${hit.media}?download=true`, download: hit.name }, icon("down"), "Download"),
+    ),
+  );
+}
+
+function complete(hit, found) {
+  const list = $("dl", facts);
+  const others = found.places.filter((place) => place.name !== hit.name || place.folder !== hit.folder);
+  list.append(...lines([
+    ["File", `${found.format.toUpperCase()}, ${bytes(found.size_bytes)}`],
+    ["Also at", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
+    ["Alike", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
+  ]));
+  const moments = hit.moments.length > 1 ? hit.moments : [];
+  const player = $("video, audio", stage);
+  if (!moments.length || !player) return;
+  facts.lastChild.append(
+    h("p", {}, "Moments"),
+    h("div.row", {}, moments.map((moment) => h("button", {
+      type: "button",
+      onclick: () => { player.currentTime = moment.start_s; player.play(); },
+    }, icon("play"), `${clock(moment.start_s)}–${clock(moment.stop_s)}`))),
+  );
+}

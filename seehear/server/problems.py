@@ -1,0 +1,72 @@
+"""Errors as answers: a status, a code that programs match, and a sentence without any path.
+
+    {"error": {"code": "broken_media", "message": "...", "type": "invalid_request_error"}}
+
+The shape is that of OpenAI's API, so that its clients show the message as it is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from seehear import errors
+from seehear.errors import SeehearError
+
+
+@dataclass(slots=True)
+class ServiceError(Exception):
+    """A refusal that the service itself decides on."""
+
+    status: int
+    code: str
+    message: str
+    retry_after_s: int | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+_STATUS: tuple[tuple[type[SeehearError], int, str], ...] = (
+    # From special to general: the first that fits answers.
+    (errors.UnsupportedMediaError, 415, "unsupported_media"),
+    (errors.MediaLimitError, 413, "media_too_large"),
+    (errors.BrokenMediaError, 422, "broken_media"),
+    (errors.MediaError, 422, "unreadable_media"),
+    (errors.UsageError, 422, "bad_query"),
+    (errors.CollectionLockedError, 409, "collection_locked"),
+    (errors.StorageFullError, 507, "storage_full"),
+    (errors.ModelError, 503, "model_unavailable"),
+    (errors.StoreError, 503, "collection_unavailable"),
+)
+
+_PATH = re.compile(r"""(?<![\w/])(?:~|[A-Za-z]:)?[/\\][^\s'",;:()]+""")
+
+
+def problem_of(error: SeehearError, private: Iterable[str] = ()) -> ServiceError:
+    """The answer to an error that seehear raised on purpose.
+
+    `private` are texts that must not leave the service (the collection's folder, the roots, the
+    place of a temporary file); anything else that looks like an absolute path goes as well.
+    """
+    status, code = 500, "internal"
+    for kind, its_status, its_code in _STATUS:
+        if isinstance(error, kind):
+            status, code = its_status, its_code
+            break
+    return ServiceError(status, code, without_paths(str(error), private))
+
+
+def without_paths(message: str, private: Iterable[str] = ()) -> str:
+    """One line in which every absolute path has become an ellipsis."""
+    for text in sorted((text for text in private if len(text) > 1), key=len, reverse=True):
+        message = message.replace(text, "…")
+    message = _PATH.sub("…", message)
+    return " ".join(message.split())[:500]
+
+
+def as_json(problem: ServiceError) -> dict[str, object]:
+    """The body of the answer."""
+    kind = "invalid_request_error" if problem.status < 500 else "server_error"
+    return {"error": {"code": problem.code, "message": problem.message, "type": kind}}

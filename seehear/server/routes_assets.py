@@ -1,0 +1,193 @@
+"""Endpoints of single assets: what they are, a picture of them, the files themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import FastAPI, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from seehear.server import examples
+from seehear.server.content_types import DOWNLOAD, content_type_of
+from seehear.server.limits import THUMBNAIL_PX
+from seehear.server.places import printable
+from seehear.server.problems import ServiceError
+from seehear.server.queries import SNIPPET_CHARACTERS, place_out, thumbnail_address
+from seehear.server.schemas import AssetOut, SegmentOut, Waveform
+from seehear.types import Asset, Modality
+
+if TYPE_CHECKING:
+    from seehear.server.service import Service
+
+AssetId = Annotated[int, Path(ge=0, lt=1 << 63)]
+Seconds = Annotated[float | None, Query(ge=0, le=1e6, allow_inf_nan=False)]
+
+_KEEP = {"cache-control": "private, max-age=3600"}
+_WAVEFORM_MOST_S = 3600.0
+_SEGMENTS_SHOWN = 500
+
+
+def register(app: FastAPI, service: Service) -> None:
+    """Add the endpoints to the application."""
+
+    @app.get(
+        "/v1/assets/{asset_id}",
+        response_model=AssetOut,
+        tags=["assets"],
+        responses=examples.problems(401, 403, 404, 422, 503),
+    )
+    def describe(asset_id: AssetId) -> AssetOut:
+        """What an asset is, where it lies, and the segments under which it is found."""
+        return _describe(service, asset_id)
+
+    @app.get(
+        "/v1/assets/{asset_id}/thumbnail",
+        response_class=Response,
+        tags=["assets"],
+        responses=examples.problems(
+            *(401, 403, 404, 413, 415, 422, 429, 503),
+            besides={
+                200: {"content": {"image/webp": {}, "image/png": {}}, "description": "A picture."},
+                304: {"description": "The client has it already."},
+            },
+        ),
+    )
+    async def thumbnail(
+        request: Request,
+        asset_id: AssetId,
+        px: Annotated[int, Query(ge=32, le=THUMBNAIL_PX)] = 320,
+        start_s: Seconds = None,
+        stop_s: Seconds = None,
+    ) -> Response:
+        """A photo made small, a video's frame at `start_s`, a sound's spectrogram."""
+        asset = await run_in_threadpool(_asset, service, asset_id)
+        if asset.modality is Modality.TEXT:
+            raise ServiceError(404, "no_picture", "a text has no picture")
+        if start_s is not None and stop_s is not None and stop_s <= start_s:
+            raise ServiceError(422, "invalid", "stop_s: must be after start_s")
+        key = (asset.content_hash, px, start_s, stop_s)
+        mark = f'"{asset.content_hash[:24]}-{px}-{start_s}-{stop_s}"'
+        if request.headers.get("if-none-match") == mark:
+            return Response(status_code=304, headers={"etag": mark, **_KEEP})
+        picture = service.pictures.get(key)
+        if picture is None:
+            picture = await service.drawing.run(
+                request,
+                lambda: service.decoder.picture(
+                    _file(service, asset),
+                    px,
+                    start_s=start_s,
+                    stop_s=stop_s,
+                    sound=asset.modality is Modality.AUDIO,
+                ),
+            )
+            service.pictures.put(key, picture)
+        body, kind = picture
+        return Response(body, media_type=kind, headers={"etag": mark, **_KEEP})
+
+    @app.get(
+        "/v1/assets/{asset_id}/waveform",
+        response_model=Waveform,
+        tags=["assets"],
+        responses=examples.problems(401, 403, 404, 413, 415, 422, 429, 503),
+    )
+    async def waveform(
+        request: Request, asset_id: AssetId, steps: Annotated[int, Query(ge=8, le=2000)] = 400
+    ) -> Waveform:
+        """Loudness over time of a sound or of a video's sound track, at most its first hour."""
+        asset = await run_in_threadpool(_asset, service, asset_id)
+        if asset.modality not in {Modality.AUDIO, Modality.VIDEO}:
+            raise ServiceError(404, "no_sound", f"a {asset.modality} has no sound")
+        stop_s, peaks = await service.drawing.run(
+            request,
+            lambda: service.decoder.waveform(_file(service, asset), steps, _WAVEFORM_MOST_S),
+        )
+        return Waveform(start_s=0.0, stop_s=stop_s, peaks=peaks)
+
+    @app.head("/v1/assets/{asset_id}/media", include_in_schema=False)
+    @app.get(
+        "/v1/assets/{asset_id}/media",
+        response_class=FileResponse,
+        tags=["assets"],
+        responses=examples.problems(
+            *(401, 403, 404, 409, 422, 503),
+            besides={
+                200: {"content": {"*/*": {}}, "description": "The file."},
+                206: {"content": {"*/*": {}}, "description": "The range that was asked for."},
+                416: {"description": "A range outside of the file."},
+            },
+        ),
+    )
+    def media(asset_id: AssetId, *, download: bool = False) -> FileResponse:
+        """The file itself; ranges are served, so that a player can start anywhere."""
+        asset = _asset(service, asset_id)
+        path = _file(service, asset)
+        stat = os.stat(path)  # noqa: PTH116 - the same call that FileResponse makes
+        if stat.st_size != asset.size_bytes:
+            raise ServiceError(409, "changed", "the file has changed; index its folder again")
+        kind = content_type_of(asset.format)
+        return FileResponse(
+            path,
+            media_type=kind,
+            filename=printable(path.name),
+            stat_result=stat,
+            content_disposition_type="attachment" if download or kind == DOWNLOAD else "inline",
+            headers={"cache-control": "private, no-cache"},
+        )
+
+
+def _asset(service: Service, asset_id: int) -> Asset:
+    asset = service.library.asset(asset_id)
+    if asset is None:
+        raise ServiceError(404, "no_such_asset", f"there is no asset {asset_id}")
+    return asset
+
+
+def _file(service: Service, asset: Asset) -> FilePath:
+    path = service.library.file_of(asset.id)
+    if path is None:
+        raise ServiceError(404, "offline", "the file is not there now (a drive unplugged?)")
+    return path
+
+
+def _describe(service: Service, asset_id: int) -> AssetOut:
+    asset = _asset(service, asset_id)
+    places = service.places()
+    segments = service.library.segments(asset_id)
+    locations = service.library.locations([asset_id]).get(asset_id, [])
+    first = segments[0][1] if segments else None
+    return AssetOut(
+        asset_id=asset.id,
+        modality=asset.modality,
+        format=asset.format,
+        size_bytes=asset.size_bytes,
+        width_px=asset.width_px,
+        height_px=asset.height_px,
+        duration_s=asset.duration_s,
+        taken_at=asset.taken_at.isoformat() if asset.taken_at else None,
+        places=[
+            place_out(FilePath(found.path), places, online=FilePath(found.path).is_file())
+            for found in locations
+        ],
+        segments=[
+            SegmentOut(
+                segment_id=segment_id,
+                modality=segment.modality,
+                start_s=segment.start_s,
+                stop_s=segment.stop_s,
+                text=printable(segment.text)[:SNIPPET_CHARACTERS] if segment.text else None,
+            )
+            for segment_id, segment in segments[:_SEGMENTS_SHOWN]
+        ],
+        segments_total=len(segments),
+        thumbnail=thumbnail_address(
+            asset.id,
+            asset.modality,
+            first.start_s if first else None,
+            first.stop_s if first else None,
+        ),
+        media=f"/v1/assets/{asset.id}/media",
+    )

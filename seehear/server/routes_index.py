@@ -1,0 +1,107 @@
+"""Endpoints that bring the collection up to date, and show how far that is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, FastAPI, Path
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from seehear.server import examples
+from seehear.server.jobs import IndexJob
+from seehear.server.problems import ServiceError
+from seehear.server.schemas import IndexRequest, Job, Jobs
+
+if TYPE_CHECKING:
+    from seehear.server.service import Service
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+
+_LOOK_EVERY_S = 0.2
+
+
+def register(app: FastAPI, service: Service) -> None:
+    """Add the endpoints to the application."""
+
+    def known_job(job_id: JobId) -> IndexJob:
+        return service.jobs.get(job_id)
+
+    # A dependency, because an error inside a stream would come after its status.
+    job_of_path = Depends(known_job)
+
+    @app.post(
+        "/v1/index",
+        response_model=Job,
+        status_code=202,
+        tags=["index"],
+        responses=examples.problems(401, 403, 404, 409, 413, 415, 422, 503),
+        max_body_size=service.limits.body_bytes,
+    )
+    def start(wish: IndexRequest) -> Job:
+        """Bring roots up to date: those named when the service was started, and no others."""
+        places = service.places()
+        offered = [label for label in places.labels if places.root(label) in service.roots]
+        if not offered:
+            raise ServiceError(404, "no_roots", "the service was started without --root")
+        labels = wish.roots or offered
+        if unknown := [label for label in labels if label not in offered]:
+            raise ServiceError(404, "no_such_root", f"the service has no root {unknown[0]!r}")
+        paths = [places.root(label) for label in labels]
+        return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]
+
+    @app.get(
+        "/v1/index",
+        response_model=Jobs,
+        tags=["index"],
+        responses=examples.problems(401, 403),
+    )
+    def jobs() -> Jobs:
+        """Index jobs since the service started, newest first."""
+        return Jobs(jobs=service.jobs.all())
+
+    @app.get(
+        "/v1/index/{job_id}",
+        response_model=Job,
+        tags=["index"],
+        responses=examples.problems(401, 403, 404, 422),
+    )
+    def job(job_id: JobId) -> Job:
+        """How far a job is, or what came of it."""
+        return service.jobs.get(job_id).snapshot()[1]
+
+    @app.delete(
+        "/v1/index/{job_id}",
+        response_model=Job,
+        tags=["index"],
+        responses=examples.problems(401, 403, 404, 422),
+    )
+    def stop(job_id: JobId) -> Job:
+        """Ask a job to stop; what it has done is kept."""
+        found = service.jobs.get(job_id)
+        found.stop.set()
+        return found.snapshot()[1]
+
+    @app.get(
+        "/v1/index/{job_id}/events",
+        response_class=EventSourceResponse,
+        tags=["index"],
+        responses=examples.problems(401, 403, 404, 422),
+    )
+    async def events(
+        found: IndexJob = job_of_path,
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events: `progress` while the job runs, then one `done`."""
+        seen = -1
+        while True:
+            version, state = found.snapshot()
+            if version != seen:
+                seen = version
+                running = state.state == "running"
+                yield ServerSentEvent(
+                    data=state.model_dump(mode="json"), event="progress" if running else "done"
+                )
+                if not running:
+                    return
+            await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,182 @@
+"""Endpoints that turn what a client sends into hits or vectors."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastapi import FastAPI, Request
+
+from seehear.errors import MediaError, UsageError
+from seehear.server import examples
+from seehear.server.batching import check_current
+from seehear.server.problems import ServiceError
+from seehear.server.queries import Upload, build_query, check_request, hits_out
+from seehear.server.schemas import (
+    EmbedAnswer,
+    EmbedRequest,
+    OpenAIEmbedding,
+    OpenAIEmbeddings,
+    OpenAIEmbeddingsRequest,
+    OpenAIUsage,
+    SearchAnswer,
+    SearchRequest,
+    SpaceOut,
+)
+from seehear.server.uploads import received
+from seehear.types import Modality, Sample
+
+if TYPE_CHECKING:
+    from seehear.server.service import Service
+
+
+def register(app: FastAPI, service: Service) -> None:
+    """Add the endpoints to the application."""
+    limits = service.limits
+
+    @app.post(
+        "/v1/search",
+        response_model=SearchAnswer,
+        tags=["search"],
+        openapi_extra=examples.SEARCH,
+        responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
+        max_body_size=limits.upload_bytes,
+    )
+    async def search(request: Request) -> SearchAnswer:
+        """Find pictures, sounds, moments of videos and passages of text."""
+        async with received(request, SearchRequest, limits) as (wish, uploads):
+            check_request(wish, len(uploads), limits)
+            return await service.desk.run(request, lambda: _search(service, wish, uploads))
+
+    @app.post(
+        "/v1/embed",
+        response_model=EmbedAnswer,
+        tags=["vectors"],
+        openapi_extra=examples.EMBED,
+        responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
+        max_body_size=limits.upload_bytes,
+    )
+    async def embed(request: Request) -> EmbedAnswer:
+        """Turn texts, or one file, into vectors of every space that their kind has."""
+        async with received(request, EmbedRequest, limits) as (wish, uploads):
+            _check_embed(wish, uploads, limits.embed_inputs, limits.text_characters)
+            return await service.desk.run(request, lambda: _embed(service, wish, uploads))
+
+    @app.post(
+        "/v1/embeddings",
+        response_model=OpenAIEmbeddings,
+        tags=["vectors"],
+        responses=examples.problems(401, 403, 404, 413, 415, 422, 429, 503),
+        max_body_size=limits.body_bytes,
+    )
+    async def embeddings(request: Request, wish: OpenAIEmbeddingsRequest) -> OpenAIEmbeddings:
+        """Embed texts in the shape of OpenAI's API."""
+        texts = [wish.input] if isinstance(wish.input, str) else wish.input
+        _check_texts(texts, limits.embed_inputs, limits.text_characters)
+        return await service.desk.run(request, lambda: _embeddings(service, wish, texts))
+
+
+def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> SearchAnswer:
+    started = time.perf_counter()
+    library = service.library
+    decoded = [(upload, _decode(service, upload)[1]) for upload in uploads]
+    places = service.places()
+    hits = library.ask(build_query(wish, decoded, places))
+    check_current()
+    return SearchAnswer(
+        hits=hits_out(hits, library, places),
+        stands_out=any(not hit.weak for hit in hits),
+        model=library.model().name,
+        took_ms=round(1000 * (time.perf_counter() - started), 2),
+    )
+
+
+def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, ...]]:
+    """The samples of an uploaded file. Raises MediaError that names the file as the client does."""
+    limits = service.limits
+    spec = service.library.model().spec
+    try:
+        modality, samples = service.decoder.query(
+            upload.path, spec, limits.query_pixels, limits.query_duration_s
+        )
+    except MediaError as error:
+        service.metrics.decoded.labels(type(error).__name__).inc()
+        reason = str(error).replace(str(upload.path), upload.name)
+        reason = reason.replace(upload.path.name, upload.name)
+        if upload.name not in reason:
+            reason = f"{upload.name}: {reason}"
+        raise type(error)(reason, stage=error.stage) from None
+    service.metrics.decoded.labels("decoded").inc()
+    if upload.expected is not None and modality is not upload.expected:
+        raise UsageError(f"{upload.name} holds {modality}, not {upload.expected}")
+    return modality, samples
+
+
+def _check_embed(wish: EmbedRequest, uploads: list[Upload], most: int, characters: int) -> None:
+    if uploads and (wish.texts or len(uploads) > 1):
+        raise UsageError("send texts or one file, not both or several")
+    if not uploads:
+        _check_texts(wish.texts, most, characters)
+
+
+def _check_texts(texts: list[str], most: int, characters: int) -> None:
+    if not texts:
+        raise UsageError("there is nothing to embed")
+    if len(texts) > most:
+        raise UsageError(f"at most {most} texts at once")
+    if any(len(text) > characters for text in texts):
+        raise UsageError(f"a text has at most {characters} characters")
+
+
+def _embed(service: Service, wish: EmbedRequest, uploads: list[Upload]) -> EmbedAnswer:
+    model = service.library.model()
+    if uploads:
+        modality, samples = _decode(service, uploads[0])
+        # A clip's sound track comes along for searching; its own vectors are those of its shots.
+        samples = tuple(sample for sample in samples if _kind(sample) is modality)
+    else:
+        modality, samples = Modality.TEXT, tuple(wish.texts)
+    encoded = model.encode(modality, samples)
+    spaces = [
+        SpaceOut(space=space.key, dimensions=space.dim, vectors=_rows(vectors))
+        for space, vectors in encoded.items()
+    ]
+    return EmbedAnswer(model=model.name, modality=modality, spaces=spaces)
+
+
+def _kind(sample: Sample) -> Modality:
+    from seehear.types import modality_of
+
+    return modality_of(sample)
+
+
+def _embeddings(
+    service: Service, wish: OpenAIEmbeddingsRequest, texts: list[str]
+) -> OpenAIEmbeddings:
+    model = service.library.model()
+    if wish.model not in {"default", model.name}:
+        raise ServiceError(
+            404, "model_not_found", f"this service embeds with {model.name} (or `default`)"
+        )
+    space = model.route(Modality.TEXT, Modality.IMAGE).space
+    if wish.dimensions not in {None, space.dim}:
+        raise UsageError(f"dimensions: this model has {space.dim}")
+    vectors = np.asarray(model.encode(Modality.TEXT, texts)[space], dtype="<f4")
+    rows: list[Any] = (
+        [base64.b64encode(row.tobytes()).decode() for row in vectors]
+        if wish.encoding_format == "base64"
+        else _rows(vectors)
+    )
+    words = sum(len(text.split()) for text in texts)
+    return OpenAIEmbeddings(
+        data=[OpenAIEmbedding(index=index, embedding=row) for index, row in enumerate(rows)],
+        model=model.name,
+        usage=OpenAIUsage(prompt_tokens=words, total_tokens=words),
+    )
+
+
+def _rows(vectors: Any) -> list[list[float]]:
+    rows: list[list[float]] = np.asarray(vectors, dtype=np.float32).tolist()
+    return rows

@@ -1,0 +1,153 @@
+"""Endpoints about the service itself: health, status, metrics, signing in."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+from seehear.server import examples
+from seehear.server.metrics import CONTENT_TYPE
+from seehear.server.problems import ServiceError, without_paths
+from seehear.server.schemas import Folders, Health, RootOut, Session, SignIn, Status
+from seehear.server.security import COOKIE, Sessions
+
+if TYPE_CHECKING:
+    from seehear.server.service import Service
+
+_MOST_FOLDERS = 1000
+_SHOWN_LIMITS = ("body_bytes", "upload_bytes", "files", "parts", "text_characters", "k")
+
+
+def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
+    """Add the endpoints to the application."""
+
+    @app.get("/healthz", response_model=Health, tags=["service"])
+    async def health() -> Health:
+        """The process is alive."""
+        return Health(status="ok")
+
+    @app.get("/readyz", response_model=Health, tags=["service"], responses=examples.problems(503))
+    async def readiness() -> Health:
+        """The model is loaded and warm, and the collection is open."""
+        if not service.ready:
+            raise ServiceError(503, "not_ready", service.trouble, 2)
+        return Health(status="ready")
+
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        tags=["service"],
+        responses=examples.problems(
+            401,
+            403,
+            besides={200: {"content": {"text/plain": {}}, "description": "For Prometheus."}},
+        ),
+    )
+    def metrics() -> Response:
+        """Counters in Prometheus' text format."""
+        service.metrics.indexing.set(service.jobs.running)
+        return Response(service.metrics.page(), headers={"content-type": CONTENT_TYPE})
+
+    @app.get(
+        "/v1/status",
+        response_model=Status,
+        tags=["service"],
+        responses=examples.problems(401, 403, 503),
+    )
+    def status() -> Status:
+        """What the collection holds."""
+        return _status(service)
+
+    @app.get(
+        "/v1/folders",
+        response_model=Folders,
+        tags=["service"],
+        responses=examples.problems(401, 403, 503),
+    )
+    def folders() -> Folders:
+        """Folders that `under` of a search takes."""
+        found, complete = service.library.folders(service.places(), _MOST_FOLDERS)
+        return Folders(folders=found, complete=complete)
+
+    @app.get(
+        "/v1/session",
+        response_model=Session,
+        tags=["service"],
+        responses=examples.problems(403),
+    )
+    async def session(request: Request) -> Session:
+        """Whether the page has to sign in."""
+        if sessions is None:
+            return Session(required=False, signed_in=True)
+        return Session(required=True, signed_in=sessions.accepts(request.cookies.get(COOKIE, "")))
+
+    @app.post(
+        "/v1/session",
+        response_model=Session,
+        tags=["service"],
+        responses=examples.problems(401, 403, 404, 413, 415, 422),
+        max_body_size=service.limits.body_bytes,
+    )
+    async def sign_in(request: Request, wish: SignIn) -> Response:
+        """Trade the token for a cookie, which pictures and players of the page send along."""
+        if sessions is None:
+            raise ServiceError(404, "no_token", "this service has no token")
+        if not sessions.knows(wish.token):
+            raise ServiceError(401, "unauthorised", "that is not the token")
+        answer = JSONResponse({"required": True, "signed_in": True})
+        answer.set_cookie(
+            COOKIE,
+            sessions.issue(),
+            max_age=int(service.limits.session_s),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    @app.delete(
+        "/v1/session",
+        response_model=Session,
+        tags=["service"],
+        responses=examples.problems(403),
+    )
+    async def sign_out() -> Response:
+        """Forget the cookie."""
+        answer = JSONResponse({"required": sessions is not None, "signed_in": sessions is None})
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+
+def _status(service: Service) -> Status:
+    from seehear import __version__
+
+    library = service.library
+    state = library.status()
+    places = service.places()
+    online = dict(library.roots())
+    roots = [
+        RootOut(
+            label=label,
+            online=online.get(places.root(label), True),
+            indexable=places.root(label) in service.roots,
+        )
+        for label in places.labels
+    ]
+    limits = dataclasses.asdict(service.limits)
+    return Status(
+        version=__version__,
+        model=state["model"],
+        revision=state["revision"],
+        assets=state["assets"],
+        segments=state["segments"],
+        locations=state["locations"],
+        failures=state["failures"],
+        size_bytes=state["size_bytes"],
+        by_modality=state["by_modality"],
+        index=without_paths(str(state["index"]), service.private),
+        roots=roots,
+        limits={name: limits[name] for name in _SHOWN_LIMITS},
+    )

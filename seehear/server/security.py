@@ -1,0 +1,224 @@
+"""Who may ask, from where, and what browsers may do with the answers.
+
+Without a token the service listens on loopback only. Two attacks reach loopback all the same,
+both through the user's own browser, and both are refused here: a page of another origin that
+posts to 127.0.0.1 (`Origin`, `Sec-Fetch-Site`), and a name that is rebound to 127.0.0.1 (`Host`).
+
+With a token every request needs it, except for the health checks, the page's own files (which
+hold nothing private) and signing in. Programs send `Authorization: Bearer TOKEN`; the page trades
+the token for a cookie, since pictures and players cannot send headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import time
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+
+from seehear.errors import UsageError
+from seehear.server.problems import ServiceError, as_json
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("seehear.server")
+
+COOKIE = "seehear_session"
+MIN_TOKEN = 16
+"""Characters of a token: guessing 64 random bits over a network is hopeless."""
+
+_OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/v1/session"})
+_OPEN_PREFIX = "/page/"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+"""For everything but the page: a file that a browser is talked into showing can do nothing."""
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"permissions-policy", b"microphone=(self), camera=(), geolocation=()"),
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can only be reached from this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_token(host: str, token: str | None) -> None:
+    """Raise UsageError for an address that needs a token, and for a token that is too short."""
+    if token is None:
+        if not is_loopback(host):
+            raise UsageError(
+                f"{host} can be reached from other machines, so a token is needed: "
+                "set SEEHEAR_TOKEN or give --token-file"
+            )
+    elif len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable():
+        raise UsageError(f"the token must have at least {MIN_TOKEN} printable ASCII characters")
+
+
+class Sessions:
+    """Cookies that say "whoever holds this knew the token", without keeping any state.
+
+    A cookie is "<expiry>.<HMAC of it under the token>": a new token ends every session.
+    """
+
+    def __init__(self, token: str, lasts_s: float) -> None:
+        self._token = token.encode()
+        self._lasts_s = lasts_s
+
+    def knows(self, token: str) -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(_digest(token), _digest(self._token.decode()))
+
+    def issue(self) -> str:
+        expiry = str(int(time.time() + self._lasts_s))
+        return f"{expiry}.{self._sign(expiry)}"
+
+    def accepts(self, cookie: str) -> bool:
+        expiry, _, signature = cookie.partition(".")
+        if not hmac.compare_digest(_digest(signature), _digest(self._sign(expiry))):
+            return False
+        return expiry.isdigit() and int(expiry) > time.time()
+
+    def _sign(self, expiry: str) -> str:
+        message = f"seehear session {expiry}".encode("utf-8", "replace")
+        return hmac.new(self._token, message, hashlib.sha256).hexdigest()
+
+
+def _digest(text: str) -> bytes:
+    # Equal lengths, so that not even the length of the token can be measured.
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+class Guard:
+    """ASGI middleware that lets a request in or answers it, and dresses every response."""
+
+    def __init__(
+        self, app: ASGIApp, *, sessions: Sessions | None, hosts: Iterable[str] | None
+    ) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._hosts = None if hosts is None else {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            return  # there are none; closing without an answer refuses the upgrade
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        policy = PAGE_POLICY if path == "/" or path.startswith(_OPEN_PREFIX) else DATA_POLICY
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", []))
+                names = {name.lower() for name, _ in headers}
+                headers += [pair for pair in _HEADERS if pair[0] not in names]
+                if b"content-security-policy" not in names:
+                    headers.append((b"content-security-policy", policy.encode()))
+                if b"cache-control" not in names:
+                    headers.append((b"cache-control", b"no-store"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            self._check(scope)
+        except ServiceError as refusal:
+            await _answer(refusal, dressed)
+            return
+        await self._run(scope, receive, dressed)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application; what it did not expect is logged here and told to nobody."""
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            log.exception("%s failed", scope["path"])
+            if not started:
+                await _answer(
+                    ServiceError(500, "internal", "the service failed; see its log"), send
+                )
+
+    def _check(self, scope: Scope) -> None:
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        host = headers.get("host", "")
+        if self._hosts is not None and _hostname(host) not in self._hosts:
+            raise ServiceError(421, "wrong_host", "this service does not answer to that host name")
+        self._check_origin(scope, headers, host)
+        path: str = scope["path"]
+        if self._sessions is None or path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX):
+            return
+        scheme, _, credential = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._sessions.knows(credential.strip()):
+            return
+        if self._sessions.accepts(_cookie(headers.get("cookie", ""))):
+            return
+        raise ServiceError(401, "unauthorised", "a token is needed: Authorization: Bearer TOKEN")
+
+    @staticmethod
+    def _check_origin(scope: Scope, headers: dict[str, str], host: str) -> None:
+        """Refuse what a page of another origin sends through the user's browser."""
+        foreign = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+        navigates = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
+        origin = headers.get("origin")
+        if origin is not None and scope["method"] not in _SAFE_METHODS:
+            foreign = foreign or origin.partition("://")[2].lower() != host.lower()
+        if foreign and not navigates:
+            raise ServiceError(403, "foreign_origin", "requests from other sites are refused")
+
+
+def _hostname(host: str) -> str:
+    """The Host header without its port, in lower case; [::1] keeps its brackets off."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _cookie(header: str) -> str:
+    try:
+        morsel = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel is not None else ""
+
+
+async def _answer(refusal: ServiceError, send: Send) -> None:
+    body = json.dumps(as_json(refusal)).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if refusal.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

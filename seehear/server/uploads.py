@@ -1,0 +1,117 @@
+"""Requests that carry files: the form read within limits, its files laid in a private folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from seehear.server.limits import ServiceLimits
+from seehear.server.places import printable
+from seehear.server.problems import ServiceError
+from seehear.server.queries import Upload
+
+FILE_FIELDS = ("file", "image", "audio", "video", "without_file")
+_LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts"})
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
+_MOST_FIELDS = 200
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def parsed(shape: type[Body], content: bytes | dict[str, Any]) -> Body:
+    """A request body as its model. Raises ServiceError 422 that names the field at fault."""
+    try:
+        if isinstance(content, bytes):
+            return shape.model_validate_json(content)
+        return shape.model_validate(content)
+    except ValidationError as error:
+        raise invalid(error.errors()) from None
+
+
+def invalid(mistakes: Sequence[Any]) -> ServiceError:
+    """The answer to a body that does not have its shape: where, and what is wrong there."""
+    first = mistakes[0]
+    where = ".".join(str(step) for step in first["loc"] if step != "body")
+    message = f"{where}: {first['msg']}" if where else str(first["msg"])
+    return ServiceError(422, "invalid", printable(message)[:500])
+
+
+def content_kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@asynccontextmanager
+async def received(
+    request: Request, shape: type[Body], limits: ServiceLimits
+) -> AsyncIterator[tuple[Body, list[Upload]]]:
+    """The body and the files of a request in JSON or multipart; the files go when it is done.
+
+    In a form, fields are named as in the JSON; lists repeat their field; `parts` is JSON. Raises
+    ServiceError for another content type, and for a body without the shape.
+    """
+    kind = content_kind(request)
+    if kind == "application/json":
+        body = await request.body()
+        if len(body) > limits.body_bytes:
+            raise ServiceError(413, "too_large", "the request is too large")
+        yield parsed(shape, body), []
+        return
+    if kind != "multipart/form-data":
+        raise ServiceError(415, "content_type", "send application/json or multipart/form-data")
+    form = await request.form(
+        max_files=limits.files, max_fields=_MOST_FIELDS, max_part_size=limits.body_bytes
+    )
+    folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="seehear-query-"))
+    try:
+        fields, files = _sorted_out(form)
+        body_of_form = parsed(shape, fields)
+        yield body_of_form, await run_in_threadpool(_lay_down, folder, files)
+    finally:
+        await form.close()
+        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _sorted_out(form: FormData) -> tuple[dict[str, Any], list[tuple[str, UploadFile]]]:
+    fields: dict[str, Any] = {}
+    files: list[tuple[str, UploadFile]] = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            if name not in FILE_FIELDS:
+                raise ServiceError(
+                    422, "invalid", f"files are sent as {', '.join(FILE_FIELDS)}, no other field"
+                )
+            files.append((name, value))
+        elif name in _LISTS:
+            fields.setdefault(name, []).append(value)
+        elif name == "parts":
+            try:
+                fields[name] = json.loads(value)
+            except (ValueError, RecursionError):
+                raise ServiceError(422, "invalid", "parts: is no JSON") from None
+        else:
+            fields[name] = value
+    return fields, files
+
+
+def _lay_down(folder: Path, files: list[tuple[str, UploadFile]]) -> list[Upload]:
+    uploads = []
+    for place, (field, file) in enumerate(files):
+        name = printable((file.filename or "").replace("\\", "/").rpartition("/")[2])[:200]
+        # Only the suffix of the client's name is kept: a hint at formats without a signature.
+        suffix = Path(name).suffix
+        path = folder / f"query{place}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+        with path.open("wb") as out:
+            shutil.copyfileobj(file.file, out)
+        uploads.append(Upload(path, name or "file", field))
+    return uploads

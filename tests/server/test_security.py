@@ -1,0 +1,152 @@
+"""Who is let in: tokens, hosts, origins, cookies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from seehear.errors import UsageError
+from seehear.server.security import COOKIE, Guard, Sessions, check_token, is_loopback
+
+TOKEN = "correct horse battery staple"
+LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+def ask(
+    headers: dict[str, str],
+    path: str = "/v1/status",
+    *,
+    method: str = "GET",
+    token: str | None = None,
+    hosts: set[str] | None = None,
+    fails: bool = False,
+) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """One request through a Guard around an application that says yes to everything."""
+    sent: list[dict[str, Any]] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        if fails:
+            raise RuntimeError("/home/ann/secret: a bug")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    sessions = Sessions(token, 60.0) if token else None
+    guard = Guard(inner, sessions=sessions, hosts=hosts)
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
+    }
+    asyncio.run(guard(scope, receive, send))
+    head = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+    return sent[0]["status"], head, json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
+def test_loopback_needs_no_token(host: str) -> None:
+    assert is_loopback(host)
+    check_token(host, None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_any_other_address_needs_a_token(host: str) -> None:
+    with pytest.raises(UsageError, match="token is needed"):
+        check_token(host, None)
+    check_token(host, TOKEN)
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 15, "ünïcödé" * 4, "with\nnewline and more"])
+def test_a_weak_token_is_refused(token: str) -> None:
+    with pytest.raises(UsageError, match="at least 16"):
+        check_token("127.0.0.1", token)
+
+
+def test_the_bearer_token_lets_in_and_nothing_else_does() -> None:
+    assert ask({"authorization": f"Bearer {TOKEN}"}, token=TOKEN)[0] == 200
+    assert ask({"authorization": f"bearer {TOKEN}"}, token=TOKEN)[0] == 200
+    for wrong in ("", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, "Bearer \xff"):
+        status, headers, body = ask({"authorization": wrong}, token=TOKEN)
+        assert status == 401
+        assert headers["www-authenticate"] == "Bearer"
+        assert body["error"]["code"] == "unauthorised"
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/healthz", "/readyz", "/v1/session"])
+def test_what_holds_nothing_private_is_open(path: str) -> None:
+    assert ask({}, path, token=TOKEN)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/v1/search", "/openapi.json", "/page", "//page/x"])
+def test_everything_else_is_not(path: str) -> None:
+    assert ask({}, path, token=TOKEN)[0] == 401
+
+
+def test_a_cookie_stands_for_the_token_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions(TOKEN, 60.0)
+    cookie = sessions.issue()
+    assert TOKEN not in cookie
+    assert ask({"cookie": f"other=1; {COOKIE}={cookie}"}, token=TOKEN)[0] == 200
+    assert not Sessions("another token altogether", 60.0).accepts(cookie)
+    expiry, _, signature = cookie.partition(".")
+    for forged in (f"{int(expiry) + 9}.{signature}", f"{expiry}.", ".", "", "a.b", f"{expiry}."):
+        assert not sessions.accepts(forged)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    assert not sessions.accepts(cookie)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "LOCALHOST"])
+def test_known_hosts_are_answered(host: str) -> None:
+    assert ask({"host": host}, hosts=LOCAL)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "evil:127.0.0.1"])
+def test_a_rebound_name_is_not(host: str) -> None:
+    assert ask({"host": host}, hosts=LOCAL)[0] == 421
+
+
+def test_posts_of_other_origins_are_refused() -> None:
+    host = {"host": "127.0.0.1:8000"}
+    for origin in ("https://evil.example", "http://127.0.0.1:9000", "null"):
+        assert ask({**host, "origin": origin}, method="POST", hosts=LOCAL)[0] == 403
+    own = {**host, "origin": "http://127.0.0.1:8000"}
+    assert ask(own, method="POST", hosts=LOCAL)[0] == 200
+    assert ask(host, method="POST", hosts=LOCAL)[0] == 200  # programs send no Origin
+
+
+def test_reads_from_other_sites_are_refused_but_links_to_the_page_work() -> None:
+    foreign = {"sec-fetch-site": "cross-site"}
+    assert ask({**foreign, "sec-fetch-mode": "no-cors"})[0] == 403
+    assert ask({**foreign, "sec-fetch-mode": "navigate"}, "/")[0] == 200
+    assert ask({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"})[0] == 200
+
+
+def test_every_answer_carries_the_headers() -> None:
+    for answer in (ask({}), ask({}, "/"), ask({}, token=TOKEN), ask({}, hosts=LOCAL)):
+        headers = answer[1]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["cache-control"] == "no-store"
+    assert "sandbox" in ask({})[1]["content-security-policy"]
+    assert "script-src 'self'" in ask({}, "/")[1]["content-security-policy"]
+
+
+def test_a_bug_is_told_to_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    status, headers, body = ask({}, fails=True)
+    assert status == 500
+    assert "nosniff" in headers["x-content-type-options"]
+    assert "secret" not in json.dumps(body)
+    assert "secret" in caplog.text
