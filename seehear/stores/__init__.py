@@ -1,0 +1,31 @@
+"""What lasts: the catalog (the single truth) and vector indexes (caches of it)."""
+
+from seehear.stores.catalog.batch import Batch
+from seehear.stores.catalog.catalog import Catalog
+from seehear.stores.catalog.records import (
+    Counts,
+    Failure,
+    Found,
+    Generation,
+    Location,
+    Root,
+    State,
+)
+from seehear.stores.vectors.base import VectorIndex
+from seehear.stores.vectors.cache import VectorCache
+from seehear.stores.vectors.flat import FlatIndex
+
+__all__ = [
+    "Batch",
+    "Catalog",
+    "Counts",
+    "Failure",
+    "FlatIndex",
+    "Found",
+    "Generation",
+    "Location",
+    "Root",
+    "State",
+    "VectorCache",
+    "VectorIndex",
+]

@@ -1,126 +1,189 @@
-"""What a filter says, as values: the search room parses text into these, the catalog compiles them.
+"""Filters over what the catalog knows about items: a small tree of comparisons.
 
-    Filter = Compare | Matches | Near | Present | AllOf | AnyOf | Not
+    And((Compare(Field.TAKEN, Op.GE, datetime(2024, 6, 1)), Compare(Field.DURATION, Op.LT, 60.0)))
 
-Every field that a filter can name stands in FIELDS. A comparison with a field that an asset does
-not have (the camera of a recording) is false, and `Not` of it is true.
+Logic is two-valued: a comparison with what is not known (a sound has no width) is false, and its
+negation true. A filter holds for an item where it holds as a whole for one of its locations; a
+subtitle beside a video is judged by the video.
+
+A filter is made of checked values only; the catalog turns it into bound parameters, never into
+SQL text. Raises UsageError on a field, an operator and a value that do not go together.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from pathlib import Path
+
+from seehear.errors import UsageError
 
 
-class Kind(StrEnum):
-    """What values a field takes."""
+class Field(StrEnum):
+    """What can be asked about. The comment names the type of the value."""
 
-    WORD = "word"
-    """One of a few words: compared with = and !=."""
-    TEXT = "text"
-    """Free text: compared with = and != (whole, in any case) and ~ (a pattern)."""
-    NUMBER = "number"
-    DATE = "date"
-    """A moment; local time for `taken`, as the camera has no zone."""
-    SIZE = "size"
-    """Bytes."""
-    DURATION = "duration"
-    """Seconds."""
+    MODALITY = "modality"  # str: text, image, audio, video
+    FORMAT = "format"  # str: "jpeg", "mp4", ...
+    FOLDER = "folder"  # Path, absolute
+    NAME = "name"  # str: file name without folder; case does not count
+    TAKEN = "taken"  # datetime without time zone, as the camera's clock said
+    MODIFIED = "modified"  # datetime; without time zone it is local time
+    SIZE = "size"  # bytes
+    DURATION = "duration"  # seconds
+    WIDTH = "width"  # pixels
+    HEIGHT = "height"  # pixels
+    ORIENTATION = "orientation"  # str: landscape, portrait, square
+    CAMERA = "camera"  # str
+    LATITUDE = "latitude"  # degrees, north positive
+    LONGITUDE = "longitude"  # degrees, east positive
+    PLACE = "place"  # Place
+    TITLE = "title"  # str
+    CAPTION = "caption"  # str
+    KEYWORD = "keyword"  # str: one of the embedded keywords (tags)
+
+
+class Op(StrEnum):
+    """How a field is compared."""
+
+    EQ = "="
+    NE = "!="
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    LIKE = "~"
+    """The whole text fits a pattern: `*` any characters, `?` one; case does not count."""
+    UNDER = "under"
+    """The file is the path, or lies below it at any depth."""
+    WITHIN = "within"
+    """The item was made inside a circle on the map."""
+    KNOWN = "known"
+    """The field has any value; the comparison's own value is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A field that filters can name."""
+class Place:
+    """A circle on the map. Raises UsageError outside the ranges of latitude and longitude."""
 
-    name: str
-    kind: Kind
-    help: str
-    words: tuple[str, ...] = ()
-    """The values of a WORD field; empty where any word goes."""
+    latitude: float
+    longitude: float
+    radius_km: float
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
+            raise UsageError(
+                f"latitude lies in [-90, 90] and longitude in [-180, 180], "
+                f"not {self.latitude}, {self.longitude}"
+            )
+        if not (math.isfinite(self.radius_km) and self.radius_km >= 0):
+            raise UsageError(f"a radius is 0 km or more, not {self.radius_km}")
 
 
-FIELDS: dict[str, Field] = {
-    field.name: field
-    for field in (
-        Field("kind", Kind.WORD, "what it is", ("image", "audio", "video", "text")),
-        Field("format", Kind.WORD, "container or codec: jpeg, flac, mp4, pdf, ..."),
-        Field("name", Kind.TEXT, "file name"),
-        Field("folder", Kind.TEXT, "name of any folder that it lies in"),
-        Field("path", Kind.TEXT, "whole path"),
-        Field("taken", Kind.DATE, "when it was taken, by the camera's clock"),
-        Field("modified", Kind.DATE, "when the file was last written"),
-        Field("size", Kind.SIZE, "bytes of the file: 500, 20KB, 1.5MB, 2GB"),
-        Field("duration", Kind.DURATION, "length: 90, 90s, 5min, 1h"),
-        Field("width", Kind.NUMBER, "pixels"),
-        Field("height", Kind.NUMBER, "pixels"),
-        Field("orientation", Kind.WORD, "its shape", ("portrait", "landscape", "square")),
-        Field("camera", Kind.TEXT, "maker and model"),
-        Field("latitude", Kind.NUMBER, "degrees north"),
-        Field("longitude", Kind.NUMBER, "degrees east"),
-        Field("tag", Kind.TEXT, "any one of its keywords"),
-        Field("title", Kind.TEXT, "title within the file"),
-        Field("caption", Kind.TEXT, "caption within the file"),
-    )
+FilterValue = str | float | int | datetime | Path | Place | None
+
+_ORDER = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE, Op.KNOWN})
+_WORDS = frozenset({Op.EQ, Op.NE, Op.LIKE, Op.KNOWN})
+_CHOICE = frozenset({Op.EQ, Op.NE})
+
+OPERATORS: dict[Field, frozenset[Op]] = {
+    Field.MODALITY: _CHOICE,
+    Field.ORIENTATION: _CHOICE | {Op.KNOWN},
+    Field.FORMAT: _WORDS,
+    Field.NAME: _WORDS,
+    Field.CAMERA: _WORDS,
+    Field.TITLE: _WORDS,
+    Field.CAPTION: _WORDS,
+    Field.KEYWORD: _WORDS,
+    Field.FOLDER: frozenset({Op.UNDER}),
+    Field.PLACE: frozenset({Op.WITHIN, Op.KNOWN}),
+    Field.TAKEN: _ORDER,
+    Field.MODIFIED: _ORDER,
+    Field.SIZE: _ORDER,
+    Field.DURATION: _ORDER,
+    Field.WIDTH: _ORDER,
+    Field.HEIGHT: _ORDER,
+    Field.LATITUDE: _ORDER,
+    Field.LONGITUDE: _ORDER,
 }
+"""Which operators each field has."""
 
-Value = str | float | datetime
+CHOICES: dict[Field, frozenset[str]] = {
+    Field.MODALITY: frozenset({"text", "image", "audio", "video"}),
+    Field.ORIENTATION: frozenset({"landscape", "portrait", "square"}),
+}
+"""Fields whose value is one of a few words."""
+
+_TYPES: dict[Field, tuple[type, ...]] = {
+    Field.TAKEN: (datetime,),
+    Field.MODIFIED: (datetime,),
+    Field.FOLDER: (Path,),
+    Field.PLACE: (Place,),
+    **dict.fromkeys(
+        (
+            Field.SIZE,
+            Field.DURATION,
+            Field.WIDTH,
+            Field.HEIGHT,
+            Field.LATITUDE,
+            Field.LONGITUDE,
+        ),
+        (int, float),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`field op value`. Text and words compare without regard to case.
+    """One comparison. Raises UsageError where field, operator and value do not go together."""
 
-    The value is a float for NUMBER, SIZE (bytes) and DURATION (seconds), a naive datetime of
-    local time for DATE (whose periods the parser has turned into >= and <), else a str.
-    """
+    field: Field
+    op: Op
+    value: FilterValue = None
 
-    field: str
-    op: Literal["=", "!=", "<", "<=", ">", ">="]
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """`field ~ pattern`: * stands for anything, ? for one character, in any case.
-
-    A pattern without either finds the words anywhere within the field.
-    """
-
-    field: str
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """`near(latitude, longitude, km)`: taken within so many kilometres (great circle)."""
-
-    latitude: float
-    longitude: float
-    km: float
+    def __post_init__(self) -> None:
+        allowed = OPERATORS[self.field]
+        if self.op not in allowed:
+            raise UsageError(
+                f"{self.field} cannot be compared with {self.op}; use {' '.join(sorted(allowed))}"
+            )
+        if self.op is Op.KNOWN:
+            return
+        types = _TYPES.get(self.field, (str,))
+        if not isinstance(self.value, types) or isinstance(self.value, bool):
+            wanted = " or ".join(kind.__name__ for kind in types)
+            raise UsageError(f"{self.field} is compared with {wanted}, not {self.value!r}")
+        if isinstance(self.value, float) and math.isnan(self.value):
+            raise UsageError(f"{self.field} cannot be compared with a value that is no number")
+        choices = CHOICES.get(self.field)
+        if choices and self.value not in choices:
+            raise UsageError(
+                f"{self.field} is one of {', '.join(sorted(choices))}, not {self.value!r}"
+            )
+        if isinstance(self.value, Path) and not self.value.is_absolute():
+            raise UsageError(f"{self.field} needs an absolute path, not {self.value}")
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """`has field`: the asset has a value there."""
+class And:
+    """All parts hold; without parts it always holds."""
 
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class Or:
+    """At least one part holds; without parts it never holds."""
+
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """The part does not hold."""
+
     part: Filter
 
 
-Filter = Compare | Matches | Near | Present | AllOf | AnyOf | Not
+Filter = Compare | And | Or | Not

@@ -1,0 +1,1 @@
+"""Vector indexes: caches of the catalog, which FAISS searches."""

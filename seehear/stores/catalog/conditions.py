@@ -1,0 +1,153 @@
+"""Filters compiled to SQL conditions on `assets`; values only ever travel as bound parameters."""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, not_, or_, select, true
+
+from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
+from seehear.stores.catalog.paths import folder_range
+from seehear.stores.catalog.schema import assets, locations
+from seehear.types import Modality
+
+EARTH_RADIUS_KM = 6371.0
+
+_here = locations.c.asset_id == assets.c.id
+
+shown_modality = case(
+    (
+        exists(select(1).where(_here, locations.c.sidecar_of.is_not(None))),
+        Modality.VIDEO.value,
+    ),
+    else_=assets.c.modality,
+)
+"""The modality under which a hit is shown: subtitles beside a video are that video."""
+
+
+def _text(name: str) -> Any:
+    return assets.c.details[name].as_string()
+
+
+def _number(name: str) -> Any:
+    return assets.c.details[name].as_float()
+
+
+_OF_ASSET: dict[Field, Any] = {
+    Field.MODALITY: shown_modality,
+    Field.FORMAT: assets.c.format,
+    Field.TAKEN: assets.c.taken_at,
+    Field.SIZE: assets.c.size_bytes,
+    Field.DURATION: assets.c.duration_s,
+    Field.WIDTH: assets.c.width_px,
+    Field.HEIGHT: assets.c.height_px,
+    Field.ORIENTATION: _text("orientation"),
+    Field.CAMERA: _text("camera"),
+    Field.LATITUDE: _number("latitude"),
+    Field.LONGITUDE: _number("longitude"),
+    Field.PLACE: _number("latitude"),
+    Field.TITLE: _text("title"),
+    Field.CAPTION: _text("caption"),
+    Field.KEYWORD: _text("keywords"),
+}
+# Keywords lie in one string, joined and here bounded by semicolons, so that each is found whole.
+_KEYWORDS = "; " + func.coalesce(_text("keywords"), "") + "; "
+
+
+def condition(part: Filter) -> ColumnElement[bool]:
+    """The condition that a filter stands for. What is not known compares as false."""
+    if isinstance(part, And):
+        return and_(true(), *(condition(p) for p in part.parts))
+    if isinstance(part, Or):
+        return or_(false(), *(condition(p) for p in part.parts))
+    if isinstance(part, Not):
+        return not_(func.coalesce(condition(part.part), false()))
+    return func.coalesce(_compare(part), false())
+
+
+def under(folder: Path) -> ColumnElement[bool]:
+    """Assets with a location at a path or below it."""
+    low, high = folder_range(folder)
+    inside = or_(
+        locations.c.path == os.fsencode(folder),
+        and_(locations.c.path >= low, locations.c.path < high),
+    )
+    return exists(select(1).where(_here, inside))
+
+
+def shown_as(kinds: frozenset[Modality]) -> ColumnElement[bool]:
+    """Assets whose hits are shown as one of these modalities."""
+    return shown_modality.in_([kind.value for kind in kinds])
+
+
+def _compare(part: Compare) -> ColumnElement[bool]:
+    value: Any = part.value
+    if isinstance(value, Path):
+        return under(value)
+    if isinstance(value, Place):
+        return _within(value)
+    if part.field is Field.NAME:
+        matched = _operate(func.lower(locations.c.name), part.op, value)
+        return exists(select(1).where(_here, matched))
+    if part.field is Field.MODIFIED:
+        stamp = int(value.timestamp() * 1e9) if isinstance(value, datetime) else 0
+        return exists(select(1).where(_here, _operate(locations.c.modified_ns, part.op, stamp)))
+    if part.field is Field.KEYWORD and part.op is not Op.KNOWN:
+        return _keyword(part.op, str(value))
+    column = _OF_ASSET[part.field]
+    compared = func.lower(column) if isinstance(value, str) else column
+    return _operate(compared, part.op, value)
+
+
+def _keyword(op: Op, value: str) -> ColumnElement[bool]:
+    if op is Op.LIKE:
+        return _like(func.lower(_KEYWORDS), f"*; {value}; *")
+    has: ColumnElement[bool] = func.lower(_KEYWORDS).contains(
+        f"; {value.lower()}; ", autoescape=True
+    )
+    return not_(has) if op is Op.NE else has
+
+
+def _within(place: Place) -> ColumnElement[bool]:
+    """Great-circle distance by the haversine formula (R. W. Sinnott, Sky and Telescope, 1984)."""
+    latitude = func.radians(_OF_ASSET[Field.LATITUDE])
+    longitude = func.radians(_OF_ASSET[Field.LONGITUDE])
+    lat, lon = math.radians(place.latitude), math.radians(place.longitude)
+    chord = func.power(func.sin((latitude - lat) / 2), 2) + math.cos(lat) * func.cos(
+        latitude
+    ) * func.power(func.sin((longitude - lon) / 2), 2)
+    limit = math.sin(min(place.radius_km / (2 * EARTH_RADIUS_KM), math.pi / 2)) ** 2
+    near: ColumnElement[bool] = chord <= limit
+    return near
+
+
+def _like(column: Any, pattern: str) -> ColumnElement[bool]:
+    """The whole text fits a pattern with * and ?."""
+    for plain in ("\\", "%", "_"):
+        pattern = pattern.replace(plain, f"\\{plain}")
+    pattern = pattern.replace("*", "%").replace("?", "_")
+    fits: ColumnElement[bool] = column.like(pattern.lower(), escape="\\")
+    return fits
+
+
+def _operate(column: Any, op: Op, value: Any) -> ColumnElement[bool]:
+    if op is Op.KNOWN:
+        known: ColumnElement[bool] = column.is_not(None)
+        return known
+    if isinstance(value, str):
+        value = value.lower()
+    if op is Op.LIKE:
+        return _like(column, value)
+    compared: dict[Op, ColumnElement[bool]] = {
+        Op.EQ: column == value,
+        Op.NE: column != value,
+        Op.LT: column < value,
+        Op.LE: column <= value,
+        Op.GT: column > value,
+        Op.GE: column >= value,
+    }
+    return compared[op]

@@ -1,0 +1,17 @@
+"""Paths in the database: the file system's own bytes, and readable names beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def readable(path: Path) -> str:
+    """A path as valid Unicode; bytes that are not UTF-8 are written as \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def folder_range(folder: Path) -> tuple[bytes, bytes]:
+    """Bounds [low, high) of the stored paths below a folder: an index answers it."""
+    low = os.fsencode(folder).rstrip(b"/") + b"/"
+    return low, low[:-1] + b"0"  # "0" is the byte after "/"

@@ -1,0 +1,239 @@
+"""Reading: rows of the database as the values that the other rooms work with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from seehear.stores.catalog.records import Found, Generation, Location, State
+from seehear.stores.catalog.schema import (
+    assets,
+    generations,
+    locations,
+    removals,
+    roots,
+    segments,
+    spaces,
+    vectors,
+)
+from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
+
+CHUNK = 500
+
+
+def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
+    """Ids in runs that fit one statement."""
+    for start in range(0, len(ids), CHUNK):
+        yield [int(id_) for id_ in ids[start : start + CHUNK]]
+
+
+def asset_from(row: Any) -> Asset:
+    """An asset from a row that has the columns of `assets`."""
+    return Asset(
+        id=int(row.id),
+        content_hash=row.content_hash,
+        modality=Modality(row.modality),
+        format=row.format,
+        size_bytes=int(row.size_bytes),
+        width_px=row.width_px,
+        height_px=row.height_px,
+        duration_s=row.duration_s,
+        taken_at=row.taken_at,
+    )
+
+
+def asset_of(connection: Connection, where: ColumnElement[bool]) -> Asset | None:
+    """The asset that a condition names, or None."""
+    row = connection.execute(select(assets).where(where)).first()
+    return None if row is None else asset_from(row)
+
+
+def location_from(row: Any) -> Location:
+    """A location from a row that has the columns of `locations`."""
+    return Location(
+        id=int(row.id),
+        asset_id=int(row.asset_id),
+        root_id=int(row.root_id),
+        path=Path(os.fsdecode(row.path)),
+        size_bytes=int(row.size_bytes),
+        modified_ns=int(row.modified_ns),
+        inode=int(row.inode) % (1 << 64),
+    )
+
+
+def space_ids(connection: Connection, generation_id: int) -> dict[EmbeddingSpace, int]:
+    """The spaces of a generation, with their keys in the database, in order."""
+    rows = connection.execute(
+        select(spaces).where(spaces.c.generation_id == generation_id).order_by(spaces.c.id)
+    )
+    return {EmbeddingSpace(row.name, row.revision, row.dim): int(row.id) for row in rows}
+
+
+def generations_of(connection: Connection) -> list[Generation]:
+    """Every generation, oldest first."""
+    rows = connection.execute(select(generations).order_by(generations.c.id)).all()
+    return [
+        Generation(
+            id=int(row.id),
+            model=row.model,
+            revision=row.revision,
+            spaces=tuple(space_ids(connection, row.id)),
+            state=State(row.state),
+        )
+        for row in rows
+    ]
+
+
+def segment_ids(
+    connection: Connection,
+    generation_id: int,
+    item: Modality | None,
+    conditions: Sequence[ColumnElement[bool]],
+) -> Ids:
+    """Sorted ids of a generation's segments whose assets lie somewhere and meet conditions."""
+    query = select(segments.c.id).where(segments.c.generation_id == generation_id)
+    if item is not None:
+        query = query.where(segments.c.modality == item.value)
+    chosen = select(assets.c.id).where(
+        select(locations.c.id).where(locations.c.asset_id == assets.c.id).exists(),
+        and_(True, *conditions) if conditions else True,  # type: ignore[arg-type]
+    )
+    query = query.where(segments.c.asset_id.in_(chosen)).order_by(segments.c.id)
+    return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+
+def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[Found]:
+    """What hits need of segments, in the order asked; those that lie nowhere are left out."""
+    rows: dict[int, Any] = {}
+    for chunk in chunks(ids):
+        for row in connection.execute(select(segments).where(segments.c.id.in_(chunk))):
+            rows[int(row.id)] = row
+    places = _places(connection, sorted({int(row.asset_id) for row in rows.values()}))
+    found = []
+    for id_ in ids:
+        if int(id_) not in rows or rows[int(id_)].asset_id not in places:
+            continue
+        row = rows[int(id_)]
+        place = places[row.asset_id]
+        segment = Segment(Modality(row.modality), row.start_s, row.stop_s, row.text)
+        found.append(
+            Found(
+                segment_id=int(row.id),
+                ordinal=int(row.ordinal),
+                segment=segment,
+                asset=place.asset,
+                path=place.path,
+                online=place.online,
+                modified_ns=place.modified_ns,
+                sidecar=place.sidecar,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How and where an asset is shown."""
+
+    asset: Asset
+    path: Path
+    online: bool
+    modified_ns: int
+    sidecar: Path | None = None
+
+
+def _places(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _Place]:
+    """For each asset the place that is shown: reachable ones first, then the oldest."""
+    shown: dict[int, _Place] = {}
+    videos: dict[int, int] = {}
+    for chunk in chunks(asset_ids):
+        rows = connection.execute(
+            select(
+                assets,
+                locations.c.path,
+                locations.c.modified_ns,
+                locations.c.sidecar_of,
+                roots.c.online,
+            )
+            .join(locations, locations.c.asset_id == assets.c.id)
+            .join(roots, roots.c.id == locations.c.root_id)
+            .where(assets.c.id.in_(chunk))
+            .order_by(roots.c.online.desc(), locations.c.id)
+        )
+        for row in rows:
+            if row.sidecar_of is not None:
+                videos.setdefault(int(row.id), int(row.sidecar_of))
+            path = Path(os.fsdecode(row.path))
+            place = _Place(asset_from(row), path, bool(row.online), int(row.modified_ns))
+            shown.setdefault(int(row.id), place)
+    if videos:
+        beside = _places(connection, sorted(set(videos.values())))
+        for asset_id, video_id in videos.items():
+            if video_id in beside:
+                shown[asset_id] = replace(beside[video_id], sidecar=shown[asset_id].path)
+    return shown
+
+
+def vectors_since(
+    connection: Connection, space_id: int, dim: int, item: Modality, change: int
+) -> tuple[Ids, Vectors]:
+    """Vectors written after a change, by growing segment id: int64 (n,), float32 (n, dim)."""
+    rows = connection.execute(
+        select(vectors.c.segment_id, vectors.c.data)
+        .where(
+            vectors.c.space_id == space_id,
+            vectors.c.modality == item.value,
+            vectors.c.change > change,
+        )
+        .order_by(vectors.c.segment_id)
+    ).all()
+    ids = np.fromiter((row.segment_id for row in rows), dtype=np.int64, count=len(rows))
+    return ids, unpacked([row.data for row in rows], dim)
+
+
+def removed_since(connection: Connection, generation_id: int, change: int) -> Ids:
+    """Segments taken out of a generation after a change, sorted."""
+    found = connection.scalars(
+        select(removals.c.segment_id)
+        .where(removals.c.generation_id == generation_id, removals.c.change > change)
+        .order_by(removals.c.segment_id)
+    )
+    return np.fromiter(found, dtype=np.int64)
+
+
+def vectors_of(
+    connection: Connection, ids: Sequence[int] | Ids, space_id: int, dim: int
+) -> Vectors:
+    """Vectors of segments in one space, float32 (n, dim) in the order asked; zeros where none."""
+    known: dict[int, bytes] = {}
+    for chunk in chunks(ids):
+        rows = connection.execute(
+            select(vectors.c.segment_id, vectors.c.data).where(
+                vectors.c.space_id == space_id, vectors.c.segment_id.in_(chunk)
+            )
+        )
+        known.update((int(row.segment_id), row.data) for row in rows)
+    empty = bytes(2 * dim)
+    return unpacked([known.get(int(id_), empty) for id_ in ids], dim)
+
+
+def unpacked(blobs: Sequence[bytes], dim: int) -> Vectors:
+    """Float16 blobs as float32 (n, dim)."""
+    half: NDArray[np.float16] = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(-1, dim)
+    rows = half.astype(np.float32)
+    # Rounding to float16 moves a norm off one by up to 1e-3, and a cosine beyond it.
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = np.divide(rows, norms, out=rows, where=norms > 0)
+    return unit
+
+
+def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
+    """Rows of a table."""
+    return int(connection.scalar(select(func.count()).select_from(table).where(*where)) or 0)

@@ -1,0 +1,125 @@
+"""What the catalog hands out: plain records, without any tie to the database.
+
+root ─┬─ location ── asset ── segment ── vector (one per space)
+      └─ failure               │
+                  generation ──┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from seehear.types import Asset, EmbeddingSpace, Modality, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder or file that was given to `index`. Offline: its drive is not there now."""
+
+    id: int
+    path: Path
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place where an asset lies, as its file was when it was last looked at."""
+
+    id: int
+    asset_id: int
+    root_id: int
+    path: Path
+    """Absolute. Bytes that are not UTF-8 are kept as Python keeps them (surrogateescape)."""
+    size_bytes: int
+    modified_ns: int
+    inode: int
+    sidecar_of: int | None = None
+    """For a subtitle beside its video: the id of the video's location."""
+
+
+class State(StrEnum):
+    """Of a generation: being filled, the one that answers, or kept after its successor."""
+
+    BUILDING = "building"
+    SERVING = "serving"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One collection encoded by one model revision."""
+
+    id: int
+    model: str
+    revision: str
+    spaces: tuple[EmbeddingSpace, ...]
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be indexed, with the size and time it had then."""
+
+    path: Path
+    stage: str
+    reason: str
+    failed_at: datetime
+    """In UTC, with time zone."""
+    size_bytes: int
+    modified_ns: int
+    root_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a segment id stands for: which piece, of what, and where that lies.
+
+    A subtitle beside a video belongs to the video: `asset` and `path` are the video's, and
+    `sidecar` is the path of the subtitle file. Otherwise `sidecar` is None.
+    """
+
+    segment_id: int
+    ordinal: int
+    """Position of the segment among those of its own file, in order of time."""
+    segment: Segment
+    asset: Asset
+    path: Path
+    online: bool
+    modified_ns: int
+    sidecar: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a collection holds."""
+
+    assets: int
+    by_modality: Mapping[Modality, int]
+    """Assets of each modality."""
+    segments: int
+    """Of the generation asked for; the serving one by default."""
+    segments_by_modality: Mapping[Modality, int]
+    locations: int
+    failures: int
+    size_bytes: int
+    """Sum over assets: a file that lies at two places counts once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A point in the history of a collection: everything up to change `number`.
+
+    `token` is random, so a number counts only in the history it was given in: a catalog that was
+    restored from an older copy and went on from there has other tokens.
+    """
+
+    number: int
+    token: str
+
+
+BEGINNING = Change(0, "")
+"""Before the first change."""
