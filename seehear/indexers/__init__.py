@@ -1,0 +1,47 @@
+"""Folder to collection: scan, diff, decode, encode, write.
+
+`index` brings a collection up to date, `watch` keeps it so, `rehash` reads everything again and
+compares. These are loaded when they are first used, so that importing this room loads neither the
+stores nor the decoders.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seehear.indexers.hashing import content_hash
+from seehear.indexers.report import FailedFile, IndexReport, OfflineRoot, Progress, Stage
+
+if TYPE_CHECKING:
+    from seehear.indexers.pipeline import index
+    from seehear.indexers.rehashing import Deviation, RehashReport, rehash
+    from seehear.indexers.watcher import watch
+
+__all__ = [
+    "Deviation",
+    "FailedFile",
+    "IndexReport",
+    "OfflineRoot",
+    "Progress",
+    "RehashReport",
+    "Stage",
+    "content_hash",
+    "index",
+    "rehash",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    homes = {
+        "index": "pipeline",
+        "rehash": "rehashing",
+        "watch": "watcher",
+        "Deviation": "rehashing",
+        "RehashReport": "rehashing",
+    }
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"seehear.indexers.{homes[name]}"), name)

@@ -243,7 +243,12 @@ class _Walk:
 
 
 def _scanned(path: str, status: os.stat_result) -> ScannedFile:
-    return ScannedFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return ScannedFile(path, status.st_size, status.st_mtime_ns, trimmed(status.st_ino))
+
+
+def trimmed(inode: int) -> int:
+    """An inode as databases can keep it: the lower 63 bits (network drives use all 64)."""
+    return inode & (1 << 63) - 1
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result:

@@ -11,6 +11,17 @@ from seehear.indexers.channel import Channel, ChannelBroken
 TICK_S = 0.05
 
 
+class Halt(threading.Event):
+    """What the stages look at: set by an error or Ctrl-C, or by the caller's own event."""
+
+    def __init__(self, wish: threading.Event | None = None) -> None:
+        super().__init__()
+        self._wish = wish
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._wish is not None and self._wish.is_set())
+
+
 def run_stages(
     stages: Mapping[str, Callable[[], None]],
     channels: Sequence[Channel[Any]],

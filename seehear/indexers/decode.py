@@ -1,0 +1,180 @@
+"""Files -> samples: drives the decode workers and hands their samples to the encoder.
+
+Runs in one thread; the decoding itself happens in worker processes (seehear.media.pool), which
+hash a file and decode it from the same state of its bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from seehear import media
+from seehear.config import Settings
+from seehear.encoders import Model
+from seehear.errors import MediaError, UnsupportedMediaError
+from seehear.indexers.channel import Channel
+from seehear.indexers.claims import Claims, Copy, Refusal, Stamp
+from seehear.indexers.diff import GRAIN_NS, IN_DOUBT, Work
+from seehear.indexers.encode import Abandoned, Completed, Draft, Message, Sampled
+from seehear.indexers.report import Tally
+from seehear.indexers.scan import trimmed
+from seehear.indexers.write import Encoded, Failed, Known, Result, Skipped
+from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
+
+ATTEMPTS = 2
+"""A file that changes while it is read is read once more, and left for the next run after that."""
+
+LASTING_STAGES = frozenset({"probe", "decode"})
+"""Stages whose failures lie in the content. A file that could not be opened or encoded says
+nothing about its content, and is tried again by the next run."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    work: Work
+    number: int = 1
+    read_ns: int = 0
+
+
+class DecodeStage:
+    """Decodes `work` in order; sends samples to `samples` and what needs none to `results`."""
+
+    def __init__(
+        self,
+        work: Collection[Work],
+        model: Model,
+        settings: Settings,
+        *,
+        claims: Claims,
+        tally: Tally,
+        samples: Channel[Message],
+        results: Channel[Result],
+        stop: threading.Event,
+    ) -> None:
+        self._spec, self._settings = model.spec, settings
+        self._encodable = frozenset(m for m in Modality if model.spaces_of(m))
+        self._claims, self._tally = claims, tally
+        self._samples, self._results, self._stop = samples, results, stop
+        self._pending = deque(_Attempt(item) for item in work)
+        self._again: list[_Attempt] = []
+
+    def run(self) -> None:
+        while self._pending and not self._stop.is_set():
+            for file in media.decode_all(
+                self._tasks(),
+                self._spec,
+                self._settings,
+                wanted=self._claims.wanted,
+                stop=self._stop,
+            ):
+                if self._stop.is_set():
+                    break
+                self._take(file)
+            self._again.extend(_Attempt(copy.work) for copy in self._claims.leftover())
+            self._pending.extend(self._again)
+            self._again = []
+
+    def _tasks(self) -> Iterator[media.DecodeTask]:
+        while self._pending:
+            attempt = self._pending.popleft()
+            attempt.read_ns = time.time_ns()
+            yield media.DecodeTask(Path(attempt.work.file.path), attempt)
+
+    def _take(self, file: media.DecodedFile) -> None:
+        attempt = file.task.tag
+        assert isinstance(attempt, _Attempt)
+        work = attempt.work
+        self._tally.working_on(work.file.path)
+        if file.skipped:
+            assert file.content_hash is not None
+            self._follow(file.content_hash, Copy(work, _stamp(file, attempt.read_ns)))
+            return
+        if file.content_hash is not None:
+            self._claims.own(file.content_hash)
+        draft: Draft | None = None
+        try:
+            for segment, sample in file:
+                draft = draft or _draft(file, attempt)
+                if draft.dropped:
+                    return  # the encoder refused what came before
+                if segment.modality in self._encodable:
+                    draft.segments.append(segment)
+                    ordinal = len(draft.segments) - 1
+                    self._samples.put(Sampled(draft, ordinal, sample), size_of(sample))
+        except MediaError as error:
+            self._fail(file, attempt, draft, error)
+            return
+        if not self._stop.is_set():  # once it is set, the iteration may have ended early
+            self._samples.put(Completed(draft or _draft(file, attempt)))
+
+    def _follow(self, digest: str, copy: Copy) -> None:
+        answer = self._claims.follow(digest, copy)
+        if isinstance(answer, Refusal):
+            self._results.put(Failed(copy.work, answer))
+        elif not answer:
+            self._results.put(Known(digest, copy))
+
+    def _fail(
+        self, file: media.DecodedFile, attempt: _Attempt, draft: Draft | None, error: MediaError
+    ) -> None:
+        refusal = Refusal(error.stage, str(error), error.stage in LASTING_STAGES)
+        if file.changed or isinstance(error, UnsupportedMediaError):
+            if draft is not None:
+                self._samples.put(Abandoned(draft, None))
+            copies = self._claims.released(file.content_hash) if file.content_hash else []
+            if not file.changed:
+                for work in (attempt.work, *(copy.work for copy in copies)):
+                    self._results.put(Skipped(work))
+                return
+            self._again.extend(_Attempt(copy.work) for copy in copies)
+            if attempt.number < ATTEMPTS:
+                self._again.append(_Attempt(attempt.work, attempt.number + 1))
+            else:
+                refusal = Refusal("open", "the file keeps changing while it is read", False)
+                self._results.put(Failed(attempt.work, refusal))
+        elif draft is not None:
+            self._samples.put(Abandoned(draft, refusal))
+        else:
+            self._results.put(Failed(attempt.work, refusal))
+            for copy in (
+                self._claims.refused(file.content_hash, refusal) if file.content_hash else []
+            ):
+                self._results.put(Failed(copy.work, refusal))
+
+    def encoded(self, draft: Draft) -> None:
+        """Called by the encoder with a draft whose vectors are complete."""
+        self._results.put(Encoded(draft))
+
+    def refused(self, draft: Draft, refusal: Refusal) -> None:
+        """Called by the encoder with a draft that failed."""
+        self._results.put(Failed(draft.copy.work, refusal))
+        for copy in self._claims.refused(draft.content_hash, refusal):
+            self._results.put(Failed(copy.work, refusal))
+
+
+def _draft(file: media.DecodedFile, attempt: _Attempt) -> Draft:
+    assert file.content_hash is not None
+    assert file.info is not None
+    return Draft(file.content_hash, Copy(attempt.work, _stamp(file, attempt.read_ns)), file.info)
+
+
+def _stamp(file: media.DecodedFile, read_ns: int) -> Stamp:
+    """The stamp to store; a file touched right before it was read is in doubt (see diff.py)."""
+    doubtful = read_ns - GRAIN_NS <= file.modified_ns <= time.time_ns()
+    return Stamp(file.size_bytes, file.modified_ns, IN_DOUBT if doubtful else trimmed(file.inode))
+
+
+def size_of(sample: Sample) -> int:
+    """Bytes that a sample holds in memory."""
+    if isinstance(sample, ImageSample):
+        return sample.pixels.nbytes
+    if isinstance(sample, AudioSample):
+        return sample.waveform.nbytes
+    if isinstance(sample, VideoSample):
+        return sum(frame.pixels.nbytes for frame in sample.frames)
+    return len(sample)

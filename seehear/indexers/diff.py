@@ -1,0 +1,116 @@
+"""Files that are there now against files that were there: what is to be done.
+
+    file now, location before                              class
+    ------------------------------------------------------ -----------------
+    same size, mtime and inode                             unchanged
+    same, but the generation lacks the asset               work (encode again)
+    anything else differs, or the inode is in doubt        work (hash decides)
+    no location, a failure with the same size and mtime    failed before
+    no location                                            work (new)
+    no file, and the scan knows that it is gone            vanished
+
+Whether work turns out to be an addition, an update, a move or nothing at all is known only when
+the content is hashed. A changed inode alone is a doubt too: two recordings of equal length that
+swap their names keep size and, after a copy, the time.
+
+A time stamp has a grain (4 ms on ext4, 2 s on FAT), so a file that changes right after it was read
+can look as if it had not. Like git, seehear does not trust a file that was touched within
+`GRAIN_NS` of being read: its location is stored with the inode `IN_DOUBT`, and the next run hashes
+it once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from seehear.indexers.scan import ScannedFile
+
+if TYPE_CHECKING:
+    from seehear.stores import Failure, Location
+
+GRAIN_NS = 2_000_000_000
+"""The coarsest time stamp in use, that of FAT."""
+
+IN_DOUBT = 0
+"""An inode that no file has."""
+
+NEVER_NS = -1
+"""Time stamp of a failure that says nothing about the file, such as a missing permission: no file
+has it, so the next run tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A file whose content must be hashed, and perhaps decoded and encoded."""
+
+    file: ScannedFile
+    root_id: int
+    before: Location | None = None
+    """What the catalog has at this path."""
+
+
+@dataclass(slots=True)
+class Diff:
+    """What is to be done, summed over the roots of a run."""
+
+    work: list[Work] = field(default_factory=list)
+    vanished: list[Location] = field(default_factory=list)
+    failed_before: list[Failure] = field(default_factory=list)
+    cured: list[tuple[int, str]] = field(default_factory=list)
+    """(root, path) of remembered failures whose file is gone."""
+    failing: set[str] = field(default_factory=set)
+    """Paths that failed in an earlier run, this run's work among them."""
+    unchanged: int = 0
+
+    @property
+    def work_bytes(self) -> int:
+        return sum(work.file.size_bytes for work in self.work)
+
+
+def compare(
+    files: Iterable[ScannedFile],
+    root_id: int,
+    before: dict[str, Location],
+    failures: Mapping[str, Failure],
+    *,
+    unencoded: frozenset[int] | set[int],
+    retry_failed: bool = False,
+) -> Iterable[tuple[ScannedFile, Work | Failure | None]]:
+    """Classify files one by one: work, a failure of before, or None for unchanged.
+
+    Each file is taken out of `before`, so that what is left at the end was not met. `unencoded`
+    are the assets that the generation lacks.
+    """
+    for file in files:
+        location = before.pop(file.path, None)
+        failure = failures.get(file.path)
+        if failure is not None and not retry_failed and _same_failure(file, failure):
+            yield file, failure
+        elif location is not None and _same(file, location) and location.asset_id not in unencoded:
+            yield file, None
+        else:
+            yield file, Work(file, root_id, location)
+
+
+def _same(file: ScannedFile, location: Location) -> bool:
+    return (
+        file.size_bytes == location.size_bytes
+        and file.modified_ns == location.modified_ns
+        and file.inode == location.inode != IN_DOUBT
+    )
+
+
+def _same_failure(file: ScannedFile, failure: Failure) -> bool:
+    return file.size_bytes == failure.size_bytes and file.modified_ns == failure.modified_ns
+
+
+def moves_first(work: list[Work], leaving: Iterable[Location]) -> list[Work]:
+    """Work that may be a move, by size, before the rest; otherwise in the order given.
+
+    `leaving` are the locations whose content goes away. A file of the same size may hold it, and
+    hashing it early lets hits follow a renamed file at once.
+    """
+    sizes = {location.size_bytes for location in leaving}
+    return sorted(work, key=lambda item: item.file.size_bytes not in sizes)

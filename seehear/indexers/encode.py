@@ -1,0 +1,238 @@
+"""Samples -> vectors: batches filled across files, one buffer for each modality.
+
+    decode ──► Sampled(draft, ordinal, sample) ──► [image | audio | video | text] ──► model.encode
+           ──► Completed(draft)                            │ full, or waiting too long
+                                                           ▼
+                                     draft.vectors ──► complete? ──► write
+
+A draft is one content on its way. Its samples may lie in several batches, beside samples of other
+files, and it goes on to be written only when all of them are encoded. What fails, fails alone: a
+batch that the encoder refuses is halved until the file that it refuses stands by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders import Model
+from seehear.errors import ModelError
+from seehear.indexers.channel import Channel
+from seehear.indexers.claims import Copy, Refusal
+from seehear.types import EmbeddingSpace, MediaInfo, Modality, Sample, Segment, Vectors
+
+PATIENCE_S = 5.0
+"""Longest time that a sample waits for its batch to fill: a lone sound among thousands of
+pictures is committed soon, and a batch is rarely left half empty."""
+
+HOPELESS = 16
+"""Samples refused one after the other, without one success, that end the run: the encoder is
+broken, and not the files."""
+
+Row = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Draft:
+    """One content between decoding and writing."""
+
+    content_hash: str
+    copy: Copy
+    """The file that it is read from."""
+    info: MediaInfo
+    segments: list[Segment] = field(default_factory=list)
+    rows: dict[EmbeddingSpace, list[tuple[int, Row]]] = field(default_factory=dict)
+    waiting: int = 0
+    """Samples that are decoded and not encoded yet."""
+    complete: bool = False
+    """Every sample is decoded."""
+    dropped: bool = False
+    """Failed or given up: what is left of it is passed over."""
+
+    def encoded(self) -> tuple[list[Segment], Mapping[EmbeddingSpace, tuple[list[int], Vectors]]]:
+        """Segments with the vectors of each space: (positions in the segments, float32 (n, dim)).
+
+        Rows of zeros are how an encoder says "nothing there"; a segment without any other row is
+        left out, so that no silence becomes a hit for everything.
+        """
+        telling: dict[EmbeddingSpace, list[tuple[int, Row]]] = {
+            space: sorted(((at, row) for at, row in rows if row.any()), key=lambda pair: pair[0])
+            for space, rows in self.rows.items()
+        }
+        kept = sorted({at for rows in telling.values() for at, _ in rows})
+        position = {at: i for i, at in enumerate(kept)}
+        vectors = {
+            space: ([position[at] for at, _ in rows], np.stack([row for _, row in rows]))
+            for space, rows in telling.items()
+            if rows
+        }
+        return [self.segments[at] for at in kept], vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A decoded sample; `ordinal` is the place of its segment in the draft."""
+
+    draft: Draft
+    ordinal: int
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The last sample of a draft is decoded."""
+
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The file of a draft failed halfway (why), or changed and is read again (None)."""
+
+    draft: Draft
+    refusal: Refusal | None
+
+
+Message = Sampled | Completed | Abandoned
+
+
+@dataclass(slots=True)
+class _Buffer:
+    samples: list[Sampled] = field(default_factory=list)
+    since: float = 0.0
+    size: int = 1
+
+
+class EncodeStage:
+    """Takes samples from `inbox` until it ends; runs in one thread.
+
+    `encoded` is called with each draft that is complete, `refused` with each that failed, once.
+    Raises ModelError where the encoder refuses everything.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batch_size: int,
+        inbox: Channel[Message],
+        encoded: Callable[[Draft], None],
+        refused: Callable[[Draft, Refusal], None],
+    ) -> None:
+        self._model, self._inbox = model, inbox
+        self._encoded, self._refused = encoded, refused
+        self._buffers = {modality: _Buffer(size=batch_size) for modality in Modality}
+        self._in_vain = 0
+        self.busy_s = 0.0
+
+    def run(self) -> None:
+        while True:
+            message = self._inbox.get(PATIENCE_S)
+            if isinstance(message, Sampled):
+                self._take(message)
+            elif isinstance(message, Completed):
+                message.draft.complete = True
+                self._hand_on(message.draft)
+            elif message is not None:
+                self._drop(message.draft, message.refusal)
+            elif self._inbox.ended:
+                break
+            self._flush_overdue()
+        for modality, buffer in self._buffers.items():
+            # A draft that was not completed before the end, because the run was stopped, is lost.
+            buffer.samples = [s for s in buffer.samples if s.draft.complete]
+            self._flush(modality)
+
+    def _take(self, sampled: Sampled) -> None:
+        if sampled.draft.dropped:
+            return
+        modality = sampled.draft.segments[sampled.ordinal].modality
+        buffer = self._buffers[modality]
+        if not buffer.samples:
+            buffer.since = time.monotonic()
+        buffer.samples.append(sampled)
+        sampled.draft.waiting += 1
+        if len(buffer.samples) >= buffer.size:
+            self._flush(modality)
+
+    def _flush_overdue(self) -> None:
+        now = time.monotonic()
+        for modality, buffer in self._buffers.items():
+            if buffer.samples and now - buffer.since > PATIENCE_S:
+                self._flush(modality)
+
+    def _flush(self, modality: Modality) -> None:
+        buffer = self._buffers[modality]
+        samples, buffer.samples = buffer.samples, []
+        self._encode(modality, [s for s in samples if not s.draft.dropped])
+
+    def _encode(self, modality: Modality, batch: Sequence[Sampled]) -> None:
+        if not batch:
+            return
+        since = time.monotonic()
+        try:
+            vectors = self._model.encode(modality, [sampled.sample for sampled in batch])
+            _check(vectors, len(batch))
+        except Exception as error:  # whatever an encoder raises concerns these samples alone
+            self.busy_s += time.monotonic() - since
+            self._refuse(modality, batch, error)
+            return
+        self.busy_s += time.monotonic() - since
+        self._in_vain = 0
+        for i, sampled in enumerate(batch):
+            draft = sampled.draft
+            for space, matrix in vectors.items():
+                draft.rows.setdefault(space, []).append((sampled.ordinal, matrix[i]))
+            draft.waiting -= 1
+        for draft in {id(sampled.draft): sampled.draft for sampled in batch}.values():
+            self._hand_on(draft)
+
+    def _refuse(self, modality: Modality, batch: Sequence[Sampled], error: Exception) -> None:
+        if len(batch) > 1:
+            # Often too much at once for the memory there is: later batches are smaller as well.
+            if _is_memory(error):
+                self._buffers[modality].size = max(1, len(batch) // 2)
+            half = len(batch) // 2
+            self._encode(modality, batch[:half])
+            self._encode(modality, [s for s in batch[half:] if not s.draft.dropped])
+            return
+        reason = _one_line(error)
+        self._in_vain += 1
+        if self._in_vain >= HOPELESS:
+            raise ModelError(
+                f"the model {self._model.name} refused {HOPELESS} {modality} samples in a row "
+                f"({reason}); what was indexed before is kept"
+            ) from error
+        self._drop(batch[0].draft, Refusal("encode", reason, lasting=False))
+
+    def _drop(self, draft: Draft, refusal: Refusal | None) -> None:
+        if not draft.dropped:
+            draft.dropped = True
+            if refusal is not None:
+                self._refused(draft, refusal)
+
+    def _hand_on(self, draft: Draft) -> None:
+        if draft.complete and draft.waiting == 0 and not draft.dropped:
+            draft.dropped = True  # handed on once, and never again
+            self._encoded(draft)
+
+
+def _check(vectors: Mapping[EmbeddingSpace, Vectors], count: int) -> None:
+    for space, matrix in vectors.items():
+        if matrix.shape != (count, space.dim):
+            raise ValueError(f"{space.key} gave {matrix.shape} for {count} samples")
+        if not np.isfinite(matrix).all():
+            raise ValueError("the encoder gave numbers that are not finite")
+
+
+def _is_memory(error: Exception) -> bool:
+    # torch.OutOfMemoryError is no MemoryError, and torch is not imported in this room.
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return (lines[0].strip() if lines else "") or type(error).__name__

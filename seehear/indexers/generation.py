@@ -1,0 +1,45 @@
+"""Which generation a run fills, and when that generation takes over.
+
+no generation yet ............ a new one, which serves from its first batch on: there is
+                               nothing better to answer with meanwhile
+model of the serving one ..... that one
+any other model .............. its own generation beside the serving one, found again by
+                               model, revision and spaces, so a stopped run goes on where it was;
+                               it takes over in one step when nothing is missing
+"""
+
+from __future__ import annotations
+
+from seehear.encoders import Model
+from seehear.stores import Catalog, Generation
+from seehear.types import EmbeddingSpace, Modality
+
+
+def spaces_of(model: Model) -> tuple[EmbeddingSpace, ...]:
+    """Every space that a model fills, each once."""
+    return tuple(dict.fromkeys(s for modality in Modality for s in model.spaces_of(modality)))
+
+
+def generation_for(catalog: Catalog, model: Model) -> Generation:
+    """The generation of this model revision, made if there is none yet."""
+    spaces = spaces_of(model)
+    serving = catalog.serving()
+    mine = [
+        generation
+        for generation in catalog.generations()
+        if generation.model == model.name
+        and generation.revision == model.revision
+        and set(generation.spaces) == set(spaces)
+    ]
+    if serving is not None and any(generation.id == serving.id for generation in mine):
+        return serving
+    if mine:
+        building = [generation for generation in mine if generation.state == "building"]
+        return (building or mine)[-1]
+    generation = catalog.create_generation(model.name, model.revision, spaces)
+    if serving is None:
+        catalog.promote(generation.id)
+        serving = catalog.serving()
+        assert serving is not None
+        return serving
+    return generation

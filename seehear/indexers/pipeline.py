@@ -1,0 +1,240 @@
+"""Bring a collection up to date with folders: the whole run, from paths to a report.
+
+    paths ─► targets ─► scan ─► diff ─┬─► what vanished for good is removed
+                                      └─► work ─► decode ═► encode ═► write ─► clean up ─► promote
+                                                  processes  thread    thread
+
+The three stages on the right overlap, joined by channels that hold a bounded amount. The thread
+that called `index` reports progress and waits; the first error of any stage ends all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seehear.config import Settings
+from seehear.encoders import Model
+from seehear.indexers.channel import Channel
+from seehear.indexers.claims import Claims
+from seehear.indexers.decode import LASTING_STAGES, DecodeStage
+from seehear.indexers.diff import Diff, moves_first
+from seehear.indexers.encode import EncodeStage, Message
+from seehear.indexers.generation import generation_for
+from seehear.indexers.report import FailedFile, IndexReport, Progress, Stage, Tally
+from seehear.indexers.rules import Patterns
+from seehear.indexers.stages import Halt, run_stages
+from seehear.indexers.survey import Survey, Surveyor
+from seehear.indexers.targets import resolve
+from seehear.indexers.write import Result, WriteStage
+from seehear.stores import Catalog, Generation, Location
+
+CHANNEL_BYTES = 64 << 20
+"""Decoded samples that wait for the encoder: about ten batches of pictures, or one of windows of
+sound; enough that neither side waits for the other's hiccups."""
+
+CHANNEL_RESULTS = 1024
+REMOVE_AT_ONCE = 1000
+"""Removals in one transaction: a reader never waits long, and a kill loses little."""
+
+
+def index(
+    catalog: Catalog,
+    model: Model,
+    paths: Sequence[str | Path],
+    settings: Settings | None = None,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    retry_failed: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+    wait_s: float = 0.0,
+) -> IndexReport:
+    """Index folders and files; run again, it does only what has changed since.
+
+    Without `paths`, every root of the collection. `include` and `exclude` are gitignore patterns
+    that narrow down what this run looks at; what they leave out stays as it is. `progress` is
+    called in this thread, about ten times a second. Setting `stop`, or Ctrl-C, ends the run
+    early: what is committed stays, and the report says `interrupted`. `wait_s` is how long to
+    wait for another run on the same collection.
+
+    A model other than the serving one fills its own generation, from every root, and takes over
+    when that is complete.
+
+    Raises UsageError for a path that is not there or a pattern that is none,
+    CollectionLockedError while another run writes, StorageFullError, and ModelError where the
+    model refuses everything. Files that fail are in the report.
+    """
+    run = _Run(catalog, model, settings or Settings(), Tally(progress), Halt(stop))
+    patterns = Patterns(include, exclude)
+    with catalog.write_lock(wait_s):
+        return run.all(paths, patterns, retry_failed=retry_failed)
+
+
+@dataclass(slots=True)
+class _Run:
+    catalog: Catalog
+    model: Model
+    settings: Settings
+    tally: Tally
+    halt: Halt
+
+    def all(
+        self, paths: Sequence[str | Path], patterns: Patterns, *, retry_failed: bool
+    ) -> IndexReport:
+        targets = resolve(self.catalog, paths, self.catalog.add_root)
+        generation = generation_for(self.catalog, self.model)
+        builds = generation.state != "serving"
+        if builds:
+            # To take over, a generation needs all that the serving one has.
+            targets = resolve(self.catalog, (), None)
+        found, promoted = Survey(), False
+        try:
+            self.tally.begin(Stage.SCAN)
+            surveyor = Surveyor(
+                self.catalog, generation, patterns, self.tally, self._tick, retry_failed
+            )
+            found = surveyor.look(targets)
+            if not self._tick():
+                left = self._work(generation, found.diff)
+            if not self._tick():
+                self.tally.begin(Stage.CLEAN)
+                self._clean(found, left)
+                promoted = builds and self._promote(generation)
+        except KeyboardInterrupt:
+            self.halt.set()
+        report = self._report(generation, found, promoted=promoted)
+        self.tally.begin(Stage.DONE)
+        return report
+
+    def _tick(self) -> bool:
+        """Report progress, and tell whether to stop."""
+        self.tally.report()
+        return self.halt.is_set()
+
+    def _work(self, generation: Generation, diff: Diff) -> list[Location]:
+        """Decode, encode and write; returns the vanished locations that are left to remove."""
+        sizes = {work.file.size_bytes for work in diff.work}
+        # Where no file has the size, nothing can have moved: such files leave the results now.
+        self._remove([gone for gone in diff.vanished if gone.size_bytes not in sizes])
+        perhaps_moved = [gone for gone in diff.vanished if gone.size_bytes in sizes]
+        if not diff.work:
+            return []
+        replaced = [work.before for work in diff.work if work.before is not None]
+        work = moves_first(diff.work, [*perhaps_moved, *replaced])
+        self.tally.begin(Stage.ENCODE, len(work), diff.work_bytes)
+        samples: Channel[Message] = Channel(CHANNEL_BYTES)
+        results: Channel[Result] = Channel(CHANNEL_RESULTS)
+        claims = Claims(lambda digest: self._is_encoded(generation, digest))
+        decoder = DecodeStage(
+            work,
+            self.model,
+            self.settings,
+            claims=claims,
+            tally=self.tally,
+            samples=samples,
+            results=results,
+            stop=self.halt,
+        )
+        encoder = EncodeStage(
+            self.model, self.settings.batch_size, samples, decoder.encoded, decoder.refused
+        )
+        writer = WriteStage(
+            self.catalog,
+            generation,
+            claims=claims,
+            tally=self.tally,
+            inbox=results,
+            vanished=perhaps_moved,
+            failing=diff.failing,
+        )
+
+        def decode() -> None:
+            decoder.run()
+            samples.close()
+
+        def encode() -> None:
+            encoder.run()
+            results.close()
+
+        stages = {"decode": decode, "encode": encode, "write": writer.run}
+        run_stages(stages, (samples, results), self.halt, self._tick)
+        return [gone for gone in perhaps_moved if gone.id not in writer.moved]
+
+    def _is_encoded(self, generation: Generation, digest: str) -> bool:
+        asset = self.catalog.find_asset(digest)
+        return asset is not None and self.catalog.is_encoded(generation.id, asset.id)
+
+    def _clean(self, found: Survey, left: Sequence[Location]) -> None:
+        """Remove what vanished and did not move, and what no location holds any more."""
+        self._remove(left)
+        with self.catalog.batch() as batch:
+            for root_id, path in found.diff.cured:
+                batch.clear_failure(root_id, Path(path))
+            batch.remove_orphans()
+            for root_id in found.root_ids:
+                batch.set_sidecars(root_id)
+
+    def _remove(self, locations: Sequence[Location]) -> None:
+        for start in range(0, len(locations), REMOVE_AT_ONCE):
+            chunk = locations[start : start + REMOVE_AT_ONCE]
+            with self.catalog.batch() as batch:
+                for location in chunk:
+                    batch.remove_location(location.id)
+            self.tally.count("removed", len(chunk))
+
+    def _promote(self, generation: Generation) -> bool:
+        """Let a generation take over, unless it lacks something for a reason that may pass.
+
+        A file that the serving generation has, and that could not be opened or encoded this time,
+        would vanish from the results. One whose content is broken is no reason to wait.
+        """
+        passing = {f.path for f in self.tally.failures if f.stage not in LASTING_STAGES}
+        if passing and self._missing(generation, passing):
+            return False
+        self.catalog.promote(generation.id)
+        return True
+
+    def _missing(self, generation: Generation, paths: set[Path]) -> bool:
+        """Whether one of these files holds an asset that the generation lacks."""
+        lacking = list(self.catalog.unencoded(generation.id))
+        places = self.catalog.locations_of(lacking)
+        return any(place.path in paths for asset in places.values() for place in asset)
+
+    def _report(self, generation: Generation, found: Survey, *, promoted: bool) -> IndexReport:
+        counts, notes = self.tally.counts, list(found.notes)
+        remembered = [
+            FailedFile(failure.path, failure.stage, failure.reason, remembered=True)
+            for failure in found.diff.failed_before
+        ]
+        serving = self.catalog.serving()
+        pending = 0
+        if serving is None or serving.id != generation.id:
+            pending = len(list(self.catalog.unencoded(generation.id)))
+            notes.append(
+                f"{generation.model} does not serve yet: {pending} assets are still to be encoded; "
+                "run the same command to go on"
+            )
+        return IndexReport(
+            added=counts["added"],
+            updated=counts["updated"],
+            moved=counts["moved"],
+            removed=counts["removed"],
+            unchanged=counts["unchanged"] + found.diff.unchanged,
+            failed=counts["failed"] + len(remembered),
+            skipped=counts["skipped"],
+            encoded=counts["encoded"],
+            segments=counts["segments"],
+            bytes_read=counts["bytes_read"],
+            failures=(*self.tally.failures, *remembered),
+            offline=tuple(found.offline),
+            notes=tuple(notes),
+            interrupted=self.halt.is_set(),
+            promoted=promoted,
+            generation_id=generation.id,
+            pending=pending,
+            seconds=self.tally.seconds(),
+        )

@@ -1,0 +1,137 @@
+"""Read every file again and compare its content with what was indexed (`verify --hashes`).
+
+An index run trusts size, time and inode. This does not: it finds files that were changed without
+a trace in their time stamp, and files that a failing disk has altered.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from seehear.errors import MediaError
+from seehear.indexers.diff import IN_DOUBT
+from seehear.indexers.hashing import content_hash
+from seehear.indexers.report import Progress, Stage, Tally
+from seehear.stores import Catalog, Location
+
+AHEAD = 8
+THREADS = 2
+"""Hashing runs at the speed of a disk; more threads make one that turns only seek."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A file that is not what was indexed at its path."""
+
+    path: Path
+    reason: str
+    """"changed" (an ordinary change, which the next index run sees by itself), "altered" (other
+    content under the same size and time), "missing", or why it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RehashReport:
+    """The outcome of reading every file of the roots that are online."""
+
+    files: int
+    bytes_read: int
+    deviations: tuple[Deviation, ...]
+    offline: int
+    """Files in roots that are offline, which were not read."""
+    interrupted: bool
+    seconds: float
+
+
+def rehash(
+    catalog: Catalog,
+    *,
+    repair: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> RehashReport:
+    """Compare every file that is online with the content that was indexed.
+
+    With `repair`, files that differ are marked so that the next index run reads them again,
+    whatever their time stamp says; nothing else is changed. Raises CollectionLockedError with
+    `repair` while another process writes.
+    """
+    tally = Tally(progress)
+    online = {root.id: root.online for root in catalog.roots()}
+    places = [place for root_id in online for place in catalog.locations(root_id)]
+    here = [place for place in places if online[place.root_id]]
+    tally.begin(Stage.SCAN, len(here), sum(place.size_bytes for place in here))
+    deviations: list[Deviation] = []
+    altered: list[Location] = []
+    files = bytes_read = 0
+    for place, digest in _hashes(here, stop):
+        asset = catalog.asset(place.asset_id)
+        if asset is None:
+            continue  # another process removed it meanwhile
+        reason = digest if isinstance(digest, MediaError) else None
+        if reason is not None:
+            gone = not os.path.lexists(place.path)
+            deviations.append(Deviation(place.path, "missing" if gone else str(reason)))
+        elif digest != asset.content_hash:
+            deviations.append(Deviation(place.path, _how(place)))
+            altered.append(place)
+        files += 1
+        bytes_read += place.size_bytes
+        tally.done(place.size_bytes)
+        tally.report()
+    if repair and altered:
+        with catalog.write_lock(), catalog.batch() as batch:
+            for place in altered:
+                batch.put_location(
+                    place.root_id,
+                    place.path,
+                    place.asset_id,
+                    place.size_bytes,
+                    place.modified_ns,
+                    IN_DOUBT,
+                )
+    return RehashReport(
+        files=files,
+        bytes_read=bytes_read,
+        deviations=tuple(deviations),
+        offline=len(places) - len(here),
+        interrupted=stop is not None and stop.is_set(),
+        seconds=tally.seconds(),
+    )
+
+
+def _hashes(
+    places: list[Location], stop: threading.Event | None
+) -> Iterator[tuple[Location, str | MediaError]]:
+    """Hashes in order, a few files ahead."""
+
+    def read(place: Location) -> str | MediaError:
+        try:
+            return content_hash(place.path)
+        except MediaError as error:
+            return error
+
+    with ThreadPoolExecutor(THREADS, "seehear-hash") as pool:
+        ahead: list[tuple[Location, Future[str | MediaError]]] = []
+        for place in places:
+            if stop is not None and stop.is_set():
+                break
+            ahead.append((place, pool.submit(read, place)))
+            if len(ahead) >= AHEAD:
+                first, future = ahead.pop(0)
+                yield first, future.result()
+        for first, future in ahead:
+            yield first, future.result()
+
+
+def _how(place: Location) -> str:
+    try:
+        status = os.stat(place.path)
+    except OSError:
+        return "missing"
+    same = (status.st_size, status.st_mtime_ns) == (place.size_bytes, place.modified_ns)
+    return "altered" if same else "changed"

@@ -1,0 +1,222 @@
+"""Keep a collection current while its folders change.
+
+    file system events ─► settle ─► folders that changed ─► index those ─► report
+    a root leaves or comes back, or an hour passes ─────► index its root ─┘
+
+Events are hints, never truth: every burst leads to an ordinary index run over the folders that it
+touched, with the same scan, diff and guarantees. What events miss (a drive that is unplugged, a
+network folder that another machine writes to) is found by looking at the roots every two seconds
+and by a whole run every hour.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seehear.config import Settings
+from seehear.encoders import Model
+from seehear.errors import CollectionLockedError
+from seehear.indexers.pipeline import index
+from seehear.indexers.report import IndexReport, Progress
+from seehear.indexers.rules import IGNORE_FILE
+from seehear.indexers.targets import is_below
+from seehear.stores import Catalog
+
+if TYPE_CHECKING:
+    from watchfiles import Change
+
+SETTLE_MS = 600
+"""A burst is over when nothing has happened for this long: longer than the pauses of a copy."""
+
+LONGEST_BURST_MS = 30_000
+"""A burst that does not end, such as a recording in progress, is looked at after this time."""
+
+LOOK_MS = 2_000
+"""How often roots are looked at that went away or may have come back."""
+
+WHOLE_RUN_S = 3_600.0
+"""How often everything is compared, for changes that no event told of."""
+
+POLL_MS = 5_000
+"""Pause between two looks at every file where the system has no events left to give."""
+
+MANY_FOLDERS = 64
+"""From so many changed folders on, the whole root is scanned at once."""
+
+LOCK_WAIT_S = 30.0
+
+Identity = tuple[int, int] | None
+
+
+def watch(
+    catalog: Catalog,
+    model: Model,
+    paths: Sequence[str | Path],
+    settings: Settings | None = None,
+    *,
+    on_report: Callable[[IndexReport], None] | None = None,
+    stop: threading.Event | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Index `paths`, then follow their changes until `stop` is set or Ctrl-C.
+
+    `on_report` gets the report of the first run, and of each later one that found something to
+    do. A root that is not there is waited for. Raises as `index` does, but for a collection that
+    another run is writing to: then the changes are kept for the next burst.
+    """
+    halt = stop or threading.Event()
+    watched = [os.path.abspath(os.fspath(path)) for path in paths]
+    watcher = _Watcher(
+        catalog, model, settings or Settings(), watched, on_report, halt, include, exclude, progress
+    )
+    try:
+        watcher.run()
+    except KeyboardInterrupt:
+        halt.set()
+
+
+@dataclass(slots=True)
+class _Watcher:
+    catalog: Catalog
+    model: Model
+    settings: Settings
+    paths: list[str]
+    on_report: Callable[[IndexReport], None] | None
+    stop: threading.Event
+    include: Sequence[str]
+    exclude: Sequence[str]
+    progress: Callable[[Progress], None] | None
+    polling: bool = False
+    due: set[str] = field(default_factory=set)
+    """Folders and files that changed and are not indexed yet."""
+    last_whole_run: float = 0.0
+
+    def run(self) -> None:
+        self.due.update(self.paths)
+        self._index(tell=True)
+        self.last_whole_run = time.monotonic()
+        while not self.stop.is_set():
+            before = self._identities()
+            for changes in self._bursts():
+                self.due.update(changed_places(changes, self.paths, str(self.catalog.folder)))
+                self._look_at_the_clock()
+                now = self._identities()
+                moved = [path for path in self.paths if now[path] != before[path]]
+                self.due.update(moved)
+                self._index()
+                if moved or self.stop.is_set():
+                    break  # watch the folders that are there now
+
+    def _bursts(self) -> Iterator[set[tuple[Change, str]]]:
+        """Sets of changes, empty ones every `LOOK_MS`; ends when it must be started again."""
+        from watchfiles import watch as watch_files
+
+        there = [path for path in self.paths if os.path.exists(path)]
+        if not there:
+            self.stop.wait(LOOK_MS / 1000)
+            yield set()
+            return
+        try:
+            yield from watch_files(
+                *there,
+                watch_filter=None,
+                debounce=LONGEST_BURST_MS,
+                step=SETTLE_MS,
+                stop_event=self.stop,
+                rust_timeout=LOOK_MS,
+                yield_on_timeout=True,
+                force_polling=True if self.polling else None,
+                poll_delay_ms=POLL_MS,
+                ignore_permission_denied=True,
+            )
+        except FileNotFoundError:
+            yield set()  # gone between the look and the start
+        except OSError:
+            if self.polling:
+                raise
+            self.polling = True  # the system's limit of watches: look at the files instead
+            yield set()
+
+    def _look_at_the_clock(self) -> None:
+        if time.monotonic() - self.last_whole_run > WHOLE_RUN_S:
+            self.last_whole_run = time.monotonic()
+            self.due.update(self.paths)
+
+    def _identities(self) -> dict[str, Identity]:
+        """Which folder each path is now: another one when its drive comes or goes."""
+        return {path: _identity(path) for path in self.paths}
+
+    def _index(self, *, tell: bool = False) -> None:
+        if not self.due:
+            return
+        chosen = self._known(sorted(self.due))
+        if not chosen:
+            self.due.clear()
+            return
+        try:
+            report = index(
+                self.catalog,
+                self.model,
+                chosen,
+                self.settings,
+                include=self.include,
+                exclude=self.exclude,
+                progress=self.progress,
+                stop=self.stop,
+                wait_s=LOCK_WAIT_S,
+            )
+        except CollectionLockedError:
+            return  # still due: tried again with the next burst or look
+        self.due.clear()
+        worth_telling = report.changed or any(not f.remembered for f in report.failures)
+        if self.on_report is not None and (tell or worth_telling or report.offline):
+            self.on_report(report)
+
+    def _known(self, places: Iterable[str]) -> list[str]:
+        """Places that an index run accepts: those below a root, and paths that exist."""
+        roots = [str(root.path) for root in self.catalog.roots()]
+        return [
+            place
+            for place in places
+            if os.path.exists(place) or any(place == r or is_below(place, r) for r in roots)
+        ]
+
+
+def changed_places(
+    changes: Iterable[tuple[object, str]], watched: Sequence[str], collection: str
+) -> set[str]:
+    """Folders to scan for a burst of changes: the ones that hold what changed.
+
+    Hidden files and the collection's own folder change nothing; a changed ignore file concerns
+    its folder. A folder that is gone stands for itself, so that what it held is noticed.
+    """
+    places: set[str] = set()
+    for _, path in changes:
+        if path == collection or is_below(path, collection):
+            continue
+        top = max((w for w in watched if path == w or is_below(path, w)), key=len, default=None)
+        if top is None:
+            continue
+        names = path[len(top) :].strip(os.sep).split(os.sep)
+        if any(name.startswith(".") and name != IGNORE_FILE for name in names):
+            continue
+        places.add(top if path == top else os.path.dirname(path))
+    if len(places) > MANY_FOLDERS:
+        return {w for w in watched if any(p == w or is_below(p, w) for p in places)}
+    return places
+
+
+def _identity(path: str) -> Identity:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

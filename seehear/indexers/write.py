@@ -1,0 +1,192 @@
+"""What is done -> the catalog: one transaction per batch, in one thread.
+
+A transaction holds everything of the assets in it: asset, segments, vectors, locations. A process
+killed at any instant leaves whole assets or none, and the next run does the rest.
+
+Counts go up when a transaction is committed, never before: a report tells what is in the catalog.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seehear.errors import StoreError
+from seehear.indexers.channel import Channel
+from seehear.indexers.claims import Claims, Copy, Refusal
+from seehear.indexers.diff import NEVER_NS, Work
+from seehear.indexers.encode import Draft
+from seehear.indexers.report import FailedFile, Tally
+from seehear.stores import Batch, Catalog, Generation, Location
+
+COMMIT_FILES = 256
+COMMIT_S = 1.0
+"""A commit waits for the disk (5 to 30 ms on one that turns), so it is worth a second's work; more
+would be lost to a kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A content whose vectors are complete."""
+
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file whose content the catalog has."""
+
+    content_hash: str
+    copy: Copy
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file that cannot be indexed."""
+
+    work: Work
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is no media."""
+
+    work: Work
+
+
+Result = Encoded | Known | Failed | Skipped
+
+
+class WriteStage:
+    """Takes results from `inbox` until it ends; runs in one thread."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        generation: Generation,
+        *,
+        claims: Claims,
+        tally: Tally,
+        inbox: Channel[Result],
+        vanished: Iterable[Location],
+        failing: Collection[str],
+    ) -> None:
+        self._catalog, self._generation, self._inbox = catalog, generation, inbox
+        self._claims, self._tally = claims, tally
+        self._vanished: dict[int, list[Location]] = {}
+        for location in vanished:
+            self._vanished.setdefault(location.asset_id, []).append(location)
+        self._failing = failing
+        self._moved: set[int] = set()
+        self._after_commit: list[Callable[[], None]] = []
+        self.busy_s = 0.0
+
+    @property
+    def moved(self) -> set[int]:
+        """Ids of vanished locations whose content turned up elsewhere."""
+        return self._moved
+
+    def run(self) -> None:
+        results: list[Result] = []
+        since = 0.0
+        while True:
+            timeout_s = max(0.0, since + COMMIT_S - time.monotonic()) if results else None
+            result = self._inbox.get(timeout_s)
+            if result is not None:
+                since = since if results else time.monotonic()
+                results.append(result)
+            ended = result is None and self._inbox.ended
+            due = len(results) >= COMMIT_FILES or time.monotonic() - since >= COMMIT_S
+            if results and (ended or due):
+                self._commit(results)
+                results = []
+            if ended:
+                return
+
+    def _commit(self, results: list[Result]) -> None:
+        started = time.monotonic()
+        self._after_commit.clear()
+        with self._catalog.batch() as batch:
+            for result in results:
+                if isinstance(result, Encoded):
+                    self._write_encoded(batch, result)
+                elif isinstance(result, Known):
+                    self._write_known(batch, result)
+                elif isinstance(result, Failed):
+                    self._write_failed(batch, result)
+                else:
+                    self._write_skipped(batch, result)
+        for note in self._after_commit:
+            note()
+        self.busy_s += time.monotonic() - started
+
+    def _write_encoded(self, batch: Batch, result: Encoded) -> None:
+        draft = result.draft
+        asset = batch.put_asset(draft.content_hash, draft.copy.stamp.size_bytes, draft.info)
+        segments, vectors = draft.encoded()
+        batch.put_encoding(self._generation.id, asset.id, segments, vectors)
+        self._later("encoded")
+        self._later("segments", len(segments))
+        for copy in (draft.copy, *self._claims.written(draft.content_hash)):
+            self._locate(batch, copy, asset.id)
+
+    def _write_known(self, batch: Batch, result: Known) -> None:
+        asset = batch.find_asset(result.content_hash)
+        if asset is None:
+            raise StoreError(f"the catalog lost the content of {result.copy.work.file.path}")
+        self._locate(batch, result.copy, asset.id)
+
+    def _locate(self, batch: Batch, copy: Copy, asset_id: int) -> None:
+        work, stamp = copy.work, copy.stamp
+        path = Path(work.file.path)
+        batch.put_location(
+            work.root_id, path, asset_id, stamp.size_bytes, stamp.modified_ns, stamp.inode
+        )
+        self._clear_failure(batch, work)
+        self._later(self._class(batch, work, asset_id))
+        self._done(work)
+
+    def _class(self, batch: Batch, work: Work, asset_id: int) -> str:
+        if work.before is not None:
+            return "unchanged" if work.before.asset_id == asset_id else "updated"
+        gone = self._vanished.get(asset_id)
+        if not gone:
+            return "added"
+        location = gone.pop()
+        batch.remove_location(location.id)
+        self._moved.add(location.id)
+        return "moved"
+
+    def _write_failed(self, batch: Batch, result: Failed) -> None:
+        work, refusal = result.work, result.refusal
+        path, file = Path(work.file.path), work.file
+        modified_ns = file.modified_ns if refusal.lasting else NEVER_NS
+        batch.put_failure(
+            work.root_id, path, refusal.stage, refusal.reason, file.size_bytes, modified_ns
+        )
+        if refusal.lasting and work.before is not None:
+            # The content that the location stands for is not there any more.
+            batch.remove_location(work.before.id)
+        failure = FailedFile(path, refusal.stage, refusal.reason)
+        self._after_commit.append(lambda: self._tally.fail(failure))
+        self._done(work)
+
+    def _write_skipped(self, batch: Batch, result: Skipped) -> None:
+        if result.work.before is not None:
+            batch.remove_location(result.work.before.id)
+        self._clear_failure(batch, result.work)
+        self._later("skipped")
+        self._done(result.work)
+
+    def _clear_failure(self, batch: Batch, work: Work) -> None:
+        if work.file.path in self._failing:
+            batch.clear_failure(work.root_id, Path(work.file.path))
+
+    def _later(self, name: str, by: int = 1) -> None:
+        self._after_commit.append(lambda: self._tally.count(name, by))
+
+    def _done(self, work: Work) -> None:
+        self._after_commit.append(lambda: self._tally.done(work.file.size_bytes))

@@ -1,0 +1,166 @@
+"""Small media, a collection to put them in, and decoding without worker processes."""
+
+from __future__ import annotations
+
+import os
+import wave
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from seehear import media
+from seehear.config import Settings
+from seehear.encoders.base import SingleSpaceModel
+from seehear.encoders.fake import FakeEncoder, concept, tone
+from seehear.errors import BrokenMediaError, MediaError
+from seehear.indexers import IndexReport, content_hash, index
+from seehear.stores import Catalog
+from seehear.types import Sample, SampleSpec, Segment
+
+COUNTS = ("added", "updated", "moved", "removed", "unchanged", "failed", "skipped")
+LONG_AGO_NS = 1_600_000_000 * 10**9
+
+
+def age(path: Path, by_s: int = 0) -> Path:
+    """Date a file long before now, so that its time stamp is trusted."""
+    os.utime(path, ns=(LONG_AGO_NS + by_s * 10**9,) * 2)
+    return path
+
+
+def picture(path: Path, colour: str = "red", size_px: tuple[int, int] = (80, 60)) -> Path:
+    """An image filled with a colour of the fake encoder; PNG, JPEG, ... by its suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size_px, concept(colour).rgb).save(path)
+    return age(path)
+
+
+def sound(path: Path, *names: str, seconds: float = 2.0) -> Path:
+    """A wav file with one tone of the fake encoder after the other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.concatenate([tone(name, seconds).waveform for name in names])
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((samples * 32_767).astype("<i2").tobytes())
+    return age(path)
+
+
+def note(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return age(path)
+
+
+def broken(path: Path, content: bytes = b"\xff\xd8\xff\xe0 no picture") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return age(path)
+
+
+@dataclass
+class Library:
+    """A collection under test, with an encoder that counts."""
+
+    folder: Path
+    encoder: FakeEncoder = field(default_factory=FakeEncoder)
+    settings: Settings = field(default_factory=lambda: Settings(batch_size=4, decode_workers=1))
+
+    def __post_init__(self) -> None:
+        self.catalog = Catalog.open(self.folder)
+
+    def index(self, *paths: Path, **options: Any) -> IndexReport:
+        model = SingleSpaceModel("fake", self.encoder)
+        return index(self.catalog, model, paths, self.settings, **options)
+
+    @property
+    def encoded(self) -> int:
+        """Samples that were encoded so far."""
+        return sum(self.encoder.samples.values())
+
+    def paths(self) -> set[str]:
+        """Every location, relative to its root."""
+        return {
+            os.path.relpath(place.path, root.path)
+            for root in self.catalog.roots()
+            for place in self.catalog.locations(root.id)
+        }
+
+    def close(self) -> None:
+        self.catalog.close()
+
+
+def counts(report: IndexReport) -> dict[str, int]:
+    """The counts of a report that are not 0."""
+    return {name: getattr(report, name) for name in COUNTS if getattr(report, name)}
+
+
+@dataclass
+class InProcess:
+    """`media.decode_all` without processes: one file after the other, as its contract says."""
+
+    on_read: Callable[[Path], None] | None = None
+    """Called between reading a file's state and decoding it: a chance to interfere."""
+    decoded: list[str] = field(default_factory=list)
+
+    def __call__(
+        self,
+        tasks: Iterable[media.DecodeTask | Path],
+        spec: SampleSpec,
+        settings: Settings | None = None,
+        *,
+        wanted: Callable[[str], bool] | None = None,
+        stop: Any = None,
+    ) -> Iterator[Any]:
+        for given in tasks:
+            if stop is not None and stop.is_set():
+                return
+            task = given if isinstance(given, media.DecodeTask) else media.DecodeTask(given)
+            yield _InProcessFile(self, task, spec, wanted)
+
+
+class _InProcessFile:
+    def __init__(
+        self,
+        owner: InProcess,
+        task: media.DecodeTask,
+        spec: SampleSpec,
+        wanted: Callable[[str], bool] | None,
+    ) -> None:
+        self.task, self.path, self._spec, self._owner = task, task.path, spec, owner
+        self.content_hash: str | None = None
+        self.info = None
+        self.error: MediaError | None = None
+        self.skipped = self.changed = False
+        self.size_bytes = self.modified_ns = self.inode = 0
+        try:
+            self._before = self._state()
+            self.size_bytes, self.modified_ns, self.inode = self._before
+            self.content_hash = content_hash(self.path)
+            if wanted is not None and not wanted(self.content_hash):
+                self.skipped = True
+                return
+            self.info = media.probe(self.path)
+        except OSError as error:
+            self.error = BrokenMediaError(error.strerror or str(error), stage="open")
+        except MediaError as error:
+            self.error = error
+
+    def _state(self) -> tuple[int, int, int]:
+        status = os.stat(self.path)
+        return status.st_size, status.st_mtime_ns, status.st_ino
+
+    def __iter__(self) -> Iterator[tuple[Segment, Sample]]:
+        if self.error is not None:
+            raise self.error
+        self._owner.decoded.append(self.path.name)
+        if self._owner.on_read is not None:
+            self._owner.on_read(self.path)
+        yield from media.samples(self.path, self.info, self._spec)
+        if self._state() != self._before:
+            self.changed = True
+            raise BrokenMediaError("changed while it was read", stage="open")

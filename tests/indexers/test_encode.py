@@ -1,0 +1,220 @@
+"""The encode stage by itself: full batches across files, and one bad sample that fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from seehear.encoders.base import SingleSpaceModel
+from seehear.encoders.fake import FakeEncoder, picture, tone
+from seehear.errors import ModelError
+from seehear.indexers.channel import Channel
+from seehear.indexers.claims import Copy, Refusal, Stamp
+from seehear.indexers.diff import Work
+from seehear.indexers.encode import Abandoned, Completed, Draft, EncodeStage, Message, Sampled
+from seehear.indexers.scan import ScannedFile
+from seehear.types import (
+    AudioSample,
+    EmbeddingSpace,
+    MediaInfo,
+    Modality,
+    Sample,
+    Segment,
+    Vectors,
+    modality_of,
+)
+
+
+class Moody(FakeEncoder):
+    """Refuses what it is told to, and remembers the size of each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 10_000
+        self.hated: list[Sample] = []
+        self.batches: list[int] = []
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+        if len(samples) > self.most:
+            raise MemoryError("no room")
+        if any(sample is hated for sample in samples for hated in self.hated):
+            raise RuntimeError("not this one\nand a long trace")
+        self.batches.append(len(samples))
+        return super().encode(modality, samples)
+
+
+def draft_of(name: str) -> Draft:
+    work = Work(ScannedFile(f"/{name}", 1, 1, 1), root_id=1)
+    return Draft(name, Copy(work, Stamp(1, 1, 1)), MediaInfo(Modality.IMAGE, "png"))
+
+
+def messages(draft: Draft, *samples: Sample, complete: bool = True) -> list[Message]:
+    sent: list[Message] = []
+    for sample in samples:
+        draft.segments.append(Segment(modality_of(sample)))
+        sent.append(Sampled(draft, len(draft.segments) - 1, sample))
+    return [*sent, Completed(draft)] if complete else sent
+
+
+def run(
+    encoder: FakeEncoder, sent: Sequence[Message], batch_size: int = 4
+) -> tuple[list[Draft], list[tuple[str, Refusal]]]:
+    inbox: Channel[Message] = Channel(1 << 30)
+    for message in sent:
+        inbox.put(message)
+    inbox.close()
+    done: list[Draft] = []
+    refused: list[tuple[str, Refusal]] = []
+    EncodeStage(
+        SingleSpaceModel("fake", encoder),
+        batch_size,
+        inbox,
+        done.append,
+        lambda draft, refusal: refused.append((draft.content_hash, refusal)),
+    ).run()
+    return done, refused
+
+
+def test_batches_are_filled_across_files_and_files_span_batches() -> None:
+    encoder = Moody()
+    drafts = [draft_of(name) for name in "abc"]
+    mixed: list[Sample] = [picture("blue"), tone("green"), picture("green")]
+    sent = [
+        *messages(drafts[0], *[picture("red")] * 3),
+        *messages(drafts[1], *mixed, *mixed),
+        *messages(drafts[2], picture("pink")),
+    ]
+    done, refused = run(encoder, sent)
+    assert not refused
+    assert sorted(encoder.batches) == [2, 4, 4]
+    assert {draft.content_hash for draft in done} == {"a", "b", "c"}
+    segments, vectors = drafts[1].encoded()
+    (positions, rows) = vectors[encoder.space]
+    assert positions == [0, 1, 2, 3, 4, 5]
+    kinds = [segment.modality for segment in segments]
+    assert kinds == [Modality.IMAGE, Modality.AUDIO, Modality.IMAGE] * 2
+    alone = FakeEncoder()
+    for at, sample in enumerate(mixed):
+        expected = alone.encode(modality_of(sample), [sample])[0]
+        np.testing.assert_array_equal(rows[at], expected)
+        np.testing.assert_array_equal(rows[at + 3], expected)
+
+
+def test_the_middle_of_a_batch_fails_alone() -> None:
+    encoder = Moody()
+    drafts = [draft_of(f"{i}") for i in range(8)]
+    samples = [picture("red") for _ in drafts]
+    encoder.hated = [samples[3]]
+    sent = [
+        m for draft, sample in zip(drafts, samples, strict=True) for m in messages(draft, sample)
+    ]
+    done, refused = run(encoder, sent, batch_size=8)
+    assert [draft.content_hash for draft in done] == ["0", "1", "2", "4", "5", "6", "7"]
+    assert refused == [("3", Refusal("encode", "not this one", lasting=False))]
+
+
+def test_a_file_of_many_segments_fails_once_and_drags_nothing_along() -> None:
+    encoder = Moody()
+    long, short = draft_of("long"), draft_of("short")
+    samples = [picture("red") for _ in range(10)]
+    encoder.hated = [samples[2], samples[5]]
+    sent = [*messages(long, *samples), *messages(short, picture("blue"))]
+    done, refused = run(encoder, sent)
+    assert [name for name, _ in refused] == ["long"]
+    assert done == [short]
+
+
+def test_out_of_memory_makes_later_batches_smaller() -> None:
+    encoder = Moody()
+    encoder.most = 3
+    drafts = [draft_of(f"{i}") for i in range(24)]
+    sent = [m for draft in drafts for m in messages(draft, picture("red"))]
+    done, refused = run(encoder, sent, batch_size=16)
+    assert len(done) == 24
+    assert not refused
+    assert max(encoder.batches) <= 3
+
+
+def test_an_encoder_that_refuses_everything_ends_the_run() -> None:
+    encoder = Moody()
+    encoder.most = 0
+    sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), picture("red"))]
+    with pytest.raises(ModelError, match=r"refused 16 image samples in a row \(no room\)"):
+        run(encoder, sent)
+
+
+def test_numbers_that_are_not_finite_fail_their_file() -> None:
+    class Broken(FakeEncoder):
+        def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+            rows = super().encode(modality, samples)
+            rows[[sample is bad for sample in samples]] = np.nan
+            return rows
+
+    bad = picture("red")
+    sent = [*messages(draft_of("a"), picture("red")), *messages(draft_of("b"), bad)]
+    done, refused = run(Broken(), sent)
+    assert [draft.content_hash for draft in done] == ["a"]
+    assert "not finite" in refused[0][1].reason
+
+
+def test_what_the_encoder_finds_empty_is_no_segment() -> None:
+    draft = draft_of("a")
+    silence = AudioSample(np.zeros(1600, dtype=np.float32), 16_000)
+    done, _ = run(FakeEncoder(), messages(draft, tone("red"), silence, tone("blue")))
+    segments, vectors = done[0].encoded()
+    assert len(segments) == 2
+    assert [positions for positions, _ in vectors.values()] == [[0, 1]]
+
+
+def test_a_draft_without_segments_is_complete() -> None:
+    done, _ = run(FakeEncoder(), messages(draft_of("quiet")))
+    assert done[0].encoded() == ([], {})
+
+
+def test_abandoned_and_unfinished_drafts_are_not_handed_on() -> None:
+    encoder = Moody()
+    again, broken, cut = draft_of("again"), draft_of("broken"), draft_of("cut")
+    refusal = Refusal("decode", "truncated", lasting=True)
+    sent = [
+        *messages(again, picture("red"), complete=False),
+        Abandoned(again, None),
+        *messages(broken, picture("red"), complete=False),
+        Abandoned(broken, refusal),
+        *messages(cut, picture("red"), complete=False),
+    ]
+    done, refused = run(encoder, sent)
+    assert not done
+    assert refused == [("broken", refusal)]
+    assert not encoder.batches
+
+
+def test_spaces_may_differ_by_modality() -> None:
+    """A joined model: sound has a vector in two spaces, pictures in one."""
+    picture_space, sound_space = EmbeddingSpace("p", "1", 4), EmbeddingSpace("s", "1", 2)
+
+    class Joined:
+        name, revision, spec = "joined", "1", FakeEncoder().spec
+
+        def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
+            both = (sound_space, picture_space)
+            return both if modality is Modality.AUDIO else (picture_space,)
+
+        def encode(
+            self, modality: Modality, samples: Sequence[Sample]
+        ) -> Mapping[EmbeddingSpace, Vectors]:
+            return {
+                space: np.ones((len(samples), space.dim), dtype=np.float32)
+                for space in self.spaces_of(modality)
+            }
+
+    inbox: Channel[Message] = Channel(1 << 30)
+    draft = draft_of("clip")
+    for message in messages(draft, picture("red"), tone("red"), tone("blue")):
+        inbox.put(message)
+    inbox.close()
+    EncodeStage(Joined(), 2, inbox, lambda _: None, lambda *_: None).run()  # type: ignore[arg-type]
+    _, vectors = draft.encoded()
+    assert vectors[picture_space][0] == [0, 1, 2]
+    assert vectors[sound_space][0] == [1, 2]
