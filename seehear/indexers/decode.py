@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,16 +66,18 @@ class DecodeStage:
 
     def run(self) -> None:
         while self._pending and not self._stop.is_set():
-            for file in media.decode_all(
+            files = media.decode_all(
                 self._tasks(),
                 self._spec,
                 self._settings,
                 wanted=self._claims.wanted,
                 stop=self._stop,
-            ):
-                if self._stop.is_set():
-                    break
-                self._take(file)
+            )
+            with closing(files):  # ends the workers at once, also when another stage failed
+                for file in files:
+                    if self._stop.is_set():
+                        break
+                    self._take(file)
             self._again.extend(_Attempt(copy.work) for copy in self._claims.leftover())
             self._pending.extend(self._again)
             self._again = []

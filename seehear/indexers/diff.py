@@ -88,13 +88,18 @@ def compare(
         failure = failures.get(file.path)
         if failure is not None and not retry_failed and _same_failure(file, failure):
             yield file, failure
-        elif location is not None and _same(file, location) and location.asset_id not in unencoded:
+        elif (
+            location is not None
+            and is_as_before(file, location)
+            and location.asset_id not in unencoded
+        ):
             yield file, None
         else:
             yield file, Work(file, root_id, location)
 
 
-def _same(file: ScannedFile, location: Location) -> bool:
+def is_as_before(file: ScannedFile, location: Location) -> bool:
+    """Whether size, time and inode say that a file still holds what the location says."""
     return (
         file.size_bytes == location.size_bytes
         and file.modified_ns == location.modified_ns

@@ -11,16 +11,19 @@ that called `index` reports progress and waits; the first error of any stage end
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from seehear.config import Settings
 from seehear.encoders import Model
+from seehear.errors import CollectionLockedError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Claims
-from seehear.indexers.decode import LASTING_STAGES, DecodeStage
-from seehear.indexers.diff import Diff, moves_first
+from seehear.indexers.decode import DecodeStage
+from seehear.indexers.diff import NEVER_NS, Diff, moves_first
 from seehear.indexers.encode import EncodeStage, Message
 from seehear.indexers.generation import generation_for
 from seehear.indexers.report import FailedFile, IndexReport, Progress, Stage, Tally
@@ -70,8 +73,27 @@ def index(
     """
     run = _Run(catalog, model, settings or Settings(), Tally(progress), Halt(stop))
     patterns = Patterns(include, exclude)
-    with catalog.write_lock(wait_s):
+    with _alone(catalog, wait_s), catalog.write_lock(wait_s):
         return run.all(paths, patterns, retry_failed=retry_failed)
+
+
+_busy: weakref.WeakKeyDictionary[Catalog, threading.Lock] = weakref.WeakKeyDictionary()
+_busy_lock = threading.Lock()
+
+
+@contextmanager
+def _alone(catalog: Catalog, wait_s: float) -> Iterator[None]:
+    """One run at a time on one catalog: its write lock keeps out processes, not threads."""
+    with _busy_lock:
+        lock = _busy.setdefault(catalog, threading.Lock())
+    if not lock.acquire(timeout=wait_s) if wait_s > 0 else not lock.acquire(blocking=False):
+        raise CollectionLockedError(
+            "this process is indexing into the collection already; wait for that run to end"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(slots=True)
@@ -184,25 +206,24 @@ class _Run:
             with self.catalog.batch() as batch:
                 for location in chunk:
                     batch.remove_location(location.id)
+                batch.remove_orphans()
             self.tally.count("removed", len(chunk))
 
     def _promote(self, generation: Generation) -> bool:
-        """Let a generation take over, unless it lacks something for a reason that may pass.
+        """Let a generation take over, unless it lacks an asset that it may still get.
 
-        A file that the serving generation has, and that could not be opened or encoded this time,
-        would vanish from the results. One whose content is broken is no reason to wait.
+        It waits for files that could not be opened or encoded this time, that patterns left out
+        or that lie in a folder that could not be listed. A content that failed by its own fault
+        is no reason to wait: that would be for ever.
         """
-        passing = {f.path for f in self.tally.failures if f.stage not in LASTING_STAGES}
-        if passing and self._missing(generation, passing):
-            return False
+        lacking = self.catalog.unencoded(generation.id)
+        if lacking:
+            hopeless = {f.path for f in self.catalog.failures() if f.modified_ns != NEVER_NS}
+            for locations in self.catalog.locations_of(lacking).values():
+                if not any(location.path in hopeless for location in locations):
+                    return False
         self.catalog.promote(generation.id)
         return True
-
-    def _missing(self, generation: Generation, paths: set[Path]) -> bool:
-        """Whether one of these files holds an asset that the generation lacks."""
-        lacking = list(self.catalog.unencoded(generation.id))
-        places = self.catalog.locations_of(lacking)
-        return any(place.path in paths for asset in places.values() for place in asset)
 
     def _report(self, generation: Generation, found: Survey, *, promoted: bool) -> IndexReport:
         counts, notes = self.tally.counts, list(found.notes)

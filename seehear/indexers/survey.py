@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from seehear.indexers.diff import Diff, Work, compare
 from seehear.indexers.report import OfflineRoot, Tally
 from seehear.indexers.rules import Patterns
 from seehear.indexers.scan import Scan, relative_to, walk
 from seehear.indexers.targets import Target, is_below, why_offline
-from seehear.stores import Catalog, Failure, Generation, Location
+from seehear.stores import Catalog, Failure, Generation, Location, Root
 
 TICK_FILES = 256
 """Files between two looks at the clock and at the stop event."""
@@ -43,34 +42,35 @@ class Surveyor:
 
     def look(self, targets: Sequence[Target]) -> Survey:
         """Scan and compare every target; offline roots are noted and left alone."""
-        arrivals = [(target, self._arrive(target)) for target in targets]
+        by_root: dict[int, list[Target]] = {}
+        for target in targets:
+            by_root.setdefault(target.root.id, []).append(target)
+        # First which roots are there, since that decides which assets can be encoded at all.
+        present = [group for group in by_root.values() if self._is_there(group[0].root)]
         unencoded = frozenset(self.catalog.unencoded(self.generation.id))
         failures = {str(failure.path): failure for failure in self.catalog.failures()}
         self.survey.diff.failing = set(failures)
         roots = [str(root.path) for root in self.catalog.roots()]
-        for target, before in arrivals:
-            if self.tick():
-                break
-            if before is not None:
+        for group in present:
+            places = {str(p.path): p for p in self.catalog.locations(group[0].root.id)}
+            for target in group:
+                if self.tick():
+                    return self.survey
+                before = places if target.is_whole else _part(places, target.top)
                 self._compare(target, before, failures, unencoded, roots)
         return self.survey
 
-    def _arrive(self, target: Target) -> dict[str, Location] | None:
-        """The locations that a target has, or None for an offline root."""
-        root, path = target.root, str(target.root.path)
-        locations = {str(place.path): place for place in self.catalog.locations(root.id)}
-        reason = why_offline(path, had_files=bool(locations), was_file=path in locations)
+    def _is_there(self, root: Root) -> bool:
+        """Whether a root can be scanned; one that cannot is noted and left as it is."""
+        path = str(root.path)
+        places = self.catalog.locations(root.id)
+        was_file = len(places) == 1 and places[0].path == root.path
+        reason = why_offline(path, had_files=bool(places), was_file=was_file)
         if (reason is None) != root.online:
             self.catalog.set_online(root.id, reason is None)
         if reason is not None:
-            offline = OfflineRoot(Path(path), reason)
-            if offline not in self.survey.offline:
-                self.survey.offline.append(offline)
-            return None
-        if not target.is_whole:
-            top = target.top
-            locations = {p: at for p, at in locations.items() if p == top or is_below(p, top)}
-        return locations
+            self.survey.offline.append(OfflineRoot(root.path, reason))
+        return reason is None
 
     def _compare(
         self,
@@ -138,3 +138,7 @@ def _in_other_root(path: str, root: str, roots: Sequence[str]) -> bool:
     return any(
         is_below(other, root) and (path == other or is_below(path, other)) for other in roots
     )
+
+
+def _part(places: dict[str, Location], top: str) -> dict[str, Location]:
+    return {path: at for path, at in places.items() if path == top or is_below(path, top)}

@@ -16,7 +16,7 @@ from pathlib import Path
 from seehear.errors import StoreError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Claims, Copy, Refusal
-from seehear.indexers.diff import NEVER_NS, Work
+from seehear.indexers.diff import NEVER_NS, Work, is_as_before
 from seehear.indexers.encode import Draft
 from seehear.indexers.report import FailedFile, Tally
 from seehear.stores import Batch, Catalog, Generation, Location
@@ -167,8 +167,9 @@ class WriteStage:
         batch.put_failure(
             work.root_id, path, refusal.stage, refusal.reason, file.size_bytes, modified_ns
         )
-        if refusal.lasting and work.before is not None:
-            # The content that the location stands for is not there any more.
+        if refusal.lasting and work.before is not None and not is_as_before(file, work.before):
+            # The content that the location stands for is not there any more. (An unchanged file
+            # is read again for another model, and may fail by accident: it stays as it was.)
             batch.remove_location(work.before.id)
         failure = FailedFile(path, refusal.stage, refusal.reason)
         self._after_commit.append(lambda: self._tally.fail(failure))

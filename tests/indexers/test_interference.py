@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seehear.encoders.fake import FakeEncoder
-from seehear.errors import CollectionLockedError, ModelError, StorageFullError
+from seehear.errors import BrokenMediaError, CollectionLockedError, ModelError, StorageFullError
 from seehear.indexers import Progress
 from seehear.stores import Catalog
 from seehear.types import Modality, Sample, Vectors
@@ -230,6 +230,8 @@ def test_two_runs_at_once(library: Library, media_folder: Path, in_process: InPr
         second = Library(library.folder)
         with pytest.raises(CollectionLockedError, match="process"):
             second.index(media_folder)
+        with pytest.raises(CollectionLockedError, match="this process"):
+            library.index(media_folder)
         # A reader is not held up by the writer.
         assert second.catalog.counts().assets == 0
     finally:
@@ -351,3 +353,37 @@ def test_an_index_run_with_the_old_model_brings_it_back(
     assert report.promoted
     assert report.encoded == 1
     assert len(library.catalog.generations()) == 2
+
+
+def test_a_generation_waits_for_what_patterns_left_out(
+    library: Library, media_folder: Path, in_process: InProcess
+) -> None:
+    fill(media_folder, 4)
+    library.index(media_folder)
+    library.encoder = FakeEncoder("2")
+    report = library.index(media_folder, exclude=["00.png"])
+    assert (report.promoted, report.pending, report.encoded) == (False, 1, 3)
+    assert library.index(media_folder).promoted
+
+
+def test_a_file_that_cannot_be_decoded_again_keeps_the_old_model_until_it_is_replaced(
+    library: Library, media_folder: Path, in_process: InProcess
+) -> None:
+    """A decoder that fails on an unchanged file does not take it out of the serving generation."""
+    fill(media_folder, 4)
+    library.index(media_folder)
+    library.encoder = FakeEncoder("2")
+
+    def fail(path: Path) -> None:
+        if path.name == "01.png":
+            raise BrokenMediaError("the decoder died")
+
+    in_process.on_read = fail
+    stop = threading.Event()
+    report = library.index(media_folder, stop=stop)
+    assert (report.failed, report.promoted, report.pending) == (1, True, 0)
+    assert "01.png" in library.paths()
+    in_process.on_read = None
+    library.encoder = FakeEncoder("1")
+    back = library.index(media_folder)
+    assert (back.encoded, back.promoted) == (0, True)
