@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from seehear.config import Settings, default_collection
 from seehear.errors import ModelError, UsageError
-from seehear.types import Hit, Modality, Query, QueryPart
+from seehear.types import Hit, Modality, Mode, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
@@ -93,11 +93,9 @@ class Collection:
 
         if not paths:
             raise UsageError("name at least one folder or file to index")
-        serving = self._catalog.serving()
-        name = model or (serving.model if serving else self.settings.model)
-        return indexers.index(
+        report = indexers.index(
             self._catalog,
-            self._model(name),
+            self._model(self._model_name(model)),
             [Path(path).expanduser() for path in paths],
             self.settings,
             include=include,
@@ -106,6 +104,72 @@ class Collection:
             progress=progress,
             stop=stop,
         )
+        self._prepare()
+        return report
+
+    def watch(
+        self,
+        *paths: PathLike,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        on_report: Callable[[IndexReport], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Index folders, then keep the collection current with them until `stop` is set.
+
+        `on_report` gets the report of each run that found something to do. Raises as `index`.
+        """
+        from seehear import indexers
+
+        if not paths:
+            raise UsageError("name at least one folder to watch")
+
+        def reported(report: IndexReport) -> None:
+            self._prepare()
+            if on_report is not None:
+                on_report(report)
+
+        indexers.watch(
+            self._catalog,
+            self._model(self._model_name(None)),
+            [Path(path).expanduser() for path in paths],
+            self.settings,
+            include=include,
+            exclude=exclude,
+            on_report=reported,
+            progress=progress,
+            stop=stop,
+        )
+
+    def upgrade(
+        self,
+        model: str,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> IndexReport:
+        """Encode the whole collection with another model, beside the one that serves.
+
+        The old one answers until the new one is complete; a run that was stopped goes on where it
+        was. Raises as `index`, and UsageError for an empty collection.
+        """
+        roots = [root.path for root in self._catalog.roots()]
+        if not roots:
+            raise UsageError("the collection is empty; run `seehear index PATH --model NAME`")
+        return self.index(*roots, model=model, progress=progress, stop=stop)
+
+    def generations(self) -> list[Generation]:
+        """Every generation, oldest first: which model, and whether it serves."""
+        return self._catalog.generations()
+
+    def drop_generation(self, generation_id: int) -> None:
+        """Take out a generation that does not serve. Raises UsageError where there is none such,
+        StoreError for the one that serves."""
+        if generation_id not in [generation.id for generation in self.generations()]:
+            raise UsageError(f"there is no generation {generation_id}; see `seehear generations`")
+        with self._catalog.write_lock():
+            self._catalog.drop_generation(generation_id)
 
     def search(
         self,
@@ -115,46 +179,95 @@ class Collection:
         audio: Paths = (),
         video: Paths = (),
         without: str | Sequence[str] = (),
+        without_files: Paths = (),
         k: int = 10,
         modalities: Iterable[str] | None = None,
         under: PathLike | None = None,
+        where: str = "",
         min_score: float = 0.0,
+        mode: str = "auto",
+        moments: int = 1,
+        diverse: bool = False,
+        show_duplicates: bool = False,
+        like: Iterable[Hit | int] = (),
+        unlike: Iterable[Hit | int] = (),
+        explain: bool = False,
     ) -> list[Hit]:
         """Find what fits words, photos, sounds and clips together, best first.
 
         Args:
             text: one description, or several that shall all fit.
             image, audio, video: a file each, or several.
-            without: what hits shall not show.
+            without, without_files: what hits shall not show.
             k: most hits.
             modalities: of "image", "audio", "video", "text"; None asks for all.
             under: only what lies below this folder.
+            where: a filter, such as "taken >= 2024-06 and duration < 60" (docs/searching.md).
             min_score: leave out hits that score lower, in [0, 1].
+            mode: "semantic" goes by meaning, "words" by words as written, "auto" by both.
+            moments: most moments that a hit carries.
+            diverse: spread the hits over different things.
+            show_duplicates: list near-identical files as hits of their own.
+            like, unlike: hits (or their segment ids) of which there shall be more, or fewer.
+            explain: say in `Hit.why` how each score came about.
 
         Raises UsageError for a query without parts or with impossible values, MediaError for a
         query file that cannot be read, ModelError where the collection needs another model.
         """
-        engine = self._open_engine()
-        if engine is None:
-            return []
-        model = self._model(self._serving().model)
-        parts = [QueryPart((words,), label=words) for words in _listed(text) if words.strip()]
+        parts = [self.part(words) for words in _listed(text) if words.strip()]
         for kind, files in (("image", image), ("audio", audio), ("video", video)):
-            parts += [self._file_part(model, Path(file), Modality(kind)) for file in _paths(files)]
-        parts += [
-            QueryPart((words,), exclude=True, label=words)
-            for words in _listed(without)
-            if words.strip()
-        ]
-        return engine.search(
+            parts += [self.part_of_file(file, expected=kind) for file in _paths(files)]
+        parts += [self.part(words, exclude=True) for words in _listed(without) if words.strip()]
+        parts += [self.part_of_file(file, exclude=True) for file in _paths(without_files)]
+        return self.ask(
             Query(
                 parts=tuple(parts),
                 k=k,
                 modalities=_modalities(modalities),
                 under=Path(under).expanduser().absolute() if under is not None else None,
+                where=where,
                 min_score=min_score,
+                mode=_mode(mode),
+                moments=moments,
+                diverse=diverse,
+                show_duplicates=show_duplicates,
+                like=_segments(like),
+                unlike=_segments(unlike),
+                explain=explain,
             )
         )
+
+    def ask(self, query: Query) -> list[Hit]:
+        """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
+        engine = self._open_engine()
+        return engine.search(query) if engine is not None else []
+
+    def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
+        """Words as a part of a query."""
+        return QueryPart((words,), weight=weight, exclude=exclude, label=words)
+
+    def part_of_file(
+        self,
+        path: PathLike,
+        *,
+        weight: float = 1.0,
+        exclude: bool = False,
+        expected: str | None = None,
+    ) -> QueryPart:
+        """A photo, sound, clip or text file as a part of a query.
+
+        Raises UsageError where there is no such file or it is not of the modality `expected`,
+        MediaError where it cannot be read.
+        """
+        from seehear import media
+
+        file = Path(path).expanduser()
+        if not file.is_file():
+            raise UsageError(f"there is no file {file}")
+        modality, samples = media.query_samples(file, self._spec())
+        if expected is not None and modality != expected:
+            raise UsageError(f"{file} holds {modality}, not {expected}")
+        return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)
 
     def similar(
         self,
@@ -168,13 +281,10 @@ class Collection:
 
         Raises as `search`.
         """
-        engine = self._open_engine()
-        if engine is None:
-            return []
         file = Path(path).expanduser()
-        part = self._file_part(self._model(self._serving().model), file, None)
+        part = self.part_of_file(file)
         own = self._catalog.find_asset(_hash_of(file))
-        found = engine.search(
+        found = self.ask(
             Query(
                 parts=(part,),
                 k=k + (own is not None),
@@ -220,11 +330,20 @@ class Collection:
             raise UsageError(f"nothing in the collection lies at {path}; see `seehear status`")
         return count
 
-    def _serving(self) -> Generation:
-        generation = self._catalog.serving()
-        if generation is None:
-            raise UsageError("the collection is empty; run `seehear index PATH` first")
-        return generation
+    def _model_name(self, asked: str | None) -> str:
+        """The model asked for, else the one that serves, else the settings' one."""
+        serving = self._catalog.serving()
+        return asked or (serving.model if serving else self.settings.model)
+
+    def _prepare(self) -> None:
+        """After writing: keep what every search needs, so that none has to make it again."""
+        engine = self._open_engine()
+        if engine is not None:
+            engine.prepare()
+
+    def _spec(self) -> SampleSpec:
+        """How the model that answers queries wants media cut."""
+        return self._model(self._model_name(None)).spec
 
     def _open_engine(self) -> Engine | None:
         """The engine of the serving generation, current; None while nothing is indexed."""
@@ -255,17 +374,6 @@ class Collection:
             if name not in self._models:
                 self._models[name] = load_model(name, self.settings.device)
             return self._models[name]
-
-    def _file_part(self, model: Model, path: Path, expected: Modality | None) -> QueryPart:
-        from seehear import media
-
-        path = path.expanduser()
-        if not path.exists():
-            raise UsageError(f"there is no file {path}")
-        modality, samples = media.query_samples(path, model.spec)
-        if expected is not None and modality is not expected:
-            raise UsageError(f"{path} holds {modality}, not {expected}")
-        return QueryPart(samples, label=path.name)
 
     def _describe_index(self) -> str:
         engine = self._open_engine()
@@ -301,6 +409,17 @@ def _modalities(names: Iterable[str] | None) -> frozenset[Modality] | None:
         return frozenset(Modality(name) for name in names)
     except ValueError as error:
         raise UsageError(f"{error}; choose of {', '.join(Modality)}") from None
+
+
+def _mode(name: str) -> Mode:
+    try:
+        return Mode(name)
+    except ValueError:
+        raise UsageError(f"no mode {name!r}; choose of {', '.join(Mode)}") from None
+
+
+def _segments(hits: Iterable[Hit | int]) -> tuple[int, ...]:
+    return tuple(hit.segment_id if isinstance(hit, Hit) else hit for hit in hits)
 
 
 def _hash_of(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from seehear.cli.options import (
     ModelOption,
     open_collection,
 )
+
+if TYPE_CHECKING:
+    from seehear.indexers import IndexReport
 
 Patterns = Annotated[
     list[str] | None,
@@ -54,14 +57,89 @@ def index(
             progress=progress,
             stop=stop,
         )
+    _tell(report, json=json)
+    if strict and report.failed:
+        raise typer.Exit(EXIT_FAILED_FILES)
+
+
+def watch(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    collection: CollectionOption = None,
+    device: DeviceOption = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
+) -> None:
+    """Index folders and keep the collection current with them until Ctrl-C."""
+    stop = threading.Event()
+    with (
+        open_collection(collection, device=device, must_exist=False) as library,
+        _stop_on_interrupt(stop),
+    ):
+        output.note("watching; press Ctrl-C to stop")
+        library.watch(
+            *paths,
+            include=include or (),
+            exclude=exclude or (),
+            on_report=output.print_report,
+            stop=stop,
+        )
+
+
+def upgrade(
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The new model.")],
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Drop the old generation once the new one serves.")
+    ] = False,
+    collection: CollectionOption = None,
+    device: DeviceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Encode the collection with another model; the old one answers until the new is complete."""
+    stop = threading.Event()
+    with (
+        open_collection(collection, device=device) as library,
+        output.progress_display(quiet=json) as progress,
+        _stop_on_interrupt(stop),
+    ):
+        report = library.upgrade(model, progress=progress, stop=stop)
+        if drop_old and report.pending == 0 and not report.interrupted:
+            for generation in library.generations():
+                if generation.state == "retired":
+                    library.drop_generation(generation.id)
+    _tell(report, json=json)
+
+
+def generations(
+    drop: Annotated[
+        int | None, typer.Option("--drop", metavar="ID", help="Take this generation out.")
+    ] = None,
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the generations: one per model that encoded the collection; one of them serves."""
+    with open_collection(collection) as library:
+        if drop is not None:
+            library.drop_generation(drop)
+        found = library.generations()
+    if json:
+        output.print_json(
+            [
+                {"id": g.id, "model": g.model, "revision": g.revision, "state": str(g.state)}
+                for g in found
+            ]
+        )
+        return
+    for generation in found:
+        print(f"{generation.id:>3}  {generation.state:<9} {generation.model} {generation.revision}")
+
+
+def _tell(report: IndexReport, *, json: bool) -> None:
     if json:
         output.print_json(output.report_as_json(report))
     else:
         output.print_report(report)
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if strict and report.failed:
-        raise typer.Exit(EXIT_FAILED_FILES)
 
 
 class _stop_on_interrupt:  # noqa: N801 - reads as a statement
@@ -141,5 +219,5 @@ def forget(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (index, status, failures, forget):
+    for command in (index, watch, status, failures, forget, upgrade, generations):
         app.command()(command)

@@ -22,7 +22,7 @@ def models(json: JsonOption = False) -> None:
                 {
                     "name": card.name,
                     "summary": card.summary,
-                    "licence": card.licence,
+                    "licence": card.license,
                     "size_bytes": card.size_bytes,
                     "modalities": [str(m) for m in card.modalities],
                     "present": card.present,
@@ -38,7 +38,7 @@ def models(json: JsonOption = False) -> None:
         table.add_column(name)
     for card in cards:
         size = output.size(card.size_bytes) if card.size_bytes else "varies"
-        table.add_row(card.name, card.summary, size, card.licence, "yes" if card.present else "no")
+        table.add_row(card.name, card.summary, size, card.license, "yes" if card.present else "no")
     output.console().print(table)
 
 

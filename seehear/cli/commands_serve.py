@@ -58,8 +58,12 @@ def serve(
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
     """Serve a collection to language-model assistants, over standard input and output (MCP)."""
-    from seehear.server.mcp import run
-
+    try:
+        from seehear.server.mcp import run
+    except ImportError as error:
+        raise UsageError(
+            f"the MCP server needs {error.name}; install it with: pip install 'seehear[mcp]'"
+        ) from None
     run(collection, _settings(device))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import sys
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seehear.indexers import IndexReport, Progress
-    from seehear.types import Hit
+    from seehear.types import Hit, Term
 
 BAR_CELLS = 8
 
@@ -75,6 +76,12 @@ def hit_as_json(hit: Hit) -> dict[str, Any]:
         "weak": hit.weak,
         "asset_id": hit.asset_id,
         "segment_id": hit.segment_id,
+        "moments": [
+            {"start_s": m.start_s, "stop_s": m.stop_s, "score": round(m.score, 4)}
+            for m in hit.moments
+        ],
+        "duplicates": [str(path) for path in hit.duplicates],
+        "why": [dataclasses.asdict(term) for term in hit.why],
     }
 
 
@@ -95,16 +102,33 @@ def print_hits(hits: Sequence[Hit]) -> None:
         filled = round(hit.score * BAR_CELLS)
         bar = "█" * filled + "░" * (BAR_CELLS - filled)
         name = shown(hit.path)
+        if hit.duplicates:
+            name += f" (and {len(hit.duplicates)} like it)"
         if hit.snippet:
             name += f"\n  {_shortened(hit.snippet)}"
+        for term in hit.why:
+            name += f"\n  {_explained(term)}"
+        times = "\n".join(f"{clock(m.start_s)} - {clock(m.stop_s)}" for m in hit.moments)
         row = [str(hit.rank), f"{hit.score:.2f} {bar}", _kind(hit), name]
-        table.add_row(*row, *([moment(hit)] if timed else []), style="dim" if hit.weak else "")
+        table.add_row(
+            *row, *([times or moment(hit)] if timed else []), style="dim" if hit.weak else ""
+        )
     out = console()
     if not out.is_terminal:
         out.width = 160  # a pipe has no width; wide enough that paths do not wrap
     out.print(table)
     if all(hit.weak for hit in hits):
         note("no hit stands out: the collection may hold nothing like this")
+
+
+def _explained(term: Term) -> str:
+    """One part's share in a score, in words."""
+    told = [f"{'not ' if term.exclude else ''}{term.part!r}: {term.score:.2f}"]
+    if term.similarity is not None and term.expected is not None:
+        told.append(f"{term.route} cosine {term.similarity:.3f}, unrelated {term.expected:.3f}")
+    if term.words:
+        told.append(f"words: {term.words}")
+    return "; ".join(told)
 
 
 def _kind(hit: Hit) -> str:

@@ -1,0 +1,49 @@
+"""What the last search of a collection asked and found, so that `--like 2` can refine it.
+
+Kept in the user's state folder, not in the collection: searching changes nothing there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from seehear.errors import UsageError
+from seehear.types import Hit
+
+
+def remember(collection: Path, asked: dict[str, Any], hits: Sequence[Hit]) -> None:
+    """Keep a search and the segments of its hits by rank; a disk that is full keeps nobody."""
+    path = _file(collection)
+    note = {"asked": asked, "segments": {str(hit.rank): hit.segment_id for hit in hits}}
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(note), encoding="utf-8")
+
+
+def recall(collection: Path) -> tuple[dict[str, Any], dict[int, int]]:
+    """The last search and its segments by rank. Raises UsageError where there was none."""
+    try:
+        note = json.loads(_file(collection).read_text(encoding="utf-8"))
+        return dict(note["asked"]), {int(rank): int(id_) for rank, id_ in note["segments"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError("there is no last search to refine; search for something first") from None
+
+
+def segments_at(ranks: Sequence[int], found: dict[int, int]) -> list[int]:
+    """The segments of hits by rank. Raises UsageError for a rank that the search did not have."""
+    if missing := [rank for rank in ranks if rank not in found]:
+        raise UsageError(f"the last search had {len(found)} hits; there was none at {missing[0]}")
+    return [found[rank] for rank in ranks]
+
+
+def _file(collection: Path) -> Path:
+    import platformdirs
+
+    name = hashlib.blake2b(str(collection.absolute()).encode(), digest_size=8).hexdigest()
+    folder = Path(platformdirs.user_state_dir("seehear", appauthor=False))
+    return folder / f"last-search-{name}.json"
