@@ -1,0 +1,19 @@
+"""Query -> ranked hits. Start with engine.py; each step has a module of its own.
+
+| module | step |
+| --- | --- |
+| parts | the query's parts are checked and encoded |
+| shelf | what search reads of the stores |
+| retrieve, words | candidates: nearest neighbours, and the words as written |
+| bank, calibrate, evidence | similarities become scores that compare |
+| compose, rank | parts become one score, segments become assets |
+| diversity | near-duplicates folded, hits spread |
+| moments | windows merged |
+| feedback | likes and dislikes become parts |
+| where, compact | the filter language, and queries in one line |
+"""
+
+from seehear.search.engine import Engine
+from seehear.search.where import parse_where
+
+__all__ = ["Engine", "parse_where"]

@@ -52,10 +52,15 @@ WEAK_BELOW = 0.2
 """Scores below this are weak: the cut that keeps nine of ten true hits."""
 
 
-def score_of(z: Floats) -> Floats:
-    """Scores in [0, 1] of standardised similarities, any shape; -inf gives 0."""
+def log_odds(z: Floats) -> Floats:
+    """Evidence for a match from standardised similarities, any shape; 0 is even."""
+    return np.asarray((z - Z_EVEN) / Z_STEP, dtype=np.float32)
+
+
+def score_of(odds: Floats) -> Floats:
+    """Scores in [0, 1] from log odds, any shape; -inf gives 0."""
     with np.errstate(over="ignore"):
-        scores = 1.0 / (1.0 + np.exp(-(z - Z_EVEN) / Z_STEP))
+        scores = 1.0 / (1.0 + np.exp(-odds.astype(np.float64)))
     return np.asarray(scores, dtype=np.float32)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +26,14 @@ class Allowed:
     """Which segments a query may hit. None for a modality allows all of them."""
 
     ids: Mapping[Modality, Ids | None]
+
+    def holds(self, found: Found) -> bool:
+        """Whether a segment may be hit."""
+        ids = self.ids[found.segment.modality]
+        if ids is None:
+            return True
+        place = int(np.searchsorted(ids, found.segment_id))
+        return place < len(ids) and int(ids[place]) == found.segment_id
 
     @property
     def modalities(self) -> list[Modality]:
@@ -54,6 +64,18 @@ class Shelf:
     def route(self, query: Modality, item: Modality) -> Route:
         return self._model.route(query, item)
 
+    def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
+        return self._model.spaces_of(modality)
+
+    def paths_of(self, asset_ids: Iterable[int]) -> dict[int, list[Path]]:
+        """Every path where assets lie."""
+        places = self._catalog.locations_of(sorted(asset_ids))
+        return {id_: [location.path for location in found] for id_, found in places.items()}
+
+    def count(self) -> int:
+        """Number of segments in the generation."""
+        return self._catalog.counts(self.generation.id).segments
+
     def resolve(self, ids: Ids | Sequence[int]) -> list[Found]:
         """What segments are, in the order asked; those that lie nowhere are left out."""
         return self._catalog.resolve(np.asarray(ids, dtype=np.int64))
@@ -61,6 +83,14 @@ class Shelf:
     def segments_of(self, asset_ids: Iterable[int]) -> Ids:
         """Sorted ids of the segments of some assets."""
         return self._catalog.segments_of(sorted(asset_ids), self.generation.id)
+
+    def words(self, text: str, most: int) -> list[Found]:
+        """Segments that hold all words of a text, or whose file does: by BM25, best first."""
+        if not text:
+            return []
+        passages, files = self._catalog.search_words(self.generation.id, text, most)
+        ranked = [id_ for pair in zip_longest(files, passages) for id_, _ in filter(None, pair)]
+        return self.resolve(list(dict.fromkeys(ranked)))
 
     def allowed(self, query: Query) -> Allowed:
         """Which segments meet the query's filters. Raises UsageError for a filter that is none."""

@@ -31,9 +31,12 @@ MOST = 1_000
 """Matches that are looked at, best first by BM25."""
 
 _STOP_WORDS = frozenset(
-    """a an and are as at be but by for from had has have i in into is it its me my no not of off
-    on or our she so that the their them then there these they this to up was we were what when
-    where which who will with you your""".split()
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by for from had has have i in into is it its me my no not of "
+        "off on or our she so that the their them then there these they this to up was we were "
+        "what when where which who will with you your",
+    )
 )
 
 
@@ -78,22 +81,23 @@ def _judge(text: str) -> Callable[[Found], tuple[float, str, bool]]:
     terms = _plain(telling(text)).split()
 
     def judge(found: Found) -> tuple[float, str, bool]:
-        if text.strip().lower() in (found.path.name.lower(), found.path.stem.lower()):
-            return EXACT_NAME, "file name", True
         name = _plain(found.path.stem)
-        if wanted and name == wanted:
-            return EXACT_NAME, "file name", True
+        full_names = (found.path.name.lower(), found.path.stem.lower())
         passage = _plain_passage(found.segment.text or "")
-        if len(wanted.split()) > 1:
-            if f" {wanted} " in f" {passage} ":
-                return PHRASE, "phrase in a passage", False
-            if f" {wanted} " in f" {name} ":
-                return PHRASE, "phrase in the file name", True
-        if passage and all(f" {term}" in f" {passage}" for term in terms):
-            return ALL_WORDS, "words in a passage", False
-        if all(term in name for term in terms):
-            return ALL_WORDS, "words in the file name", True
-        return ALL_WORDS, "words of the file", True
+        several = " " in wanted
+        if text.strip().lower() in full_names or (wanted and name == wanted):
+            worth, what, whole_file = EXACT_NAME, "file name", True
+        elif several and f" {wanted} " in f" {passage} ":
+            worth, what, whole_file = PHRASE, "phrase in a passage", False
+        elif several and f" {wanted} " in f" {name} ":
+            worth, what, whole_file = PHRASE, "phrase in the file name", True
+        elif passage and all(f" {term}" in f" {passage}" for term in terms):
+            worth, what, whole_file = ALL_WORDS, "words in a passage", False
+        elif all(term in name for term in terms):
+            worth, what, whole_file = ALL_WORDS, "words in the file name", True
+        else:
+            worth, what, whole_file = ALL_WORDS, "words of the file", True
+        return worth, what, whole_file
 
     return judge
 

@@ -1,0 +1,163 @@
+"""A collection of made-up media for tests, filled without files or decoders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from seehear.encoders.base import Model, SingleSpaceModel
+from seehear.encoders.fake import FakeEncoder, clip, picture, tone
+from seehear.search import Engine
+from seehear.stores import Catalog, VectorCache
+from seehear.types import (
+    AudioSample,
+    EmbeddingSpace,
+    Hit,
+    ImageSample,
+    MediaInfo,
+    Modality,
+    Query,
+    QueryPart,
+    Sample,
+    Segment,
+    Vectors,
+    modality_of,
+)
+
+SUFFIXES = {
+    Modality.TEXT: ".txt",
+    Modality.IMAGE: ".jpg",
+    Modality.AUDIO: ".wav",
+    Modality.VIDEO: ".mp4",
+}
+Timed = tuple[float | None, float | None, Sample]
+
+
+class Library:
+    """A catalog under `folder`, its engine, and ways to add to it."""
+
+    def __init__(self, folder: Path, model: Model | None = None) -> None:
+        self.media = folder / "media"
+        self.model = model or SingleSpaceModel("fake", FakeEncoder())
+        self.catalog = Catalog.open(folder / "collection")
+        self.root = self.catalog.add_root(self.media)
+        spaces: list[EmbeddingSpace] = []
+        for modality in Modality:
+            spaces += [s for s in self.model.spaces_of(modality) if s not in spaces]
+        generation = self.catalog.create_generation(self.model.name, self.model.revision, spaces)
+        self.catalog.promote(generation.id)
+        serving = self.catalog.serving()
+        assert serving is not None
+        self.generation = serving
+        self.cache = VectorCache(folder / "collection", self.catalog, self.generation)
+        self.engine = Engine(self.catalog, self.cache, self.model)
+
+    def add(
+        self,
+        name: str,
+        *samples: Timed | Sample,
+        modality: Modality | None = None,
+        duration_s: float | None = None,
+        taken_at: datetime | None = None,
+        size_bytes: int = 1000,
+        content: str | None = None,
+        **details: str | float,
+    ) -> int:
+        """One file with its segments; returns the asset's id. `content` tells contents apart."""
+        timed: list[Timed] = [s if isinstance(s, tuple) else (None, None, s) for s in samples]
+        segments = [
+            Segment(modality_of(s), start, stop, s if isinstance(s, str) else None)
+            for start, stop, s in timed
+        ]
+        modality = modality or segments[0].modality
+        stops = [stop for _, stop, _ in timed if stop is not None]
+        info = MediaInfo(
+            modality,
+            SUFFIXES[modality][1:],
+            width_px=640 if modality in (Modality.IMAGE, Modality.VIDEO) else None,
+            height_px=480 if modality in (Modality.IMAGE, Modality.VIDEO) else None,
+            duration_s=duration_s or (max(stops) if stops else None),
+            taken_at=taken_at,
+            details=details,
+        )
+        digest = hashlib.sha256((content or name).encode()).hexdigest()
+        path = self.media / name
+        with self.catalog.batch() as batch:
+            asset = batch.put_asset(digest, size_bytes, info)
+            batch.put_location(self.root.id, path, asset.id, size_bytes, 10**18, asset.id)
+            batch.put_encoding(
+                self.generation.id, asset.id, segments, self._encoded([s for _, _, s in timed])
+            )
+        return asset.id
+
+    def _encoded(
+        self, samples: Sequence[Sample]
+    ) -> dict[EmbeddingSpace, tuple[list[int], Vectors]]:
+        rows: dict[EmbeddingSpace, list[tuple[int, np.ndarray]]] = {}
+        for position, sample in enumerate(samples):
+            kind = modality_of(sample)
+            for space, vectors in self.model.encode(kind, [sample]).items():
+                if np.any(vectors[0]):
+                    rows.setdefault(space, []).append((position, vectors[0]))
+        return {
+            space: ([p for p, _ in pairs], np.stack([v for _, v in pairs]))
+            for space, pairs in rows.items()
+        }
+
+    def search(self, *parts: Sample | QueryPart, **options: object) -> list[Hit]:
+        """Search for samples, each a part of its own, or for parts."""
+        made = tuple(
+            part if isinstance(part, QueryPart) else QueryPart((part,), label=_label(part))
+            for part in parts
+        )
+        self.engine.refresh()
+        return self.engine.search(Query(made, **options))  # type: ignore[arg-type]
+
+
+def _label(sample: Sample) -> str:
+    return sample if isinstance(sample, str) else str(modality_of(sample))
+
+
+def names(hits: Sequence[Hit]) -> list[str]:
+    return [hit.path.name for hit in hits]
+
+
+def noisy(image: ImageSample, seed: int, amount: int = 12) -> ImageSample:
+    """The same picture with different grain, as another shot of the same thing would have."""
+    rng = np.random.default_rng(seed)
+    grain = rng.integers(-amount, amount + 1, image.pixels.shape)
+    return ImageSample((image.pixels.astype(int) + grain).clip(0, 255).astype(np.uint8))
+
+
+def mixed(*concepts: str, duration_s: float = 2.0) -> AudioSample:
+    """Several tones at once."""
+    waves = [tone(name, duration_s).waveform for name in concepts]
+    return AudioSample((sum(waves) / len(waves)).astype(np.float32), 16_000)  # type: ignore[union-attr]
+
+
+def demo(folder: Path) -> Library:
+    """Six concepts in all four modalities: "<concept>.jpg", ".wav", ".mp4", ".txt"."""
+    library = Library(folder)
+    for number, name in enumerate(("red", "green", "blue", "yellow", "purple", "white")):
+        library.add(f"{name}.jpg", noisy(picture(name), number), content=f"picture {name}")
+        library.add(
+            f"{name}.wav",
+            (0.0, 2.0, tone(name, 2.0)),
+            (1.0, 3.0, tone(name, 2.0)),
+            content=f"sound {name}",
+        )
+        library.add(
+            f"{name}.mp4",
+            (0.0, 3.0, clip(name)),
+            (3.0, 6.0, clip("grey")),
+            (0.0, 2.0, tone(name, 2.0)),
+            (4.0, 6.0, tone("grey", 2.0)),
+            modality=Modality.VIDEO,
+            content=f"clip {name}",
+        )
+        library.add(f"{name}.txt", f"notes about {name}", content=f"text {name}")
+    return library
