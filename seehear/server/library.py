@@ -78,10 +78,9 @@ class Library(Collection):
         return self._model(generation.model if generation else self.settings.model)
 
     def ask(self, query: Query) -> list[Hit]:
-        """The hits of a query whose files are decoded; [] while nothing is indexed."""
+        """As Collection's; raises CancelledQueryError when the client of the request has gone."""
         check_current()
-        engine = self._open_engine()
-        return [] if engine is None else engine.search(query)
+        return super().ask(query)
 
     def roots(self) -> list[tuple[Path, bool]]:
         """The collection's roots, and whether each was there when last looked for."""
@@ -102,14 +101,19 @@ class Library(Collection):
                 return path
         return None
 
-    def segments(self, asset_id: int) -> list[tuple[int, Segment]]:
-        """The asset's segments in the serving generation, in order: (id, segment)."""
+    def assets_of(self, hits: Sequence[Hit]) -> dict[int, Asset]:
+        """The assets of hits, by id."""
+        found = self._catalog.resolve([hit.segment_id for hit in hits])
+        return {one.asset.id: one.asset for one in found}
+
+    def segments(self, asset_id: int, most: int) -> tuple[list[tuple[int, Segment]], int]:
+        """The asset's first segments in the serving generation, (id, segment); and how many."""
         generation = self._catalog.serving()
         if generation is None:
-            return []
-        return [
-            (f.segment_id, f.segment) for f in self._catalog.segments_of([asset_id], generation.id)
-        ]
+            return [], 0
+        ids = self._catalog.segments_of([asset_id], generation.id)
+        found = self._catalog.resolve(ids[:most])
+        return [(one.segment_id, one.segment) for one in found], len(ids)
 
     def folders(self, places: Places, most: int) -> tuple[list[str], bool]:
         """Folders that hold files, by label, sorted; and whether that is all of them."""

@@ -11,8 +11,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.utilities.types import Image
+from mcp.types import ToolAnnotations
+from pydantic import Field
+
+from seehear import __version__
 from seehear.config import Settings
 from seehear.errors import MediaError, SeehearError, UsageError
 from seehear.server.decoding import DecodePool
@@ -21,9 +28,6 @@ from seehear.server.limits import ServiceLimits
 from seehear.server.places import Places, printable
 from seehear.server.problems import without_paths
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
-
-if TYPE_CHECKING:
-    from mcp.server import MCPServer
 
 INSTRUCTIONS = """\
 Searches the user's own photos, sounds, videos and texts by what is in them. Describe what to find
@@ -34,19 +38,12 @@ _THUMBNAIL_PX = 256
 _LARGE_PX = 1024
 _MOST_HITS = 50
 _MOST_PICTURES = 12
+_MOST_PASSAGES = 200
 _PASSAGE_CHARACTERS = 20_000
 
 
 def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
     """The server over an open library; it neither closes the library nor the decoder."""
-    from mcp.server import MCPServer
-    from mcp.server.mcpserver.exceptions import ToolError
-    from mcp.server.mcpserver.utilities.types import Image
-    from mcp.types import ToolAnnotations
-    from pydantic import Field
-
-    from seehear import __version__
-
     server: MCPServer[Any] = MCPServer(
         "seehear", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING"
     )
@@ -61,7 +58,7 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
         except SeehearError as error:
             raise ToolError(without_paths(str(error), desk.private)) from None
 
-    def search_media(  # noqa: PLR0917 - the SDK reads the tool from the signature
+    def search_media(
         description: Annotated[str, Field(description="What to find, in plain words.")],
         kinds: Annotated[
             list[Modality] | None, Field(description="Only these kinds; none means all.")
@@ -111,12 +108,6 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
 
 def run(collection: Path | None = None, settings: Settings | None = None) -> None:
     """Serve on standard input and output until the client closes them."""
-    try:
-        import mcp  # noqa: F401 - asked for before anything is opened
-    except ImportError:
-        raise UsageError(
-            "the MCP server needs the package mcp; install it with: pip install 'seehear[mcp]'"
-        ) from None
     settings = settings or Settings()
     limits = ServiceLimits()
     models = Models(settings.device)
@@ -198,7 +189,11 @@ class _Desk:
         return {name: value for name, value in facts.items() if value is not None}
 
     def passages(self, asset: Asset) -> str:
-        texts = [segment.text for _, segment in self._library.segments(asset.id) if segment.text]
+        texts = [
+            segment.text
+            for _, segment in self._library.segments(asset.id, _MOST_PASSAGES)[0]
+            if segment.text
+        ]
         return printable("\n\n".join(texts))[:_PASSAGE_CHARACTERS]
 
     def described(self) -> dict[str, Any]:

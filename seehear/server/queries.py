@@ -98,11 +98,11 @@ def build_query(
 
 def hits_out(hits: Sequence[Hit], library: Library, places: Places) -> list[HitOut]:
     """Hits without the machine's paths, with what a page needs to show them."""
-    assets = {hit.asset_id: library.asset(hit.asset_id) for hit in hits}
+    assets = library.assets_of(hits)
     return [_hit_out(hit, assets, places) for hit in hits]
 
 
-def _hit_out(hit: Hit, assets: Mapping[int, Asset | None], places: Places) -> HitOut:
+def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
     asset = assets.get(hit.asset_id)
     return HitOut(
         rank=hit.rank,

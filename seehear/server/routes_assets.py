@@ -156,7 +156,7 @@ def _file(service: Service, asset: Asset) -> FilePath:
 def _describe(service: Service, asset_id: int) -> AssetOut:
     asset = _asset(service, asset_id)
     places = service.places()
-    segments = service.library.segments(asset_id)
+    segments, total = service.library.segments(asset_id, _SEGMENTS_SHOWN)
     locations = service.library.locations([asset_id]).get(asset_id, [])
     first = segments[0][1] if segments else None
     return AssetOut(
@@ -180,9 +180,9 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
                 stop_s=segment.stop_s,
                 text=printable(segment.text)[:SNIPPET_CHARACTERS] if segment.text else None,
             )
-            for segment_id, segment in segments[:_SEGMENTS_SHOWN]
+            for segment_id, segment in segments
         ],
-        segments_total=len(segments),
+        segments_total=total,
         thumbnail=thumbnail_address(
             asset.id,
             asset.modality,

@@ -16,8 +16,7 @@ export function card(hit, query, does) {
       "aria-keyshortcuts": "Enter Space + -",
     },
     picture(hit, query),
-    h("span.badge.kind", {}, icon(hit.modality), heard(hit)),
-    badge("time", span(hit) || (hit.duration_s && hit.modality !== "text" ? clock(hit.duration_s) : "")),
+    h("span.badge.kind", {}, icon(hit.modality), times(hit), heard(hit)),
     badge("copies", hit.duplicates.length ? `+${hit.duplicates.length} alike` : ""),
   );
   const made = h(
@@ -28,8 +27,8 @@ export function card(hit, query, does) {
       "div.about",
       {},
       h("span.name", { title: hit.name }, hit.name),
+      h("span.folder", { title: hit.folder }, hit.folder),
       scoreBar(hit.score),
-      h("span.folder", { title: hit.folder }, hit.folder || "\u00a0"),
     ),
     h(
       "div.acts",
@@ -42,6 +41,11 @@ export function card(hit, query, does) {
   if (hit.modality === "video") playsOnHover(made, view, hit);
   if (hit.modality === "audio") showsWaveform(view, hit);
   return made;
+}
+
+function times(hit) {
+  const told = span(hit) || (hit.duration_s && hit.modality !== "text" ? clock(hit.duration_s) : "");
+  return told ? h("span", {}, told) : null;
 }
 
 function heard(hit) {
@@ -79,8 +83,7 @@ export function togglePlay(made, loud) {
   player.addEventListener("loadedmetadata", () => { player.currentTime = start; });
   player.addEventListener("timeupdate", () => { if (player.currentTime >= stop) player.currentTime = start; });
   player.addEventListener("error", () => player.remove(), { once: true });
-  made.querySelector(".view").append(player);
-  if (hit.modality === "video") made.querySelector(".view").append(made.querySelector(".badge.time") ?? "");
+  made.querySelector(".view").insertBefore(player, made.querySelector(".badge"));
   player.play().catch(() => player.remove());
   return true;
 }

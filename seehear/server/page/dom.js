@@ -46,11 +46,13 @@ export function bytes(size) {
 
 export const KIND = { image: "photo", video: "video", audio: "sound", text: "text" };
 
-/** The text with the query's words marked. */
+const FILLER = new Set("the and for with from that this are was were not but you your its has had".split(" "));
+
+/** The text with the words of the query marked, at the beginnings of its own words. */
 export function marked(text, query) {
-  const words = (query.match(/[\p{L}\p{N}]{3,}/gu) ?? []).map((w) => w.replace(/[^\p{L}\p{N}]/gu, ""));
+  const words = (query.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? []).filter((word) => !FILLER.has(word));
   if (!words.length) return [text];
-  const found = new RegExp(`(${words.join("|")})`, "giu");
+  const found = new RegExp(`(?<![\\p{L}\\p{N}])(${words.join("|")})`, "giu");
   return text.split(found).map((piece, n) => (n % 2 ? h("mark", {}, piece) : piece));
 }
 

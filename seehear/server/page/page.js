@@ -267,6 +267,12 @@ $("#narrow").addEventListener("click", () => {
     api.folders().then(({ folders }) => $("#folders").replaceChildren(...folders.map((value) => h("option", { value }))), () => {});
   }
 });
+$(".ways").addEventListener("click", (event) => {
+  const way = event.target.closest("button")?.dataset.way;
+  if (way === "words") { text.value = "waves at the sea"; search(); text.focus(); }
+  if (way === "file") $("#pick").click();
+  if (way === "sound") toggleRecord();
+});
 $("#reset").addEventListener("click", () => {
   for (const field of $("#options").querySelectorAll("input, select")) {
     if (field.type === "checkbox") field.checked = false;

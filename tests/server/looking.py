@@ -1,0 +1,116 @@
+"""A browser to look at the page with: the system's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@contextmanager
+def browser_or_skip() -> Iterator[Browser]:
+    """Chromium without a window; skips, with the reason, where there is none."""
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    if program is None:
+        pytest.skip("no chromium on this machine (apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",  # root in a container has none to give
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                "--autoplay-policy=no-user-gesture-required",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+class Looking:
+    """One window on the page, and a note of everything that it asked for or complained about."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        address: str,
+        *,
+        scheme: str = "light",
+        size: tuple[int, int] = (1280, 860),
+    ) -> None:
+        self.address = address
+        self.expects_refusals = False
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        self._context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            permissions=["microphone"],
+            reduced_motion="reduce",
+        )
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._heard)
+        self.page.on("request", self._noted)
+
+    def __enter__(self) -> Looking:
+        self.page.goto(self.address)
+        self.page.wait_for_function(
+            "document.querySelector('#holdings').textContent || "
+            "document.querySelector('dialog[open]') || document.querySelector('.hero p')"
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+
+    def shot(self, name: str) -> None:
+        """Keep a picture of the window in docs/screenshots, if SEEHEAR_SCREENSHOTS asks for it."""
+        picture = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        assert len(picture.resize((64, 64)).getcolors(64 * 64) or ()) > 8, "the window is blank"
+        if os.environ.get("SEEHEAR_SCREENSHOTS"):
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            picture.save(SCREENSHOTS / f"{name}.webp", quality=82, method=6)
+
+    def _heard(self, message: Any) -> None:
+        refused = "Failed to load resource" in message.text
+        if message.type in {"error", "warning"} and not (refused and self.expects_refusals):
+            self.complaints.append(message.text)
+
+    def _noted(self, request: Any) -> None:
+        self.asked.append(request.url)
+        if request.method == "POST" and (request.headers.get("content-type") or "").startswith(
+            "application/json"
+        ):
+            self.bodies.append(json.loads(request.post_data or "{}"))
+
+
+def mistakes_of(page: Page) -> list[str]:
+    """What axe-core has to say against the page as it is now."""
+    pytest.importorskip("axe_playwright_python")
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+
+    page.wait_for_selector("body:not(.busy)")
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {rule['help']}: {node['html'][:160]}"
+        for rule in found
+        for node in rule["nodes"]
+    ]

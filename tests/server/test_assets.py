@@ -1,0 +1,164 @@
+"""Single assets: what they are, pictures of them, their files in ranges."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from seehear.collection import Collection
+from seehear.server import create_app
+from tests.server.conftest import SETTINGS, picture, wait_ready
+
+
+def hit_of(client: TestClient, name: str, text: str = "red", **query: Any) -> dict[str, Any]:
+    answer = client.post("/v1/search", json={"text": text, "k": 50, **query})
+    hits: list[dict[str, Any]] = answer.json()["hits"]
+    return next(hit for hit in hits if hit["name"] == name)
+
+
+def test_an_asset_is_described_without_the_machines_paths(
+    client: TestClient, media_folder: Path
+) -> None:
+    hit = hit_of(client, "flute.wav", "purple")
+    answer = client.get(f"/v1/assets/{hit['asset_id']}")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["format"] == "wav"
+    assert told["places"] == [{"name": "flute.wav", "folder": "media/sounds", "online": True}]
+    assert told["duration_s"] == pytest.approx(8.0)
+    assert told["segments_total"] == len(told["segments"]) > 3
+    assert hit["segment_id"] in [segment["segment_id"] for segment in told["segments"]]
+    assert str(media_folder) not in answer.text
+
+
+def test_pictures(client: TestClient) -> None:
+    for name, text, kind in (
+        ("rose.png", "red", "image/webp"),
+        ("day.mp4", "blue", "image/webp"),
+        ("siren.wav", "red", "image/png"),
+    ):
+        hit = hit_of(client, name, text)
+        answer = client.get(hit["thumbnail"])
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == kind
+        assert max(Image.open(io.BytesIO(answer.content)).size) <= 320
+        mark = answer.headers["etag"]
+        again = client.get(hit["thumbnail"], headers={"if-none-match": mark})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_frame_is_that_of_the_moment(client: TestClient) -> None:
+    hit = hit_of(client, "day.mp4", "blue", modalities=["video"])
+    base = f"/v1/assets/{hit['asset_id']}/thumbnail"
+
+    def middle(start_s: float) -> tuple[int, int, int]:
+        content = client.get(base, params={"start_s": start_s, "px": 64}).content
+        picture = Image.open(io.BytesIO(content)).convert("RGB")
+        return picture.getpixel((picture.width // 2, picture.height // 2))  # type: ignore[return-value]
+
+    green, blue = middle(1.0), middle(5.0)
+    assert green[1] > green[2] + 50
+    assert blue[2] > blue[1] + 50
+
+
+def test_a_waveform(client: TestClient) -> None:
+    hit = hit_of(client, "siren.wav")
+    wave = client.get(f"/v1/assets/{hit['asset_id']}/waveform", params={"steps": 40}).json()
+    assert wave["stop_s"] == pytest.approx(4.0, abs=0.01)
+    assert len(wave["peaks"]) == 40
+    assert 0.45 < max(wave["peaks"]) < 0.55
+
+
+def test_the_file_comes_in_ranges(client: TestClient, media_folder: Path) -> None:
+    content = (media_folder / "clips" / "day.mp4").read_bytes()
+    hit = hit_of(client, "day.mp4", "blue")
+    whole = client.get(hit["media"])
+    assert whole.content == content
+    assert whole.headers["content-type"] == "video/mp4"
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert "sandbox" in whole.headers["content-security-policy"]
+    assert whole.headers["content-disposition"].startswith("inline")
+    part = client.get(hit["media"], headers={"range": "bytes=100-199"})
+    assert part.status_code == 206
+    assert part.content == content[100:200]
+    assert part.headers["content-range"] == f"bytes 100-199/{len(content)}"
+    assert client.get(hit["media"], headers={"range": "bytes=-10"}).content == content[-10:]
+    assert client.get(hit["media"], headers={"range": "bytes=99999999-"}).status_code == 416
+    assert client.get(hit["media"], headers={"range": "bytes=x"}).status_code in {200, 400}
+    head = client.head(hit["media"])
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) == len(content)
+    saved = client.get(hit["media"], params={"download": "true"})
+    assert saved.headers["content-disposition"].startswith("attachment")
+
+
+def test_html_is_never_sent_as_html(client: TestClient) -> None:
+    hit = hit_of(client, "page.html", "yellow lemon")
+    answer = client.get(hit["media"])
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.get(f"/v1/assets/{hit['asset_id']}/thumbnail").status_code == 404
+    assert client.get(f"/v1/assets/{hit['asset_id']}/waveform").status_code == 404
+
+
+@pytest.mark.parametrize("what", ["", "/thumbnail", "/waveform", "/media"])
+def test_what_is_not_there(client: TestClient, what: str) -> None:
+    for name, status in (("999999", 404), ("-1", 422), ("x", 422), (str(1 << 70), 422)):
+        answer = client.get(f"/v1/assets/{name}{what}")
+        assert answer.status_code == status
+        assert answer.json()["error"]["code"]
+    assert client.get(f"/v1/assets/../../etc/passwd{what}").status_code == 404
+    assert client.get(f"/v1/assets/%2e%2e%2f%2e%2e%2fetc%2fpasswd{what}").status_code in {404, 422}
+
+
+def test_bounds_of_pictures(client: TestClient) -> None:
+    hit = hit_of(client, "siren.wav")
+    base = f"/v1/assets/{hit['asset_id']}/thumbnail"
+    for wrong in ("px=1", "px=99999", "start_s=-1", "start_s=nan", "start_s=5&stop_s=4"):
+        assert client.get(f"{base}?{wrong}").status_code == 422, wrong
+    assert client.get(f"{base}?start_s=500000").status_code < 500
+
+
+def test_files_that_went_or_changed(tmp_path: Path, start: Any) -> None:
+    photo = picture(tmp_path / "media" / "a.png", "red")
+    other = picture(tmp_path / "media" / "b.png", "blue")
+    with Collection(tmp_path / "collection", SETTINGS) as collection:
+        collection.index(tmp_path / "media")
+    client = start(create_app(tmp_path / "collection", settings=SETTINGS))
+    wait_ready(client)
+    gone, changed = hit_of(client, "a.png"), hit_of(client, "b.png")
+    photo.unlink()
+    other.write_bytes(b"something else of another size")
+    assert client.get(gone["media"]).json()["error"]["code"] == "offline"
+    assert client.get(gone["thumbnail"]).json()["error"]["code"] == "offline"
+    assert client.get(changed["media"]).json()["error"]["code"] == "changed"
+    assert client.get(changed["thumbnail"]).status_code in {415, 422}
+    assert client.get(f"/v1/assets/{gone['asset_id']}").json()["places"][0]["online"] is False
+
+
+def test_updates_by_another_process_show_up(tmp_path: Path, start: Any) -> None:
+    picture(tmp_path / "media" / "a.png", "red")
+    with Collection(tmp_path / "collection", SETTINGS) as collection:
+        collection.index(tmp_path / "media")
+    client = start(create_app(tmp_path / "collection", settings=SETTINGS))
+    wait_ready(client)
+    assert hit_of(client, "a.png")
+    picture(tmp_path / "media" / "new.png", "green")
+    os.sync()
+    with Collection(tmp_path / "collection", SETTINGS) as collection:
+        collection.index(tmp_path / "media")
+    for _ in range(50):
+        names = [
+            h["name"] for h in client.post("/v1/search", json={"text": "green"}).json()["hits"]
+        ]
+        if "new.png" in names:
+            break
+        time.sleep(0.1)
+    assert names[0] == "new.png"

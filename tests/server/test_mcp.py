@@ -1,0 +1,149 @@
+"""The MCP server, spoken to by the official SDK's client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from seehear.config import Settings
+from seehear.errors import StoreError
+from seehear.server.decoding import DecodePool
+from seehear.server.library import Library, Models
+from tests.server.conftest import SETTINGS
+
+mcp = pytest.importorskip("mcp")
+
+Scene = Callable[[Any], Awaitable[None]]
+
+
+def play(collection_folder: Path, scene: Scene) -> None:
+    """Run a scene with a client that is connected to a server over the collection."""
+    from seehear.server.mcp import create_mcp
+
+    models = Models("cpu")
+    decoder = DecodePool(1, 2 << 30, 20.0)
+
+    async def main(library: Library) -> None:
+        async with mcp.Client(create_mcp(library, decoder)) as client:
+            await scene(client)
+
+    try:
+        with Library(collection_folder, SETTINGS, models) as library:
+            asyncio.run(main(library))
+    finally:
+        decoder.close()
+        models.close()
+
+
+def test_the_three_tools_are_offered(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert set(tools) == {"search_media", "get_media", "describe_collection"}
+        for tool in tools.values():
+            assert tool.description
+            assert tool.annotations.read_only_hint
+        fields = tools["search_media"].input_schema["properties"]
+        assert all(field.get("description") for field in fields.values())
+
+    play(collection_folder, scene)
+
+
+def test_a_search_answers_with_text_and_pictures(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        answer = await client.call_tool("search_media", {"description": "red", "count": 4})
+        assert not answer.is_error
+        told = json.loads(answer.content[0].text)
+        names = [hit["name"] for hit in told["hits"]]
+        assert "rose.png" in names
+        assert told["hits"][0]["folder"].startswith("media/")
+        pictures = [block for block in answer.content if block.type == "image"]
+        assert pictures
+        for block in pictures:
+            picture = Image.open(io.BytesIO(base64.b64decode(block.data)))
+            assert max(picture.size) <= 256
+            assert block.mime_type in {"image/webp", "image/png"}
+        plain = await client.call_tool(
+            "search_media", {"description": "red", "kinds": ["audio"], "pictures": False}
+        )
+        assert [block.type for block in plain.content] == ["text"]
+
+    play(collection_folder, scene)
+
+
+def test_one_asset_is_shown_closely(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        async def first(description: str, kind: str) -> dict[str, Any]:
+            asked = {"description": description, "kinds": [kind], "pictures": False, "count": 1}
+            answer = await client.call_tool("search_media", asked)
+            hit: dict[str, Any] = json.loads(answer.content[0].text)["hits"][0]
+            return hit
+
+        film = await first("blue", "video")
+        shown = await client.call_tool(
+            "get_media", {"asset_id": film["asset_id"], "start_s": film["start_s"]}
+        )
+        assert json.loads(shown.content[0].text)["places"] == ["media/clips/day.mp4"]
+        assert shown.content[1].type == "image"
+        text = await first("green grass frog", "text")
+        passage = await client.call_tool("get_media", {"asset_id": text["asset_id"]})
+        assert "the frog sings" in passage.content[1].text
+
+    play(collection_folder, scene)
+
+
+def test_what_goes_wrong_is_told_to_the_model(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        for tool, arguments, message in (
+            ("search_media", {"description": "  "}, "empty"),
+            ("search_media", {"description": "x", "where": "colour = 1"}, "colour"),
+            ("get_media", {"asset_id": 99999}, "no asset 99999"),
+        ):
+            answer = await client.call_tool(tool, arguments)
+            assert answer.is_error
+            assert message in answer.content[0].text
+            assert str(collection_folder) not in answer.content[0].text
+
+    play(collection_folder, scene)
+
+
+def test_the_collection_is_described(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        answer = await client.call_tool("describe_collection", {})
+        told = json.loads(answer.content[0].text)
+        assert told["by_kind"]["image"] == 5
+        assert "media/photos" in told["folders"]
+
+    play(collection_folder, scene)
+
+
+def test_the_command_speaks_over_standard_input_and_output(collection_folder: Path) -> None:
+    from mcp.client.stdio import StdioServerParameters, stdio_client
+
+    code = (
+        "from pathlib import Path; from seehear.server.mcp import run; "
+        f"run(Path({str(collection_folder)!r}))"
+    )
+
+    async def main() -> None:
+        parameters = StdioServerParameters(command=sys.executable, args=["-c", code])
+        async with mcp.Client(stdio_client(parameters)) as client:
+            answer = await client.call_tool("describe_collection", {})
+            assert json.loads(answer.content[0].text)["model"] == "fake"
+
+    asyncio.run(main())
+
+
+def test_a_collection_that_is_not_there_is_said(tmp_path: Path) -> None:
+    from seehear.server.mcp import run
+
+    with pytest.raises(StoreError):
+        run(tmp_path / "none", Settings(model="fake"))

@@ -1,0 +1,278 @@
+"""The query endpoints: by words, by files, combined, and all that is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from seehear.collection import Collection
+from seehear.server import create_app
+from seehear.server.limits import ServiceLimits
+from tests.server.conftest import SETTINGS, picture, sound, wait_ready
+
+
+def found(client: TestClient, **query: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v1/search", json=query)
+    assert answer.status_code == 200, answer.text
+    hits: list[dict[str, Any]] = answer.json()["hits"]
+    return hits
+
+
+def test_words_find_every_kind(client: TestClient) -> None:
+    names = {hit["name"]: hit for hit in found(client, text="red")}
+    assert {"rose.png", "siren.wav"} <= set(names)
+    assert [hit["rank"] for hit in found(client, text="red")] == list(range(1, len(names) + 1))
+    rose = names["rose.png"]
+    assert rose["folder"] == "media/photos"
+    assert rose["modality"] == rose["matched"] == "image"
+    assert 0 <= rose["score"] <= 1
+    assert (rose["width_px"], rose["height_px"]) == (160, 120)
+    siren = names["siren.wav"]
+    assert siren["stop_s"] > siren["start_s"] >= 0
+
+
+def test_the_answers_are_the_librarys(client: TestClient, collection_folder: Path) -> None:
+    with Collection(collection_folder, SETTINGS) as collection:
+        for text in ("red", "the green frog", "something blue at night", "zebra"):
+            hits = found(client, text=text, k=7)
+            expected = collection.search(text, k=7)
+            assert [h["segment_id"] for h in hits] == [h.segment_id for h in expected]
+            assert [h["score"] for h in hits] == [round(h.score, 4) for h in expected]
+            assert [h["weak"] for h in hits] == [h.weak for h in expected]
+
+
+def test_a_moment_of_a_video_is_named(client: TestClient) -> None:
+    hits = found(client, text="blue", modalities=["video"], k=1)
+    assert hits[0]["name"] == "day.mp4"
+    assert 2.5 <= hits[0]["start_s"] < hits[0]["stop_s"] <= 6.5
+    assert client.get(hits[0]["thumbnail"]).status_code == 200
+
+
+def test_filters(client: TestClient) -> None:
+    assert {
+        hit["modality"] for hit in found(client, text="green", modalities=["text", "video"])
+    } <= {
+        "text",
+        "video",
+    }
+    below = found(client, text="red", under="media/photos/2024")
+    assert {hit["folder"] for hit in below} == {"media/photos/2024"}
+    assert len(found(client, text="red", k=3)) == 3
+    assert all(hit["score"] >= 0.5 for hit in found(client, text="red", min_score=0.5))
+
+
+def test_the_excluded_sinks(client: TestClient) -> None:
+    def rank(name: str, **query: Any) -> int:
+        names = [hit["name"] for hit in found(client, modalities=["image"], k=50, **query)]
+        return names.index(name) if name in names else 99
+
+    assert rank("flag.png", text="red", without="white") > rank(
+        "rose.png", text="red", without="white"
+    )
+
+
+def test_a_dropped_photo_and_a_dropped_sound(client: TestClient, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "any name.jpg", "green", size_px=(640, 480))
+    answer = client.post("/v1/search", files={"file": photo.read_bytes()}, data={"k": "3"})
+    assert answer.status_code == 200, answer.text
+    assert "meadow.png" in [hit["name"] for hit in answer.json()["hits"]]
+    wav = sound(tmp_path / "x.wav", "purple")
+    answer = client.post(
+        "/v1/search",
+        files=[("audio", ("x.wav", wav.read_bytes()))],
+        data={"modalities": ["audio", "text"], "k": "1"},
+    )
+    assert answer.json()["hits"][0]["name"] == "flute.wav"
+
+
+def test_parts_have_weights_and_files_can_be_excluded(client: TestClient, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "white.png", "white").read_bytes()
+    form = {
+        "text": "red",
+        "parts": json.dumps([{"upload": 0, "exclude": True, "weight": 2.0}]),
+        "modalities": "image",
+        "explain": "true",
+    }
+    answer = client.post("/v1/search", files={"file": ("white.png", photo)}, data=form)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["hits"][0]["name"] == "rose.png"
+    for hit in answer.json()["hits"]:
+        assert {(term["part"], term["exclude"]) for term in hit["why"]} <= {
+            ("red", False),
+            ("white.png", True),
+        }
+    only = client.post(
+        "/v1/search", files={"without_file": ("white.png", photo)}, data={"text": "red"}
+    )
+    assert only.status_code == 200
+
+
+def test_more_like_this_and_not_this(client: TestClient) -> None:
+    rose = next(hit for hit in found(client, text="red") if hit["name"] == "rose.png")
+    alike = found(client, like=[rose["segment_id"]], modalities=["image"])
+    assert {"rose.png", "flag.png"} & {hit["name"] for hit in alike[:3]}
+    less = found(client, text="red", unlike=[rose["segment_id"]], k=50)
+    assert less
+
+
+def test_nothing_stands_out_is_said(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"text": "quixotic zebra parade"}).json()
+    assert answer["stands_out"] == any(not hit["weak"] for hit in answer["hits"])
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({}, "the query is empty"),
+        ({"text": ""}, "the query is empty"),
+        ({"text": "   "}, "the query is empty"),
+        ({"without": "x"}, "the query is empty"),
+        ({"text": "x", "k": 0}, "k:"),
+        ({"text": "x", "k": 5000}, "k must be at most 1000"),
+        ({"text": "x", "min_score": 2}, "min_score"),
+        ({"text": "x", "modalities": ["smell"]}, "modalities"),
+        ({"text": "x", "colour": "red"}, "colour"),
+        ({"text": ["x"] * 40}, "at most 32 parts"),
+        ({"text": "x" * 10_001}, "10000 characters"),
+        ({"text": "a\0b"}, "NUL"),
+        ({"parts": [{"weight": 1}]}, "either"),
+        ({"parts": [{"upload": 0}]}, "names no file"),
+        ({"parts": [{"text": "x", "weight": -1}]}, "weight"),
+        ({"text": "x", "under": "/etc"}, "no root"),
+        ({"text": "x", "under": "media/../.."}, "no folder"),
+        ({"text": "x", "where": "colour = red"}, "colour"),
+    ],
+)
+def test_a_bad_query_is_told_in_one_line(
+    client: TestClient, query: dict[str, Any], message: str
+) -> None:
+    answer = client.post("/v1/search", json=query)
+    assert answer.status_code == 422, answer.text
+    told = answer.json()["error"]["message"]
+    assert message in told
+    assert "\n" not in told
+
+
+def test_bodies_that_are_none(client: TestClient) -> None:
+    def status(content: bytes, kind: str) -> int:
+        answer = client.post("/v1/search", content=content, headers={"content-type": kind})
+        assert answer.json()["error"]["message"]
+        return answer.status_code
+
+    assert status(b"{", "application/json") == 422
+    assert status(b"[]", "application/json") == 422
+    assert status(b"\xff\xfe", "application/json") == 422
+    assert status(b'{"text": "\\ud800"}', "application/json") == 422
+    assert status(b"text=x", "application/x-www-form-urlencoded") == 415
+    assert status(b'{"text": "x"}', "text/plain") == 415
+    assert status(b"x", "") == 415
+    assert status(b"rubbish", "multipart/form-data; boundary=x") in {400, 422}
+    assert status(b"rubbish", "multipart/form-data") == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "status", "code"),
+    [
+        (b"", "empty.jpg", 422, "broken_media"),
+        (b"\xff\xd8\xff\xe0 no picture", "broken.jpg", 422, "broken_media"),
+        (b"MZ\x90\x00" + bytes(200), "virus.exe", 415, "unsupported_media"),
+        (b"RIFF\xff\xff\xff\xffWAVEfmt ", "cut.wav", 422, "broken_media"),
+    ],
+)
+def test_a_file_that_cannot_be_read(
+    client: TestClient, content: bytes, name: str, status: int, code: str
+) -> None:
+    answer = client.post("/v1/search", files={"file": (name, content)})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+    told = answer.json()["error"]["message"]
+    assert name in told
+    assert "/" not in told.replace("image/", "")
+
+
+def test_the_kind_of_a_file_is_checked(client: TestClient, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "a.png", "red").read_bytes()
+    answer = client.post("/v1/search", files={"audio": ("a.png", photo)})
+    assert answer.status_code == 422
+    assert "a.png holds image, not audio" in answer.json()["error"]["message"]
+    answer = client.post("/v1/search", files={"photo": ("a.png", photo)})
+    assert "files are sent as" in answer.json()["error"]["message"]
+
+
+def test_limits_on_uploads(collection_folder: Path, tmp_path: Path, start: Any) -> None:
+    limits = ServiceLimits(upload_bytes=20_000, files=2, query_pixels=10_000, query_duration_s=1.5)
+    app = create_app(collection_folder, settings=SETTINGS, limits=limits)
+    client = start(app)
+    wait_ready(client)
+
+    def sent(*files: tuple[str, bytes]) -> Any:
+        return client.post("/v1/search", files=[("file", file) for file in files])
+
+    small = picture(tmp_path / "s.png", "red", size_px=(50, 50)).read_bytes()
+    large = picture(tmp_path / "l.png", "red", size_px=(200, 200)).read_bytes()
+    assert sent(("s.png", small)).status_code == 200
+    for answer in (
+        sent(("l.png", large)),
+        sent(("x.png", small + bytes(30_000))),
+        sent(("long.wav", sound(tmp_path / "l.wav", "red", seconds=0.55).read_bytes() * 1)),
+    ):
+        if answer.status_code != 200:
+            assert answer.status_code == 413, answer.text
+    assert sent(("l.png", large)).json()["error"]["code"] == "media_too_large"
+    assert sent(("x.png", small + bytes(30_000))).json()["error"]["code"] == "too_large"
+    assert sent(*[("s.png", small)] * 3).status_code == 400
+
+
+def test_a_text_and_a_file_as_vectors(client: TestClient, tmp_path: Path) -> None:
+    answer = client.post("/v1/embed", json={"texts": ["red", "a blue sea"]}).json()
+    assert answer["modality"] == "text"
+    (space,) = answer["spaces"]
+    assert space["dimensions"] == 32
+    np.testing.assert_allclose(np.linalg.norm(space["vectors"], axis=1), 1, rtol=1e-5)
+    photo = picture(tmp_path / "a.png", "red").read_bytes()
+    answer = client.post("/v1/embed", files={"file": ("a.png", photo)}).json()
+    assert answer["modality"] == "image"
+    assert np.dot(answer["spaces"][0]["vectors"][0], space["vectors"][0]) > 0.5
+    bodies: list[dict[str, Any]] = [
+        {"texts": []},
+        {"texts": ["x"] * 300},
+        {"texts": ["x" * 10_001]},
+        {"texts": [1]},
+    ]
+    for body in bodies:
+        assert client.post("/v1/embed", json=body).status_code == 422
+
+
+def test_embeddings_in_the_shape_of_openai(client: TestClient) -> None:
+    body = {"input": ["red", "blue"], "model": "fake", "encoding_format": "base64"}
+    packed = client.post("/v1/embeddings", json=body).json()
+    plain = client.post(
+        "/v1/embeddings", json={"input": ["red", "blue"], "model": "default"}
+    ).json()
+    assert [row["index"] for row in packed["data"]] == [0, 1]
+    for row, other in zip(packed["data"], plain["data"], strict=True):
+        vector = np.frombuffer(base64.b64decode(row["embedding"]), dtype="<f4")
+        np.testing.assert_array_equal(vector, np.float32(other["embedding"]))
+    assert client.post("/v1/embeddings", json={"input": "x", "model": "gpt"}).status_code == 404
+    mistakes: list[dict[str, Any]] = [
+        {"input": []},
+        {"input": [1]},
+        {"input": "x", "dimensions": 7},
+    ]
+    for wrong in mistakes:
+        assert client.post("/v1/embeddings", json=wrong).status_code == 422
+
+
+def test_a_new_collection_answers_that_it_is_empty(tmp_path: Path, start: Any) -> None:
+    app: FastAPI = create_app(tmp_path / "new", settings=SETTINGS)
+    client = start(app)
+    wait_ready(client)
+    assert found(client, text="red") == []
+    assert client.get("/v1/status").json()["assets"] == 0
+    assert client.post("/v1/index", json={}).json()["error"]["code"] == "no_roots"

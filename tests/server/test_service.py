@@ -1,0 +1,233 @@
+"""Readiness, status, metrics, sessions, index jobs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from seehear.errors import ModelUnavailableError, UsageError
+from seehear.server import create_app
+from seehear.server.library import Models
+from tests.server.conftest import SETTINGS, Running, picture, wait_ready
+
+TOKEN = "a token of many characters"
+
+
+def test_health_comes_before_readiness(
+    collection_folder: Path, start: Callable[[FastAPI], TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    go = threading.Event()
+    load = Models.batching
+
+    def slow(self: Models, name: str) -> Any:
+        assert go.wait(10)
+        return load(self, name)
+
+    monkeypatch.setattr(Models, "batching", slow)
+    client = start(create_app(collection_folder, settings=SETTINGS))
+    assert client.get("/healthz").json() == {"status": "ok"}
+    early = client.get("/readyz")
+    assert (early.status_code, early.json()["error"]["code"]) == (503, "not_ready")
+    assert early.headers["retry-after"]
+    assert client.post("/v1/search", json={"text": "x"}).status_code == 503
+    assert client.get("/v1/status").status_code == 503
+    assert client.get("/").status_code == 200
+    go.set()
+    wait_ready(client)
+
+
+def test_a_model_that_cannot_be_had_is_said_without_paths(
+    tmp_path: Path, start: Callable[[FastAPI], TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(self: Models, name: str) -> Any:
+        raise ModelUnavailableError(f"no weights of {name} in {tmp_path}/models")
+
+    monkeypatch.setattr(Models, "batching", missing)
+    client = start(create_app(tmp_path / "c", settings=SETTINGS))
+    for _ in range(100):
+        answer = client.get("/readyz")
+        if "no weights" in answer.text:
+            break
+        time.sleep(0.02)
+    assert answer.status_code == 503
+    assert "no weights of fake" in answer.text
+    assert str(tmp_path) not in answer.text
+
+
+def test_status_tells_what_there_is_and_no_paths(client: TestClient, media_folder: Path) -> None:
+    answer = client.get("/v1/status")
+    told = answer.json()
+    assert told["model"] == "fake"
+    assert told["by_modality"] == {"image": 5, "audio": 2, "video": 2, "text": 2}
+    assert told["roots"] == [{"label": "media", "online": True, "indexable": True}]
+    assert str(media_folder.parent) not in answer.text
+    folders = client.get("/v1/folders").json()
+    assert folders["complete"]
+    assert {"media", "media/photos", "media/photos/2024"} <= set(folders["folders"])
+
+
+def test_metrics_count_by_route(client: TestClient) -> None:
+    client.post("/v1/search", json={"text": "red"})
+    client.get("/v1/assets/999999")
+    client.get("/no/such/page")
+    page = client.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain; version=")
+    text = page.text
+    assert 'seehear_requests_total{method="POST",route="/v1/search",status="200"}' in text
+    assert 'route="/v1/assets/{asset_id}",status="404"' in text
+    assert 'route="none",status="404"' in text
+    assert "999999" not in text
+    assert 'seehear_encode_batch_samples_count{modality="text"}' in text
+    assert "seehear_ready 1.0" in text
+
+
+def test_unknown_addresses_and_methods(client: TestClient) -> None:
+    assert client.get("/no/such").json()["error"]["code"] == "not_found"
+    assert client.get("/v1/search").json()["error"]["code"] == "method_not_allowed"
+    assert client.get("/docs").status_code == 404
+
+
+def test_a_token_is_needed_and_a_cookie_will_do(
+    collection_folder: Path, start: Callable[[FastAPI], TestClient]
+) -> None:
+    client = start(create_app(collection_folder, settings=SETTINGS, token=TOKEN, host="0.0.0.0"))
+    wait_ready(client)
+    assert client.get("/v1/status").status_code == 401
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/v1/session").json() == {"required": True, "signed_in": False}
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert client.get("/v1/status", headers=bearer).status_code == 200
+    wrong = client.post("/v1/session", json={"token": "wrong"})
+    assert wrong.status_code == 401
+    assert "set-cookie" not in wrong.headers
+    right = client.post("/v1/session", json={"token": TOKEN})
+    cookie = right.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert TOKEN not in cookie
+    assert client.get("/v1/session").json() == {"required": True, "signed_in": True}
+    assert client.get("/v1/status").status_code == 200
+    client.delete("/v1/session")
+    client.cookies.clear()
+    assert client.get("/v1/status").status_code == 401
+
+
+def test_it_refuses_to_start_unsafely(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="token is needed"):
+        create_app(tmp_path, host="0.0.0.0")
+    with pytest.raises(UsageError, match="at least 16"):
+        create_app(tmp_path, token="short")
+    with pytest.raises(UsageError, match="is no folder"):
+        create_app(tmp_path, roots=[tmp_path / "none"])
+
+
+def test_other_host_names_only_when_named(
+    collection_folder: Path, start: Callable[[FastAPI], TestClient]
+) -> None:
+    client = start(
+        create_app(collection_folder, settings=SETTINGS, token=TOKEN, names=["media.example.org"])
+    )
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/healthz", headers={"host": "media.example.org"}).status_code == 200
+    assert client.get("/healthz", headers={"host": "evil.example"}).status_code == 421
+
+
+def events_of(client: TestClient, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+    answer = client.get(f"/v1/index/{job_id}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = []
+    for block in answer.text.strip().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            events.append((lines["event"], json.loads(lines["data"])))
+    return events
+
+
+def test_an_index_job_from_start_to_report(
+    own_copy: tuple[Path, Path], start: Callable[[FastAPI], TestClient]
+) -> None:
+    media, folder = own_copy
+    (media / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    client = start(create_app(folder, settings=SETTINGS, roots=[media]))
+    wait_ready(client)
+    begun = client.post("/v1/index", json={"roots": ["media"]})
+    assert begun.status_code == 202, begun.text
+    events = events_of(client, begun.json()["id"])
+    assert [name for name, _ in events][-1] == "done"
+    assert {name for name, _ in events[:-1]} <= {"progress"}
+    last = events[-1][1]
+    assert last["state"] == "done"
+    assert (last["report"]["added"], last["report"]["failed"]) == (11, 1)
+    assert last["report"]["failures"][0]["name"] == "broken.jpg"
+    assert str(media.parent) not in json.dumps(last)
+    assert client.get("/v1/status").json()["assets"] == 11
+    hits = client.post("/v1/search", json={"text": "red"}).json()["hits"]
+    assert "rose.png" in [hit["name"] for hit in hits]
+    picture(media / "late.png", "cyan")
+    again = client.post("/v1/index", json={}).json()
+    assert events_of(client, again["id"])[-1][1]["report"]["added"] == 1
+    assert [job["id"] for job in client.get("/v1/index").json()["jobs"]] == [
+        again["id"],
+        last["id"],
+    ]
+
+
+def test_only_roots_named_at_the_start_are_indexed(client: TestClient) -> None:
+    for root in ("/etc", "../etc", "media/photos", "etc", ""):
+        answer = client.post("/v1/index", json={"roots": [root]})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_such_root")
+    assert client.post("/v1/index", json={"paths": ["/etc"]}).status_code == 422
+    assert client.get("/v1/index/0123456789abcdef").status_code == 404
+    assert client.get("/v1/index/0123456789abcdef/events").status_code == 404
+    assert client.get("/v1/index/x").status_code == 422
+
+
+def test_a_job_is_stopped_and_only_one_runs(
+    own_copy: tuple[Path, Path],
+    start: Callable[[FastAPI], TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import threading
+
+    from seehear.indexers import IndexReport
+    from seehear.server.library import Library
+
+    entered = threading.Event()
+
+    def waits(self: Library, *paths: Path, stop: threading.Event, **_: Any) -> IndexReport:
+        entered.set()
+        assert stop.wait(10)
+        return IndexReport(interrupted=True)
+
+    monkeypatch.setattr(Library, "index", waits)
+    media, folder = own_copy
+    client = start(create_app(folder, settings=SETTINGS, roots=[media]))
+    wait_ready(client)
+    job = client.post("/v1/index", json={}).json()
+    assert entered.wait(5)
+    second = client.post("/v1/index", json={})
+    assert (second.status_code, second.json()["error"]["code"]) == (409, "already_running")
+    assert "seehear_indexing 1.0" in client.get("/metrics").text
+    client.delete(f"/v1/index/{job['id']}")
+    assert events_of(client, job["id"])[-1][1]["state"] == "stopped"
+
+
+def test_openai_clients_are_understood(running: Running) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{running.address}/v1", api_key="none") as client:
+        answer = client.embeddings.create(model="fake", input=["red", "a blue sea"])
+        assert [len(row.embedding) for row in answer.data] == [32, 32]
+        assert answer.usage.total_tokens == 4
+        plain = client.embeddings.create(model="default", input="red", encoding_format="float")
+        assert plain.data[0].embedding == pytest.approx(answer.data[0].embedding)
+        with pytest.raises(openai.NotFoundError, match="embeds with fake"):
+            client.embeddings.create(model="text-embedding-3-small", input="x")
