@@ -39,11 +39,12 @@ CLASS_SENTENCES = {"images": "a photo of {a}", "audio": "{label}"}
 
 _DOMAIN_OF_SET = {"emoji-noto": "emoji", "emoji-emojitwo": "emoji", "game-icons": "icon"}
 _UNCOUNTED = re.compile(r"(s|ing|water|rain|snow|fog|hair|sushi|bread|milk|juice|art)$")
-_STOP_WORDS = frozenset(
-    "a an the of in on at to and or with by for from is are was were his her its their it he she "
-    "they as that this while up down into over under out off who which there be being has have "
-    "some one two".split()
-)
+_FUNCTION_WORDS = """
+a an the of in on at to and or with by for from is are was were his her its their it he she
+they as that this while up down into over under out off who which there be being has have
+some one two
+"""
+_STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 def with_article(label: str) -> str:

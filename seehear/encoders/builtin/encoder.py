@@ -1,0 +1,212 @@
+"""The bundled encoder: text, pictures, sound and shots of video in one space, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.base import normalised
+from seehear.encoders.builtin.folder import ModelFolder, open_folder
+from seehear.encoders.builtin.text_tower import TextTower
+from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.errors import ModelIntegrityError, UsageError
+from seehear.types import (
+    AudioSample,
+    EmbeddingSpace,
+    ImageSample,
+    Modality,
+    Sample,
+    SampleSpec,
+    Vectors,
+    VideoSample,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_IMAGES_AT_ONCE = 32
+_WINDOWS_AT_ONCE = 8
+# Below this peak (-80 dB of full scale) a window counts as silence: it is near nothing.
+_SILENT_PEAK = 1e-4
+
+TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
+
+
+def load_tiny(
+    path: Path | None = None, device: str = "auto", *, half: bool = False
+) -> BuiltinEncoder:
+    """The bundled model, or a model folder of the same kind such as `seehear train` writes.
+
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps"; `half` computes the picture and sound
+    towers in float16 there. Torch is first loaded when a picture or a sound is encoded.
+    Raises ModelUnavailableError or ModelIntegrityError with one line of reason.
+    """
+    return BuiltinEncoder(open_folder(path or TINY), device=device, half=half)
+
+
+class BuiltinEncoder:
+    """Encodes all four modalities with the towers of one model folder."""
+
+    def __init__(self, folder: ModelFolder, *, device: str = "auto", half: bool = False) -> None:
+        self._folder = folder
+        self._device = device
+        self._half = half
+        self._towers: dict[str, Any] = {}
+        self._space = EmbeddingSpace(folder.name, folder.revision, folder.config.dim)
+        tokenizer = Tokenizer(folder.vocabulary, folder.config.text.most_tokens)
+        self._text = TextTower(folder.tower("text"), tokenizer)
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._space
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        return frozenset(Modality)
+
+    @property
+    def spec(self) -> SampleSpec:
+        return self._folder.config.spec
+
+    def __repr__(self) -> str:
+        return f"BuiltinEncoder({self._space.key}, device={self._device!r})"
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
+
+        A text without words, a silent window and a window without samples give rows of zeros.
+        Raises UsageError for a sample of another modality.
+        """
+        wanted = _SAMPLE_TYPES[modality]
+        for sample in samples:
+            if not isinstance(sample, wanted):
+                raise UsageError(f"{sample!r} is no sample of {modality}")
+        if not samples:
+            return np.zeros((0, self._space.dim), np.float32)
+        if modality is Modality.TEXT:
+            return self._text.encode([s for s in samples if isinstance(s, str)])
+        if modality is Modality.IMAGE:
+            return self._encode_images([s for s in samples if isinstance(s, ImageSample)])
+        if modality is Modality.AUDIO:
+            return self._encode_sounds([s for s in samples if isinstance(s, AudioSample)])
+        return self._encode_shots([s for s in samples if isinstance(s, VideoSample)])
+
+    def _encode_images(self, samples: Sequence[ImageSample]) -> Vectors:
+        import torch
+
+        tower = self._tower("image")
+        size = self._folder.config.image_px
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(samples), _IMAGES_AT_ONCE):
+                some = samples[start : start + _IMAGES_AT_ONCE]
+                pixels = torch.cat([_squashed(sample.pixels, size) for sample in some])
+                parts.append(tower(pixels.to(_device_of(tower))).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
+        frames = [frame for sample in samples for frame in sample.frames]
+        vectors = self._encode_images(frames)
+        stops = np.cumsum([len(sample.frames) for sample in samples])
+        means = [part.mean(axis=0) for part in np.split(vectors, stops[:-1])]
+        return normalised(np.stack(means))
+
+    def _encode_sounds(self, samples: Sequence[AudioSample]) -> Vectors:
+        import torch
+
+        from seehear.encoders.builtin.sound import spectrograms, waveform_16k
+
+        result = np.zeros((len(samples), self._space.dim), np.float32)
+        heard = [
+            row
+            for row, sample in enumerate(samples)
+            if len(sample.waveform) and float(np.abs(sample.waveform).max()) >= _SILENT_PEAK
+        ]
+        if not heard:
+            return result
+        tower = self._tower("audio")
+        with torch.inference_mode():
+            for start in range(0, len(heard), _WINDOWS_AT_ONCE):
+                rows = heard[start : start + _WINDOWS_AT_ONCE]
+                waveforms = [
+                    waveform_16k(samples[row].waveform, samples[row].sample_rate_hz) for row in rows
+                ]
+                mels, counts = spectrograms(waveforms)
+                device = _device_of(tower)
+                result[rows] = tower(mels.to(device), counts.to(device)).cpu().numpy()
+        return result
+
+    def _tower(self, name: str) -> Any:
+        if name not in self._towers:
+            self._towers[name] = build_tower(self._folder, name, self._device, half=self._half)
+        return self._towers[name]
+
+
+_SAMPLE_TYPES: dict[Modality, type] = {
+    Modality.TEXT: str,
+    Modality.IMAGE: ImageSample,
+    Modality.AUDIO: AudioSample,
+    Modality.VIDEO: VideoSample,
+}
+
+
+def build_tower(
+    folder: ModelFolder, name: str, device: str = "auto", *, half: bool = False
+) -> nn.Module:
+    """The "image" or "audio" tower of a folder as a torch module in evaluation mode.
+
+    Raises ModelIntegrityError where the folder's arrays do not fit the sizes it names.
+    """
+    import torch
+
+    from seehear.encoders.builtin.towers import AudioTower, ImageTower
+
+    sizes = folder.config.image if name == "image" else folder.config.audio
+    kind: type[ImageTower] | type[AudioTower] = ImageTower if name == "image" else AudioTower
+    tower: nn.Module = kind(folder.config.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    state = {key: torch.from_numpy(array) for key, array in folder.tower(name).items()}
+    try:
+        tower.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelIntegrityError(
+            f"the {name} tower of {folder.name} is of another shape: {reason[:160]}"
+        ) from error
+    tower = tower.eval().to(_chosen_device(device))
+    # Module.to takes a memory format, which its type stubs do not know.
+    tower = tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return tower.half() if half else tower
+
+
+def _chosen_device(device: str) -> str:
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _device_of(tower: nn.Module) -> Any:
+    return next(tower.parameters()).device
+
+
+def _squashed(pixels: NDArray[np.uint8], size: int) -> Tensor:
+    """Pixels (h, w, 3) -> uint8 (1, 3, size, size); the whole picture, its aspect ratio not kept.
+
+    A crop would lose what captions speak of at the edges; training squashes in the same way.
+    """
+    import torch
+    from torch.nn import functional
+
+    # A view over memory that may be read-only; nothing below writes to it.
+    tensor = torch.from_numpy(np.array(pixels, copy=not pixels.flags.writeable))
+    tensor = tensor.permute(2, 0, 1)[None]
+    if tensor.shape[-2:] == (size, size):
+        return tensor
+    return functional.interpolate(
+        tensor, size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )

@@ -1,0 +1,179 @@
+"""The picture and sound towers as torch modules: MobileNet v1 and a projection.
+
+Both towers are one design (arXiv:1704.04861). The sound tower is YAMNet's: it runs over a log-mel
+spectrogram as if it were a picture, fully convolutionally over the whole window, and pools over
+time with learned attention. There is no batch normalisation: it is folded into the convolutions,
+as in the teachers' files from which training starts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Output channels and stride of the 13 depthwise-separable blocks.
+_BLOCKS = (
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1),
+    (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
+)  # fmt: skip
+STEM_CHANNELS = 32
+MEL_BANDS = 64
+SAMPLE_RATE_HZ = 16_000
+FRAME_HOP = 160
+FRAME_LENGTH = 400
+_FFT = 512
+_MEL_RANGE_HZ = (125.0, 7500.0)
+_LOG_FLOOR = 0.001
+_LEAST_FRAMES = 96
+
+
+class _SameConv(nn.Conv2d):
+    """3x3 convolution padded as TensorFlow pads: at stride 2, the spare pixel is right and below.
+
+    Torch pads both sides alike, which would shift every feature map by half a pixel a stage.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        stride = int(self.stride[0])
+        over_h = max((-(-height // stride) - 1) * stride + 3 - height, 0)
+        over_w = max((-(-width // stride) - 1) * stride + 3 - width, 0)
+        if over_h == 2 and over_w == 2:
+            return functional.conv2d(x, self.weight, self.bias, self.stride, 1, 1, self.groups)
+        pad = (over_w // 2, over_w - over_w // 2, over_h // 2, over_h - over_h // 2)
+        return functional.conv2d(
+            functional.pad(x, pad), self.weight, self.bias, self.stride, 0, 1, self.groups
+        )
+
+
+class MobileNetV1(nn.Module):
+    """(n, channels, h, w) -> (n, width(1024), h/32, w/32), all activations ReLU6.
+
+    `blocks` and `scale` make the small configuration that tests train.
+    """
+
+    def __init__(self, channels: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)) -> None:
+        super().__init__()
+        inner = max(8, int(STEM_CHANNELS * scale))
+        layers: list[nn.Module] = [_SameConv(channels, inner, 3, stride=2), nn.ReLU6()]
+        for outer, stride in _BLOCKS[:blocks]:
+            out = max(8, int(outer * scale))
+            layers += [_SameConv(inner, inner, 3, stride=stride, groups=inner), nn.ReLU6()]
+            layers += [nn.Conv2d(inner, out, 1), nn.ReLU6()]
+            inner = out
+        self.layers = nn.Sequential(*layers)
+        self.width = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layers(x)
+        return result
+
+    def convolutions(self) -> list[nn.Conv2d]:
+        """Its convolutions in order, as the teachers' files list them."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+
+
+class Projection(nn.Module):
+    """(n, width) -> (n, dim): a linear map beside a two-layer correction of it."""
+
+    def __init__(self, width: int, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.direct = nn.Linear(width, dim)
+        self.inner = nn.Linear(width, hidden)
+        self.outer = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.direct(x) + self.outer(functional.gelu(self.inner(x)))
+        return result
+
+
+class ImageTower(nn.Module):
+    """uint8 or float pixels (n, 3, h, w) in [0, 255] -> unit vectors (n, dim)."""
+
+    def __init__(
+        self, dim: int, hidden: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)
+    ) -> None:
+        super().__init__()
+        self.backbone = MobileNetV1(3, scale=scale, blocks=blocks)
+        self.projection = Projection(self.backbone.width, dim, hidden)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Pooled features (n, width)."""
+        dtype = self.projection.direct.weight.dtype
+        x = (pixels.to(dtype) / 128.0 - 1.0).contiguous(memory_format=torch.channels_last)
+        pooled: Tensor = self.backbone(x).mean(dim=(2, 3))
+        return pooled
+
+    def project(self, features: Tensor) -> Tensor:
+        """Pooled features (n, width) -> unit vectors (n, dim)."""
+        return functional.normalize(self.projection(features).float(), dim=-1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.project(self.features(pixels))
+
+
+class LogMel(nn.Module):
+    """float waveform (n, samples) at 16 kHz -> log-mel spectrogram (n, frames, 64), as YAMNet's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchaudio.transforms import MelSpectrogram
+
+        self.mel = MelSpectrogram(
+            SAMPLE_RATE_HZ,
+            n_fft=_FFT,
+            win_length=FRAME_LENGTH,
+            hop_length=FRAME_HOP,
+            f_min=_MEL_RANGE_HZ[0],
+            f_max=_MEL_RANGE_HZ[1],
+            n_mels=MEL_BANDS,
+            power=1.0,
+            center=False,
+            mel_scale="htk",
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        result: Tensor = torch.log(self.mel(waveform) + _LOG_FLOOR).transpose(1, 2)
+        return result
+
+
+class AudioTower(nn.Module):
+    """log-mel spectrogram (n, frames, 64) and true frame counts (n,) -> unit vectors (n, dim)."""
+
+    def __init__(
+        self, dim: int, hidden: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)
+    ) -> None:
+        super().__init__()
+        self.backbone = MobileNetV1(1, scale=scale, blocks=blocks)
+        width = self.backbone.width
+        self.attention = nn.Linear(width, 1)
+        nn.init.zeros_(self.attention.weight)
+        self.projection = Projection(2 * width, dim, hidden)
+        self.stride = 2 ** (1 + sum(stride == 2 for _, stride in _BLOCKS[:blocks]))
+
+    def frames(self, spectrogram: Tensor) -> Tensor:
+        """Features in time, averaged over the bands: (n, frames / stride, width)."""
+        dtype = self.attention.weight.dtype
+        x = spectrogram.to(dtype)[:, None]
+        result: Tensor = self.backbone(x).mean(dim=3).transpose(1, 2)
+        return result
+
+    def pool(self, frames: Tensor, counts: Tensor) -> Tensor:
+        """Mean and attention-weighted mean over time: (n, 2 * width). Padding takes no part."""
+        steps = torch.arange(frames.shape[1], device=frames.device)
+        # A step counts when most of its frames are sound; the first always does.
+        real = (steps[None] * self.stride + self.stride // 2) < counts[:, None]
+        real[:, 0] = True
+        mask = real.to(frames.dtype)[..., None]
+        mean = (frames * mask).sum(1) / mask.sum(1)
+        logits = self.attention(frames).float().masked_fill(~real[..., None], -1e4)
+        weights = torch.softmax(logits, dim=1).to(frames.dtype)
+        return torch.cat([mean, (frames * weights).sum(1)], dim=1)
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """Pooled features (n, 2 * width) -> unit vectors (n, dim)."""
+        return functional.normalize(self.projection(pooled).float(), dim=-1)
+
+    def forward(self, spectrogram: Tensor, counts: Tensor) -> Tensor:
+        return self.project(self.pool(self.frames(spectrogram), counts))

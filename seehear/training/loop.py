@@ -1,0 +1,247 @@
+"""One training loop for all stages: schedule, moving average, checkpoints, logs.
+
+A step draws whatever is random from a generator seeded with (seed, stage, step), so that a run
+that was stopped goes on exactly as if it had not been.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seehear.errors import UsageError
+
+StepFunction = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
+"""Step number and generator -> losses by name; "loss" is the one that is minimised."""
+Watch = Callable[[int], Mapping[str, float]]
+"""Step number -> figures on held-out data, with the averaged weights in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast one stage learns."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    """Part of the steps over which the learning rate rises."""
+    average: float = 0.998
+    """Decay of the exponential moving average of the weights; 0 keeps none."""
+    clip: float = 5.0
+    """Largest norm of the gradient."""
+    watch_every: int = 0
+    """Steps between two looks at held-out data; 0 looks at the end only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a run keeps its checkpoints and logs, and on what it computes."""
+
+    folder: Path
+    device: str = "cpu"
+    seed: int = 0
+    progress: bool = True
+    tensorboard: bool = True
+    checkpoint_every_s: float = 120.0
+
+
+def stage_rng(seed: int, stage: str, step: int) -> np.random.Generator:
+    """The generator of one step of one stage: the same in every run."""
+    return np.random.default_rng((seed, zlib.crc32(stage.encode()), step))
+
+
+def autocast(device: str) -> Any:
+    """Mixed precision on CUDA: bfloat16 where the chip has it, else float16; nothing elsewhere."""
+    if not device.startswith("cuda"):
+        return nullcontext()
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.autocast("cuda", dtype=dtype)
+
+
+def run_stage(
+    stage: str,
+    module: nn.Module,
+    groups: list[dict[str, Any]],
+    schedule: Schedule,
+    place: Workplace,
+    step_function: StepFunction,
+    watch: Watch | None = None,
+) -> dict[str, float]:
+    """Train `module` for the steps of `schedule` and leave the averaged weights in it.
+
+    `groups` are AdamW's parameter groups; a group's "factor" scales the learning rate. Gives the
+    last figures of `watch`.
+    """
+    from tqdm import tqdm
+
+    place.folder.mkdir(parents=True, exist_ok=True)
+    groups = [{"weight_decay": schedule.weight_decay, "factor": 1.0} | group for group in groups]
+    optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.98))
+    # float16 gradients underflow without scaling; bfloat16 and the CPU need none.
+    scaled = place.device.startswith("cuda") and not torch.cuda.is_bf16_supported()
+    scaler = torch.amp.grad_scaler.GradScaler("cuda", enabled=scaled)
+    average = {name: value.detach().clone() for name, value in module.state_dict().items()}
+    checkpoint = place.folder / f"{stage}.safetensors"
+    begin = _resume(checkpoint, module, optimiser, average, schedule)
+    log = _Log(place, stage)
+    saved = time.monotonic()
+    figures: dict[str, float] = {}
+    bar = tqdm(total=schedule.steps, initial=begin, desc=stage, disable=not place.progress)
+    for step in range(begin, schedule.steps):
+        rate = _rate(schedule, step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate * group["factor"]
+        module.train()
+        with autocast(place.device):
+            losses = step_function(step, stage_rng(place.seed, stage, step))
+        optimiser.zero_grad(set_to_none=True)
+        scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimiser)
+        torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
+        scaler.step(optimiser)
+        scaler.update()
+        # Early on the average follows closely, or it would remember the random start.
+        decay = min(schedule.average, (step + 1) / (step + 10)) if schedule.average else 0.0
+        for name, value in module.state_dict().items():
+            average[name].lerp_(value.detach().to(average[name].dtype), 1.0 - decay)
+        last = step + 1 == schedule.steps
+        log.losses(step, rate, losses)
+        if watch and (last or (schedule.watch_every and (step + 1) % schedule.watch_every == 0)):
+            figures = _watched(module, average, watch, step + 1)
+            log.figures(step + 1, figures)
+        if last or time.monotonic() - saved > place.checkpoint_every_s:
+            _save(checkpoint, module, optimiser, average, step + 1, schedule)
+            saved = time.monotonic()
+        bar.update()
+    bar.close()
+    log.close()
+    if begin == schedule.steps and watch:
+        figures = _watched(module, average, watch, begin)
+    module.load_state_dict(average)
+    module.eval()
+    return figures
+
+
+def _rate(schedule: Schedule, step: int) -> float:
+    warm = max(1, int(schedule.warmup * schedule.steps))
+    if step < warm:
+        return schedule.learning_rate * (step + 1) / warm
+    done = (step - warm) / max(1, schedule.steps - warm)
+    return schedule.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
+
+
+def _watched(
+    module: nn.Module, average: Mapping[str, Tensor], watch: Watch, step: int
+) -> dict[str, float]:
+    own = {name: value.detach().clone() for name, value in module.state_dict().items()}
+    module.load_state_dict(average)
+    module.eval()
+    figures = dict(watch(step))
+    module.load_state_dict(own)
+    return figures
+
+
+def _save(
+    path: Path,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
+    step: int,
+    schedule: Schedule,
+) -> None:
+    """Safetensors, not pickle: a checkpoint from elsewhere can do no harm."""
+    from safetensors.torch import save_file
+
+    tensors = {f"module/{name}": value for name, value in module.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{number}/{name}": value for name, value in state.items()}
+    note = {"step": str(step), "schedule": json.dumps([schedule.steps, schedule.batch_size])}
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
+    partial.replace(path)
+
+
+def _resume(
+    path: Path,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    schedule: Schedule,
+) -> int:
+    """Take up a checkpoint where there is one; gives the step to go on with."""
+    if not path.is_file():
+        return 0
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as handle:
+            note = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        if json.loads(note["schedule"]) != [schedule.steps, schedule.batch_size]:
+            raise UsageError(f"{path} is of another recipe; remove it or choose another folder")
+        device = next(module.parameters()).device
+        module.load_state_dict(_below(tensors, "module/"))
+        average.update({n: v.to(device) for n, v in _below(tensors, "average/").items()})
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below(tensors, "optimiser/").items():
+            number, _, key = name.partition("/")
+            states.setdefault(int(number), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+        return int(note["step"])
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(f"{path} cannot be resumed ({reason}); remove it to start over") from error
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+
+
+class _Log:
+    """Losses and figures as CSV rows, and for TensorBoard where it is wanted."""
+
+    def __init__(self, place: Workplace, stage: str) -> None:
+        self._handle = (place.folder / f"{stage}.csv").open("a", newline="", encoding="utf-8")
+        self._rows = csv.writer(self._handle)
+        self._stage = stage
+        self._board: Any = None
+        if place.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(place.folder / "tensorboard"))
+
+    def losses(self, step: int, rate: float, losses: Mapping[str, Tensor]) -> None:
+        if step % 10:
+            return
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        self._write(step, {"learning_rate": rate, **values})
+
+    def figures(self, step: int, figures: Mapping[str, float]) -> None:
+        self._write(step, figures)
+        self._handle.flush()
+
+    def _write(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._rows.writerow([step, name, f"{value:.6g}"])
+            if self._board:
+                self._board.add_scalar(f"{self._stage}/{name}", value, step)
+
+    def close(self) -> None:
+        self._handle.close()
+        if self._board:
+            self._board.close()

@@ -1,0 +1,104 @@
+"""Distilling the sentence teacher into the small text tower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seehear.encoders.builtin.folder import TextConfig
+from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.training.loop import Schedule, Workplace, run_stage
+from seehear.training.losses import likeness
+from seehear.training.text_torch import TextTorch, padded
+
+_LIKENESS_SCALE = 20.0
+_DEV_SENTENCES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Distilled:
+    """The text tower after distillation, with its cosine to the teacher on unseen sentences."""
+
+    tower: TextTorch
+    tokenizer: Tokenizer
+    vocabulary: tuple[str, ...]
+    cosine: float
+
+
+def build_text_tower(config: TextConfig, vocabulary: int, dim: int) -> TextTorch:
+    """An untrained text tower of the configured sizes."""
+    return TextTorch(
+        vocabulary,
+        dim,
+        width=config.width,
+        hidden=config.hidden,
+        blocks=config.blocks,
+        heads=config.heads,
+        inner=config.inner,
+    )
+
+
+def distil_text(
+    sentences: Sequence[str],
+    targets: NDArray[Any],
+    vocabulary: Sequence[str],
+    config: TextConfig,
+    schedule: Schedule,
+    place: Workplace,
+) -> Distilled:
+    """Train a text tower to give `targets` (n, dim) for `sentences`; the last ones only watch."""
+    torch.manual_seed(place.seed)
+    tokenizer = Tokenizer(vocabulary, config.most_tokens)
+    tower = build_text_tower(config, len(vocabulary), targets.shape[1]).to(place.device)
+    ids = [tokenizer(sentence) or [0] for sentence in sentences]
+    held = min(_DEV_SENTENCES, len(ids) // 10)
+    pool = len(ids) - held
+    lengths = np.array([len(row) for row in ids[:pool]])
+
+    def vectors(rows: Sequence[int]) -> Tensor:
+        picked = torch.from_numpy(targets[list(rows)].astype(np.float32)).to(place.device)
+        return torch.nn.functional.normalize(picked, dim=1)
+
+    def forward(rows: Sequence[int]) -> Tensor:
+        result: Tensor = tower(padded([ids[row] for row in rows]).to(place.device))
+        return result
+
+    def step(_number: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        rows = like_lengths(lengths, schedule.batch_size, rng)
+        wanted = vectors(rows)
+        given = torch.cat([forward(part) for part in _parts(rows)])
+        cosine = (given * wanted).sum(1).mean()
+        near = likeness(given, wanted, _LIKENESS_SCALE)
+        return {"loss": 4.0 * (1.0 - cosine) + near, "cosine": cosine, "likeness": near}
+
+    def watch(_number: int) -> dict[str, float]:
+        rows = range(pool, len(ids))
+        with torch.inference_mode():
+            given = forward(rows)
+        return {"dev_cosine": float((given * vectors(rows)).sum(1).mean())}
+
+    # An embedding row that a batch does not touch must not decay.
+    groups: list[dict[str, Any]] = [
+        {"params": [tower.embedding], "weight_decay": 0.0, "factor": 2.0},
+        {"params": [p for n, p in tower.named_parameters() if n != "embedding"]},
+    ]
+    figures = run_stage("text", tower, groups, schedule, place, step, watch)
+    return Distilled(tower, tokenizer, tuple(vocabulary), figures.get("dev_cosine", 0.0))
+
+
+def like_lengths(lengths: NDArray[Any], count: int, rng: np.random.Generator) -> list[int]:
+    """`count` random rows in order of their lengths."""
+    drawn = rng.integers(0, len(lengths), count)
+    return [int(row) for row in drawn[np.argsort(lengths[drawn], kind="stable")]]
+
+
+def _parts(rows: Sequence[int], count: int = 4) -> list[Sequence[int]]:
+    """Rows in order of length, cut so that each part needs little padding."""
+    size = -(-len(rows) // count)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
