@@ -11,7 +11,7 @@ route's usual cosine, plus how near this query is to everything, plus how near t
 everything (a hub). With a = b = 1 this is the cosine between query and item after each side's own
 centre was taken away. What stands above it, in units of the spread of unrelated pairs, is z, and
 
-    score = 1 / (1 + exp(-(z - Z_EVEN) / Z_STEP))
+    score = 1 / (1 + exp(-odds)),   odds = (z - Z_EVEN) / Z_STEP, growing slower above ODDS_SLOW
 
 A background depends on the collection and the model only, never on what was asked before.
 docs/ranking-quality.md has the measurements behind the constants, and the alternatives
@@ -48,13 +48,18 @@ MIN_SPREAD = 0.01
 Z_EVEN = 3.0
 """The z at which a score is one half."""
 Z_STEP = 1.0
+ODDS_SLOW = 3.0
+"""Log odds above this grow with the logarithm of z: no tail of real similarities falls off as fast
+as the logistic, and two good answers stay apart instead of both reading 1.0."""
 WEAK_BELOW = 0.2
 """Scores below this are weak: the cut that keeps nine of ten true hits."""
 
 
 def log_odds(z: Floats) -> Floats:
     """Evidence for a match from standardised similarities, any shape; 0 is even."""
-    return np.asarray((z - Z_EVEN) / Z_STEP, dtype=np.float32)
+    odds = (z - Z_EVEN) / Z_STEP
+    slow = ODDS_SLOW + np.log1p(np.maximum(odds - ODDS_SLOW, 0.0))
+    return np.asarray(np.minimum(odds, slow), dtype=np.float32)
 
 
 def score_of(odds: Floats) -> Floats:

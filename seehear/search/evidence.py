@@ -33,6 +33,8 @@ class Row:
 
     scores: Floats
     """In [0, 1]: meaning and words together."""
+    timely: Floats
+    """The same without words that are of the whole file, which say nothing about when."""
     similarities: Floats
     """Raw cosine of the sample that fits best; 0 where there is none."""
     words: Mapping[int, WordMatch]
@@ -68,10 +70,12 @@ def _row(
             similarities[position] = comparison.similarity
             comparisons[position] = comparison
     on_words = _words_by_position(candidates, matched)
-    written = np.zeros(len(candidates), dtype=np.float32)
+    written, here = (np.zeros(len(candidates), dtype=np.float32) for _ in range(2))
     for position, match in on_words.items():
         written[position] = match.score
-    return Row(either(semantic, written), similarities, on_words, comparisons)
+        here[position] = 0.0 if match.whole_file else match.score
+    scores, timely = either(semantic, written), either(semantic, here)
+    return Row(scores, timely, similarities, on_words, comparisons)
 
 
 def _compare(

@@ -36,7 +36,10 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
         return []
     own = np.stack([row.scores for row in rows])
     scores, answered = _meet(own, candidates) if len(parts) > 1 else (own, None)
-    joined = join(scores, [Weight(part.weight, part.exclude) for part in parts])
+    weights = [Weight(part.weight, part.exclude) for part in parts]
+    joined = join(scores, weights)
+    timely = np.stack([row.timely for row in rows])
+    when = join(_meet(timely, candidates)[0] if len(parts) > 1 else timely, weights)
     groups: dict[int, list[int]] = {}
     for position, found in enumerate(candidates):
         groups.setdefault(found.asset.id, []).append(position)
@@ -60,7 +63,7 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
                             candidates,
                             i,
                             [j for j, p in zip(by, parts, strict=True) if not p.exclude],
-                            float(joined[i]),
+                            float(when[i]),
                             float(rows[first].similarities[by[first]]),
                         )
                     )

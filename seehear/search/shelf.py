@@ -57,6 +57,7 @@ class Shelf:
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], Sampled] = {}
         self._backgrounds: dict[tuple[Modality, Modality], Background] = {}
+        self._banks: dict[Modality, Mapping[EmbeddingSpace, Vectors]] = {}
 
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
         return self._cache.index(space, item)
@@ -176,10 +177,12 @@ class Shelf:
         """The bank's queries in one space: float32 (n, dim), from the catalog where it has them."""
         kept = self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
         vectors = bank.unpack(kept, space.dim) if kept is not None else None
-        if vectors is None:
-            encoded = bank.encode_bank(query, self._model)
-            vectors = encoded.get(space, np.zeros((0, space.dim), dtype=np.float32))
-        return vectors
+        if vectors is not None:
+            return vectors
+        with self._lock:
+            if query not in self._banks:
+                self._banks[query] = bank.encode_bank(query, self._model)
+            return self._banks[query][space]
 
     def keep_banks(self) -> None:
         """Write the bank's vectors to the catalog, so that no search has to encode them.
