@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from seehear.encoders.base import is_silent
 from seehear.encoders.cards import CLAP_UNFUSED, TEXT_AND_SOUND, HubFile
 from seehear.encoders.devices import choose_device
+from seehear.encoders.faster import FasterTower
 from seehear.encoders.hub import HubModel, revision_of, unavailable
 from seehear.encoders.torch_tools import (
     check_samples,
@@ -76,6 +77,8 @@ class ClapEncoder:
         self._model = model
         self._tokenizer = processor.tokenizer
         self._tokenizing = threading.Lock()  # fast tokenizers keep padding as state
+        self._hear = FasterTower(sound_tower(model), f"{space.key} sounds", device)
+        self._read = text_tower(model)
         self.features = ClapFeatures.of(processor.feature_extractor)
         window_s = self.features.longest / self.features.sample_rate_hz
         self.spec = SampleSpec(
@@ -104,13 +107,7 @@ class ClapEncoder:
                     max_length=self._max_tokens,
                     return_tensors="pt",
                 )
-            rows.append(
-                self._forward(
-                    self._model.get_text_features,
-                    input_ids=tokens["input_ids"],
-                    attention_mask=tokens["attention_mask"],
-                )
-            )
+            rows.append(self._forward(self._read, tokens["input_ids"], tokens["attention_mask"]))
         return self._placed(present, rows, len(texts))
 
     def _sounds(self, sounds: Sequence[AudioSample]) -> Vectors:
@@ -126,25 +123,49 @@ class ClapEncoder:
         rows = []
         for batch in chunks(present, MAX_BATCH):
             features = np.stack([self.features(sounds[position].waveform) for position in batch])
-            rows.append(
-                self._forward(
-                    self._model.get_audio_features,
-                    input_features=torch.from_numpy(features),
-                    is_longer=torch.zeros((len(batch), 1), dtype=torch.bool),
-                )
-            )
+            long = torch.zeros((len(batch), 1), dtype=torch.bool)
+            rows.append(self._forward(self._hear, torch.from_numpy(features), long))
         return self._placed(present, rows, len(sounds))
 
-    def _forward(self, tower: Callable[..., Any], **batch: torch.Tensor) -> Vectors:
+    def _forward(self, tower: Callable[..., torch.Tensor], *batch: torch.Tensor) -> Vectors:
         import torch
 
         with torch.inference_mode(), half_precision(self.device):
-            output = tower(**{name: to_device(part, self.device) for name, part in batch.items()})
-        return vectors_of(output.pooler_output)
+            return vectors_of(tower(*(to_device(part, self.device) for part in batch)))
 
     def _placed(self, present: Sequence[int], rows: list[Vectors], count: int) -> Vectors:
         together = np.concatenate(rows) if rows else np.zeros((0, self.space.dim), np.float32)
         return scatter(present, together, count, self.space.dim)
+
+
+def sound_tower(model: Any) -> torch.nn.Module:
+    """The sound side of a CLAP as one module: features and whether they are long, to rows."""
+    from torch import nn
+
+    class SoundTower(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = model.audio_model
+            self.projection = model.audio_projection
+
+        def forward(self, features: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
+            heard = self.tower(input_features=features, is_longer=long)
+            rows: torch.Tensor = self.projection(heard.pooler_output)
+            return rows
+
+    return SoundTower().eval()
+
+
+def text_tower(model: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The text side of a CLAP: pieces and their mask, to rows."""
+
+    def read(pieces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        rows: torch.Tensor = model.get_text_features(
+            input_ids=pieces, attention_mask=mask
+        ).pooler_output
+        return rows
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)

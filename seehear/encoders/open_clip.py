@@ -17,7 +17,9 @@ import numpy as np
 from seehear.encoders.base import normalised
 from seehear.encoders.cards import TEXT_AND_PICTURES
 from seehear.encoders.devices import choose_device
+from seehear.encoders.faster import FasterTower
 from seehear.encoders.hub import revision_of, unavailable
+from seehear.encoders.open_clip_pixels import CardTransform
 from seehear.encoders.open_clip_source import Source, resolve
 from seehear.encoders.torch_tools import (
     check_samples,
@@ -62,6 +64,7 @@ class OpenClipEncoder:
         tokenizer: Callable[[list[str]], torch.Tensor],
         spec: SampleSpec,
         device: torch.device,
+        on_card: CardTransform | None = None,
     ) -> None:
         self.space = space
         self.modalities = TEXT_AND_PICTURES
@@ -70,7 +73,11 @@ class OpenClipEncoder:
         self._model = model
         self._preprocess = preprocess
         self._tokenizer = tokenizer
+        self._on_card = on_card
         self._encode_text = short_texts(model) or model.encode_text
+        self._encode_image: Callable[..., torch.Tensor] = model.encode_image
+        if picture_tower_alone(model):
+            self._encode_image = FasterTower(model.visual, f"{space.key} pictures", device)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
@@ -95,8 +102,9 @@ class OpenClipEncoder:
         present = [position for position, image in enumerate(images) if image.pixels.size]
         rows = []
         for batch in chunks(present, MAX_BATCH):
-            pixels = torch.stack([self.prepare(images[position]) for position in batch])
-            rows.append(self._forward(self._model.encode_image, pixels))
+            prepare = self.prepare if self._on_card is None else self.prepare_on_card
+            pixels = torch.stack([prepare(images[position]) for position in batch])
+            rows.append(self._forward(self._encode_image, pixels))
         return self._placed(present, rows, len(images))
 
     def _shots(self, shots: Sequence[VideoSample]) -> Vectors:
@@ -112,11 +120,17 @@ class OpenClipEncoder:
 
         return self._preprocess(to_pil_image(image.pixels))
 
+    def prepare_on_card(self, image: ImageSample) -> torch.Tensor:
+        """The same, computed where the model is; see open_clip_pixels.py."""
+        if self._on_card is None:
+            return self.prepare(image)
+        return self._on_card(image.pixels)
+
     def _forward(self, tower: Callable[..., torch.Tensor], batch: torch.Tensor) -> Vectors:
         import torch
 
         with torch.inference_mode(), half_precision(self.device):
-            return vectors_of(tower(to_device(batch, self.device), normalize=True))
+            return vectors_of(tower(to_device(batch, self.device)))
 
     def _placed(self, present: Sequence[int], rows: list[Vectors], count: int) -> Vectors:
         together = np.concatenate(rows) if rows else np.zeros((0, self.space.dim), np.float32)
@@ -126,13 +140,14 @@ class OpenClipEncoder:
 def short_texts(model: Any) -> Callable[..., torch.Tensor] | None:
     """A faster `encode_text` that leaves out the padding, or None where that would change it.
 
+    Its rows are not normalised.
+
     Texts are padded to 32 or 77 pieces and mostly have ten. In a causal tower that reads a text
     off at its end mark, nothing after the longest end mark of a batch is ever looked at.
     """
     import torch
     from open_clip.model import CLIP
     from open_clip.transformer import TextTransformer
-    from torch.nn import functional
 
     native = type(model) is CLIP
     tower: Any = model if native else getattr(model, "text", None)
@@ -143,19 +158,28 @@ def short_texts(model: Any) -> Callable[..., torch.Tensor] | None:
     if pooling != "argmax" or tower.attn_mask is None or padded:
         return None
 
-    def encode_text(tokens: torch.Tensor, *, normalize: bool) -> torch.Tensor:
+    def encode_text(tokens: torch.Tensor) -> torch.Tensor:
         ends = tokens.argmax(dim=-1)
         length = int(ends.max()) + 1
         x = tower.token_embedding(tokens[:, :length]) + tower.positional_embedding[:length]
         x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
-        x = tower.ln_final(x)[torch.arange(len(x), device=x.device), ends]
+        rows: torch.Tensor = tower.ln_final(x)[torch.arange(len(x), device=x.device), ends]
         projection = tower.text_projection
         if projection is not None:
             linear = isinstance(projection, torch.nn.Linear)
-            x = projection(x) if linear else x @ projection
-        return functional.normalize(x, dim=-1) if normalize else x
+            rows = projection(rows) if linear else rows @ projection
+        return rows
 
     return encode_text
+
+
+def picture_tower_alone(model: Any) -> bool:
+    """Whether encoding a picture is no more than calling `model.visual` and normalising."""
+    from open_clip.model import CLIP, CustomTextCLIP
+
+    return type(model) in (CLIP, CustomTextCLIP) and not getattr(
+        model.visual, "output_tokens", False
+    )
 
 
 def load_open_clip(name: str, device: str = "auto") -> OpenClipEncoder:
@@ -212,7 +236,7 @@ def _build(source: Source, device: torch.device) -> OpenClipEncoder:
             ) from None
     model.to(device).eval().requires_grad_(False)
     size = model.visual.image_size
-    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    settings = PreprocessCfg(**model.visual.preprocess_cfg)
     spec = SampleSpec(
         image_px=max(size) if isinstance(size, tuple | list) else int(size),
         # English has about 1.4 pieces to a word; longer passages would be cut by the tokenizer.
@@ -223,8 +247,9 @@ def _build(source: Source, device: torch.device) -> OpenClipEncoder:
     return OpenClipEncoder(
         space,
         model=model,
-        preprocess=transform,
+        preprocess=image_transform_v2(settings, is_train=False),
         tokenizer=tokenizer,
         spec=spec,
         device=device,
+        on_card=CardTransform.of(settings, device) if device.type == "cuda" else None,
     )

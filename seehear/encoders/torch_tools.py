@@ -36,7 +36,7 @@ def half_precision(device: torch.device) -> AbstractContextManager[object]:
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Move a batch; to CUDA from pinned memory, so that the copy overlaps with computing."""
-    if device.type == "cuda":
+    if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 

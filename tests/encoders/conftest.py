@@ -42,10 +42,11 @@ PE_PREPROCESSING = {
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The cores are shared: small models are no faster with more threads."""
+def _one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """One thread, because the cores are shared, and no files in the cache of whoever runs this."""
     import torch
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
