@@ -13,7 +13,18 @@
 | where, compact | the filter language, and queries in one line |
 """
 
+from seehear.search.compact import Wish, is_compact, parse_compact, parts_from
+from seehear.search.duplicates import DuplicateGroup, Likeness
 from seehear.search.engine import Engine
 from seehear.search.where import parse_where
 
-__all__ = ["Engine", "parse_where"]
+__all__ = [
+    "DuplicateGroup",
+    "Engine",
+    "Likeness",
+    "Wish",
+    "is_compact",
+    "parse_compact",
+    "parse_where",
+    "parts_from",
+]

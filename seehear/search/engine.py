@@ -11,7 +11,7 @@ nothing of the queries that it has answered.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seehear.encoders.base import Model
@@ -19,6 +19,7 @@ from seehear.errors import StoreError
 from seehear.search import evidence, feedback, parts, retrieve
 from seehear.search.calibrate import WEAK_BELOW, Floats
 from seehear.search.diversity import Shown, fold, spread
+from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.moments import Stretch, stretches
 from seehear.search.parts import Part
 from seehear.search.rank import Result, rank
@@ -84,6 +85,19 @@ class Engine:
         allowed = shelf.allowed(query)
         asked = parts.encode(query, self._model) + feedback.parts_of(query, shelf)
         return _Search(query, asked, allowed, shelf).hits()
+
+    def duplicates(
+        self,
+        modalities: frozenset[Modality] | None = None,
+        *,
+        under: Path | None = None,
+        where: str = "",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[DuplicateGroup]:
+        """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
+        shelf = self._shelf
+        everything = Query((), modalities=modalities, under=under, where=where)
+        return groups(shelf, shelf.allowed(everything), progress)
 
     def _new_shelf(self) -> Shelf:
         return Shelf(self._catalog, self._cache, self._generation, self._model)

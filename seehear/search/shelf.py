@@ -116,6 +116,11 @@ class Shelf:
             )
         return Allowed(ids)
 
+    def ids(self, item: Modality, allowed: Allowed) -> Ids:
+        """Sorted ids of the segments of one modality that may be hit."""
+        ids = allowed.ids[item]
+        return self._catalog.segment_ids(self.generation.id, item=item) if ids is None else ids
+
     def background(self, query: Modality, item: Modality) -> Background:
         """The background of one route, fitted when it is first needed."""
         with self._lock:

@@ -1,0 +1,149 @@
+"""Groups of files that are nearly the same, over a whole collection: `seehear duplicates`.
+
+Each asset is stood for by its first segment of its own modality, compared with its nearest
+neighbours by the same rule that folds hits (diversity.same). Copies of one content are found
+without any vector: they are one asset at several paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from seehear.search.diversity import Shown, same
+from seehear.search.shelf import Allowed, Shelf
+from seehear.stores import VectorIndex
+from seehear.types import Asset, Ids, Modality, Vectors
+
+NEIGHBOURS = 32
+"""Neighbours of each asset that are compared; a larger group is still found through its first."""
+CHUNK = 1024
+"""Assets compared at once."""
+
+
+class Likeness(StrEnum):
+    """How the files of a group are alike."""
+
+    COPIES = "copies"
+    """The same bytes."""
+    NEAR = "near"
+    """Other bytes, nearly the same content; or a burst."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Files that are nearly the same, the largest first: the one to keep, as a rule."""
+
+    likeness: Likeness
+    modality: Modality
+    paths: tuple[Path, ...]
+    similarity: float
+    """Least cosine between the first asset and another of the group; 1 for copies."""
+
+
+def groups(
+    shelf: Shelf, allowed: Allowed, progress: Callable[[int, int], None] | None = None
+) -> list[DuplicateGroup]:
+    """All groups of two files or more, by their first paths.
+
+    `progress` is called with the number of assets compared and their total.
+    """
+    found: list[DuplicateGroup] = []
+    for modality in allowed.modalities:
+        ids, assets = _representatives(shelf, modality, allowed)
+        together = _near(shelf, modality, ids, assets, progress) if len(ids) else []
+        paths = shelf.paths_of({asset.id for asset in assets})
+        found += [
+            group
+            for members, similarity in together
+            if (group := _group([assets[i] for i in members], similarity, paths)) is not None
+        ]
+    return sorted(found, key=lambda group: group.paths)
+
+
+def _representatives(shelf: Shelf, modality: Modality, allowed: Allowed) -> tuple[Ids, list[Asset]]:
+    """First segment and asset of each asset of one modality, in the order of segment ids."""
+    firsts: dict[int, tuple[int, Asset]] = {}
+    for chunk in _chunks(shelf.ids(modality, allowed)):
+        for found in shelf.resolve(chunk):
+            if found.asset.modality is modality and found.sidecar is None:
+                firsts.setdefault(found.asset.id, (found.segment_id, found.asset))
+    ids = np.array([id_ for id_, _ in firsts.values()], dtype=np.int64)
+    return ids, [asset for _, asset in firsts.values()]
+
+
+def _near(
+    shelf: Shelf,
+    modality: Modality,
+    ids: Ids,
+    assets: list[Asset],
+    progress: Callable[[int, int], None] | None,
+) -> list[tuple[list[int], float]]:
+    """Groups of positions with the least cosine to their first; alone ones included.
+
+    As with hits, an asset joins the first group whose first member it equals, so that a chain of
+    small differences does not make one group of everything.
+    """
+    space = shelf.route(modality, modality).space
+    index = shelf.index(space, modality)
+    kept, vectors = shelf.vectors([int(id_) for id_ in ids], space, modality)
+    row_of = {int(id_): row for row, id_ in enumerate(kept)}
+    position_of = {int(id_): position for position, id_ in enumerate(ids)}
+    home: dict[int, int] = {}
+    members: dict[int, list[int]] = {}
+    least: dict[int, float] = {}
+
+    def shown(position: int) -> Shown:
+        row = row_of.get(int(ids[position]))
+        return Shown(assets[position], modality, None if row is None else vectors[row])
+
+    for start in range(0, len(ids), CHUNK):
+        here = np.isin(kept, ids[start : start + CHUNK])
+        near = _neighbours(kept[here], vectors[here], index, ids)
+        for position in range(start, min(start + CHUNK, len(ids))):
+            me = shown(position)
+            others = sorted(position_of[i] for i in near.get(int(ids[position]), ()))
+            leaders = [p for p in others if p < position and home.get(p) == p]
+            leader = next((p for p in leaders if same(shown(p), me)), position)
+            home[position] = leader
+            members.setdefault(leader, []).append(position)
+            if leader != position:
+                first = shown(leader).vector
+                if first is not None and me.vector is not None:
+                    least[leader] = min(least.get(leader, 1.0), float(first @ me.vector))
+        if progress is not None:
+            progress(min(start + CHUNK, len(ids)), len(ids))
+    return [(group, least.get(leader, 1.0)) for leader, group in members.items()]
+
+
+def _neighbours(
+    ids: Ids, vectors: Vectors, index: VectorIndex, allowed: Ids
+) -> dict[int, list[int]]:
+    if not len(ids):
+        return {}
+    _, near = index.search(vectors, NEIGHBOURS, allowed)
+    return {int(id_): [int(n) for n in row if n >= 0] for id_, row in zip(ids, near, strict=True)}
+
+
+def _group(
+    assets: list[Asset], similarity: float, paths: dict[int, list[Path]]
+) -> DuplicateGroup | None:
+    largest_first = sorted(assets, key=lambda a: (-_pixels(a), -a.size_bytes, a.id))
+    files = [path for asset in largest_first for path in sorted(paths.get(asset.id, ()))]
+    if len(files) < 2:
+        return None
+    likeness = Likeness.COPIES if len(assets) == 1 else Likeness.NEAR
+    return DuplicateGroup(likeness, assets[0].modality, tuple(files), similarity)
+
+
+def _pixels(asset: Asset) -> int:
+    return (asset.width_px or 0) * (asset.height_px or 0)
+
+
+def _chunks(ids: Ids) -> Iterator[Ids]:
+    for start in range(0, len(ids), 10 * CHUNK):
+        yield ids[start : start + 10 * CHUNK]
