@@ -1,0 +1,178 @@
+"""The command line from outside: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.indexers.helpers import broken
+
+Ask = Callable[..., Any]
+
+
+def test_index_and_search_speak_json(run: Run, ask: Ask, folder: Path) -> None:
+    report = ask("index", folder)
+    assert report["added"] == 5
+    assert {"updated", "moved", "removed", "unchanged", "failed", "failures"} <= set(report)
+    hits = ask("search", "a red fire", "-k", "3")
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert {Path(hit["path"]).name for hit in hits} == {"fire.png", "siren.wav", "notes.md"}
+    for hit in hits:
+        assert 0 <= hit["score"] <= 1
+        assert Path(hit["path"]).is_absolute()
+        assert {"similarity", "modality", "start_s", "stop_s", "snippet"} <= set(hit)
+    by_kind = {hit["modality"]: hit for hit in hits}
+    assert by_kind["image"]["start_s"] is None
+    assert by_kind["audio"]["start_s"] == 0.0
+    assert "siren" in by_kind["text"]["snippet"]
+
+
+def test_status_counts_what_is_there(run: Run, ask: Ask, folder: Path) -> None:
+    run("index", folder)
+    state = ask("status")
+    assert state["assets"] == 5
+    assert state["by_modality"] == {"image": 2, "audio": 2, "text": 1, "video": 0}
+    assert state["model"] == "fake"
+    assert state["segments"] >= 5
+    assert state["index"]
+    assert "5 (" in run("status").stdout
+
+
+def test_every_kind_of_query_file(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    assert ask("search", "--image", folder / "fire.png", "--in", "audio", "-k", "1")[0][
+        "path"
+    ].endswith("siren.wav")
+    assert ask("search", "--audio", folder / "waves.wav", "--in", "image", "-k", "1")[0][
+        "path"
+    ].endswith("sky.jpg")
+    first = ask("similar", folder / "fire.png", "-k", "2")[0]
+    assert first["path"].endswith("siren.wav")
+
+
+def test_composed_queries(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    without = ask("search", "red", "--not", "siren", "--in", "audio,image", "-k", "1")
+    assert without[0]["path"].endswith("fire.png")
+    compact = ask("search", "2:red", "+", folder / "siren.wav", "-k", "1")
+    assert compact[0]["path"].endswith("siren.wav")
+    assert ask("search", "red", "--under", folder / "sub")[0]["path"].endswith("sky.jpg")
+    assert not ask("search", "red", "--where", "size > 1GB")
+    assert ask("search", "waves.wav", "--mode", "words", "-k", "1")[0]["path"].endswith("waves.wav")
+
+
+def test_feedback_refines_the_last_search(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    before = ask("search", "red blue", "-k", "5")
+    rank = next(hit["rank"] for hit in before if hit["path"].endswith("sky.jpg"))
+    after = ask("search", "--like", str(rank), "-k", "2")
+    assert {Path(hit["path"]).name for hit in after} == {"sky.jpg", "waves.wav"}
+    lost = run("search", "--like", "99", check=False)
+    assert lost.returncode == 2
+    assert "there was none at 99" in lost.stderr
+
+
+def test_a_second_run_and_a_rename_encode_nothing(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    assert ask("index", folder)["unchanged"] == 5
+    (folder / "fire.png").rename(folder / "blaze.png")
+    report = ask("index", folder)
+    assert (report["moved"], report["added"], report["removed"]) == (1, 0, 0)
+    assert any(hit["path"].endswith("blaze.png") for hit in ask("search", "red"))
+
+
+def test_bad_files_fail_one_by_one(ask: Ask, run: Run, folder: Path) -> None:
+    broken(folder / "broken.jpg")
+    report = ask("index", folder)
+    assert report["failed"] == 1
+    assert report["added"] == 5
+    (failure,) = report["failures"]
+    assert failure["path"].endswith("broken.jpg")
+    assert failure["stage"]
+    assert failure["reason"]
+    assert run("index", folder, "--strict", check=False).returncode == 3
+    assert "broken.jpg" in run("failures").stdout
+
+
+def test_a_missing_root_is_offline_not_deleted(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    folder.rename(folder.with_name("elsewhere"))
+    report = ask("index", folder)
+    assert report["removed"] == 0
+    assert report["offline"] == [str(folder)]
+    assert ask("status")["assets"] == 5
+    assert "(offline)" in run("status").stdout
+
+
+def test_forget(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    assert ask("forget", folder / "sub")["forgotten"] == 1
+    assert ask("status")["assets"] == 4
+    assert run("forget", folder / "sub", check=False).returncode == 2
+
+
+def test_the_contact_sheet_holds_every_hit(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("index", folder)
+    sheet = tmp_path / "sheet.html"
+    run("search", "red", "-k", "5", "--sheet", sheet)
+    page = sheet.read_text()
+    assert page.count("<li") == 5
+    assert "data:image/webp;base64," in page
+    assert "data:image/png;base64," in page
+    assert 'src="http' not in page
+
+
+def test_generations_and_upgrade(ask: Ask, run: Run, folder: Path) -> None:
+    run("index", folder)
+    report = ask("upgrade", "--model", "fake:2")
+    assert report["failed"] == 0
+    found = ask("generations")
+    assert [(g["model"], g["state"]) for g in found] == [("fake", "retired"), ("fake:2", "serving")]
+    assert ask("search", "red", "-k", "1")
+    assert len(ask("generations", "--drop", str(found[0]["id"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("search",), 2, "at least one"),
+        (("search", "red", "--in", "smell"), 2, "'smell' is none of them"),
+        (("search", "red", "--where", "colour = red"), 2, "colour"),
+        (("search", "red", "--where", "taken > soon"), 2, "soon"),
+        (("search", "--image", "nowhere.jpg"), 2, "there is no file"),
+        (("search", "red", "--weight", "0"), 2, "above 0"),
+        (("search", "red", "--weight", "1", "--weight", "2"), 2, "more weights than parts"),
+        (("search", "red", "--mode", "magic"), 2, "magic"),
+        (("index",), 2, "Missing argument"),
+        (("index", "nowhere"), 1, "nowhere"),
+        (("index", ".", "--model", "nonsense"), 1, "no model"),
+        (("forget", "nowhere"), 2, "nothing in the collection"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(
+    run: Run, folder: Path, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    run("index", folder)
+    done = run(*arguments, check=False)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith(("seehear:", "Error:"))]
+    assert len(told) == 1
+
+
+def test_without_a_collection_the_error_says_what_to_do(run: Run) -> None:
+    done = run("search", "red", check=False)
+    assert done.returncode == 1
+    assert "seehear index" in done.stderr
+
+
+def test_models_are_listed_with_size_and_licence(ask: Ask) -> None:
+    cards = {card["name"]: card for card in ask("models")}
+    assert cards["tiny"]["present"]
+    assert cards["standard"]["licence"]
+    json.dumps(cards)

@@ -1,0 +1,89 @@
+"""A small catalog to ask: two roots, a few assets of each kind, one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear.stores import Catalog, Generation
+from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
+
+SPACE = EmbeddingSpace("test", "1", 8)
+ROOT = Path("/media/photos")
+
+
+def unit(seed: int, count: int = 1, dim: int = SPACE.dim) -> Vectors:
+    """Random unit vectors float32 (count, dim)."""
+    rows = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+def put(
+    catalog: Catalog,
+    generation: Generation,
+    path: str,
+    info: MediaInfo | None = None,
+    segments: Sequence[Segment] | None = None,
+    *,
+    content: str | None = None,
+    size_bytes: int = 1000,
+    modified_ns: int = 1_700_000_000 * 10**9,
+) -> int:
+    """Index one file by hand; gives the asset's id."""
+    info = info or MediaInfo(Modality.IMAGE, "jpeg", 640, 480)
+    segments = segments if segments is not None else [Segment(info.modality)]
+    root = catalog.add_root(ROOT)
+    seed = abs(hash(content or path)) % 2**32
+    with catalog.batch() as batch:
+        asset = batch.put_asset(content or path, size_bytes, info)
+        batch.put_location(root.id, Path(path), asset.id, size_bytes, modified_ns, 1)
+        rows = unit(seed, len(segments))
+        vectors = {SPACE: (range(len(segments)), rows)}
+        batch.put_encoding(generation.id, asset.id, segments, vectors)
+    return asset.id
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    opened = Catalog.open(tmp_path / "collection")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def generation(catalog: Catalog) -> Generation:
+    made = catalog.create_generation("fake", "1", [SPACE])
+    catalog.promote(made.id)
+    serving = catalog.serving()
+    assert serving is not None
+    return serving
+
+
+@pytest.fixture
+def filled(catalog: Catalog, generation: Generation) -> Catalog:
+    """Two photos, a song, a film with subtitles beside it, and a note."""
+    beach = MediaInfo(
+        Modality.IMAGE, "jpeg", 4000, 3000, taken_at=datetime(2024, 7, 1, 12),
+        details={"camera": "Canon EOS R5", "keywords": "beach; summer", "latitude": 48.2,
+                 "longitude": -4.5, "orientation": "landscape"},
+    )  # fmt: skip
+    put(catalog, generation, "/media/photos/2024/IMG_2041.jpg", beach, size_bytes=5_000_000)
+    snow = MediaInfo(Modality.IMAGE, "png", 300, 400, details={"orientation": "portrait"})
+    put(catalog, generation, "/media/photos/winter/snow.png", snow, size_bytes=20_000)
+    song = MediaInfo(Modality.AUDIO, "mp3", duration_s=200.0, details={"title": "Blue Danube"})
+    windows = [Segment(Modality.AUDIO, start, start + 10.0) for start in (0.0, 5.0, 10.0)]
+    put(catalog, generation, "/media/photos/song.mp3", song, windows)
+    film = MediaInfo(Modality.VIDEO, "mp4", 1920, 1080, duration_s=60.0)
+    put(catalog, generation, "/media/photos/film.mp4", film, [Segment(Modality.VIDEO, 0.0, 60.0)])
+    lines = [Segment(Modality.TEXT, 3.0, 5.0, "We sail at dawn, captain.")]
+    put(catalog, generation, "/media/photos/film.srt", MediaInfo(Modality.TEXT, "srt"), lines)
+    passage = [Segment(Modality.TEXT, text="The quick brown fox jumps over the lazy dog.")]
+    put(catalog, generation, "/media/photos/notes/fox.md", MediaInfo(Modality.TEXT, "md"), passage)
+    with catalog.batch() as batch:
+        batch.set_sidecars(catalog.add_root(ROOT).id)
+    return catalog

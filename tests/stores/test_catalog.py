@@ -1,0 +1,266 @@
+"""The catalog as the single truth: what goes in comes out, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear.errors import (
+    CollectionLockedError,
+    SchemaVersionError,
+    SpaceMismatchError,
+    StorageFullError,
+    StoreError,
+)
+from seehear.stores import Catalog, Generation, State
+from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
+from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment
+from tests.stores.conftest import ROOT, SPACE, put, unit
+
+
+def names(catalog: Catalog, generation: Generation, where: Filter) -> set[str]:
+    found = catalog.resolve(catalog.segment_ids(generation.id, where=where))
+    return {(f.sidecar or f.path).name for f in found}
+
+
+def test_an_asset_may_lie_at_several_places(catalog: Catalog, generation: Generation) -> None:
+    first = put(catalog, generation, "/media/photos/a.jpg", content="same")
+    second = put(catalog, generation, "/media/photos/b.jpg", content="same")
+    assert first == second
+    assert [p.path.name for p in catalog.locations_of([first])[first]] == ["a.jpg", "b.jpg"]
+    assert catalog.counts().assets == 1
+    assert catalog.counts().locations == 2
+
+
+def test_names_that_are_not_utf8_survive(catalog: Catalog, generation: Generation) -> None:
+    raw = os.fsdecode(b"/media/photos/caf\xe9.jpg")
+    put(catalog, generation, raw, content="named oddly")
+    (root,) = catalog.roots()
+    (place,) = catalog.locations(root.id)
+    assert os.fsencode(place.path) == b"/media/photos/caf\xe9.jpg"
+
+
+def test_inodes_of_64_bits_come_back(catalog: Catalog, generation: Generation) -> None:
+    root = catalog.add_root(ROOT)
+    asset = put(catalog, generation, "/media/photos/a.jpg")
+    with catalog.batch() as batch:
+        batch.put_location(root.id, Path("/media/photos/a.jpg"), asset, 1, 2, 2**64 - 3)
+    assert catalog.locations(root.id)[0].inode == 2**64 - 3
+
+
+def test_a_batch_that_raises_leaves_nothing(catalog: Catalog, generation: Generation) -> None:
+    root = catalog.add_root(ROOT)
+    with pytest.raises(KeyError), catalog.batch() as batch:
+        asset = batch.put_asset("x", 1, MediaInfo(Modality.IMAGE, "jpeg"))
+        batch.put_location(root.id, Path("/media/photos/x.jpg"), asset.id, 1, 1, 1)
+        raise KeyError
+    assert catalog.counts().assets == 0
+    assert catalog.find_asset("x") is None
+
+
+def test_vectors_of_another_space_are_refused(catalog: Catalog, generation: Generation) -> None:
+    other = EmbeddingSpace("other", "1", 8)
+    with pytest.raises(SpaceMismatchError), catalog.batch() as batch:
+        asset = batch.put_asset("x", 1, MediaInfo(Modality.IMAGE, "jpeg"))
+        batch.put_encoding(
+            generation.id, asset.id, [Segment(Modality.IMAGE)], {other: ([0], unit(1))}
+        )
+    with pytest.raises(SpaceMismatchError), catalog.batch() as batch:
+        asset = batch.put_asset("x", 1, MediaInfo(Modality.IMAGE, "jpeg"))
+        wrong = {SPACE: ([0], unit(1, dim=4))}
+        batch.put_encoding(generation.id, asset.id, [Segment(Modality.IMAGE)], wrong)
+
+
+def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generation) -> None:
+    root = catalog.add_root(ROOT)
+    rows = unit(5, 3)
+    with catalog.batch() as batch:
+        asset = batch.put_asset("x", 1, MediaInfo(Modality.AUDIO, "wav"))
+        batch.put_location(root.id, Path("/media/photos/x.wav"), asset.id, 1, 1, 1)
+        windows = [Segment(Modality.AUDIO, s, s + 10.0) for s in (0.0, 5.0, 10.0)]
+        batch.put_encoding(generation.id, asset.id, windows, {SPACE: (range(3), rows)})
+    ids = catalog.segments_of([asset.id], generation.id)
+    found = catalog.vectors_of(ids, generation, SPACE)
+    np.testing.assert_allclose(found, rows, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
+
+
+def test_segment_ids_are_never_given_twice(catalog: Catalog, generation: Generation) -> None:
+    asset = put(catalog, generation, "/media/photos/a.jpg")
+    old = catalog.segments_of([asset], generation.id)
+    catalog.forget(Path("/media/photos/a.jpg"))
+    asset = put(catalog, generation, "/media/photos/a.jpg")
+    assert catalog.segments_of([asset], generation.id)[0] > old[0]
+
+
+def test_orphans_go_with_all_that_is_theirs(filled: Catalog, generation: Generation) -> None:
+    before = filled.counts()
+    assert filled.forget(Path("/media/photos/song.mp3")) == 1
+    after = filled.counts()
+    assert (after.assets, after.segments) == (before.assets - 1, before.segments - 3)
+    assert filled.search_words(generation.id, "danube", 5) == ([], [])
+    connection = sqlite3.connect(filled.folder / "catalog.db")
+    lost = connection.execute(
+        "SELECT COUNT(*) FROM vectors WHERE segment_id NOT IN (SELECT id FROM segments)"
+    ).fetchone()
+    assert lost == (0,)
+
+
+def test_subtitles_beside_a_film_are_moments_of_it(filled: Catalog, generation: Generation) -> None:
+    video = frozenset({Modality.VIDEO})
+    ids = filled.segment_ids(generation.id, item=Modality.TEXT, assets=video)
+    (found,) = filled.resolve(ids)
+    assert found.path.name == "film.mp4"
+    assert found.asset.modality is Modality.VIDEO
+    assert found.sidecar is not None
+    assert found.sidecar.name == "film.srt"
+    text = filled.segment_ids(generation.id, assets=frozenset({Modality.TEXT}))
+    assert [f.path.name for f in filled.resolve(text)] == ["fox.md"]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (Compare(Field.CAMERA, Op.LIKE, "*canon*"), {"IMG_2041.jpg"}),
+        (Compare(Field.KEYWORD, Op.EQ, "Summer"), {"IMG_2041.jpg"}),
+        (Compare(Field.KEYWORD, Op.EQ, "sum"), set()),
+        (Compare(Field.TAKEN, Op.GE, datetime(2024, 6, 1)), {"IMG_2041.jpg"}),
+        (Compare(Field.TAKEN, Op.LT, datetime(2024, 6, 1)), set()),
+        (Compare(Field.SIZE, Op.GT, 1e6), {"IMG_2041.jpg"}),
+        (Compare(Field.DURATION, Op.LT, 90.0), {"film.mp4"}),
+        (Compare(Field.ORIENTATION, Op.EQ, "portrait"), {"snow.png"}),
+        (Compare(Field.NAME, Op.LIKE, "img_*"), {"IMG_2041.jpg"}),
+        (Compare(Field.FOLDER, Op.UNDER, Path("/media/photos/winter")), {"snow.png"}),
+        (Compare(Field.PLACE, Op.WITHIN, Place(48.4, -4.5, 30.0)), {"IMG_2041.jpg"}),
+        (Compare(Field.PLACE, Op.WITHIN, Place(52.5, 13.4, 30.0)), set()),
+        (Compare(Field.CAMERA, Op.KNOWN), {"IMG_2041.jpg"}),
+        (
+            And((Compare(Field.MODALITY, Op.EQ, "image"), Not(Compare(Field.CAMERA, Op.KNOWN)))),
+            {"snow.png"},
+        ),
+        (Or((Compare(Field.FORMAT, Op.EQ, "mp3"), Compare(Field.WIDTH, Op.LT, 301))),
+         {"song.mp3", "snow.png"}),
+    ],
+)  # fmt: skip
+def test_filters(
+    filled: Catalog, generation: Generation, where: Filter, expected: set[str]
+) -> None:
+    assert names(filled, generation, where) == expected
+
+
+def test_a_filter_value_is_never_sql(filled: Catalog, generation: Generation) -> None:
+    evil = "x'; DROP TABLE assets; --"
+    assert names(filled, generation, Compare(Field.CAMERA, Op.EQ, evil)) == set()
+    assert filled.counts().assets == 6
+
+
+def test_words_find_names_passages_and_captions(filled: Catalog, generation: Generation) -> None:
+    def found(words: str) -> set[str]:
+        passages, files = filled.search_words(generation.id, words, 5)
+        hits = filled.resolve([id_ for id_, _ in passages + files])
+        return {(hit.sidecar or hit.path).name for hit in hits}
+
+    assert found("IMG_2041.jpg") == {"IMG_2041.jpg"}
+    assert found('"brown fox"') == {"fox.md"}
+    assert found('"fox brown"') == set()
+    assert found("captain") == {"film.srt"}
+    assert found("summer") == {"IMG_2041.jpg"}
+    assert found("danube") == {"song.mp3"}
+    for odd in ('"', "AND", "(", "fox*", "a:b", "NEAR(", "^", "-", "''", "\N{SNOWMAN}"):
+        found(odd)
+
+
+def test_one_writer_many_readers(filled: Catalog, generation: Generation) -> None:
+    script = (
+        "import sys, pathlib; from seehear.stores import Catalog;"
+        "c = Catalog.open(pathlib.Path(sys.argv[1]));"
+        "lock = c.write_lock(); lock.__enter__(); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(filled.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CollectionLockedError, match=str(other.pid)), filled.write_lock():
+            pass
+        assert filled.counts().assets == 6
+        other.kill()
+    with filled.write_lock(wait_s=5.0):  # a dead process holds nothing
+        pass
+
+
+def test_a_newer_schema_is_refused(catalog: Catalog) -> None:
+    connection = sqlite3.connect(catalog.folder / "catalog.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    with pytest.raises(SchemaVersionError, match="update seehear"):
+        Catalog.open(catalog.folder)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(StoreError, match="damaged"):
+        Catalog.open(tmp_path)
+
+
+def test_a_full_disk_rolls_back(filled: Catalog, generation: Generation) -> None:
+    before = filled.counts()
+    with filled._engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    filled._engine.dispose()
+    from sqlalchemy import event
+
+    def limit(raw: sqlite3.Connection, _record: object) -> None:
+        raw.execute(f"PRAGMA max_page_count={pages + 1}")
+
+    event.listen(filled._engine, "connect", limit)
+    windows = [Segment(Modality.TEXT, text="word " * 2000) for _ in range(50)]
+    info = MediaInfo(Modality.TEXT, "txt")
+    with pytest.raises(StorageFullError, match="disk is full"):
+        put(filled, generation, "/media/photos/big.txt", info, windows)
+    assert filled.counts() == before
+
+
+def test_read_only_collections_answer(filled: Catalog, generation: Generation) -> None:
+    filled.close()
+    reader = Catalog.open(filled.folder, read_only=True)
+    assert reader.counts().assets == 6
+    assert len(reader.segment_ids(generation.id)) == reader.counts().segments
+    with pytest.raises(StoreError, match="read-only"), reader.write_lock():
+        pass
+
+
+def test_generations_switch_in_one_step(filled: Catalog, generation: Generation) -> None:
+    new = filled.create_generation("other", "2", [SPACE])
+    assert new.state is State.BUILDING
+    assert len(filled.unencoded(new.id)) == 6
+    filled.promote(new.id)
+    states = {g.id: g.state for g in filled.generations()}
+    assert states == {generation.id: State.RETIRED, new.id: State.SERVING}
+    with pytest.raises(StoreError, match="serving generation"):
+        filled.drop_generation(new.id)
+    filled.drop_generation(generation.id)
+    assert [g.id for g in filled.generations()] == [new.id]
+    assert len(filled.segment_ids(generation.id)) == 0
+
+
+def test_failures_are_kept_until_cleared(catalog: Catalog) -> None:
+    root = catalog.add_root(ROOT)
+    with catalog.batch() as batch:
+        batch.put_failure(root.id, ROOT / "x.jpg", "decode", "broken\nin two lines", 5, 6)
+        batch.put_failure(root.id, ROOT / "x.jpg", "decode", "broken again", 5, 7)
+    (failure,) = catalog.failures()
+    assert (failure.reason, failure.modified_ns, failure.root_id) == ("broken again", 7, root.id)
+    with catalog.batch() as batch:
+        batch.clear_failure(root.id, ROOT / "x.jpg")
+    assert catalog.failures() == []

@@ -1,0 +1,151 @@
+"""Every index against exact search in numpy, and caches against the catalog they are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
+from seehear.types import Ids, Modality, Vectors
+from tests.stores.conftest import SPACE, put, unit
+
+
+def exact(
+    rows: Vectors, ids: Ids, queries: Vectors, k: int, allowed: Ids | None
+) -> list[list[int]]:
+    """The oracle: ids of the k nearest, best first, equal ones in the order of ids."""
+    keep = np.ones(len(ids), dtype=bool) if allowed is None else np.isin(ids, allowed)
+    scores = queries @ rows[keep].T
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return [list(map(int, ids[keep][row])) for row in order]
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.01, 0.04, 0.5, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_flat_agrees_with_numpy(count: int, share: float | None) -> None:
+    rows, queries = unit(1, count, 32), unit(2, 7, 32)
+    ids = np.cumsum(np.random.default_rng(3).integers(1, 9, count)).astype(np.int64)
+    index = FlatIndex(32)
+    index.add(ids[: count // 2], rows[: count // 2])
+    index.add(ids[count // 2 :], rows[count // 2 :])
+    allowed = None if share is None else ids[: int(share * count)]
+    similarities, found = index.search(queries, 10, allowed)
+    assert similarities.shape == found.shape == (7, 10)
+    for row, best in enumerate(exact(rows, ids, queries, 10, allowed)):
+        assert list(found[row, : len(best)]) == best
+        assert (found[row, len(best) :] == -1).all()
+        assert np.isneginf(similarities[row, len(best) :]).all()
+        assert (np.diff(similarities[row, : len(best)]) <= 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=40))
+def test_adding_and_removing_in_any_order(steps: list[tuple[bool, int]]) -> None:
+    index, kept = FlatIndex(8), dict[int, Vectors]()
+    for adding, number in steps:
+        if adding:
+            row = unit(number)
+            index.add(np.array([number]), row)
+            kept[number] = row[0]
+        else:
+            index.remove(np.array([number]))
+            kept.pop(number, None)
+    assert list(index.ids) == sorted(kept)
+    if kept:
+        ids = np.array(sorted(kept))
+        np.testing.assert_array_equal(index.vectors(ids), np.stack([kept[int(i)] for i in ids]))
+
+
+def test_unknown_ids_raise() -> None:
+    index = FlatIndex(8)
+    index.add(np.array([3]), unit(1))
+    with pytest.raises(KeyError):
+        index.vectors(np.array([4]))
+
+
+def fill(catalog: Catalog, generation: Generation, count: int = 20) -> None:
+    for number in range(count):
+        put(catalog, generation, f"/media/photos/{number}.jpg")
+
+
+def opened(catalog: Catalog, generation: Generation) -> FlatIndex:
+    index = VectorCache(catalog.folder, catalog, generation).index(SPACE, Modality.IMAGE)
+    assert isinstance(index, FlatIndex)
+    return index
+
+
+def cache_file(catalog: Catalog) -> Path:
+    (file,) = (catalog.folder / "cache").iterdir()
+    return file
+
+
+def test_a_cache_is_caught_up(catalog: Catalog, generation: Generation) -> None:
+    fill(catalog, generation)
+    cache = VectorCache(catalog.folder, catalog, generation)
+    assert len(cache.index(SPACE, Modality.IMAGE)) == 20
+    put(catalog, generation, "/media/photos/new.jpg")
+    catalog.forget(Path("/media/photos/3.jpg"))
+    put(catalog, generation, "/media/photos/4.jpg", content="edited")
+    assert cache.refresh()
+    assert not cache.refresh()
+    index = cache.index(SPACE, Modality.IMAGE)
+    ids = catalog.segment_ids(generation.id)
+    assert set(ids) <= set(index.ids)
+    np.testing.assert_allclose(
+        index.vectors(ids), catalog.vectors_of(ids, generation, SPACE), atol=1e-6
+    )
+    fresh = opened(catalog, generation)
+    np.testing.assert_array_equal(fresh.ids, index.ids)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: f.unlink(),
+        lambda f: f.write_bytes(b""),
+        lambda f: f.write_bytes(f.read_bytes()[:-7]),
+        lambda f: f.write_bytes(f.read_bytes()[:-7] + b"1234567"),
+        lambda f: f.write_bytes(b'{"magic": "seehear-vectors", "rows": 99999999999}\n'),
+        lambda f: f.write_bytes(f.read_bytes().replace(b'"layout": 1', b'"layout": 2')),
+        lambda f: f.write_bytes(b"[1, 2]\n" + b"\0" * 100),
+        lambda f: f.write_bytes(b"\x80\x04." * 1000),
+    ],
+    ids=["deleted", "empty", "cut", "altered", "lying", "other version", "no header", "pickle"],
+)
+def test_a_damaged_cache_is_made_anew(catalog: Catalog, generation: Generation, damage) -> None:  # type: ignore[no-untyped-def]
+    fill(catalog, generation)
+    before = opened(catalog, generation)
+    damage(cache_file(catalog))
+    after = opened(catalog, generation)
+    np.testing.assert_array_equal(after.ids, before.ids)
+    np.testing.assert_array_equal(after.vectors(after.ids), before.vectors(before.ids))
+
+
+def test_a_cache_of_another_catalog_is_not_taken(
+    catalog: Catalog, generation: Generation, tmp_path: Path
+) -> None:
+    fill(catalog, generation)
+    opened(catalog, generation)
+    other = Catalog.open(tmp_path / "other")
+    made = other.create_generation("fake", "1", [SPACE])
+    other.promote(made.id)
+    (other.folder / "cache").mkdir()
+    for file in (catalog.folder / "cache").iterdir():
+        (other.folder / "cache" / file.name).write_bytes(file.read_bytes())
+    assert len(VectorCache(other.folder, other, made).index(SPACE, Modality.IMAGE)) == 0
+
+
+def test_a_search_keeps_the_index_that_it_started_with(
+    catalog: Catalog, generation: Generation
+) -> None:
+    fill(catalog, generation, 5)
+    cache = VectorCache(catalog.folder, catalog, generation)
+    before = cache.index(SPACE, Modality.IMAGE)
+    put(catalog, generation, "/media/photos/new.jpg")
+    cache.refresh()
+    assert len(before) == 5
+    assert len(cache.index(SPACE, Modality.IMAGE)) == 6
