@@ -30,24 +30,30 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 """A path (str or path-like) or the content of a file (bytes-like)."""
 
+_IMAGE_SUFFIXES = """
+.jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .jp2 .j2k .jpx .jpf .j2c
+.pbm .pgm .ppm .pnm .pam .pfm .heic .heif .hif .avif
+"""
+_RAW_SUFFIXES = """
+.dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr .fff .iiq
+.mrw .kdc .dcr .mef .mos .erf .rwl
+"""
+_AUDIO_SUFFIXES = """
+.wav .w64 .rf64 .bwf .mp3 .mp2 .flac .ogg .oga .opus .spx .m4a .m4b .aac .aif .aiff .aifc
+.caf .wma .ac3 .eac3 .dts .amr .ape .wv .tta .au .snd .mka .weba .mpc .dsf
+"""
+_VIDEO_SUFFIXES = """
+.mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf
+.flv .ogv .mxf
+"""
+_TEXT_SUFFIXES = ".txt .text .md .markdown .mdown .rst .html .htm .xhtml .pdf .srt .vtt"
+
+RAW_SUFFIXES = frozenset(_RAW_SUFFIXES.split())
 SUFFIXES: dict[Modality, frozenset[str]] = {
-    Modality.IMAGE: frozenset(
-        ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .jp2 .j2k .jpx .jpf .j2c "
-        ".pbm .pgm .ppm .pnm .pam .pfm .heic .heif .hif .avif "
-        ".dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr .fff .iiq "
-        ".mrw .kdc .dcr .mef .mos .erf .rwl".split()
-    ),
-    Modality.AUDIO: frozenset(
-        ".wav .w64 .rf64 .bwf .mp3 .mp2 .flac .ogg .oga .opus .spx .m4a .m4b .aac .aif .aiff .aifc "
-        ".caf .wma .ac3 .eac3 .dts .amr .ape .wv .tta .au .snd .mka .weba .mpc .dsf".split()
-    ),
-    Modality.VIDEO: frozenset(
-        ".mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf "
-        ".flv .ogv .mxf".split()
-    ),
-    Modality.TEXT: frozenset(
-        ".txt .text .md .markdown .mdown .rst .html .htm .xhtml .pdf .srt .vtt".split()
-    ),
+    Modality.IMAGE: frozenset(_IMAGE_SUFFIXES.split()) | RAW_SUFFIXES,
+    Modality.AUDIO: frozenset(_AUDIO_SUFFIXES.split()),
+    Modality.VIDEO: frozenset(_VIDEO_SUFFIXES.split()),
+    Modality.TEXT: frozenset(_TEXT_SUFFIXES.split()),
 }
 """Suffixes by modality: a hint for people. What a file is, its content decides."""
 
@@ -125,7 +131,7 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
 
 
 def thumbnail(
-    source: Source, info: MediaInfo | None, px: int, *, time_s: float | None = None
+    source: Source, info: MediaInfo | None = None, px: int = 256, *, time_s: float | None = None
 ) -> bytes:
     """A WebP picture, longer side at most `px`, of a picture, a video (at `time_s`, else early on)
     or a sound (its spectrogram). Raises UnsupportedMediaError for text."""
@@ -166,6 +172,7 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "LIMITS",
+    "RAW_SUFFIXES",
     "SIDECAR_SUFFIXES",
     "SUFFIXES",
     "DecodeTask",

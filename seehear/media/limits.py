@@ -35,6 +35,8 @@ class Limits:
     """A day of a security camera: at most 2,880 shots with the spacing of long videos."""
     video_pixels: int = 70_000_000
     """8192 x 8192: the largest frame of any level of H.264, HEVC and AV1."""
+    video_frames: int = 3_600
+    """Sampled from one film: every two seconds of a feature film, every 24 of a day."""
     streams: int = 64
     """Tracks of one container; a film with every dubbing and subtitle has about 40."""
     text_bytes: int = 64 << 20

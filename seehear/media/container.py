@@ -1,0 +1,191 @@
+"""Sound and film containers through FFmpeg (PyAV), opened with care.
+
+The file is handed over as bytes, never by name: FFmpeg would read patterns and protocols into a
+name. The demuxer is the one that the first bytes call for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import av
+import av.error
+
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media.limits import LIMITS
+from seehear.media.quiet import silence_ffmpeg
+from seehear.media.sniff import Kind
+from seehear.media.truncation import limit_duration
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+BUFFER_BYTES = 256 << 10
+"""Read at once: eight times PyAV's default, since each read crosses from C to Python."""
+THREADS = 2
+"""Per decoder. Files are decoded side by side, so more would only fight over the cores."""
+BAD_SHARE = 0.1
+"""Share of packets that may fail. A scratch is skipped, as players do; beyond it the file is
+corrupt."""
+
+_DEMUXERS = (
+    "wav,w64,avi,flac,ogg,aiff,caf,asf,amr,ape,wv,tta,au,mpc8,mpc,dsf,matroska,webm,flv,mxf,mpeg,"
+    "mpegvideo,ac3,eac3,dts,mov,mpegts,mp3,aac"
+)
+_EXACT_DURATIONS = frozenset({"wav", "flac", "aiff", "caf", "w64", "mov", "matroska", "wv", "tta"})
+"""Demuxers whose duration is stated by the file rather than estimated from its bit rate."""
+_SHORTER_S = 1.0
+
+
+@contextmanager
+def opened_container(file: BinaryIO, kind: Kind) -> Iterator[InputContainer]:
+    """The container with its streams known. Raises MediaError."""
+    silence_ffmpeg()
+    file.seek(0)
+    options = {"max_streams": str(LIMITS.streams), "max_pixels": str(LIMITS.video_pixels)}
+    if not kind.decoder:
+        options["format_whitelist"] = _DEMUXERS
+    with as_media_errors("probe"):
+        container = av.open(
+            file,
+            mode="r",
+            format=kind.decoder or None,
+            options=options,
+            metadata_errors="replace",
+            buffer_size=BUFFER_BYTES,
+        )
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def sound_of(container: InputContainer) -> AudioStream | None:
+    """The track that a player would choose: the default one, else the first."""
+    streams = [s for s in container.streams.audio if _decodable(s)]
+    chosen = [s for s in streams if _is(s, "default")] or streams
+    return chosen[0] if chosen else None
+
+
+def film_of(container: InputContainer) -> VideoStream | None:
+    """The moving picture; the cover of a song is none."""
+    streams = [
+        s
+        for s in container.streams.video
+        if _decodable(s) and not _is(s, "attached_pic") and not _is(s, "timed_thumbnails")
+    ]
+    chosen = [s for s in streams if _is(s, "default")] or streams
+    return chosen[0] if chosen else None
+
+
+def duration_of(container: InputContainer, stream: Stream | None = None) -> float | None:
+    """Seconds, within limits, or None where nothing says so."""
+    seconds = None
+    if stream is not None and stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration:
+        seconds = container.duration / av.time_base
+    if seconds is None or seconds <= 0:
+        return None
+    limit_duration(seconds, LIMITS.audio_duration_s, "recording")
+    return seconds
+
+
+def start_of(container: InputContainer) -> float:
+    """Time stamp of the first moment, which a player shows as zero."""
+    return (container.start_time or 0) / av.time_base
+
+
+def states_duration(container: InputContainer) -> bool:
+    """Whether the duration can be held against what was decoded."""
+    return container.format.name.split(",")[0] in _EXACT_DURATIONS
+
+
+def stream_has_data(container: InputContainer, stream: Stream) -> bool:
+    """Whether a track has any packet; cameras write empty sound tracks where sound is off."""
+    container.seek(0)
+    return any(packet.size for packet in container.demux(stream))
+
+
+class Damage:
+    """Counts what could not be decoded, and says when it is too much."""
+
+    def __init__(self) -> None:
+        self.good = 0
+        self.bad = 0
+
+    def decode(self, packet: Packet[Any]) -> list[Any]:
+        """Frames of a packet; none where it is damaged."""
+        try:
+            frames = list(packet.decode())
+        except av.error.EOFError:
+            return []
+        except (av.error.MemoryError, MemoryError):
+            raise
+        except av.error.FFmpegError as error:
+            self.bad += 1
+            if self.good == 0 and self.bad >= 100:
+                raise BrokenMediaError(
+                    f"corrupt: nothing can be decoded ({_words(error)})"
+                ) from None
+            return []
+        self.good += bool(frames)
+        return frames
+
+    def judge(self, decoded_s: float, stated_s: float | None) -> None:
+        """Raise BrokenMediaError where much was damaged or missing at the end."""
+        if self.good == 0:
+            raise BrokenMediaError("corrupt: nothing can be decoded")
+        if self.bad > BAD_SHARE * (self.good + self.bad):
+            raise BrokenMediaError(
+                f"corrupt: {self.bad:,} of {self.good + self.bad:,} packets cannot be decoded"
+            )
+        if stated_s is not None and decoded_s < (1 - BAD_SHARE) * stated_s - _SHORTER_S:
+            raise BrokenMediaError(
+                f"truncated: it ends after {decoded_s:.1f} of {stated_s:.1f} seconds"
+            )
+
+
+@contextmanager
+def as_media_errors(stage: str) -> Iterator[None]:
+    """What PyAV raises for bad content: FFmpeg's errors, and Python's for absurd values."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except (MemoryError, av.error.MemoryError):
+        raise MediaLimitError(
+            "decoding takes more memory than a file may have", stage=stage
+        ) from None
+    except (av.error.DecoderNotFoundError, av.error.PatchWelcomeError) as error:
+        raise BrokenMediaError(f"no decoder for it ({_words(error)})", stage=stage) from None
+    except av.error.FFmpegError as error:
+        raise BrokenMediaError(f"corrupt: {_words(error)}", stage=stage) from None
+    except (
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        text = " ".join(str(error).split())[:120]
+        raise BrokenMediaError(f"corrupt: it cannot be decoded ({text})", stage=stage) from None
+
+
+def _words(error: av.error.FFmpegError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _is(stream: Stream, flag: str) -> bool:
+    return bool(stream.disposition & type(stream.disposition)[flag])
+
+
+def _decodable(stream: Stream) -> bool:
+    return stream.codec_context is not None

@@ -1,0 +1,434 @@
+"""One file of any kind: recognised, then given to the decoder of its kind.
+
+`seehear.media` re-exports these functions and describes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
+from seehear.media import metadata, truncation
+from seehear.media.limits import LIMITS
+from seehear.media.metadata import Details
+from seehear.media.sniff import Kind, Reader, sniff
+from seehear.media.source import head_of, opened, size_of, suffix_of
+from seehear.types import (
+    AudioSample,
+    ImageSample,
+    MediaInfo,
+    Modality,
+    Sample,
+    SampleSpec,
+    Segment,
+)
+
+if TYPE_CHECKING:
+    from seehear.media import Source
+
+QUERY_SAMPLES = 8
+"""Samples of one kind taken from a query file: enough to cover a clip, few enough to answer at
+once."""
+
+_BYTE_LIMITS = {
+    Reader.PILLOW: LIMITS.image_bytes,
+    Reader.RAW: LIMITS.image_bytes,
+    Reader.FFMPEG: LIMITS.video_bytes,
+    Reader.PDF: LIMITS.pdf_bytes,
+    Reader.TEXT: LIMITS.text_bytes,
+}
+_TIFF = Kind("tiff", Reader.PILLOW, "TIFF")
+_SOUND_NAMES = {"mov": "m4a", "mp4": "m4a", "3gp": "m4a", "mkv": "mka", "asf": "wma"}
+_FILM_NAMES = {"asf": "wmv", "ogg": "ogv"}
+
+
+@dataclass(slots=True)
+class OpenFile:
+    """A source that was opened and recognised; `info` once it was probed."""
+
+    file: BinaryIO
+    kind: Kind
+    info: MediaInfo | None = None
+
+
+@contextmanager
+def recognised(source: Source) -> Iterator[OpenFile]:
+    """Open a source and see what it is. Raises MediaError."""
+    with opened(source) as file:
+        yield recognise(file, suffix_of(source))
+
+
+def recognise(file: BinaryIO, suffix: str) -> OpenFile:
+    """See what an open file is, that it is whole as far as its headers say, and not too large."""
+    kind = sniff(head_of(file), suffix)
+    size, most = size_of(file), _BYTE_LIMITS[kind.reader]
+    if size > most:
+        raise MediaLimitError(
+            f"{size / 2**30:,.1f} GiB; the limit for {kind.format} is {most / 2**30:,.1f} GiB",
+            stage="probe",
+        )
+    truncation.check_complete(file, kind)
+    return OpenFile(file, kind)
+
+
+def probe(source: Source) -> MediaInfo:
+    with recognised(source) as item:
+        return probe_open(item)
+
+
+def probe_open(item: OpenFile) -> MediaInfo:
+    """What `probe` returns, for a file that is open."""
+    reader = item.kind.reader
+    if reader is Reader.RAW:
+        item.info = _probe_raw(item)
+    elif reader is Reader.PILLOW:
+        item.info = _probe_picture(item)
+    elif reader is Reader.FFMPEG:
+        item.info = _probe_container(item)
+    elif reader is Reader.PDF:
+        item.info = _probe_pdf(item)
+    else:
+        item.info = _probe_text(item)
+    item.file.seek(0)
+    return item.info
+
+
+def samples(
+    source: Source, info: MediaInfo | None, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    with recognised(source) as item:
+        if info is None:
+            probe_open(item)
+        else:
+            item.info = info
+        yield from samples_open(item, spec)
+
+
+def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sample]]:
+    """What `samples` yields, for a file that was probed."""
+    info, reader = item.info, item.kind.reader
+    assert info is not None
+    if info.modality is Modality.IMAGE:
+        yield Segment(Modality.IMAGE), _picture(item, spec.image_px)
+    elif reader is Reader.FFMPEG:
+        yield from itertools.islice(_film_or_sound(item, info, spec), LIMITS.segments)
+    else:
+        yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
+
+
+def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
+    from seehear.media.sound import evenly
+
+    with recognised(source) as item:
+        info = probe_open(item)
+        if item.kind.reader is Reader.FFMPEG:
+            found = _query_container(item, info, spec)
+        else:
+            every = [sample for _, sample in samples_open(item, spec)]
+            found = list(evenly(every, QUERY_SAMPLES))
+    if not found:
+        empty = "it is silent" if info.modality is Modality.AUDIO else "it has no words"
+        raise BrokenMediaError(f"there is nothing to search for in this file: {empty}")
+    return info.modality, tuple(found)
+
+
+def load_image(source: Source, min_px: int) -> ImageSample:
+    with recognised(source) as item:
+        return _picture(item, min_px)
+
+
+def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
+    from seehear.media import sound
+
+    with recognised(source) as item:
+        _expect(item, Reader.FFMPEG, "sound")
+        return sound.load(item.file, item.kind, sample_rate_hz, 0.0, max_s)
+
+
+def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
+    with recognised(source) as item:
+        if item.kind.reader in (Reader.PILLOW, Reader.RAW):
+            return _picture(item, px)
+        _expect(item, Reader.FFMPEG, "picture")
+        return _frame(item, time_s, px)
+
+
+def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float | None) -> bytes:
+    from seehear.media import picture
+
+    with recognised(source) as item:
+        item.info = info or probe_open(item)
+        if item.info.modality is Modality.AUDIO:
+            return _spectrogram(item, time_s or 0.0, None, px, max(1, px * 9 // 16), "WEBP")
+        if item.info.modality is Modality.TEXT:
+            raise UnsupportedMediaError("text has no thumbnail")
+        if item.info.modality is Modality.VIDEO:
+            # A little way in: the first frame is often black.
+            early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
+            pixels = _frame(item, early if time_s is None else time_s, px).pixels
+        else:
+            pixels = _picture(item, px).pixels
+        return picture.encoded(picture.resized(pixels, px), "WEBP")
+
+
+def spectrogram_picture(
+    source: Source, start_s: float, stop_s: float | None, *, width_px: int, height_px: int
+) -> bytes:
+    with recognised(source) as item:
+        _expect(item, Reader.FFMPEG, "sound")
+        return _spectrogram(item, start_s, stop_s, width_px, height_px, "PNG")
+
+
+def _expect(item: OpenFile, reader: Reader, what: str) -> None:
+    if item.kind.reader is not reader:
+        raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
+
+
+def _probe_picture(item: OpenFile) -> MediaInfo:
+    from seehear.media import picture
+
+    picture.check_frames(item.file, item.kind)
+    with picture.opened_picture(item.file, item.kind) as opened_picture:
+        taken, details = metadata.of_picture(opened_picture)
+        width, height = opened_picture.size
+        if picture.orientation_of(opened_picture, item.kind) >= 5:
+            width, height = height, width
+    details["orientation"] = metadata.orientation(width, height)
+    return _info(Modality.IMAGE, item.kind.format, details, taken, width, height)
+
+
+def _probe_raw(item: OpenFile) -> MediaInfo:
+    from seehear.media import raw
+
+    try:
+        with raw.opened_raw(item.file) as opened_raw:
+            width, height = raw.size_px(opened_raw)
+            taken, details = raw.details_of(item.file, opened_raw)
+    except raw.NotRawError:
+        item.file.seek(0)
+        if item.file.read(4) not in (b"II*\x00", b"MM\x00*"):
+            raise BrokenMediaError("corrupt: LibRaw cannot read it", stage="probe") from None
+        item.file.seek(0)
+        item.kind = _TIFF  # a TIFF with some tags of a RAW file
+        return _probe_picture(item)
+    details["orientation"] = metadata.orientation(width, height)
+    return _info(Modality.IMAGE, item.kind.format, details, taken, width, height)
+
+
+def _probe_container(item: OpenFile) -> MediaInfo:
+    from seehear.media import container as containers
+    from seehear.media import film
+
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("probe"),
+    ):
+        movie, track = containers.film_of(container), containers.sound_of(container)
+        taken, details = metadata.of_tags(container.metadata)
+        if track is not None:
+            details["sample_rate_hz"] = int(track.codec_context.sample_rate or 0)
+            details["channels"] = track.codec_context.channels
+        name = item.kind.format
+        if movie is None:
+            if track is None:
+                raise BrokenMediaError("corrupt: it has neither sound nor film", stage="probe")
+            details["codec"] = track.codec_context.codec.canonical_name
+            duration = containers.duration_of(container, track)
+            for key, value in metadata.of_tags(track.metadata)[1].items():
+                details.setdefault(key, value)  # Ogg keeps its tags on the stream
+            name = _sound_name(name, str(details["codec"]))
+            return _info(Modality.AUDIO, name, details, taken, duration_s=duration)
+        context = movie.codec_context
+        details["codec"] = context.codec.canonical_name
+        if movie.average_rate:
+            details["frame_rate"] = round(float(movie.average_rate), 3)
+        film.check_size(context.width, context.height)
+        duration = containers.duration_of(container, movie)
+        if duration is None:
+            duration = containers.duration_of(container)
+        shape = film.FrameReader(container, movie, film.measure(film.aspect_of(movie)))
+        height, width = shape.at(0.0, duration).shape[:2]
+        details["orientation"] = metadata.orientation(width, height)
+        name = _FILM_NAMES.get(name, name)
+        return _info(Modality.VIDEO, name, details, taken, width, height, duration)
+
+
+def _sound_name(name: str, codec: str) -> str:
+    if name == "ogg":
+        return {"opus": "opus", "flac": "ogg"}.get(codec, "ogg")
+    return _SOUND_NAMES.get(name, name)
+
+
+def _probe_pdf(item: OpenFile) -> MediaInfo:
+    from seehear.media import pdf
+
+    with pdf.opened_pdf(item.file) as reader:
+        taken, details = pdf.details_of(reader)
+    return _info(Modality.TEXT, "pdf", details, taken)
+
+
+def _probe_text(item: OpenFile) -> MediaInfo:
+    from seehear.media import text
+
+    details: Details = {}
+    name = item.kind.format
+    if name in {"md", "html"}:
+        start = text.read_text(item.file)
+        title = text.front_matter_title(start) if name == "md" else text.from_html(start)[1]
+        if title:
+            details["title"] = title[: metadata.MOST_CHARACTERS]
+    return _info(Modality.TEXT, name, details, None)
+
+
+def _info(
+    modality: Modality,
+    name: str,
+    details: Details,
+    taken: datetime | None,
+    width_px: int | None = None,
+    height_px: int | None = None,
+    duration_s: float | None = None,
+) -> MediaInfo:
+    seconds = None if duration_s is None else round(duration_s, 3)
+    return MediaInfo(modality, name, width_px, height_px, seconds, taken, details)
+
+
+def _picture(item: OpenFile, min_px: int) -> ImageSample:
+    from seehear.media import picture
+
+    if item.kind.reader is Reader.RAW:
+        from seehear.media import raw
+
+        try:
+            return raw.load(item.file, min_px)
+        except raw.NotRawError:
+            item.kind = _TIFF
+    _expect(item, Reader.PILLOW, "picture")
+    item.file.seek(0)
+    picture.check_frames(item.file, item.kind)
+    return picture.load(item.file, item.kind, min_px)
+
+
+def _film_or_sound(
+    item: OpenFile, info: MediaInfo, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    from seehear.media import container as containers
+    from seehear.media import film, sound
+
+    item.file.seek(0)
+    if info.modality is Modality.VIDEO:
+        with (
+            containers.opened_container(item.file, item.kind) as container,
+            containers.as_media_errors("decode"),
+        ):
+            movie = containers.film_of(container)
+            if movie is None:
+                raise BrokenMediaError("corrupt: its film cannot be decoded")
+            yield from film.shots(container, movie, spec)
+        item.file.seek(0)
+    # Opened anew: film and sound are each read on their own, and decoders keep what they read.
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        track = containers.sound_of(container)
+        if track is None:
+            return
+        try:
+            yield from sound.track_windows(container, track, spec)
+        except BrokenMediaError:
+            if info.modality is not Modality.VIDEO or containers.stream_has_data(container, track):
+                raise
+
+
+def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[Sample]:
+    from seehear.media import container as containers
+    from seehear.media import film, sound
+
+    found: list[Sample] = []
+    if info.modality is Modality.VIDEO:
+        with (
+            containers.opened_container(item.file, item.kind) as container,
+            containers.as_media_errors("decode"),
+        ):
+            movie = containers.film_of(container)
+            if movie is not None:
+                least = film.spacing(info.duration_s)
+                step = max(least, (info.duration_s or 0.0) / (4 * QUERY_SAMPLES))
+                every = [shot for _, shot in film.shots(container, movie, spec, step_s=step)]
+                found.extend(sound.evenly(every, QUERY_SAMPLES))
+        item.file.seek(0)
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        track = containers.sound_of(container)
+        if track is not None:
+            found.extend(sound.spread_windows(container, track, spec, QUERY_SAMPLES))
+    return found
+
+
+def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
+    from seehear.media import container as containers
+    from seehear.media import film
+
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        movie = containers.film_of(container)
+        if movie is None:
+            raise UnsupportedMediaError("a sound has no picture")
+        aspect = film.aspect_of(movie)
+        reader = film.FrameReader(container, movie, lambda frame: film.scaled(frame, px, aspect))
+        duration = containers.duration_of(container, movie)
+        return ImageSample(reader.at(max(0.0, time_s), duration))
+
+
+def _spectrogram(
+    item: OpenFile, start_s: float, stop_s: float | None, width: int, height: int, name: str
+) -> bytes:
+    from seehear.media import picture, sound, spectrogram
+
+    stop = start_s + spectrogram.MOST_S if stop_s is None else stop_s
+    most = min(max(stop - start_s, 0.1), spectrogram.MOST_S)
+    rate = spectrogram.SAMPLE_RATE_HZ
+    window = sound.load(item.file, item.kind, rate, max(0.0, start_s), most)
+    return picture.encoded(spectrogram.draw(window.waveform, width, height), name)
+
+
+def _passages(
+    item: OpenFile, info: MediaInfo, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    if info.format in {"srt", "vtt"}:
+        from seehear.media import subtitles, text
+
+        cues = subtitles.cues(text.read_text(item.file))
+        yield from subtitles.passages(cues, spec.passage_words)
+        return
+    from seehear.media.passages import passages
+
+    for passage in passages(_words(item, info), spec.passage_words):
+        yield Segment(Modality.TEXT, text=passage), passage
+
+
+def _words(item: OpenFile, info: MediaInfo) -> str:
+    from seehear.media import text
+
+    if item.kind.reader is Reader.PDF:
+        from seehear.media import pdf
+
+        with pdf.opened_pdf(item.file) as reader:
+            return "\n\n".join(pdf.text_of(reader))[: LIMITS.text_characters]
+    words = text.read_text(item.file)
+    if info.format == "md":
+        return text.from_markdown(words)
+    if info.format == "html":
+        visible, title = text.from_html(words)
+        return f"{title}\n\n{visible}" if title else visible
+    return words

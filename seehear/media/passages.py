@@ -1,0 +1,89 @@
+"""Text as passages: a few dozen words each, a little overlap, and no word cut.
+
+A passage ends at the end of a sentence or paragraph where one lies in its last third. Scripts
+that write without spaces (Chinese, Japanese) count by character, two to a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+OVERLAP_SHARE = 1 / 6
+"""Share of a passage that the next one repeats, so that a thought at the seam lies whole in one."""
+LONGEST_WORD = 100
+"""What is longer is no word (base64, a minified script, text of a script without spaces): it may
+be cut, or one "word" would be a passage of any length."""
+
+_TOKEN = re.compile(
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+    rf"|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]{{1,{LONGEST_WORD}}}"
+)
+_SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*$")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def passages(text: str, most_words: int) -> Iterator[str]:
+    """Passages of at most `most_words` words, white space folded; none for a text without words."""
+    tokens = _Tokens(text)
+    count = len(tokens.spans)
+    if count == 0:
+        return
+    most = max(1, most_words)
+    begin = 0
+    while True:
+        end = tokens.reach(begin, most)
+        if end < count:
+            end = tokens.good_end(begin, end)
+        yield tokens.words(begin, end)
+        if end >= count:
+            return
+        begin = tokens.back(begin, end, int(most * OVERLAP_SHARE))
+
+
+class _Tokens:
+    """Words of a text by position, each with its weight in words."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.spans = [match.span() for match in _TOKEN.finditer(text)]
+
+    def _weight(self, index: int) -> float:
+        start, stop = self.spans[index]
+        return 0.5 if stop - start == 1 and ord(self.text[start]) >= 0x3040 else 1.0
+
+    def reach(self, begin: int, most: float) -> int:
+        """End of the longest run from `begin` that weighs at most `most` words."""
+        total, end = 0.0, begin
+        while end < len(self.spans):
+            total += self._weight(end)
+            if total > most and end > begin:
+                break
+            end += 1
+        return end
+
+    def good_end(self, begin: int, end: int) -> int:
+        """The last end of a paragraph, else of a sentence, in the last third of the run."""
+        earliest = begin + max(1, (end - begin) * 2 // 3)
+        sentence = None
+        for index in range(end, earliest, -1):
+            gap = self.text[self.spans[index - 1][1] : self.spans[index][0]]
+            if _PARAGRAPH.search(gap):
+                return index
+            start, stop = self.spans[index - 1]
+            if sentence is None and _SENTENCE_END.search(self.text[start:stop]):
+                sentence = index
+        return end if sentence is None else sentence
+
+    def back(self, begin: int, end: int, words: float) -> int:
+        """Where the next run starts: some words before `end`, but always past `begin`."""
+        start = end
+        while start - 1 > begin and words > 0:
+            words -= self._weight(start - 1)
+            if words < 0:
+                break
+            start -= 1
+        return start
+
+    def words(self, begin: int, end: int) -> str:
+        return " ".join(self.text[self.spans[begin][0] : self.spans[end - 1][1]].split())

@@ -1,0 +1,121 @@
+"""The text of PDF files, page by page, through pypdf under its own limits and ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media.limits import LIMITS
+from seehear.media.metadata import Details, iso_date
+from seehear.media.quiet import quiet, silence_pypdf
+from seehear.media.source import size_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pypdf import PdfReader
+
+
+@contextmanager
+def opened_pdf(file: BinaryIO) -> Iterator[PdfReader]:
+    """The document with its page tree at hand. Raises MediaError; encrypted ones are broken."""
+    import pypdf
+
+    silence_pypdf()
+    if size_of(file) > LIMITS.pdf_bytes:
+        raise MediaLimitError(f"a PDF beyond {LIMITS.pdf_bytes >> 30} GiB", stage="probe")
+    file.seek(0)
+    with limited("probe"):
+        reader = pypdf.PdfReader(file, strict=False)
+        # Many documents are locked against printing alone, and open with an empty password.
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise BrokenMediaError("encrypted: it opens with a password only", stage="probe")
+        pages = len(reader.pages)
+    if pages > LIMITS.pdf_pages:
+        raise MediaLimitError(f"{pages:,} pages; the limit is {LIMITS.pdf_pages:,}", stage="probe")
+    yield reader
+
+
+def text_of(reader: PdfReader) -> Iterator[str]:
+    """The text of each page in turn, until one of the limits is reached."""
+    deadline = time.monotonic() + LIMITS.pdf_time_s
+    characters = 0
+    for number in range(len(reader.pages)):
+        with limited("decode"):
+            text = reader.pages[number].extract_text()
+        characters += len(text)
+        yield text
+        if characters > LIMITS.text_characters or time.monotonic() > deadline:
+            return
+
+
+def details_of(reader: PdfReader) -> tuple[datetime | None, Details]:
+    """Date, title, author and keywords; nothing where the document has no such block."""
+    details: Details = {"pages": len(reader.pages)}
+    try:
+        with limited("probe"):
+            info = reader.metadata
+        if info is None:
+            return None, details
+        for name, value in (
+            ("title", info.title), ("artist", info.author), ("caption", info.subject),
+            ("keywords", info.get("/Keywords")),
+        ):  # fmt: skip
+            if isinstance(value, str) and value.strip():
+                details[name] = " ".join(value.split())[:4_000]
+        date = info.creation_date
+        return (iso_date(date.strftime("%Y-%m-%dT%H:%M:%S")) if date else None), details
+    except Exception:  # the block is decoration; it may be broken in any way
+        return None, details
+
+
+@contextmanager
+def limited(stage: str) -> Iterator[None]:
+    """pypdf under our limits, silent, its errors as MediaErrors."""
+    import pypdf
+
+    most = LIMITS.pdf_stream_bytes
+    with (
+        quiet(),
+        as_media_errors(stage),
+        pypdf.apply_configuration(
+            maximum_declared_stream_length=most,
+            zlib_maximum_output_length=most,
+            lzw_maximum_output_length=most,
+            run_length_maximum_output_length=most,
+            brotli_maximum_output_length=most,
+            array_based_stream_maximum_output_length=most,
+            stream_decoding_work_maximum_length=2 * most,
+            jbig2dec_binary=None,  # pictures are not read, and no program is started
+            disable_legacy_handling=True,
+        ),
+    ):
+        yield
+
+
+@contextmanager
+def as_media_errors(stage: str) -> Iterator[None]:
+    """What pypdf raises for bad content: its own errors, and Python's from absurd objects."""
+    from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
+
+    try:
+        yield
+    except MediaError:
+        raise
+    except LimitReachedError as error:
+        words = " ".join(str(error).split())[:160]
+        raise MediaLimitError(
+            f"a PDF that unfolds beyond the limits: {words}", stage=stage
+        ) from None
+    except MemoryError:
+        raise MediaLimitError(
+            "decoding takes more memory than a file may have", stage=stage
+        ) from None
+    except (DependencyError, FileNotDecryptedError):
+        raise BrokenMediaError("encrypted: it opens with a password only", stage=stage) from None
+    except Exception as error:
+        words = " ".join(str(error).split())[:120]
+        raise BrokenMediaError(f"corrupt: the PDF cannot be read ({words})", stage=stage) from None

@@ -1,0 +1,134 @@
+"""Camera RAW through LibRaw: the preview that the camera embedded, or a quick development."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import numpy as np
+import rawpy
+from PIL import Image
+
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media import metadata, picture
+from seehear.media.quiet import quiet
+from seehear.media.sniff import Kind, Reader
+from seehear.types import ImageSample
+
+_JPEG = Kind("jpeg", Reader.PILLOW, "JPEG")
+_TURN_OF_FLIP = {3: 3, 5: 8, 6: 6}
+"""LibRaw's flip as an EXIF orientation."""
+
+
+class NotRawError(Exception):
+    """LibRaw does not know the file: it may still be an ordinary TIFF."""
+
+
+@contextmanager
+def opened_raw(file: BinaryIO) -> Iterator[Any]:
+    """The RAW file with its headers read, within the limit of pixels."""
+    file.seek(0)
+    raw = rawpy.RawPy()
+    try:
+        try:
+            raw.open_buffer(file)
+        except rawpy.LibRawFileUnsupportedError:
+            raise NotRawError from None
+        sizes = raw.sizes
+        picture.check_size(max(sizes.raw_width, sizes.width), max(sizes.raw_height, sizes.height))
+        yield raw
+    except (rawpy.LibRawError, MemoryError, ValueError) as error:
+        text = error.args[0] if error.args else ""
+        detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        if isinstance(error, MemoryError) or "memory" in detail.lower():
+            raise MediaLimitError("decoding takes more memory than a file may have") from None
+        raise BrokenMediaError(f"corrupt: the RAW picture cannot be decoded ({detail})") from None
+    finally:
+        raw.close()
+
+
+def size_px(raw: Any) -> tuple[int, int]:
+    """Width and height, upright."""
+    sizes = raw.sizes
+    upright = (sizes.width, sizes.height)
+    return upright[::-1] if sizes.flip in (5, 6) else upright
+
+
+def load(file: BinaryIO, min_px: int) -> ImageSample:
+    """The embedded preview where it is large enough, else the RAW developed at half its size."""
+    with opened_raw(file) as raw:
+        preview = _preview(raw, min_px) if min_px else None
+        if preview is not None:
+            return preview
+        half = bool(min_px) and min(raw.sizes.width, raw.sizes.height) >= 2 * min_px
+        with quiet():
+            pixels = raw.postprocess(use_camera_wb=True, half_size=half, output_bps=8)
+        return ImageSample(picture.finished(Image.fromarray(pixels), min_px))
+
+
+def _preview(raw: Any, min_px: int) -> ImageSample | None:
+    """The embedded preview, if its shorter side has `min_px` pixels."""
+    try:
+        thumb = raw.extract_thumb()
+    except rawpy.LibRawError:
+        return None
+    try:
+        return _shaped(thumb, raw.sizes.flip, min_px)
+    except MediaError:
+        return None  # a broken preview: the RAW data is still there
+
+
+def _shaped(thumb: Any, flip: int, min_px: int) -> ImageSample | None:
+    turn = _TURN_OF_FLIP.get(flip, 1)
+    if thumb.format == rawpy.ThumbFormat.BITMAP:
+        pixels = np.ascontiguousarray(thumb.data)
+        if pixels.ndim != 3 or min(pixels.shape[:2]) < min_px:
+            return None
+        return ImageSample(picture.finished(Image.fromarray(pixels), min_px, turn=turn))
+    if thumb.format != rawpy.ThumbFormat.JPEG:
+        return None
+    with picture.opened_picture(io.BytesIO(thumb.data), _JPEG) as embedded:
+        if min(embedded.size) < min_px:
+            return None
+        if picture.orientation_of(embedded, _JPEG) != 1:
+            turn = 1  # the preview says itself how it lies, and `load` follows that
+    whole = picture.load(io.BytesIO(thumb.data), _JPEG, min_px)
+    if turn == 1:
+        return whole
+    return ImageSample(picture.finished(Image.fromarray(whole.pixels), 0, turn=turn))
+
+
+def preview_jpeg(raw: Any) -> bytes | None:
+    """The embedded JPEG, for its EXIF block."""
+    try:
+        thumb = raw.extract_thumb()
+    except rawpy.LibRawError:
+        return None
+    return bytes(thumb.data) if thumb.format == rawpy.ThumbFormat.JPEG else None
+
+
+def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Details]:
+    """Date and details, from the EXIF block of the file itself or of its preview."""
+    file.seek(0)
+    if file.read(4) in (b"II*\x00", b"MM\x00*"):
+        file.seek(0)
+        try:
+            exif = Image.Exif()
+            exif.load_from_fp(file)
+            with quiet():
+                taken, details = metadata.of_exif(exif)
+        except Exception:  # a broken block must not cost the picture
+            taken, details = None, {}
+        if taken or details:
+            return taken, details
+    preview = preview_jpeg(raw)
+    if preview is None:
+        return None, {}
+    try:
+        with picture.opened_picture(io.BytesIO(preview), _JPEG) as embedded:
+            return metadata.of_picture(embedded)
+    except MediaError:
+        return None, {}

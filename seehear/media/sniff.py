@@ -1,0 +1,290 @@
+"""What a file is, by its first bytes.
+
+Each kind names the one decoder that reads it: nothing is offered to a library that guesses
+among hundreds of formats, since FFmpeg's playlists (HLS, concat) open further files and its
+rarer demuxers are the least watched code.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from typing import NoReturn
+
+from seehear.errors import BrokenMediaError, UnsupportedMediaError
+from seehear.media import RAW_SUFFIXES, SUFFIXES
+from seehear.types import Modality
+
+
+class Reader(Enum):
+    """The decoder that reads a kind."""
+
+    PILLOW = "pillow"
+    RAW = "raw"
+    FFMPEG = "ffmpeg"
+    PDF = "pdf"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A recognised format. `decoder` is the name that the reader knows it by."""
+
+    format: str
+    reader: Reader
+    decoder: str = ""
+
+
+_PILLOW = (
+    (re.compile(rb"\xff\xd8\xff"), "jpeg", "JPEG"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "png", "PNG"),
+    (re.compile(rb"GIF8[79]a"), "gif", "GIF"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp", "WEBP"),
+    (re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n"), "jp2", "JPEG2000"),
+    (re.compile(rb"\xff\x4f\xff\x51"), "jp2", "JPEG2000"),
+    # BM is two letters of text, too: the reserved words and the header's size must fit.
+    (
+        re.compile(rb"BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00{3}", re.DOTALL),
+        "bmp",
+        "BMP",
+    ),
+    (re.compile(rb"P[1-6]\s"), "pnm", "PPM"),
+    (re.compile(rb"P7\nWIDTH|P7\n#|P[fF]\s+-?\d"), "pnm", "PPM"),
+)
+
+_RAW = (
+    (re.compile(rb"FUJIFILMCCD-RAW"), "raf"),
+    (re.compile(rb"II(RO|RS)|MMOR"), "orf"),
+    (re.compile(rb"IIU\x00"), "rw2"),
+    (re.compile(rb"II\*\x00....CR", re.DOTALL), "cr2"),
+    (re.compile(rb"FOVb"), "x3f"),
+    (re.compile(rb"\x00MRM"), "mrw"),
+    (re.compile(rb"II.{4}HEAPCCDR", re.DOTALL), "crw"),
+)
+
+_FFMPEG = (
+    (re.compile(rb"(RIFF|RF64|BW64)....WAVE", re.DOTALL), "wav", "wav"),
+    (re.compile(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"), "w64", "w64"),
+    (re.compile(rb"RIFF....AVI ", re.DOTALL), "avi", "avi"),
+    (re.compile(rb"fLaC"), "flac", "flac"),
+    (re.compile(rb"OggS"), "ogg", "ogg"),
+    (re.compile(rb"FORM....AIF[FC]", re.DOTALL), "aiff", "aiff"),
+    (re.compile(rb"caff\x00"), "caf", "caf"),
+    (re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), "asf", "asf"),
+    (re.compile(rb"#!AMR"), "amr", "amr"),
+    (re.compile(rb"MAC "), "ape", "ape"),
+    (re.compile(rb"wvpk"), "wv", "wv"),
+    (re.compile(rb"TTA[12]"), "tta", "tta"),
+    (re.compile(rb"\.snd\x00"), "au", "au"),
+    (re.compile(rb"MPCK"), "mpc", "mpc8"),
+    (re.compile(rb"MP\+"), "mpc", "mpc"),
+    (re.compile(rb"DSD \x1c"), "dsf", "dsf"),
+    (re.compile(rb"\x1a\x45\xdf\xa3"), "mkv", "matroska"),
+    (re.compile(rb"FLV\x01"), "flv", "flv"),
+    (re.compile(rb"\x06\x0e\x2b\x34\x02\x05\x01\x01"), "mxf", "mxf"),
+    (re.compile(rb"\x00\x00\x01\xba"), "mpeg", "mpeg"),
+    (re.compile(rb"\x00\x00\x01\xb3"), "mpeg", "mpegvideo"),
+    (re.compile(rb"\x0b\x77"), "ac3", "ac3"),
+    (re.compile(rb"\x7f\xfe\x80\x01"), "dts", "dts"),
+    (re.compile(rb"....(moov|mdat|wide|free|skip|pnot)", re.DOTALL), "mov", "mov"),
+)
+
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+
+_BINARY_OTHERS = (
+    # Told apart by name because people meet them in media folders and ask why.
+    (re.compile(rb"PK\x03\x04"), "a zip archive or an office document"),
+    (re.compile(rb"\{\\rtf"), "rich text"),
+    (re.compile(rb"\xd0\xcf\x11\xe0"), "an old office document"),
+    (re.compile(rb"\x7fELF|MZ"), "a program"),
+)
+
+_CLAIMED = {suffix: modality for modality, group in SUFFIXES.items() for suffix in group}
+
+_TIFF_MAKE, _TIFF_SUB_IFDS, _TIFF_DNG_VERSION, _TIFF_COMPRESSION = 271, 330, 50706, 259
+_RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65000, 65535})
+"""Packings of ARW, ORF, SRW, NEF, KDC and PEF that no TIFF library reads."""
+
+
+def sniff(head: bytes, suffix: str) -> Kind:
+    """The kind of a file from its first bytes; the suffix only where the bytes cannot tell.
+
+    Raises UnsupportedMediaError for content that is no media, BrokenMediaError where the suffix
+    claims a media format all the same.
+    """
+    kind = _picture(head, suffix) or _container(head) or _elementary(head, suffix)
+    if kind is not None:
+        return kind
+    if b"%PDF-" in head[:1024]:
+        return Kind("pdf", Reader.PDF)
+    claimed = _CLAIMED.get(suffix)
+    if suffix in {".ts", ".mts"} and looks_like_text(head):
+        raise UnsupportedMediaError("the content is TypeScript, not a video", stage="probe")
+    if claimed in (Modality.AUDIO, Modality.VIDEO) and not head.startswith(b"#EXTM3U"):
+        # Headers that begin with junk: FFmpeg looks further, among the demuxers of this table.
+        return Kind(suffix[1:], Reader.FFMPEG)
+    for pattern, name in _BINARY_OTHERS:
+        if pattern.match(head):
+            _refuse(suffix, f"the content is {name}")
+    if suffix in {"", *SUFFIXES[Modality.TEXT]} and suffix != ".pdf" and looks_like_text(head):
+        return Kind(_text_format(head, suffix), Reader.TEXT)
+    return _refuse(suffix, "the content is of no kind that seehear reads")
+
+
+def _refuse(suffix: str, reason: str) -> NoReturn:
+    if suffix in _CLAIMED:
+        raise BrokenMediaError(f"named {suffix}, but {reason}", stage="probe")
+    raise UnsupportedMediaError(reason, stage="probe")
+
+
+def _picture(head: bytes, suffix: str) -> Kind | None:
+    for pattern, name, plugin in _PILLOW:
+        if pattern.match(head):
+            return Kind(name, Reader.PILLOW, plugin)
+    for pattern, name in _RAW:
+        if pattern.match(head):
+            return Kind(name, Reader.RAW)
+    return _boxed_or_tiff(head, suffix)
+
+
+def _boxed_or_tiff(head: bytes, suffix: str) -> Kind | None:
+    """Families whose members share their first bytes: TIFF with RAW, and the boxes of ISO."""
+    if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return _tiff(head, suffix)
+    if head[4:8] == b"ftyp":
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, _box_end(head), 4))}
+        if head[8:12] == b"crx ":
+            return Kind("cr3", Reader.RAW)
+        if brands & _AVIF_BRANDS:
+            return Kind("avif", Reader.PILLOW, "AVIF")
+        if brands & _HEIF_BRANDS and b"mp41" not in brands and b"qt  " not in brands:
+            return Kind("heic", Reader.PILLOW, "HEIF")
+    return None
+
+
+def _container(head: bytes) -> Kind | None:
+    for pattern, name, demuxer in _FFMPEG:
+        if pattern.match(head):
+            if name == "mkv" and b"webm" in head[:64]:
+                return Kind("webm", Reader.FFMPEG, demuxer)
+            return Kind(name, Reader.FFMPEG, demuxer)
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand == b"qt  ":
+            return Kind("mov", Reader.FFMPEG, "mov")
+        return Kind("3gp" if brand.startswith(b"3g") else "mp4", Reader.FFMPEG, "mov")
+    return None
+
+
+def _elementary(head: bytes, suffix: str) -> Kind | None:
+    """Streams without a header of their own: MPEG transport streams, MP3 and AAC frames."""
+    for packet, lead in ((188, 0), (192, 4), (204, 0)):
+        syncs = head[lead : lead + 8 * packet : packet]
+        if len(syncs) >= 4 and set(syncs) == {0x47}:
+            return Kind("ts", Reader.FFMPEG, "mpegts")
+    if head[:3] == b"ID3":
+        return _after_tag(head, suffix)
+    return _frame(head)
+
+
+def _after_tag(head: bytes, suffix: str) -> Kind:
+    """What follows an ID3 tag, which may hold a cover larger than `head`."""
+    after = 10 + _syncsafe(head[6:10])
+    if head[after : after + 4] == b"fLaC":
+        return Kind("flac", Reader.FFMPEG, "flac")
+    name = "aac" if suffix == ".aac" else "mp3"
+    return _frame(head[after:]) or Kind(name, Reader.FFMPEG, name)
+
+
+def _frame(head: bytes) -> Kind | None:
+    """A frame header of AAC (ADTS) or MPEG audio."""
+    if len(head) < 4 or head[0] != 0xFF:
+        return None
+    if head[1] & 0xF6 == 0xF0:
+        return Kind("aac", Reader.FFMPEG, "aac")
+    layer, rate, sampling = head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
+    if head[1] & 0xE0 == 0xE0 and layer and rate not in (0, 15) and sampling != 3:
+        return Kind("mp3" if layer == 1 else "mp2", Reader.FFMPEG, "mp3")
+    return None
+
+
+def _tiff(head: bytes, suffix: str) -> Kind:
+    tags = _tiff_tags(head)
+    if _TIFF_DNG_VERSION in tags:
+        return Kind("dng", Reader.RAW)
+    if tags.get(_TIFF_COMPRESSION) in _RAW_COMPRESSIONS or suffix in RAW_SUFFIXES:
+        return Kind(suffix[1:] if suffix in RAW_SUFFIXES else "raw", Reader.RAW)
+    if _TIFF_MAKE in tags and _TIFF_SUB_IFDS in tags:
+        return Kind("raw", Reader.RAW)  # LibRaw looks; Pillow reads what it declines
+    return Kind("tiff", Reader.PILLOW, "TIFF")
+
+
+def _tiff_tags(head: bytes) -> dict[int, int]:
+    """Tags of the first directory with their inline values; what lies beyond `head` is missing."""
+    order = "<" if head[:2] == b"II" else ">"
+    if head[2:4] in (b"+\x00", b"\x00+"):
+        return {}
+    try:
+        (at,) = struct.unpack_from(order + "I", head, 4)
+        (count,) = struct.unpack_from(order + "H", head, at)
+    except struct.error:
+        return {}
+    tags = {}
+    for index in range(min(count, 200)):
+        try:
+            tag, kind = struct.unpack_from(order + "HH", head, at + 2 + 12 * index)
+            layout = order + ("H" if kind == 3 else "I")
+            (tags[tag],) = struct.unpack_from(layout, head, at + 10 + 12 * index)
+        except struct.error:
+            break
+    return tags
+
+
+def _box_end(head: bytes) -> int:
+    return min(int.from_bytes(head[:4], "big"), 256, len(head) - 3)
+
+
+def _syncsafe(four: bytes) -> int:
+    size = 0
+    for byte in four:
+        size = size << 7 | byte & 0x7F
+    return size
+
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+def looks_like_text(head: bytes) -> bool:
+    """Whether bytes are text in some encoding: no control characters, or a byte order mark."""
+    if head.startswith(_BOMS):
+        return True
+    if head[1::2].count(0) > 0.4 * len(head) / 2 or head[::2].count(0) > 0.4 * len(head) / 2:
+        return b"\x00\x00" not in head[:512]  # UTF-16 without a mark
+    return _CONTROL.search(head) is None
+
+
+_CUE = re.compile(
+    rb"\s*\d+[ \t]*\r?\n[ \t]*\d+:\d\d:\d\d[,.]\d+[ \t]*-->[ \t]*\d+:\d\d:\d\d[,.]\d+"
+)
+_TEXT_FORMATS = {
+    ".md": "md", ".markdown": "md", ".mdown": "md",
+    ".html": "html", ".htm": "html", ".xhtml": "html",
+    ".srt": "srt", ".vtt": "vtt",
+}  # fmt: skip
+
+
+def _text_format(head: bytes, suffix: str) -> str:
+    plain = head.replace(b"\x00", b"")
+    for mark in _BOMS:
+        plain = plain.removeprefix(mark)
+    if plain.startswith(b"WEBVTT"):
+        return "vtt"
+    if _CUE.match(plain):
+        return "srt"
+    if re.match(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html[\s>])", plain, re.I | re.S):
+        return "html"
+    return _TEXT_FORMATS.get(suffix, "txt")

@@ -1,0 +1,84 @@
+"""Opening a source: a path or the bytes of a file, as one seekable binary file."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from seehear.errors import BrokenMediaError, MediaError
+
+if TYPE_CHECKING:
+    from seehear.media import Source
+
+HEAD_BYTES = 64 << 10
+"""Read from the start to recognise a file: MPEG-TS, text encodings and ID3 tags need this much."""
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """The source as a file positioned at its start. Raises MediaError(stage="open").
+
+    An empty file is broken. A pipe, socket or device is refused without waiting for a writer.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        if len(source) == 0:
+            raise BrokenMediaError("the file is empty", stage="open")
+        with io.BytesIO(source) as memory:
+            yield memory
+        return
+    with open_regular(source) as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise BrokenMediaError("the file is empty", stage="open")
+        yield file
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file for reading. Raises MediaError(stage="open") for anything else."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise MediaError(f"cannot be opened: {reason_of(error)}", stage="open") from None
+    except ValueError:
+        raise MediaError("cannot be opened: its name holds a null byte", stage="open") from None
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if regular:
+            return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    raise MediaError("is not a regular file", stage="open")
+
+
+def reason_of(error: OSError) -> str:
+    """Words of the operating system, in lower case: "permission denied"."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def suffix_of(source: Source) -> str:
+    """The lower-case suffix of a path; empty for bytes."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return ""
+    return os.path.splitext(os.fspath(source))[1].lower()  # noqa: PTH122
+
+
+def size_of(file: BinaryIO) -> int:
+    """Bytes of an open file; the position stays."""
+    position = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return size
+
+
+def head_of(file: BinaryIO, count: int = HEAD_BYTES) -> bytes:
+    """The first bytes; the position returns to the start."""
+    file.seek(0)
+    head = file.read(count)
+    file.seek(0)
+    return head

@@ -1,0 +1,87 @@
+"""Subtitles: SubRip (srt) and WebVTT, as passages with times.
+
+Neighbouring cues are joined up to the length of a passage, so that a sentence that spans three
+cues is one; a pause ends a passage. The last cue of a passage opens the next one.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seehear.errors import BrokenMediaError, MediaLimitError
+from seehear.media.limits import LIMITS
+from seehear.types import Modality, Segment
+
+PAUSE_S = 4.0
+"""A silence this long between two cues starts a new passage: the scene has moved on."""
+
+_STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}", re.M)
+_MARKUP = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Words on the screen over [start_s, stop_s)."""
+
+    start_s: float
+    stop_s: float
+    text: str
+
+
+def cues(text: str) -> list[Cue]:
+    """The cues of a subtitle file, in order of time. Raises MediaError."""
+    times = list(_TIMES.finditer(text))
+    if not times:
+        raise BrokenMediaError("corrupt: subtitles without a single time")
+    if len(times) > LIMITS.subtitle_cues:
+        raise MediaLimitError(f"more than {LIMITS.subtitle_cues:,} subtitles")
+    found = []
+    for index, match in enumerate(times):
+        end = times[index + 1].start() if index + 1 < len(times) else len(text)
+        start_s, stop_s = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
+        line_end = text.find("\n", match.end())
+        # A blank line ends a cue; what follows is the number or name of the next one.
+        block = text[line_end:end] if 0 <= line_end < end else ""
+        words = re.split(r"\n[ \t]*\n", block.strip("\n"), maxsplit=1)[0]
+        words = " ".join(html.unescape(_MARKUP.sub("", words)).split())
+        if words and start_s <= stop_s <= LIMITS.video_duration_s:
+            found.append(Cue(start_s, stop_s, words))
+    return sorted(found, key=lambda cue: (cue.start_s, cue.stop_s))
+
+
+def passages(items: list[Cue], most_words: int) -> Iterator[tuple[Segment, str]]:
+    """Runs of cues of at most `most_words` words, with the times from first to last."""
+    run: list[Cue] = []
+    fresh = 0  # cues of the run that no earlier passage holds
+    for cue in items:
+        words = sum(len(held.text.split()) for held in run) + len(cue.text.split())
+        paused = bool(run) and cue.start_s - run[-1].stop_s >= PAUSE_S
+        if run and fresh and (paused or words > most_words):
+            yield _joined(run)
+            last = run[-1]
+            # The last cue opens the next passage, unless a pause or its length speaks against it.
+            fits = len(last.text.split()) + len(cue.text.split()) <= most_words
+            run, fresh = ([last] if fits and not paused and len(run) > 1 else []), 0
+        run.append(cue)
+        fresh += 1
+    if fresh:
+        yield _joined(run)
+
+
+def _joined(run: list[Cue]) -> tuple[Segment, str]:
+    texts = [
+        cue.text for index, cue in enumerate(run) if index == 0 or cue.text != run[index - 1].text
+    ]
+    text = " ".join(texts)
+    stop = max(cue.stop_s for cue in run)
+    return Segment(Modality.TEXT, run[0].start_s, stop, text), text
+
+
+def _seconds(parts: tuple[str | None, ...]) -> float:
+    hours, minutes, seconds, fraction = parts
+    whole = int((hours or "0")[:6]) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
+    return whole + int((fraction or "0").ljust(3, "0")) / 1000

@@ -1,0 +1,154 @@
+"""Text files as plain text: encodings, Markdown, HTML. Subtitles and PDF lie beside it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import BinaryIO
+
+from seehear.errors import BrokenMediaError, MediaLimitError
+from seehear.media.limits import LIMITS
+from seehear.media.sniff import looks_like_text
+from seehear.media.source import size_of
+
+GUESS_BYTES = 256 << 10
+"""Read to guess an encoding; more would not change the guess, and costs seconds."""
+
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+def read_text(file: BinaryIO) -> str:
+    """The text of a file in whatever encoding, at most LIMITS.text_characters of it.
+
+    Raises MediaLimitError for a file beyond LIMITS.text_bytes, BrokenMediaError for bytes that
+    are text in no encoding.
+    """
+    size = size_of(file)
+    if size > LIMITS.text_bytes:
+        raise MediaLimitError(
+            f"{size / 2**20:,.0f} MiB of text; the limit is {LIMITS.text_bytes >> 20} MiB"
+        )
+    file.seek(0)
+    data = file.read(4 * LIMITS.text_characters)
+    text = decode(data)[: LIMITS.text_characters]
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+
+
+def decode(data: bytes) -> str:
+    """Bytes as text: by a byte order mark, as UTF-8, or by the best guess."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start >= len(data) - 3 and error.start > 0:
+            return data[: error.start].decode("utf-8")  # cut by our own limit, within a letter
+    if data[1::2].count(0) > 0.4 * len(data) / 2:
+        return data.decode("utf-16-le", "replace")
+    if data[::2].count(0) > 0.4 * len(data) / 2:
+        return data.decode("utf-16-be", "replace")
+    if not looks_like_text(data[:GUESS_BYTES]):
+        raise BrokenMediaError("corrupt: the content is not text")
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[:GUESS_BYTES]).best()
+    return data.decode(best.encoding if best is not None else "latin-1", "replace")
+
+
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n(?:---|\.\.\.)\n", re.DOTALL)
+_MARKDOWN = (
+    (re.compile(r"^(```|~~~).*$", re.M), ""),
+    (re.compile(r"<!--.*?-->", re.S), " "),
+    (re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),
+    (re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),
+    (re.compile(r"\[([^\]\n]*)\]\[[^\]\n]*\]"), r"\1"),
+    (re.compile(r"^\s*\[[^\]\n]+\]:\s+\S+.*$", re.M), ""),
+    (re.compile(r"^\s{0,3}#{1,6}[ \t]+(.*?)[ \t]*#*$", re.M), r"\n\1\n"),
+    (re.compile(r"^\s{0,3}>[ \t]?", re.M), ""),
+    (re.compile(r"^\s*([-*_][ \t]*){3,}$", re.M), ""),
+    (re.compile(r"^\s*=+\s*$", re.M), ""),
+    (re.compile(r"^(\s*)[*+-][ \t]+(\[[ xX]\][ \t]+)?", re.M), r"\1"),
+    (re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])"), r"\2"),
+    (re.compile(r"(?<!\w)(_{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
+    (re.compile(r"`+([^`\n]*)`+"), r"\1"),
+    (re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>"), " "),
+)
+
+
+def from_markdown(text: str) -> str:
+    """The words of Markdown without its marks; headings stand as paragraphs."""
+    text = _FRONT_MATTER.sub("", text, count=1)
+    for pattern, replacement in _MARKDOWN:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def front_matter_title(text: str) -> str | None:
+    """The title that Markdown's front matter or its first heading states."""
+    front = _FRONT_MATTER.match(text)
+    if front:
+        title = re.search(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", front[1], re.M)
+        if title:
+            return title[1]
+    heading = re.match(r"\s*#[ \t]+(.+?)[ \t]*#*$", text, re.M)
+    return heading[1] if heading else None
+
+
+_HIDDEN = frozenset({"script", "style", "noscript", "template", "svg", "math", "head", "iframe"})
+_INLINE_TAGS = """
+a abbr b bdi bdo big cite code data del dfn em font i ins kbd label mark q s samp small span
+strike strong sub sup time tt u var wbr
+"""
+_INLINE = frozenset(_INLINE_TAGS.split())
+
+
+def from_html(text: str) -> tuple[str, str | None]:
+    """The visible words of a page, blocks as paragraphs, and its title."""
+    page = _Page()
+    page.feed(text)
+    page.close()
+    return "".join(page.parts), " ".join("".join(page.title).split()) or None
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.title: list[str] = []
+        self._hidden: list[str] = []
+        self._in_title = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "body":
+            self._hidden.clear()  # a head that was never closed ends here
+        elif tag in _HIDDEN:
+            self._hidden.append(tag)
+        elif tag == "title":
+            self._in_title = not self.title
+        elif tag == "img" and not self._hidden:
+            alt = dict(attrs).get("alt")
+            self.parts.append(f" {alt} " if alt else " ")
+        if tag not in _INLINE:
+            self.parts.append("\n\n" if tag not in {"br", "td", "th", "li"} else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            while self._hidden and self._hidden.pop() != tag:
+                pass
+        if tag == "title":
+            self._in_title = False
+        elif tag not in _INLINE:
+            self.parts.append("\n\n" if tag not in {"td", "th", "li"} else "\n")
+
+    def handle_data(self, data: str) -> None:
+        if self._in_title:
+            self.title.append(data)
+        elif not self._hidden:
+            self.parts.append(data)
