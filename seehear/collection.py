@@ -19,7 +19,7 @@ from seehear.types import Hit, Modality, Mode, Query, QueryPart, SampleSpec
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.indexers import IndexReport, Progress
-    from seehear.search import Engine
+    from seehear.search import DuplicateGroup, Engine
     from seehear.stores import Catalog, Failure, Generation
 
 PathLike = str | Path
@@ -242,6 +242,18 @@ class Collection:
         engine = self._open_engine()
         return engine.search(query) if engine is not None else []
 
+    def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
+        """The parts of a query in one line, `2:red car + photo.jpg - night` (docs/searching.md).
+
+        A word that names a file is that file. Raises as `part_of_file`.
+        """
+        from seehear.search import parse_compact, parts_from
+
+        def is_file(name: str) -> bool:
+            return Path(name).expanduser().is_file()
+
+        return list(parts_from(parse_compact(line), is_file, self.part_of_file))
+
     def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
         """Words as a part of a query."""
         return QueryPart((words,), weight=weight, exclude=exclude, label=words)
@@ -294,6 +306,23 @@ class Collection:
         )
         others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
         return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(others, 1)]
+
+    def duplicates(
+        self,
+        *,
+        modalities: Iterable[str] | None = None,
+        under: PathLike | None = None,
+        where: str = "",
+    ) -> list[DuplicateGroup]:
+        """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
+        engine = self._open_engine()
+        if engine is None:
+            return []
+        return engine.duplicates(
+            _modalities(modalities),
+            under=Path(under).expanduser().absolute() if under is not None else None,
+            where=where,
+        )
 
     def status(self) -> dict[str, Any]:
         """What the collection holds: plain values, as `status --json` prints them."""

@@ -152,8 +152,43 @@ def similar(
     _show(hits, file.name, sheet, json)
 
 
+def duplicates(
+    kinds: KindsOption = None,
+    under: UnderOption = None,
+    where: Annotated[
+        str, typer.Option("--where", metavar="FILTER", help='Such as "taken >= 2024-06".')
+    ] = "",
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List groups of files that are the same or nearly so, the one to keep first."""
+    with open_collection(collection) as library:
+        groups = library.duplicates(modalities=_kinds(kinds), under=under, where=where)
+    if json:
+        output.print_json(
+            [
+                {
+                    "likeness": str(group.likeness),
+                    "modality": str(group.modality),
+                    "similarity": round(group.similarity, 4),
+                    "paths": [str(path) for path in group.paths],
+                }
+                for group in groups
+            ]
+        )
+        return
+    for group in groups:
+        print(f"{group.likeness} ({group.similarity:.3f})")
+        for path in group.paths:
+            print(f"  {output.shown(path)}")
+    if not groups:
+        output.note("no duplicates")
+
+
 def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
     """The parts that the arguments name, with their weights in order."""
+    from seehear.search import is_compact
+
     weights = list(asked["weight"])
     if any(weight <= 0 for weight in weights):
         raise UsageError("a weight is a number above 0; use --not for what hits shall not show")
@@ -163,7 +198,7 @@ def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
 
     parts: list[QueryPart] = []
     words: list[str] = asked["text"]
-    if any(word in {"+", "-"} for word in words):
+    if words and is_compact(words):
         parts += library.composed(words)
     elif words:
         parts.append(library.part(" ".join(words), weight=next_weight()))
@@ -202,5 +237,5 @@ def _kinds(text: str | None) -> frozenset[Any] | None:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (search, similar):
+    for command in (search, similar, duplicates):
         app.command()(command)
