@@ -122,9 +122,10 @@ class _Search:
             candidates = self._candidates(wanted)
             ranked, _ = self._rank(candidates)
             results = [r for r in ranked if r.score >= self.query.min_score]
-            chosen = self._choose(results, candidates)
-            deep_enough = len(results) < len(ranked) or len(ranked) == seen
-            if len(chosen) >= self.query.k or deep_enough:
+            chosen = self._choose(results, candidates, wanted)
+            # There is no more to find below the least score, or at all.
+            found_all = len(results) < len(ranked) or len(ranked) == seen
+            if len(chosen) >= self.query.k or (found_all and len(results) <= wanted):
                 return self._finish(chosen, results, candidates)
             seen = len(ranked)
             wanted *= retrieve.DEEPER
@@ -142,12 +143,14 @@ class _Search:
         rows = evidence.gather(self.parts, self.matched, candidates, self.shelf)
         return rank(self.parts, rows, candidates), rows
 
-    def _choose(self, results: list[Result], candidates: Sequence[Found]) -> list[list[int]]:
-        """Positions in `results`, one group for each hit; the first of a group is shown."""
+    def _choose(
+        self, results: list[Result], candidates: Sequence[Found], depth: int
+    ) -> list[list[int]]:
+        """Positions among the first `depth` results, one group for each hit; its first is shown."""
         most = self.query.k * (SPREAD_POOL if self.query.diverse else 1)
         if self.query.show_duplicates and not self.query.diverse:
             return [[position] for position in range(min(most, len(results)))]
-        shown = self._shown(results[: SLACK * most], candidates)
+        shown = self._shown(results[:depth], candidates)
         if self.query.show_duplicates:
             groups = [[position] for position in range(min(most, len(results)))]
         else:

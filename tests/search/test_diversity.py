@@ -1,0 +1,111 @@
+"""Near-duplicates folded and listed, bursts, and hits spread over different things."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from seehear.encoders.fake import clip, picture, tone
+from seehear.search import Likeness
+from seehear.search.diversity import NEAR_DUPLICATE, Shown, fold, same, spread
+from seehear.types import Asset, Modality, Mode
+from tests.search.library import Library, names, noisy
+
+NOON = datetime(2024, 6, 1, 12)
+
+
+def shown(
+    angle: float, *, taken_s: float | None = None, duration_s: float | None = None, id_: int = 0
+) -> Shown:
+    taken = None if taken_s is None else NOON + timedelta(seconds=taken_s)
+    asset = Asset(id_, str(id_), Modality.IMAGE, "jpeg", 1, duration_s=duration_s, taken_at=taken)
+    return Shown(asset, Modality.IMAGE, np.float32([np.cos(angle), np.sin(angle)]))
+
+
+def test_same_by_cosine_time_and_length() -> None:
+    close, burst = np.arccos(NEAR_DUPLICATE + 0.005), np.arccos(0.93)
+    assert same(shown(0), shown(close))
+    assert not same(shown(0), shown(burst))
+    assert same(shown(0, taken_s=0), shown(burst, taken_s=5))
+    assert not same(shown(0, taken_s=0), shown(burst, taken_s=600))
+    assert not same(shown(0, duration_s=10), shown(0, duration_s=20))
+    assert same(shown(0, duration_s=100), shown(0, duration_s=101))
+
+
+def test_a_chain_of_small_steps_is_not_one_group() -> None:
+    step = float(np.arccos(NEAR_DUPLICATE + 0.001))
+    results = [shown(step * i, id_=i) for i in range(6)]
+    groups = fold(results, 6)
+    assert [group[0] for group in groups] == [0, 2, 4]
+
+
+def test_spread_takes_new_things_first() -> None:
+    results = [shown(0.0, id_=0), shown(0.1, id_=1), shown(1.5, id_=2)]
+    assert spread(results, [0.9, 0.88, 0.7], 3) == [0, 2, 1]
+
+
+def test_near_duplicates_are_folded_with_their_paths(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    library.add("a.jpg", picture("red"))
+    library.add("b.jpg", noisy(picture("red"), 1, 2))
+    library.add("copy of a.jpg", picture("red"), content="a.jpg")
+    library.add("c.jpg", picture("blue"))
+    library.add("d.wav", (0.0, 2.0, tone("red", 2.0)))
+    hits = library.search("red", mode=Mode.SEMANTIC)
+    assert sorted(names(hits)) == ["a.jpg", "c.jpg", "d.wav"]
+    first = next(hit for hit in hits if hit.path.name == "a.jpg")
+    assert [path.name for path in first.duplicates] == ["copy of a.jpg", "b.jpg"]
+    hits = library.search("red", mode=Mode.SEMANTIC, show_duplicates=True)
+    assert sorted(names(hits)) == ["a.jpg", "b.jpg", "c.jpg", "d.wav"]
+
+
+def test_folding_still_fills_k(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    for number in range(150):
+        library.add(f"{number}.jpg", noisy(picture("red"), number, 2))
+    for name in ("orange", "brown", "pink"):
+        library.add(f"{name}.jpg", picture(name))
+    hits = library.search("red", k=4, mode=Mode.SEMANTIC)
+    assert len(hits) == 4
+    assert len(hits[0].duplicates) == 149
+
+
+def test_diverse_hits_show_different_things(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    reds = [picture("red").pixels.copy() for _ in range(8)]
+    for number, pixels in enumerate(reds):
+        pixels[: 4 + number] = (128, 128, 128)  # much alike, but not near-duplicates
+        library.add(f"red {number}.jpg", type(picture("red"))(pixels))
+    library.add("red and blue.mp4", (0.0, 2.0, clip("red", "blue")))
+    library.add("red.txt", "red")
+    options = {"k": 3, "mode": Mode.SEMANTIC, "show_duplicates": True}
+    hits = library.search("red", diverse=True, **options)
+    assert len({hit.modality for hit in hits}) == 3
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+
+
+def test_groups_of_duplicates(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    library.add("a.jpg", picture("red"), size_bytes=100)
+    library.add("b.jpg", noisy(picture("red"), 1, 2), size_bytes=900)
+    library.add("x/c.jpg", picture("green"), content="green")
+    library.add("y/c.jpg", picture("green"), content="green")
+    library.add("lone.jpg", picture("blue"))
+    library.add("burst 1.jpg", picture("white"), taken_at=NOON)
+    library.add("s.wav", (0.0, 2.0, tone("red", 2.0)))
+    library.add("s.flac", (0.0, 2.0, tone("red", 2.0)))
+    library.add("longer.wav", (0.0, 2.0, tone("red", 2.0)), duration_s=60.0)
+    library.engine.refresh()
+    found = library.engine.duplicates()
+    assert [[path.name for path in group.paths] for group in found] == [
+        ["b.jpg", "a.jpg"],
+        ["s.wav", "s.flac"],
+        ["c.jpg", "c.jpg"],
+    ]
+    assert [group.likeness for group in found] == [Likeness.NEAR, Likeness.NEAR, Likeness.COPIES]
+    only = library.engine.duplicates(frozenset({Modality.AUDIO}))
+    assert [group.modality for group in only] == [Modality.AUDIO]
+    below = library.engine.duplicates(under=library.media / "x")
+    assert [len(group.paths) for group in below] == [2]

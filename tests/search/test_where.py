@@ -1,0 +1,183 @@
+"""The filter language and the compact form of queries."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seehear.errors import UsageError
+from seehear.search import Wish, is_compact, parse_compact, parse_where, parts_from
+from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
+from seehear.types import QueryPart
+
+MB = 10**6
+
+
+def date(*parts: int) -> datetime:
+    return datetime(*parts)  # type: ignore[arg-type, misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("size > 2MB", Compare(Field.SIZE, Op.GT, 2.0 * MB)),
+        ("size > 1.5 mb", Compare(Field.SIZE, Op.GT, 1.5 * MB)),
+        ("duration <= 5min", Compare(Field.DURATION, Op.LE, 300.0)),
+        ("duration<60", Compare(Field.DURATION, Op.LT, 60.0)),
+        ("taken >= 2024-06", Compare(Field.TAKEN, Op.GE, date(2024, 6, 1))),
+        ("taken > 2024-06", Compare(Field.TAKEN, Op.GE, date(2024, 7, 1))),
+        ("taken < 2024", Compare(Field.TAKEN, Op.LT, date(2024, 1, 1))),
+        ("taken <= 2024-12", Compare(Field.TAKEN, Op.LT, date(2025, 1, 1))),
+        ("taken <= 2024-02-28", Compare(Field.TAKEN, Op.LT, date(2024, 2, 29))),
+        (
+            "date = 2024-06-01T14:30",
+            And(
+                (
+                    Compare(Field.TAKEN, Op.GE, date(2024, 6, 1, 14, 30)),
+                    Compare(Field.TAKEN, Op.LT, date(2024, 6, 1, 14, 31)),
+                )
+            ),
+        ),
+        ('name ~ "IMG_*.jpg"', Compare(Field.NAME, Op.LIKE, "IMG_*.jpg")),
+        ("name ~ holiday", Compare(Field.NAME, Op.LIKE, "*holiday*")),
+        ("camera = 'Canon EOS'", Compare(Field.CAMERA, Op.EQ, "Canon EOS")),
+        ("KIND = Photo", Compare(Field.MODALITY, Op.EQ, "image")),
+        ("has camera", Compare(Field.CAMERA, Op.KNOWN)),
+        ("tag = cats", Compare(Field.KEYWORD, Op.EQ, "cats")),
+        ("latitude > -5.5", Compare(Field.LATITUDE, Op.GT, -5.5)),
+        ("near(48.1, 11.6, 10)", Compare(Field.PLACE, Op.WITHIN, Place(48.1, 11.6, 10.0))),
+        ("folder = /media/a", Compare(Field.FOLDER, Op.UNDER, Path("/media/a"))),
+        (
+            "kind in (image, video)",
+            Or(
+                (
+                    Compare(Field.MODALITY, Op.EQ, "image"),
+                    Compare(Field.MODALITY, Op.EQ, "video"),
+                )
+            ),
+        ),
+        (
+            "width between 100 and 200",
+            And((Compare(Field.WIDTH, Op.GE, 100.0), Compare(Field.WIDTH, Op.LE, 200.0))),
+        ),
+        (
+            "not width < 5 and height < 5 or has title",
+            Or(
+                (
+                    And(
+                        (
+                            Not(Compare(Field.WIDTH, Op.LT, 5.0)),
+                            Compare(Field.HEIGHT, Op.LT, 5.0),
+                        )
+                    ),
+                    Compare(Field.TITLE, Op.KNOWN),
+                )
+            ),
+        ),
+        ("", None),
+    ],
+)
+def test_what_filters_mean(text: str, means: Filter | None) -> None:
+    assert parse_where(text) == means
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour = red", r'no field "colour" \(character 1\); the fields are modality, .*duration'),
+        ("size > 1MB and color = red", r"character 16"),
+        ("taken >= someday", r'"someday" \(character 10\) is no date'),
+        ("taken = 2024-13", "month must be"),
+        ("taken = 2023-02-29", "no date"),
+        ("size > big", "no size"),
+        ("duration > 3 weeks", "no duration"),
+        ("width > wide", "no number"),
+        ("width > 1e400", "out of range"),
+        ("kind = movie", "one of"),
+        ("kind > image", "cannot be compared"),
+        ("name >", "ends too soon"),
+        ("name = a b", r'read at "b" \(character 10\)'),
+        ("(name = a", "ends too soon"),
+        ("name = a)", "character 9"),
+        ("and", "character 1"),
+        ("near(91, 0, 5)", "latitude"),
+        ("name = " + "x" * 3000, "at most"),
+        ("(" * 900 + "name = a" + ")" * 900, "nested"),
+        ("not " * 400 + "name = a", "."),
+    ],
+)
+def test_bad_filters_say_what_and_where(text: str, says: str) -> None:
+    if text.startswith("not not"):
+        assert parse_where(text) is not None
+        return
+    with pytest.raises(UsageError, match=says) as caught:
+        parse_where(text)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_filter_or_a_clear_error(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        parse_where(text)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_query_or_a_clear_error(text: str) -> None:
+    is_compact(text)
+    with contextlib.suppress(UsageError):
+        assert parse_compact(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "wishes"),
+    [
+        (
+            '"2:red car" + photo.jpg - night',
+            (Wish("red car", 2.0, quoted=True), Wish("photo.jpg"), Wish("night", exclude=True)),
+        ),
+        (
+            ["2:red car", "+", "photo.jpg", "-", "night"],
+            (Wish("red car", 2.0), Wish("photo.jpg"), Wish("night", exclude=True)),
+        ),
+        ("a dog on a beach", (Wish("a dog on a beach"),)),
+        ("10:30 train", (Wish("10:30 train"),)),
+        ("0.5:sea + 2:0.3:x", (Wish("sea", 0.5), Wish("2:0.3:x"))),
+        ('"rock - paper"', (Wish("rock - paper", quoted=True),)),
+        ("well-known + c++", (Wish("well-known"), Wish("c++"))),
+    ],
+)
+def test_queries_in_one_line(line: str | list[str], wishes: tuple[Wish, ...]) -> None:
+    assert parse_compact(line) == wishes
+
+
+def test_what_counts_as_compact() -> None:
+    assert is_compact("red + blue")
+    assert is_compact("2:red")
+    assert is_compact(["red", "-", "blue"])
+    assert not is_compact("a well-known dog at 10:30")
+    assert not is_compact('"a - b"')
+
+
+@pytest.mark.parametrize("line", ["", "a +", "+ - a", "- ", "a + + b", "0:red"])
+def test_bad_lines(line: str) -> None:
+    with pytest.raises(UsageError):
+        parse_compact(line)
+
+
+def test_files_of_a_line_are_loaded_by_the_caller() -> None:
+    wishes = parse_compact('2:photo.jpg - "photo.jpg" + red')
+    parts = parts_from(
+        wishes,
+        lambda name: name.endswith(".jpg"),
+        lambda name: QueryPart(("pixels",), label=name),
+    )
+    assert parts == (
+        QueryPart(("pixels",), 2.0, False, "photo.jpg"),
+        QueryPart(("photo.jpg",), 1.0, True, "photo.jpg"),
+        QueryPart(("red",), 1.0, False, "red"),
+    )
