@@ -413,7 +413,9 @@ def _passages(
         return
     from seehear.media.passages import passages
 
-    for passage in passages(_words(item, info), spec.passage_words):
+    # Halves of surrogate pairs, which some PDFs hold, are text that no database takes.
+    words = _words(item, info).encode("utf-8", "replace").decode()
+    for passage in passages(words, spec.passage_words):
         yield Segment(Modality.TEXT, text=passage), passage
 
 

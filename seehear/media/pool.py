@@ -11,23 +11,37 @@
 
 A worker is a Python process that imports seehear.media and nothing heavier, under memory and time
 limits. One that dies or hangs is replaced, and its file fails with MediaError(stage="decode").
-What workers send is read as plain records and never unpickled, since a decoder that a hostile
-file has taken over must not reach further than its own process.
+
+    tasks -> [slot][slot][slot]...    in order; each holds a few MiB of samples at most
+                ^     ^     ^
+              thread thread thread    each feeds a slot from its own worker process
+
+A slot that is full stops its thread, the pipe fills, and the worker waits: that is all there is
+to back-pressure. Time spent so does not count against the file.
 """
 
 from __future__ import annotations
 
+import os
+import queue
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seehear.config import Settings
 from seehear.errors import MediaError
+from seehear.media.process import StartError, Watchdog, WorkerProcess
+from seehear.media.slot import Slot
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
-if TYPE_CHECKING:
-    import threading
+MOST_WORKERS = 8
+"""Without a setting: beyond eight the encoder is the slower side on any machine."""
+AHEAD_PER_WORKER = 3
+"""Files under way for each worker: one in its hands, and some done that wait for their turn
+behind a slow one."""
+_WAKE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,7 @@ class DecodedFile:
 
     task: DecodeTask
     content_hash: str | None = None
-    """BLAKE2b-256 of the content, hex; None where the file could not be opened."""
+    """BLAKE2b-256 of the content, hex; None where the file could not be opened or recognised."""
     size_bytes: int = 0
     modified_ns: int = 0
     inode: int = 0
@@ -59,13 +73,19 @@ class DecodedFile:
     """True where `wanted` declined its content."""
     changed: bool = False
     error: MediaError | None = None
+    _slot: Slot | None = field(default=None, repr=False)
 
     @property
     def path(self) -> Path:
         return self.task.path
 
     def __iter__(self) -> Iterator[tuple[Segment, Sample]]:
-        raise NotImplementedError
+        if self._slot is not None:
+            try:
+                yield from self._slot.pairs()
+            except MediaError as error:
+                self.error, self.changed = error, self._slot.changed
+                raise
 
 
 def decode_all(
@@ -82,5 +102,118 @@ def decode_all(
     left of it is dropped otherwise. `wanted` gets the content hash and decides whether the content
     is decoded at all; it is called from another thread, in no particular order. `stop`, once set,
     ends the iteration after the current pair. Closing the iterator ends the workers.
+
+    Raises MediaError only where no worker can be started; a file's own errors are on the file.
     """
-    raise NotImplementedError
+    pool = _Pool(spec, settings or Settings(), wanted, stop or threading.Event())
+    try:
+        yield from pool.run(iter(tasks))
+    finally:
+        pool.close()
+
+
+class _Pool:
+    def __init__(
+        self,
+        spec: SampleSpec,
+        settings: Settings,
+        wanted: Callable[[str], bool] | None,
+        stop: threading.Event,
+    ) -> None:
+        self._spec, self._settings, self._wanted, self._stop = spec, settings, wanted, stop
+        self._count = settings.decode_workers or min(MOST_WORKERS, os.cpu_count() or 1)
+        self._todo: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
+        self._watchdog = Watchdog()
+        self._threads: list[threading.Thread] = []
+        self._closing = threading.Event()
+        self._pending: deque[Slot] = deque()
+        self._current: Slot | None = None
+
+    def run(self, tasks: Iterator[DecodeTask | Path]) -> Iterator[DecodedFile]:
+        pending = self._pending
+        more = True
+        while not self._stop.is_set():
+            while more and len(pending) < AHEAD_PER_WORKER * self._count:
+                task = next(tasks, None)
+                if task is None:
+                    more = False
+                    break
+                task = task if isinstance(task, DecodeTask) else DecodeTask(Path(task))
+                slot = Slot(task, self._stop)
+                pending.append(slot)
+                self._todo.put(slot)
+                self._grow(len(pending))
+            if not pending:
+                return
+            self._current = slot = pending.popleft()
+            while not slot.wait_known(_WAKE_S):
+                if self._stop.is_set():
+                    return
+            yield _file_of(slot)
+            slot.abandon()
+
+    def close(self) -> None:
+        """End threads and processes; nothing of them outlives this."""
+        self._closing.set()
+        for slot in self._pending:
+            slot.abandon()
+        if self._current is not None:
+            self._current.abandon()
+        for _ in self._threads:
+            self._todo.put(None)
+        self._watchdog.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _grow(self, under_way: int) -> None:
+        """One more worker while there is work for it: a single file starts a single process."""
+        if len(self._threads) < min(self._count, under_way):
+            name = f"seehear-decode-{len(self._threads)}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self) -> None:
+        """One thread: takes slots and fills them from its worker process."""
+        worker: WorkerProcess | None = None
+        try:
+            while (slot := self._todo.get()) is not None and not self._closing.is_set():
+                try:
+                    if worker is None or not worker.usable:
+                        worker = WorkerProcess(
+                            self._spec,
+                            self._settings,
+                            self._watchdog,
+                            asks=self._wanted is not None,
+                        )
+                    worker.decode(slot, self._wanted)
+                except StartError as error:
+                    worker = None
+                    slot.fail_all(MediaError(str(error)))
+                except Exception as error:  # of `wanted`, or a fault of ours: for the caller
+                    if worker is not None:
+                        worker.end()
+                    slot.fail_all(error)
+        finally:
+            if worker is not None:
+                worker.end()
+
+
+def _file_of(slot: Slot) -> DecodedFile:
+    """What is known of a file when its turn has come. Raises what stops the whole run."""
+    slot.raise_fatal()
+    task = slot.task
+    assert isinstance(task, DecodeTask)
+    stamp = slot.stamp
+    return DecodedFile(
+        task=task,
+        content_hash=stamp.content_hash,
+        size_bytes=stamp.size_bytes,
+        modified_ns=stamp.modified_ns,
+        inode=stamp.inode,
+        info=slot.info,
+        skipped=slot.skipped,
+        changed=slot.changed,
+        error=slot.error,
+        _slot=slot,
+    )

@@ -1,0 +1,253 @@
+"""One worker process as its thread in the pool sees it: start, talk, notice death, end."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from seehear.config import Settings
+from seehear.errors import MediaError, MediaLimitError
+from seehear.media import wire
+from seehear.media.slot import AbandonedError, Slot, Stamp
+from seehear.types import SampleSpec
+
+START_TIMEOUT_S = 60.0
+"""A cold disk takes seconds to read the libraries; more than this is a broken installation."""
+TIME_PER_SECOND = 2.0
+"""Seconds that a second of sound or film may take, beyond the wait for one sample. Real time is
+1; a slow machine on a large film needs more, and a file built to waste time gets no more."""
+_TICK_S = 0.1
+_LAST_BREATH_S = 1.0
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031
+
+
+class StartError(Exception):
+    """No worker process can be started."""
+
+
+class Watchdog:
+    """Ends processes that let their thread wait for too long. One thread for all of them."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[WorkerProcess, float] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def expect(self, worker: WorkerProcess, seconds: float) -> None:
+        """Give a worker so many seconds from now."""
+        with self._lock:
+            if self._closed.is_set():
+                worker.kill()
+                return
+            self._deadlines[worker] = time.monotonic() + seconds
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._watch, name="seehear-decode-watchdog", daemon=True
+                )
+                self._thread.start()
+
+    def relax(self, worker: WorkerProcess) -> None:
+        """Nothing is expected of a worker any more."""
+        with self._lock:
+            self._deadlines.pop(worker, None)
+
+    def close(self) -> None:
+        """End the thread, and every worker that something is expected of."""
+        with self._lock:
+            self._closed.set()
+            for worker in self._deadlines:
+                worker.kill()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_TICK_S):
+            now = time.monotonic()
+            with self._lock:  # until the end: a worker that answers meanwhile must not be killed
+                for worker, deadline in list(self._deadlines.items()):
+                    if deadline < now:
+                        worker.hung = True
+                        worker.kill()
+
+
+class WorkerProcess:
+    """A running worker. Raises StartError where it cannot be started."""
+
+    def __init__(
+        self, spec: SampleSpec, settings: Settings, watchdog: Watchdog, *, asks: bool
+    ) -> None:
+        self.hung = False
+        self.usable = True
+        self._watchdog = watchdog
+        self._timeout_s = settings.decode_timeout_s
+        self._memory_bytes = settings.decode_memory_bytes
+        self._asks = asks
+        self._process = _start()
+        self._input = cast(BinaryIO, self._process.stdin)
+        self._output = cast(BinaryIO, self._process.stdout)
+        setup = {
+            "spec": dataclasses.asdict(spec),
+            "memory_bytes": self._memory_bytes,
+            "asks": asks,
+            "cpu_s": 2 * self._timeout_s + 60,
+        }
+        try:
+            self._send(setup)
+            self._receive(START_TIMEOUT_S)
+        except wire.WireError:
+            self.end()
+            raise StartError(
+                f"decode workers cannot be started ({self._death()}); "
+                f"check the installation of seehear in {sys.prefix}"
+            ) from None
+
+    def decode(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
+        """Fill a slot with a file. A death of the worker is the file's error."""
+        path = os.fspath(slot.task.path)  # type: ignore[attr-defined]
+        try:
+            self._send({"path": path})
+            self._follow(slot, wanted)
+        except AbandonedError:
+            self.end()  # quicker than waiting for the rest of a long film
+            slot.finish()
+        except wire.WireError as error:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LAST_BREATH_S)  # it may be about to say what it died of
+            self.end()
+            slot.finish(self._obituary(error))
+
+    def _follow(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
+        left_s = self._timeout_s
+        while True:
+            since = time.monotonic()
+            head, body = self._receive(min(self._timeout_s, left_s))
+            left_s -= time.monotonic() - since
+            kind = head.get("type")
+            if kind == "stamp":
+                slot.stamp = _stamp(head)
+                if self._asks and slot.stamp.content_hash is not None and wanted is not None:
+                    go = wanted(slot.stamp.content_hash)
+                    slot.skipped = not go
+                    self._send({"go": go})
+                # Hashing reads the file once, and a disk may be slow: the clock starts here.
+                left_s = self._timeout_s
+            elif kind == "info":
+                info = wire.unpack_info(head.get("info", {}))
+                left_s = self._timeout_s + TIME_PER_SECOND * (info.duration_s or 0.0)
+                slot.describe(info)
+            elif kind == "pairs":
+                slot.put(wire.unpack_pairs(head.get("items", ()), body), len(body))
+            elif kind == "end":
+                if head.get("worn"):
+                    self.end()
+                error = wire.unpack_error(head["error"]) if "error" in head else None
+                slot.finish(error, changed=bool(head.get("changed")))
+                return
+            else:
+                raise wire.WireError("a message of no known kind")
+
+    def kill(self) -> None:
+        """End the process at once; its thread notices by the end of the pipe."""
+        self.usable = False
+        with suppress(OSError):
+            self._process.kill()
+
+    def end(self) -> None:
+        """End the process and wait for it."""
+        self._watchdog.relax(self)
+        self.kill()
+        for pipe in (self._input, self._output):
+            with suppress(OSError):
+                pipe.close()
+        self._process.wait()
+
+    def _send(self, head: dict[str, Any]) -> None:
+        try:
+            wire.send(self._input, head)
+        except (OSError, ValueError) as error:
+            raise wire.WireError("the worker has ended") from error
+
+    def _receive(self, seconds: float) -> tuple[wire.Message, wire.Body]:
+        self._watchdog.expect(self, seconds)
+        try:
+            return wire.receive(self._output)
+        finally:
+            self._watchdog.relax(self)
+
+    def _obituary(self, error: wire.WireError) -> MediaError:
+        if self.hung:
+            return MediaLimitError(
+                f"decoding was stopped: no result within {self._timeout_s:.0f} seconds"
+            )
+        return MediaError(f"the decoder died on it ({self._death() or error})")
+
+    def _death(self) -> str:
+        code = self._process.poll()
+        if code is None or code >= 0:
+            return f"exit status {code}" if code else "it ended by itself"
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+
+
+def _start() -> subprocess.Popen[bytes]:
+    package_parent = str(Path(__file__).resolve().parents[2])
+    # -P and absolute entries only: a folder of media may hold a file that is named like a module.
+    paths = [package_parent, *(entry for entry in sys.path if Path(entry).is_absolute())]
+    code = "import sys; sys.path[:] = sys.argv[1:]; from seehear.media.worker import main; main()"
+    # Side by side, more threads of a decoder would only fight over the cores.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # A group of its own: Ctrl-C is for the parent, which ends its workers in order.
+    apart: dict[str, Any] = (
+        {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+        if os.name == "nt"
+        else {"process_group": 0}
+    )
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code, *paths],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            **apart,
+        )
+    except OSError as error:
+        raise StartError(f"decode workers cannot be started: {error}") from error
+    _widen(process.stdout)
+    return process
+
+
+def _widen(pipe: Any) -> None:
+    """A mebibyte of pipe holds several samples, where the 64 KiB by default hold half of one."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _stamp(head: wire.Message) -> Stamp:
+    try:
+        digest = head["hash"]
+        return Stamp(
+            None if digest is None else str(digest),
+            int(head["size"]),
+            int(head["modified_ns"]),
+            int(head["inode"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise wire.WireError("a stamp that does not add up") from error

@@ -1,0 +1,209 @@
+"""A decode worker: reads tasks from standard input, writes samples to standard output.
+
+Started by the pool as `python -c "from seehear.media.worker import main; main()"`. The process
+imports no encoder. What decoders print goes nowhere; memory is limited by the system; a file that
+the pool gives up on ends the process from outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media import files, source, wire
+from seehear.media.sniff import sniff
+from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSample
+
+IN_MEMORY_BYTES = 64 << 20
+"""Files up to this size are read once, hashed and decoded from memory. Larger ones are hashed
+from disk and decoded by seeking; the system's cache spares most of the second reading."""
+BATCH_BYTES = 1 << 20
+"""Samples are sent when this much has gathered: fewer messages, and none waits for long."""
+BATCH_PAIRS = 64
+RETIRE_SHARE = 0.5
+"""A worker whose memory grew beyond this share of its limit ends after the file: decoders leak,
+and the next large file shall have the limit to itself."""
+FILES_PER_LIFE = 5_000
+
+Head = dict[str, Any]
+
+
+def main() -> None:
+    """Serve tasks until standard input ends."""
+    tasks, results = _private_pipes()
+    with suppress(wire.WireError, BrokenPipeError, KeyboardInterrupt):
+        setup, _ = wire.receive(tasks)
+        _limit_memory(int(setup["memory_bytes"]))
+        worker = Worker(tasks, results, SampleSpec(**setup["spec"]), setup)
+        wire.send(results, {"type": "ready"})
+        while not worker.worn():
+            task, _ = wire.receive(tasks)
+            worker.serve(task["path"])
+    # No clean-up that a broken decoder could hang in.
+    os._exit(0)
+
+
+class Worker:
+    """Decodes one file at a time and reports it."""
+
+    def __init__(self, tasks: BinaryIO, results: BinaryIO, spec: SampleSpec, setup: Head) -> None:
+        self._tasks, self._results, self._spec = tasks, results, spec
+        self._asks = bool(setup["asks"])
+        self._memory_bytes = int(setup["memory_bytes"])
+        self._cpu_s = float(setup["cpu_s"])
+        self._starved = False
+        self._files = 0
+
+    def serve(self, path: str) -> None:
+        """Report one file: its stamp, its description and samples, and how it ended."""
+        _limit_cpu(self._cpu_s)
+        self._files += 1
+        try:
+            with source.open_regular(path) as file:
+                before = os.fstat(file.fileno())
+                error = self._file(file, path, before)
+                after, changed = os.fstat(file.fileno()), True
+                with suppress(OSError):
+                    changed = _stamp(os.stat(path)) != _stamp(before)  # noqa: PTH116
+                changed = changed or _stamp(after) != _stamp(before)
+        except MediaError as failure:
+            error, changed = failure, False
+        except OSError as failure:
+            reason = f"cannot be read: {source.reason_of(failure)}"
+            error, changed = MediaError(reason, stage="open"), False
+        last = {"type": "end", "changed": changed, "worn": self.worn()}
+        if error is not None:
+            last["error"] = wire.pack_error(error)
+        wire.send(self._results, last)
+
+    def worn(self) -> bool:
+        """Whether the process should be replaced before the next file."""
+        if self._starved or self._files >= FILES_PER_LIFE:
+            return True
+        return _peak_bytes() > RETIRE_SHARE * self._memory_bytes
+
+    def _file(self, file: BinaryIO, path: str, stat: os.stat_result) -> MediaError | None:
+        stamp = {"size": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
+        try:
+            if stat.st_size == 0:
+                raise BrokenMediaError("the file is empty", stage="open")
+            suffix = source.suffix_of(path)
+            head = source.head_of(file)
+            sniff(head, suffix)  # what is no media is not worth its hash
+            digest, file = _hashed(file, stat.st_size)
+            wire.send(self._results, {"type": "stamp", "hash": digest, **stamp})
+            stamp = {}
+            if self._asks and not wire.receive(self._tasks)[0]["go"]:
+                return None
+            item = files.recognise(file, suffix)
+            info = files.probe_open(item)
+            wire.send(self._results, {"type": "info", "info": wire.pack_info(info)})
+            self._send_pairs(files.samples_open(item, self._spec))
+        except MediaError as error:
+            if stamp:
+                wire.send(self._results, {"type": "stamp", "hash": None, **stamp})
+            return error
+        except MemoryError:
+            self._starved = True
+            return MediaLimitError("decoding takes more memory than a file may have")
+        except RecursionError:
+            return BrokenMediaError("corrupt: its parts are nested without end")
+        return None
+
+    def _send_pairs(self, pairs: Iterator[wire.Pair]) -> None:
+        batch: list[wire.Pair] = []
+        size = 0
+        for pair in pairs:
+            batch.append(pair)
+            size += _bytes_of(pair[1])
+            if size >= BATCH_BYTES or len(batch) >= BATCH_PAIRS:
+                self._send_batch(batch)
+                batch, size = [], 0
+        if batch:
+            self._send_batch(batch)
+
+    def _send_batch(self, batch: list[wire.Pair]) -> None:
+        items, buffers = wire.pack_pairs(batch)
+        # Work, not time: a pool that is busy elsewhere may let us wait here for long.
+        wire.send(self._results, {"type": "pairs", "items": items}, buffers)
+        _limit_cpu(self._cpu_s)
+
+
+def _hashed(file: BinaryIO, size: int) -> tuple[str, BinaryIO]:
+    """BLAKE2b-256 of the content in hex, and a file to decode it from."""
+    file.seek(0)
+    if size <= IN_MEMORY_BYTES:
+        data = file.read(IN_MEMORY_BYTES + 1)
+        return hashlib.blake2b(data, digest_size=32).hexdigest(), io.BytesIO(data)
+    digest = hashlib.blake2b(digest_size=32)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest(), file
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev
+
+
+def _bytes_of(sample: Sample) -> int:
+    if isinstance(sample, ImageSample):
+        return sample.pixels.nbytes
+    if isinstance(sample, AudioSample):
+        return sample.waveform.nbytes
+    if isinstance(sample, VideoSample):
+        return sum(frame.pixels.nbytes for frame in sample.frames)
+    return len(sample)
+
+
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output for us alone; what libraries read and print goes nowhere."""
+    tasks = os.fdopen(os.dup(0), "rb")
+    results = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 lives as long as we do
+        for mode in ("r", "w", "w")
+    )
+    return tasks, results
+
+
+def _limit_memory(most_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Ask the system to end this process after so much work on one sample.
+
+    The pool ends a worker that hangs; this is for the case that the pool itself has gone.
+    """
+    try:
+        from signal import ITIMER_PROF, SIG_DFL, SIGPROF, setitimer, signal
+    except ImportError:
+        return
+    signal(SIGPROF, SIG_DFL)
+    setitimer(ITIMER_PROF, seconds)
+
+
+def _peak_bytes() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
