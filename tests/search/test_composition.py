@@ -96,7 +96,9 @@ def test_any_of_is_between_mean_and_best() -> None:
 
 def test_either_of_two_kinds_of_evidence() -> None:
     np.testing.assert_allclose(
-        either(np.float32([0.5, 0.0]), np.float32([0.5, 0.9])), [0.75, 0.9], rtol=1e-6
+        either(np.array([0.5, 0.0], np.float32), np.array([0.5, 0.9], np.float32)),
+        [0.75, 0.9],
+        rtol=1e-6,
     )
 
 

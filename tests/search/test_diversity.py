@@ -21,7 +21,7 @@ def shown(
 ) -> Shown:
     taken = None if taken_s is None else NOON + timedelta(seconds=taken_s)
     asset = Asset(id_, str(id_), Modality.IMAGE, "jpeg", 1, duration_s=duration_s, taken_at=taken)
-    return Shown(asset, Modality.IMAGE, np.float32([np.cos(angle), np.sin(angle)]))
+    return Shown(asset, Modality.IMAGE, np.array([np.cos(angle), np.sin(angle)], np.float32))
 
 
 def test_same_by_cosine_time_and_length() -> None:

@@ -19,7 +19,7 @@ MB = 10**6
 
 
 def date(*parts: int) -> datetime:
-    return datetime(*parts)  # type: ignore[arg-type, misc]
+    return datetime(*parts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Runs a file of judged queries and says how good the answers are, per route and together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seehear.evaluation.measures import MEDIAN_RANK, Measured, per_query, summarise
+from seehear.evaluation.qrels import Answer, Judged
+from seehear.types import Hit
+
+CUTOFFS = (1, 5, 10)
+DEPTH = 100
+"""Hits that each query is asked for: the depth to which ranks are known."""
+ALL = "all"
+
+Search = Callable[[Judged, int], Iterable[Hit]]
+"""Answers a judged query with its first k hits, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteResult:
+    """The measures of one group of queries."""
+
+    route: str
+    queries: int
+    measures: tuple[Measured, ...]
+
+    def __getitem__(self, name: str) -> Measured:
+        """One measure by its name, such as "nDCG@10". Raises KeyError."""
+        for measured in self.measures:
+            if measured.name == name:
+                return measured
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good the answers to a set of queries were."""
+
+    routes: tuple[RouteResult, ...]
+    """One for each route in the order of the qrels, and last the one of all queries together."""
+    unanswerable: int
+    """Queries to which nothing is relevant."""
+    false_alarms: float | None
+    """Share of those that still got a hit which is not weak; None where there are none."""
+    run: Mapping[str, Sequence[Answer]]
+
+    @property
+    def overall(self) -> RouteResult:
+        return self.routes[-1]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: measures with intervals by route."""
+        return {
+            "routes": {
+                result.route: {
+                    "queries": result.queries,
+                    "measures": {
+                        m.name: {"value": m.value, "low": m.low, "high": m.high}
+                        for m in result.measures
+                    },
+                }
+                for result in self.routes
+            },
+            "unanswerable": self.unanswerable,
+            "false_alarms": self.false_alarms,
+        }
+
+    def table(self) -> str:
+        """A Markdown table, one row for each route."""
+        if not self.routes:
+            return "no query has a relevant item"
+        names = [m.name for m in self.routes[0].measures]
+        rows = [["route", "queries", *names]]
+        for result in self.routes:
+            cells = [
+                f"{m.value:.0f} [{m.low:.0f}, {m.high:.0f}]" if m.name == MEDIAN_RANK else str(m)
+                for m in result.measures
+            ]
+            rows.append([result.route, str(result.queries), *cells])
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = [
+            "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+            for row in rows
+        ]
+        lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
+        if self.unanswerable:
+            lines += ["", f"false alarms: {self.false_alarms:.3f} of {self.unanswerable} queries"]
+        return "\n".join(lines)
+
+
+def evaluate(
+    search: Search,
+    judged: Sequence[Judged],
+    *,
+    cutoffs: Sequence[int] = CUTOFFS,
+    depth: int = DEPTH,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Ask every query and measure the answers.
+
+    `search` is given a judged query and how many hits are wanted. Queries without relevant items
+    count only towards false alarms.
+    """
+    run: dict[str, list[Answer]] = {}
+    alarms = []
+    for number, one in enumerate(judged, 1):
+        hits = list(search(one, max(depth, *cutoffs)))
+        # A relevant file counts as found also where it was folded into its near-duplicate.
+        run[one.name] = [Answer(str(_judged_path(hit, one)), hit.score) for hit in hits]
+        if not one.relevant:
+            alarms.append(any(not hit.weak for hit in hits))
+        if progress is not None:
+            progress(number, len(judged))
+    return Evaluation(
+        routes=measure(judged, run, cutoffs=cutoffs),
+        unanswerable=len(alarms),
+        false_alarms=sum(alarms) / len(alarms) if alarms else None,
+        run=run,
+    )
+
+
+def measure(
+    judged: Sequence[Judged],
+    run: Mapping[str, Sequence[Answer]],
+    *,
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> tuple[RouteResult, ...]:
+    """The measures of a run that was made earlier, per route and last of all together."""
+    answerable = [one for one in judged if one.relevant]
+    groups: dict[str, list[Judged]] = {}
+    for one in answerable:
+        groups.setdefault(one.route, []).append(one)
+    if len(groups) != 1 and answerable:
+        groups[ALL] = answerable
+    return tuple(
+        RouteResult(route, len(group), tuple(summarise(per_query(group, run, cutoffs))))
+        for route, group in groups.items()
+    )
+
+
+def _judged_path(hit: Hit, one: Judged) -> object:
+    for path in (hit.path, *hit.duplicates):
+        if str(path) in one.relevant:
+            return path
+    return hit.path

@@ -1,0 +1,98 @@
+"""How good a ranking is: recall@k, success@k, MRR and nDCG@k through ir_measures, median rank here.
+
+    recall@k    share of the relevant items that are among the first k
+    success@k   1 where any relevant item is among the first k
+    MRR         1 / rank of the first relevant item, 0 where none was found
+    nDCG@k      gain of the grades, discounted by log2(rank + 1), over the best possible (Järvelin
+                and Kekäläinen, 2002)
+    median rank of the first relevant item; one past the last hit where none was found
+
+Intervals are bootstrap percentiles over queries (Efron, 1979): how much the mean would move if
+other queries of the same kind had been asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.evaluation.qrels import Answer, Judged
+
+RESAMPLES = 1_000
+CONFIDENCE = 0.95
+MEDIAN_RANK = "median rank"
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure over some queries: its mean (or median) with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def per_query(
+    judged: Sequence[Judged], run: Mapping[str, Sequence[Answer]], cutoffs: Sequence[int]
+) -> dict[str, Values]:
+    """Values of every measure by its name, one for each query in order: float64 (queries,).
+
+    A query without relevant items has no recall; leave such out. A path that a run has twice
+    counts where it stands first.
+    """
+    # ir_measures looks for every engine that it knows when it is imported: only who evaluates pays.
+    import ir_measures
+    from ir_measures import RR, Measure, R, Success, nDCG
+
+    measures: dict[str, Measure] = {"MRR": RR}
+    for k in cutoffs:
+        measures |= {f"recall@{k}": R @ k, f"success@{k}": Success @ k, f"nDCG@{k}": nDCG @ k}
+    qrels = [
+        ir_measures.Qrel(str(number), path, grade)
+        for number, one in enumerate(judged)
+        for path, grade in one.relevant.items()
+    ]
+    # Ranks, not scores, decide: equal scores would be ordered by name there.
+    docs = [
+        ir_measures.ScoredDoc(str(number), path, -float(rank))
+        for number, one in enumerate(judged)
+        for rank, path in enumerate(_distinct(run.get(one.name, ())))
+    ]
+    names = {measure: name for name, measure in measures.items()}
+    values = {name: np.zeros(len(judged)) for name in measures}
+    for metric in ir_measures.iter_calc(list(measures.values()), qrels, docs):
+        values[names[metric.measure]][int(metric.query_id)] = metric.value
+    values[MEDIAN_RANK] = np.array([_first_rank(one, run.get(one.name, ())) for one in judged])
+    return values
+
+
+def summarise(values: Mapping[str, Values], seed: int = 0) -> list[Measured]:
+    """Each measure over all its queries, with its bootstrap interval. The seed fixes the draws."""
+    found = []
+    for name, row in values.items():
+        middle = np.median if name == MEDIAN_RANK else np.mean
+        rng = np.random.default_rng(seed)
+        draws = row[rng.integers(0, len(row), (RESAMPLES, len(row)))]
+        edge = (1 - CONFIDENCE) / 2
+        low, high = np.quantile(middle(draws, axis=1), [edge, 1 - edge])
+        found.append(Measured(name, float(middle(row)), float(low), float(high)))
+    return found
+
+
+def _distinct(answers: Sequence[Answer]) -> list[str]:
+    return list(dict.fromkeys(answer.path for answer in answers))
+
+
+def _first_rank(one: Judged, answers: Sequence[Answer]) -> float:
+    paths = _distinct(answers)
+    ranks = [rank for rank, path in enumerate(paths, 1) if path in one.relevant]
+    return float(min(ranks, default=len(paths) + 1))
