@@ -179,8 +179,10 @@ class ProgressLines:
     """Plain progress lines for logs and pipes, at most one every few seconds."""
 
     def __init__(self, every_s: float = 5.0) -> None:
+        import time
+
         self._every_s = every_s
-        self._last_s = 0.0
+        self._last_s = time.monotonic()  # a run that is over at once prints none
 
     def __enter__(self) -> ProgressLines:
         return self
@@ -194,7 +196,10 @@ class ProgressLines:
         now_s = time.monotonic()
         if now_s - self._last_s >= self._every_s:
             self._last_s = now_s
-            note(f"{progress.files_done}/{progress.files_total} files, {_rate(progress)}")
+            if progress.files_total is None:
+                note("scanning")
+            else:
+                note(f"{progress.files_done}/{progress.files_total} files, {_rate(progress)}")
 
 
 class ProgressBar:

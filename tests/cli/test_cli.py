@@ -51,7 +51,7 @@ def test_every_kind_of_query_file(ask: Ask, run: Run, folder: Path) -> None:
     assert ask("search", "--audio", folder / "waves.wav", "--in", "image", "-k", "1")[0][
         "path"
     ].endswith("sky.jpg")
-    first = ask("similar", folder / "fire.png", "-k", "2")[0]
+    first = ask("similar", folder / "fire.png", "--in", "audio", "-k", "2")[0]
     assert first["path"].endswith("siren.wav")
 
 
