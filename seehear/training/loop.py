@@ -12,10 +12,10 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,18 @@ StepFunction = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
 """Step number and generator -> losses by name; "loss" is the one that is minimised."""
 Watch = Callable[[int], Mapping[str, float]]
 """Step number -> figures on held-out data, with the averaged weights in place."""
+
+
+class Memory(Protocol):
+    """What a stage remembers from step to step besides its weights."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors by name, for a checkpoint."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +92,13 @@ def run_stage(
     place: Workplace,
     step_function: StepFunction,
     watch: Watch | None = None,
+    memory: Memory | None = None,
 ) -> dict[str, float]:
     """Train `module` for the steps of `schedule` and leave the averaged weights in it.
 
-    `groups` are AdamW's parameter groups; a group's "factor" scales the learning rate. Gives the
-    last figures of `watch`.
+    `groups` are AdamW's parameter groups; a group's "factor" scales the learning rate. `memory`
+    is what steps remember besides the weights; it goes into the checkpoints. Gives the last
+    figures of `watch`.
     """
     from tqdm import tqdm
 
@@ -96,39 +110,39 @@ def run_stage(
     scaler = torch.amp.grad_scaler.GradScaler("cuda", enabled=scaled)
     average = {name: value.detach().clone() for name, value in module.state_dict().items()}
     checkpoint = place.folder / f"{stage}.safetensors"
-    begin = _resume(checkpoint, module, optimiser, average, schedule)
-    log = _Log(place, stage)
+    begin = _resume(checkpoint, module, optimiser, average, schedule, memory)
     saved = time.monotonic()
     figures: dict[str, float] = {}
     bar = tqdm(total=schedule.steps, initial=begin, desc=stage, disable=not place.progress)
-    for step in range(begin, schedule.steps):
-        rate = _rate(schedule, step)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
-        module.train()
-        with autocast(place.device):
-            losses = step_function(step, stage_rng(place.seed, stage, step))
-        optimiser.zero_grad(set_to_none=True)
-        scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
-        scaler.unscale_(optimiser)
-        torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
-        scaler.step(optimiser)
-        scaler.update()
-        # Early on the average follows closely, or it would remember the random start.
-        decay = min(schedule.average, (step + 1) / (step + 10)) if schedule.average else 0.0
-        for name, value in module.state_dict().items():
-            average[name].lerp_(value.detach().to(average[name].dtype), 1.0 - decay)
-        last = step + 1 == schedule.steps
-        log.losses(step, rate, losses)
-        if watch and (last or (schedule.watch_every and (step + 1) % schedule.watch_every == 0)):
-            figures = _watched(module, average, watch, step + 1)
-            log.figures(step + 1, figures)
-        if last or time.monotonic() - saved > place.checkpoint_every_s:
-            _save(checkpoint, module, optimiser, average, step + 1, schedule)
-            saved = time.monotonic()
-        bar.update()
-    bar.close()
-    log.close()
+    with closing(_Log(place, stage)) as log, bar:
+        for step in range(begin, schedule.steps):
+            rate = _rate(schedule, step)
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["factor"]
+            module.train()
+            with autocast(place.device):
+                losses = step_function(step, stage_rng(place.seed, stage, step))
+            optimiser.zero_grad(set_to_none=True)
+            scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimiser)
+            torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
+            scaler.step(optimiser)
+            scaler.update()
+            # Early on the average follows closely, or it would remember the random start.
+            decay = min(schedule.average, (step + 1) / (step + 10)) if schedule.average else 0.0
+            for name, value in module.state_dict().items():
+                average[name].lerp_(value.detach().to(average[name].dtype), 1.0 - decay)
+            last = step + 1 == schedule.steps
+            log.losses(step, rate, losses)
+            if watch and (
+                last or (schedule.watch_every and (step + 1) % schedule.watch_every == 0)
+            ):
+                figures = _watched(module, average, watch, step + 1)
+                log.figures(step + 1, figures)
+            if last or time.monotonic() - saved > place.checkpoint_every_s:
+                _save(checkpoint, module, optimiser, average, step + 1, schedule, memory)
+                saved = time.monotonic()
+            bar.update()
     if begin == schedule.steps and watch:
         figures = _watched(module, average, watch, begin)
     module.load_state_dict(average)
@@ -162,6 +176,7 @@ def _save(
     average: Mapping[str, Tensor],
     step: int,
     schedule: Schedule,
+    memory: Memory | None,
 ) -> None:
     """Safetensors, not pickle: a checkpoint from elsewhere can do no harm."""
     from safetensors.torch import save_file
@@ -170,6 +185,8 @@ def _save(
     tensors |= {f"average/{name}": value for name, value in average.items()}
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{number}/{name}": value for name, value in state.items()}
+    if memory:
+        tensors |= {f"memory/{name}": value for name, value in memory.state().items()}
     note = {"step": str(step), "schedule": json.dumps([schedule.steps, schedule.batch_size])}
     partial = path.with_suffix(".partial")
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
@@ -182,6 +199,7 @@ def _resume(
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
     schedule: Schedule,
+    memory: Memory | None,
 ) -> int:
     """Take up a checkpoint where there is one; gives the step to go on with."""
     if not path.is_file():
@@ -202,6 +220,8 @@ def _resume(
             number, _, key = name.partition("/")
             states.setdefault(int(number), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+        if memory:
+            memory.restore(_below(tensors, "memory/"))
         return int(note["step"])
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,6 +81,15 @@ class RecentItems:
         """Remember the items of a step and the sentences they went with."""
         self._vectors = torch.cat([items.detach().cpu(), self._vectors])[: self._size]
         self._texts = torch.cat([texts.detach().cpu(), self._texts])[: self._size]
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of it."""
+        return {"vectors": self._vectors, "texts": self._texts}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        if state:
+            self._vectors, self._texts = state["vectors"].cpu(), state["texts"].cpu()
 
     def get(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Item vectors and their sentences' vectors, each (m, dim)."""

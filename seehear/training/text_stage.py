@@ -44,6 +44,43 @@ def build_text_tower(config: TextConfig, vocabulary: int, dim: int) -> TextTorch
     )
 
 
+def warm_text_tower(
+    config: TextConfig,
+    vocabulary: Sequence[str],
+    sentences: Sequence[str],
+    targets: NDArray[Any],
+) -> TextTorch:
+    """A text tower that starts as a sum of word vectors.
+
+    A word that stands among `sentences` by itself has a target of its own (n, dim). Its piece
+    begins as that target in the leading directions of all such targets, and the projection begins
+    as the way back, so that the first step already adds up what the words mean.
+    """
+    dim = targets.shape[1]
+    tower = build_text_tower(config, len(vocabulary), dim)
+    places = {sentence: row for row, sentence in enumerate(sentences)}
+    known = [(piece, places[word]) for piece, word in enumerate(vocabulary) if word in places]
+    if len(known) < config.width:
+        return tower
+    words = np.asarray(targets[[row for _, row in known]], np.float32)
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
+    mean = words.mean(axis=0)
+    _, _, directions = np.linalg.svd(words - mean, full_matrices=False)
+    leading = np.ascontiguousarray(directions[: config.width])
+    with torch.no_grad():
+        tower.embedding.normal_(0, 0.02)
+        # Four times larger: layer norms see a spread near one instead of that of unit vectors.
+        tower.embedding[[piece for piece, _ in known]] = torch.from_numpy(
+            (words - mean) @ leading.T * np.float32(4)
+        )
+        back = torch.from_numpy(leading.T.copy()) / (2 * config.heads)
+        tower.direct.weight.copy_(back.repeat(1, config.heads))
+        tower.direct.bias.copy_(torch.from_numpy(mean) * 0.5)
+        tower.outer.weight.mul_(0.1)
+        tower.outer.bias.zero_()
+    return tower
+
+
 def distil_text(
     sentences: Sequence[str],
     targets: NDArray[Any],
@@ -51,11 +88,20 @@ def distil_text(
     config: TextConfig,
     schedule: Schedule,
     place: Workplace,
+    *,
+    warm_start: bool = False,
 ) -> Distilled:
-    """Train a text tower to give `targets` (n, dim) for `sentences`; the last ones only watch."""
+    """Train a text tower to give `targets` (n, dim) for `sentences`; the last ones only watch.
+
+    `warm_start` begins with the targets of the vocabulary's words, as `warm_text_tower` says.
+    """
     torch.manual_seed(place.seed)
     tokenizer = Tokenizer(vocabulary, config.most_tokens)
-    tower = build_text_tower(config, len(vocabulary), targets.shape[1]).to(place.device)
+    if warm_start:
+        tower = warm_text_tower(config, vocabulary, sentences, targets)
+    else:
+        tower = build_text_tower(config, len(vocabulary), targets.shape[1])
+    tower = tower.to(place.device)
     ids = [tokenizer(sentence) or [0] for sentence in sentences]
     held = min(_DEV_SENTENCES, len(ids) // 10)
     pool = len(ids) - held

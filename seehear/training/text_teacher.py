@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,25 +80,30 @@ class SentenceTeacher:
 
 
 def cached_vectors(
-    sentences: Sequence[str], cache: Path, *, device: str = "cpu", progress: bool = True
+    sentences: Sequence[str],
+    cache: Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    encode: Callable[[Sequence[str]], Vectors] | None = None,
 ) -> np.ndarray[Any, np.dtype[np.float16]]:
     """The teacher's vectors of `sentences`, float16 (n, 384), computed once and kept in `cache`.
 
-    Stopped half-way, it goes on with the chunk that was missing.
+    Stopped half-way, it goes on with the chunk that was missing. `encode` takes the place of
+    all-MiniLM-L6-v2 (use another cache for it).
     """
     from tqdm import tqdm
 
     digest = hashlib.sha256("\n".join(sentences).encode()).hexdigest()[:16]
     folder = cache / f"sentences-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
-    teacher: SentenceTeacher | None = None
     chunks = []
     starts = range(0, len(sentences), _CHUNK)
     for start in tqdm(starts, desc="sentence teacher", disable=not progress):
         path = folder / f"{start:08d}.npy"
         if not path.is_file():
-            teacher = teacher or SentenceTeacher(device=device)
-            vectors = teacher.encode(sentences[start : start + _CHUNK]).astype(np.float16)
+            encode = encode or SentenceTeacher(device=device).encode
+            vectors = encode(sentences[start : start + _CHUNK]).astype(np.float16)
             partial = path.with_suffix(".partial.npy")
             np.save(partial, vectors)
             partial.replace(path)

@@ -103,7 +103,7 @@ def train_tower(
 
     scales = [student.pair_scale, student.pair_bias, student.class_scale]
     every = [*groups, {"params": scales, "weight_decay": 0.0, "factor": 1.0}]
-    return run_stage(stage, student, every, schedule, place, step, watch)
+    return run_stage(stage, student, every, schedule, place, step, watch, recent)
 
 
 def _pair_loss(

@@ -104,7 +104,7 @@ class BuiltinEncoder:
         with torch.inference_mode():
             for start in range(0, len(samples), _IMAGES_AT_ONCE):
                 some = samples[start : start + _IMAGES_AT_ONCE]
-                pixels = torch.cat([_squashed(sample.pixels, size) for sample in some])
+                pixels = torch.cat([squashed(sample.pixels, size) for sample in some])
                 parts.append(tower(pixels.to(_device_of(tower))).cpu().numpy())
         return np.concatenate(parts)
 
@@ -194,7 +194,7 @@ def _device_of(tower: nn.Module) -> Any:
     return next(tower.parameters()).device
 
 
-def _squashed(pixels: NDArray[np.uint8], size: int) -> Tensor:
+def squashed(pixels: NDArray[np.uint8], size: int) -> Tensor:
     """Pixels (h, w, 3) -> uint8 (1, 3, size, size); the whole picture, its aspect ratio not kept.
 
     A crop would lose what captions speak of at the edges; training squashes in the same way.

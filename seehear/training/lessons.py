@@ -1,0 +1,221 @@
+"""From prepared pictures and sounds to what a tower stage needs: pairs, bank, classes, a watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seehear.encoders.builtin.sound import spectrograms, waveform_16k
+from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ
+from seehear.training.augment import (
+    ImageJitter,
+    SoundJitter,
+    blank_stripes,
+    crop_sound,
+    jitter_images,
+    jitter_sound,
+)
+from seehear.training.loop import Watch
+from seehear.training.pairs import PairSource, SentenceTable, set_weights, split_rows
+from seehear.training.prepare import Pictures, Sounds
+from seehear.training.recipe import TowerPlan
+from seehear.training.sentences import CLASS_SENTENCES, fill
+from seehear.training.shards import ShardItem
+from seehear.training.tower_stage import Embed, Lesson
+
+Describe = Callable[[ShardItem], list[str]]
+EncodeTexts = Callable[[Sequence[str]], Tensor]
+"""Sentences -> unit vectors (n, dim)."""
+EmbedRows = Callable[[nn.Module, Sequence[int]], Tensor]
+"""(tower, rows) -> unit vectors (n, dim) of items as they are at search time."""
+
+_ROWS_AT_ONCE = 32
+_DEV_PICTURES = 1000
+
+
+class SentenceVectors:
+    """The teacher's vectors by sentence: from the corpus, else computed and then kept."""
+
+    def __init__(
+        self, sentences: Sequence[str], vectors: NDArray[Any], compute: EncodeTexts
+    ) -> None:
+        self._places = {sentence: row for row, sentence in enumerate(sentences)}
+        self._vectors = vectors
+        self._compute = compute
+        self._more: dict[str, Tensor] = {}
+
+    def __call__(self, sentences: Sequence[str]) -> Tensor:
+        """Unit vectors (n, dim), float32 on the CPU."""
+        missing = [s for s in dict.fromkeys(sentences) if s not in self]
+        if missing:
+            self._more |= dict(zip(missing, self._compute(missing), strict=True))
+        result = torch.zeros(len(sentences), self._vectors.shape[1])
+        for row, sentence in enumerate(sentences):
+            place = self._places.get(sentence)
+            if place is None:
+                result[row] = self._more[sentence]
+            else:
+                result[row] = torch.from_numpy(self._vectors[place].astype(np.float32))
+        return functional.normalize(result, dim=1)
+
+    def __contains__(self, sentence: str) -> bool:
+        return sentence in self._places or sentence in self._more
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A lesson, and the rows of the training split that it leaves out."""
+
+    lesson: Lesson
+    dev: NDArray[np.int64]
+
+
+def make_lesson(
+    items: Sequence[ShardItem],
+    usable: NDArray[np.bool_],
+    describe: Describe,
+    plan: TowerPlan,
+    encode: EncodeTexts,
+    bank_sentences: Sequence[str],
+    class_sentences: Sequence[str],
+    probabilities: NDArray[np.float16],
+) -> Taught:
+    """What one tower is taught with, out of the training split of `items`.
+
+    `usable` (n,): items that may be trained on at all. Class sentences and probabilities are in
+    the same order; both may be empty.
+    """
+    keys = [item.dataset + item.key for item in items]
+    rows, dev = split_rows(keys, [item.split for item in items], plan.dev_share)
+    table = SentenceTable()
+    numbers = [np.zeros(0, np.int64) for _ in items]
+    for row in rows:
+        said = describe(items[row])
+        numbers[row] = np.array([table.number(sentence) for sentence in said], np.int64)
+    said_something = np.array([len(some) > 0 for some in numbers], np.bool_)
+    rows = rows[usable[rows] & said_something[rows]]
+    weights = set_weights([item.dataset for item in items], rows, plan.shares)
+    captioned = np.array([bool(item.captions) for item in items])
+    bank = np.array([table.number(s) for s in bank_sentences[: plan.bank]], np.int64)
+    table.vectors = encode(table.sentences)
+    return Taught(
+        Lesson(
+            source=PairSource(numbers, captioned, rows, weights),
+            table=table,
+            bank=bank,
+            class_vectors=encode(class_sentences) if class_sentences else torch.zeros(0, 1),
+            class_probabilities=probabilities,
+        ),
+        dev[usable[dev]],
+    )
+
+
+def picture_embed(pictures: Pictures, px: int, jitter: ImageJitter, device: str) -> Embed:
+    """How a step embeds augmented pictures, (n, dim)."""
+
+    def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        pixels = torch.from_numpy(np.asarray(pictures.pixels[rows])).permute(0, 3, 1, 2)
+        result: Tensor = tower(jitter_images(pixels.to(device), px, jitter, rng))
+        return result
+
+    return embed
+
+
+def sound_embed(sounds: Sounds, clip_s: float, jitter: SoundJitter, device: str) -> Embed:
+    """How a step embeds augmented sounds, (n, dim)."""
+    length = int(clip_s * SAMPLE_RATE_HZ)
+
+    def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        waveforms = []
+        for row in rows:
+            whole = sounds.waveform(int(row))
+            part = crop_sound(whole, length, rng)
+            # A stretch of near silence teaches nothing: take the start, where things happen.
+            if np.abs(part).max(initial=0) < 0.02 * np.abs(whole).max(initial=1e-9):
+                part = whole[:length]
+            other = sounds.waveform(int(rng.integers(len(sounds.items))))[:length]
+            varied = jitter_sound(part, other, jitter, rng)
+            waveforms.append(torch.from_numpy(np.ascontiguousarray(varied, dtype=np.float32)))
+        mels, counts = spectrograms(waveforms)
+        result: Tensor = tower(blank_stripes(mels, jitter, rng).to(device), counts.to(device))
+        return result
+
+    return embed
+
+
+def plain_pictures(pictures: Pictures, device: str) -> EmbedRows:
+    """How pictures are embedded at search time, but for their size."""
+
+    def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
+        pixels = torch.from_numpy(np.asarray(pictures.pixels[list(rows)])).permute(0, 3, 1, 2)
+        result: Tensor = tower(pixels.to(device))
+        return result
+
+    return embed
+
+
+def plain_sounds(sounds: Sounds, device: str) -> EmbedRows:
+    """How sounds are embedded at search time."""
+
+    def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
+        waveforms = [waveform_16k(sounds.waveform(row), SAMPLE_RATE_HZ) for row in rows]
+        mels, counts = spectrograms(waveforms)
+        result: Tensor = tower(mels.to(device), counts.to(device))
+        return result
+
+    return embed
+
+
+def make_watch(
+    tower: nn.Module,
+    items: Sequence[ShardItem],
+    dev: NDArray[np.int64],
+    plan: TowerPlan,
+    kind: str,
+    encode: EncodeTexts,
+    embed: EmbedRows,
+) -> Watch:
+    """Figures on the dev rows: text->item recall of captions, accuracy on `plan.watch_set`.
+
+    `kind` is "images" or "audio".
+    """
+    told = [int(row) for row in dev if items[row].captions][:_DEV_PICTURES]
+    captions = [caption for row in told for caption in items[row].captions[:5]]
+    owners = torch.tensor([k for k, row in enumerate(told) for _ in items[row].captions[:5]])
+    named = [int(row) for row in dev if items[row].dataset == plan.watch_set and items[row].label]
+    labels = sorted({item.label for item in items if item.dataset == plan.watch_set and item.label})
+    truth = torch.tensor([labels.index(items[row].label or "") for row in named])
+    caption_vectors = encode(captions) if captions else torch.zeros(0, 1)
+    sentences = [fill(CLASS_SENTENCES[kind], label) for label in labels]
+    label_vectors = encode(sentences) if named else torch.zeros(0, 1)
+
+    def vectors(rows: Sequence[int]) -> Tensor:
+        starts = range(0, len(rows), _ROWS_AT_ONCE)
+        parts = [embed(tower, rows[s : s + _ROWS_AT_ONCE]).float().cpu() for s in starts]
+        return torch.cat(parts)
+
+    def watch(_step: int) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        with torch.inference_mode():
+            if told:
+                ranks = rank_of(caption_vectors @ vectors(told).T, owners)
+                figures |= {f"dev_recall@{k}": float((ranks < k).float().mean()) for k in (1, 10)}
+            if named:
+                guess = (vectors(named) @ label_vectors.T).argmax(dim=1)
+                figures["dev_accuracy"] = float((guess == truth).float().mean())
+        return figures
+
+    return watch
+
+
+def rank_of(similarities: Tensor, owners: Tensor) -> Tensor:
+    """Per query (q, n): how many items are nearer than the right one, `owners` (q,)."""
+    right = similarities.gather(1, owners[:, None])
+    return (similarities > right).sum(dim=1)

@@ -1,0 +1,282 @@
+"""The whole recipe: corpus, teachers, text tower, picture tower, sound tower, model folder.
+
+    python -m seehear.training --data DIR --out DIR [--recipe recipe.toml] [--device cuda]
+
+`--out` gets `model/` (a model folder), `runs/` (checkpoints, CSV and TensorBoard logs) and
+`cache/` (teacher's vectors, decoded media). Stopped at any moment, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seehear.encoders.builtin.towers import AudioTower, ImageTower
+from seehear.errors import SeehearError, UsageError
+from seehear.training import lessons
+from seehear.training import sentences as said
+from seehear.training.export import export, versions
+from seehear.training.lessons import SentenceVectors, Taught, make_lesson, make_watch
+from seehear.training.loop import Watch, Workplace
+from seehear.training.prepare import Pictures, Sounds, prepare_pictures, prepare_sounds
+from seehear.training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
+from seehear.training.shards import read_sentences, shard_paths
+from seehear.training.text_stage import Distilled, distil_text
+from seehear.training.text_teacher import SentenceTeacher, cached_vectors, common_words
+from seehear.training.text_torch import choose_vocabulary
+from seehear.training.tflite import convolution_weights
+from seehear.training.tower_stage import Embed, Student, train_tower
+from seehear.types import Vectors
+
+_LAYERS_OF_STEM, _LAYERS_OF_BLOCK = 2, 4
+_DATA_NOTE = "see README.md beside this file for the licences of the data"
+
+
+@dataclass(frozen=True, slots=True)
+class TextTeacher:
+    """What the text tower learns from: sentences -> unit vectors (n, dim), and common words."""
+
+    encode: Callable[[Sequence[str]], Vectors]
+    words: Sequence[str]
+
+
+def run_recipe(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    tensorboard: bool = True,
+    teacher: TextTeacher | None = None,
+) -> Path:
+    """Follow a recipe from shards to a model folder; gives the folder, `out/model`.
+
+    `teacher` takes the place of all-MiniLM-L6-v2. Raises UsageError for a data folder without
+    pictures or sounds, ModelUnavailableError for missing teachers.
+    """
+    _check_data(data)
+    out.mkdir(parents=True, exist_ok=True)
+    cache = out / "cache"
+    place = Workplace(out / "runs", device, recipe.seed, progress, tensorboard)
+    encode = teacher.encode if teacher else SentenceTeacher(device=device).encode
+    words = teacher.words if teacher else common_words()
+    corpus = said.corpus(
+        data,
+        words,
+        phrases_count=recipe.corpus.phrases,
+        mixtures_count=recipe.corpus.mixtures,
+        seed=recipe.seed,
+    )
+    targets = cached_vectors(corpus, cache, device=device, progress=progress, encode=encode)
+    if targets.shape[1] != recipe.model.dim:
+        raise UsageError(
+            f"the recipe's dim is {recipe.model.dim}, the sentence teacher's {targets.shape[1]}"
+        )
+    vectors = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
+    vocabulary = choose_vocabulary(corpus, words, recipe.corpus.vocabulary)
+    text = distil_text(
+        corpus,
+        targets,
+        vocabulary,
+        recipe.model.text,
+        recipe.text.schedule,
+        place,
+        warm_start=recipe.text.warm_start,
+    )
+    pictures = prepare_pictures(
+        data, cache, recipe.image.cache_px, _teacher_file(data, recipe.image), progress=progress
+    )
+    image, image_figures = _train_pictures(recipe, data, pictures, vectors, place)
+    sounds = prepare_sounds(data, cache, _teacher_file(data, recipe.audio), progress=progress)
+    audio, audio_figures = _train_sounds(recipe, data, sounds, vectors, place)
+    figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
+    provenance = _provenance(recipe, data, len(corpus), pictures, sounds, figures, device)
+    return _exported(recipe, out, text, image, audio, provenance)
+
+
+def _train_pictures(
+    recipe: Recipe, data: Path, pictures: Pictures, vectors: SentenceVectors, place: Workplace
+) -> tuple[nn.Module, dict[str, float]]:
+    plan, sizes = recipe.image, recipe.model.image
+    torch.manual_seed(recipe.seed)
+    tower = ImageTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    classes = []
+    if plan.classes:
+        names = said.imagenet_names(data / "teachers" / "imagenet_labels.txt")
+        classes = [said.fill(said.CLASS_SENTENCES["images"], name) for name in names]
+    taught = make_lesson(
+        pictures.items,
+        torch.ones(len(pictures.items), dtype=torch.bool).numpy(),
+        said.image_sentences,
+        plan,
+        vectors,
+        [s for s in read_sentences(data, "picture") if s in vectors],
+        classes,
+        pictures.probabilities,
+    )
+    embed = lessons.picture_embed(pictures, plan.image_px, recipe.image_jitter, place.device)
+    watch = make_watch(
+        tower, pictures.items, taught.dev, plan, "images", vectors,
+        lessons.plain_pictures(pictures, place.device),
+    )  # fmt: skip
+    head = [tower.projection]
+    return tower, _train("image", tower, head, data, plan, taught, embed, place, watch)
+
+
+def _train_sounds(
+    recipe: Recipe, data: Path, sounds: Sounds, vectors: SentenceVectors, place: Workplace
+) -> tuple[nn.Module, dict[str, float]]:
+    plan, sizes = recipe.audio, recipe.model.audio
+    torch.manual_seed(recipe.seed)
+    tower = AudioTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    classes = []
+    if plan.classes:
+        names = said.audioset_names(data / "teachers" / "yamnet_classes.csv")
+        classes = [name.lower() for name in names]
+    taught = make_lesson(
+        sounds.items,
+        sounds.long_enough(),
+        said.sound_sentences,
+        plan,
+        vectors,
+        [s for s in read_sentences(data, "sound") if s in vectors],
+        classes,
+        sounds.probabilities,
+    )
+    embed = lessons.sound_embed(sounds, plan.clip_s, recipe.sound_jitter, place.device)
+    watch = make_watch(
+        tower, sounds.items, taught.dev, plan, "audio", vectors,
+        lessons.plain_sounds(sounds, place.device),
+    )  # fmt: skip
+    head = [tower.projection, tower.attention]
+    return tower, _train("audio", tower, head, data, plan, taught, embed, place, watch)
+
+
+def _train(
+    stage: str,
+    tower: ImageTower | AudioTower,
+    head: Sequence[nn.Module],
+    data: Path,
+    plan: TowerPlan,
+    taught: Taught,
+    embed: Embed,
+    place: Workplace,
+    watch: Watch,
+) -> dict[str, float]:
+    if plan.start:
+        start_from(tower, data / "teachers" / plan.start)
+    pulls = plan.pulls if plan.classes else replace(plan.pulls, classes=0.0)
+    student = Student(tower).to(place.device)
+    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    groups = tower_groups(tower, head, plan.frozen_blocks, plan.backbone_rate)
+    return train_tower(
+        stage, student, groups, taught.lesson, embed, pulls, plan.schedule, place, watch
+    )
+
+
+def start_from(tower: ImageTower | AudioTower, teacher: Path) -> None:
+    """Give a tower's backbone the weights of a teacher's file.
+
+    Raises UsageError where the backbone is of other sizes than the teacher.
+    """
+    pairs = convolution_weights(teacher)
+    for layer, (weight, bias) in zip(tower.backbone.convolutions(), pairs, strict=False):
+        if tuple(layer.weight.shape) != weight.shape or layer.bias is None:
+            raise UsageError(f"the tower is of other sizes than {teacher.name}; leave out `start`")
+        layer.weight.data = torch.from_numpy(weight)
+        layer.bias.data = torch.from_numpy(bias)
+
+
+def tower_groups(
+    tower: ImageTower | AudioTower, head: Sequence[nn.Module], frozen: int, rate: float
+) -> list[dict[str, Any]]:
+    """AdamW's groups: the backbone but its `frozen` first blocks, slower by `rate`; the head."""
+    if frozen:
+        tower.backbone.layers[: _LAYERS_OF_STEM + _LAYERS_OF_BLOCK * frozen].requires_grad_(False)
+    moving = [p for p in tower.backbone.parameters() if p.requires_grad]
+    rest = [p for module in head for p in module.parameters()]
+    return [{"params": moving, "factor": rate}, {"params": rest, "factor": 1.0}]
+
+
+def _exported(
+    recipe: Recipe,
+    out: Path,
+    text: Distilled,
+    image: nn.Module,
+    audio: nn.Module,
+    provenance: dict[str, Any],
+) -> Path:
+    folder = out / "model"
+    towers = {"text": text.tower, "image": image, "audio": audio}
+    export(folder, recipe.name, recipe.model, towers, text.vocabulary, provenance)
+    return folder
+
+
+def _provenance(
+    recipe: Recipe,
+    data: Path,
+    sentences: int,
+    pictures: Pictures,
+    sounds: Sounds,
+    figures: dict[str, dict[str, float]],
+    device: str,
+) -> dict[str, Any]:
+    return {
+        "recipe": asdict(recipe),
+        "data": {
+            "shards": [p.name for kind in ("images", "audio") for p in shard_paths(data, kind)],
+            "sentences": sentences,
+            "pictures": sum(item.split == "train" for item in pictures.items),
+            "sounds": sum(item.split == "train" for item in sounds.items),
+            "note": _DATA_NOTE,
+        },
+        "steps": {
+            "text": recipe.text.schedule.steps,
+            "image": recipe.image.schedule.steps,
+            "audio": recipe.audio.schedule.steps,
+        },
+        "figures": figures,
+        "device": device.partition(":")[0],
+        "versions": versions(),
+    }
+
+
+def _teacher_file(data: Path, plan: TowerPlan) -> Path | None:
+    return data / "teachers" / plan.classes if plan.classes else None
+
+
+def _check_data(data: Path) -> None:
+    for kind in ("images", "audio"):
+        if not shard_paths(data, kind):
+            raise UsageError(f"{data / kind} holds no shards (*.tar)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m seehear.training", description="Train a model folder from shards."
+    )
+    parser.add_argument("--recipe", type=Path, default=SHIPPED, metavar="FILE")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help='"cpu" or "cuda"')
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    options = parser.parse_args(arguments)
+    try:
+        recipe = read_recipe(options.recipe)
+        folder = run_recipe(
+            recipe, options.data, options.out, device=options.device, progress=not options.quiet
+        )
+    except SeehearError as error:
+        sys.stderr.write(f"seehear.training: {error}\n")
+        return 1
+    sys.stdout.write(f"{folder}\n")
+    return 0

@@ -1,0 +1,126 @@
+"""The full recipe on a small data folder: it runs, resumes, repeats, and its result is a model."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from seehear.encoders.builtin import load_tiny
+from seehear.encoders.builtin.folder import open_folder
+from seehear.errors import UsageError
+from seehear.training import lessons, run
+from seehear.training.loop import Workplace
+from seehear.training.recipe import SHIPPED, read_recipe
+from seehear.training.run import run_recipe
+from seehear.training.tower_stage import Embed
+from seehear.types import ImageSample, Modality
+from tests.training.conftest import TEACHER, small_recipe
+
+
+def _run(data: Path, out: Path, steps: int = 4, *, tensorboard: bool = False) -> Path:
+    return run_recipe(
+        small_recipe(steps), data, out, progress=False, tensorboard=tensorboard, teacher=TEACHER
+    )
+
+
+def test_recipe_goes_from_shards_to_a_model_that_loads(data: Path, tmp_path: Path) -> None:
+    folder = _run(data, tmp_path, tensorboard=True)
+
+    encoder = load_tiny(folder, device="cpu")
+    texts = encoder.encode(Modality.TEXT, ["a red wall", ""])
+    assert texts.shape == (2, 16)
+    assert np.linalg.norm(texts, axis=1) == pytest.approx([1, 0], abs=1e-5)
+    picture = ImageSample(np.zeros((20, 30, 3), np.uint8))
+    assert np.linalg.norm(encoder.encode(Modality.IMAGE, [picture])) == pytest.approx(1, abs=1e-5)
+    logs = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert {"text.csv", "image.csv", "audio.csv", "tensorboard"} <= logs
+    provenance = open_folder(folder).provenance
+    # The broken picture and the broken sound are left out.
+    assert provenance["data"]["pictures"] == 2 * 4 * 8
+    assert provenance["data"]["sounds"] == 3 * 8
+    assert provenance["steps"] == {"text": 4, "image": 4, "audio": 4}
+    assert str(tmp_path) not in json.dumps(provenance)
+
+
+def test_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> None:
+    first, second = _run(data, tmp_path / "a"), _run(data, tmp_path / "b")
+
+    assert open_folder(first).revision == open_folder(second).revision
+
+
+def test_stopped_run_goes_on_as_if_it_had_not_been(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _run(data, tmp_path / "whole")
+
+    monkeypatch.setattr(run, "Workplace", partial(Workplace, checkpoint_every_s=0.0))
+    ordinary = lessons.picture_embed
+    calls = []
+
+    def failing(*arguments: Any) -> Embed:
+        embed = ordinary(*arguments)
+
+        def once(*values: Any) -> Tensor:
+            calls.append(1)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return embed(*values)
+
+        return once
+
+    monkeypatch.setattr(lessons, "picture_embed", failing)
+    with pytest.raises(KeyboardInterrupt):
+        _run(data, tmp_path / "stopped")
+    resumed = _run(data, tmp_path / "stopped")
+
+    assert len(calls) == 3 + 2  # two steps, one failed; the two that were missing
+    assert open_folder(resumed).revision == open_folder(whole).revision
+
+
+def test_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
+    _run(data, tmp_path, steps=2)
+
+    with pytest.raises(UsageError, match="another recipe"):
+        _run(data, tmp_path, steps=3)
+
+
+def test_folder_without_shards_is_refused_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")])
+
+    assert status == 1
+    message = capsys.readouterr().err
+    assert "holds no shards" in message
+    assert message.count("\n") == 1
+
+
+def test_shipped_recipe_is_readable() -> None:
+    recipe = read_recipe(SHIPPED)
+
+    assert recipe.name == "tiny"
+    assert recipe.model.dim == 384
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name = 3", "is no str"),
+        ('nam = "x"', "no setting 'nam'"),
+        ('name = "x"', "incomplete"),
+        ("name = ", "no readable recipe"),
+        ('name = "x"\n[text.schedule]\nsteps = "many"', "is no int"),
+    ],
+)
+def test_recipe_that_makes_no_sense_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+
+    with pytest.raises(UsageError, match=reason):
+        read_recipe(path)
