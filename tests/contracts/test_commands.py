@@ -12,7 +12,7 @@ import typer
 from seehear.cli.app import app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-COMMANDS: dict[str, Any] = typer.main.get_group(app).commands
+COMMANDS: dict[str, Any] = dict(typer.main.get_group(app).commands)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -93,6 +93,7 @@ def test_a_cache_is_caught_up(catalog: Catalog, generation: Generation) -> None:
     assert cache.refresh()
     assert not cache.refresh()
     index = cache.index(SPACE, Modality.IMAGE)
+    assert isinstance(index, FlatIndex)
     ids = catalog.segment_ids(generation.id)
     assert set(ids) <= set(index.ids)
     np.testing.assert_allclose(
