@@ -89,7 +89,6 @@ def create_app(
         docs_url=None,  # Swagger's page loads scripts of other hosts; the document is what counts
         redoc_url=None,
         openapi_url="/openapi.json",
-        max_body_size=service.limits.upload_bytes,
     )
     app.state.service = service
     routes_search.register(app, service)
@@ -98,7 +97,13 @@ def create_app(
     routes_service.register(app, service, sessions)
     page_routes.register(app)
     _answer_errors(app, service)
-    app.add_middleware(Guard, sessions=sessions, hosts=_host_names(host, token, names))
+    app.add_middleware(
+        Guard,
+        sessions=sessions,
+        hosts=_host_names(host, token, names),
+        body_bytes=service.limits.body_bytes,
+        upload_bytes=service.limits.upload_bytes,
+    )
     app.add_middleware(Measured, metrics=service.metrics)
     return app
 

@@ -37,7 +37,6 @@ def register(app: FastAPI, service: Service) -> None:
         status_code=202,
         tags=["index"],
         responses=examples.problems(401, 403, 404, 409, 413, 415, 422, 503),
-        max_body_size=service.limits.body_bytes,
     )
     def start(wish: IndexRequest) -> Job:
         """Bring roots up to date: those named when the service was started, and no others."""

@@ -42,7 +42,6 @@ def register(app: FastAPI, service: Service) -> None:
         tags=["search"],
         openapi_extra=examples.SEARCH,
         responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
-        max_body_size=limits.upload_bytes,
     )
     async def search(request: Request) -> SearchAnswer:
         """Find pictures, sounds, moments of videos and passages of text."""
@@ -56,7 +55,6 @@ def register(app: FastAPI, service: Service) -> None:
         tags=["vectors"],
         openapi_extra=examples.EMBED,
         responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
-        max_body_size=limits.upload_bytes,
     )
     async def embed(request: Request) -> EmbedAnswer:
         """Turn texts, or one file, into vectors of every space that their kind has."""
@@ -69,7 +67,6 @@ def register(app: FastAPI, service: Service) -> None:
         response_model=OpenAIEmbeddings,
         tags=["vectors"],
         responses=examples.problems(401, 403, 404, 413, 415, 422, 429, 503),
-        max_body_size=limits.body_bytes,
     )
     async def embeddings(request: Request, wish: OpenAIEmbeddingsRequest) -> OpenAIEmbeddings:
         """Embed texts in the shape of OpenAI's API."""

@@ -89,7 +89,6 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         response_model=Session,
         tags=["service"],
         responses=examples.problems(401, 403, 404, 413, 415, 422),
-        max_body_size=service.limits.body_bytes,
     )
     async def sign_in(request: Request, wish: SignIn) -> Response:
         """Trade the token for a cookie, which pictures and players of the page send along."""

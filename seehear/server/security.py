@@ -17,9 +17,11 @@ import ipaddress
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
 
 from seehear.errors import UsageError
 from seehear.server.problems import ServiceError, as_json
@@ -115,9 +117,17 @@ class Guard:
     """ASGI middleware that lets a request in or answers it, and dresses every response."""
 
     def __init__(
-        self, app: ASGIApp, *, sessions: Sessions | None, hosts: Iterable[str] | None
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions | None,
+        hosts: Iterable[str] | None,
+        body_bytes: int,
+        upload_bytes: int,
     ) -> None:
         self._app = app
+        self._body_bytes = body_bytes
+        self._upload_bytes = upload_bytes
         self._sessions = sessions
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
@@ -143,11 +153,32 @@ class Guard:
             await send(message)
 
         try:
-            self._check(scope)
+            headers = self._check(scope)
+            bounded = self._bounded(headers, receive)
         except ServiceError as refusal:
             await _answer(refusal, dressed)
             return
-        await self._run(scope, receive, dressed)
+        await self._run(scope, bounded, dressed)
+
+    def _bounded(self, headers: Mapping[str, str], receive: Receive) -> Receive:
+        """`receive` up to the size that a body may have: only forms carry files."""
+        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        most = self._upload_bytes if form else self._body_bytes
+        told = headers.get("content-length", "")
+        too_large = ServiceError(413, "too_large", f"the request has more than {most:,} bytes")
+        if told.isdigit() and int(told) > most:
+            raise too_large
+        size = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > most:  # a body without a length, or with a false one
+                raise HTTPException(too_large.status, too_large.message)
+            return message
+
+        return receive_bounded
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application; what it did not expect is logged here and told to nobody."""
@@ -167,7 +198,8 @@ class Guard:
                     ServiceError(500, "internal", "the service failed; see its log"), send
                 )
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> dict[str, str]:
+        """The headers of a request that may pass. Raises ServiceError for any other."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -177,12 +209,12 @@ class Guard:
         self._check_origin(scope, headers, host)
         path: str = scope["path"]
         if self._sessions is None or path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX):
-            return
+            return headers
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._sessions.knows(credential.strip()):
-            return
+            return headers
         if self._sessions.accepts(_cookie(headers.get("cookie", ""))):
-            return
+            return headers
         raise ServiceError(401, "unauthorised", "a token is needed: Authorization: Bearer TOKEN")
 
     @staticmethod

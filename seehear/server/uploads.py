@@ -62,10 +62,7 @@ async def received(
     """
     kind = content_kind(request)
     if kind == "application/json":
-        body = await request.body()
-        if len(body) > limits.body_bytes:
-            raise ServiceError(413, "too_large", "the request is too large")
-        yield parsed(shape, body), []
+        yield parsed(shape, await request.body()), []
         return
     if kind != "multipart/form-data":
         raise ServiceError(415, "content_type", "send application/json or multipart/form-data")

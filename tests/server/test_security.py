@@ -41,7 +41,7 @@ def ask(
         return {"type": "http.request"}
 
     sessions = Sessions(token, 60.0) if token else None
-    guard = Guard(inner, sessions=sessions, hosts=hosts)
+    guard = Guard(inner, sessions=sessions, hosts=hosts, body_bytes=1000, upload_bytes=2000)
     scope = {
         "type": "http",
         "method": method,
