@@ -1,0 +1,243 @@
+"""The figures of the model card, each from held-out vectors and the sentences asked with.
+
+Where several items answer a query, success@k says whether any of them is among the first k;
+recall@k is used where one item is right. Chance is that of a random order.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.builtin import BuiltinEncoder
+from seehear.training.held_out import HeldOut
+from seehear.training.sentences import CLASS_SENTENCES, fill
+from seehear.training.shards import ShardItem
+from seehear.types import AudioSample, ImageSample, Modality, Vectors
+
+Texts = Callable[[Sequence[str]], Vectors]
+Flags = NDArray[np.bool_]
+Figures = dict[str, Any]
+
+ESC10 = (
+    "dog barking", "rain falling", "sea waves", "baby crying", "clock ticking",
+    "person sneezing", "helicopter flying", "chainsaw running", "rooster crowing",
+    "fire crackling",
+)  # fmt: skip
+
+# Classes that pictures and sounds share: what the label of the one and of the other contains.
+SHARED = {
+    "airplane": (r"\bairplane\b", r"\bairplane\b"),
+    "beaver": (r"\bbeaver\b", r"\bbeaver\b"),
+    "cannon": (r"\bcannon\b", r"\bcannon\b"),
+    "cat": (r"\bcat\b", r"\bcat meow"),
+    "chainsaw": (r"\bchainsaw\b", r"\bchainsaw\b"),
+    "church": (r"\bchurch\b", r"\bchurch bells\b"),
+    "clock": (r"\bclock\b", r"\bclock\b"),
+    "dog": (r"\bdog\b|terrier|retriever|dalmatian|poodle|mastiff|setter", r"\bdog\b"),
+    "frog": (r"frog\b", r"\bfrog\b"),
+    "grasshopper or cricket": (r"\bgrasshopper\b", r"\bgrasshopper\b|\bcrickets\b"),
+    "guitar": (r"\bguitar\b", r"\bguitar\b"),
+    "helicopter": (r"\bhelicopter\b", r"\bhelicopter\b"),
+    "horse": (r"\bhorse\b", r"\bhorse\b"),
+    "keyboard": (r"\bkeyboard\b", r"\btyping on\b"),
+    "koala": (r"\bkoala\b", r"\bkoala\b"),
+    "piano": (r"\bpiano\b", r"\bpiano\b"),
+    "rain": (r"^rain$", r"\brain\b"),
+    "rooster": (r"\brooster\b", r"\brooster\b"),
+    "saxophone": (r"\bsaxophone\b", r"\bsaxophone\b"),
+    "scissors": (r"\bscissors\b", r"\bscissors\b"),
+    "sea": (r"\b(seashore|coast|sea|wave)\b", r"\bsea waves\b"),
+    "train": (r"\btrain\b|\blocomotive\b", r"\btrain\b"),
+    "trombone": (r"\btrombone\b", r"\btrombone\b"),
+}
+
+
+def success(queries: Vectors, items: Vectors, relevant: Flags, k: int) -> Flags:
+    """Per query (q,): whether any relevant item, (q, n), is among its first k."""
+    order = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :k]
+    found = np.take_along_axis(relevant, order, axis=1)
+    return np.asarray(found.any(axis=1), np.bool_)
+
+
+def chance(relevant: Flags, k: int) -> NDArray[np.float64]:
+    """Per query (q,): how often a random order would have a relevant item among the first k."""
+    n = relevant.shape[1]
+    k = min(k, n)
+    whole = math.comb(n, k)
+    return np.array([1.0 - math.comb(n - int(m), k) / whole for m in relevant.sum(axis=1)])
+
+
+def captioned(pictures: HeldOut, dataset: str, texts: Texts) -> Figures:
+    """Sentence to picture and back on a captioned set's val part."""
+    rows = [r for r in pictures.rows(dataset, "val") if pictures.items[r].captions]
+    if not rows:
+        return {}
+    captions = [c for r in rows for c in pictures.items[r].captions[:5]]
+    owner = np.array([k for k, r in enumerate(rows) for _ in pictures.items[r].captions[:5]])
+    right = owner[:, None] == np.arange(len(rows))[None]
+    said, seen = texts(captions), pictures.vectors[rows]
+    figures: Figures = {"pictures": len(rows), "captions": len(captions)}
+    for k in (1, 5, 10):
+        figures[f"text->image recall@{k}"] = _mean(success(said, seen, right, k))
+    for k in (1, 10):
+        figures[f"image->text success@{k}"] = _mean(success(seen, said, right.T, k))
+    return figures
+
+
+def zero_shot(
+    held: HeldOut,
+    kind: str,
+    dataset: str,
+    texts: Texts,
+    only: Sequence[str] | None = None,
+) -> Figures:
+    """Accuracy of the nearest class sentence on a set's val part, among all its classes."""
+    classes = [c for c in held.classes.get(dataset, []) if only is None or c in only]
+    rows = [r for r in held.rows(dataset, "val") if held.items[r].label in classes]
+    if not rows:
+        return {}
+    sentences = texts([fill(CLASS_SENTENCES[kind], name) for name in classes])
+    order = np.argsort(-(held.vectors[rows] @ sentences.T), axis=1)[:, :5]
+    truth = np.array([classes.index(held.items[r].label or "") for r in rows])
+    hits = order == truth[:, None]
+    return {
+        "items": len(rows),
+        "classes": len(classes),
+        "accuracy": _mean(hits[:, 0]),
+        "top 5": _mean(hits.any(axis=1)),
+        "chance": 1.0 / len(classes),
+    }
+
+
+def by_label(held: HeldOut, dataset: str, kind: str, texts: Texts) -> Figures:
+    """Label sentence <-> item on everything held out of one set."""
+    rows = [r for r in held.rows(dataset) if held.items[r].label]
+    labels = sorted({held.items[r].label or "" for r in rows})
+    if len(labels) < 2:
+        return {}
+    right = np.array([[held.items[r].label == label for r in rows] for label in labels])
+    said = texts([fill(CLASS_SENTENCES[kind], label) for label in labels])
+    items = held.vectors[rows]
+    figures: Figures = {"items": len(rows), "sentences": len(labels)}
+    for k in (1, 5):
+        figures[f"text->item success@{k}"] = _mean(success(said, items, right, k))
+        figures[f"text->item chance@{k}"] = float(chance(right, k).mean())
+        figures[f"item->text recall@{k}"] = _mean(success(items, said, right.T, k))
+        figures[f"item->text chance@{k}"] = float(chance(right.T, k).mean())
+    return figures
+
+
+def across(pictures: HeldOut, sounds: HeldOut, k: int = 5) -> Figures:
+    """Picture -> sound and back on the classes that both have; the mean over the classes."""
+    seen = _shared_rows(pictures, 0)
+    heard = _shared_rows(sounds, 1)
+    names = sorted(seen.keys() & heard.keys())
+    if len(names) < 2:
+        return {}
+    figures: Figures = {"classes": {n: [len(seen[n]), len(heard[n])] for n in names}}
+    for way, source, from_rows, target, to_rows in (
+        ("image->sound", pictures, seen, sounds, heard),
+        ("sound->image", sounds, heard, pictures, seen),
+    ):
+        gallery = np.array([r for n in names for r in to_rows[n]])
+        of_class = np.array([n for n in names for _ in to_rows[n]])
+        found, luck = [], []
+        for name in names:
+            right = np.tile(of_class == name, (len(from_rows[name]), 1))
+            queries = source.vectors[from_rows[name]]
+            found.append(_mean(success(queries, target.vectors[gallery], right, k)))
+            luck.append(float(chance(right, k).mean()))
+        figures[f"{way} success@{k}"] = float(np.mean(found))
+        figures[f"{way} chance@{k}"] = float(np.mean(luck))
+        figures[f"{way} by class"] = dict(zip(names, found, strict=True))
+    return figures
+
+
+def _shared_rows(held: HeldOut, side: int) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row, item in enumerate(held.items):
+        for name, patterns in SHARED.items():
+            if item.label and re.search(patterns[side], item.label):
+                found.setdefault(name, []).append(row)
+                break
+    return found
+
+
+def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> Figures:
+    """Words that no training label holds -> the held-out items that show them."""
+    described = [_words_of(item) for item in held.items]
+    asked, rows = [], []
+    for word in words:
+        pattern = re.compile(rf"\b{re.escape(word)}(s|es)?\b")
+        right = np.array([bool(pattern.search(text)) for text in described])
+        if right.any():
+            asked.append(word)
+            rows.append(right)
+    if not asked:
+        return {}
+    relevant = np.stack(rows)
+    said = texts(asked)
+    found = success(said, held.vectors, relevant, k)
+    order = np.argsort(-(said @ held.vectors.T), axis=1, kind="stable")
+    first = np.take_along_axis(relevant, order, axis=1).argmax(axis=1)
+    return {
+        "concepts": len(asked),
+        "items": len(held.items),
+        f"success@{k}": _mean(found),
+        f"chance@{k}": float(chance(relevant, k).mean()),
+        "MRR": float((1.0 / (first + 1)).mean()),
+        "median rank of the first": float(np.median(first + 1)),
+        "not found": [word for word, ok in zip(asked, found, strict=True) if not ok],
+    }
+
+
+def _words_of(item: ShardItem) -> str:
+    return " ".join([item.label or "", *item.names, *item.keywords, *item.captions]).lower()
+
+
+def speeds(encoder: BuiltinEncoder, sentences: Sequence[str]) -> Figures:
+    """Throughput of one process, from decoded samples; the first call of each is not counted."""
+    rng = np.random.default_rng(0)
+    px = encoder.spec.image_px
+    pictures = [
+        ImageSample(rng.integers(0, 256, (px, px * 4 // 3, 3), np.uint8)) for _ in range(256)
+    ]
+    rate = encoder.spec.sample_rate_hz
+    length = int(encoder.spec.window_s * rate)
+    windows = [
+        AudioSample((rng.standard_normal(length) * 0.1).clip(-1, 1).astype(np.float32), rate)
+        for _ in range(64)
+    ]
+    texts = [sentences[row % len(sentences)] for row in range(10_000)]
+    encoder.encode(Modality.TEXT, texts[:500])
+    single = [_seconds(partial(encoder.encode, Modality.TEXT, [s])) for s in texts[:200]]
+    encoder.encode(Modality.IMAGE, pictures[:32])
+    encoder.encode(Modality.AUDIO, windows[:8])
+    return {
+        "images a second": len(pictures)
+        / min(_seconds(lambda: encoder.encode(Modality.IMAGE, pictures)) for _ in range(3)),
+        f"windows of {encoder.spec.window_s:g} s a second": len(windows)
+        / min(_seconds(lambda: encoder.encode(Modality.AUDIO, windows)) for _ in range(3)),
+        "sentences a second": len(texts)
+        / min(_seconds(lambda: encoder.encode(Modality.TEXT, texts)) for _ in range(3)),
+        "one sentence, ms": 1000 * median(single),
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _mean(flags: Flags) -> float:
+    return float(np.asarray(flags, np.float64).mean())
