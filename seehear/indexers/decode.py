@@ -9,15 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
-from seehear.errors import MediaError, UnsupportedMediaError
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Claims, Copy, Refusal, Stamp
 from seehear.indexers.diff import GRAIN_NS, IN_DOUBT, Work
@@ -29,10 +30,6 @@ from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSampl
 
 ATTEMPTS = 2
 """A file that changes while it is read is read once more, and left for the next run after that."""
-
-LASTING_STAGES = frozenset({"probe", "decode"})
-"""Stages whose failures lie in the content. A file that could not be opened or encoded says
-nothing about its content, and is tried again by the next run."""
 
 
 @dataclass(slots=True)
@@ -73,7 +70,9 @@ class DecodeStage:
                 wanted=self._claims.wanted,
                 stop=self._stop,
             )
-            with closing(files):  # ends the workers at once, also when another stage failed
+            with closing(
+                cast(Generator[media.DecodedFile], files)
+            ):  # ends the workers at once, also when another stage failed
                 for file in files:
                     if self._stop.is_set():
                         break
@@ -125,7 +124,7 @@ class DecodeStage:
     def _fail(
         self, file: media.DecodedFile, attempt: _Attempt, draft: Draft | None, error: MediaError
     ) -> None:
-        refusal = Refusal(error.stage, str(error), error.stage in LASTING_STAGES)
+        refusal = Refusal(error.stage, str(error), _is_lasting(error))
         if file.changed or isinstance(error, UnsupportedMediaError):
             if draft is not None:
                 self._samples.put(Abandoned(draft, None))
@@ -158,6 +157,12 @@ class DecodeStage:
         self._results.put(Failed(draft.copy.work, refusal))
         for copy in self._claims.refused(draft.content_hash, refusal):
             self._results.put(Failed(copy.work, refusal))
+
+
+def _is_lasting(error: MediaError) -> bool:
+    """Whether a failure lies in the content. A file that could not be opened or read says nothing
+    about its content, and is tried again by the next run."""
+    return error.stage != "open" or isinstance(error, BrokenMediaError | MediaLimitError)
 
 
 def _draft(file: media.DecodedFile, attempt: _Attempt) -> Draft:

@@ -7,14 +7,14 @@ import stat
 from hashlib import blake2b
 from pathlib import Path
 
-from seehear.errors import BrokenMediaError
+from seehear.errors import BrokenMediaError, MediaError
 
 DIGEST_BYTES = 32
 _CHUNK_BYTES = 1 << 20
 
 
 def content_hash(path: str | Path) -> str:
-    """Hash a file in chunks. Raises BrokenMediaError where it cannot be read to its end."""
+    """Hash a file in chunks. Raises MediaError where it cannot be read to its end."""
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -25,5 +25,5 @@ def content_hash(path: str | Path) -> str:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:
-        raise BrokenMediaError(error.strerror or str(error), stage="open") from None
+        raise MediaError(error.strerror or str(error), stage="open") from None
     return digest.hexdigest()

@@ -97,23 +97,34 @@ class _Watcher:
     polling: bool = False
     due: set[str] = field(default_factory=set)
     """Folders and files that changed and are not indexed yet."""
+    seen: dict[str, Identity] = field(default_factory=dict)
     last_whole_run: float = 0.0
 
     def run(self) -> None:
         self.due.update(self.paths)
+        self.seen = self._identities()
         self._index(tell=True)
         self.last_whole_run = time.monotonic()
         while not self.stop.is_set():
-            before = self._identities()
             for changes in self._bursts():
                 self.due.update(changed_places(changes, self.paths, str(self.catalog.folder)))
                 self._look_at_the_clock()
-                now = self._identities()
-                moved = [path for path in self.paths if now[path] != before[path]]
+                moved = self._moved()
                 self.due.update(moved)
                 self._index()
                 if moved or self.stop.is_set():
                     break  # watch the folders that are there now
+
+    def _moved(self) -> list[str]:
+        """Paths that are another folder than at the last look, or none.
+
+        The look comes before the run that it leads to, so that what happens during the run is
+        seen by the next look.
+        """
+        now = self._identities()
+        moved = [path for path in self.paths if now[path] != self.seen[path]]
+        self.seen = now
+        return moved
 
     def _bursts(self) -> Iterator[set[tuple[Change, str]]]:
         """Sets of changes, empty ones every `LOOK_MS`; ends when it must be started again."""

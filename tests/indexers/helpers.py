@@ -146,7 +146,7 @@ class _InProcessFile:
                 return
             self.info = media.probe(self.path)
         except OSError as error:
-            self.error = BrokenMediaError(error.strerror or str(error), stage="open")
+            self.error = MediaError(error.strerror or str(error), stage="open")
         except MediaError as error:
             self.error = error
 

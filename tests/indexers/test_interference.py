@@ -266,9 +266,11 @@ def test_readers_see_whole_assets_while_a_run_writes(
 
     thread = threading.Thread(target=read)
     thread.start()
-    library.index(media_folder)
-    done.set()
-    thread.join()
+    try:
+        library.index(media_folder)
+    finally:
+        done.set()
+        thread.join()
     assert not problems
 
 
