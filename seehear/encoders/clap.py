@@ -53,15 +53,11 @@ MAX_TOKENS = 512
 """The text tower has positions for no more."""
 
 _WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
-_PROCESSOR_FILES = (
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
+_NEEDED_FILES = (
+    ("preprocessor_config.json", "processor_config.json"),
+    ("tokenizer.json", "vocab.json"),
 )
+_EXTRA_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 _QUIETEST = 1e-10  # the library's floor, -100 dB
 
 
@@ -250,8 +246,10 @@ def _from_hub(repo: str, revision: str) -> tuple[Path, Path]:
     at = known.weights[1].revision if known else revision or "main"
     weights = hub.file(known.weights[0]) if known else hub.first_file(repo, _WEIGHT_NAMES, at)
     config = hub.file(HubFile(repo, "config.json", at))
-    for extra in _PROCESSOR_FILES:
-        hub.optional_file(HubFile(repo, extra, at))
+    for either in _NEEDED_FILES:
+        hub.first_file(repo, either, at)
+    for extra in _EXTRA_FILES:
+        hub.extra_file(HubFile(repo, extra, at))
     return config.parent, weights
 
 

@@ -79,8 +79,18 @@ class HubModel:
                 return path
         raise self._unavailable(f"{repo} has none of {', '.join(names)} on the hub")
 
+    def extra_file(self, wanted: HubFile) -> Path | None:
+        """One file that a repository may lack: None also where the hub cannot be asked."""
+        if self._known_missing(wanted):
+            return None
+        try:
+            return self.optional_file(wanted)
+        except ModelUnavailableError:
+            return None
+
     def optional_file(self, wanted: HubFile) -> Path | None:
-        """One file, or None where the repository has no such file."""
+        """One file, or None where the repository has no such file. Raises
+        ModelUnavailableError where the hub cannot be asked."""
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import (
             GatedRepoError,
@@ -119,6 +129,13 @@ class HubModel:
 
         found = try_to_load_from_cache(wanted.repo, wanted.name, revision=wanted.revision)
         return Path(found) if isinstance(found, str) else None
+
+    def _known_missing(self, wanted: HubFile) -> bool:
+        """Whether the cache remembers that the repository has no such file."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(wanted.repo, wanted.name, revision=wanted.revision)
+        return found is not None and not isinstance(found, str)
 
     def _reach(self) -> None:
         """Ask once, and briefly, whether the hub answers at all."""

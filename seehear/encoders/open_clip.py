@@ -8,6 +8,7 @@ PyTorch files with `weights_only=True`, so that no file can run code.
 from __future__ import annotations
 
 import pickle
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,7 @@ class OpenClipEncoder:
         self._model = model
         self._preprocess = preprocess
         self._tokenizer = tokenizer
+        self._tokenizing = threading.Lock()  # fast tokenizers keep padding as state
         self._on_card = on_card
         self._encode_text = short_texts(model) or model.encode_text
         self._encode_image: Callable[..., torch.Tensor] = model.encode_image
@@ -92,7 +94,8 @@ class OpenClipEncoder:
         present = [position for position, text in enumerate(texts) if text.strip()]
         rows = []
         for batch in chunks(present, MAX_BATCH):
-            tokens = self._tokenizer([texts[position] for position in batch])
+            with self._tokenizing:
+                tokens = self._tokenizer([texts[position] for position in batch])
             rows.append(self._forward(self._encode_text, tokens))
         return self._placed(present, rows, len(texts))
 

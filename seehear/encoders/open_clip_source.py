@@ -185,7 +185,7 @@ def _hub_folder(name: str) -> Source:
     config = hub.file(HubFile(repo, "open_clip_config.json", revision))
     weights = hub.first_file(repo, _WEIGHT_NAMES, revision)
     for extra in _FOLDER_FILES:
-        hub.optional_file(HubFile(repo, extra, revision))
+        hub.extra_file(HubFile(repo, extra, revision))
     return Source(repo, f"local-dir:{config.parent}", weights)
 
 
