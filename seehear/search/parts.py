@@ -18,6 +18,8 @@ MAX_PARTS = 32
 """More things asked at once than a person would; a bound for the HTTP door."""
 MAX_K = 10_000
 MAX_WEIGHT = 100.0
+MAX_WRITTEN = 32
+"""Words of a part that are also looked for as they are written."""
 SAME_PROBE = 0.98
 """Samples of one part nearer to each other than this are asked once: a long shot cut in pieces,
 a steady sound."""
@@ -41,7 +43,7 @@ class Part:
     exclude: bool
     probes: tuple[Probe, ...]
     text: str = ""
-    """The words as they were written, where the part is text."""
+    """The words as they were written, where the part is text that a person typed."""
 
     def meeting(self, item: Modality) -> tuple[Probe, ...]:
         """The probes that items of one modality are compared with.
@@ -95,10 +97,14 @@ def encode(query: Query, model: Model) -> list[Part]:
 def _encode_part(part: QueryPart, mode: Mode, model: Model) -> Part:
     texts = [sample for sample in part.samples if isinstance(sample, str)]
     text = " ".join(texts).strip() if len(texts) == len(part.samples) else ""
+    if len(text.split()) > MAX_WRITTEN:
+        text = ""  # a whole text file: nothing else holds all of its words
     if not part.samples or (texts and not any(t.strip() for t in texts)):
         raise UsageError(f"{_named(part)} is empty; say what to look for")
     if mode is Mode.WORDS and not text:
-        raise UsageError(f"{_named(part)} has no words; search it with --mode auto or semantic")
+        raise UsageError(
+            f"{_named(part)} has no words to look for as written; use --mode auto or semantic"
+        )
     probes = () if mode is Mode.WORDS else _probes(part, model)
     if not probes and not (text and mode is not Mode.SEMANTIC):
         raise UsageError(f"{_named(part)} holds nothing to look for (silence or no content)")
