@@ -82,9 +82,9 @@ def prepare_pictures(
                     sample = media.load_image(content, 0)
                 except MediaError:
                     continue
-                writer.add(item, _square(sample.pixels, px))
+                writer.add(item, square(sample.pixels, px))
                 if judge:
-                    writer.probabilities.append(judge(_square(sample.pixels, IMAGE_PX))[1:])
+                    writer.probabilities.append(judge(square(sample.pixels, IMAGE_PX))[1:])
     items = _items(folder)
     pixels = np.memmap(folder / "pixels.bin", np.uint8, "r", shape=(len(items), px, px, 3))
     return Pictures(items, pixels, np.load(folder / "probabilities.npy"))
@@ -120,7 +120,8 @@ def prepare_sounds(
     )
 
 
-def _square(pixels: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
+def square(pixels: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
+    """Pixels (h, w, 3) -> (px, px, 3), squashed as the encoder does it."""
     result: NDArray[np.uint8] = squashed(pixels, px)[0].permute(1, 2, 0).contiguous().numpy()
     return result
 

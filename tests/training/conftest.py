@@ -17,10 +17,14 @@ import torch
 from PIL import Image
 
 from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig
+from seehear.encoders.builtin.towers import AudioTower, ImageTower
 from seehear.training.augment import ImageJitter
+from seehear.training.export import export
 from seehear.training.loop import Schedule
 from seehear.training.recipe import CorpusPlan, Recipe, TextPlan, TowerPlan
 from seehear.training.run import TextTeacher
+from seehear.training.text_stage import build_text_tower
+from seehear.training.text_torch import choose_vocabulary
 from seehear.training.tower_stage import Pulls
 from seehear.types import Vectors
 
@@ -147,3 +151,18 @@ def small_recipe(steps: int = 4) -> Recipe:
         corpus=CorpusPlan(vocabulary=200, phrases=20, mixtures=20),
         image_jitter=ImageJitter(colour=0.05, grey=0.0),
     )
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the tiny configuration with random weights."""
+    torch.manual_seed(1)
+    vocabulary = choose_vocabulary(["a wall painted red green blue yellow"] * 5, (), 120)
+    towers = {
+        "text": build_text_tower(SMALL.text, len(vocabulary), DIM),
+        "image": ImageTower(DIM, 16, scale=0.25, blocks=3),
+        "audio": AudioTower(DIM, 16, scale=0.25, blocks=3),
+    }
+    folder = tmp_path_factory.mktemp("untrained")
+    export(folder, "untrained", SMALL, towers, vocabulary, {"note": "random"})
+    return folder

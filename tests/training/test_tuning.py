@@ -1,0 +1,113 @@
+"""Fine-tuning on one's own pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from seehear.encoders import load_model
+from seehear.errors import ModelUnavailableError, UsageError
+from seehear.training import fine_tune
+from seehear.types import Modality
+from tests.training.conftest import COLOURS, PITCHES, png, wav
+
+Line = dict[str, str]
+
+
+def _pairs(folder: Path, extra: Sequence[str] = ()) -> Path:
+    """40 pictures with two sentences each, and 12 sounds."""
+    lines: list[Line] = []
+    for seed in range(10):
+        for name, colour in COLOURS.items():
+            path = f"{name}-{seed}.png"
+            (folder / path).write_bytes(png(colour, seed))
+            lines += [{"path": path, "text": f"a wall painted {name}"}]
+            lines += [{"path": path, "text": f"{name} paint"}]
+    for seed in range(4):
+        for name, hertz in PITCHES.items():
+            path = f"{name}-{seed}.wav"
+            (folder / path).write_bytes(wav(hertz, seed))
+            lines.append({"path": path, "text": name})
+    pairs = folder / "pairs.jsonl"
+    pairs.write_text("\n".join([*map(json.dumps, lines), *extra]) + "\n")
+    return pairs
+
+
+def test_fine_tuning_improves_recall_on_files_it_has_not_seen(
+    untrained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "my-model"
+    report = fine_tune(
+        _pairs(tmp_path), init=str(untrained), out=out, epochs=25, batch_size=16,
+        learning_rate=4e-3, val_share=0.3, device="cpu", progress=False,
+    )  # fmt: skip
+
+    assert report.pairs == 92
+    assert report.skipped == ()
+    assert report.trained == {"image": 28, "audio": 8}
+    assert report.held_out == {"image": 12, "audio": 4}
+    before, after = (f["image"]["text->image success@1"] for f in (report.before, report.after))
+    assert after > before + 0.2
+    assert after > 0.7
+    model = load_model(str(out), "cpu")
+    assert model.revision == report.revision
+    assert model.encode(Modality.TEXT, ["red"])
+    assert json.loads(json.dumps(report.as_json()))["revision"] == report.revision
+    assert any("before" in line and "after" in line for line in report.lines())
+
+
+BROKEN = (
+    "no json",
+    '{"path": "red-0.png"}',
+    '{"text": "a wall"}',
+    '{"path": "missing.png", "text": "nothing"}',
+    '{"path": "broken.png", "text": "nothing"}',
+    '["a", "list"]',
+)
+
+
+def test_broken_pairs_are_listed_and_skipped(untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    pairs = _pairs(tmp_path, BROKEN)
+    report = fine_tune(
+        pairs, init=str(untrained), out=tmp_path / "out", epochs=1, device="cpu", progress=False
+    )
+
+    assert [pair.line for pair in report.skipped] == [93, 94, 95, 96, 97, 98]
+    assert {pair.path for pair in report.skipped} == {"", "red-0.png", "missing.png", "broken.png"}
+    assert sum(line.startswith("skipped") for line in report.lines()) == 6
+
+
+@pytest.mark.parametrize("line", BROKEN)
+def test_strict_stops_at_the_first_broken_pair(untrained: Path, tmp_path: Path, line: str) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    (tmp_path / "pairs.jsonl").write_text(line + "\n")
+
+    with pytest.raises(UsageError, match="line 1") as caught:
+        fine_tune(
+            tmp_path / "pairs.jsonl", init=str(untrained), out=tmp_path / "out", strict=True,
+            device="cpu", progress=False,
+        )  # fmt: skip
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_makes_no_sense_is_refused_with_one_line(untrained: Path, tmp_path: Path) -> None:
+    def tune(**changes: object) -> None:
+        settings: dict[str, object] = {"init": str(untrained), "out": tmp_path / "out"} | changes
+        fine_tune(tmp_path / "pairs.jsonl", device="cpu", progress=False, **settings)  # type: ignore[arg-type]
+
+    with pytest.raises(UsageError, match="cannot be read"):
+        tune()
+    (tmp_path / "pairs.jsonl").write_text("")
+    with pytest.raises(UsageError, match="fewer than"):
+        tune()
+    with pytest.raises(UsageError, match="taken"):
+        tune(out=untrained)
+    with pytest.raises(UsageError, match="epochs"):
+        tune(epochs=0)
+    with pytest.raises(ModelUnavailableError, match="no model folder"):
+        tune(init=str(tmp_path))
