@@ -41,7 +41,7 @@ _DEV_PICTURES = 1000
 
 
 class SentenceVectors:
-    """The teacher's vectors by sentence: from the corpus, else computed and then kept."""
+    """Vectors by sentence: from the corpus, else computed and then kept."""
 
     def __init__(
         self, sentences: Sequence[str], vectors: NDArray[Any], compute: EncodeTexts

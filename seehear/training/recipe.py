@@ -1,6 +1,6 @@
 """A training recipe: every setting that makes a set of weights, in one TOML file.
 
-`recipe.toml` beside this module is the one that the shipped `tiny` was made with.
+`recipe.toml` beside this module is that of `tiny`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from seehear.training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
 from seehear.training.shards import read_sentences, shard_paths
 from seehear.training.text_stage import Distilled, distil_text
 from seehear.training.text_teacher import SentenceTeacher, cached_vectors, common_words
-from seehear.training.text_torch import choose_vocabulary
+from seehear.training.text_torch import choose_vocabulary, embed_texts
 from seehear.training.tflite import convolution_weights
 from seehear.training.tower_stage import Embed, Student, train_tower
 from seehear.types import Vectors
@@ -80,7 +80,6 @@ def run_recipe(
         raise UsageError(
             f"the recipe's dim is {recipe.model.dim}, the sentence teacher's {targets.shape[1]}"
         )
-    vectors = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
     vocabulary = choose_vocabulary(corpus, words, recipe.corpus.vocabulary)
     text = distil_text(
         corpus,
@@ -90,6 +89,12 @@ def run_recipe(
         recipe.text.schedule,
         place,
         warm_start=recipe.text.warm_start,
+    )
+    # The towers meet the sentences where search will: at the vectors of the small text tower.
+    vectors = SentenceVectors(
+        corpus,
+        embed_texts(text.tower, text.tokenizer, corpus).half().numpy(),
+        lambda some: embed_texts(text.tower, text.tokenizer, some),
     )
     pictures = prepare_pictures(
         data, cache, recipe.image.cache_px, _teacher_file(data, recipe.image), progress=progress
