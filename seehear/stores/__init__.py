@@ -1,6 +1,7 @@
 """What lasts: the catalog (the single truth) and vector indexes (caches of it)."""
 
 from seehear.stores.catalog.batch import Batch
+from seehear.stores.catalog.bulk import Content, Place
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.records import (
     Counts,
@@ -18,12 +19,14 @@ from seehear.stores.vectors.flat import FlatIndex
 __all__ = [
     "Batch",
     "Catalog",
+    "Content",
     "Counts",
     "Failure",
     "FlatIndex",
     "Found",
     "Generation",
     "Location",
+    "Place",
     "Root",
     "State",
     "VectorCache",

@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from seehear.errors import SpaceMismatchError
-from seehear.stores.catalog import words
+from seehear.stores.catalog import bulk, words
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import readable
 from seehear.stores.catalog.reading import asset_of, space_ids
@@ -89,7 +89,7 @@ class Batch:
             "folders": folder + "/",
             "size_bytes": size_bytes,
             "modified_ns": modified_ns,
-            "inode": _signed(inode),
+            "inode": bulk.signed(inode),
         }
         id_ = self.connection.scalar(select(locations.c.id).where(locations.c.path == raw))
         if id_ is None:
@@ -100,10 +100,8 @@ class Batch:
                 update(locations).where(locations.c.id == id_).values(sidecar_of=None, **values)
             )
         details = self.connection.scalar(select(assets.c.details).where(assets.c.id == asset_id))
-        caption = " ".join(
-            str((details or {}).get(name, "")) for name in ("title", "caption", "keywords")
-        )
-        words.put_file(self.connection, int(id_), values["name"], folder, caption.strip())
+        caption = bulk.caption_of(details or {})
+        words.put_file(self.connection, int(id_), values["name"], folder, caption)
         return int(id_)
 
     def put_encoding(
@@ -147,6 +145,33 @@ class Batch:
         mark = {"generation_id": generation_id, "asset_id": asset_id}
         if not self.connection.execute(select(encodings).filter_by(**mark)).first():
             self.connection.execute(insert(encodings).values(**mark))
+
+    def put_contents(
+        self,
+        generation_id: int,
+        contents: Sequence[bulk.Content],
+        places: Sequence[Sequence[bulk.Place]],
+    ) -> list[int]:
+        """Store many contents with their encodings and places: `put_asset`, `put_encoding` and
+        `put_location` for each, in a dozen statements together. Returns the assets' ids.
+
+        Raises SpaceMismatchError as `put_encoding` does.
+        """
+        ids, known = bulk.put_assets(self.connection, contents)
+        for chunk in _chunks(sorted(known)):
+            self._drop_segments(_segments_of(generation_id, chunk))
+        bulk.put_encodings(self.connection, generation_id, ids, contents, self._change_number())
+        pairs = zip(ids, places, strict=True)
+        bulk.put_places(self.connection, [(id_, place) for id_, at in pairs for place in at])
+        return ids
+
+    def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
+        """The assets of those contents that are known, ones of this batch included."""
+        return bulk.asset_ids(self.connection, hashes)
+
+    def put_places(self, places: Sequence[tuple[int, bulk.Place]]) -> None:
+        """Say that assets (by id) lie at places: `put_location` for each, in a few statements."""
+        bulk.put_places(self.connection, places)
 
     def _insert_segments(
         self, generation_id: int, asset_id: int, segments_: Sequence[Segment]
@@ -312,8 +337,3 @@ def _segments_of(generation_id: int, asset_ids: Sequence[int]) -> Any:
 def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
     for start in range(0, len(ids), CHUNK):
         yield ids[start : start + CHUNK]
-
-
-def _signed(inode: int) -> int:
-    """Inodes are unsigned 64 bits; databases store signed ones."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode

@@ -49,6 +49,19 @@ def put_file(
     )
 
 
+def put_files(
+    connection: Connection, rows: Sequence[tuple[int, str, str, str]], replaced: Sequence[int]
+) -> None:
+    """Index many locations: (id, name, folder, caption) each; `replaced` were indexed before."""
+    if not rows or not _has_words(connection):
+        return
+    remove(connection, "file_words", replaced)
+    connection.execute(
+        text("INSERT INTO file_words(rowid, name, folder, caption) VALUES (:id, :n, :f, :c)"),
+        [{"id": id_, "n": name, "f": folder, "c": caption} for id_, name, folder, caption in rows],
+    )
+
+
 def remove(connection: Connection, table: str, ids: Sequence[int]) -> None:
     """Forget segments ("passage_words") or locations ("file_words")."""
     if ids and _has_words(connection):
