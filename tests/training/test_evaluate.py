@@ -1,0 +1,53 @@
+"""Measures against what they must give by hand, and the command on a small data folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear.training import evaluate
+from seehear.training.figures import chance, success
+
+
+def test_success_is_any_relevant_item_among_the_first_k() -> None:
+    items = np.eye(3, dtype=np.float32)
+    queries = np.array([[3, 2, 1], [1, 2, 3]], np.float32)
+    relevant = np.array([[False, True, False], [False, True, True]])
+
+    assert success(queries, items, relevant, 1).tolist() == [False, True]
+    assert success(queries, items, relevant, 2).tolist() == [True, True]
+
+
+def test_chance_is_that_of_a_random_order() -> None:
+    relevant = np.array([[True, False, False, False], [True, True, False, False]])
+
+    # Two draws out of four: 1/2 to meet the one; 1 - 1/6 to meet one of two.
+    assert chance(relevant, 2).tolist() == pytest.approx([0.5, 5 / 6])
+    assert chance(relevant, 9).tolist() == [1.0, 1.0]
+
+
+def test_command_writes_tables_and_json(
+    data: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(evaluate.figures, "speeds", lambda *_: {"images a second": 1.0})
+    path = tmp_path / "figures.json"
+    status = evaluate.main(
+        ["--data", str(data), "--model", str(untrained), "--json", str(path), "--quiet"]
+    )
+
+    assert status == 0
+    report = json.loads(path.read_text())
+    assert report["Captions"]["told"]["captions"] == 16
+    assert report["Sound and text, by set"]["tones"]["sentences"] == 3
+    assert "| told | 8 | 16 |" in capsys.readouterr().out
+
+
+def test_missing_model_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main(["--data", str(data), "--model", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
