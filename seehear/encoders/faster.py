@@ -105,7 +105,7 @@ class FasterTower:
     ) -> None:
         self._plain = plain
         self._identity = identity
-        self._device = device
+        self.device = device
         self._notes = Notes(notes)
         self._clock = clock
         known = all_ways() if ways is None else tuple(ways)
@@ -137,7 +137,7 @@ class FasterTower:
         return "|".join(
             (
                 self._identity,
-                processor_name() if self._device.type == "cpu" else torch.cuda.get_device_name(),
+                processor_name() if self.device.type == "cpu" else torch.cuda.get_device_name(),
                 f"torch {torch.__version__}",
                 f"{torch.get_num_threads()} threads",
                 ",".join(self._ways),
@@ -198,10 +198,10 @@ class FasterTower:
         return out, max(best, 1e-9)
 
     def _settle(self) -> None:
-        if self._device.type == "cuda":
+        if self.device.type == "cuda":
             import torch
 
-            torch.cuda.synchronize(self._device)
+            torch.cuda.synchronize(self.device)
 
 
 class Notes:

@@ -190,3 +190,40 @@ def sounds() -> list[AudioSample]:
         chirp = 0.4 * np.sin(2 * np.pi * (200 + 3_000 * times_s) * times_s)
         waves.append((chirp + 0.05 * rng.normal(size=length)).astype(np.float32))
     return [AudioSample(wave, 48_000) for wave in waves]
+
+
+@pytest.fixture(scope="session")
+def small_builtin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the kind of `tiny`, in small, with random weights."""
+    import torch
+
+    from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig, save_folder
+    from seehear.encoders.builtin.towers import AudioTower, ImageTower
+    from seehear.training.text_torch import TextTorch, choose_vocabulary
+
+    sizes = TowerConfig(hidden=16, scale=0.25, blocks=3)
+    text = TextConfig(width=8, hidden=8, blocks=1, heads=2, inner=16)
+    config = ModelConfig(
+        dim=24,
+        image=sizes,
+        audio=sizes,
+        text=text,
+        image_px=32,
+        window_s=2.0,
+        hop_s=1.0,
+    )
+    torch.manual_seed(13)
+    sentences = ["a red car", "rain at night", "dogs", "a letter from the harbour", "snow"]
+    vocabulary = choose_vocabulary(sentences, (), 200, least_count=1)
+    reader = TextTorch(len(vocabulary), 24, width=8, hidden=8, blocks=1, heads=2, inner=16)
+    arrays = {}
+    for name, tower in (
+        ("image", ImageTower(24, 16, scale=0.25, blocks=3)),
+        ("audio", AudioTower(24, 16, scale=0.25, blocks=3)),
+        ("text", reader),
+    ):
+        for key, value in tower.state_dict().items():
+            arrays[f"{name}.{key}"] = value.float().numpy()
+    folder = tmp_path_factory.mktemp("builtin") / "small"
+    save_folder(folder, "small-builtin", config, arrays, vocabulary, {})
+    return folder

@@ -8,24 +8,27 @@ import numpy as np
 import pytest
 
 from seehear.encoders import Encoder, Model, SingleSpaceModel, load_model
+from seehear.encoders.builtin import load_tiny
 from seehear.encoders.clap import load_clap
 from seehear.encoders.fake import FakeEncoder, fake_joined
 from seehear.encoders.open_clip import load_open_clip
-from seehear.errors import SpaceMismatchError, UsageError
+from seehear.errors import ModelUnavailableError, SpaceMismatchError, UsageError
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
 
-KINDS = ["fake", "fake-turned", "open_clip", "open_clip-pe", "clap", "tiny"]
+KINDS = ["fake", "fake-turned", "open_clip", "open_clip-pe", "clap", "builtin", "tiny"]
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def encoder(request: pytest.FixtureRequest, small_open_clip: Path, small_clap: Path) -> Encoder:
+def encoder(
+    request: pytest.FixtureRequest,
+    small_open_clip: Path,
+    small_clap: Path,
+    small_builtin: Path,
+) -> Encoder:
     def of_open_clip(name: str) -> Encoder:
         return load_open_clip(f"{name}/{small_open_clip / name}.safetensors", "cpu")
 
     def tiny() -> Encoder:
-        from seehear.encoders.builtin import load_tiny
-        from seehear.errors import ModelUnavailableError
-
         try:
             return load_tiny(device="cpu")
         except ModelUnavailableError:
@@ -37,6 +40,7 @@ def encoder(request: pytest.FixtureRequest, small_open_clip: Path, small_clap: P
         "open_clip": lambda: of_open_clip("seehear-small-clip"),
         "open_clip-pe": lambda: of_open_clip("seehear-small-pe"),
         "clap": lambda: load_clap(str(small_clap), "cpu"),
+        "builtin": lambda: load_tiny(small_builtin, "cpu"),
         "tiny": tiny,
     }
     return make[str(request.param)]()

@@ -71,6 +71,15 @@ def test_fake_models_are_there_for_tests() -> None:
     assert len(load_model("fake-joined").spaces_of(Modality.AUDIO)) == 2
 
 
+def test_a_folder_is_a_model_of_the_bundled_kind(small_builtin: Path, tmp_path: Path) -> None:
+    model = load_model(str(small_builtin), "cpu")
+    assert model.name == str(small_builtin)
+    assert model.spaces_of(Modality.AUDIO)[0].name == "small-builtin"
+    for name in (str(tmp_path), f"{tmp_path}/nowhere", "~/nowhere/at/all", "./nothing"):
+        with pytest.raises(ModelUnavailableError, match="is no model folder"):
+            load_model(name, "cpu")
+
+
 @pytest.mark.parametrize("device", ["gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", ""])
 def test_words_that_name_no_device_are_refused_before_loading(device: str) -> None:
     with pytest.raises(UsageError, match="no device"):

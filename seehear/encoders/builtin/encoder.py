@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from seehear.types import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from seehear.encoders.faster import FasterTower
+
 _IMAGES_AT_ONCE = 32
 _WINDOWS_AT_ONCE = 8
 # Below this peak (-80 dB of full scale) a window counts as silence: it is near nothing.
@@ -41,8 +44,9 @@ def load_tiny(
 ) -> BuiltinEncoder:
     """The bundled model, or a model folder of the same kind such as `seehear train` writes.
 
-    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps"; `half` computes the picture and sound
-    towers in float16 there. Torch is first loaded when a picture or a sound is encoded.
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps". On CUDA the picture and sound towers
+    compute in float16; `half` asks for that elsewhere too. Torch is first loaded when a picture
+    or a sound is encoded.
     Raises ModelUnavailableError or ModelIntegrityError with one line of reason.
     """
     return BuiltinEncoder(open_folder(path or TINY), device=device, half=half)
@@ -55,7 +59,8 @@ class BuiltinEncoder:
         self._folder = folder
         self._device = device
         self._half = half
-        self._towers: dict[str, Any] = {}
+        self._towers: dict[str, FasterTower] = {}
+        self._building = threading.Lock()
         self._space = EmbeddingSpace(folder.name, folder.revision, folder.config.dim)
         tokenizer = Tokenizer(folder.vocabulary, folder.config.text.most_tokens)
         self._text = TextTower(folder.tower("text"), tokenizer)
@@ -105,7 +110,7 @@ class BuiltinEncoder:
             for start in range(0, len(samples), _IMAGES_AT_ONCE):
                 some = samples[start : start + _IMAGES_AT_ONCE]
                 pixels = torch.cat([squashed(sample.pixels, size) for sample in some])
-                parts.append(tower(pixels.to(_device_of(tower))).cpu().numpy())
+                parts.append(tower(pixels.to(tower.device)).float().cpu().numpy())
         return np.concatenate(parts)
 
     def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
@@ -136,14 +141,21 @@ class BuiltinEncoder:
                     waveform_16k(samples[row].waveform, samples[row].sample_rate_hz) for row in rows
                 ]
                 mels, counts = spectrograms(waveforms)
-                device = _device_of(tower)
-                result[rows] = tower(mels.to(device), counts.to(device)).cpu().numpy()
+                heard_now = tower(mels.to(tower.device), counts.to(tower.device))
+                result[rows] = heard_now.float().cpu().numpy()
         return result
 
-    def _tower(self, name: str) -> Any:
-        if name not in self._towers:
-            self._towers[name] = build_tower(self._folder, name, self._device, half=self._half)
-        return self._towers[name]
+    def _tower(self, name: str) -> FasterTower:
+        from seehear.encoders.devices import choose_device
+        from seehear.encoders.faster import FasterTower
+
+        with self._building:
+            if name not in self._towers:
+                device = choose_device(self._device)
+                half = self._half or device.type == "cuda"
+                tower = build_tower(self._folder, name, str(device), half=half)
+                self._towers[name] = FasterTower(tower, f"{self._space.key} {name}", device)
+            return self._towers[name]
 
 
 _SAMPLE_TYPES: dict[Modality, type] = {
@@ -164,6 +176,7 @@ def build_tower(
     import torch
 
     from seehear.encoders.builtin.towers import AudioTower, ImageTower
+    from seehear.encoders.devices import choose_device
 
     sizes = folder.config.image if name == "image" else folder.config.audio
     kind: type[ImageTower] | type[AudioTower] = ImageTower if name == "image" else AudioTower
@@ -176,22 +189,10 @@ def build_tower(
         raise ModelIntegrityError(
             f"the {name} tower of {folder.name} is of another shape: {reason[:160]}"
         ) from error
-    tower = tower.eval().to(_chosen_device(device))
+    tower = tower.eval().to(choose_device(device))
     # Module.to takes a memory format, which its type stubs do not know.
     tower = tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return tower.half() if half else tower
-
-
-def _chosen_device(device: str) -> str:
-    if device != "auto":
-        return device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _device_of(tower: nn.Module) -> Any:
-    return next(tower.parameters()).device
 
 
 def squashed(pixels: NDArray[np.uint8], size: int) -> Tensor:
