@@ -158,8 +158,13 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of the tiny configuration with random weights."""
     torch.manual_seed(1)
     vocabulary = choose_vocabulary(["a wall painted red green blue yellow"] * 5, (), 120)
+    text = build_text_tower(SMALL.text, len(vocabulary), DIM)
+    with torch.no_grad():  # else all sentences lie close together
+        text.embedding.mul_(4)
+        text.direct.bias.zero_()
+        text.outer.bias.zero_()
     towers = {
-        "text": build_text_tower(SMALL.text, len(vocabulary), DIM),
+        "text": text,
         "image": ImageTower(DIM, 16, scale=0.25, blocks=3),
         "audio": AudioTower(DIM, 16, scale=0.25, blocks=3),
     }
