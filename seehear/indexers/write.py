@@ -19,7 +19,7 @@ from seehear.indexers.claims import Claims, Copy, Refusal
 from seehear.indexers.diff import NEVER_NS, Work, is_as_before
 from seehear.indexers.encode import Draft
 from seehear.indexers.report import FailedFile, Tally
-from seehear.stores import Batch, Catalog, Generation, Location
+from seehear.stores import Batch, Catalog, Content, Generation, Location, Place
 
 COMMIT_FILES = 256
 COMMIT_S = 1.0
@@ -110,44 +110,48 @@ class WriteStage:
         started = time.monotonic()
         self._after_commit.clear()
         with self._catalog.batch() as batch:
+            self._write_encoded(batch, [r for r in results if isinstance(r, Encoded)])
+            self._write_known(batch, [r for r in results if isinstance(r, Known)])
             for result in results:
-                if isinstance(result, Encoded):
-                    self._write_encoded(batch, result)
-                elif isinstance(result, Known):
-                    self._write_known(batch, result)
-                elif isinstance(result, Failed):
+                if isinstance(result, Failed):
                     self._write_failed(batch, result)
-                else:
+                elif isinstance(result, Skipped):
                     self._write_skipped(batch, result)
         for note in self._after_commit:
             note()
         self.busy_s += time.monotonic() - started
 
-    def _write_encoded(self, batch: Batch, result: Encoded) -> None:
-        draft = result.draft
-        asset = batch.put_asset(draft.content_hash, draft.copy.stamp.size_bytes, draft.info)
-        segments, vectors = draft.encoded()
-        batch.put_encoding(self._generation.id, asset.id, segments, vectors)
-        self._later("encoded")
-        self._later("segments", len(segments))
-        for copy in (draft.copy, *self._claims.written(draft.content_hash)):
-            self._locate(batch, copy, asset.id)
+    def _write_encoded(self, batch: Batch, results: list[Encoded]) -> None:
+        contents: list[Content] = []
+        copies: list[list[Copy]] = []
+        for draft in (result.draft for result in results):
+            segments, vectors = draft.encoded()
+            size_bytes = draft.copy.stamp.size_bytes
+            contents.append(Content(draft.content_hash, size_bytes, draft.info, segments, vectors))
+            copies.append([draft.copy, *self._claims.written(draft.content_hash)])
+            self._later("encoded")
+            self._later("segments", len(segments))
+            self._later("bytes_read", size_bytes)
+        places = [[_place(copy) for copy in group] for group in copies]
+        if contents:
+            ids = batch.put_contents(self._generation.id, contents, places)
+            for asset_id, group in zip(ids, copies, strict=True):
+                self._located(batch, asset_id, group)
 
-    def _write_known(self, batch: Batch, result: Known) -> None:
-        asset = batch.find_asset(result.content_hash)
-        if asset is None:
-            raise StoreError(f"the catalog lost the content of {result.copy.work.file.path}")
-        self._locate(batch, result.copy, asset.id)
+    def _write_known(self, batch: Batch, results: list[Known]) -> None:
+        ids = batch.asset_ids([result.content_hash for result in results])
+        lost = [r.copy.work.file.path for r in results if r.content_hash not in ids]
+        if lost:
+            raise StoreError(f"the catalog lost the content of {lost[0]}; run the command again")
+        batch.put_places([(ids[r.content_hash], _place(r.copy)) for r in results])
+        for result in results:
+            self._located(batch, ids[result.content_hash], [result.copy])
 
-    def _locate(self, batch: Batch, copy: Copy, asset_id: int) -> None:
-        work, stamp = copy.work, copy.stamp
-        path = Path(work.file.path)
-        batch.put_location(
-            work.root_id, path, asset_id, stamp.size_bytes, stamp.modified_ns, stamp.inode
-        )
-        self._clear_failure(batch, work)
-        self._later(self._class(batch, work, asset_id))
-        self._done(work)
+    def _located(self, batch: Batch, asset_id: int, copies: list[Copy]) -> None:
+        for copy in copies:
+            self._clear_failure(batch, copy.work)
+            self._later(self._class(batch, copy.work, asset_id))
+            self._done(copy.work)
 
     def _class(self, batch: Batch, work: Work, asset_id: int) -> str:
         if work.before is not None:
@@ -191,3 +195,9 @@ class WriteStage:
 
     def _done(self, work: Work) -> None:
         self._after_commit.append(lambda: self._tally.done(work.file.size_bytes))
+
+
+def _place(copy: Copy) -> Place:
+    stamp = copy.stamp
+    path = Path(copy.work.file.path)
+    return Place(copy.work.root_id, path, stamp.size_bytes, stamp.modified_ns, stamp.inode)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import words
 from seehear.stores.catalog.paths import readable
-from seehear.stores.catalog.reading import chunks, space_ids
+from seehear.stores.catalog.reading import CHUNK, chunks, space_ids
 from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
 from seehear.types import EmbeddingSpace, MediaInfo, Segment, Vectors
 
@@ -50,8 +50,8 @@ class Content:
 def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
     """The assets of those contents that are known."""
     found: dict[str, int] = {}
-    for start in range(0, len(hashes), 500):
-        chunk = hashes[start : start + 500]
+    for start in range(0, len(hashes), CHUNK):
+        chunk = hashes[start : start + CHUNK]
         query = select(assets.c.content_hash, assets.c.id).where(assets.c.content_hash.in_(chunk))
         found.update((row.content_hash, int(row.id)) for row in connection.execute(query))
     return found
@@ -61,10 +61,10 @@ def put_assets(connection: Connection, contents: Sequence[Content]) -> tuple[lis
     """The asset of each content, made where there is none; and which of them were known."""
     known = asset_ids(connection, [content.content_hash for content in contents])
     missing = [content for content in contents if content.content_hash not in known]
-    ids = dict(known)
     if missing:
-        made = connection.execute(
-            insert(assets).returning(assets.c.id, sort_by_parameter_order=True),
+        # Rows are read back by what tells them apart: SQLite returns keys only row by row.
+        connection.execute(
+            insert(assets),
             [
                 {
                     "content_hash": content.content_hash,
@@ -80,8 +80,7 @@ def put_assets(connection: Connection, contents: Sequence[Content]) -> tuple[lis
                 for content in missing
             ],
         )
-        for content, row in zip(missing, made, strict=True):
-            ids[content.content_hash] = int(row[0])
+    ids = known | asset_ids(connection, [content.content_hash for content in missing])
     return [ids[content.content_hash] for content in contents], set(known.values())
 
 
@@ -115,10 +114,9 @@ def put_encodings(
             for ordinal, segment in enumerate(content.segments)
         ]
     if rows:
-        made = connection.execute(
-            insert(segments).returning(segments.c.id, sort_by_parameter_order=True), rows
-        )
-        ids = [int(row[0]) for row in made]
+        connection.execute(insert(segments), rows)
+        made = _segment_ids(connection, generation_id, asset_ids_)
+        ids = [made[row["asset_id"], row["ordinal"]] for row in rows]
         texts = ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"])
         words.put_passages(connection, texts)
         packed = [
@@ -146,24 +144,28 @@ def put_encodings(
         connection.execute(insert(encodings), marks)
 
 
+def _segment_ids(
+    connection: Connection, generation_id: int, asset_ids_: Sequence[int]
+) -> dict[tuple[int, int], int]:
+    """(asset id, ordinal) -> segment id."""
+    found: dict[tuple[int, int], int] = {}
+    for chunk in chunks(asset_ids_):
+        query = select(segments.c.asset_id, segments.c.ordinal, segments.c.id).where(
+            segments.c.generation_id == generation_id, segments.c.asset_id.in_(chunk)
+        )
+        found.update(((asset, at), id_) for asset, at, id_ in connection.execute(query))
+    return found
+
+
 def put_places(connection: Connection, places: Sequence[tuple[int, Place]]) -> None:
     """Say that assets (by id) lie at places; each replaces what lay at its path."""
     latest = {os.fsencode(place.path): (asset_id, place) for asset_id, place in places}
-    known: dict[bytes, int] = {}
-    paths = list(latest)
-    for start in range(0, len(paths), 500):
-        chunk = paths[start : start + 500]
-        query = select(locations.c.path, locations.c.id).where(locations.c.path.in_(chunk))
-        known.update((bytes(row.path), int(row.id)) for row in connection.execute(query))
+    known = _location_ids(connection, list(latest))
     rows = {path: _row(path, asset_id, place) for path, (asset_id, place) in latest.items()}
     new = [row for path, row in rows.items() if path not in known]
-    ids = dict(known)
     if new:
-        made = connection.execute(
-            insert(locations).returning(locations.c.id, sort_by_parameter_order=True), new
-        )
-        for row, (id_,) in zip(new, made, strict=True):
-            ids[row["path"]] = int(id_)
+        connection.execute(insert(locations), new)
+    ids = known | _location_ids(connection, [row["path"] for row in new])
     if known:
         replaced = [{**rows[path], "location": id_} for path, id_ in known.items()]
         statement = update(locations).where(locations.c.id == bindparam("location"))
@@ -181,6 +183,15 @@ def put_places(connection: Connection, places: Sequence[tuple[int, Place]]) -> N
         ],
         replaced=list(known.values()),
     )
+
+
+def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for start in range(0, len(paths), CHUNK):
+        chunk = paths[start : start + CHUNK]
+        query = select(locations.c.path, locations.c.id).where(locations.c.path.in_(chunk))
+        found.update((bytes(row.path), int(row.id)) for row in connection.execute(query))
+    return found
 
 
 def _row(path: bytes, asset_id: int, place: Place) -> dict[str, Any]:
