@@ -1,0 +1,156 @@
+"""What a similarity means: backgrounds, hubs, small collections, the bank."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from seehear.encoders.base import Route, SingleSpaceModel, normalised
+from seehear.encoders.fake import FakeEncoder
+from seehear.search import bank
+from seehear.search.calibrate import (
+    ODDS_SLOW,
+    Z_EVEN,
+    Sampled,
+    fit_background,
+    log_odds,
+    score_of,
+)
+from seehear.types import EmbeddingSpace, Modality, SampleSpec
+
+DIM = 64
+SPACE = EmbeddingSpace("made-up", "1", DIM)
+ROUTE = Route(Modality.TEXT, Modality.IMAGE, SPACE)
+BY_EXAMPLE = Route(Modality.IMAGE, Modality.IMAGE, SPACE)
+Floats = NDArray[np.float32]
+
+
+def around(middle: Floats, count: int, seed: int, noise: float = 1.0) -> Floats:
+    """Unit vectors around a direction: a modality's region of the space."""
+    rng = np.random.default_rng(seed)
+    return normalised((middle + noise * rng.normal(size=(count, DIM)) / 8).astype(np.float32))
+
+
+TEXT_MIDDLE = np.eye(DIM, dtype=np.float32)[0]
+IMAGE_MIDDLE = 0.3 * TEXT_MIDDLE + 0.9 * np.eye(DIM, dtype=np.float32)[1]
+
+
+def sampled(vectors: Floats) -> Sampled:
+    return Sampled(vectors, np.arange(len(vectors), dtype=np.int64))
+
+
+def test_unrelated_pairs_have_z_of_mean_0_and_spread_1() -> None:
+    texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
+    background = fit_background(ROUTE, texts, None, sampled(images))
+    fresh = around(IMAGE_MIDDLE, 400, 3)
+    z = np.stack([background.z(query, fresh) for query in around(TEXT_MIDDLE, 50, 4)])
+    assert z.mean() == pytest.approx(0.0, abs=0.15)
+    assert z.std() == pytest.approx(1.0, abs=0.15)
+
+
+def test_routes_with_different_cosines_give_the_same_z() -> None:
+    images = around(IMAGE_MIDDLE, 500, 2)
+    by_text = fit_background(ROUTE, around(TEXT_MIDDLE, 200, 1), None, sampled(images))
+    by_image = fit_background(BY_EXAMPLE, images[:0], sampled(images[:256]), sampled(images))
+    assert by_image.middle > by_text.middle + 0.2
+    fresh = around(IMAGE_MIDDLE, 400, 3)
+    for background, middle in ((by_text, TEXT_MIDDLE), (by_image, IMAGE_MIDDLE)):
+        z = np.stack([background.z(query, fresh) for query in around(middle, 50, 4)])
+        assert abs(float(np.median(z))) < 0.2
+        assert float(z.std()) == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_hub_is_expected_to_be_near() -> None:
+    texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
+    background = fit_background(ROUTE, texts, None, sampled(images))
+    hub = normalised((IMAGE_MIDDLE + 0.6 * TEXT_MIDDLE)[None])
+    query = around(TEXT_MIDDLE, 1, 9)[0]
+    plain = float(((hub @ query)[0] - background.middle) / background.spread)
+    assert float(background.z(query, hub)[0]) < 0.5 * plain
+
+
+def test_one_item_is_enough_for_a_background() -> None:
+    texts = around(TEXT_MIDDLE, 200, 1)
+    for count in (1, 5):
+        background = fit_background(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, count, 2)))
+        fresh = around(IMAGE_MIDDLE, 300, 3)
+        z = np.stack([background.z(query, fresh) for query in around(TEXT_MIDDLE, 30, 4)])
+        assert abs(float(np.median(z))) < 1.0
+        assert 0.4 < z.std() < 2.0
+
+
+def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
+    odd = around(np.eye(DIM, dtype=np.float32)[5], 32, 7)  # nothing like the collection
+    errors = []
+    for count in (2, 50, 500):
+        images = sampled(around(IMAGE_MIDDLE, count, 2))
+        background = fit_background(BY_EXAMPLE, odd, images, images)
+        fresh = around(IMAGE_MIDDLE, 300, 3)
+        z = np.stack([background.z(query, fresh) for query in fresh[:30]])
+        errors.append(abs(float(np.median(z))))
+    assert errors[2] < errors[1] < errors[0]
+    assert errors[2] < 0.3
+
+
+def test_nothing_to_search_and_rows_without_content() -> None:
+    nothing = sampled(np.zeros((0, DIM), dtype=np.float32))
+    background = fit_background(ROUTE, around(TEXT_MIDDLE, 20, 1), None, nothing)
+    assert background.z(TEXT_MIDDLE, nothing.vectors).shape == (0,)
+    images = around(IMAGE_MIDDLE, 50, 2)
+    silent = np.concatenate([images, np.zeros((50, DIM), dtype=np.float32)])
+    texts = around(TEXT_MIDDLE, 50, 1)
+    one = fit_background(ROUTE, texts, None, sampled(images))
+    other = fit_background(ROUTE, texts, None, sampled(silent))
+    assert one.spread == pytest.approx(other.spread)
+
+
+def test_equal_items_do_not_make_every_score_one() -> None:
+    same = np.repeat(around(IMAGE_MIDDLE, 1, 2), 20, axis=0)
+    background = fit_background(BY_EXAMPLE, same, sampled(same), sampled(same))
+    assert background.spread > 0
+    assert np.isfinite(background.z(same[0], same)).all()
+
+
+def test_scores_rise_with_z_and_stay_apart() -> None:
+    z = np.linspace(-10, 80, 400).astype(np.float32)
+    scores = score_of(log_odds(z))
+    assert np.all(np.diff(scores) > 0)
+    assert 0 < scores[0] < 0.001
+    assert 0.99 < scores[-1] < 1
+    assert score_of(log_odds(np.array([Z_EVEN], np.float32)))[0] == pytest.approx(0.5)
+    assert score_of(np.array([-np.inf], np.float32))[0] == 0.0
+    assert log_odds(np.array([Z_EVEN + ODDS_SLOW], np.float32))[0] == pytest.approx(ODDS_SLOW)
+
+
+def test_the_bank_of_phrases() -> None:
+    phrases = bank.phrases()
+    assert 200 <= len(phrases) <= 230
+    assert len(set(phrases)) == len(phrases)
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_the_bank_is_always_the_same_and_of_many_kinds(modality: Modality) -> None:
+    model = SingleSpaceModel("fake", FakeEncoder())
+    (once,) = bank.encode_bank(modality, model).values()
+    (again,) = bank.encode_bank(modality, model).values()
+    np.testing.assert_array_equal(once, again)
+    assert len(np.unique(once.round(3), axis=0)) > 16
+
+
+def test_made_up_media_fit_what_a_model_wants() -> None:
+    spec = SampleSpec(image_px=96, sample_rate_hz=8_000, window_s=1.5)
+    pictures = bank.bank_samples(Modality.IMAGE, spec)
+    sounds = bank.bank_samples(Modality.AUDIO, spec)
+    assert all(p.pixels.shape == (96, 96, 3) for p in pictures)  # type: ignore[union-attr]
+    assert all(s.duration_s == 1.5 for s in sounds)  # type: ignore[union-attr]
+    assert all(0.1 < np.abs(s.waveform).max() <= 0.51 for s in sounds)  # type: ignore[union-attr]
+
+
+def test_vectors_are_packed_without_pickle() -> None:
+    vectors = around(TEXT_MIDDLE, 5, 1)
+    packed = bank.pack(vectors)
+    np.testing.assert_array_equal(bank.unpack(packed, DIM), vectors)
+    assert bank.unpack(packed, DIM + 1) is None
+    assert bank.unpack(packed[:40], DIM) is None
+    assert bank.unpack(b"\x80\x04K\x01.", DIM) is None
