@@ -12,7 +12,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[train,server,mcp]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[train,server,mcp,eval]' --group dev
 	touch $@
 
 demo/media/LICENCES.md: demo/make_media.py demo/sounds.py | $(VENV)/.installed
