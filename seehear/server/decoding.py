@@ -17,37 +17,30 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from seehear import errors
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.errors import BrokenMediaError, MediaLimitError
+from seehear.media import wire
 from seehear.server.batching import check_current
-from seehear.server.decode_worker import Frame, read_frame, write_frame
-from seehear.types import AudioSample, ImageSample, Modality, Sample, SampleSpec, VideoSample
+from seehear.types import Modality, Sample, SampleSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-T = TypeVar("T")
-
-_MOST_HEADER = 1 << 20
-_MOST_BODY = 1 << 29
 _TICK_S = 0.1
 """How often a wait looks whether its client is still there."""
+_START_S = 20.0
+"""A cold disk and a busy machine take seconds to read the decoders' libraries."""
 _JOBS_PER_WORKER = 500
 """A worker is replaced after so many files, so that a decoder's leaks end with it."""
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP", "LD_LIBRARY_PATH")
 
 
 _START = (
-    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r}); "
-    "from seehear.server.decode_worker import main; main()"
+    "import sys; sys.path[:] = sys.argv[2:]; from seehear.server.decode_worker import main; main()"
 )
-"""Works from a checkout too, where isolated mode (-I) would not find the package."""
 
 
 class DecodePool:
@@ -72,7 +65,13 @@ class DecodePool:
             "most_pixels": most_pixels,
             "most_s": most_s,
         }
-        return _checked(_samples_of, self._ask(asked))
+        head, body = self._ask(asked)
+        try:
+            pairs = wire.unpack_pairs(head["items"], body)
+            modality = Modality(head["modality"])
+        except (wire.WireError, KeyError, ValueError):
+            raise BrokenMediaError("the decoder sent nonsense") from None
+        return modality, tuple(sample for _, sample in pairs)
 
     def picture(
         self,
@@ -85,17 +84,22 @@ class DecodePool:
     ) -> tuple[bytes, str]:
         """A picture of a file and its content type. Raises MediaError."""
         asked = {"do": "picture", "path": str(path), "px": px}
-        frame = self._ask(asked | {"start_s": start_s, "stop_s": stop_s, "sound": sound})
-        kind = "image/png" if sound else "image/webp"
-        magic = b"\x89PNG\r\n" if sound else b"RIFF"
-        if not frame.body.startswith(magic):
+        _, body = self._ask(asked | {"start_s": start_s, "stop_s": stop_s, "sound": sound})
+        drawn = body.tobytes()
+        kind, magic = ("image/png", b"\x89PNG\r\n") if sound else ("image/webp", b"RIFF")
+        if not drawn.startswith(magic):
             raise BrokenMediaError("no picture could be drawn of it")
-        return frame.body, kind
+        return drawn, kind
 
     def waveform(self, path: Path, steps: int, most_s: float) -> tuple[float, list[float]]:
         """Duration of what was read, and its peaks in [0, 1]. Raises MediaError."""
-        frame = self._ask({"do": "waveform", "path": str(path), "steps": steps, "most_s": most_s})
-        return _checked(_peaks_of, frame)
+        asked = {"do": "waveform", "path": str(path), "steps": steps, "most_s": most_s}
+        head, body = self._ask(asked)
+        try:
+            peaks = np.clip(np.nan_to_num(body.view("<f4")), 0.0, 1.0)
+            return float(head["stop_s"]), [round(float(peak), 3) for peak in peaks]
+        except (KeyError, TypeError, ValueError):
+            raise BrokenMediaError("the decoder sent nonsense") from None
 
     def close(self) -> None:
         """End the workers."""
@@ -108,12 +112,12 @@ class DecodePool:
             if worker is not None:
                 worker.end()
 
-    def _ask(self, request: dict[str, Any]) -> Frame:
+    def _ask(self, request: wire.Message) -> tuple[wire.Message, wire.Body]:
         with self._worker() as worker:
-            frame = worker.ask(request, self._timeout_s)
-        if (kind := frame.header.get("error")) is not None:
-            raise _error_of(kind, frame.header)
-        return frame
+            head, body = worker.ask(request, self._timeout_s)
+        if (error := head.get("error")) is not None:
+            raise wire.unpack_error(error if isinstance(error, dict) else {})
+        return head, body
 
     @contextmanager
     def _worker(self) -> Iterator[_Worker]:
@@ -145,16 +149,20 @@ class _Worker:
 
     def __init__(self, memory_bytes: int) -> None:
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        paths = [str(Path(__file__).resolve().parents[2])]
+        # Absolute entries only: the working folder may hold a file that is named like a module.
+        paths += [entry for entry in sys.path if Path(entry).is_absolute()]
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, str(memory_bytes)],
+            [sys.executable, "-P", "-c", _START, str(memory_bytes), *paths],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is for the service, which ends its workers itself
         )
         self._requests = cast("BinaryIO", self._process.stdin)
-        self._answers: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[wire.Message, wire.Body] | None]
+        self._answers = queue.SimpleQueue()
         self._jobs = 0
         self._broken = False
         threading.Thread(target=self._read, name="seehear-decode", daemon=True).start()
@@ -163,27 +171,29 @@ class _Worker:
     def usable(self) -> bool:
         return not self._broken and self._jobs < _JOBS_PER_WORKER and self._process.poll() is None
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> Frame:
+    def ask(self, request: wire.Message, timeout_s: float) -> tuple[wire.Message, wire.Body]:
         """One request and its answer. Raises MediaError when the worker dies or takes too long."""
+        # A new process reads its libraries first; that is no fault of the file.
+        timeout_s += _START_S if self._jobs == 0 else 0.0
         self._jobs += 1
         self._broken = True  # until the answer has come
         try:
-            write_frame(self._requests, Frame(request))
+            wire.send(self._requests, request)
         except OSError:
             raise BrokenMediaError("the decoder died") from None
         until = time.monotonic() + timeout_s
         while True:
             check_current()
             try:
-                frame = self._answers.get(timeout=_TICK_S)
+                answer = self._answers.get(timeout=_TICK_S)
                 break
             except queue.Empty:
                 if time.monotonic() > until:
                     raise MediaLimitError(f"takes longer than {timeout_s:g} s to decode") from None
-        if frame is None:
+        if answer is None:
             raise BrokenMediaError("the decoder died of it")
         self._broken = False
-        return frame
+        return answer
 
     def end(self) -> None:
         """Kill the process; it holds nothing that could be lost."""
@@ -195,64 +205,8 @@ class _Worker:
         answers = cast("BinaryIO", self._process.stdout)
         with answers:
             try:
-                while (frame := read_frame(answers, _MOST_HEADER, _MOST_BODY)) is not None:
-                    self._answers.put(frame)
-            except (OSError, ValueError):
+                while True:
+                    self._answers.put(wire.receive(answers))
+            except (wire.WireError, OSError, ValueError):
                 self._process.kill()
         self._answers.put(None)
-
-
-def _error_of(kind: object, header: dict[str, Any]) -> MediaError:
-    found = getattr(errors, str(kind), None)
-    if not (isinstance(found, type) and issubclass(found, MediaError)):
-        found = BrokenMediaError
-    return found(str(header.get("reason", ""))[:500], stage=str(header.get("stage", "decode"))[:20])
-
-
-def _checked(read: Callable[[Frame], T], frame: Frame) -> T:
-    """What a frame says; one that makes no sense is a decoder that has been taken over."""
-    try:
-        return read(frame)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BrokenMediaError("the decoder sent nonsense") from error
-
-
-def _samples_of(frame: Frame) -> tuple[Modality, tuple[Sample, ...]]:
-    rest = memoryview(frame.body)
-
-    def take(size: int) -> memoryview:
-        nonlocal rest
-        if not 0 <= size <= len(rest):
-            raise ValueError("a sample is cut short")
-        taken, rest = rest[:size], rest[size:]
-        return taken
-
-    def picture(shape: list[int]) -> ImageSample:
-        height, width, channels = (int(n) for n in shape)
-        if min(height, width) < 1 or channels != 3:
-            raise ValueError("a picture has no such shape")
-        flat = np.frombuffer(take(height * width * 3), dtype=np.uint8)
-        return ImageSample(flat.reshape(height, width, 3))
-
-    samples: list[Sample] = []
-    for about in frame.header["samples"]:
-        kind = about["kind"]
-        if kind == "text":
-            samples.append(bytes(take(int(about["size"]))).decode("utf-8"))
-        elif kind == "image":
-            samples.append(picture(about["shape"]))
-        elif kind == "audio":
-            wave: NDArray[np.float32] = np.frombuffer(take(4 * int(about["size"])), dtype="<f4")
-            if not np.isfinite(wave).all():
-                raise ValueError("a sound is not finite")
-            samples.append(AudioSample(wave, int(about["rate_hz"])))
-        else:
-            samples.append(VideoSample(tuple(picture(shape) for shape in about["shapes"])))
-    if not samples:
-        raise ValueError("there is no sample")
-    return Modality(frame.header["modality"]), tuple(samples)
-
-
-def _peaks_of(frame: Frame) -> tuple[float, list[float]]:
-    peaks = np.nan_to_num(np.frombuffer(frame.body, dtype="<f4"))
-    return float(frame.header["stop_s"]), [round(float(peak), 3) for peak in np.clip(peaks, 0, 1)]

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ def browser_or_skip() -> Iterator[Browser]:
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=program,
+            timeout=180_000,
             args=[
                 "--no-sandbox",  # root in a container has none to give
                 "--use-fake-ui-for-media-stream",
@@ -65,16 +67,17 @@ class Looking:
             reduced_motion="reduce",
         )
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._heard)
         self.page.on("request", self._noted)
 
     def __enter__(self) -> Looking:
         self.page.goto(self.address)
-        self.page.wait_for_function(
+        until(
+            self.page,
             "document.querySelector('#holdings').textContent || "
-            "document.querySelector('dialog[open]') || document.querySelector('.hero p')"
+            "document.querySelector('dialog[open]') || document.querySelector('.hero p')",
         )
         return self
 
@@ -100,6 +103,18 @@ class Looking:
             "application/json"
         ):
             self.bodies.append(json.loads(request.post_data or "{}"))
+
+
+def until(page: Page, condition: str, arg: Any = None, timeout_s: float = 60.0) -> None:
+    """Wait until a condition in JavaScript holds, or `s => condition` of an argument.
+
+    Playwright's own `wait_for_function` evaluates strings inside the page, and the page's content
+    security policy forbids that, as it should.
+    """
+    give_up = time.monotonic() + timeout_s
+    while not page.evaluate(condition, arg):
+        assert time.monotonic() < give_up, f"it never came to: {condition}"
+        page.wait_for_timeout(50)
 
 
 def mistakes_of(page: Page) -> list[str]:

@@ -12,12 +12,12 @@ import pytest
 
 from seehear.server import create_app
 from tests.server.conftest import SETTINGS, Running, picture, sound
-from tests.server.looking import Looking, browser_or_skip, mistakes_of
+from tests.server.looking import Looking, browser_or_skip, mistakes_of, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def look(browser: Browser, running: Running) -> Iterator[Looking]:
 
 def ask(page: Page, text: str) -> None:
     page.fill("#text", text)
-    page.wait_for_function("document.querySelector('#says').textContent.match(/result|Nothing/)")
+    until(page, "document.querySelector('#says').textContent.match(/result|Nothing/)")
 
 
 def names(page: Page, within: str = "#results") -> list[str]:
@@ -95,7 +95,7 @@ def test_a_dropped_sound_and_words_together(look: Looking, tmp_path: Path) -> No
     assert names(look.page)[0] == "flute.wav"
     card = look.page.locator(".card", has_text="flute.wav")
     card.locator("canvas").wait_for()
-    look.page.wait_for_function("document.querySelector('.card canvas').width > 300")
+    look.page.wait_for_selector(".card canvas.drawn")
     ask(look.page, "purple")
     assert "flute.wav" in names(look.page)
 
@@ -104,20 +104,16 @@ def test_a_video_plays_at_its_moment(look: Looking) -> None:
     page = look.page
     ask(page, "blue")
     page.check("[name=kind][value=video]", force=True)
-    page.wait_for_function("document.querySelectorAll('.card').length <= 2")
+    until(page, "document.querySelectorAll('.card').length <= 2")
     card = page.locator(".card", has_text="day.mp4")
     start_s = card.evaluate("c => c.hit.start_s")
     assert start_s >= 2.5
     card.locator(".view").hover()
-    page.wait_for_function(
-        "s => document.querySelector('.card video')?.currentTime >= s", arg=start_s
-    )
+    until(page, "s => document.querySelector('.card video')?.currentTime >= s", arg=start_s)
     assert card.locator("video").evaluate("v => v.muted")
     card.locator(".view").click()
     page.wait_for_selector("#viewer[open]")
-    page.wait_for_function(
-        "s => document.querySelector('#viewer video').currentTime >= s", arg=start_s
-    )
+    until(page, "s => document.querySelector('#viewer video').currentTime >= s", arg=start_s)
     look.shot("moment")
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewer[open]", state="detached")
@@ -127,11 +123,11 @@ def test_a_sound_is_seen_and_heard(look: Looking) -> None:
     page = look.page
     ask(page, "purple")
     page.check("[name=kind][value=audio]", force=True)
-    page.wait_for_function("document.querySelector('.card')?.hit.modality === 'audio'")
+    until(page, "document.querySelector('.card')?.hit.modality === 'audio'")
     page.locator(".card", has_text="flute.wav").locator(".view").click()
     page.wait_for_selector("#viewer .sound img")
-    page.wait_for_function("document.querySelector('#viewer canvas').width > 300")
-    page.wait_for_function("document.querySelector('#viewer audio').currentTime >= 0")
+    page.wait_for_selector("#viewer canvas.drawn")
+    until(page, "document.querySelector('#viewer audio').currentTime >= 0")
     assert page.get_by_role("img", name="Spectrogram of flute.wav").is_visible()
 
 
@@ -139,7 +135,7 @@ def test_a_passage_is_read(look: Looking) -> None:
     page = look.page
     ask(page, "green frog")
     page.check("[name=kind][value=text]", force=True)
-    page.wait_for_function("document.querySelector('.card')?.hit.modality === 'text'")
+    until(page, "document.querySelector('.card')?.hit.modality === 'text'")
     assert page.locator(".card mark").first.inner_text().lower() in {"green", "frog"}
     page.locator(".card .view").first.click()
     assert "the frog sings" in page.inner_text("#viewer blockquote")
@@ -149,21 +145,17 @@ def test_filters(look: Looking) -> None:
     page = look.page
     ask(page, "red")
     page.check("[name=kind][value=image]", force=True)
-    page.wait_for_function(
-        "[...document.querySelectorAll('.card')].every(c => c.hit.modality === 'image')"
-    )
+    until(page, "[...document.querySelectorAll('.card')].every(c => c.hit.modality === 'image')")
     page.click("#narrow")
     page.fill("#under", "media/photos/2024")
     page.locator("#under").blur()
-    page.wait_for_function(
-        "[...document.querySelectorAll('.card')].every(c => c.hit.folder.endsWith('2024'))"
-    )
+    until(page, "[...document.querySelectorAll('.card')].every(c => c.hit.folder.endsWith('2024'))")
     assert set(names(page)) <= {"flag.png", "meadow.png"}
     assert "media/photos" in page.locator("#folders option").evaluate_all(
         "o => o.map(x => x.value)"
     )
     page.click("#reset")
-    page.wait_for_function("document.querySelectorAll('.card').length > 2")
+    until(page, "document.querySelectorAll('.card').length > 2")
 
 
 def test_more_like_this_and_not_this(look: Looking) -> None:
@@ -179,7 +171,7 @@ def test_more_like_this_and_not_this(look: Looking) -> None:
     sent = look.bodies[-1]
     assert len(sent["like"]) == len(sent["unlike"]) == 1
     page.get_by_role("button", name="Remove not siren.wav").click()
-    page.wait_for_function("document.querySelectorAll('.chip').length === 1")
+    until(page, "document.querySelectorAll('.chip').length === 1")
 
 
 def test_an_empty_answer_says_so(look: Looking) -> None:
@@ -189,9 +181,7 @@ def test_an_empty_answer_says_so(look: Looking) -> None:
     page.click("#narrow")
     page.fill("#under", "media/photos")
     page.locator("#under").blur()
-    page.wait_for_function(
-        "document.querySelector('#says').textContent.startsWith('Nothing found')"
-    )
+    until(page, "document.querySelector('#says').textContent.startsWith('Nothing found')")
     assert page.locator(".card").count() == 0
 
 
@@ -219,7 +209,7 @@ def test_weak_hits_stand_apart(look: Looking) -> None:
     assert all(page.locator("#strong .card").evaluate_all("c => c.map(x => !x.hit.weak)"))
     assert all(page.locator("#weak .card").evaluate_all("c => c.map(x => x.hit.weak)"))
     ask(page, "quixotic zebra parade")
-    page.wait_for_function("document.querySelector('#says').textContent.startsWith('Nothing')")
+    until(page, "document.querySelector('#says').textContent.startsWith('Nothing')")
     assert page.locator("#strong .card").count() == 0
 
 
@@ -256,15 +246,14 @@ def test_keys_alone_are_enough(look: Looking) -> None:
 def test_a_recorded_sound_is_a_query(look: Looking) -> None:
     page = look.page
     page.click("#record")
-    page.wait_for_function(
-        "document.querySelector('#record').getAttribute('aria-pressed') === 'true'"
-    )
+    until(page, "document.querySelector('#record').getAttribute('aria-pressed') === 'true'")
     page.wait_for_timeout(2500)  # the browser's pretended microphone beeps every second
     page.click("#record")
     page.wait_for_selector(".chip:has-text('recording')")
-    page.wait_for_function(
+    until(
+        page,
         "document.querySelector('.card') || document.querySelector('#says').textContent"
-        ".startsWith('Nothing')"
+        ".startsWith('Nothing')",
     )
     assert page.locator("#trouble").is_hidden()
 
@@ -312,7 +301,7 @@ def test_a_token_is_asked_for(browser: Browser, collection_folder: Path) -> None
         page.wait_for_selector("#door[open]")
         page.fill("#token", "a wrong token of many characters")
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelector('#door-says').textContent")
+        until(page, "document.querySelector('#door-says').textContent")
         assert mistakes_of(page) == []
         page.fill("#token", token)
         page.keyboard.press("Enter")
@@ -331,7 +320,7 @@ def test_the_folders_are_brought_up_to_date(browser: Browser, own_copy: tuple[Pa
         page.wait_for_selector("#update:not([hidden])")
         assert "press Update" in page.inner_text(".hero")
         page.click("#update")
-        page.wait_for_function("document.querySelector('#job-title').textContent === 'Up to date'")
+        until(page, "document.querySelector('#job-title').textContent === 'Up to date'")
         assert "11 added, 1 failed" in page.inner_text("#job-says")
         assert "broken.jpg" in page.inner_text("#job-failures")
         page.keyboard.press("Escape")

@@ -45,7 +45,9 @@ def test_the_answers_are_the_librarys(client: TestClient, collection_folder: Pat
             expected = collection.search(text, k=7)
             assert [h["segment_id"] for h in hits] == [h.segment_id for h in expected]
             # Two openings of a collection may differ in the last bits of a sum of products.
-            assert [h["score"] for h in hits] == pytest.approx([h.score for h in expected], abs=2e-4)
+            assert [h["score"] for h in hits] == pytest.approx(
+                [h.score for h in expected], abs=2e-4
+            )
             assert [h["weak"] for h in hits] == [h.weak for h in expected]
 
 

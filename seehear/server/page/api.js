@@ -25,7 +25,8 @@ async function call(method, path, { json, form, signal } = {}) {
   try { told = (await answer.json()).error ?? {}; } catch { /* not ours: a proxy's page */ }
   const sentence = told.message ?? `The service answered ${answer.status}.`;
   const again = Number(answer.headers.get("retry-after") ?? 0);
-  throw new Trouble(answer.status, told.code ?? "http", sentence[0].toUpperCase() + sentence.slice(1), again);
+  const named = /^\S+\.\w+:/.test(sentence); // a file's name keeps its letters
+  throw new Trouble(answer.status, told.code ?? "http", named ? sentence : sentence[0].toUpperCase() + sentence.slice(1), again);
 }
 
 export const status = () => call("GET", "/v1/status");

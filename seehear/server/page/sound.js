@@ -20,6 +20,7 @@ export function draw(canvas, wave, { from = 0, to = wave.stop_s, lit = null, at 
   if (!width || !height) return;
   canvas.width = width;
   canvas.height = height;
+  canvas.classList.add("drawn");
   const pen = canvas.getContext("2d");
   const step = 4 * scale;
   const count = Math.floor(width / step);
