@@ -12,18 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from seehear import arguments
+from seehear.arguments import PathLike, Paths
 from seehear.config import Settings, default_collection
 from seehear.errors import ModelError, UsageError
-from seehear.types import Hit, Modality, Mode, Query, QueryPart, SampleSpec
+from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.indexers import IndexReport, Progress
     from seehear.search import DuplicateGroup, Engine
     from seehear.stores import Catalog, Failure, Generation
-
-PathLike = str | Path
-Paths = PathLike | Iterable[PathLike]
 
 
 class Collection:
@@ -214,25 +213,27 @@ class Collection:
         Raises UsageError for a query without parts or with impossible values, MediaError for a
         query file that cannot be read, ModelError where the collection needs another model.
         """
-        parts = [self.part(words) for words in _listed(text) if words.strip()]
+        parts = [self.part(words) for words in arguments.listed(text) if words.strip()]
         for kind, files in (("image", image), ("audio", audio), ("video", video)):
-            parts += [self.part_of_file(file, expected=kind) for file in _paths(files)]
-        parts += [self.part(words, exclude=True) for words in _listed(without) if words.strip()]
-        parts += [self.part_of_file(file, exclude=True) for file in _paths(without_files)]
+            parts += [self.part_of_file(file, expected=kind) for file in arguments.paths(files)]
+        parts += [
+            self.part(words, exclude=True) for words in arguments.listed(without) if words.strip()
+        ]
+        parts += [self.part_of_file(file, exclude=True) for file in arguments.paths(without_files)]
         return self.ask(
             Query(
                 parts=tuple(parts),
                 k=k,
-                modalities=_modalities(modalities),
+                modalities=arguments.modalities(modalities),
                 under=Path(under).expanduser().absolute() if under is not None else None,
                 where=where,
                 min_score=min_score,
-                mode=_mode(mode),
+                mode=arguments.mode(mode),
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
-                like=_segments(like),
-                unlike=_segments(unlike),
+                like=arguments.segments(like),
+                unlike=arguments.segments(unlike),
                 explain=explain,
             )
         )
@@ -300,7 +301,7 @@ class Collection:
             Query(
                 parts=(part,),
                 k=k + (own is not None),
-                modalities=_modalities(modalities),
+                modalities=arguments.modalities(modalities),
                 under=Path(under).expanduser().absolute() if under is not None else None,
             )
         )
@@ -319,7 +320,7 @@ class Collection:
         if engine is None:
             return []
         return engine.duplicates(
-            _modalities(modalities),
+            arguments.modalities(modalities),
             under=Path(under).expanduser().absolute() if under is not None else None,
             where=where,
         )
@@ -419,36 +420,6 @@ def open_collection(
     """
     settings = Settings(device=device) if model is None else Settings(model=model, device=device)
     return Collection(folder, settings)
-
-
-def _listed(text: str | Sequence[str] | None) -> list[str]:
-    if text is None:
-        return []
-    return [text] if isinstance(text, str) else list(text)
-
-
-def _paths(files: Paths) -> list[PathLike]:
-    return [files] if isinstance(files, str | Path) else list(files)
-
-
-def _modalities(names: Iterable[str] | None) -> frozenset[Modality] | None:
-    if names is None:
-        return None
-    try:
-        return frozenset(Modality(name) for name in names)
-    except ValueError as error:
-        raise UsageError(f"{error}; choose of {', '.join(Modality)}") from None
-
-
-def _mode(name: str) -> Mode:
-    try:
-        return Mode(name)
-    except ValueError:
-        raise UsageError(f"no mode {name!r}; choose of {', '.join(Mode)}") from None
-
-
-def _segments(hits: Iterable[Hit | int]) -> tuple[int, ...]:
-    return tuple(hit.segment_id if isinstance(hit, Hit) else hit for hit in hits)
 
 
 def _hash_of(path: Path) -> str:

@@ -10,10 +10,12 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seehear.errors import UsageError
-from seehear.types import Hit
+
+if TYPE_CHECKING:
+    from seehear.types import Hit
 
 
 def remember(collection: Path, asked: dict[str, Any], hits: Sequence[Hit]) -> None:

@@ -125,6 +125,6 @@ def test_no_python_file_grows_beyond_reading() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
         for path in (ROOT / "seehear").rglob("*.py")
-        if (lines := len(path.read_text().splitlines())) > 450
+        if (lines := len(path.read_text().splitlines())) > 500
     }
     assert not long

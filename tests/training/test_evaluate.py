@@ -33,7 +33,7 @@ def test_command_writes_tables_and_json(
     data: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(evaluate.figures, "speeds", lambda *_: {"images a second": 1.0})
+    monkeypatch.setattr("seehear.training.figures.speeds", lambda *_: {"images a second": 1.0})
     path = tmp_path / "figures.json"
     status = evaluate.main(
         ["--data", str(data), "--model", str(untrained), "--json", str(path), "--quiet"]
