@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -166,7 +166,7 @@ def make_dng(
 class _Directory:
     """A TIFF directory, little-endian, with everything that it points to right behind it."""
 
-    _LAYOUTS = {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 10: "i"}
+    _LAYOUTS: ClassVar = {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 10: "i"}
 
     def __init__(self) -> None:
         self._entries: dict[int, tuple[int, int, bytes]] = {}
@@ -313,6 +313,7 @@ def make_video(
     frames_per_s: int = 25,
     key_frame_every: int = 12,
     rotation: int = 0,
+    pixel_aspect: int = 1,
     shade: Callable[[Pixels, int], Pixels] | None = None,
     tags: dict[str, str] | None = None,
 ) -> Path:
@@ -328,6 +329,7 @@ def make_video(
         film.width, film.height, film.pix_fmt = *size, "yuv420p"
         film.codec_context.gop_size = key_frame_every
         film.codec_context.thread_count = 1
+        film.codec_context.sample_aspect_ratio = Fraction(pixel_aspect)
         if film_codec == "libx264":
             film.options = {"preset": "ultrafast", "sc_threshold": "0"}
         elif film_codec == "libvpx-vp9":
