@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import av.error
+from av.codec.context import ThreadType
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
@@ -38,9 +39,12 @@ _DEMUXERS = (
     "wav,w64,avi,flac,ogg,aiff,caf,asf,amr,ape,wv,tta,au,mpc8,mpc,dsf,matroska,webm,flv,mxf,mpeg,"
     "mpegvideo,ac3,eac3,dts,mov,mpegts,mp3,aac"
 )
-_EXACT_DURATIONS = frozenset({"wav", "flac", "aiff", "caf", "w64", "mov", "matroska", "wv", "tta"})
-"""Demuxers whose duration is stated by the file rather than estimated from its bit rate."""
-_SHORTER_S = 1.0
+_EXACT_DURATIONS = frozenset({"flac", "tta"})
+"""Demuxers whose duration is stated by the file and is that of the sound itself: not estimated
+from a bit rate, not of the longest track, not before an edit list. Other containers state their
+sizes, see truncation.py."""
+_SHORTER_S = 0.05
+_SHORTER_SHARE = 0.02
 
 
 @contextmanager
@@ -102,6 +106,14 @@ def start_of(container: InputContainer) -> float:
     return (container.start_time or 0) / av.time_base
 
 
+def share_cores(stream: AudioStream | VideoStream) -> None:
+    """Decode a stream on THREADS threads; without effect once it is being decoded."""
+    context = stream.codec_context
+    if not context.is_open:
+        context.thread_count = THREADS
+        context.thread_type = ThreadType.AUTO
+
+
 def states_duration(container: InputContainer) -> bool:
     """Whether the duration can be held against what was decoded."""
     return container.format.name.split(",")[0] in _EXACT_DURATIONS
@@ -146,7 +158,7 @@ class Damage:
             raise BrokenMediaError(
                 f"corrupt: {self.bad:,} of {self.good + self.bad:,} packets cannot be decoded"
             )
-        if stated_s is not None and decoded_s < (1 - BAD_SHARE) * stated_s - _SHORTER_S:
+        if stated_s is not None and decoded_s < (1 - _SHORTER_SHARE) * stated_s - _SHORTER_S:
             raise BrokenMediaError(
                 f"truncated: it ends after {decoded_s:.1f} of {stated_s:.1f} seconds"
             )

@@ -8,15 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
-from seehear.media import metadata, truncation
+from seehear.media import truncation
+from seehear.media.describe import TIFF, OpenFile, probe_open
 from seehear.media.limits import LIMITS
-from seehear.media.metadata import Details
-from seehear.media.sniff import Kind, Reader, sniff
+from seehear.media.sniff import Reader, sniff
 from seehear.media.source import head_of, opened, size_of, suffix_of
 from seehear.types import (
     AudioSample,
@@ -42,18 +40,6 @@ _BYTE_LIMITS = {
     Reader.PDF: LIMITS.pdf_bytes,
     Reader.TEXT: LIMITS.text_bytes,
 }
-_TIFF = Kind("tiff", Reader.PILLOW, "TIFF")
-_SOUND_NAMES = {"mov": "m4a", "mp4": "m4a", "3gp": "m4a", "mkv": "mka", "asf": "wma"}
-_FILM_NAMES = {"asf": "wmv", "ogg": "ogv"}
-
-
-@dataclass(slots=True)
-class OpenFile:
-    """A source that was opened and recognised; `info` once it was probed."""
-
-    file: BinaryIO
-    kind: Kind
-    info: MediaInfo | None = None
 
 
 @contextmanager
@@ -79,23 +65,6 @@ def recognise(file: BinaryIO, suffix: str) -> OpenFile:
 def probe(source: Source) -> MediaInfo:
     with recognised(source) as item:
         return probe_open(item)
-
-
-def probe_open(item: OpenFile) -> MediaInfo:
-    """What `probe` returns, for a file that is open."""
-    reader = item.kind.reader
-    if reader is Reader.RAW:
-        item.info = _probe_raw(item)
-    elif reader is Reader.PILLOW:
-        item.info = _probe_picture(item)
-    elif reader is Reader.FFMPEG:
-        item.info = _probe_container(item)
-    elif reader is Reader.PDF:
-        item.info = _probe_pdf(item)
-    else:
-        item.info = _probe_text(item)
-    item.file.seek(0)
-    return item.info
 
 
 def samples(
@@ -189,115 +158,6 @@ def _expect(item: OpenFile, reader: Reader, what: str) -> None:
         raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
 
 
-def _probe_picture(item: OpenFile) -> MediaInfo:
-    from seehear.media import picture
-
-    picture.check_frames(item.file, item.kind)
-    with picture.opened_picture(item.file, item.kind) as opened_picture:
-        taken, details = metadata.of_picture(opened_picture)
-        width, height = opened_picture.size
-        if picture.orientation_of(opened_picture, item.kind) >= 5:
-            width, height = height, width
-    details["orientation"] = metadata.orientation(width, height)
-    return _info(Modality.IMAGE, item.kind.format, details, taken, width, height)
-
-
-def _probe_raw(item: OpenFile) -> MediaInfo:
-    from seehear.media import raw
-
-    try:
-        with raw.opened_raw(item.file) as opened_raw:
-            width, height = raw.size_px(opened_raw)
-            taken, details = raw.details_of(item.file, opened_raw)
-    except raw.NotRawError:
-        item.file.seek(0)
-        if item.file.read(4) not in (b"II*\x00", b"MM\x00*"):
-            raise BrokenMediaError("corrupt: LibRaw cannot read it", stage="probe") from None
-        item.file.seek(0)
-        item.kind = _TIFF  # a TIFF with some tags of a RAW file
-        return _probe_picture(item)
-    details["orientation"] = metadata.orientation(width, height)
-    return _info(Modality.IMAGE, item.kind.format, details, taken, width, height)
-
-
-def _probe_container(item: OpenFile) -> MediaInfo:
-    from seehear.media import container as containers
-    from seehear.media import film
-
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("probe"),
-    ):
-        movie, track = containers.film_of(container), containers.sound_of(container)
-        taken, details = metadata.of_tags(container.metadata)
-        if track is not None:
-            details["sample_rate_hz"] = int(track.codec_context.sample_rate or 0)
-            details["channels"] = track.codec_context.channels
-        name = item.kind.format
-        if movie is None:
-            if track is None:
-                raise BrokenMediaError("corrupt: it has neither sound nor film", stage="probe")
-            details["codec"] = track.codec_context.codec.canonical_name
-            duration = containers.duration_of(container, track)
-            for key, value in metadata.of_tags(track.metadata)[1].items():
-                details.setdefault(key, value)  # Ogg keeps its tags on the stream
-            name = _sound_name(name, str(details["codec"]))
-            return _info(Modality.AUDIO, name, details, taken, duration_s=duration)
-        context = movie.codec_context
-        details["codec"] = context.codec.canonical_name
-        if movie.average_rate:
-            details["frame_rate"] = round(float(movie.average_rate), 3)
-        film.check_size(context.width, context.height)
-        duration = containers.duration_of(container, movie)
-        if duration is None:
-            duration = containers.duration_of(container)
-        shape = film.FrameReader(container, movie, film.measure(film.aspect_of(movie)))
-        height, width = shape.at(0.0, duration).shape[:2]
-        details["orientation"] = metadata.orientation(width, height)
-        name = _FILM_NAMES.get(name, name)
-        return _info(Modality.VIDEO, name, details, taken, width, height, duration)
-
-
-def _sound_name(name: str, codec: str) -> str:
-    if name == "ogg":
-        return {"opus": "opus", "flac": "ogg"}.get(codec, "ogg")
-    return _SOUND_NAMES.get(name, name)
-
-
-def _probe_pdf(item: OpenFile) -> MediaInfo:
-    from seehear.media import pdf
-
-    with pdf.opened_pdf(item.file) as reader:
-        taken, details = pdf.details_of(reader)
-    return _info(Modality.TEXT, "pdf", details, taken)
-
-
-def _probe_text(item: OpenFile) -> MediaInfo:
-    from seehear.media import text
-
-    details: Details = {}
-    name = item.kind.format
-    if name in {"md", "html"}:
-        start = text.read_text(item.file)
-        title = text.front_matter_title(start) if name == "md" else text.from_html(start)[1]
-        if title:
-            details["title"] = title[: metadata.MOST_CHARACTERS]
-    return _info(Modality.TEXT, name, details, None)
-
-
-def _info(
-    modality: Modality,
-    name: str,
-    details: Details,
-    taken: datetime | None,
-    width_px: int | None = None,
-    height_px: int | None = None,
-    duration_s: float | None = None,
-) -> MediaInfo:
-    seconds = None if duration_s is None else round(duration_s, 3)
-    return MediaInfo(modality, name, width_px, height_px, seconds, taken, details)
-
-
 def _picture(item: OpenFile, min_px: int) -> ImageSample:
     from seehear.media import picture
 
@@ -307,7 +167,7 @@ def _picture(item: OpenFile, min_px: int) -> ImageSample:
         try:
             return raw.load(item.file, min_px)
         except raw.NotRawError:
-            item.kind = _TIFF
+            item.kind = TIFF
     _expect(item, Reader.PILLOW, "picture")
     item.file.seek(0)
     picture.check_frames(item.file, item.kind)

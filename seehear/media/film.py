@@ -149,9 +149,7 @@ class FrameReader:
         self._origin = containers.start_of(container)
         self._period = 1 / float(stream.average_rate) if stream.average_rate else 1 / 25
         self._count = 0
-        context = stream.codec_context
-        context.thread_count = containers.THREADS
-        context.thread_type = "AUTO"
+        containers.share_cores(stream)
 
     def sampled(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
         """One frame for each stretch of `step_s`; none twice. Judges the file at its end."""

@@ -45,7 +45,11 @@ def text_of(reader: PdfReader) -> Iterator[str]:
     characters = 0
     for number in range(len(reader.pages)):
         with limited("decode"):
-            text = reader.pages[number].extract_text()
+            page = reader.pages[number]
+            text = page.extract_text()
+            if not text:
+                # A page without fonts is not even unfolded, and a bomb would pass for a blank one.
+                page.get_contents()
         characters += len(text)
         yield text
         if characters > LIMITS.text_characters or time.monotonic() > deadline:

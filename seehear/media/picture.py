@@ -22,6 +22,7 @@ from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
 from seehear.media.quiet import quiet
 from seehear.media.sniff import Kind
+from seehear.media.source import head_of
 from seehear.types import ImageSample
 
 MOST_ELONGATED = 32
@@ -111,7 +112,7 @@ def load(file: BinaryIO, kind: Kind, min_px: int) -> ImageSample:
         if min_px and kind.decoder == "JPEG":
             picture.draft(None, (min_px, min_px))
         elif min_px and kind.decoder == "JPEG2000":
-            picture.reduce = _halvings(picture.size, min_px)  # type: ignore[method-assign, assignment]
+            picture.reduce = _halvings(file, picture.size, min_px)  # type: ignore[method-assign, assignment]
         picture.load()
         profile = picture.info.get("icc_profile")
         return ImageSample(finished(picture, min_px, turn=turn, profile=profile))
@@ -227,9 +228,20 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
 
 
-def _halvings(size: tuple[int, int], min_px: int) -> int:
-    """How many resolutions of a JPEG 2000 can be left out; five are always there by default."""
-    return max(0, min(5, int(math.log2(max(1.0, min(size) / min_px)))))
+def _halvings(file: BinaryIO, size: tuple[int, int], min_px: int) -> int:
+    """How many resolutions of a JPEG 2000 to leave out; its coding style says what it has."""
+    head = head_of(file)
+    style = head.find(b"\xff\x52", head.find(b"\xff\x4f\xff\x51"))
+    if not 0 <= style < len(head) - 9:
+        return 0
+    most = max(0, min(head[style + 9], int(math.log2(max(1.0, min(size) / min_px)))))
+    return next(count for count in range(most, -1, -1) if _agrees(size, 1 << count))
+
+
+def _agrees(size: tuple[int, int], part: int) -> bool:
+    """Whether Pillow, which rounds the smaller size, expects what the decoder gives, which rounds
+    up; it fails on the picture otherwise."""
+    return all((side + part // 2) // part == -(-side // part) for side in size)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ MOST_WORKERS = 8
 AHEAD_PER_WORKER = 3
 """Files under way for each worker: one in its hands, and some done that wait for their turn
 behind a slow one."""
+START_ATTEMPTS = 3
 _WAKE_S = 0.2
 
 
@@ -173,6 +174,18 @@ class _Pool:
             self._threads.append(thread)
             thread.start()
 
+    def _started(self) -> WorkerProcess:
+        """A new worker. One that is killed as it starts (the system is short of memory) is not
+        yet a broken installation. Raises StartError."""
+        asks = self._wanted is not None
+        for left in reversed(range(START_ATTEMPTS)):
+            try:
+                return WorkerProcess(self._spec, self._settings, self._watchdog, asks=asks)
+            except StartError:
+                if not left or self._closing.wait(_WAKE_S):
+                    raise
+        raise AssertionError
+
     def _serve(self) -> None:
         """One thread: takes slots and fills them from its worker process."""
         worker: WorkerProcess | None = None
@@ -180,12 +193,7 @@ class _Pool:
             while (slot := self._todo.get()) is not None and not self._closing.is_set():
                 try:
                     if worker is None or not worker.usable:
-                        worker = WorkerProcess(
-                            self._spec,
-                            self._settings,
-                            self._watchdog,
-                            asks=self._wanted is not None,
-                        )
+                        worker = self._started()
                     worker.decode(slot, self._wanted)
                 except StartError as error:
                     worker = None

@@ -25,6 +25,7 @@ START_TIMEOUT_S = 60.0
 TIME_PER_SECOND = 2.0
 """Seconds that a second of sound or film may take, beyond the wait for one sample. Real time is
 1; a slow machine on a large film needs more, and a file built to waste time gets no more."""
+_ENTRY = "from seehear.media.worker import main; main()"
 _TICK_S = 0.1
 _LAST_BREATH_S = 1.0
 _PIPE_BYTES = 1 << 20
@@ -125,8 +126,9 @@ class WorkerProcess:
         except wire.WireError as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LAST_BREATH_S)  # it may be about to say what it died of
+            reason = self._death() if self._process.poll() is not None else str(error)
             self.end()
-            slot.finish(self._obituary(error))
+            slot.finish(self._obituary(reason))
 
     def _follow(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
         left_s = self._timeout_s
@@ -186,12 +188,12 @@ class WorkerProcess:
         finally:
             self._watchdog.relax(self)
 
-    def _obituary(self, error: wire.WireError) -> MediaError:
+    def _obituary(self, reason: str) -> MediaError:
         if self.hung:
             return MediaLimitError(
                 f"decoding was stopped: no result within {self._timeout_s:.0f} seconds"
             )
-        return MediaError(f"the decoder died on it ({self._death() or error})")
+        return MediaError(f"the decoder died on it ({reason})")
 
     def _death(self) -> str:
         code = self._process.poll()
@@ -207,7 +209,7 @@ def _start() -> subprocess.Popen[bytes]:
     package_parent = str(Path(__file__).resolve().parents[2])
     # -P and absolute entries only: a folder of media may hold a file that is named like a module.
     paths = [package_parent, *(entry for entry in sys.path if Path(entry).is_absolute())]
-    code = "import sys; sys.path[:] = sys.argv[1:]; from seehear.media.worker import main; main()"
+    code = f"import sys; sys.path[:] = sys.argv[1:]; {_ENTRY}"
     # Side by side, more threads of a decoder would only fight over the cores.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     # A group of its own: Ctrl-C is for the parent, which ends its workers in order.

@@ -199,16 +199,48 @@ def _after_tag(head: bytes, suffix: str) -> Kind:
     return _frame(head[after:]) or Kind(name, Reader.FFMPEG, name)
 
 
+_BIT_RATES = (  # kbit/s by index, for layers 1 to 3 of MPEG-1, then 1 and 2/3 of MPEG-2
+    (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+
+
 def _frame(head: bytes) -> Kind | None:
-    """A frame header of AAC (ADTS) or MPEG audio."""
-    if len(head) < 4 or head[0] != 0xFF:
+    """Frames of AAC (ADTS) or MPEG audio: a header, and another one right behind its frame.
+
+    One header alone is two bytes of sync and little else, which a UTF-16 text begins with, too.
+    """
+    if len(head) < 8 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
+    layer = head[1] >> 1 & 3
     if head[1] & 0xF6 == 0xF0:
-        return Kind("aac", Reader.FFMPEG, "aac")
-    layer, rate, sampling = head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
-    if head[1] & 0xE0 == 0xE0 and layer and rate not in (0, 15) and sampling != 3:
-        return Kind("mp3" if layer == 1 else "mp2", Reader.FFMPEG, "mp3")
-    return None
+        kind = Kind("aac", Reader.FFMPEG, "aac")
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    else:
+        kind = Kind("mp3" if layer == 1 else "mp2", Reader.FFMPEG, "mp3")
+        length = _mpeg_frame_bytes(head)
+    follows = head[length : length + 2]
+    same = len(follows) == 2 and follows[0] == 0xFF and follows[1] & 0xFE == head[1] & 0xFE
+    return kind if length > 7 and (same or len(head) == length) else None
+
+
+def _mpeg_frame_bytes(head: bytes) -> int:
+    """Length of the MPEG audio frame whose header this is; 0 for what is none."""
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    rate_index, sampling_index = head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or layer == 4 or rate_index in (0, 15) or sampling_index == 3:
+        return 0
+    first = version == 3
+    table = _BIT_RATES[layer - 1 if first else (3 if layer == 1 else 4)]
+    sample_rate = (44_100, 48_000, 32_000)[sampling_index] // {3: 1, 2: 2, 0: 4}[version]
+    padding = head[2] >> 1 & 1
+    if layer == 1:
+        return (12_000 * table[rate_index] // sample_rate + padding) * 4
+    scale = 144_000 if first or layer == 2 else 72_000
+    return scale * table[rate_index] // sample_rate + padding
 
 
 def _tiff(head: bytes, suffix: str) -> Kind:

@@ -52,7 +52,7 @@ def waveform_blocks(
     Where the stream is cut short by `most_s`, the end of the file is not judged.
     """
     damage = containers.Damage()
-    stream.codec_context.thread_count = containers.THREADS
+    containers.share_cores(stream)
     resampler = _Resampler(sample_rate_hz)
     left = most_s * sample_rate_hz
     decoded = 0
@@ -148,10 +148,9 @@ def windows(
         while first + len(held) >= start + length:
             yield from _window(held[start - first : start - first + length], start, rate, offset_s)
             start += hop
-            if start > first:
-                # What the last window may reach back to stays: it ends with the sound.
-                keep = max(0, min(len(held), start - first - (length - hop)))
-                held, first = held[keep:].copy(), first + keep
+            # The window before stays: the last one may reach back into it.
+            gone = max(0, start - hop - first)
+            held, first = held[gone:], first + gone
     total = first + len(held)
     covered = start - hop + length if start else 0
     if start == 0 and total > 0:

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media.limits import LIMITS
-from seehear.media.sniff import Kind
-from seehear.media.source import size_of
+from seehear.media.sniff import Kind, Reader
+from seehear.media.source import head_of, size_of
 
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x7FFFFFFF, 0x7FFFFF00})
 """What programs write that stream to a pipe and cannot come back to fill the size in."""
@@ -25,22 +25,9 @@ SLACK_BYTES = 64
 def check_complete(file: BinaryIO, kind: Kind) -> None:
     """Raise BrokenMediaError where the file ends before its headers say, MediaLimitError where
     they claim a duration beyond the limits."""
-    check = {
-        "wav": _wav,
-        "avi": _riff,
-        "webp": _riff,
-        "aiff": _aiff,
-        "mp4": _boxes,
-        "mov": _boxes,
-        "3gp": _boxes,
-        "heic": _boxes,
-        "avif": _boxes,
-        "mkv": _matroska,
-        "webm": _matroska,
-        "ogg": _ogg,
-        "mp3": _mp3,
-        "mp2": _mp3,
-    }.get(kind.format)
+    check = _CHECKS.get(kind.format)
+    if kind.reader is Reader.RAW and check is None:
+        check = _tiff
     if check is None:
         return
     size = size_of(file)
@@ -176,6 +163,107 @@ def _mp3(file: BinaryIO, size: int) -> int:
     missing = start + claimed - size
     # Editors that cut without re-encoding leave the header behind; 5 % is theirs.
     return missing if missing > claimed // 20 else 0
+
+
+def _w64(file: BinaryIO, size: int) -> int:
+    file.seek(16)
+    (claimed,) = _read(file, "<Q")
+    return 0 if claimed in _UNKNOWN_SIZES else claimed - size
+
+
+def _caf(file: BinaryIO, size: int) -> int:
+    """Walks the chunks; the data chunk may leave its size open (-1)."""
+    at = 8
+    while at + 12 <= size:
+        file.seek(at)
+        (length,) = _read(file, ">4xq")
+        if length < 0:
+            return 0
+        at += 12 + length
+    return at - size
+
+
+def _au(file: BinaryIO, size: int) -> int:
+    file.seek(4)
+    start, length = _read(file, ">II")
+    return 0 if length in _UNKNOWN_SIZES else start + length - size
+
+
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def _asf(file: BinaryIO, size: int) -> int:
+    head = head_of(file)
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0:
+        raise struct.error
+    (claimed,) = struct.unpack_from("<Q", head, at + 40)
+    (flags,) = struct.unpack_from("<I", head, at + 88)
+    return 0 if flags & 1 or claimed in _UNKNOWN_SIZES else claimed - size
+
+
+_STRIPS = ((273, 279), (324, 325), (513, 514))
+"""Tags of (places, lengths): strips, tiles, and the old kind of embedded JPEG."""
+_MOST_DIRECTORIES = 32
+_MOST_VALUES = 100_000
+
+
+def _tiff(file: BinaryIO, size: int) -> int:
+    """Walks the directories of a TIFF or a RAW file like it, to where their pixels end."""
+    file.seek(0)
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(file.read(4))
+    if order is None:
+        return 0
+    todo, seen, end = list(_read(file, order + "I")), set[int](), 0
+    while todo and len(seen) < _MOST_DIRECTORIES:
+        at = todo.pop()
+        if at in seen or at == 0:
+            continue
+        seen.add(at)
+        if at + 2 > size:
+            return max(end, at + 2) - size
+        file.seek(at)
+        (count,) = _read(file, order + "H")
+        end = max(end, at + 2 + 12 * count + 4)
+        if end > size:
+            return end - size
+        tags = _tags(file, order, count, size)
+        todo.extend(_read(file, order + "I"))
+        todo.extend(tags.get(330, ()))
+        for places, lengths in _STRIPS:
+            ends = zip(tags.get(places, ()), tags.get(lengths, ()), strict=False)
+            end = max([end, *(place + length for place, length in ends)])
+    return end - size
+
+
+def _tags(file: BinaryIO, order: str, count: int, size: int) -> dict[int, tuple[int, ...]]:
+    """Whole numbers of one directory, by tag; the file is left behind its last entry."""
+    wanted = {330, *(tag for pair in _STRIPS for tag in pair)}
+    tags: dict[int, tuple[int, ...]] = {}
+    start = file.tell()
+    for index in range(count):
+        file.seek(start + 12 * index)
+        tag, kind, number = _read(file, order + "HHI")
+        layout = {3: "H", 4: "I", 13: "I"}.get(kind)
+        if tag not in wanted or layout is None or not 0 < number <= _MOST_VALUES:
+            continue
+        whole = f"{order}{number}{layout}"
+        if struct.calcsize(whole) > 4:
+            (place,) = _read(file, order + "I")
+            if place + struct.calcsize(whole) > size:
+                raise struct.error
+            file.seek(place)
+        tags[tag] = _read(file, whole)
+    file.seek(start + 12 * count)
+    return tags
+
+
+_CHECKS = {
+    "wav": _wav, "avi": _riff, "webp": _riff, "aiff": _aiff, "w64": _w64, "caf": _caf, "au": _au,
+    "asf": _asf, "mp4": _boxes, "mov": _boxes, "3gp": _boxes, "heic": _boxes, "avif": _boxes,
+    "cr3": _boxes, "mkv": _matroska, "webm": _matroska, "ogg": _ogg, "mp3": _mp3, "mp2": _mp3,
+    "tiff": _tiff,
+}  # fmt: skip
 
 
 def limit_duration(duration_s: float, most_s: float, what: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
-from seehear.media import files, source, wire
+from seehear.media import describe, files, source, wire
 from seehear.media.sniff import sniff
 from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSample
 
@@ -102,7 +102,7 @@ class Worker:
             if self._asks and not wire.receive(self._tasks)[0]["go"]:
                 return None
             item = files.recognise(file, suffix)
-            info = files.probe_open(item)
+            info = describe.probe_open(item)
             wire.send(self._results, {"type": "info", "info": wire.pack_info(info)})
             self._send_pairs(files.samples_open(item, self._spec))
         except MediaError as error:

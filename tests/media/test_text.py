@@ -1,0 +1,207 @@
+"""Texts: passages that overlap and cut no word, in any encoding and mark-up; subtitles; PDF."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seehear import media
+from seehear.errors import BrokenMediaError
+from seehear.media import subtitles
+from seehear.media.passages import passages
+from seehear.types import Modality, SampleSpec, Segment
+from tests.media import make
+
+SPEC = SampleSpec(passage_words=20)
+NUMBERS = " ".join(f"w{number}" for number in range(500))
+
+
+def texts_of(path: Path, spec: SampleSpec = SPEC) -> list[str]:
+    found = []
+    for segment, sample in media.samples(path, None, spec):
+        assert segment.modality is Modality.TEXT
+        assert segment.text == sample
+        found.append(str(sample))
+    return found
+
+
+def test_passages_overlap_and_cover_everything() -> None:
+    found = [passage.split() for passage in passages(NUMBERS, 60)]
+    assert [word for passage in found for word in passage] != NUMBERS.split()
+    assert set(NUMBERS.split()) == {word for passage in found for word in passage}
+    for one, other in itertools.pairwise(found):
+        assert len(one) <= 60
+        shared = [word for word in one if word in other]
+        assert shared == other[: len(shared)]
+        assert 5 <= len(shared) <= 15
+
+
+@given(st.text(max_size=600), st.integers(1, 40))
+def test_no_word_is_cut(text: str, most: int) -> None:
+    words = set(text.split())
+    plain = all(len(word) <= 100 and word.isascii() for word in words)
+    found = list(passages(text, most))
+    assert bool(found) == bool(text.split())
+    for passage in found:
+        assert passage == " ".join(passage.split())
+        if plain:
+            assert set(passage.split()) <= words
+            assert len(passage.split()) <= most
+
+
+def test_passages_end_with_sentences() -> None:
+    text = " ".join(f"This is the sentence with the number {number}." for number in range(40))
+    found = list(passages(text, 30))
+    assert len(found) > 5
+    assert all(passage.endswith(".") for passage in found)
+
+
+def test_a_paragraph_ends_a_passage_rather_than_a_sentence() -> None:
+    text = "One two three. " * 7 + "End of it.\n\nNext starts. " + "Four five six. " * 20
+    assert next(passages(text, 30)).endswith("End of it.")
+
+
+def test_scripts_without_spaces() -> None:
+    text = "灯台は北の崖の上に立っている。" * 40
+    found = list(passages(text, 30))
+    assert len(found) > 5
+    assert all(len(passage) <= 60 for passage in found)
+    assert "".join(found)[:15] == text[:15]
+
+
+def test_endless_words_are_bounded() -> None:
+    found = list(passages("A" * 100_000, 10))
+    assert all(len(passage) <= 1100 for passage in found)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("utf-8", "Größe naïve Ωmega 灯台"),
+        ("utf-8-sig", "Größe naïve Ωmega 灯台"),
+        ("utf-16", "Größe naïve Ωmega 灯台"),
+        ("utf-16-le", "The lighthouse stands on the northern cliff"),
+        ("utf-16-be", "The lighthouse stands on the northern cliff"),
+        ("utf-32", "Größe naïve"),
+        (
+            "cp1252",
+            "Die Größe der Häuser überrascht die Gäste aus Österreich, „schön“ und süß. " * 4,
+        ),
+        ("cp1251", "Маяк стоит на северном утёсе над гаванью, и смотритель поднимается. " * 4),
+        ("shift_jis", "灯台は北の崖の上に立っている。毎晩、番人は二百段を登る。" * 6),
+    ],
+)
+def test_encodings(encoding: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(words.encode(encoding))
+    assert words[:4] in texts_of(path)[0]
+    assert "".join(texts_of(path)).count("\ufffd") == 0
+
+
+def test_markdown_loses_its_marks(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(
+        "---\ntitle: Keeper's log\ndate: 2024-01-01\n---\n# The *lighthouse*\n\n"
+        "A [link](https://example.org/x) and ![a picture of gulls](gulls.jpg), `code`,\n"
+        "**bold**, snake_case_name and 2 * 3 * 4.\n\n> quoted\n\n- [x] done\n* item\n\n---\n"
+        "```python\nprint('kept')\n```\n<div class='x'>inside</div>\n",
+        encoding="utf-8",
+    )
+    assert media.probe(path).details["title"] == "Keeper's log"
+    text = " ".join(texts_of(path, SampleSpec(passage_words=200)))
+    assert text == (
+        "The lighthouse A link and a picture of gulls, code, bold, snake_case_name and 2 * 3 * 4. "
+        "quoted done item print('kept') inside"
+    )
+
+
+def test_html_shows_what_a_reader_sees(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<!-- hi --><!DOCTYPE html><html><head><title>The  keeper</title><style>x{}</style></head>"
+        "<body><script>if (a < b) {}</script><h1>Night&nbsp;watch</h1><p>The b<b>eaco</b>n &amp; "
+        "the sea</p><ul><li>one<li>two</ul><img src=x alt='a gull'><template>no</template>"
+        "<noscript>no</noscript></body></html>"
+    )
+    assert media.probe(path).details["title"] == "The keeper"
+    text = " ".join(texts_of(path))
+    assert text == "The keeper Night watch The beacon & the sea one two a gull"
+
+
+def test_html_without_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<html><head><title>t</title><body>" + "<div>" * 50_000 + "deep inside")
+    assert texts_of(path)[-1].endswith("deep inside")
+
+
+def test_subtitles_have_times(tmp_path: Path) -> None:
+    cues = [(10.0 * at, 10.0 * at + 2.5, f"cue number {at}") for at in range(4)]
+    for name in ("a.srt", "a.vtt"):
+        path = make.make_subtitles(tmp_path / name, cues)
+        found = [segment for segment, _ in media.samples(path, None, SPEC)]
+        assert found == [Segment(Modality.TEXT, start, stop, text) for start, stop, text in cues], (
+            "a pause separates passages"
+        )
+
+
+def test_neighbouring_cues_are_joined_with_a_little_overlap() -> None:
+    cues = [subtitles.Cue(at, at + 1.0, f"five words of cue {at}") for at in range(9)]
+    found = [segment for segment, _ in subtitles.passages(cues, 20)]
+    assert [(s.start_s, s.stop_s) for s in found] == [(0, 4), (3, 7), (6, 9)]
+    for segment in found:
+        assert len(str(segment.text).split()) <= 20
+
+
+def test_subtitles_as_found_in_the_wild(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    path.write_bytes(
+        "\ufeff1\r\n00:00:01,000 --> 00:00:02,000 X1:10 X2:20\r\n"
+        "<i>Hello</i> {\\an8}there\r\n\r\n\r\n"
+        "2\r\n0:0:03.5 --> 0:0:04.5\r\n- Two\r\n- lines &amp; all\r\n\r\n"
+        "3\r\n00:00:09,000 --> 00:00:08,000\r\nbackwards\r\n\r\n"
+        "4\r\n00:00:20,000 --> 00:00:21,000\r\n\r\n".encode()
+    )
+    found = [(s.start_s, s.stop_s, s.text) for s, _ in media.samples(path, None, SPEC)]
+    assert found == [(1.0, 4.5, "Hello there - Two - lines & all")]
+
+
+def test_subtitles_without_times_are_broken(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    path.write_text("nothing of the kind")
+    with pytest.raises(BrokenMediaError, match="without a single time"):
+        list(media.samples(path, None, SPEC))
+
+
+def test_pdf_pages_are_read_in_order(tmp_path: Path) -> None:
+    pages = [f"Page {number} speaks of {topic}." for number, topic in enumerate(("gulls", "ropes"))]
+    path = make.make_pdf(tmp_path / "a.pdf", pages)
+    assert media.probe(path).details["pages"] == 2
+    assert texts_of(path) == [" ".join(pages)]
+
+
+def test_a_pdf_with_a_password_is_a_failure_and_a_locked_one_is_read(tmp_path: Path) -> None:
+    secret = make.make_pdf(tmp_path / "a.pdf", ["hidden words"], password="secret")
+    with pytest.raises(BrokenMediaError, match="encrypted"):
+        media.probe(secret)
+    locked = make.make_pdf(tmp_path / "b.pdf", ["open words"], password="")
+    assert texts_of(locked) == ["open words"]
+
+
+def test_a_text_without_words_gives_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(" \n\n\t ")
+    assert texts_of(path) == []
+    with pytest.raises(BrokenMediaError, match="nothing to search for"):
+        media.query_samples(path, SPEC)
+
+
+def test_no_half_letters_reach_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<p>broken &#xD800; letter</p>")
+    "".join(texts_of(path)).encode("utf-8")
+    assert re.search("broken . letter", texts_of(path)[0])
