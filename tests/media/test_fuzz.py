@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import fuzz_media
+from tests.media import make
 
 
 def test_damaged_files_never_stop_the_run() -> None:
@@ -12,9 +13,9 @@ def test_damaged_files_never_stop_the_run() -> None:
     assert tally.hung == 0
     assert tally.decoded + sum(tally.refused.values()) + sum(tally.died.values()) == tally.files
     assert sum(tally.refused.values()) > tally.files // 4, "damage is noticed"
-    assert len(tally.by_format) == len(fuzz_media.make.IMAGE_FORMATS) + len(
-        fuzz_media.make.AUDIO_FORMATS
-    ) + len(fuzz_media.make.VIDEO_FORMATS) + len(fuzz_media.make.TEXT_FORMATS)
+    assert len(tally.by_format) == len(make.IMAGE_FORMATS) + len(make.AUDIO_FORMATS) + len(
+        make.VIDEO_FORMATS
+    ) + len(make.TEXT_FORMATS)
 
 
 def test_the_same_seed_gives_the_same_damage() -> None:
