@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
+ROOMS  ?= $(filter-out tests/__init__.py tests/__pycache__,$(wildcard tests/*))
 
 .PHONY: demo test test-slow check install clean
 
@@ -21,8 +22,12 @@ demo/media/LICENCES.md: demo/make_media.py demo/sounds.py | $(VENV)/.installed
 demo: $(VENV)/.installed $(if $(filter demo/media,$(FOLDER)),demo/media/LICENCES.md)
 	$(BIN)/python demo/run.py $(FOLDER) --sheet $(SHEET)
 
+# Each room's tests run in a process of their own: what one room loads (torch, a browser, worker
+# processes) does not weigh on the next. Every room runs; the first failure decides the status.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	@status=0; for room in $(ROOMS); do \
+	  echo "== $$room"; $(BIN)/python -m pytest $$room $(ARGS) || status=1; \
+	done; exit $$status
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
@@ -32,7 +37,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(MAKE) test
 
 clean:
 	rm -rf $(VENV) demo/media demo/collection demo/sheet.html
