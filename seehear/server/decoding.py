@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -51,6 +51,7 @@ class DecodePool:
         self._timeout_s = timeout_s
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         self._closed = False
+        self._size = workers
         for _ in range(workers):
             self._idle.put(None)
 
@@ -100,6 +101,15 @@ class DecodePool:
             return float(head["stop_s"]), [round(float(peak), 3) for peak in peaks]
         except (KeyError, TypeError, ValueError):
             raise BrokenMediaError("the decoder sent nonsense") from None
+
+    def warm(self) -> None:
+        """Start every worker, and have each read the libraries that it decodes with.
+
+        Raises MediaError where they cannot be started.
+        """
+        with ExitStack() as held:
+            for worker in [held.enter_context(self._worker()) for _ in range(self._size)]:
+                worker.ask({"do": "warm"}, self._timeout_s)
 
     def close(self) -> None:
         """End the workers."""

@@ -157,7 +157,7 @@ def _embeddings(
         raise ServiceError(
             404, "model_not_found", f"this service embeds with {model.name} (or `default`)"
         )
-    space = model.route(Modality.TEXT, Modality.IMAGE).space
+    space = model.spaces_of(Modality.TEXT)[0]  # the first is the one that pictures share
     if wish.dimensions not in {None, space.dim}:
         raise UsageError(f"dimensions: this model has {space.dim}")
     vectors = np.asarray(model.encode(Modality.TEXT, texts)[space], dtype="<f4")

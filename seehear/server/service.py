@@ -158,6 +158,7 @@ class Service:
                 if model.spaces_of(modality):
                     model.encode(modality, [_warm_sample(model, modality)])
             library.ask(Query(parts=(QueryPart(("warm up",), label="warm up"),), k=1))
+            self.decoder.warm()
         except BaseException:
             library.close()
             raise

@@ -114,7 +114,6 @@ def test_a_video_plays_at_its_moment(look: Looking) -> None:
     card.locator(".view").click()
     page.wait_for_selector("#viewer[open]")
     until(page, "s => document.querySelector('#viewer video').currentTime >= s", arg=start_s)
-    look.shot("moment")
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewer[open]", state="detached")
 

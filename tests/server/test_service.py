@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from seehear.errors import ModelUnavailableError, UsageError
-from seehear.server import create_app
-from seehear.server.library import Models
+from seehear.indexers import IndexReport
+from seehear.server import create_app, decoding
+from seehear.server.library import Library, Models
+from seehear.server.limits import ServiceLimits
+from seehear.types import Hit, Query
 from tests.server.conftest import SETTINGS, Running, picture, wait_ready
 
 TOKEN = "a token of many characters"
@@ -23,8 +31,6 @@ TOKEN = "a token of many characters"
 def test_health_comes_before_readiness(
     collection_folder: Path, start: Callable[[FastAPI], TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
-
     go = threading.Event()
     load = Models.batching
 
@@ -196,11 +202,6 @@ def test_a_job_is_stopped_and_only_one_runs(
     start: Callable[[FastAPI], TestClient],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import threading
-
-    from seehear.indexers import IndexReport
-    from seehear.server.library import Library
-
     entered = threading.Event()
 
     def waits(self: Library, *paths: Path, stop: threading.Event, **_: Any) -> IndexReport:
@@ -219,6 +220,78 @@ def test_a_job_is_stopped_and_only_one_runs(
     assert "seehear_indexing 1.0" in client.get("/metrics").text
     client.delete(f"/v1/index/{job['id']}")
     assert events_of(client, job["id"])[-1][1]["state"] == "stopped"
+
+
+def test_beyond_the_queue_clients_are_told_to_come_back(
+    collection_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    ask = Library.ask
+
+    def slow(self: Library, query: Query) -> list[Hit]:
+        if query.parts[0].label == "slow":
+            assert gate.wait(20)
+        return ask(self, query)
+
+    monkeypatch.setattr(Library, "ask", slow)
+    limits = ServiceLimits(running=1, queue=2)
+    app = create_app(collection_folder, settings=SETTINGS, limits=limits)
+    with Running(app) as server, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(post, server.address, {"text": "slow"}) for _ in range(6)]
+        until(lambda: sum(future.done() for future in asked) == 3)
+        refused = [future for future in asked if future.done()]
+        gate.set()
+        statuses = sorted(future.result()[0] for future in asked)
+        assert statuses == [200, 200, 200, 429, 429, 429]
+        assert all(future.result()[1]["retry-after"] == "1" for future in refused)
+
+
+def test_a_client_that_hangs_up_takes_its_work_with_it(
+    collection_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(collection_folder, settings=SETTINGS)
+    with Running(app) as server:
+        monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
+        app.state.service.decoder.close()
+        app.state.service.decoder = decoding.DecodePool(1, 2 << 30, 60.0)  # it never answers
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+            b"anything\r\n--x--\r\n"
+        )
+        host, port = "127.0.0.1", int(server.address.rpartition(":")[2])
+        with socket.create_connection((host, port)) as client:
+            head = (
+                f"POST /v1/search HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+                "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+            )
+            client.sendall(head.encode() + body)
+            until(lambda: "seehear_queries_running 1.0" in get(server.address + "/metrics"))
+        until(lambda: "seehear_queries_running 0.0" in get(server.address + "/metrics"))
+        assert 'route="/v1/search",status="499"' in get(server.address + "/metrics")
+
+
+def post(address: str, query: dict[str, Any]) -> tuple[int, dict[str, str]]:
+    body = json.dumps(query).encode()
+    request = Request(f"{address}/v1/search", body, {"content-type": "application/json"})
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return answer.status, dict(answer.headers)
+    except HTTPError as error:
+        with error:
+            return error.code, dict(error.headers)
+
+
+def get(url: str) -> str:
+    with urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came to that")
 
 
 def test_openai_clients_are_understood(running: Running) -> None:
