@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -255,13 +256,15 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     settings = Settings(decode_workers=1)
     spec = SampleSpec(sample_rate_hz=48_000)
     outcomes: list[str] = []
-    for number, file in enumerate(media.decode_all([film, image, image], spec, settings)):
+    killed = False
+    for file in media.decode_all([film, image, image], spec, settings):
         try:
             for _ in file:
-                if number == 0 and not outcomes:
-                    child = children_of(os.getpid())
-                    for pid in child:
-                        os.kill(pid, signal.SIGKILL)
+                if not killed:
+                    killed = True
+                    for pid in children_of(os.getpid()):
+                        with contextlib.suppress(ProcessLookupError):  # ended since it was listed
+                            os.kill(pid, signal.SIGKILL)
             outcomes.append("")
         except MediaError as error:
             outcomes.append(str(error))

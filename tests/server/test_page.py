@@ -323,7 +323,7 @@ def test_the_folders_are_brought_up_to_date(browser: Browser, own_copy: tuple[Pa
         assert "11 added, 1 failed" in page.inner_text("#job-says")
         assert "broken.jpg" in page.inner_text("#job-failures")
         page.keyboard.press("Escape")
-        assert "5 photos" in page.inner_text("#holdings")
+        until(page, "document.querySelector('#holdings').textContent.includes('5 photos')")
         ask(page, "red")
         assert "rose.png" in names(page)
 
