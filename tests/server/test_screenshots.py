@@ -45,13 +45,22 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield server
 
 
+def drawn(look: Looking, pictures: str) -> None:
+    """Wait for every picture in the window that a selector names."""
+    until(
+        look.page,
+        """s => [...document.querySelectorAll(s)]
+            .filter(i => i.getBoundingClientRect().top < innerHeight)
+            .every(i => i.complete && i.naturalWidth)""",
+        pictures,
+    )
+
+
 def ask(look: Looking, text: str) -> None:
     look.page.fill("#text", text)
     look.page.wait_for_selector(".card")
     look.page.wait_for_selector("body:not(.busy)")
-    until(
-        look.page, "[...document.querySelectorAll('.card img')].slice(0, 5).every(i => i.complete)"
-    )
+    drawn(look, ".card img")
     look.page.wait_for_timeout(500)
 
 
@@ -71,6 +80,7 @@ def test_a_sound_and_a_moment_of_a_video(browser: Browser, demo: Running) -> Non
         ask(look, "church bells ringing")
         look.page.locator(".card", has_text=".wav").first.locator(".view").click()
         look.page.wait_for_selector("#viewer canvas.drawn")
+        drawn(look, "#viewer img")
         look.page.wait_for_timeout(800)
         look.shot("sound-dark")
     with Looking(browser, demo.address) as look:
