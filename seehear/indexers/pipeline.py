@@ -11,15 +11,12 @@ that called `index` reports progress and waits; the first error of any stage end
 from __future__ import annotations
 
 import threading
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seehear.config import Settings
 from seehear.encoders import Model
-from seehear.errors import CollectionLockedError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Claims
 from seehear.indexers.decode import DecodeStage
@@ -73,27 +70,8 @@ def index(
     """
     run = _Run(catalog, model, settings or Settings(), Tally(progress), Halt(stop))
     patterns = Patterns(include, exclude)
-    with _alone(catalog, wait_s), catalog.write_lock(wait_s):
+    with catalog.write_lock(wait_s):
         return run.all(paths, patterns, retry_failed=retry_failed)
-
-
-_busy: weakref.WeakKeyDictionary[Catalog, threading.Lock] = weakref.WeakKeyDictionary()
-_busy_lock = threading.Lock()
-
-
-@contextmanager
-def _alone(catalog: Catalog, wait_s: float) -> Iterator[None]:
-    """One run at a time on one catalog: its write lock keeps out processes, not threads."""
-    with _busy_lock:
-        lock = _busy.setdefault(catalog, threading.Lock())
-    if not lock.acquire(timeout=wait_s) if wait_s > 0 else not lock.acquire(blocking=False):
-        raise CollectionLockedError(
-            "this process is indexing into the collection already; wait for that run to end"
-        )
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from seehear.indexers.diff import Diff, Work, compare
 from seehear.indexers.report import OfflineRoot, Tally
 from seehear.indexers.rules import Patterns
 from seehear.indexers.scan import Scan, relative_to, walk
-from seehear.indexers.targets import Target, is_below, why_offline
+from seehear.indexers.targets import Target, is_below, presence_of
 from seehear.stores import Catalog, Failure, Generation, Location, Root
 
 TICK_FILES = 256
@@ -62,15 +62,15 @@ class Surveyor:
 
     def _is_there(self, root: Root) -> bool:
         """Whether a root can be scanned; one that cannot is noted and left as it is."""
-        path = str(root.path)
         places = self.catalog.locations(root.id)
         was_file = len(places) == 1 and places[0].path == root.path
-        reason = why_offline(path, had_files=bool(places), was_file=was_file)
-        if (reason is None) != root.online:
-            self.catalog.set_online(root.id, reason is None)
-        if reason is not None:
-            self.survey.offline.append(OfflineRoot(root.path, reason))
-        return reason is None
+        presence = presence_of(root, had_files=bool(places), was_file=was_file)
+        online = presence.reason is None
+        if online != root.online or presence.inode not in {None, root.inode}:
+            self.catalog.set_online(root.id, online, presence.inode)
+        if presence.reason is not None:
+            self.survey.offline.append(OfflineRoot(root.path, presence.reason))
+        return online
 
     def _compare(
         self,

@@ -8,8 +8,9 @@ A root whose drive is unplugged must not look like a root whose files were delet
 
     the root is missing ............................... offline
     it cannot be listed (permission, stale mount) ..... offline
-    it is empty, and had files ........................ offline: so looks a mount point without
+    it is empty, and is another folder than before .... offline: so looks a mount point without
                                                         its drive; `seehear forget` empties for good
+    it is empty, and is the folder that had files ..... all deleted
     a file given as a root is missing ................. deleted, if other files lie beside its place
     a folder below an online root is missing .......... deleted
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seehear.errors import UsageError
+from seehear.indexers.scan import trimmed
 from seehear.stores import Catalog, Root
 
 
@@ -95,24 +97,36 @@ def is_below(path: str, folder: str) -> bool:
     return path != folder and path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def why_offline(path: str, *, had_files: bool, was_file: bool) -> str | None:
-    """Why nothing can be said about a root's files now, or None where it is online.
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether a root is there, and as what."""
+
+    reason: str | None = None
+    """Why it is offline; None where it is online."""
+    inode: int | None = None
+    """Which folder it is, where it has anything in it."""
+
+
+def presence_of(root: Root, *, had_files: bool, was_file: bool) -> Presence:
+    """Whether anything can be said about a root's files now.
 
     `had_files`: the catalog has files of it; `was_file`: the root itself is one of them.
     """
+    path = str(root.path)
     try:
+        inode = trimmed(os.stat(path).st_ino)
         if not os.path.isdir(path):
-            os.stat(path)
-            return None  # a file, and it is there
+            return Presence()
         with os.scandir(path) as listing:
             empty = next(listing, None) is None
     except FileNotFoundError:
-        return None if was_file and _has_files(os.path.dirname(path)) else "not there"
+        deleted = was_file and _has_files(os.path.dirname(path))
+        return Presence(None if deleted else "not there")
     except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    if empty and had_files:
-        return "empty, as a mount point without its drive is"
-    return None
+        return Presence(f"cannot be read: {error.strerror or error}")
+    if empty and had_files and inode != root.inode:
+        return Presence("empty, as a mount point without its drive is")
+    return Presence(inode=None if empty else inode)
 
 
 def _has_files(folder: str) -> bool:

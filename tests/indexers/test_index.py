@@ -232,6 +232,16 @@ def test_an_offline_root_keeps_everything(
     assert [root.online for root in filled.catalog.roots()] == [True]
 
 
+def test_a_folder_that_was_emptied_is_empty(filled: Library, media_folder: Path) -> None:
+    """The same folder as before, unlike a mount point that shows when its drive has gone."""
+    for path in sorted(media_folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    report = filled.index(media_folder)
+    assert counts(report) == {"removed": 4}
+    assert not report.offline
+    assert filled.catalog.counts().assets == 0
+
+
 def test_a_part_of_a_root_touches_only_that_part(filled: Library, media_folder: Path) -> None:
     picture(media_folder / "new.png", "green")
     picture(media_folder / "trip" / "new.png", "pink")

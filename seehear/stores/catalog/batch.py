@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, select, up
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import bulk, words
+from seehear.stores.catalog.clean import clean_text
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import readable
 from seehear.stores.catalog.reading import asset_of, space_ids
@@ -49,19 +50,7 @@ class Batch:
         known = self.find_asset(content_hash)
         if known is not None:
             return known
-        self.connection.execute(
-            insert(assets).values(
-                content_hash=content_hash,
-                modality=info.modality.value,
-                format=info.format,
-                size_bytes=size_bytes,
-                width_px=info.width_px,
-                height_px=info.height_px,
-                duration_s=info.duration_s,
-                taken_at=info.taken_at,
-                details=dict(info.details),
-            )
-        )
+        self.connection.execute(insert(assets), bulk.asset_row(content_hash, size_bytes, info))
         made = self.find_asset(content_hash)
         assert made is not None
         return made
@@ -178,25 +167,17 @@ class Batch:
     ) -> list[int]:
         if not segments_:
             return []
+        rows = [
+            bulk.segment_row(generation_id, asset_id, ordinal, segment)
+            for ordinal, segment in enumerate(segments_)
+        ]
         made = self.connection.execute(
-            insert(segments).returning(segments.c.id, sort_by_parameter_order=True),
-            [
-                {
-                    "generation_id": generation_id,
-                    "asset_id": asset_id,
-                    "ordinal": ordinal,
-                    "modality": segment.modality.value,
-                    "start_s": segment.start_s,
-                    "stop_s": segment.stop_s,
-                    "text": segment.text,
-                }
-                for ordinal, segment in enumerate(segments_)
-            ],
+            insert(segments).returning(segments.c.id, sort_by_parameter_order=True), rows
         )
         ids = [int(row[0]) for row in made]
         words.put_passages(
             self.connection,
-            ((id_, s.text) for id_, s in zip(ids, segments_, strict=True) if s.text),
+            ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"]),
         )
         return ids
 
@@ -234,7 +215,7 @@ class Batch:
                 root_id=root_id,
                 path=os.fsencode(path),
                 stage=stage,
-                reason=" ".join(reason.split()),
+                reason=clean_text(" ".join(reason.split())),
                 failed_at=datetime.now(UTC).replace(tzinfo=None),
                 size_bytes=size_bytes,
                 modified_ns=modified_ns,

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import words
+from seehear.stores.catalog.clean import clean_details, clean_number, clean_text
 from seehear.stores.catalog.paths import readable
 from seehear.stores.catalog.reading import CHUNK, chunks, space_ids
 from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
@@ -65,23 +66,40 @@ def put_assets(connection: Connection, contents: Sequence[Content]) -> tuple[lis
         # Rows are read back by what tells them apart: SQLite returns keys only row by row.
         connection.execute(
             insert(assets),
-            [
-                {
-                    "content_hash": content.content_hash,
-                    "modality": content.info.modality.value,
-                    "format": content.info.format,
-                    "size_bytes": content.size_bytes,
-                    "width_px": content.info.width_px,
-                    "height_px": content.info.height_px,
-                    "duration_s": content.info.duration_s,
-                    "taken_at": content.info.taken_at,
-                    "details": dict(content.info.details),
-                }
-                for content in missing
-            ],
+            [asset_row(c.content_hash, c.size_bytes, c.info) for c in missing],
         )
     ids = known | asset_ids(connection, [content.content_hash for content in missing])
     return [ids[content.content_hash] for content in contents], set(known.values())
+
+
+def asset_row(content_hash: str, size_bytes: int, info: MediaInfo) -> dict[str, Any]:
+    """What the catalog keeps of a content."""
+    return {
+        "content_hash": content_hash,
+        "modality": info.modality.value,
+        "format": info.format,
+        "size_bytes": size_bytes,
+        "width_px": info.width_px,
+        "height_px": info.height_px,
+        "duration_s": clean_number(info.duration_s),
+        "taken_at": info.taken_at,
+        "details": clean_details(info.details),
+    }
+
+
+def segment_row(
+    generation_id: int, asset_id: int, ordinal: int, segment: Segment
+) -> dict[str, Any]:
+    """What the catalog keeps of a segment."""
+    return {
+        "generation_id": generation_id,
+        "asset_id": asset_id,
+        "ordinal": ordinal,
+        "modality": segment.modality.value,
+        "start_s": clean_number(segment.start_s),
+        "stop_s": clean_number(segment.stop_s),
+        "text": None if segment.text is None else clean_text(segment.text),
+    }
 
 
 def put_encodings(
@@ -102,15 +120,7 @@ def put_encodings(
         _check(known, generation_id, content)
         first.append(len(rows))
         rows += [
-            {
-                "generation_id": generation_id,
-                "asset_id": asset_id,
-                "ordinal": ordinal,
-                "modality": segment.modality.value,
-                "start_s": segment.start_s,
-                "stop_s": segment.stop_s,
-                "text": segment.text,
-            }
+            segment_row(generation_id, asset_id, ordinal, segment)
             for ordinal, segment in enumerate(content.segments)
         ]
     if rows:

@@ -23,6 +23,9 @@ class Root:
     id: int
     path: Path
     online: bool
+    inode: int | None = None
+    """Of the folder when it last had files. Another one under the same path is another drive, or
+    a mount point without its drive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +110,3 @@ class Counts:
     failures: int
     size_bytes: int
     """Sum over assets: a file that lies at two places counts once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A point in the history of a collection: everything up to change `number`.
-
-    `token` is random, so a number counts only in the history it was given in: a catalog that was
-    restored from an older copy and went on from there has other tokens.
-    """
-
-    number: int
-    token: str
-
-
-BEGINNING = Change(0, "")
-"""Before the first change."""

@@ -37,6 +37,7 @@ roots = Table(
     Column("id", Key, primary_key=True),
     Column("path", LargeBinary, nullable=False, unique=True),
     Column("online", Boolean, nullable=False),
+    Column("inode", BigInteger),
 )
 
 assets = Table(

@@ -1,7 +1,8 @@
 """Full text of passages, subtitles, file names, folders and embedded captions: SQLite's FTS5.
 
 Two tables, each with the rowid of what it speaks of: `passage_words` of segments and `file_words`
-of locations. They are written in the transaction of what they describe.
+of locations, written in the transaction of what they describe. Only SQLite has FTS5; elsewhere
+words find nothing.
 """
 
 from __future__ import annotations
@@ -15,17 +16,6 @@ from seehear.errors import UsageError
 
 # A name, a folder and a caption are short, so a word in them says more than one in a long passage.
 _FILE_WEIGHTS = "4.0, 1.0, 2.0"
-_TOKENS = "unicode61 remove_diacritics 2"
-
-
-def create(connection: Connection) -> None:
-    """Make the two tables; only SQLite has FTS5, elsewhere words find nothing."""
-    if connection.dialect.name != "sqlite":
-        return
-    for table, columns in (("passage_words", "passage"), ("file_words", "name, folder, caption")):
-        connection.execute(
-            text(f"CREATE VIRTUAL TABLE {table} USING fts5({columns}, tokenize='{_TOKENS}')")
-        )
 
 
 def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:

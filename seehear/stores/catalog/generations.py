@@ -1,0 +1,128 @@
+"""The catalog's generations: one collection encoded by one model revision each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, insert, select, update
+
+from seehear.errors import StoreError
+from seehear.stores.catalog import reading
+from seehear.stores.catalog.drawer import Drawer
+from seehear.stores.catalog.records import Generation, State
+from seehear.stores.catalog.schema import (
+    calibrations,
+    encodings,
+    generations,
+    locations,
+    removals,
+    roots,
+    spaces,
+)
+from seehear.types import EmbeddingSpace
+
+DROPPED_AT_ONCE = 2_000
+"""Assets whose segments go in one transaction when a generation is dropped."""
+
+
+class Generations(Drawer):
+    """Which models encoded the collection, and which of them answers."""
+
+    def generations(self) -> list[Generation]:
+        """Every generation, oldest first."""
+        with self._read() as connection:
+            return reading.generations_of(connection)
+
+    def serving(self) -> Generation | None:
+        """The generation that answers queries; None before the first index run."""
+        return next((g for g in self.generations() if g.state is State.SERVING), None)
+
+    def create_generation(
+        self, model: str, revision: str, spaces_: Sequence[EmbeddingSpace]
+    ) -> Generation:
+        """A new generation, still building."""
+        with self.batch() as batch:
+            made = batch.connection.execute(
+                insert(generations).values(
+                    model=model,
+                    revision=revision,
+                    state=State.BUILDING.value,
+                    created_at=datetime.now(UTC).replace(tzinfo=None),
+                )
+            )
+            id_ = int(made.inserted_primary_key[0])  # type: ignore[index]
+            for space in spaces_:
+                batch.connection.execute(
+                    insert(spaces).values(
+                        generation_id=id_, name=space.name, revision=space.revision, dim=space.dim
+                    )
+                )
+        return Generation(id_, model, revision, tuple(spaces_), State.BUILDING)
+
+    def promote(self, generation_id: int) -> None:
+        """Let a generation serve; the one that served is retired in the same step."""
+        with self.batch() as batch:
+            execute = batch.connection.execute
+            execute(
+                update(generations)
+                .where(generations.c.state == State.SERVING.value)
+                .values(state=State.RETIRED.value)
+            )
+            execute(
+                update(generations)
+                .where(generations.c.id == generation_id)
+                .values(state=State.SERVING.value)
+            )
+
+    def drop_generation(self, generation_id: int) -> None:
+        """Take a generation out, a bounded number of assets at a time.
+
+        Raises StoreError for the one that serves.
+        """
+        serving = self.serving()
+        if serving is not None and serving.id == generation_id:
+            raise StoreError("the serving generation cannot be dropped; promote another one first")
+        while True:
+            with self.batch() as batch:
+                if not batch.drop_encodings(generation_id, DROPPED_AT_ONCE):
+                    break
+        with self.batch() as batch:
+            for table in (removals, calibrations, spaces):
+                batch.connection.execute(
+                    delete(table).where(table.c.generation_id == generation_id)
+                )
+            batch.connection.execute(delete(generations).where(generations.c.id == generation_id))
+
+    def unencoded(self, generation_id: int) -> list[int]:
+        """Assets at a reachable place that a generation has not encoded yet."""
+        done = select(encodings.c.asset_id).where(encodings.c.generation_id == generation_id)
+        with self._read() as connection:
+            found = connection.scalars(
+                select(locations.c.asset_id)
+                .join(roots, roots.c.id == locations.c.root_id)
+                .where(roots.c.online, locations.c.asset_id.not_in(done))
+                .distinct()
+                .order_by(locations.c.asset_id)
+            )
+            return [int(id_) for id_ in found]
+
+    def is_encoded(self, generation_id: int, asset_id: int) -> bool:
+        """Whether a generation has encoded an asset."""
+        with self._read() as connection:
+            mark = {"generation_id": generation_id, "asset_id": asset_id}
+            return connection.execute(select(encodings).filter_by(**mark)).first() is not None
+
+    def calibration(self, generation_id: int, name: str) -> bytes | None:
+        """What search kept under a name for a generation: its banks and backgrounds."""
+        key = {"generation_id": generation_id, "route": name}
+        with self._read() as connection:
+            data = connection.scalar(select(calibrations.c.data).filter_by(**key))
+            return None if data is None else bytes(data)
+
+    def put_calibration(self, generation_id: int, name: str, data: bytes) -> None:
+        """Keep something under a name for a generation; replaces what was kept."""
+        key = {"generation_id": generation_id, "route": name}
+        with self.batch() as batch:
+            batch.connection.execute(delete(calibrations).filter_by(**key))
+            batch.connection.execute(insert(calibrations).values(data=data, **key))

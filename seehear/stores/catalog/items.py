@@ -1,0 +1,118 @@
+"""The catalog's items: assets and their segments, chosen, counted and described."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Select, func, select
+
+from seehear.stores.catalog import reading, words
+from seehear.stores.catalog.conditions import condition, shown_as, shown_modality
+from seehear.stores.catalog.conditions import under as below_folder
+from seehear.stores.catalog.drawer import Drawer
+from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.records import Counts, Found, State
+from seehear.stores.catalog.schema import assets as asset_table
+from seehear.stores.catalog.schema import failures, generations, locations, segments
+from seehear.types import Asset, Ids, Modality
+
+
+class Items(Drawer):
+    """What is there to be found."""
+
+    def find_asset(self, content_hash: str) -> Asset | None:
+        """The asset of that content, if it is known."""
+        with self._read() as connection:
+            return reading.asset_of(connection, asset_table.c.content_hash == content_hash)
+
+    def asset(self, asset_id: int) -> Asset | None:
+        """The asset of that id, if there is one."""
+        with self._read() as connection:
+            return reading.asset_of(connection, asset_table.c.id == asset_id)
+
+    def counts(self, generation_id: int | None = None) -> Counts:
+        """How much the collection holds; segments of the serving generation unless another is
+        asked for."""
+        with self._read() as connection:
+            if generation_id is None:
+                generation_id = connection.scalar(
+                    select(generations.c.id).where(generations.c.state == State.SERVING.value)
+                )
+            kinds = _counted(
+                connection,
+                select(shown_modality, func.count())
+                .select_from(asset_table)
+                .group_by(shown_modality),
+            )
+            pieces = _counted(
+                connection,
+                select(segments.c.modality, func.count())
+                .where(segments.c.generation_id == generation_id)
+                .group_by(segments.c.modality),
+            )
+            return Counts(
+                assets=reading.count(connection, asset_table),
+                by_modality={kind: int(kinds.get(kind.value, 0)) for kind in Modality},
+                segments=sum(pieces.values()),
+                segments_by_modality={kind: int(pieces.get(kind.value, 0)) for kind in Modality},
+                locations=reading.count(connection, locations),
+                failures=reading.count(connection, failures),
+                size_bytes=int(connection.scalar(select(func.sum(asset_table.c.size_bytes))) or 0),
+            )
+
+    def segment_ids(
+        self,
+        generation_id: int,
+        *,
+        item: Modality | None = None,
+        assets: frozenset[Modality] | None = None,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> Ids:
+        """Sorted ids of segments: of one modality, of assets shown as some modalities, below a
+        folder, meeting a filter. Raises UsageError for a filter that makes no sense."""
+        conditions = []
+        if assets is not None:
+            conditions.append(shown_as(assets))
+        if under is not None:
+            conditions.append(below_folder(under))
+        if where is not None:
+            conditions.append(condition(where))
+        with self._read() as connection:
+            return reading.segment_ids(connection, generation_id, item, conditions)
+
+    def segments_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
+        """Sorted ids of the segments of some assets."""
+        found: list[int] = []
+        with self._read() as connection:
+            for chunk in reading.chunks(asset_ids):
+                found += connection.scalars(
+                    select(segments.c.id).where(
+                        segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
+                    )
+                )
+        return np.array(sorted(found), dtype=np.int64)
+
+    def resolve(self, segment_ids: Sequence[int] | Ids) -> list[Found]:
+        """What hits need of segments, in the order asked; those that lie nowhere are left out."""
+        with self._read() as connection:
+            return reading.resolve(connection, segment_ids)
+
+    def search_words(
+        self, generation_id: int, wanted: str, k: int
+    ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """Segments by words: those whose passages have them, and the first ones of assets whose
+        file name, folder or caption has them. Each (segment id, BM25 score), best first."""
+        with self._read() as connection:
+            return (
+                words.search_passages(connection, generation_id, wanted, k),
+                words.search_files(connection, generation_id, wanted, k),
+            )
+
+
+def _counted(connection: Connection, query: Select[*tuple[Any, ...]]) -> dict[str, int]:
+    """Rows of (name, count) as a dictionary."""
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
