@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from seehear.cli import commands_index, commands_model, commands_search, commands_serve
+from seehear.cli import (
+    commands_eval,
+    commands_index,
+    commands_model,
+    commands_search,
+    commands_serve,
+)
 
 app = typer.Typer(
     name="seehear",
@@ -36,5 +42,5 @@ def _options(
     """Find any picture, sound, moment of a video or passage of text in folders of media."""
 
 
-for room in (commands_index, commands_search, commands_serve, commands_model):
+for room in (commands_index, commands_search, commands_eval, commands_serve, commands_model):
     room.register(app)

@@ -86,7 +86,7 @@ def hit_as_json(hit: Hit) -> dict[str, Any]:
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """The ranked table; weak hits stand below a line that says so."""
+    """The ranked table; weak hits are dim and say so, for those who see no colours."""
     from rich.table import Table
 
     if not hits:
@@ -109,7 +109,8 @@ def print_hits(hits: Sequence[Hit]) -> None:
         for term in hit.why:
             name += f"\n  {_explained(term)}"
         times = "\n".join(f"{clock(m.start_s)} - {clock(m.stop_s)}" for m in hit.moments)
-        row = [str(hit.rank), f"{hit.score:.2f} {bar}", _kind(hit), name]
+        score = f"{hit.score:.2f} {bar}{' weak' if hit.weak else ''}"
+        row = [str(hit.rank), score, _kind(hit), name]
         table.add_row(
             *row, *([times or moment(hit)] if timed else []), style="dim" if hit.weak else ""
         )

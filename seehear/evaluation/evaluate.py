@@ -69,26 +69,30 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """A Markdown table, one row for each route."""
-        if not self.routes:
-            return "no query has a relevant item"
-        names = [m.name for m in self.routes[0].measures]
-        rows = [["route", "queries", *names]]
-        for result in self.routes:
-            cells = [
-                f"{m.value:.0f} [{m.low:.0f}, {m.high:.0f}]" if m.name == MEDIAN_RANK else str(m)
-                for m in result.measures
+        """A Markdown table: one row for each measure, one column for each route."""
+        lines = self._rows() if self.routes else ["no query has a relevant item"]
+        if self.unanswerable:
+            lines += ["", f"false alarms: {self.false_alarms:.3f} of {self.unanswerable} queries"]
+        return "\n".join(lines)
+
+    def _rows(self) -> list[str]:
+        rows = [
+            ["route", *(result.route for result in self.routes)],
+            ["queries", *(str(result.queries) for result in self.routes)],
+        ]
+        for measured in zip(*(result.measures for result in self.routes), strict=True):
+            shown = [
+                f"{m.value:.4g} [{m.low:.4g}, {m.high:.4g}]" if m.name == MEDIAN_RANK else str(m)
+                for m in measured
             ]
-            rows.append([result.route, str(result.queries), *cells])
+            rows.append([measured[0].name, *shown])
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [
             "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
             for row in rows
         ]
         lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-        if self.unanswerable:
-            lines += ["", f"false alarms: {self.false_alarms:.3f} of {self.unanswerable} queries"]
-        return "\n".join(lines)
+        return lines
 
 
 def evaluate(

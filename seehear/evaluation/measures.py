@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.errors import UsageError
 from seehear.evaluation.qrels import Answer, Judged
 
 RESAMPLES = 1_000
@@ -41,6 +42,17 @@ class Measured:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
+def require() -> None:
+    """Raises UsageError where the library that measures is not installed."""
+    # It looks for every engine that it knows when it is imported: only who evaluates pays.
+    try:
+        import ir_measures  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            "evaluation needs ir-measures; install it with: pip install 'seehear[eval]'"
+        ) from None
+
+
 def per_query(
     judged: Sequence[Judged], run: Mapping[str, Sequence[Answer]], cutoffs: Sequence[int]
 ) -> dict[str, Values]:
@@ -49,7 +61,7 @@ def per_query(
     A query without relevant items has no recall; leave such out. A path that a run has twice
     counts where it stands first.
     """
-    # ir_measures looks for every engine that it knows when it is imported: only who evaluates pays.
+    require()
     import ir_measures
     from ir_measures import RR, Measure, R, Success, nDCG
 

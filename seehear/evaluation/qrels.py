@@ -22,6 +22,7 @@ Runs, one hit a line, best first:  {"query": "q1", "path": "/media/dogs/1.jpg", 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,8 @@ class Judged:
     modalities: frozenset[Modality] | None = None
     where: str = ""
     route: str = field(default="")
+    place: str = ""
+    """Where it was read, for messages: "qrels.jsonl, line 3"."""
 
     def __post_init__(self) -> None:
         if not self.route:
@@ -96,12 +99,16 @@ def read_run(path: Path) -> dict[str, list[Answer]]:
 
 
 def write_run(path: Path, run: Mapping[str, Sequence[Answer]]) -> None:
-    """Write answers so that `read_run` reads them."""
-    with path.open("w", encoding="utf-8") as out:
-        for name, answers in run.items():
-            for answer in answers:
-                line = {"query": name, "path": answer.path, "score": answer.score}
-                out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    """Write answers so that `read_run` reads them. Raises UsageError where that cannot be."""
+    lines = [
+        json.dumps({"query": name, "path": answer.path, "score": answer.score}, ensure_ascii=False)
+        for name, answers in run.items()
+        for answer in answers
+    ]
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8", "surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -150,6 +157,7 @@ def _judged(entry: dict[str, Any], number: int, path: Path) -> Judged:
         modalities=modalities,
         where=" ".join(_words(entry, "where", where)),
         route=" ".join(_words(entry, "route", where)),
+        place=where,
     )
 
 
@@ -173,4 +181,5 @@ def _words(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 
 def _absolute(name: str, beside: Path) -> Path:
-    return Path(name) if Path(name).is_absolute() else beside.absolute().parent / name
+    # ".." is taken out by the letter, as the collection's own paths have none.
+    return Path(os.path.normpath(beside.absolute().parent / name))

@@ -110,11 +110,27 @@ def test_evaluate_asks_every_query() -> None:
     assert result.overall["MRR"].value == 0.5
     assert (result.unanswerable, result.false_alarms) == (2, 0.5)
     lines = result.table().splitlines()
-    assert lines[0].startswith("| route")
-    assert "text->all" in lines[2]
+    assert lines[0].split() == ["|", "route", "|", "text->all", "|"]
+    assert lines[3].startswith("| MRR")
+    assert "0.500 [0.500, 0.500]" in lines[3]
+    assert len({len(line) for line in lines[:-2]}) == 1
     assert "false alarms: 0.500 of 2" in lines[-1]
     plain = json.loads(json.dumps(result.as_json()))
     assert plain["routes"]["text->all"]["measures"]["MRR"]["value"] == 0.5
+
+
+def test_queries_without_answers_alone_are_counted() -> None:
+    result = evaluate(lambda one, k: [hit("/n", 1)], [judged("q")])
+    lines = result.table().splitlines()
+    assert lines == ["no query has a relevant item", "", "false alarms: 1.000 of 1 queries"]
+
+
+def test_paths_have_no_dots(tmp_path: Path) -> None:
+    path = tmp_path / "qrels.jsonl"
+    path.write_text('{"text": "x", "relevant": ["../a.jpg"]}')
+    (one,) = read_qrels(path)
+    assert one.relevant == {str(tmp_path.parent / "a.jpg"): 1}
+    assert one.place == f"{path}, line 1"
 
 
 def test_qrels_are_read(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""The command that says how good the answers of a collection are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seehear.cli import output
+from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
+
+if TYPE_CHECKING:
+    from seehear.evaluation import Judged
+
+PROGRESS_EVERY_S = 5.0
+
+
+def evaluate(
+    qrels: Annotated[
+        Path,
+        typer.Argument(
+            metavar="QRELS", help="JSON Lines: queries with the files that answer them."
+        ),
+    ],
+    k: Annotated[
+        list[int] | None,
+        typer.Option("-k", metavar="N", min=1, help="Depth of recall@k and others (1, 5, 10)."),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="auto, semantic, words.")
+    ] = "auto",
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="FILE", help="Write the answers as JSON Lines, too."),
+    ] = None,
+    collection: CollectionOption = None,
+    device: DeviceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask judged queries and print recall, success, MRR, nDCG and median rank for each route."""
+    from seehear.evaluation import evaluate_collection, read_qrels, write_run
+    from seehear.evaluation.evaluate import CUTOFFS
+
+    judged = read_qrels(qrels)
+    with open_collection(collection, device=device) as library:
+        found = evaluate_collection(
+            library,
+            judged,
+            cutoffs=sorted(set(k)) if k else CUTOFFS,
+            mode=mode,
+            progress=_Progress(),
+        )
+    if run is not None:
+        write_run(run, found.run)
+    _note_missing(judged)
+    if json:
+        output.print_json(found.as_json())
+    else:
+        print(found.table())
+
+
+def _note_missing(judged: Sequence[Judged]) -> None:
+    """Relevant files that are not there: a path that is relative to another folder, mostly."""
+    files = sorted({path for one in judged for path in one.relevant})
+    missing = [path for path in files if not Path(path).exists()]
+    if missing:
+        output.note(
+            f"{len(missing)} of {len(files)} relevant files do not exist and count as not found, "
+            f"such as {missing[0]}"
+        )
+
+
+class _Progress:
+    """A line every few seconds."""
+
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s >= PROGRESS_EVERY_S:
+            self._last_s = now_s
+            output.note(f"{done}/{total} queries")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("eval")(evaluate)
