@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
+from seehear.stores.vectors import flat
 from seehear.types import Ids, Modality, Vectors
 from tests.stores.conftest import SPACE, put, unit
 
@@ -24,6 +27,14 @@ def exact(
     return [list(map(int, ids[keep][row])) for row in order]
 
 
+@pytest.fixture(params=["numpy", "faiss"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a test with either library searching, whatever the size."""
+    below = 0 if request.param == "faiss" else flat.NUMPY_BELOW_BYTES
+    monkeypatch.setattr(flat, "NUMPY_BELOW_BYTES", below)
+
+
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("share", [None, 0.0, 0.01, 0.04, 0.5, 1.0])
 @pytest.mark.parametrize("count", [0, 1, 500])
 def test_flat_agrees_with_numpy(count: int, share: float | None) -> None:
@@ -40,6 +51,46 @@ def test_flat_agrees_with_numpy(count: int, share: float | None) -> None:
         assert (found[row, len(best) :] == -1).all()
         assert np.isneginf(similarities[row, len(best) :]).all()
         assert (np.diff(similarities[row, : len(best)]) <= 0).all()
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("k", [1, 10, 150])
+def test_equal_vectors_come_in_the_order_of_their_ids(k: int, filtered: bool) -> None:
+    rows = np.tile(unit(1, 9, 32), (40, 1))  # forty of each, far apart
+    index = FlatIndex(32)
+    index.add(np.arange(360) + 5, rows)
+    allowed = np.arange(5, 300) if filtered else None
+    similarities, found = index.search(rows[:3], k, allowed)
+    for number in range(3):
+        alike = [i for i in range(5, 365) if (i - 5) % 9 == number and (not filtered or i < 300)]
+        assert list(found[number, : len(alike)]) == alike[:k]
+        assert len(set(similarities[number, : len(alike[:k])])) == 1
+
+
+def test_both_libraries_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, queries = unit(1, 3000, 48), unit(2, 300, 48)
+    index = FlatIndex(48)
+    index.add(np.arange(3000), rows)
+    by_numpy = index.search(queries, 20)
+    one_by_one = [index.search(query[None], 20) for query in queries]
+    monkeypatch.setattr(flat, "NUMPY_BELOW_BYTES", 0)
+    by_faiss = index.search(queries, 20)
+    np.testing.assert_array_equal(by_numpy[0], by_faiss[0])
+    np.testing.assert_array_equal(by_numpy[1], by_faiss[1])
+    np.testing.assert_array_equal(by_numpy[0], np.concatenate([s for s, _ in one_by_one]))
+
+
+def test_a_small_search_does_not_load_faiss() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from seehear.stores import FlatIndex\n"
+        "index = FlatIndex(4)\n"
+        "index.add(np.arange(4), np.eye(4, dtype=np.float32))\n"
+        "assert index.search(np.eye(4, dtype=np.float32), 2, np.arange(3))[1][1, 0] == 1\n"
+        "sys.exit('faiss' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,4 +1,4 @@
-"""Exact search: every query meets every vector (FAISS IndexFlatIP)."""
+"""Exact search: every query meets every vector."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ from typing import Any
 
 import numpy as np
 
+from seehear.stores.vectors import exact
 from seehear.types import Ids, Vectors
 
 GATHERED_SHARE = 0.05
 """Share of the index below which a filter's own vectors are gathered and searched alone: reading
 a few rows beats asking a selector about every row."""
 
+NUMPY_BELOW_BYTES = 64 << 20
+"""Size of the vectors up to which numpy searches: at most some 10 ms a query, where loading FAISS
+takes more than half a second. Above, FAISS is faster, as it keeps the best while it goes."""
+
+SPARE = 16
+"""Candidates beyond k that FAISS is asked for, to see whether more are as good as the k-th."""
+
 
 class FlatIndex:
-    """Exact nearest neighbours. Rows lie in the order of their ids."""
+    """Exact nearest neighbours. Rows lie in the order of their ids.
+
+    Arrays are never written to once they are here, so copies share them.
+    """
 
     def __init__(self, dim: int) -> None:
-        import faiss
-
         self.dim = dim
-        self._index: Any = faiss.IndexFlatIP(dim)
         self._ids: Ids = np.empty(0, dtype=np.int64)
+        self._rows: Vectors = np.empty((0, dim), dtype=np.float32)
 
     def copy(self) -> FlatIndex:
         """An index of its own with the same rows."""
-        import faiss
-
         twin = FlatIndex(self.dim)
-        twin._index = faiss.clone_index(self._index)
-        twin._ids = self._ids
+        twin._ids, twin._rows = self._ids, self._rows
         return twin
 
     def __len__(self) -> int:
@@ -42,103 +48,69 @@ class FlatIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         if len(ids) == 0:
             return
-        if np.any(np.diff(ids) <= 0) or (len(self._ids) and ids[0] <= self._ids[-1]):
-            self._merge(ids, vectors)
-            return
-        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        self._ids = np.concatenate([self._ids, ids])
-
-    def _merge(self, ids: Ids, vectors: Vectors) -> None:
-        """Add ids that lie among or equal those that are there: build anew, in order."""
+        ids, vectors = np.asarray(ids, dtype=np.int64), np.asarray(vectors, dtype=np.float32)
         order = np.argsort(ids, kind="stable")
-        ids, vectors = np.asarray(ids)[order], np.asarray(vectors, dtype=np.float32)[order]
-        if np.any(np.diff(ids) == 0):
+        if np.any(np.diff(ids[order]) == 0):
             raise ValueError("an id may be given once")
         self.remove(ids)
-        together = np.concatenate([self._ids, ids])
-        rows = np.concatenate([self.vectors(self._ids), vectors])
-        order = np.argsort(together, kind="stable")
-        self._index.reset()
-        self._index.add(np.ascontiguousarray(rows[order]))
-        self._ids = together[order]
+        together = np.concatenate([self._ids, ids[order]])
+        rows = np.concatenate([self._rows, vectors[order]])
+        if len(self._ids) and self._ids[-1] > ids[order[0]]:
+            order = np.argsort(together, kind="stable")
+            together, rows = together[order], rows[order]
+        self._ids, self._rows = together, rows
 
     def remove(self, ids: Ids) -> None:
-        rows = self._rows(ids)
+        rows = exact.places(self._ids, np.asarray(ids, dtype=np.int64))
         rows = rows[rows >= 0]
-        if len(rows) == 0:
-            return
-        self._index.remove_ids(rows)  # a flat index closes the gaps, in order
-        keep = np.ones(len(self._ids), dtype=bool)
-        keep[rows] = False
-        self._ids = self._ids[keep]
+        if len(rows):
+            self._ids, self._rows = np.delete(self._ids, rows), np.delete(self._rows, rows, axis=0)
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
-        import faiss
-
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        if allowed is None:
-            similarities, rows = (
-                self._index.search(queries, min(k, len(self)))
-                if len(self)
-                else (
-                    np.empty((len(queries), 0), np.float32),
-                    np.empty((len(queries), 0), np.int64),
-                )
-            )
-            return _padded(similarities, self._named(rows), k)
-        chosen = self._rows(np.unique(allowed))
-        chosen = chosen[chosen >= 0]
-        if len(chosen) <= max(k, GATHERED_SHARE * len(self)):
-            return self._search_gathered(queries, k, chosen)
-        mask = np.zeros(len(self), dtype=bool)
-        mask[chosen] = True
-        bits = np.packbits(mask, bitorder="little")
-        selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        similarities, rows = self._index.search(queries, min(k, len(chosen)), params=parameters)
-        return _padded(similarities, self._named(rows), k)
+        ids, rows, chosen = self._ids, self._rows, None
+        if allowed is not None:
+            chosen = exact.places(ids, exact.distinct(allowed))
+            chosen = chosen[chosen >= 0]
+            if len(chosen) <= max(k, GATHERED_SHARE * len(ids)):
+                return exact.padded(exact.nearest(queries, rows[chosen], ids[chosen], k), k)
+        if rows.nbytes <= NUMPY_BELOW_BYTES or k >= len(ids):
+            return exact.padded(exact.nearest(queries, rows, ids, k, chosen), k)
+        return exact.padded(self._by_faiss(queries, k, chosen), k)
 
     def vectors(self, ids: Ids) -> Vectors:
-        rows = self._rows(np.asarray(ids, dtype=np.int64))
+        rows = exact.places(self._ids, np.asarray(ids, dtype=np.int64))
         if (rows < 0).any():
             raise KeyError(int(np.asarray(ids)[rows < 0][0]))
-        if len(rows) == 0:
-            return np.zeros((0, self.dim), dtype=np.float32)
-        found: Vectors = self._index.reconstruct_batch(rows)
+        found: Vectors = self._rows[rows]
         return found
 
-    def _search_gathered(self, queries: Vectors, k: int, rows: Ids) -> tuple[Vectors, Ids]:
-        if len(rows) == 0:
-            empty = np.empty((len(queries), 0), np.float32)
-            return _padded(empty, np.empty((len(queries), 0), np.int64), k)
-        similarities = queries @ self._index.reconstruct_batch(rows).T
-        # Stable, so that equal similarities come in the order of ids, as from the index.
-        order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
-        best: Vectors = np.take_along_axis(similarities, order, axis=1)
-        return _padded(best, self._ids[rows[order]], k)
+    def _by_faiss(self, queries: Vectors, k: int, chosen: Ids | None) -> list[exact.Found]:
+        """FAISS proposes a few more than k; where all of those are alike, numpy decides."""
+        import faiss
 
-    def _rows(self, ids: Ids) -> Ids:
-        """Row of each id, -1 where it is not there."""
-        at = np.searchsorted(self._ids, ids)
-        inside = at < len(self._ids)
-        rows = np.full(len(ids), -1, dtype=np.int64)
-        hit = np.zeros(len(ids), dtype=bool)
-        hit[inside] = self._ids[at[inside]] == np.asarray(ids)[inside]
-        rows[hit] = at[hit]
-        return rows
-
-    def _named(self, rows: Ids) -> Ids:
-        named: Ids = np.where(rows >= 0, self._ids[np.maximum(rows, 0)], -1)
-        return named
-
-
-def _padded(similarities: Vectors, ids: Ids, k: int) -> tuple[Vectors, Ids]:
-    """Fill up to k columns with -inf and -1."""
-    missing = k - similarities.shape[1]
-    similarities = np.where(ids >= 0, similarities, -np.inf).astype(np.float32)
-    if missing <= 0:
-        return similarities, ids
-    return (
-        np.pad(similarities, ((0, 0), (0, missing)), constant_values=-np.inf),
-        np.pad(ids, ((0, 0), (0, missing)), constant_values=-1),
-    )
+        count, selector = len(self._ids), None
+        if chosen is not None:
+            mask = np.zeros(count, dtype=bool)
+            mask[chosen] = True
+            bits = np.packbits(mask, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        depth = min(k + SPARE, count if chosen is None else len(chosen))
+        rough = np.empty((len(queries), depth), dtype=np.float32)
+        near = np.empty((len(queries), depth), dtype=np.int64)
+        search: Any = faiss.knn_inner_product
+        search(
+            faiss.swig_ptr(queries),
+            faiss.swig_ptr(self._rows),
+            *(self.dim, len(queries), count, depth),
+            faiss.swig_ptr(rough),
+            faiss.swig_ptr(near),
+            selector,
+        )
+        found = []
+        for query, best, rows in zip(queries, rough, near, strict=True):
+            if depth == k + SPARE and best[-1] >= best[k - 1] - exact.ROUNDING:
+                found += exact.nearest(query[None], self._rows, self._ids, k, chosen)
+            else:
+                found.append(exact.rank(query, self._rows[rows], self._ids[rows], k))
+        return found

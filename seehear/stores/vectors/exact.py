@@ -1,0 +1,80 @@
+"""Exact similarities, and the one order in which every index gives them.
+
+A matrix product rounds a similarity by the place that a row has in it. Here each one is a sum over
+its own row alone, so that equal vectors have equal similarities, whatever index proposed them, and
+equal similarities stand in the order of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.types import Ids, Vectors
+
+ROUNDING = 1e-5
+"""More than a matrix product of unit vectors is off by, for rows of up to some thousand numbers:
+what lies this close to the k-th best may be as good as it."""
+
+BLOCK = 1 << 24
+"""Similarities that are held at once: 64 MiB."""
+
+Found = tuple[NDArray[np.float32], Ids]
+"""Similarities float32 (m,), best first, and their ids int64 (m,)."""
+
+
+def rank(query: NDArray[np.float32], rows: Vectors, ids: Ids, k: int) -> Found:
+    """The k best of some rows. query: float32 (dim,); rows: float32 (m, dim); ids: int64 (m,)."""
+    similarities = np.einsum("nd,d->n", np.ascontiguousarray(rows), query)
+    order = np.lexsort((ids, -similarities))[:k]
+    return similarities[order], ids[order]
+
+
+def nearest(
+    queries: Vectors, rows: Vectors, ids: Ids, k: int, chosen: Ids | None = None
+) -> list[Found]:
+    """The k best of many rows for each query: a matrix product, then `rank` of those near the top.
+
+    queries: float32 (q, dim); chosen: which rows count, int64 (m,), all of them where it is None.
+    """
+    at_once = max(1, BLOCK // max(1, len(rows)))
+    found = []
+    for start in range(0, len(queries), at_once):
+        block = queries[start : start + at_once]
+        for query, product in zip(block, block @ rows.T, strict=True):
+            rough = product if chosen is None else product[chosen]
+            if k < len(rough):
+                floor = np.partition(rough, len(rough) - k)[len(rough) - k] - ROUNDING
+                near = np.flatnonzero(rough >= floor)
+            else:
+                near = np.arange(len(rough))
+            near = near if chosen is None else chosen[near]
+            found.append(rank(query, rows[near], ids[near], k))
+    return found
+
+
+def padded(found: Sequence[Found], k: int) -> tuple[Vectors, Ids]:
+    """One row per query, (q, k), filled up with -inf and -1."""
+    similarities = np.full((len(found), k), -np.inf, dtype=np.float32)
+    ids = np.full((len(found), k), -1, dtype=np.int64)
+    for row, (values, named) in enumerate(found):
+        similarities[row, : len(values)] = values
+        ids[row, : len(named)] = named
+    return similarities, ids
+
+
+def places(among: Ids, ids: Ids) -> Ids:
+    """Where each id stands in a sorted array, -1 where it does not."""
+    at = np.searchsorted(among, ids)
+    if not len(among):
+        return np.full(len(ids), -1, dtype=np.int64)
+    found: Ids = np.where(among[np.minimum(at, len(among) - 1)] == ids, at, -1)
+    return found
+
+
+def distinct(ids: Ids) -> Ids:
+    """Sorted, each id once; those that are so already are given back as they are."""
+    ids = np.asarray(ids, dtype=np.int64)
+    return ids if bool((ids[1:] > ids[:-1]).all()) else np.unique(ids)
