@@ -23,7 +23,7 @@ from seehear.server import (
 from seehear.server.limits import ServiceLimits
 from seehear.server.metrics import Measured
 from seehear.server.problems import ServiceError, as_json, problem_of
-from seehear.server.security import Guard, Sessions, check_token, is_loopback
+from seehear.server.security import Guard, Sessions, check_token
 from seehear.server.service import Service, ServiceOptions
 from seehear.server.uploads import invalid
 
@@ -112,10 +112,9 @@ def _host_names(host: str, token: str | None, names: Sequence[str]) -> set[str] 
     """The Host headers that are answered; None where a token guards and no names were given."""
     if token is not None and not names:
         return None
-    known = {host.strip("[]"), *names}
-    if is_loopback(host):
-        known |= {"localhost", "127.0.0.1", "::1"}
-    return known
+    # Loopback's own names are always known (health checks beside the service use them): a name
+    # that an attacker has rebound is never one of them.
+    return {host.strip("[]"), *names, "localhost", "127.0.0.1", "::1"}
 
 
 def _answer_errors(app: FastAPI, service: Service) -> None:

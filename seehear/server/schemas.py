@@ -67,6 +67,32 @@ class SearchRequest(Strict):
     explain: bool = Field(False, description="Say what made each score.")
 
 
+SEARCH_ANSWER: dict[str, Any] = {
+    "hits": [
+        {
+            "rank": 1,
+            "score": 0.93,
+            "similarity": 0.71,
+            "weak": False,
+            "asset_id": 12,
+            "segment_id": 40,
+            "modality": "video",
+            "matched": "audio",
+            "start_s": 5.0,
+            "stop_s": 15.0,
+            "snippet": None,
+            "name": "harbour.mp4",
+            "folder": "Pictures/2024",
+            "thumbnail": "/v1/assets/12/thumbnail?start_s=10.00",
+            "media": "/v1/assets/12/media",
+        }
+    ],
+    "stands_out": True,
+    "model": "tiny",
+    "took_ms": 4.1,
+}
+
+
 class MomentOut(BaseModel):
     """A stretch [start_s, stop_s) of a file that answers the query."""
 
@@ -130,6 +156,8 @@ class HitOut(BaseModel):
 
 class SearchAnswer(BaseModel):
     """A ranked list."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SEARCH_ANSWER]})
 
     hits: list[HitOut]
     stands_out: bool = Field(
@@ -200,7 +228,10 @@ class EmbedAnswer(BaseModel):
 class OpenAIEmbeddingsRequest(BaseModel):
     """As OpenAI's clients send it; fields that mean nothing here are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={"examples": [{"model": "default", "input": ["a red car", "birdsong"]}]},
+    )
 
     input: Words | list[Words] = Field(description="Text or texts; token numbers are refused.")
     model: str = Field(
@@ -264,6 +295,10 @@ class Folders(BaseModel):
 class IndexRequest(Strict):
     """Which of the roots named at the start to bring up to date; none means all."""
 
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{}, {"retry_failed": True}]}
+    )
+
     roots: list[Words] = Field([], max_length=100)
     retry_failed: bool = False
 
@@ -315,6 +350,12 @@ class Session(BaseModel):
 
 
 class SignIn(Strict):
+    """The token that the service was started with."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"token": "sixteen characters, or more"}]}
+    )
+
     token: str = Field(max_length=1000)
 
 

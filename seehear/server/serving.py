@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seehear.config import Settings
+from seehear.errors import SeehearError
 from seehear.server.app import create_app
 from seehear.server.limits import ServiceLimits
 
@@ -28,7 +30,7 @@ def serve(
     `behind_proxy` believes X-Forwarded-Proto of a proxy on this machine, so that cookies are
     marked secure. `announce` is told the address before the first request is taken.
 
-    Raises UsageError as `create_app` does, and OSError where the port cannot be had.
+    Raises UsageError as `create_app` does, and SeehearError where the port cannot be had.
     """
     import uvicorn
 
@@ -54,11 +56,24 @@ def serve(
         h11_max_incomplete_event_size=64 * 1024,
         limit_concurrency=1000,
     )
-    socket = config.bind_socket()
-    try:
+    with _bound(host, port) as listening:
         if announce is not None:
             shown = f"[{host}]" if ":" in host else host
-            announce(f"http://{shown}:{socket.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[socket])
-    finally:
-        socket.close()
+            announce(f"http://{shown}:{listening.getsockname()[1]}")
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on the address, of which uvicorn would only say that it could not be had."""
+    host = host.strip("[]")
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise SeehearError(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "choose another --host or --port"
+        ) from None
+    return made

@@ -74,11 +74,7 @@ class Looking:
 
     def __enter__(self) -> Looking:
         self.page.goto(self.address)
-        until(
-            self.page,
-            "document.querySelector('#holdings').textContent || "
-            "document.querySelector('dialog[open]') || document.querySelector('.hero p')",
-        )
+        settled(self.page)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,12 +113,20 @@ def until(page: Page, condition: str, arg: Any = None, timeout_s: float = 60.0) 
         page.wait_for_timeout(50)
 
 
+def settled(page: Page) -> None:
+    """Wait until the page shows the answer to what was asked of it last.
+
+    It is busy from the moment of an input on, so that no earlier answer is taken for this one.
+    """
+    until(page, "!document.body.classList.contains('busy')")
+
+
 def mistakes_of(page: Page) -> list[str]:
     """What axe-core has to say against the page as it is now."""
     pytest.importorskip("axe_playwright_python")
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
-    page.wait_for_selector("body:not(.busy)")
+    settled(page)
     found = Axe().run(page).response["violations"]
     return [
         f"{rule['id']}: {rule['help']}: {node['html'][:160]}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-import time
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +151,15 @@ def test_updates_by_another_process_show_up(tmp_path: Path, start: Any) -> None:
     wait_ready(client)
     assert hit_of(client, "a.png")
     picture(tmp_path / "media" / "new.png", "green")
-    os.sync()
-    with Collection(tmp_path / "collection", SETTINGS) as collection:
-        collection.index(tmp_path / "media")
-    for _ in range(50):
-        names = [
-            h["name"] for h in client.post("/v1/search", json={"text": "green"}).json()["hits"]
-        ]
-        if "new.png" in names:
-            break
-        time.sleep(0.1)
-    assert names[0] == "new.png"
+    command = [sys.executable, "-m", "seehear", "index", str(tmp_path / "media")]
+    where = ["--collection", str(tmp_path / "collection"), "--device", "cpu"]
+    subprocess.run([*command, *where], check=True, capture_output=True)
+
+    def names() -> list[str]:
+        answer = client.post("/v1/search", json={"text": "green"})
+        return [hit["name"] for hit in answer.json()["hits"]]
+
+    assert names()[0] == "new.png"
+    (tmp_path / "media" / "new.png").unlink()
+    subprocess.run([*command, *where], check=True, capture_output=True)
+    assert names() == ["a.png"]

@@ -25,6 +25,7 @@ from seehear.server.batching import (
 )
 from seehear.server.problems import ServiceError
 from seehear.types import EmbeddingSpace, Modality, Sample, Vectors
+from tests.server.conftest import PATIENCE_S, until
 
 
 class SlowModel:
@@ -44,18 +45,10 @@ class SlowModel:
     ) -> Mapping[EmbeddingSpace, Vectors]:
         self.batches.append((modality, len(samples)))
         self.entered.release()
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE_S)
         if "poison" in samples:
             raise ValueError("poison")
         return self._inner.encode(modality, samples)
-
-
-def until(condition: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 def test_what_waits_is_encoded_together_and_each_gets_its_own() -> None:
@@ -148,10 +141,10 @@ class FakeRequest:
 
 def test_the_queue_is_bounded() -> None:
     async def scene() -> None:
-        desk = Desk(1, 2, 10.0)
+        desk = Desk(1, 2, PATIENCE_S)
         gate = threading.Event()
         tasks = [
-            asyncio.create_task(desk.run(FakeRequest(), lambda: gate.wait(5)))  # type: ignore[arg-type]
+            asyncio.create_task(desk.run(FakeRequest(), lambda: gate.wait(PATIENCE_S)))  # type: ignore[arg-type]
             for _ in range(3)
         ]
         await asyncio.sleep(0.05)
@@ -170,7 +163,7 @@ def test_the_queue_is_bounded() -> None:
 
 def test_a_client_that_leaves_stops_its_work_and_frees_its_place() -> None:
     async def scene() -> None:
-        desk = Desk(1, 1, 10.0)
+        desk = Desk(1, 1, PATIENCE_S)
         started, ended, never = threading.Event(), threading.Event(), threading.Event()
 
         def work() -> None:
@@ -184,7 +177,7 @@ def test_a_client_that_leaves_stops_its_work_and_frees_its_place() -> None:
 
         first, second = FakeRequest(), FakeRequest()
         runs = asyncio.create_task(desk.run(first, work))  # type: ignore[arg-type]
-        await asyncio.to_thread(started.wait, 5)
+        await asyncio.to_thread(started.wait, PATIENCE_S)
         waits = asyncio.create_task(desk.run(second, never.set))  # type: ignore[arg-type]
         await asyncio.sleep(0.02)
         second.left.set()
@@ -193,7 +186,7 @@ def test_a_client_that_leaves_stops_its_work_and_frees_its_place() -> None:
             with pytest.raises(ServiceError) as gone:
                 await task
             assert gone.value.status == CLIENT_GONE
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, PATIENCE_S)
         await asyncio.to_thread(desk.close)
         assert not never.is_set()
         assert desk.running == desk.waiting == 0
@@ -206,7 +199,7 @@ def test_work_that_takes_too_long_is_given_up() -> None:
         desk = Desk(1, 1, 0.05)
         over = threading.Event()
         with pytest.raises(ServiceError) as late:
-            await desk.run(FakeRequest(), lambda: over.wait(5))  # type: ignore[arg-type]
+            await desk.run(FakeRequest(), lambda: over.wait(PATIENCE_S))  # type: ignore[arg-type]
         assert (late.value.status, late.value.code) == (503, "timeout")
         over.set()
         await asyncio.to_thread(desk.close)
@@ -216,7 +209,7 @@ def test_work_that_takes_too_long_is_given_up() -> None:
 
 def test_what_the_work_raises_comes_through() -> None:
     async def scene() -> None:
-        desk = Desk(1, 1, 5.0)
+        desk = Desk(1, 1, PATIENCE_S)
 
         def work() -> None:
             raise KeyError("x")

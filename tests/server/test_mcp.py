@@ -128,13 +128,10 @@ def test_the_collection_is_described(collection_folder: Path) -> None:
 def test_the_command_speaks_over_standard_input_and_output(collection_folder: Path) -> None:
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
-    code = (
-        "from pathlib import Path; from seehear.server.mcp import run; "
-        f"run(Path({str(collection_folder)!r}))"
-    )
+    arguments = ["-m", "seehear", "mcp", "--collection", str(collection_folder)]
 
     async def main() -> None:
-        parameters = StdioServerParameters(command=sys.executable, args=["-c", code])
+        parameters = StdioServerParameters(command=sys.executable, args=arguments)
         async with mcp.Client(stdio_client(parameters)) as client:
             answer = await client.call_tool("describe_collection", {})
             assert json.loads(answer.content[0].text)["model"] == "fake"

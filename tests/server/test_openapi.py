@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from starlette.testclient import TestClient
 
+from seehear.server import schemas
 from tests.server.conftest import Running
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -48,6 +49,28 @@ def test_the_examples_work(client: TestClient) -> None:
             answer = client.post(path, json=value)
             assert answer.status_code == 200, (name, answer.text)
         assert client.post(path, json=content["multipart/form-data"]["example"]).status_code == 200
+
+
+def test_every_body_has_an_example_that_fits(client: TestClient) -> None:
+    """Also of bodies that the other test does not send, and of the answer to a search."""
+    document = client.get("/openapi.json").json()
+    named = document["components"]["schemas"]
+    shown = set()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None:
+                continue
+            schema = body["schema"]
+            schema = named[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+            examples = schema.get("examples") or [e["value"] for e in body["examples"].values()]
+            assert examples, (method, path)
+            shape = getattr(schemas, schema["title"])
+            for example in examples:
+                shape.model_validate(example)
+            shown.add((method, path))
+    assert ("post", "/v1/embeddings") in shown
+    schemas.SearchAnswer.model_validate(named["SearchAnswer"]["examples"][0])
 
 
 def test_the_page_of_the_api_names_every_endpoint(client: TestClient) -> None:

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
-from seehear.server import create_app
+from seehear.collection import Collection
+from seehear.server import ServiceLimits, create_app
 from tests.server.conftest import SETTINGS, Running, picture, sound
-from tests.server.looking import Looking, browser_or_skip, mistakes_of, until
+from tests.server.looking import Looking, browser_or_skip, mistakes_of, settled, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.timeout(300)
+
+ONE = ServiceLimits(decode_workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,20 @@ def look(browser: Browser, running: Running) -> Iterator[Looking]:
 
 def ask(page: Page, text: str) -> None:
     page.fill("#text", text)
-    until(page, "document.querySelector('#says').textContent.match(/result|Nothing/)")
+    settled(page)
+
+
+def only(page: Page, kind: str) -> None:
+    """Let one kind pass the filter."""
+    page.check(f"[name=kind][value={kind}]", force=True)
+    settled(page)
+
+
+def leave(page: Page, field: str, value: str) -> None:
+    """Fill a field of the filters and go on, which is when it counts."""
+    page.fill(field, value)
+    page.locator(field).blur()
+    settled(page)
 
 
 def names(page: Page, within: str = "#results") -> list[str]:
@@ -61,7 +78,7 @@ def drop(page: Page, path: Path, kind: str) -> None:
 def test_words_bring_cards(look: Looking) -> None:
     page = look.page
     page.fill("#text", "red")  # no Enter: results are live
-    page.wait_for_selector(".card")
+    settled(page)
     assert "rose.png" in names(page)
     assert re.fullmatch(r"\d+ results?", page.inner_text("#says"))
     rose = page.locator(".card", has_text="rose.png")
@@ -73,7 +90,7 @@ def test_words_bring_cards(look: Looking) -> None:
 
 def test_a_search_can_be_kept_as_an_address(look: Looking) -> None:
     look.page.goto(f"{look.address}/?q=green&kind=video")
-    look.page.wait_for_selector(".card")
+    settled(look.page)
     assert names(look.page)[0] == "day.mp4"
     assert look.page.input_value("#text") == "green"
 
@@ -81,7 +98,7 @@ def test_a_search_can_be_kept_as_an_address(look: Looking) -> None:
 def test_a_dropped_photo(look: Looking, tmp_path: Path) -> None:
     drop(look.page, picture(tmp_path / "holiday.png", "green"), "image/png")
     look.page.wait_for_selector(".chip img")
-    look.page.wait_for_selector(".card")
+    settled(look.page)
     assert "meadow.png" in names(look.page)
     assert look.page.inner_text(".chip") == "holiday.png"
     assert look.page.locator("#drop").is_hidden()
@@ -91,7 +108,7 @@ def test_a_dropped_photo(look: Looking, tmp_path: Path) -> None:
 
 def test_a_dropped_sound_and_words_together(look: Looking, tmp_path: Path) -> None:
     drop(look.page, sound(tmp_path / "heard.wav", "purple"), "audio/wav")
-    look.page.wait_for_selector(".card")
+    settled(look.page)
     assert names(look.page)[0] == "flute.wav"
     card = look.page.locator(".card", has_text="flute.wav")
     card.locator("canvas").wait_for()
@@ -103,8 +120,7 @@ def test_a_dropped_sound_and_words_together(look: Looking, tmp_path: Path) -> No
 def test_a_video_plays_at_its_moment(look: Looking) -> None:
     page = look.page
     ask(page, "blue")
-    page.check("[name=kind][value=video]", force=True)
-    until(page, "document.querySelectorAll('.card').length <= 2")
+    only(page, "video")
     card = page.locator(".card", has_text="day.mp4")
     start_s = card.evaluate("c => c.hit.start_s")
     assert start_s >= 2.5
@@ -121,8 +137,7 @@ def test_a_video_plays_at_its_moment(look: Looking) -> None:
 def test_a_sound_is_seen_and_heard(look: Looking) -> None:
     page = look.page
     ask(page, "purple")
-    page.check("[name=kind][value=audio]", force=True)
-    until(page, "document.querySelector('.card')?.hit.modality === 'audio'")
+    only(page, "audio")
     page.locator(".card", has_text="flute.wav").locator(".view").click()
     page.wait_for_selector("#viewer .sound img")
     page.wait_for_selector("#viewer canvas.drawn")
@@ -133,8 +148,7 @@ def test_a_sound_is_seen_and_heard(look: Looking) -> None:
 def test_a_passage_is_read(look: Looking) -> None:
     page = look.page
     ask(page, "green frog")
-    page.check("[name=kind][value=text]", force=True)
-    until(page, "document.querySelector('.card')?.hit.modality === 'text'")
+    only(page, "text")
     assert page.locator(".card mark").first.inner_text().lower() in {"green", "frog"}
     page.locator(".card .view").first.click()
     assert "the frog sings" in page.inner_text("#viewer blockquote")
@@ -143,18 +157,74 @@ def test_a_passage_is_read(look: Looking) -> None:
 def test_filters(look: Looking) -> None:
     page = look.page
     ask(page, "red")
-    page.check("[name=kind][value=image]", force=True)
-    until(page, "[...document.querySelectorAll('.card')].every(c => c.hit.modality === 'image')")
+    only(page, "image")
+    kinds = page.locator(".card").evaluate_all("c => c.map(x => x.hit.modality)")
+    assert set(kinds) == {"image"}
     page.click("#narrow")
-    page.fill("#under", "media/photos/2024")
-    page.locator("#under").blur()
-    until(page, "[...document.querySelectorAll('.card')].every(c => c.hit.folder.endsWith('2024'))")
-    assert set(names(page)) <= {"flag.png", "meadow.png"}
-    assert "media/photos" in page.locator("#folders option").evaluate_all(
-        "o => o.map(x => x.value)"
-    )
+    until(page, "document.querySelector('#folders option[value=\"media/photos\"]') !== null")
+    leave(page, "#under", "media/photos/2024")
+    assert set(names(page)) == {"flag.png", "meadow.png"}
+    leave(page, "#where", "width < 100")
+    assert names(page) == []
     page.click("#reset")
-    until(page, "document.querySelectorAll('.card').length > 2")
+    settled(page)
+    assert len(names(page)) == 5
+    leave(page, "#without", "white")
+    assert look.bodies[-1]["without"] == "white"
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Photos of three years, a photo twice, and more notes than the page shows at first."""
+    folder = tmp_path_factory.mktemp("crowd")
+    for year, colour in (("2022", "blue"), ("2023", "orange"), ("2024", "purple")):
+        photo = picture(folder / "media" / f"{year}.jpg", colour)
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = f"{year}:06:15 12:00:00"  # DateTimeOriginal
+        Image.open(photo).save(photo, exif=exif)
+    picture(folder / "media" / "rose.png", "red")
+    picture(folder / "media" / "rose, smaller.jpg", "red", size_px=(80, 60))
+    for n in range(50):
+        note = f"Note {n}: a red thing, number {n * n}."
+        (folder / "media" / f"note{n:02d}.md").write_text(note)
+    with Collection(folder / "collection", SETTINGS) as collection:
+        collection.index(folder / "media")
+    app = create_app(folder / "collection", settings=SETTINGS, limits=ONE)
+    with Running(app) as server:
+        yield server
+
+
+def test_photos_of_a_time(browser: Browser, crowd: Running) -> None:
+    with Looking(browser, crowd.address) as look:
+        page = look.page
+        ask(page, "red")
+        page.click("#narrow")
+        leave(page, "#from", "2023-01-01")
+        assert set(names(page)) == {"2023.jpg", "2024.jpg"}
+        leave(page, "#to", "2023-06-15")  # a day's pictures lie before its end
+        assert names(page) == ["2023.jpg"]
+        leave(page, "#where", "width > 9")
+        assert names(page) == ["2023.jpg"]
+
+
+def test_copies_are_folded_and_more_can_be_shown(browser: Browser, crowd: Running) -> None:
+    with Looking(browser, crowd.address) as look:
+        page = look.page
+        ask(page, "red")
+        assert len(names(page)) == 40
+        page.click("#longer")
+        settled(page)
+        assert len(names(page)) == 54
+        focused = "document.activeElement.closest('.card')?.hit.rank"
+        assert page.evaluate(focused) == 41  # keys go on with the first new one
+        only(page, "image")
+        assert len(names(page)) == 4
+        assert page.locator(".badge.copies").all_inner_texts() == ["+1 alike"]
+        page.click("#narrow")
+        page.check("#duplicates")
+        settled(page)
+        assert {"rose.png", "rose, smaller.jpg"} <= set(names(page))
+        assert page.locator(".badge.copies").count() == 0
 
 
 def test_more_like_this_and_not_this(look: Looking) -> None:
@@ -164,7 +234,7 @@ def test_more_like_this_and_not_this(look: Looking) -> None:
     page.wait_for_selector(".chip:has-text('like rose.png')")
     page.get_by_role("button", name="Not like siren.wav").click()
     page.wait_for_selector(".chip.not:has-text('not siren.wav')")
-    page.wait_for_selector("body:not(.busy)")
+    settled(page)
     assert page.locator("#trouble").is_hidden()
     assert page.locator(".card").count() > 0
     sent = look.bodies[-1]
@@ -176,11 +246,10 @@ def test_more_like_this_and_not_this(look: Looking) -> None:
 def test_an_empty_answer_says_so(look: Looking) -> None:
     page = look.page
     ask(page, "red")
-    page.check("[name=kind][value=audio]", force=True)
+    only(page, "audio")
     page.click("#narrow")
-    page.fill("#under", "media/photos")
-    page.locator("#under").blur()
-    until(page, "document.querySelector('#says').textContent.startsWith('Nothing found')")
+    leave(page, "#under", "media/photos")
+    assert page.inner_text("#says").startswith("Nothing found")
     assert page.locator(".card").count() == 0
 
 
@@ -189,16 +258,15 @@ def test_mistakes_are_told_in_words(look: Looking, tmp_path: Path) -> None:
     look.expects_refusals = True
     ask(page, "red")
     page.click("#narrow")
-    page.fill("#where", "colour = red")
-    page.locator("#where").blur()
-    page.wait_for_selector("#trouble:not([hidden])")
+    leave(page, "#where", "colour = red")
     assert "colour" in page.inner_text("#trouble")
     page.click("#reset")
-    page.wait_for_selector("#trouble", state="hidden")
+    settled(page)
+    assert page.locator("#trouble").is_hidden()
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
     drop(page, broken, "image/jpeg")
-    page.wait_for_selector("#trouble:not([hidden])")
+    settled(page)
     assert "broken.jpg" in page.inner_text("#trouble")
 
 
@@ -208,7 +276,7 @@ def test_weak_hits_stand_apart(look: Looking) -> None:
     assert all(page.locator("#strong .card").evaluate_all("c => c.map(x => !x.hit.weak)"))
     assert all(page.locator("#weak .card").evaluate_all("c => c.map(x => x.hit.weak)"))
     ask(page, "quixotic zebra parade")
-    until(page, "document.querySelector('#says').textContent.startsWith('Nothing')")
+    assert page.inner_text("#says").startswith("Nothing")
     assert page.locator("#strong .card").count() == 0
 
 
@@ -217,8 +285,7 @@ def test_keys_alone_are_enough(look: Looking) -> None:
     page.keyboard.press("Tab")  # away from the box, which has the focus at first
     page.keyboard.press("/")
     page.keyboard.type("red")
-    page.wait_for_selector(".card")
-    page.wait_for_selector("body:not(.busy)")
+    settled(page)
     page.keyboard.press("ArrowDown")
     focused = "document.activeElement.closest('.card')?.hit.name"
     first = page.evaluate(focused)
@@ -234,12 +301,35 @@ def test_keys_alone_are_enough(look: Looking) -> None:
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#viewed") == names(page)[1]
     page.keyboard.press("Escape")
-    assert page.evaluate(focused) == first
+    until(page, "name => document.activeElement.closest('.card')?.hit.name === name", arg=first)
     page.keyboard.press("+")
     page.wait_for_selector(f".chip:has-text('like {first}')")
+    settled(page)
+    page.keyboard.press("ArrowDown")  # "+" led back to the box
+    page.keyboard.press("-")
+    page.wait_for_selector(".chip.not")
+    settled(page)
     page.keyboard.press("Escape")
     page.wait_for_selector("body.resting")
     assert page.input_value("#text") == ""
+    assert page.locator(".chip").count() == 0
+    page.locator("#text").blur()
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys[open]")
+
+
+def test_the_space_key_plays_where_it_stands(look: Looking) -> None:
+    page = look.page
+    ask(page, "purple")
+    only(page, "audio")
+    page.keyboard.press("Tab")
+    page.locator("#text").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    until(page, "document.querySelector('.card audio')?.currentTime > 0")
+    assert not page.locator(".card audio").evaluate("a => a.muted")
+    page.keyboard.press("Space")
+    until(page, "!document.querySelector('.card audio')")
 
 
 def test_a_recorded_sound_is_a_query(look: Looking) -> None:
@@ -249,12 +339,46 @@ def test_a_recorded_sound_is_a_query(look: Looking) -> None:
     page.wait_for_timeout(2500)  # the browser's pretended microphone beeps every second
     page.click("#record")
     page.wait_for_selector(".chip:has-text('recording')")
-    until(
-        page,
-        "document.querySelector('.card') || document.querySelector('#says').textContent"
-        ".startsWith('Nothing')",
-    )
+    settled(page)
     assert page.locator("#trouble").is_hidden()
+    assert names(page) or page.inner_text("#says").startswith("Nothing")
+
+
+def test_a_pasted_picture_is_a_query(look: Looking, tmp_path: Path) -> None:
+    data = base64.b64encode(picture(tmp_path / "x.png", "blue").read_bytes()).decode()
+    look.page.evaluate(
+        """data => {
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            const carried = new DataTransfer();
+            carried.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
+            const how = { clipboardData: carried, bubbles: true, cancelable: true };
+            document.activeElement.dispatchEvent(new ClipboardEvent('paste', how));
+        }""",
+        data,
+    )
+    look.page.wait_for_selector(".chip img")
+    settled(look.page)
+    assert names(look.page)[0] == "sky.png"
+
+
+def test_what_is_written_into_the_page_does_not_run(look: Looking) -> None:
+    """The policy holds in the browser itself: no script but the page's own, no other host."""
+    look.page.evaluate(
+        """() => {
+            const script = document.createElement('script');
+            script.textContent = 'window.ran = true';
+            document.body.append(script);
+            const image = '<img src=x onerror="window.ran = true">';
+            document.body.insertAdjacentHTML('beforeend', image);
+        }"""
+    )
+    until(look.page, "document.querySelector('img[src=x]').complete")
+    assert look.page.evaluate("window.ran === undefined")
+    answer = "fetch('http://127.0.0.1:1/').then(() => 'sent', () => 'refused')"
+    assert look.page.evaluate(answer) == "refused"
+    assert any("Content Security Policy" in told for told in look.complaints)
+    look.complaints.clear()
+    look.asked = [url for url in look.asked if ":1/" not in url]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -293,7 +417,7 @@ def test_the_theme_can_be_turned_and_is_kept(look: Looking) -> None:
 
 def test_a_token_is_asked_for(browser: Browser, collection_folder: Path) -> None:
     token = "a token of many characters"
-    app = create_app(collection_folder, settings=SETTINGS, token=token)
+    app = create_app(collection_folder, settings=SETTINGS, token=token, limits=ONE)
     with Running(app) as server, Looking(browser, server.address) as look:
         look.expects_refusals = True
         page = look.page
@@ -313,7 +437,7 @@ def test_a_token_is_asked_for(browser: Browser, collection_folder: Path) -> None
 def test_the_folders_are_brought_up_to_date(browser: Browser, own_copy: tuple[Path, Path]) -> None:
     media, folder = own_copy
     (media / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    app = create_app(folder, settings=SETTINGS, roots=[media])
+    app = create_app(folder, settings=SETTINGS, roots=[media], limits=ONE)
     with Running(app) as server, Looking(browser, server.address) as look:
         page = look.page
         page.wait_for_selector("#update:not([hidden])")

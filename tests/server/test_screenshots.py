@@ -17,7 +17,7 @@ from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.server import create_app
 from tests.server.conftest import Running
-from tests.server.looking import Looking, browser_or_skip, until
+from tests.server.looking import Looking, browser_or_skip, settled, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -58,8 +58,7 @@ def drawn(look: Looking, pictures: str) -> None:
 
 def ask(look: Looking, text: str) -> None:
     look.page.fill("#text", text)
-    look.page.wait_for_selector(".card")
-    look.page.wait_for_selector("body:not(.busy)")
+    settled(look.page)
     drawn(look, ".card img")
     look.page.wait_for_timeout(500)
 
@@ -85,7 +84,7 @@ def test_a_sound_and_a_moment_of_a_video(browser: Browser, demo: Running) -> Non
         look.shot("sound-dark")
     with Looking(browser, demo.address) as look:
         look.page.goto(f"{demo.address}/?q=a+rocket+launch&kind=video")
-        look.page.wait_for_selector(".card")
+        settled(look.page)
         look.page.locator(".card", has_text=".mp4").first.locator(".view").click()
         until(look.page, "document.querySelector('#viewer video')?.readyState >= 2")
         look.page.wait_for_timeout(800)

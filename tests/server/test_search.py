@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from starlette.testclient import TestClient
 from seehear.collection import Collection
 from seehear.server import create_app
 from seehear.server.limits import ServiceLimits
-from tests.server.conftest import SETTINGS, picture, sound, wait_ready
+from seehear.server.schemas import SearchRequest
+from seehear.server.uploads import FILE_FIELDS
+from tests.server.conftest import SETTINGS, film, picture, sound, wait_ready
 
 
 def found(client: TestClient, **query: Any) -> list[dict[str, Any]]:
@@ -69,6 +72,71 @@ def test_filters(client: TestClient) -> None:
     assert {hit["folder"] for hit in below} == {"media/photos/2024"}
     assert len(found(client, text="red", k=3)) == 3
     assert all(hit["score"] >= 0.5 for hit in found(client, text="red", min_score=0.5))
+
+
+def test_it_takes_all_that_the_library_takes() -> None:
+    """A new argument of Collection.search must find its way here, or be named as a file's field."""
+    arguments = set(inspect.signature(Collection.search).parameters) - {"self"}
+    fields = set(SearchRequest.model_fields)
+    as_files = {
+        "image": "image",
+        "audio": "audio",
+        "video": "video",
+        "without_files": "without_file",
+    }
+    assert arguments - fields == set(as_files)
+    assert set(as_files.values()) | {"file"} == set(FILE_FIELDS)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"where": "kind = video or width > 100"},
+        {"where": "name ~ rose"},
+        {"mode": "words"},
+        {"mode": "semantic"},
+        {"moments": 5},
+        {"diverse": True},
+        {"show_duplicates": True},
+        {"min_score": 0.3},
+        {"modalities": ["image", "text"]},
+        {"without": "white"},
+        {"without": ["white", "blue"], "k": 3},
+        {"text": ["red", "green frog"]},
+        {"explain": True},
+    ],
+    ids=str,
+)
+def test_each_wish_is_answered_as_by_the_library(
+    client: TestClient, collection_folder: Path, asked: dict[str, Any]
+) -> None:
+    query = {"text": "red", **asked}
+    with Collection(collection_folder, SETTINGS) as collection:
+        expected = collection.search(**query)
+    hits = found(client, **{"k": 10, **query})
+    assert [h["segment_id"] for h in hits] == [h.segment_id for h in expected]
+    assert [h["score"] for h in hits] == pytest.approx([h.score for h in expected], abs=2e-4)
+    assert [len(h["moments"]) for h in hits] == [len(h.moments) for h in expected]
+    assert [len(h["duplicates"]) for h in hits] == [len(h.duplicates) for h in expected]
+    assert [[t["part"] for t in h["why"]] for h in hits] == [
+        [t.part for t in h.why] for h in expected
+    ]
+
+
+def test_nothing_is_fetched_and_no_path_is_taken(client: TestClient, media_folder: Path) -> None:
+    """An address or a path is a sentence like any other, and no field takes either."""
+    rose = media_folder / "photos" / "rose.png"
+    for given in ("http://127.0.0.1:1/a.png", f"file://{rose}", str(rose)):
+        assert isinstance(found(client, text=given), list)
+        for field in ("image", "url", "path", "file"):
+            form = {"text": (None, "x"), field: (None, given)}
+            for answer in (
+                client.post("/v1/search", json={"text": "x", field: given}),
+                client.post("/v1/search", files=form),
+            ):
+                assert answer.status_code == 422
+                assert answer.json()["error"]["message"].startswith(f"{field}: Extra inputs")
+    assert client.post("/v1/search", files={"text": (None, "red")}).json()["hits"]
 
 
 def test_the_excluded_sinks(client: TestClient) -> None:
@@ -220,16 +288,30 @@ def test_limits_on_uploads(collection_folder: Path, tmp_path: Path, start: Any) 
     small = picture(tmp_path / "s.png", "red", size_px=(50, 50)).read_bytes()
     large = picture(tmp_path / "l.png", "red", size_px=(200, 200)).read_bytes()
     assert sent(("s.png", small)).status_code == 200
-    for answer in (
-        sent(("l.png", large)),
-        sent(("x.png", small + bytes(30_000))),
-        sent(("long.wav", sound(tmp_path / "l.wav", "red", seconds=0.55).read_bytes() * 1)),
+    short = sound(tmp_path / "s.wav", "red", seconds=0.5).read_bytes()
+    assert sent(("s.wav", short)).status_code == 200
+    long = shorn(sound(tmp_path / "l.wav", "red", seconds=1.6)).read_bytes()
+    for name, content, code in (
+        ("l.png", large, "media_too_large"),
+        ("l.wav", long, "media_too_large"),
+        ("x.png", small + bytes(30_000), "too_large"),
     ):
-        if answer.status_code != 200:
-            assert answer.status_code == 413, answer.text
-    assert sent(("l.png", large)).json()["error"]["code"] == "media_too_large"
-    assert sent(("x.png", small + bytes(30_000))).json()["error"]["code"] == "too_large"
+        answer = sent((name, content))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, code), answer.text
     assert sent(*[("s.png", small)] * 3).status_code == 400
+
+
+def shorn(path: Path) -> Path:
+    """A wav file as FLAC: as long, and much smaller."""
+    import av
+
+    with av.open(str(path)) as given, av.open(str(path.with_suffix(".flac")), "w") as made:
+        stream = made.add_stream("flac", rate=16_000)
+        stream.layout = "mono"
+        for frame in given.decode(audio=0):
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    return path.with_suffix(".flac")
 
 
 def test_a_text_and_a_file_as_vectors(client: TestClient, tmp_path: Path) -> None:
@@ -242,6 +324,18 @@ def test_a_text_and_a_file_as_vectors(client: TestClient, tmp_path: Path) -> Non
     answer = client.post("/v1/embed", files={"file": ("a.png", photo)}).json()
     assert answer["modality"] == "image"
     assert np.dot(answer["spaces"][0]["vectors"][0], space["vectors"][0]) > 0.5
+    for path, kind in (
+        (sound(tmp_path / "a.wav", "red"), "audio"),
+        (film(tmp_path / "a.mp4", "red"), "video"),
+        (tmp_path / "a.md", "text"),
+    ):
+        if kind == "text":
+            path.write_text("something red")
+        answer = client.post("/v1/embed", files={"file": (path.name, path.read_bytes())}).json()
+        assert answer["modality"] == kind
+        assert np.dot(answer["spaces"][0]["vectors"][0], space["vectors"][0]) > 0.5
+    both = client.post("/v1/embed", files={"file": ("a.png", photo)}, data={"texts": "red"})
+    assert both.status_code == 422
     bodies: list[dict[str, Any]] = [
         {"texts": []},
         {"texts": ["x"] * 300},

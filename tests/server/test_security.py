@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import time
+from hmac import compare_digest
 from typing import Any
 
 import pytest
@@ -80,6 +82,22 @@ def test_the_bearer_token_lets_in_and_nothing_else_does() -> None:
         assert status == 401
         assert headers["www-authenticate"] == "Bearer"
         assert body["error"]["code"] == "unauthorised"
+
+
+def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(a: bytes, b: bytes) -> bool:
+        compared.append((a, b))
+        return compare_digest(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    sessions = Sessions(TOKEN, 60.0)
+    for given in (TOKEN, "c", TOKEN[:-1] + "!", "x" * 1000):
+        sessions.knows(given)
+        sessions.accepts(given)
+    assert len(compared) == 8
+    assert {len(side) for pair in compared for side in pair} == {32}  # digests, whatever was sent
 
 
 @pytest.mark.parametrize("path", ["/", "/page/page.js", "/healthz", "/readyz", "/v1/session"])

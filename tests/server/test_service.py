@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from seehear.server import create_app, decoding
 from seehear.server.library import Library, Models
 from seehear.server.limits import ServiceLimits
 from seehear.types import Hit, Query
-from tests.server.conftest import SETTINGS, Running, picture, wait_ready
+from tests.server.conftest import PATIENCE_S, SETTINGS, Running, picture, until, wait_ready
 
 TOKEN = "a token of many characters"
 
@@ -35,7 +34,7 @@ def test_health_comes_before_readiness(
     load = Models.batching
 
     def slow(self: Models, name: str) -> Any:
-        assert go.wait(10)
+        assert go.wait(PATIENCE_S)
         return load(self, name)
 
     monkeypatch.setattr(Models, "batching", slow)
@@ -59,13 +58,9 @@ def test_a_model_that_cannot_be_had_is_said_without_paths(
 
     monkeypatch.setattr(Models, "batching", missing)
     client = start(create_app(tmp_path / "c", settings=SETTINGS))
-    for _ in range(100):
-        answer = client.get("/readyz")
-        if "no weights" in answer.text:
-            break
-        time.sleep(0.02)
+    until(lambda: "no weights of fake" in client.get("/readyz").text)
+    answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert "no weights of fake" in answer.text
     assert str(tmp_path) not in answer.text
 
 
@@ -206,7 +201,7 @@ def test_a_job_is_stopped_and_only_one_runs(
 
     def waits(self: Library, *paths: Path, stop: threading.Event, **_: Any) -> IndexReport:
         entered.set()
-        assert stop.wait(10)
+        assert stop.wait(PATIENCE_S)
         return IndexReport(interrupted=True)
 
     monkeypatch.setattr(Library, "index", waits)
@@ -214,7 +209,7 @@ def test_a_job_is_stopped_and_only_one_runs(
     client = start(create_app(folder, settings=SETTINGS, roots=[media]))
     wait_ready(client)
     job = client.post("/v1/index", json={}).json()
-    assert entered.wait(5)
+    assert entered.wait(PATIENCE_S)
     second = client.post("/v1/index", json={})
     assert (second.status_code, second.json()["error"]["code"]) == (409, "already_running")
     assert "seehear_indexing 1.0" in client.get("/metrics").text
@@ -230,7 +225,7 @@ def test_beyond_the_queue_clients_are_told_to_come_back(
 
     def slow(self: Library, query: Query) -> list[Hit]:
         if query.parts[0].label == "slow":
-            assert gate.wait(20)
+            assert gate.wait(PATIENCE_S)
         return ask(self, query)
 
     monkeypatch.setattr(Library, "ask", slow)
@@ -244,6 +239,57 @@ def test_beyond_the_queue_clients_are_told_to_come_back(
         statuses = sorted(future.result()[0] for future in asked)
         assert statuses == [200, 200, 200, 429, 429, 429]
         assert all(future.result()[1]["retry-after"] == "1" for future in refused)
+
+
+def test_queries_of_several_clients_are_encoded_together(
+    collection_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(collection_folder, settings=SETTINGS, limits=ServiceLimits(decode_workers=1))
+    with Running(app) as server, ThreadPoolExecutor(8) as pool:
+        model = app.state.service.models.batching("fake")
+        encode, entered, gate = model.inner.encode, threading.Event(), threading.Event()
+
+        def slow(*arguments: Any) -> Any:
+            entered.set()
+            assert gate.wait(PATIENCE_S)
+            return encode(*arguments)
+
+        monkeypatch.setattr(model.inner, "encode", slow)
+        asked = [pool.submit(post, server.address, {"text": "red"})]
+        assert entered.wait(PATIENCE_S)
+        asked += [pool.submit(post, server.address, {"text": f"blue {n}"}) for n in range(5)]
+        until(lambda: len(model._waiting) == 5)
+        before = batches(server.address)
+        gate.set()
+        assert [future.result()[0] for future in asked] == [200] * 6
+        count, samples = batches(server.address)
+        assert (count - before[0], samples - before[1]) == (1, 5)
+
+
+def batches(address: str) -> tuple[float, float]:
+    """How many batches of texts the encoder was given so far, and how many texts."""
+    lines = [line.split() for line in get(address + "/metrics").splitlines() if line[0] != "#"]
+    told = {line[0]: float(line[-1]) for line in lines}
+    name = 'seehear_encode_batch_samples_{}{{modality="text"}}'
+    return told[name.format("count")], told[name.format("sum")]
+
+
+def test_decoding_that_takes_too_long_is_given_up(
+    collection_folder: Path,
+    start: Callable[[FastAPI], TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = start(create_app(collection_folder, settings=SETTINGS))
+    wait_ready(client)
+    service = client.app.state.service  # type: ignore[attr-defined]
+    service.decoder.close()
+    monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
+    monkeypatch.setattr(decoding, "_START_S", 0.0)
+    service.decoder = decoding.DecodePool(1, 2 << 30, 0.2)
+    answer = client.post("/v1/search", files={"file": ("slow.png", b"anything")})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "media_too_large")
+    assert "slow.png: takes longer than 0.2 s to decode" in answer.json()["error"]["message"]
+    assert client.post("/v1/search", json={"text": "red"}).status_code == 200
 
 
 def test_a_client_that_hangs_up_takes_its_work_with_it(
@@ -274,7 +320,7 @@ def post(address: str, query: dict[str, Any]) -> tuple[int, dict[str, str]]:
     body = json.dumps(query).encode()
     request = Request(f"{address}/v1/search", body, {"content-type": "application/json"})
     try:
-        with urlopen(request, timeout=30) as answer:
+        with urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, dict(answer.headers)
     except HTTPError as error:
         with error:
@@ -282,16 +328,8 @@ def post(address: str, query: dict[str, Any]) -> tuple[int, dict[str, str]]:
 
 
 def get(url: str) -> str:
-    with urlopen(url, timeout=10) as answer:
+    with urlopen(url, timeout=PATIENCE_S) as answer:
         return str(answer.read().decode())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it never came to that")
 
 
 def test_openai_clients_are_understood(running: Running) -> None:

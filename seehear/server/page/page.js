@@ -9,7 +9,7 @@ import * as viewer from "./viewer.js";
 
 const text = $("#text");
 const results = $("#results");
-const state = { files: [], like: [], unlike: [], k: 40, hits: [] };
+const state = { files: [], like: [], unlike: [], k: 40, hits: [], longer: false };
 let running = null;
 let soon = 0;
 let retry = 0;
@@ -35,15 +35,23 @@ function query() {
   return asked;
 }
 
+/** Busy from the first key of a query until its answer stands there. */
+function busy(yes) {
+  document.body.classList.toggle("busy", yes);
+  results.setAttribute("aria-busy", yes);
+}
+
 const empty = (asked) => !asked.text && !asked.like && !state.files.length;
 
 function later(pause = 220) {
   clearTimeout(soon);
+  busy(true);
   soon = setTimeout(search, pause);
 }
 
 async function search() {
   clearTimeout(soon);
+  soon = 0;
   clearTimeout(retry);
   running?.abort();
   const asked = query();
@@ -52,7 +60,7 @@ async function search() {
   const mine = new AbortController();
   running = mine;
   document.body.classList.remove("resting");
-  document.body.classList.add("busy");
+  busy(true);
   try {
     const answer = await api.search({ ...asked, moments: 5 }, state.files, mine.signal);
     show(answer);
@@ -60,13 +68,13 @@ async function search() {
     if (error.name === "AbortError") return;
     fail(error);
   } finally {
-    if (running === mine) document.body.classList.remove("busy");
+    if (running === mine && !soon) busy(false);
   }
 }
 
 function rest() {
   document.body.classList.add("resting");
-  document.body.classList.remove("busy");
+  busy(false);
   state.hits = [];
   for (const list of [$("#strong"), $("#weak")]) list.replaceChildren();
   $("#divide").hidden = $("#longer").hidden = $("#trouble").hidden = true;
@@ -75,8 +83,8 @@ function rest() {
 
 function show(answer) {
   const { hits } = answer;
-  const again = hits.length > state.hits.length && state.hits.every((hit, n) => hit.segment_id === hits[n].segment_id);
-  state.hits = hits;
+  const before = state.longer ? state.hits.length : -1;
+  Object.assign(state, { hits, longer: false });
   const made = (wanted) => hits.filter((hit) => hit.weak === wanted).map((hit) => card(hit, text.value, does));
   $("#strong").replaceChildren(...made(false));
   $("#weak").replaceChildren(...made(true));
@@ -89,7 +97,7 @@ function show(answer) {
     const strong = hits.filter((hit) => !hit.weak).length;
     $("#says").textContent = `${strong} ${strong === 1 ? "result" : "results"}`;
   }
-  rove(again ? results.querySelectorAll(".card")[state.hits.length] : null);
+  rove(results.querySelectorAll(".card")[before]); // after "Show more", on to the first new one
 }
 
 function fail(error) {
@@ -258,7 +266,7 @@ $("#attach").addEventListener("click", () => $("#pick").click());
 $("#pick").addEventListener("change", (event) => { addFiles(event.target.files); event.target.value = ""; });
 $("#record").addEventListener("click", toggleRecord);
 $("#record").hidden = !navigator.mediaDevices || !window.MediaRecorder;
-$("#longer").addEventListener("click", () => { state.k = Math.min(1000, state.k * 2); search(); });
+$("#longer").addEventListener("click", () => { Object.assign(state, { k: Math.min(1000, state.k * 2), longer: true }); search(); });
 $("#narrow").addEventListener("click", () => {
   const open = $("#options").hidden;
   $("#options").hidden = !open;
@@ -306,6 +314,7 @@ window.addEventListener("paste", (event) => { if (event.clipboardData?.files.len
 // --- beginning ---------------------------------------------------------------------------
 
 function door() {
+  busy(false);
   const dialog = $("#door");
   if (!dialog.open) dialog.showModal();
   dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -337,8 +346,9 @@ async function start() {
   text.value = given.get("q") ?? text.value;
   $("#under").value = given.get("under") ?? "";
   for (const box of document.querySelectorAll("[name=kind]")) box.checked = given.getAll("kind").includes(box.value);
-  if (text.value) search();
-  else text.focus();
+  if (text.value) { search(); return; }
+  busy(false);
+  text.focus();
 }
 
 function describe(found) {
