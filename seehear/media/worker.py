@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
@@ -201,6 +202,13 @@ def _limit_cpu(seconds: float) -> None:
 
 
 def _peak_bytes() -> int:
+    """The most memory that this process ever held."""
+    # Not getrusage on Linux: there a process begins with the peak of the one that started it, and
+    # a worker of a large program would be worn before its first file.
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:

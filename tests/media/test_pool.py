@@ -441,3 +441,22 @@ def test_nonsense_on_the_wire(data: bytes) -> None:
 def test_samples_that_do_not_add_up(items: Any) -> None:
     with pytest.raises(wire.WireError):
         wire.unpack_pairs(items, np.zeros(12, dtype=np.uint8))
+
+
+@POSIX
+def test_the_size_of_the_host_process_does_not_wear_workers(tmp_path: Path) -> None:
+    """Linux hands the peak memory of a process down to what it starts."""
+    image = make.make_image(tmp_path / "a.png", (80, 80))
+    code = (
+        "import sys\n"
+        "from seehear import media\n"
+        "from seehear.config import Settings\n"
+        "from seehear.types import SampleSpec\n"
+        "ballast = b'x' * (640 << 20)\n"
+        "settings = Settings(decode_workers=1, decode_memory_bytes=1 << 30)\n"
+        "for file in media.decode_all([sys.argv[1]] * 2, SampleSpec(), settings):\n"
+        "    print(len(list(file)))\n"
+    )
+    command = [sys.executable, "-c", code, str(image)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.split() == ["1", "1"], done.stderr

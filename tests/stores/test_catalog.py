@@ -19,8 +19,9 @@ from seehear.errors import (
     StorageFullError,
     StoreError,
 )
-from seehear.stores import Catalog, Generation, State
-from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
+from seehear.stores import Catalog, Content, Generation, Place, State
+from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or
+from seehear.stores.catalog.filters import Place as Circle
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment
 from tests.stores.conftest import ROOT, SPACE, put, unit
 
@@ -138,8 +139,8 @@ def test_subtitles_beside_a_film_are_moments_of_it(filled: Catalog, generation: 
         (Compare(Field.ORIENTATION, Op.EQ, "portrait"), {"snow.png"}),
         (Compare(Field.NAME, Op.LIKE, "img_*"), {"IMG_2041.jpg"}),
         (Compare(Field.FOLDER, Op.UNDER, Path("/media/photos/winter")), {"snow.png"}),
-        (Compare(Field.PLACE, Op.WITHIN, Place(48.4, -4.5, 30.0)), {"IMG_2041.jpg"}),
-        (Compare(Field.PLACE, Op.WITHIN, Place(52.5, 13.4, 30.0)), set()),
+        (Compare(Field.PLACE, Op.WITHIN, Circle(48.4, -4.5, 30.0)), {"IMG_2041.jpg"}),
+        (Compare(Field.PLACE, Op.WITHIN, Circle(52.5, 13.4, 30.0)), set()),
         (Compare(Field.CAMERA, Op.KNOWN), {"IMG_2041.jpg"}),
         (
             And((Compare(Field.MODALITY, Op.EQ, "image"), Not(Compare(Field.CAMERA, Op.KNOWN)))),
@@ -264,3 +265,40 @@ def test_failures_are_kept_until_cleared(catalog: Catalog) -> None:
     with catalog.batch() as batch:
         batch.clear_failure(root.id, ROOT / "x.jpg")
     assert catalog.failures() == []
+
+
+def test_what_files_claim_of_themselves_breaks_no_filter(
+    catalog: Catalog, generation: Generation
+) -> None:
+    """Numbers that are none, halves of characters, nulls: kept out, and the rest answers."""
+    nan, endless = float("nan"), float("inf")
+    told: dict[str, str | int | float] = {
+        "latitude": nan, "longitude": -endless, "altitude": 10**30, "camera": "Canon\0EOS",
+        "title": "half \ud83d", "caption": "a beach", "\udc80": "name",
+    }  # fmt: skip
+    info = MediaInfo(Modality.AUDIO, "mp3", duration_s=nan, details=told)
+    pieces = [Segment(Modality.AUDIO, 0.0, endless), Segment(Modality.TEXT, text="a \ud83d\0 fox")]
+    put(catalog, generation, "/media/photos/odd.mp3", info, pieces)
+    bulk = Content("bulk", 1, info, pieces, {SPACE: ([0, 1], unit(1, 2))})
+    plain = MediaInfo(Modality.IMAGE, "jpeg", details={"camera": "Canon EOS", "latitude": 48.2})
+    put(catalog, generation, "/media/photos/plain.jpg", plain)
+    root = catalog.roots()[0]
+    with catalog.batch() as batch:
+        at = Place(root.id, ROOT / "bulk.mp3", 1, 2, 3)
+        batch.put_contents(generation.id, [bulk], [[at]])
+        batch.put_failure(root.id, ROOT / "x.jpg", "decode", "no \ud83d\0 picture", 5, 6)
+    odd, everything = {"odd.mp3", "bulk.mp3"}, {"odd.mp3", "bulk.mp3", "plain.jpg"}
+    for where, expected in (
+        (Compare(Field.CAMERA, Op.EQ, "canon eos"), everything),
+        (Compare(Field.TITLE, Op.LIKE, "half*"), odd),
+        (Compare(Field.CAPTION, Op.EQ, "a beach"), odd),
+        (Compare(Field.LATITUDE, Op.KNOWN), {"plain.jpg"}),
+        (Compare(Field.DURATION, Op.KNOWN), set()),
+        (Compare(Field.PLACE, Op.KNOWN), set()),
+        (Compare(Field.PLACE, Op.WITHIN, Circle(48.2, 0.0, 30_000.0)), set()),
+        (Not(Compare(Field.LONGITUDE, Op.GT, 0.0)), everything),
+    ):
+        assert names(catalog, generation, where) == expected, where
+    passages, _ = catalog.search_words(generation.id, "fox", 5)
+    assert len(passages) == 2
+    assert [failure.reason for failure in catalog.failures()] == ["no \\ud83d picture"]

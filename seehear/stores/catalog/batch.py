@@ -215,7 +215,7 @@ class Batch:
                 root_id=root_id,
                 path=os.fsencode(path),
                 stage=stage,
-                reason=clean_text(" ".join(reason.split())),
+                reason=" ".join(clean_text(reason).split()),
                 failed_at=datetime.now(UTC).replace(tzinfo=None),
                 size_bytes=size_bytes,
                 modified_ns=modified_ns,

@@ -49,7 +49,7 @@ _OF_ASSET: dict[Field, Any] = {
     Field.CAMERA: _text("camera"),
     Field.LATITUDE: _number("latitude"),
     Field.LONGITUDE: _number("longitude"),
-    Field.PLACE: _number("latitude"),
+    Field.PLACE: _number("latitude") + _number("longitude"),
     Field.TITLE: _text("title"),
     Field.CAPTION: _text("caption"),
     Field.KEYWORD: _text("keywords"),
