@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,10 +79,15 @@ def test_a_batch_has_a_bound_that_one_request_alone_may_exceed() -> None:
     with ThreadPoolExecutor(8) as pool:
         pool.submit(model.encode, Modality.TEXT, ["white"])
         slow.entered.acquire()
+
+        def waits(count: int) -> bool:
+            return len(model._waiting) == count
+
         sizes = [MAX_BATCH + 5, 40, 40]
-        for n, size in enumerate(sizes):
+        for size in sizes:
+            already = len(model._waiting)
             pool.submit(model.encode, Modality.TEXT, ["red"] * size)
-            until(lambda n=n: len(model._waiting) == n + 1)
+            until(partial(waits, already + 1))
         slow.gate.set()
     model.close()
     assert [size for _, size in slow.batches] == [1, MAX_BATCH + 5, 40, 40]
