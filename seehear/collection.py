@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from seehear import arguments
 from seehear.arguments import PathLike, Paths
 from seehear.config import Settings, default_collection
-from seehear.errors import ModelError, UsageError
+from seehear.errors import MediaError, ModelError, UsageError
 from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
@@ -277,7 +277,11 @@ class Collection:
         file = Path(path).expanduser()
         if not file.is_file():
             raise UsageError(f"there is no file {file}")
-        modality, samples = media.query_samples(file, self._spec())
+        try:
+            modality, samples = media.query_samples(file, self._spec())
+        except MediaError as error:
+            named = str(error) if file.name in str(error) else f"{file}: {error}"
+            raise type(error)(named, stage=error.stage) from None
         if expected is not None and modality != expected:
             raise UsageError(f"{file} holds {modality}, not {expected}")
         return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from seehear.errors import SeehearError, UsageError
+from seehear.errors import MediaError, SeehearError, UsageError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -19,7 +19,7 @@ def main() -> None:
 
     try:
         app()  # shows wrong usage itself, with status 2
-    except UsageError as error:
+    except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
         _complain(error)
         sys.exit(EXIT_USAGE)
     except SeehearError as error:

@@ -125,8 +125,11 @@ def print_hits(hits: Sequence[Hit]) -> None:
 def _explained(term: Term) -> str:
     """One part's share in a score, in words."""
     told = [f"{'not ' if term.exclude else ''}{term.part!r}: {term.score:.2f}"]
-    if term.similarity is not None and term.expected is not None:
-        told.append(f"{term.route} cosine {term.similarity:.3f}, unrelated {term.expected:.3f}")
+    if term.similarity is not None and term.expected is not None and term.spread is not None:
+        told.append(
+            f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
+            f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
+        )
     if term.words:
         told.append(f"words: {term.words}")
     return "; ".join(told)

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cli.conftest import Run
 from tests.indexers.helpers import broken
 
@@ -137,32 +135,37 @@ def test_generations_and_upgrade(ask: Ask, run: Run, folder: Path) -> None:
     assert len(ask("generations", "--drop", str(found[0]["id"]))) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "words"),
-    [
-        (("search",), 2, "at least one"),
-        (("search", "red", "--in", "smell"), 2, "'smell' is none of them"),
-        (("search", "red", "--where", "colour = red"), 2, "colour"),
-        (("search", "red", "--where", "taken > soon"), 2, "soon"),
-        (("search", "--image", "nowhere.jpg"), 2, "there is no file"),
-        (("search", "red", "--weight", "0"), 2, "above 0"),
-        (("search", "red", "--weight", "1", "--weight", "2"), 2, "more weights than parts"),
-        (("search", "red", "--mode", "magic"), 2, "magic"),
-        (("index",), 2, "Missing argument"),
-        (("index", "nowhere"), 2, "nowhere"),
-        (("index", ".", "--model", "nonsense"), 1, "no model"),
-        (("forget", "nowhere"), 2, "nothing in the collection"),
-    ],
+WRONG: tuple[tuple[tuple[str, ...], int, str], ...] = (
+    (("search",), 2, "at least one"),
+    (("search", "red", "--in", "smell"), 2, "'smell' is none of them"),
+    (("search", "red", "--where", "colour = red"), 2, "colour"),
+    (("search", "red", "--where", "taken > soon"), 2, "soon"),
+    (("search", "--image", "nowhere.jpg"), 2, "there is no file"),
+    (("search", "--image", "BROKEN"), 2, "broken.jpg: "),
+    (("search", "red", "--image", "NOTES"), 2, "holds text, not image"),
+    (("search", "--not", "red"), 2, "not only what to leave out"),
+    (("search", "red", "-", "red"), 2, "the weights cancel"),
+    (("search", "red", "+"), 2, "nothing follows"),
+    (("search", "red", "--like", "1", "--unlike", "1"), 2, "last search"),
+    (("search", "red", "--weight", "0"), 2, "above 0"),
+    (("search", "red", "--weight", "1", "--weight", "2"), 2, "more weights than parts"),
+    (("search", "red", "--mode", "magic"), 2, "magic"),
+    (("index",), 2, "Missing argument"),
+    (("index", "nowhere"), 2, "nowhere"),
+    (("index", ".", "--model", "nonsense"), 1, "no model"),
+    (("forget", "nowhere"), 2, "nothing in the collection"),
 )
-def test_wrong_input_is_one_clear_line(
-    run: Run, folder: Path, arguments: tuple[str, ...], status: int, words: str
-) -> None:
+
+
+def test_wrong_input_is_one_clear_line(run: Run, folder: Path) -> None:
     run("index", folder)
-    done = run(*arguments, check=False)
-    assert done.returncode == status, done.stderr
-    assert words in done.stderr
-    told = [line for line in done.stderr.splitlines() if line.startswith(("seehear:", "Error:"))]
-    assert len(told) == 1
+    files = {"BROKEN": str(broken(folder / "broken.jpg")), "NOTES": str(folder / "notes.md")}
+    for arguments, status, words in WRONG:
+        done = run(*(files.get(argument, argument) for argument in arguments), check=False)
+        assert done.returncode == status, done.stderr
+        assert words in done.stderr
+        told = done.stderr.splitlines()
+        assert len([line for line in told if line.startswith(("seehear:", "Error:"))]) == 1
 
 
 def test_without_a_collection_the_error_says_what_to_do(run: Run) -> None:
