@@ -7,7 +7,6 @@ random generator whose stream may change between versions.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
@@ -33,6 +32,8 @@ def bridge_captions(count: int = DEFAULT_COUNT) -> tuple[str, ...]:
     Fewer where the lists have no more. The first ones are a fair sample of all, so that a smaller
     count gives a coarser cover of the same ground.
     """
+    import tomllib
+
     lists = tomllib.loads(LISTS.read_text(encoding="utf-8"))
     kinds = (
         (_bare(lists), count // 4),

@@ -49,7 +49,7 @@ class Engine:
         self._generation = generation
         self._lock = threading.Lock()
         self._change = catalog.change()
-        self._shelf = self._new_shelf()
+        self._shelf = self._new_shelf(self._change)
 
     def refresh(self) -> None:
         """Take notice of what was written to the catalog since."""
@@ -57,7 +57,7 @@ class Engine:
             change = self._catalog.change()
             if change != self._change:
                 self._cache.refresh()
-                self._shelf = self._new_shelf()
+                self._shelf = self._new_shelf(change)
                 self._change = change
 
     def prepare(self) -> None:
@@ -67,6 +67,7 @@ class Engine:
         work for itself, and answers are no different.
         """
         self._shelf.keep_banks()
+        self._shelf.keep_backgrounds()
 
     def describe_index(self) -> str:
         """Kind of the indexes and how many segments they serve, for a person."""
@@ -99,8 +100,8 @@ class Engine:
         everything = Query((), modalities=modalities, under=under, where=where)
         return groups(shelf, shelf.allowed(everything), progress)
 
-    def _new_shelf(self) -> Shelf:
-        return Shelf(self._catalog, self._cache, self._generation, self._model)
+    def _new_shelf(self, change: int) -> Shelf:
+        return Shelf(self._catalog, self._cache, self._generation, self._model, change)
 
 
 class _Search:

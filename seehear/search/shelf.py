@@ -11,8 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from seehear.encoders.base import Model, Route
-from seehear.search import bank
-from seehear.search.calibrate import SAMPLE_SIZE, Background, Sampled, fit_background
+from seehear.search import backgrounds, bank
+from seehear.search.calibrate import (
+    SAMPLE_SIZE,
+    Background,
+    Sampled,
+    fit_background,
+    levelled,
+)
 from seehear.search.where import parse_where
 from seehear.stores import Catalog, Found, Generation, VectorCache, VectorIndex
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
@@ -48,12 +54,20 @@ class Shelf:
     """
 
     def __init__(
-        self, catalog: Catalog, cache: VectorCache, generation: Generation, model: Model
+        self,
+        catalog: Catalog,
+        cache: VectorCache,
+        generation: Generation,
+        model: Model,
+        change: int | None = None,
     ) -> None:
+        """`change` is the catalog's last one at that moment; without it nothing that was kept of
+        the collection's state is believed."""
         self._catalog = catalog
         self._cache = cache
         self.generation = generation
         self._model = model
+        self._change = change
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], Sampled] = {}
         self._backgrounds: dict[tuple[Modality, Modality], Background] = {}
@@ -126,9 +140,21 @@ class Shelf:
         with self._lock:
             known = self._backgrounds.get((query, item))
             if known is None:
-                known = self._fit(query, item)
+                known = self._kept(query, item)
+                if known is None:
+                    fitted = levelled([self._fit(query, kind) for kind in Modality], self.count())
+                    self._backgrounds |= {(query, b.route.item): b for b in fitted}
+                    return self._backgrounds[query, item]
                 self._backgrounds[query, item] = known
             return known
+
+    def _kept(self, query: Modality, item: Modality) -> Background | None:
+        """The background that the last writer fitted, if nothing was written since."""
+        if query is not Modality.TEXT or self._change is None:
+            return None
+        data = self._catalog.calibration(self.generation.id, backgrounds.name_of(query, item))
+        route = self.route(query, item)
+        return None if data is None else backgrounds.unpacked(data, route, self._change)
 
     def _fit(self, query: Modality, item: Modality) -> Background:
         route = self.route(query, item)
@@ -180,14 +206,25 @@ class Shelf:
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
         """The bank's queries in one space: float32 (n, dim), from the catalog where it has them."""
-        kept = self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
-        vectors = bank.unpack(kept, space.dim) if kept is not None else None
+        data = self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
+        vectors = bank.unpack(data, space.dim) if data is not None else None
         if vectors is not None:
             return vectors
         with self._lock:
             if query not in self._banks:
                 self._banks[query] = bank.encode_bank(query, self._model)
             return self._banks[query][space]
+
+    def keep_backgrounds(self) -> None:
+        """Write the backgrounds of queries by words to the catalog, so that no search has to fit
+        them. For writers, after indexing; what is kept already is left alone."""
+        for item in Modality:
+            if self._change is not None and self._kept(Modality.TEXT, item) is None:
+                self._catalog.put_calibration(
+                    self.generation.id,
+                    backgrounds.name_of(Modality.TEXT, item),
+                    backgrounds.packed(self.background(Modality.TEXT, item), self._change),
+                )
 
     def keep_banks(self) -> None:
         """Write the bank's vectors to the catalog, so that no search has to encode them.

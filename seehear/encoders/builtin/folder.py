@@ -73,19 +73,29 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """An opened and verified model folder. `arrays` are float32, as the towers take them."""
+    """An opened and verified model folder, its arrays as they are stored.
+
+    Arrays are made float32 when a tower asks for its own: a text query needs a fifth of them.
+    """
 
     name: str
     revision: str
     config: ModelConfig
-    arrays: Arrays
+    packed: Arrays
     vocabulary: tuple[str, ...]
     provenance: Mapping[str, Any]
 
+    @property
+    def arrays(self) -> Arrays:
+        """All arrays, float32."""
+        return unpack(self.packed)
+
     def tower(self, prefix: str) -> Arrays:
-        """The arrays of one tower, without its prefix ("text", "image", "audio")."""
+        """The arrays of one tower, float32, without its prefix ("text", "image", "audio")."""
         start = prefix + "."
-        return {n.removeprefix(start): a for n, a in self.arrays.items() if n.startswith(start)}
+        return unpack(
+            {n.removeprefix(start): a for n, a in self.packed.items() if n.startswith(start)}
+        )
 
 
 def pack(arrays: Mapping[str, NDArray[np.float32]]) -> Arrays:
@@ -173,19 +183,27 @@ def open_folder(folder: Path) -> ModelFolder:
     from safetensors.numpy import load
 
     try:
-        arrays = unpack(load(contents[WEIGHTS]))
+        packed = load(contents[WEIGHTS])
+        _check_scales(packed)
         config = _config(manifest["config"])
         vocabulary = tuple(contents[VOCABULARY].decode("utf-8").splitlines())
         return ModelFolder(
             name=str(manifest["name"]),
             revision=str(manifest["revision"]),
             config=config,
-            arrays=arrays,
+            packed=packed,
             vocabulary=vocabulary,
             provenance=manifest.get("provenance", {}),
         )
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelIntegrityError(f"{folder} does not hold a whole model: {error}") from error
+
+
+def _check_scales(packed: Arrays) -> None:
+    """Raises KeyError for rows of int8 without their scales."""
+    for name, array in packed.items():
+        if array.dtype == np.int8 and name + _SCALE not in packed:
+            raise KeyError(name + _SCALE)
 
 
 def renamed(folder: ModelFolder, name: str) -> ModelFolder:

@@ -31,8 +31,8 @@ class Tokenizer:
     def __init__(self, vocabulary: Sequence[str], most_tokens: int) -> None:
         if not vocabulary or vocabulary[0] != UNKNOWN:
             raise ValueError(f"the vocabulary must begin with {UNKNOWN}")
-        self._ids = {piece: number for number, piece in enumerate(vocabulary)}
-        self._longest = max(len(piece) for piece in vocabulary)
+        self._ids = dict(zip(vocabulary, range(len(vocabulary)), strict=True))
+        self._longest = max(map(len, vocabulary))
         self._most_tokens = most_tokens
         self._known: dict[str, tuple[int, ...]] = {}
 

@@ -7,9 +7,14 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seehear.errors import CollectionLockedError, StorageFullError, StoreError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class WriteLock:
@@ -19,11 +24,15 @@ class WriteLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        from filelock import FileLock
-
-        self._lock = FileLock(folder / "write.lock", thread_local=False)
+        self._file = folder / "write.lock"
         self._holder = folder / "write.pid"
         self._thread = threading.RLock()
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        from filelock import FileLock  # only writers need it
+
+        return FileLock(self._file, thread_local=False)
 
     @contextmanager
     def held(self, wait_s: float) -> Iterator[None]:

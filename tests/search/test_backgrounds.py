@@ -1,0 +1,80 @@
+"""Backgrounds that the writer keeps: the same as fitted ones, and of one state alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear.encoders.fake import picture
+from seehear.search import Engine, backgrounds, calibrate
+from seehear.search.shelf import Shelf
+from seehear.stores import VectorCache
+from seehear.types import Modality, Query, QueryPart
+from tests.search.library import Library, demo
+
+RED = Query((QueryPart(("something red",), label="red"),), k=50)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return demo(tmp_path)
+
+
+def cache_of(library: Library) -> VectorCache:
+    return VectorCache(library.catalog.folder, library.catalog, library.generation)
+
+
+def opened(library: Library) -> Engine:
+    """Another process's engine, which has fitted nothing yet."""
+    return Engine(library.catalog, cache_of(library), library.model)
+
+
+def shelf_of(library: Library, change: int | None = None) -> Shelf:
+    return Shelf(library.catalog, cache_of(library), library.generation, library.model, change)
+
+
+def test_answers_are_the_same_with_and_without(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(library).search(RED)  # from here on the vectors are those of the cache's files
+    fitted = opened(library).search(RED)
+    assert len(fitted) > 5
+    opened(library).prepare()
+
+    def sampled(*_: object) -> None:
+        raise AssertionError("a sample was read although the backgrounds are kept")
+
+    with monkeypatch.context() as without:
+        without.setattr(Shelf, "sample", sampled)
+        assert opened(library).search(RED) == fitted
+        opened(library).prepare()  # and the writer does not make them twice
+
+
+def test_what_was_kept_of_another_state_is_not_believed(library: Library) -> None:
+    opened(library).prepare()
+    before = opened(library).search(RED)
+    for number in range(12):
+        library.add(f"late{number}.jpg", picture("green"))
+    assert [hit.score for hit in opened(library).search(RED)] != [hit.score for hit in before]
+    fresh = shelf_of(library).background(Modality.TEXT, Modality.IMAGE)
+    known = shelf_of(library, library.catalog.change()).background(Modality.TEXT, Modality.IMAGE)
+    np.testing.assert_array_equal(known.items, fresh.items)
+    assert (known.middle, known.spread) == (fresh.middle, fresh.spread)
+
+
+def test_only_what_it_says_it_is(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    background = shelf_of(library).background(Modality.TEXT, Modality.IMAGE)
+    data = backgrounds.packed(background, 7)
+    again = backgrounds.unpacked(data, background.route, 7)
+    assert again is not None
+    for name in ("middle", "spread", "query_share", "hub_share"):
+        assert getattr(again, name) == getattr(background, name)
+    np.testing.assert_array_equal(again.queries, background.queries)
+    np.testing.assert_array_equal(again.items, background.items)
+    assert backgrounds.unpacked(data, background.route, 8) is None
+    for damaged in (b"", b"{}", data[:-4], data + b"0000", b"\xff" + data, b"[1]\n" + data):
+        assert backgrounds.unpacked(damaged, background.route, 7) is None
+    monkeypatch.setattr(calibrate, "HUB_SHARE", 0.5)
+    assert backgrounds.unpacked(data, background.route, 7) is None
