@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seehear.encoders.builtin.sound import spectrograms, waveform_16k
-from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ
+from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
 from seehear.training.augment import (
     ImageJitter,
     SoundJitter,
@@ -22,7 +23,7 @@ from seehear.training.augment import (
     jitter_images,
     jitter_sound,
 )
-from seehear.training.loop import Watch
+from seehear.training.loop import Watch, Workplace, stage_rng
 from seehear.training.pairs import PairSource, SentenceTable, set_weights, split_rows
 from seehear.training.prepare import Pictures, Sounds
 from seehear.training.recipe import TowerPlan
@@ -38,6 +39,7 @@ EmbedRows = Callable[[nn.Module, Sequence[int]], Tensor]
 
 _ROWS_AT_ONCE = 32
 _DEV_PICTURES = 1000
+_VIEWS = 3
 
 
 class SentenceVectors:
@@ -86,11 +88,14 @@ def make_lesson(
     bank_sentences: Sequence[str],
     class_sentences: Sequence[str],
     probabilities: NDArray[np.float16],
+    cut: Tokenizer | None = None,
+    held: Sequence[str] = (),
 ) -> Taught:
     """What one tower is taught with, out of the training split of `items`.
 
     `usable` (n,): items that may be trained on at all. Class sentences and probabilities are in
-    the same order; both may be empty.
+    the same order; both may be empty. For a text tower that learns too, `cut` is its tokenizer
+    and `held` what it shall go on reading as its teacher does.
     """
     keys = [item.dataset + item.key for item in items]
     rows, dev = split_rows(keys, [item.split for item in items], plan.dev_share)
@@ -104,6 +109,8 @@ def make_lesson(
     weights = set_weights([item.dataset for item in items], rows, plan.shares)
     captioned = np.array([bool(item.captions) for item in items])
     bank = np.array([table.number(s) for s in bank_sentences[: plan.bank]], np.int64)
+    for sentence in held:
+        table.number(sentence)
     table.vectors = encode(table.sentences)
     return Taught(
         Lesson(
@@ -112,18 +119,57 @@ def make_lesson(
             bank=bank,
             class_vectors=encode(class_sentences) if class_sentences else torch.zeros(0, 1),
             class_probabilities=probabilities,
+            pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
         ),
         dev[usable[dev]],
     )
 
 
-def picture_embed(pictures: Pictures, px: int, jitter: ImageJitter, device: str) -> Embed:
+def picture_embed(
+    pictures: Pictures, px: int, jitter: ImageJitter, device: str, dropout: float = 0.0
+) -> Embed:
     """How a step embeds augmented pictures, (n, dim)."""
 
     def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        assert isinstance(tower, ImageTower)
         pixels = torch.from_numpy(np.asarray(pictures.pixels[rows])).permute(0, 3, 1, 2)
-        result: Tensor = tower(jitter_images(pixels.to(device), px, jitter, rng))
-        return result
+        pooled = tower.features(jitter_images(pixels.to(device), px, jitter, rng))
+        return tower.project(functional.dropout(pooled, dropout))
+
+    return embed
+
+
+def feature_embed(
+    tower: ImageTower,
+    pictures: Pictures,
+    rows: NDArray[np.int64],
+    plan: TowerPlan,
+    jitter: ImageJitter,
+    place: Workplace,
+) -> Embed:
+    """How a step of the projection alone embeds `rows`: from pooled features, computed here once.
+
+    Each picture is kept as it is and `_VIEWS` - 1 times augmented.
+    """
+    from tqdm import tqdm
+
+    kept = np.zeros((len(pictures.items), _VIEWS, tower.backbone.width), np.float16)
+    rng = stage_rng(place.seed, "features", 0)
+    starts = range(0, len(rows), _ROWS_AT_ONCE)
+    for start in tqdm(starts, desc="features", disable=not place.progress):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        pixels = torch.from_numpy(np.asarray(pictures.pixels[some])).permute(0, 3, 1, 2)
+        for view in range(_VIEWS):
+            varied = jitter if view else ImageJitter(whole=1.0, colour=0.0, grey=0.0)
+            seen = jitter_images(pixels.to(place.device), plan.image_px, varied, rng)
+            with torch.inference_mode():
+                kept[some, view] = tower.features(seen).half().cpu().numpy()
+
+    def embed(student: nn.Module, drawn: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        assert isinstance(student, ImageTower)
+        pooled = kept[drawn, rng.integers(_VIEWS, size=len(drawn))].astype(np.float32)
+        tensor = torch.from_numpy(pooled).to(place.device)
+        return student.project(functional.dropout(tensor, plan.dropout))
 
     return embed
 
@@ -184,7 +230,7 @@ def make_watch(
 ) -> Watch:
     """Figures on the dev rows: text->item recall of captions, accuracy on `plan.watch_set`.
 
-    `kind` is "images" or "audio".
+    `kind` is "images" or "audio". `encode` is asked each time: the text tower may be learning.
     """
     told = [int(row) for row in dev if items[row].captions][:_DEV_PICTURES]
     captions = [caption for row in told for caption in items[row].captions[:5]]
@@ -192,9 +238,7 @@ def make_watch(
     named = [int(row) for row in dev if items[row].dataset == plan.watch_set and items[row].label]
     labels = sorted({item.label for item in items if item.dataset == plan.watch_set and item.label})
     truth = torch.tensor([labels.index(items[row].label or "") for row in named])
-    caption_vectors = encode(captions) if captions else torch.zeros(0, 1)
     sentences = [fill(CLASS_SENTENCES[kind], label) for label in labels]
-    label_vectors = encode(sentences) if named else torch.zeros(0, 1)
 
     def vectors(rows: Sequence[int]) -> Tensor:
         starts = range(0, len(rows), _ROWS_AT_ONCE)
@@ -205,10 +249,10 @@ def make_watch(
         figures: dict[str, float] = {}
         with torch.inference_mode():
             if told:
-                ranks = rank_of(caption_vectors @ vectors(told).T, owners)
+                ranks = rank_of(encode(captions) @ vectors(told).T, owners)
                 figures |= {f"dev_recall@{k}": float((ranks < k).float().mean()) for k in (1, 10)}
             if named:
-                guess = (vectors(named) @ label_vectors.T).argmax(dim=1)
+                guess = (vectors(named) @ encode(sentences).T).argmax(dim=1)
                 figures["dev_accuracy"] = float((guess == truth).float().mean())
         return figures
 

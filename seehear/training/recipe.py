@@ -56,6 +56,14 @@ class TowerPlan:
     """Learning rate of the backbone as a part of the projection's."""
     shares: dict[str, float] = field(default_factory=dict)
     """How often a data set is drawn against what its size says; 1 where it is not named."""
+    head: Schedule = field(default_factory=lambda: Schedule(0, 1, 0.0))
+    """Before that, the projection alone, on pooled features of the backbone as it starts: large
+    batches cost nothing there. 0 steps leave it out; pictures only."""
+    text_rate: float = 0.0
+    """Learning rate of the text tower beside this one, as a part of the projection's; at 0 it
+    stays as it is. Pictures only."""
+    dropout: float = 0.0
+    """Part of the pooled features that a step leaves out; pictures only."""
     dev_share: float = 0.03
     """Part of the training split that is never trained on: settings are chosen by it."""
     bank: int = 40_000

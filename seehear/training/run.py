@@ -23,8 +23,8 @@ from seehear.errors import SeehearError, UsageError
 from seehear.training import lessons
 from seehear.training import sentences as said
 from seehear.training.export import export, versions
-from seehear.training.lessons import SentenceVectors, Taught, make_lesson, make_watch
-from seehear.training.loop import Watch, Workplace
+from seehear.training.lessons import SentenceVectors, make_lesson, make_watch
+from seehear.training.loop import Workplace
 from seehear.training.prepare import Pictures, Sounds, prepare_pictures, prepare_sounds
 from seehear.training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
 from seehear.training.shards import read_sentences, shard_paths
@@ -32,10 +32,11 @@ from seehear.training.text_stage import Distilled, distil_text
 from seehear.training.text_teacher import SentenceTeacher, cached_vectors, common_words
 from seehear.training.text_torch import choose_vocabulary, embed_texts
 from seehear.training.tflite import convolution_weights
-from seehear.training.tower_stage import Embed, Student, train_tower
+from seehear.training.tower_stage import Student, train_tower
 from seehear.types import Vectors
 
 _LAYERS_OF_STEM, _LAYERS_OF_BLOCK = 2, 4
+_HELD = 3  # every third sentence of the corpus holds the text tower while pictures pull at it
 _DATA_NOTE = "see README.md beside this file for the licences of the data"
 
 
@@ -90,16 +91,18 @@ def run_recipe(
         place,
         warm_start=recipe.text.warm_start,
     )
-    # The towers meet the sentences where search will: at the vectors of the small text tower.
-    vectors = SentenceVectors(
-        corpus,
-        embed_texts(text.tower, text.tokenizer, corpus).half().numpy(),
-        lambda some: embed_texts(text.tower, text.tokenizer, some),
-    )
     pictures = prepare_pictures(
         data, cache, recipe.image.cache_px, _teacher_file(data, recipe.image), progress=progress
     )
-    image, image_figures = _train_pictures(recipe, data, pictures, vectors, place)
+    # A text tower that learns with the pictures is held to its teacher's vectors; else the towers
+    # meet the sentences where search will, at the vectors of the small text tower.
+    if recipe.image.text_rate:
+        vectors = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
+    else:
+        vectors = _vectors_now(text, corpus)
+    held = corpus[::_HELD] if recipe.image.text_rate else []
+    image, image_figures = _train_pictures(recipe, data, pictures, vectors, text, held, place)
+    vectors = _vectors_now(text, corpus)
     sounds = prepare_sounds(data, cache, _teacher_file(data, recipe.audio), progress=progress)
     audio, audio_figures = _train_sounds(recipe, data, sounds, vectors, place)
     figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
@@ -107,8 +110,21 @@ def run_recipe(
     return _exported(recipe, out, text, image, audio, provenance)
 
 
+def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
+    def encode(sentences: Sequence[str]) -> torch.Tensor:
+        return embed_texts(text.tower, text.tokenizer, sentences)
+
+    return SentenceVectors(corpus, encode(corpus).half().numpy(), encode)
+
+
 def _train_pictures(
-    recipe: Recipe, data: Path, pictures: Pictures, vectors: SentenceVectors, place: Workplace
+    recipe: Recipe,
+    data: Path,
+    pictures: Pictures,
+    vectors: SentenceVectors,
+    text: Distilled,
+    held: Sequence[str],
+    place: Workplace,
 ) -> tuple[nn.Module, dict[str, float]]:
     plan, sizes = recipe.image, recipe.model.image
     torch.manual_seed(recipe.seed)
@@ -126,14 +142,35 @@ def _train_pictures(
         [s for s in read_sentences(data, "picture") if s in vectors],
         classes,
         pictures.probabilities,
+        text.tokenizer if plan.text_rate else None,
+        held,
     )
-    embed = lessons.picture_embed(pictures, plan.image_px, recipe.image_jitter, place.device)
+    if plan.start:
+        start_from(tower, data / "teachers" / plan.start)
     watch = make_watch(
-        tower, pictures.items, taught.dev, plan, "images", vectors,
+        tower, pictures.items, taught.dev, plan, "images",
+        lambda some: embed_texts(text.tower, text.tokenizer, some),
         lessons.plain_pictures(pictures, place.device),
     )  # fmt: skip
-    head = [tower.projection]
-    return tower, _train("image", tower, head, data, plan, taught, embed, place, watch)
+    student = Student(tower, text.tower if plan.text_rate else None).to(place.device)
+    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pulls = plan.pulls if plan.classes else replace(plan.pulls, classes=0.0)
+    words: list[dict[str, Any]] = []
+    if plan.text_rate:
+        reading = list(text.tower.parameters())
+        words = [{"params": reading, "weight_decay": 0.0, "factor": plan.text_rate}]
+    lesson, jitter = taught.lesson, recipe.image_jitter
+    if plan.head.steps:
+        rows = lesson.source.rows
+        embed = lessons.feature_embed(tower, pictures, rows, plan, jitter, place)
+        head: list[dict[str, Any]] = [{"params": list(tower.projection.parameters())}, *words]
+        train_tower("image_head", student, head, lesson, embed, pulls, plan.head, place, watch)
+    embed = lessons.picture_embed(pictures, plan.image_px, jitter, place.device, plan.dropout)
+    groups = tower_groups(tower, [tower.projection], plan.frozen_blocks, plan.backbone_rate)
+    figures = train_tower(
+        "image", student, [*groups, *words], lesson, embed, pulls, plan.schedule, place, watch
+    )
+    return tower, figures
 
 
 def _train_sounds(
@@ -161,30 +198,17 @@ def _train_sounds(
         tower, sounds.items, taught.dev, plan, "audio", vectors,
         lessons.plain_sounds(sounds, place.device),
     )  # fmt: skip
-    head = [tower.projection, tower.attention]
-    return tower, _train("audio", tower, head, data, plan, taught, embed, place, watch)
-
-
-def _train(
-    stage: str,
-    tower: ImageTower | AudioTower,
-    head: Sequence[nn.Module],
-    data: Path,
-    plan: TowerPlan,
-    taught: Taught,
-    embed: Embed,
-    place: Workplace,
-    watch: Watch,
-) -> dict[str, float]:
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
-    pulls = plan.pulls if plan.classes else replace(plan.pulls, classes=0.0)
     student = Student(tower).to(place.device)
     student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pulls = plan.pulls if plan.classes else replace(plan.pulls, classes=0.0)
+    head = [tower.projection, tower.attention]
     groups = tower_groups(tower, head, plan.frozen_blocks, plan.backbone_rate)
-    return train_tower(
-        stage, student, groups, taught.lesson, embed, pulls, plan.schedule, place, watch
+    figures = train_tower(
+        "audio", student, groups, taught.lesson, embed, pulls, plan.schedule, place, watch
     )
+    return tower, figures
 
 
 def start_from(tower: ImageTower | AudioTower, teacher: Path) -> None:

@@ -1,8 +1,12 @@
-"""Training a picture or sound tower against sentences, classes and, for heads, cached features."""
+"""Training a picture or sound tower against sentences and classes.
+
+The sentences' vectors stand still, or the text tower learns beside the other one: then it is held
+to the sentence teacher's vectors, so that it keeps the words that no picture shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +18,13 @@ from torch.nn import functional
 from seehear.training.loop import Schedule, Watch, Workplace, run_stage
 from seehear.training.losses import class_distillation, info_nce, sigmoid_pairs
 from seehear.training.pairs import PairSource, RecentItems, SentenceTable, alike
+from seehear.training.text_torch import padded
 
 Embed = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], Tensor]
 """(tower, rows, generator) -> unit vectors (n, dim) of freshly augmented items."""
+
+_ANCHORS = 256
+"""Sentences of any kind that hold the text tower in each step, beside those of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +41,17 @@ class Pulls:
     recent_items: int = 1024
     alike: float = 0.85
     """Sentences nearer than this (cosine) do not count as wrong for each other's items."""
+    anchor: float = 3.0
+    """Where the text tower learns too: how strongly it is held to the sentence teacher."""
 
 
 class Student(nn.Module):
-    """A tower with its temperatures."""
+    """A tower with its temperatures and, where it learns too, the text tower."""
 
-    def __init__(self, tower: nn.Module) -> None:
+    def __init__(self, tower: nn.Module, text: nn.Module | None = None) -> None:
         super().__init__()
         self.tower = tower
+        self.text = text
         self.pair_scale = nn.Parameter(torch.tensor(3.0))
         self.pair_bias = nn.Parameter(torch.tensor(-6.0))
         self.class_scale = nn.Parameter(torch.tensor(3.2))
@@ -66,6 +77,9 @@ class Lesson:
     """Vectors of the teacher's class sentences, (m, dim)."""
     class_probabilities: NDArray[np.float16]
     """Per row: the teacher's probabilities, (rows, m)."""
+    pieces: Sequence[Sequence[int]] = ()
+    """Per sentence of the table: the numbers of its pieces. Only a text tower that learns reads
+    them; the table's vectors are then the sentence teacher's."""
 
 
 def train_tower(
@@ -87,10 +101,20 @@ def train_tower(
 
     def step(_number: int, rng: np.random.Generator) -> dict[str, Tensor]:
         rows = lesson.source.draw(schedule.batch_size, rng)
-        numbers = torch.from_numpy(lesson.source.sentence_of(rows, rng)).to(device)
-        texts = vectors[numbers]
+        numbers = lesson.source.sentence_of(rows, rng)
+        said = vectors[torch.from_numpy(numbers).to(device)]
+        texts = said if student.text is None else _read(student.text, lesson, numbers, device)
         items = embed(student.tower, rows, rng).float()
-        losses = _pair_loss(student, items, texts, vectors, lesson, pulls, recent, rng)
+        scale = student.pair_temperature()
+        if pulls.sigmoid:
+            same = alike(said, pulls.alike)
+            losses = {"pairs": sigmoid_pairs(items, texts, scale, student.pair_bias, same)}
+        else:
+            wrong = _wrong_answers(student, said, vectors, lesson, pulls, recent, rng)
+            losses = {
+                "pairs": info_nce(items, texts, scale, alike(said, pulls.alike), **wrong),
+                "scale": scale,
+            }
         loss = pulls.pairs * losses["pairs"]
         if pulls.classes:
             wanted = torch.from_numpy(lesson.class_probabilities[rows].astype(np.float32))
@@ -98,7 +122,14 @@ def train_tower(
             taught = class_distillation(items, classes, student.class_temperature(), wanted)
             loss = loss + pulls.classes * taught
             losses["classes"] = taught
-        recent.push(items, texts)
+        if student.text is not None:
+            others = rng.integers(0, len(lesson.pieces), _ANCHORS)
+            general = _read(student.text, lesson, others, device)
+            wanted = vectors[torch.from_numpy(others).to(device)]
+            apart = 2.0 - (texts * said).sum(1).mean() - (general * wanted).sum(1).mean()
+            loss = loss + pulls.anchor * apart
+            losses["apart"] = apart
+        recent.push(items, said)
         return {"loss": loss, **losses}
 
     scales = [student.pair_scale, student.pair_bias, student.class_scale]
@@ -106,30 +137,35 @@ def train_tower(
     return run_stage(stage, student, every, schedule, place, step, watch, recent)
 
 
-def _pair_loss(
+def _read(
+    text: nn.Module, lesson: Lesson, numbers: NDArray[np.int64], device: torch.device
+) -> Tensor:
+    """What the text tower makes of sentences of the table now, (n, dim)."""
+    result: Tensor = text(padded([lesson.pieces[number] for number in numbers]).to(device))
+    return result.float()
+
+
+def _wrong_answers(
     student: Student,
-    items: Tensor,
-    texts: Tensor,
+    said: Tensor,
     vectors: Tensor,
     lesson: Lesson,
     pulls: Pulls,
     recent: RecentItems,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
-    scale = student.pair_temperature()
-    same = alike(texts, pulls.alike)
-    if pulls.sigmoid:
-        return {"pairs": sigmoid_pairs(items, texts, scale, student.pair_bias, same)}
-    extra = None
-    hidden = None
+    """More sentences and more items that are wrong for a batch, as `info_nce` takes them."""
+    wrong: dict[str, Tensor] = {}
     if pulls.extra_texts and len(lesson.bank):
-        drawn = torch.from_numpy(rng.choice(lesson.bank, pulls.extra_texts)).to(items.device)
-        extra = vectors[drawn]
-        hidden = texts @ extra.T > pulls.alike
-    past, past_texts = recent.get(items.device)
-    past_hidden = texts @ past_texts.T > pulls.alike
-    loss = info_nce(
-        items, texts, scale, same,
-        extra=extra, extra_same=hidden, past=past, past_same=past_hidden,
-    )  # fmt: skip
-    return {"pairs": loss, "scale": scale}
+        drawn = rng.choice(lesson.bank, pulls.extra_texts)
+        known = vectors[torch.from_numpy(drawn).to(said.device)]
+        wrong["extra"] = known
+        wrong["extra_same"] = said @ known.T > pulls.alike
+        if student.text is not None:
+            with torch.no_grad():
+                wrong["extra"] = _read(student.text, lesson, drawn, said.device)
+    # Beside a text tower that learns, items of earlier steps would teach it to tell old from new.
+    if student.text is None:
+        past, past_said = recent.get(said.device)
+        wrong |= {"past": past, "past_same": said @ past_said.T > pulls.alike}
+    return wrong

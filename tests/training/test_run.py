@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.folder import open_folder
 from seehear.errors import UsageError
 from seehear.training import lessons, run
-from seehear.training.loop import Workplace
+from seehear.training.loop import Schedule, Workplace
 from seehear.training.recipe import SHIPPED, read_recipe
 from seehear.training.run import run_recipe
 from seehear.training.tower_stage import Embed
@@ -46,6 +47,25 @@ def test_recipe_goes_from_shards_to_a_model_that_loads(data: Path, tmp_path: Pat
     assert provenance["data"]["sounds"] == 3 * 8
     assert provenance["steps"] == {"text": 4, "image": 4, "audio": 4}
     assert str(tmp_path) not in json.dumps(provenance)
+
+
+def test_projection_first_and_the_text_tower_beside_the_pictures(
+    data: Path, tmp_path: Path
+) -> None:
+    recipe = small_recipe(3)
+    plan = replace(recipe.image, head=Schedule(5, 16, 3e-3), text_rate=0.3, dropout=0.1)
+    joint = replace(recipe, image=plan)
+    folder = run_recipe(
+        joint, data, tmp_path / "joint", progress=False, tensorboard=False, teacher=TEACHER
+    )
+
+    log = (tmp_path / "joint" / "runs" / "image_head.csv").read_text()
+    assert "dev_recall@1" in log
+    assert ",apart," in log
+    apart = _run(data, tmp_path / "apart", steps=3)
+    moved, still = open_folder(folder).arrays, open_folder(apart).arrays
+    assert not np.array_equal(moved["text.direct.weight"], still["text.direct.weight"])
+    assert load_tiny(folder, device="cpu").encode(Modality.TEXT, ["a red wall"]).shape == (1, 16)
 
 
 def test_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> None:
