@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,10 @@ from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
-    from seehear.indexers import IndexReport, Progress
+    from seehear.indexers import IndexReport, Progress, Verification
     from seehear.search import DuplicateGroup, Engine
-    from seehear.stores import Catalog, Failure, Generation
+    from seehear.stores import Catalog, Failure, Generation, Root
+    from seehear.stores.archive import Manifest
 
 
 class Collection:
@@ -169,6 +170,51 @@ class Collection:
             raise UsageError(f"there is no generation {generation_id}; see `seehear generations`")
         with self._catalog.write_lock():
             self._catalog.drop_generation(generation_id)
+
+    def verify(
+        self,
+        *,
+        hashes: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Verification:
+        """Check the catalog in itself and the caches against it; make anew what is only a cache.
+
+        With `hashes`, every file that can be reached is read and compared with what was indexed.
+        While another process writes, everything is checked and nothing repaired.
+        """
+        from seehear import indexers
+
+        return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
+
+    def export_to(self, archive: PathLike) -> Manifest:
+        """Write the collection, without its caches, into one new file, as of one instant.
+
+        Raises UsageError where there is a file already, StoreError where it cannot be written.
+        """
+        from seehear.stores import archive as archives
+
+        return archives.export(self._catalog, Path(archive).expanduser())
+
+    def import_from(
+        self,
+        archive: PathLike,
+        moved: Mapping[str, PathLike] | Mapping[Path, PathLike] | None = None,
+    ) -> Manifest:
+        """Fill this collection, which must be empty, from an export; `moved` says in which new
+        folders old ones lie now.
+
+        Raises UsageError for a collection that is not empty, for what is no export, and for
+        folders that it does not know; StoreError for one that is cut off, altered or unsafe.
+        """
+        from seehear.stores import archive as archives
+
+        folders = {
+            Path(old): Path(new).expanduser().absolute() for old, new in (moved or {}).items()
+        }
+        with self._lock:
+            self._engine = None
+            return archives.restore(Path(archive).expanduser(), self._catalog, folders)
 
     def search(
         self,
@@ -348,6 +394,10 @@ class Collection:
                 {"path": str(root.path), "online": root.online} for root in self._catalog.roots()
             ],
         }
+
+    def roots(self) -> list[Root]:
+        """The folders and files that were given to `index`, and whether they are there."""
+        return self._catalog.roots()
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, with stage and reason."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from seehear.cli import (
+    commands_care,
     commands_eval,
     commands_index,
     commands_model,
@@ -42,5 +43,12 @@ def _options(
     """Find any picture, sound, moment of a video or passage of text in folders of media."""
 
 
-for room in (commands_index, commands_search, commands_eval, commands_serve, commands_model):
+for room in (
+    commands_index,
+    commands_search,
+    commands_eval,
+    commands_care,
+    commands_serve,
+    commands_model,
+):
     room.register(app)

@@ -46,7 +46,7 @@ def index(
     with (
         open_collection(collection, model=model, device=device, must_exist=False) as library,
         output.progress_display(quiet=json) as progress,
-        _stop_on_interrupt(stop),
+        stop_on_interrupt(stop),
     ):
         report = library.index(
             *paths,
@@ -73,7 +73,7 @@ def watch(
     stop = threading.Event()
     with (
         open_collection(collection, device=device, must_exist=False) as library,
-        _stop_on_interrupt(stop),
+        stop_on_interrupt(stop),
     ):
         output.note("watching; press Ctrl-C to stop")
         library.watch(
@@ -99,7 +99,7 @@ def upgrade(
     with (
         open_collection(collection, device=device) as library,
         output.progress_display(quiet=json) as progress,
-        _stop_on_interrupt(stop),
+        stop_on_interrupt(stop),
     ):
         report = library.upgrade(model, progress=progress, stop=stop)
         if drop_old and report.pending == 0 and not report.interrupted:
@@ -142,7 +142,7 @@ def _tell(report: IndexReport, *, json: bool) -> None:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-class _stop_on_interrupt:  # noqa: N801 - reads as a statement
+class stop_on_interrupt:  # noqa: N801 - reads as a statement
     """First Ctrl-C asks the run to stop cleanly; a second one interrupts at once."""
 
     def __init__(self, stop: threading.Event) -> None:

@@ -1,8 +1,8 @@
 """Folder to collection: scan, diff, decode, encode, write.
 
-`index` brings a collection up to date, `watch` keeps it so, `rehash` reads everything again and
-compares. These are loaded when they are first used, so that importing this room loads neither the
-stores nor the decoders.
+`index` brings a collection up to date, `watch` keeps it so, `verify` checks it, `rehash` reads
+everything again and compares. These are loaded when they are first used, so that importing this
+room loads neither the stores nor the decoders.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from seehear.indexers.report import FailedFile, IndexReport, OfflineRoot, Progre
 if TYPE_CHECKING:
     from seehear.indexers.pipeline import index
     from seehear.indexers.rehashing import Deviation, RehashReport, rehash
+    from seehear.indexers.verification import IndexCheck, Verification, verify
     from seehear.indexers.watcher import watch
 
 __all__ = [
     "Deviation",
     "FailedFile",
+    "IndexCheck",
     "IndexReport",
     "OfflineRoot",
     "Progress",
     "RehashReport",
     "Stage",
+    "Verification",
     "content_hash",
     "index",
     "rehash",
+    "verify",
     "watch",
 ]
 
@@ -38,9 +42,12 @@ def __getattr__(name: str) -> object:
     homes = {
         "index": "pipeline",
         "rehash": "rehashing",
+        "verify": "verification",
         "watch": "watcher",
         "Deviation": "rehashing",
+        "IndexCheck": "verification",
         "RehashReport": "rehashing",
+        "Verification": "verification",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

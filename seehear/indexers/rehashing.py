@@ -13,13 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from seehear.errors import MediaError
+from seehear.errors import CollectionLockedError, MediaError
 from seehear.indexers.diff import IN_DOUBT
 from seehear.indexers.hashing import content_hash
 from seehear.indexers.report import Progress, Stage, Tally
 from seehear.stores import Catalog, Location
 
 AHEAD = 8
+MARK_WAIT_S = 60.0
 THREADS = 2
 """Hashing runs at the speed of a disk; more threads make one that turns only seek."""
 
@@ -43,6 +44,8 @@ class RehashReport:
     deviations: tuple[Deviation, ...]
     offline: int
     """Files in roots that are offline, which were not read."""
+    marked: bool
+    """Whether the next index run will read the altered files again, whatever their time says."""
     interrupted: bool
     seconds: float
 
@@ -57,8 +60,8 @@ def rehash(
     """Compare every file that is online with the content that was indexed.
 
     With `repair`, files that differ are marked so that the next index run reads them again,
-    whatever their time stamp says; nothing else is changed. Raises CollectionLockedError with
-    `repair` while another process writes.
+    whatever their time stamp says; nothing else is changed. Where another process writes for
+    longer than `MARK_WAIT_S` at the end, they are not marked, and the report says so.
     """
     tally = Tally(progress)
     online = {root.id: root.online for root in catalog.roots()}
@@ -83,25 +86,34 @@ def rehash(
         bytes_read += place.size_bytes
         tally.done(place.size_bytes)
         tally.report()
-    if repair and altered:
-        with catalog.write_lock(), catalog.batch() as batch:
-            for place in altered:
-                batch.put_location(
-                    place.root_id,
-                    place.path,
-                    place.asset_id,
-                    place.size_bytes,
-                    place.modified_ns,
-                    IN_DOUBT,
-                )
+    marked = repair and bool(altered)
+    if marked:
+        try:
+            _mark(catalog, altered)
+        except CollectionLockedError:
+            marked = False
     return RehashReport(
         files=files,
         bytes_read=bytes_read,
         deviations=tuple(deviations),
         offline=len(places) - len(here),
+        marked=marked,
         interrupted=stop is not None and stop.is_set(),
         seconds=tally.seconds(),
     )
+
+
+def _mark(catalog: Catalog, places: list[Location]) -> None:
+    with catalog.write_lock(MARK_WAIT_S), catalog.batch() as batch:
+        for place in places:
+            batch.put_location(
+                place.root_id,
+                place.path,
+                place.asset_id,
+                place.size_bytes,
+                place.modified_ns,
+                IN_DOUBT,
+            )
 
 
 def _hashes(

@@ -3,6 +3,8 @@
 from seehear.stores.catalog.batch import Batch
 from seehear.stores.catalog.bulk import Content, Place
 from seehear.stores.catalog.catalog import Catalog
+from seehear.stores.catalog.checks import Fault
+from seehear.stores.catalog.checks import Kind as FaultKind
 from seehear.stores.catalog.records import (
     Counts,
     Failure,
@@ -22,6 +24,8 @@ __all__ = [
     "Content",
     "Counts",
     "Failure",
+    "Fault",
+    "FaultKind",
     "FlatIndex",
     "Found",
     "Generation",

@@ -69,7 +69,7 @@ def test_many_at_once_equals_one_by_one(tmp_path: Path) -> None:
                         p.root_id, p.path, asset.id, p.size_bytes, p.modified_ns, p.inode
                     )
         assert dump(one) == dump(many)
-    assert many.check_integrity() == []
+    assert many.faults() == []
     one.close()
     many.close()
 

@@ -15,7 +15,7 @@ from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import bulk, words
 from seehear.stores.catalog.clean import clean_text
 from seehear.stores.catalog.database import next_change
-from seehear.stores.catalog.paths import readable
+from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reading import asset_of, space_ids
 from seehear.stores.catalog.schema import (
     assets,
@@ -68,14 +68,11 @@ class Batch:
 
         Returns the location's id.
         """
-        raw, shown = os.fsencode(path), readable(path)
-        folder = shown.rpartition("/")[0]
+        raw = os.fsencode(path)
         values: dict[str, Any] = {
             "root_id": root_id,
             "asset_id": asset_id,
-            "name": readable(Path(path.name)),
-            "shown": shown,
-            "folders": folder + "/",
+            **shown_parts(raw),
             "size_bytes": size_bytes,
             "modified_ns": modified_ns,
             "inode": bulk.signed(inode),
@@ -89,8 +86,8 @@ class Batch:
                 update(locations).where(locations.c.id == id_).values(sidecar_of=None, **values)
             )
         details = self.connection.scalar(select(assets.c.details).where(assets.c.id == asset_id))
-        caption = bulk.caption_of(details or {})
-        words.put_file(self.connection, int(id_), values["name"], folder, caption)
+        caption = words.caption_of(details or {})
+        words.put_file(self.connection, int(id_), values["name"], values["folders"][:-1], caption)
         return int(id_)
 
     def put_encoding(

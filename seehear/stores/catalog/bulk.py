@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import words
 from seehear.stores.catalog.clean import clean_details, clean_number, clean_text
-from seehear.stores.catalog.paths import readable
+from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reading import CHUNK, chunks, space_ids
 from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
 from seehear.types import EmbeddingSpace, MediaInfo, Segment, Vectors
@@ -205,14 +205,11 @@ def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes,
 
 
 def _row(path: bytes, asset_id: int, place: Place) -> dict[str, Any]:
-    shown = readable(place.path)
     return {
         "path": path,
         "root_id": place.root_id,
         "asset_id": asset_id,
-        "name": readable(Path(place.path.name)),
-        "shown": shown,
-        "folders": shown.rpartition("/")[0] + "/",
+        **shown_parts(path),
         "size_bytes": place.size_bytes,
         "modified_ns": place.modified_ns,
         "inode": signed(place.inode),
@@ -225,13 +222,8 @@ def _captions(connection: Connection, asset_ids_: Iterable[int]) -> dict[int, st
     for chunk in chunks(sorted(asset_ids_)):
         query = select(assets.c.id, assets.c.details).where(assets.c.id.in_(chunk))
         for row in connection.execute(query):
-            found[int(row.id)] = caption_of(row.details or {})
+            found[int(row.id)] = words.caption_of(row.details or {})
     return found
-
-
-def caption_of(details: Mapping[str, Any]) -> str:
-    """What a file says about itself in words."""
-    return " ".join(str(details.get(name, "")) for name in ("title", "caption", "keywords")).strip()
 
 
 def signed(inode: int) -> int:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import text
-
-from seehear.errors import StoreError
+from seehear.errors import StorageFullError, StoreError
+from seehear.stores.catalog import checks, words
+from seehear.stores.catalog.checks import Fault, Kind
 from seehear.stores.catalog.database import (
     FILE_NAME,
     connect,
+    copy_with_log,
+    has_log,
     migrate,
     newer,
     schema_version,
+    translated,
 )
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
@@ -32,10 +36,18 @@ class Catalog(Places, Items, Generations, History):
     Made by `Catalog.open`. Every method raises StoreError where the database fails.
     """
 
-    def __init__(self, folder: Path, url: str | None, *, read_only: bool) -> None:
+    def __init__(
+        self, folder: Path, url: str | None, *, read_only: bool, frozen: bool = False
+    ) -> None:
         self.folder = folder
         self.read_only = read_only
-        self._engine = connect(folder, url, read_only=read_only)
+        self._full = False
+        copied = url is None and frozen and has_log(folder)
+        self._scratch = copy_with_log(folder) if copied else None
+        place = Path(self._scratch.name) if self._scratch is not None else folder
+        self._engine = connect(
+            place / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
+        )
         self._lock = WriteLock(folder)
         self._writing = threading.RLock()
 
@@ -63,18 +75,28 @@ class Catalog(Places, Items, Generations, History):
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"cannot make {folder}: {error.strerror}") from None
-        read_only = read_only or not os.access(folder, os.W_OK)
-        catalog = cls(folder, url, read_only=read_only)
-        if read_only:
+        frozen = exists and not os.access(folder, os.W_OK)
+        read_only = read_only or frozen
+        catalog = cls(folder, url, read_only=read_only, frozen=frozen)
+        try:
             version = schema_version(catalog._engine)
-            if version is not None and version > SCHEMA:
-                raise newer(version)
-            if version != SCHEMA:
-                raise StoreError(
-                    f"{folder} was written by an older seehear and cannot be migrated"
-                    " because it is read-only; make it writable once"
-                )
-        elif schema_version(catalog._engine) != SCHEMA:
+        except StorageFullError:
+            # SQLite needs some room beside its file even to read; without it nobody writes there.
+            catalog.close()
+            if url is not None or not exists:
+                raise
+            read_only = True
+            catalog = cls(folder, None, read_only=True, frozen=True)
+            catalog._full = True
+            version = schema_version(catalog._engine)
+        if version is not None and version > SCHEMA:
+            raise newer(version)
+        if read_only and version != SCHEMA:
+            raise StoreError(
+                f"{folder} was written by an older seehear and cannot be migrated"
+                " because it is read-only; make it writable once"
+            )
+        if version != SCHEMA:
             with catalog.write_lock(wait_s=60):
                 migrate(catalog._engine)
         return catalog
@@ -82,6 +104,8 @@ class Catalog(Places, Items, Generations, History):
     def close(self) -> None:
         """Let go of every connection."""
         self._engine.dispose()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     @contextmanager
     def write_lock(self, wait_s: float = 0.0) -> Iterator[None]:
@@ -90,15 +114,62 @@ class Catalog(Places, Items, Generations, History):
         A process that dies lets go of it. The thread that holds it may take it again; other
         threads of this process wait as other processes do.
         """
+        if self._full:
+            raise StorageFullError(
+                f"the disk that holds {self.folder} is full; make room and run the command again"
+            )
         if self.read_only:
             raise StoreError(f"the collection in {self.folder} is read-only")
         with self._lock.held(wait_s):
             yield
 
-    def check_integrity(self) -> list[str]:
-        """Problems that the database finds in itself; empty where there are none."""
+    def faults(self) -> list[Fault]:
+        """Everything that does not hold in the catalog, as of one instant; empty where all is well.
+
+        With `derived` faults nothing is lost: `mend` makes those parts anew.
+        """
         with self._read() as connection:
-            if connection.dialect.name != "sqlite":
-                return []
-            found = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check(20)"))]
-        return [] if found == ["ok"] else found
+            found = checks.faults(connection)
+        if not self.read_only and not any(fault.kind is Kind.TRUTH for fault in found):
+            with self.batch() as batch:
+                whole = words.is_whole(batch.connection)
+            found += [] if whole else [Fault("the index of words is damaged", 1, Kind.DERIVED)]
+        return found
+
+    def loose_ends(self) -> list[Fault]:
+        """What a run that was cut short leaves for the next one: nothing is wrong with it."""
+        with self._read() as connection:
+            return checks.loose_ends(connection)
+
+    def mend(self) -> None:
+        """Make what is derived from the rest anew: SQLite's own indexes and the index of words."""
+        with self.batch() as batch:
+            if batch.connection.dialect.name == "sqlite":
+                batch.connection.exec_driver_sql("REINDEX")
+            words.rebuild(batch.connection)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the database, as it is at one instant, into a new file; writers are not held up."""
+        with self._raw("copy the catalog") as source, closing(sqlite3.connect(path)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+
+    def fill_from(self, path: Path) -> None:
+        """Become a copy of the database in a file, whole or not at all."""
+        with (
+            self._writing,
+            self._raw("write to the catalog") as target,
+            closing(sqlite3.connect(path)) as source,
+        ):
+            source.backup(target)
+        self.__dict__.pop("identity", None)
+
+    @contextmanager
+    def _raw(self, action: str) -> Iterator[sqlite3.Connection]:
+        """A connection of SQLite itself, for what SQLAlchemy does not know."""
+        if self._engine.dialect.name != "sqlite":
+            raise StoreError("a catalog on a database server is moved with that server's own tools")
+        with translated(action), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            yield raw

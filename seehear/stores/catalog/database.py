@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 FILE_NAME = "catalog.db"
 HEAD = "0002"
@@ -21,28 +26,55 @@ HEAD = "0002"
 BUSY_TIMEOUT_MS = 30_000
 """Readers never wait in WAL mode; this is for two short writes that meet."""
 
+# A full disk is also spoken of as an error of the log's shared memory, which could not grow.
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 
-def connect(folder: Path, url: str | None, *, read_only: bool) -> Engine:
-    """An engine on the collection's database; nothing is opened yet."""
+
+def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = False) -> Engine:
+    """An engine on a catalog's file, or on a server; nothing is opened yet.
+
+    `frozen`: nothing can be written beside the file, and nothing lies there.
+    """
     if url is not None:
         return create_engine(url)
-    file = folder / FILE_NAME
-    if read_only:
-        # `immutable` because a WAL database in a folder that cannot be written has no place for
-        # its shared memory; nobody can write there, so nothing changes under the reader either.
-        mode = "mode=ro" if os.access(folder, os.W_OK) else "mode=ro&immutable=1"
-        target = f"sqlite:///file:{_quoted(file)}?{mode}&uri=true"
-    else:
-        target = f"sqlite:///{file}"
-    engine = create_engine(target, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    mode = "ro" if read_only else "rwc"
+    if frozen:
+        # A database with a log needs a place for its shared memory; nobody can write there, so
+        # nothing changes under the reader either.
+        mode = "ro&immutable=1"
+    # A URI, because only it has the modes; quoted as bytes, because names need not be UTF-8.
+    target = f"file:{quote(os.fsencode(file))}?mode={mode}"
+
+    def opened() -> sqlite3.Connection:
+        timeout_s = BUSY_TIMEOUT_MS / 1000
+        return sqlite3.connect(target, uri=True, timeout=timeout_s, check_same_thread=False)
+
+    engine = create_engine("sqlite://", creator=opened, poolclass=QueuePool)
     event.listen(engine, "connect", _prepare_read_only if read_only else _prepare)
     return engine
 
 
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
+def has_log(folder: Path) -> bool:
+    """Whether there are commits that are not in the catalog's file yet: who reads the file alone
+    misses them."""
+    with suppress(OSError):
+        return (folder / f"{FILE_NAME}-wal").stat().st_size > 0
+    return False
 
-    return quote(str(path))
+
+def copy_with_log(folder: Path) -> TemporaryDirectory[str]:
+    """A copy of a catalog's file and its log, in a place where SQLite can put them together."""
+    import shutil
+    from tempfile import TemporaryDirectory
+
+    scratch = TemporaryDirectory(prefix="seehear-")
+    try:
+        for name in (FILE_NAME, f"{FILE_NAME}-wal"):
+            shutil.copyfile(folder / name, Path(scratch.name) / name)
+    except OSError as error:
+        scratch.cleanup()
+        raise StoreError(f"cannot read the collection in {folder}: {error.strerror}") from None
+    return scratch
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -97,24 +129,25 @@ def translated(action: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _translation(error, action) from error
+        raise _translation(error.orig or error, action) from error
     except sqlite3.Error as error:
-        raise StoreError(f"cannot {action}: {error}") from error
+        raise _translation(error, action) from error
 
 
-def _translation(error: DBAPIError, action: str) -> StoreError:
-    reason = str(error.orig or error)
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL or "disk is full" in reason or "No space left" in reason:
+def _translation(error: BaseException, action: str) -> StoreError:
+    reason = str(error).strip().partition("\n")[0]
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code in _FULL or "disk is full" in reason or "No space left" in reason:
         return StorageFullError(
             f"cannot {action}: the disk is full; what was written before is kept, make room and "
             "run the command again"
         )
-    if isinstance(error, OperationalError) and "readonly" in reason:
+    if code & 0xFF == sqlite3.SQLITE_READONLY:
         return StoreError(f"cannot {action}: the collection is read-only")
-    if isinstance(error, DatabaseError) and code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreError(
-            f"cannot {action}: the catalog is damaged ({reason}); run `seehear verify`"
+            f"cannot {action}: the catalog is damaged ({reason}); import an export or bring back "
+            "a copy, or move its folder away and index again"
         )
     return StoreError(f"cannot {action}: {reason}")
 

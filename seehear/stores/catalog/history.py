@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from functools import cached_property
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from seehear.stores.catalog import reading
 from seehear.stores.catalog.drawer import Drawer
@@ -22,6 +23,16 @@ class History(Drawer):
         """A number that tells this catalog from every other one."""
         with self._read() as connection:
             return _counter(connection, "identity")
+
+    def renew_identity(self) -> None:
+        """Be another catalog than the one that this is a copy of: caches of that one do not fit."""
+        with self.batch() as batch:
+            batch.connection.execute(
+                update(counters)
+                .where(counters.c.name == "identity")
+                .values(value=secrets.randbits(62))
+            )
+        self.__dict__.pop("identity", None)
 
     def change(self) -> int:
         """The number of the last change; it grows with every write of segments."""

@@ -11,6 +11,13 @@ def readable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def shown_parts(path: bytes) -> dict[str, str]:
+    """The readable columns of a location: its name, the whole, and its folder with a slash."""
+    shown = readable(Path(os.fsdecode(path)))
+    folder, _, name = shown.rpartition("/")
+    return {"name": name, "shown": shown, "folders": folder + "/"}
+
+
 def folder_range(folder: Path) -> tuple[bytes, bytes]:
     """Bounds [low, high) of the stored paths below a folder: an index answers it."""
     low = os.fsencode(folder).rstrip(b"/") + b"/"

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 
-from seehear.stores.catalog import reading
+from seehear.errors import UsageError
+from seehear.stores.catalog import reading, words
 from seehear.stores.catalog.drawer import Drawer
-from seehear.stores.catalog.paths import folder_range
+from seehear.stores.catalog.paths import folder_range, shown_parts
 from seehear.stores.catalog.records import Failure, Location, Root
 from seehear.stores.catalog.schema import failures, locations, roots
 from seehear.types import Ids
@@ -104,3 +119,67 @@ class Places(Drawer):
                 )
                 for row in rows
             ]
+
+    def remap(self, mapping: Mapping[Path, Path]) -> None:
+        """Say that what lay below old folders lies below new ones, as after a move to another
+        machine. The longest old folder that fits a path counts.
+
+        Raises UsageError for an old folder that nothing lies below, and where two paths would
+        become one.
+        """
+        folders = sorted(
+            ((os.fsencode(old).rstrip(b"/"), os.fsencode(new).rstrip(b"/"))
+             for old, new in mapping.items()),
+            key=lambda pair: -len(pair[0]),
+        )  # fmt: skip
+        used: set[bytes] = set()
+        with self.batch() as batch:
+            for table in (roots, locations, failures):
+                found = batch.connection.execute(select(table.c.id, table.c.path)).all()
+                moved = [(int(row.id), _moved(bytes(row.path), folders, used)) for row in found]
+                try:
+                    _put_paths(batch.connection, table, [(id_, to) for id_, to in moved if to])
+                except IntegrityError:
+                    raise UsageError(
+                        "two files or folders would lie at the same path; map them apart"
+                    ) from None
+            unused = [old for old, _ in folders if old not in used]
+            if unused:
+                raise UsageError(
+                    f"nothing in the collection lies at {os.fsdecode(unused[0]) or '/'}; its roots "
+                    f"are {', '.join(str(root.path) for root in self.roots()) or 'none'}"
+                )
+            for row in batch.connection.execute(select(roots.c.id, roots.c.path)).all():
+                there = os.path.lexists(row.path)
+                batch.connection.execute(
+                    update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
+                )
+            words.rebuild(batch.connection)
+
+
+def _moved(path: bytes, folders: Sequence[tuple[bytes, bytes]], used: set[bytes]) -> bytes | None:
+    """Where a path lies now; None where it stays."""
+    for old, new in folders:
+        if path == old or path.startswith(old + b"/"):
+            used.add(old)
+            return new + path[len(old) :] or b"/"
+    return None
+
+
+def _put_paths(connection: Connection, table: Table, paths: Sequence[tuple[int, bytes]]) -> None:
+    """Write paths by id. First all out of the way, so that two may be exchanged."""
+    for aside in (b"\0", b""):
+        rows = []
+        for id_, path in paths:
+            row: dict[str, Any] = {"row": id_, "to": aside + path}
+            if table is locations:
+                row |= {f"new_{name}": value for name, value in shown_parts(path).items()}
+            rows.append(row)
+        if rows:
+            names = [name.removeprefix("new_") for name in rows[0] if name.startswith("new_")]
+            connection.execute(
+                update(table)
+                .where(table.c.id == bindparam("row"))
+                .values(path=bindparam("to"), **{n: bindparam(f"new_{n}") for n in names}),
+                rows,
+            )

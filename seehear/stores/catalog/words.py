@@ -8,14 +8,27 @@ words find nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DatabaseError
 
 from seehear.errors import UsageError
+from seehear.stores.catalog.schema import assets, locations
+
+REBUILT_AT_ONCE = 1_000
 
 # A name, a folder and a caption are short, so a word in them says more than one in a long passage.
 _FILE_WEIGHTS = "4.0, 1.0, 2.0"
+_TABLES = {"passage_words": "passage", "file_words": "name, folder, caption"}
+_TOKENS = "unicode61 remove_diacritics 2"
+
+
+def caption_of(details: Mapping[str, Any]) -> str:
+    """What a file says about itself in words."""
+    return " ".join(str(details.get(name, "")) for name in ("title", "caption", "keywords")).strip()
 
 
 def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:
@@ -119,3 +132,44 @@ def match_expression(wanted: str) -> str:
 
 def _has_words(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
+
+
+def is_whole(connection: Connection) -> bool:
+    """Whether the two tables are whole in themselves; needs a transaction that may write."""
+    try:
+        for table in _TABLES if _has_words(connection) else ():
+            connection.execute(text(f"INSERT INTO {table}({table}) VALUES ('integrity-check')"))
+    except DatabaseError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0)
+        if code & 0xFF == sqlite3.SQLITE_CORRUPT:
+            return False
+        raise
+    return True
+
+
+def rebuild(connection: Connection) -> None:
+    """Make the two tables anew from the segments and locations that they speak of."""
+    if not _has_words(connection):
+        return
+    for table, columns in _TABLES.items():
+        connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
+        connection.execute(
+            text(f"CREATE VIRTUAL TABLE {table} USING fts5({columns}, tokenize='{_TOKENS}')")
+        )
+    connection.execute(
+        text(
+            "INSERT INTO passage_words(rowid, passage) "
+            "SELECT id, text FROM segments WHERE text <> '' ORDER BY id"
+        )
+    )
+    found = connection.execute(
+        select(locations.c.id, locations.c.name, locations.c.folders, assets.c.details)
+        .join(assets, assets.c.id == locations.c.asset_id)
+        .order_by(locations.c.id)
+    )
+    while rows := found.fetchmany(REBUILT_AT_ONCE):
+        put_files(
+            connection,
+            [(r.id, r.name, r.folders[:-1], caption_of(r.details or {})) for r in rows],
+            replaced=(),
+        )

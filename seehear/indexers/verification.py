@@ -1,0 +1,216 @@
+"""Check a collection against itself and its files, and repair what is only a cache.
+
+catalog     its structure, and what must hold in it ......... the truth: told, never "repaired"
+derived     SQLite's indexes, the index of words ............ made anew
+caches      vector indexes against the catalog's vectors .... made anew
+files       content against the hashes (on request) ......... told; the altered are read again
+                                                              by the next index run
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seehear.errors import CollectionLockedError
+from seehear.indexers.rehashing import RehashReport, rehash
+from seehear.indexers.report import Progress
+from seehear.stores import Catalog, Fault, FaultKind, Generation, VectorCache, VectorIndex
+from seehear.stores.vectors.cache import FOLDER as CACHE_FOLDER
+from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
+
+SAME = 0.9
+"""Cosine above which a cached vector is that of the catalog: far below what rounding or a
+compressed index takes away, far above what another item's vector has."""
+UNIT = 0.01
+"""How far the length of a vector in the catalog may be from 1."""
+COMPARED_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCheck:
+    """One vector index, compared with the catalog."""
+
+    generation: int
+    space: str
+    modality: Modality
+    vectors: int
+    agreed: bool
+    """Whether it agreed before anything was repaired."""
+    bad: int
+    """Vectors in the catalog that are no directions: zeros, or no numbers at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was looked at and found."""
+
+    assets: int
+    segments: int
+    """Of the serving generation."""
+    faults: tuple[Fault, ...]
+    """What does not hold in the catalog."""
+    mended: bool
+    """Whether the derived ones among them were made anew."""
+    loose_ends: tuple[Fault, ...]
+    """What the next index run does by itself: no faults."""
+    indexes: tuple[IndexCheck, ...]
+    renewed_files: int
+    """Cache files that were missing, damaged or behind, and were written anew."""
+    caches_good: bool
+    """Whether every vector index agrees with the catalog now."""
+    unrepaired: str
+    """Why nothing could be repaired; empty where it could."""
+    hashes: RehashReport | None
+
+    @property
+    def lost(self) -> tuple[Fault, ...]:
+        """Faults in the truth: restore an export or a copy, or index anew."""
+        return tuple(fault for fault in self.faults if fault.kind is FaultKind.TRUTH)
+
+    @property
+    def good(self) -> bool:
+        """Whether the collection can be trusted now, and its files are what was indexed.
+
+        Files that were changed or are gone in the ordinary way are no fault: the next index run
+        sees them.
+        """
+        derived = len(self.faults) - len(self.lost)
+        ordinary = {"changed", "missing"}
+        files = self.hashes.deviations if self.hashes is not None else ()
+        return (
+            not self.lost
+            and (self.mended or not derived)
+            and self.caches_good
+            and all(file.reason in ordinary for file in files)
+        )
+
+
+def verify(
+    catalog: Catalog,
+    *,
+    hashes: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Verification:
+    """Check a collection; see the module's docstring.
+
+    While another process writes to the collection, or where it is read-only, everything is
+    checked and nothing repaired.
+    """
+    try:
+        if catalog.read_only:
+            checked = _Check(catalog, "the collection is read-only")
+        else:
+            with catalog.write_lock():
+                checked = _Check(catalog, "")
+    except CollectionLockedError as error:
+        checked = _Check(catalog, str(error))
+    counts = catalog.counts() if not checked.broken else None
+    return Verification(
+        assets=counts.assets if counts else 0,
+        segments=counts.segments if counts else 0,
+        faults=tuple(checked.faults),
+        mended=checked.mended,
+        loose_ends=tuple(catalog.loose_ends()) if counts else (),
+        indexes=tuple(checked.indexes),
+        renewed_files=checked.renewed_files,
+        caches_good=checked.caches_good,
+        unrepaired=checked.unrepaired,
+        hashes=rehash(catalog, repair=not catalog.read_only, progress=progress, stop=stop)
+        if hashes and counts
+        else None,
+    )
+
+
+class _Check:
+    """The catalog and the caches; `unrepaired` is why nothing may be repaired."""
+
+    def __init__(self, catalog: Catalog, unrepaired: str) -> None:
+        self.unrepaired = unrepaired
+        self.mended = False
+        self.caches_good = True
+        self.renewed_files = 0
+        self.indexes: list[IndexCheck] = []
+        self.faults = catalog.faults()
+        self.broken = any(fault.kind is FaultKind.TRUTH for fault in self.faults)
+        if self.broken:
+            return  # what is made of a broken catalog would be broken too
+        if self.faults and not unrepaired:
+            catalog.mend()
+            self.mended = True
+        self._caches(catalog)
+
+    def _caches(self, catalog: Catalog) -> None:
+        folder = catalog.folder / CACHE_FOLDER
+        before = _files(folder)
+        wrong = False
+        for generation in catalog.generations():
+            cache = VectorCache(catalog.folder, catalog, generation)
+            for space in generation.spaces:
+                for item in Modality:
+                    found = _compare(catalog, cache, generation, space, item)
+                    if found is not None:
+                        self.indexes.append(found)
+                        wrong = wrong or not found.agreed
+        bad = sum(found.bad for found in self.indexes)
+        if bad:
+            self.faults.append(Fault("vectors are zeros or no numbers", bad))
+        if wrong and not bad and not self.unrepaired:
+            shutil.rmtree(folder, ignore_errors=True)
+            again = [
+                _compare(catalog, VectorCache(catalog.folder, catalog, g), g, space, item)
+                for g in catalog.generations()
+                for space in g.spaces
+                for item in Modality
+            ]
+            wrong = any(found is not None and not found.agreed for found in again)
+        self.caches_good = not wrong
+        after = _files(folder)
+        self.renewed_files = sum(before.get(name) != state for name, state in after.items())
+
+
+def _compare(
+    catalog: Catalog,
+    cache: VectorCache,
+    generation: Generation,
+    space: EmbeddingSpace,
+    item: Modality,
+) -> IndexCheck | None:
+    """Compare one index with the catalog; None where neither has anything."""
+    index = cache.index(space, item)
+    ids, vectors, _, _ = catalog.vectors_since(generation, space, item, 0)
+    norms = np.linalg.norm(vectors, axis=1)
+    bad = int((~(np.abs(norms - 1.0) < UNIT)).sum())  # also what is no number
+    if len(ids) == len(index) == 0:
+        return None
+    agreed = len(ids) == len(index) and all(
+        _agree(index, ids[start:][:COMPARED_AT_ONCE], vectors[start:][:COMPARED_AT_ONCE])
+        for start in range(0, len(ids), COMPARED_AT_ONCE)
+    )
+    return IndexCheck(generation.id, space.key, item, len(ids), agreed, bad)
+
+
+def _agree(index: VectorIndex, ids: Ids, vectors: Vectors) -> bool:
+    try:
+        cached = index.vectors(ids)
+    except KeyError:
+        return False
+    return bool((np.einsum("nd,nd->n", cached, vectors) > SAME).all())
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """The cache files, each with what tells whether it was written anew."""
+    found = {}
+    if folder.is_dir():
+        for entry in os.scandir(folder):
+            if entry.is_file() and not entry.name.startswith("."):
+                status = entry.stat()
+                found[entry.name] = (status.st_size, status.st_mtime_ns, status.st_ino)
+    return found

@@ -1,0 +1,269 @@
+"""Move a collection: its catalog in one file, and a catalog made of such a file.
+
+    an archive     a tar file, uncompressed, of two members in this order:
+                   manifest.json    what it is, of which schema, its size and BLAKE2b-256
+                   catalog.db       the catalog, as of one instant
+
+Caches are left behind; they are made anew. An archive is a file from elsewhere: members are read
+by name and never unpacked to a path that they name, the digest is compared before anything is
+opened, and a database that holds anything but tables and indexes of a catalog is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
+from seehear.stores.catalog.catalog import Catalog
+from seehear.stores.catalog.checks import Kind
+from seehear.stores.catalog.database import FILE_NAME, HEAD
+
+MAGIC = "seehear-collection"
+LAYOUT = 1
+MANIFEST = "manifest.json"
+MANIFEST_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
+_ALLOWED = ("table", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an archive says of itself."""
+
+    magic: str
+    layout: int
+    schema: str
+    size_bytes: int
+    digest: str
+    """BLAKE2b-256 of the catalog, hex."""
+    model: str | None
+    assets: int
+    roots: tuple[str, ...]
+    exported_at: str
+
+
+def export(catalog: Catalog, target: Path) -> Manifest:
+    """Write a catalog, as it is at one instant, into a new file; others may go on reading and
+    writing meanwhile. The file is there whole or not at all.
+
+    Raises UsageError where there is a file already, StoreError where it cannot be written.
+    """
+    if target.exists():
+        raise UsageError(f"{target} is there already; choose another name")
+    with _disk(f"cannot write {target}"), _workspace(target.parent) as scratch:
+        copy = scratch / FILE_NAME
+        catalog.copy_to(copy)
+        with copy.open("rb") as file:
+            digest, size = _digest(file)
+        with closing(_opened(copy)) as snapshot:
+            manifest = _described(snapshot, digest, size)
+        packed = scratch / "archive"
+        with packed.open("wb") as file:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                told = json.dumps(asdict(manifest), indent=2).encode("ascii")
+                tar.addfile(_member(MANIFEST, len(told)), io.BytesIO(told))
+                with copy.open("rb") as source:
+                    tar.addfile(_member(FILE_NAME, size), source)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(packed, target)  # unlike a rename, it never replaces
+        except FileExistsError:
+            raise UsageError(f"{target} is there already; choose another name") from None
+        except OSError:  # a file system without links
+            packed.replace(target)
+    return manifest
+
+
+def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Manifest:
+    """Fill an empty catalog from an archive, its paths mapped from old to new folders.
+
+    Raises UsageError for a catalog that is not empty, a mapping that fits nothing, and what is no
+    archive; StoreError for one that is cut off, altered or unsafe; SchemaVersionError for one of
+    a newer version. The catalog is filled whole or not at all.
+    """
+    with catalog.write_lock(), _disk(f"cannot import {archive}"):
+        if catalog.roots() or catalog.generations() or catalog.counts().assets:
+            raise UsageError(
+                f"the collection in {catalog.folder} is not empty; import into another --collection"
+            )
+        with _workspace(catalog.folder) as scratch:
+            copy = scratch / FILE_NAME
+            manifest = _unpack(archive, copy)
+            _check_tables(copy, archive)
+            _prepare(scratch, archive, mapping)
+            catalog.fill_from(copy)
+    return manifest
+
+
+def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
+    """Bring the unpacked catalog to the newest schema, check it and move its paths."""
+    moved = Catalog.open(folder)
+    try:
+        if any(fault.kind is Kind.TRUTH for fault in moved.faults()):
+            raise StoreError(f"{archive} holds a catalog that is damaged; export it again")
+        moved.remap(mapping)
+        moved.renew_identity()
+    finally:
+        moved.close()
+
+
+def _unpack(archive: Path, target: Path) -> Manifest:
+    """Copy the catalog of an archive to a file, comparing its digest on the way."""
+    if not archive.is_file():
+        raise UsageError(f"there is no file {archive}")
+    cut = StoreError(f"{archive} is cut off or was altered; export it again")
+    try:
+        with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            told = _read_member(tar, MANIFEST, archive)
+            if told.size > MANIFEST_BYTES:
+                raise _no_archive(archive)
+            manifest = _manifest(_content(tar, told).read(), archive)
+            held = _read_member(tar, FILE_NAME, archive)
+            if held.size != manifest.size_bytes:
+                raise cut
+            digest, size = _digest(_content(tar, held), target)
+            if (digest, size) != (manifest.digest, manifest.size_bytes):
+                raise cut
+            if tar.next() is not None:
+                raise StoreError(f"{archive} holds more than a collection; it is not imported")
+    except (tarfile.TarError, EOFError) as error:
+        # A file that does not even begin as one is no archive; later it is one that was cut off.
+        raise (_no_archive(archive) if not target.exists() else cut) from error
+    return manifest
+
+
+def _read_member(tar: tarfile.TarFile, name: str, archive: Path) -> tarfile.TarInfo:
+    """The next member, which must be a plain file of that very name."""
+    member = tar.next()
+    if member is None:
+        raise StoreError(f"{archive} is cut off or was altered; export it again")
+    if member.name != name or not member.isreg() or member.issparse():
+        raise _no_archive(archive)
+    return member
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
+    content = tar.extractfile(member)
+    assert content is not None  # it is a plain file
+    return content  # type: ignore[return-value]
+
+
+def _no_archive(archive: Path) -> UsageError:
+    return UsageError(f"{archive} is no export of a collection (`seehear export FILE` makes one)")
+
+
+def _manifest(told: bytes, archive: Path) -> Manifest:
+    try:
+        values = json.loads(told)
+        values["roots"] = tuple(str(root) for root in values["roots"])
+        manifest = Manifest(**values)
+        plain = isinstance(manifest.size_bytes, int) and isinstance(manifest.digest, str)
+        if manifest.magic != MAGIC or not plain or not str(manifest.schema).isdigit():
+            raise _no_archive(archive)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _no_archive(archive) from None
+    if manifest.layout != LAYOUT or manifest.schema > HEAD:
+        raise SchemaVersionError(
+            f"{archive} was written by a newer seehear (schema {manifest.schema}, this one knows "
+            f"{HEAD}); update seehear"
+        )
+    return manifest
+
+
+def _check_tables(path: Path, archive: Path) -> None:
+    """Refuse a database that could run anything: triggers, views, foreign virtual tables."""
+    fine = (
+        "CREATE VIRTUAL TABLE PASSAGE_WORDS USING FTS5(",
+        "CREATE VIRTUAL TABLE FILE_WORDS USING FTS5(",
+    )
+    try:
+        with closing(_opened(path)) as database:
+            rows = database.execute("SELECT type, sql FROM sqlite_master").fetchall()
+            version = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{archive} holds no catalog: {error}") from None
+    for kind, sql in rows:
+        written = " ".join(str(sql or "").upper().split())
+        virtual = written.startswith("CREATE VIRTUAL")
+        if kind not in _ALLOWED or (virtual and not written.startswith(fine)):
+            raise StoreError(f"{archive} holds more than a catalog ({kind}); it is not imported")
+    if version is None or str(version[0]) > HEAD:
+        raise SchemaVersionError(f"{archive} was written by a newer seehear; update seehear")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA trusted_schema=OFF")
+    database.execute("PRAGMA cell_size_check=ON")
+    return database
+
+
+def _described(snapshot: sqlite3.Connection, digest: str, size: int) -> Manifest:
+    def one(query: str) -> str | None:
+        row = snapshot.execute(query).fetchone()
+        return None if row is None else row[0]
+
+    roots = snapshot.execute("SELECT path FROM roots ORDER BY id").fetchall()
+    return Manifest(
+        magic=MAGIC,
+        layout=LAYOUT,
+        schema=str(one("SELECT version_num FROM alembic_version")),
+        size_bytes=size,
+        digest=digest,
+        model=one("SELECT model FROM generations WHERE state = 'serving'"),
+        assets=int(one("SELECT count(*) FROM assets") or 0),
+        roots=tuple(
+            os.fsdecode(path).encode("utf-8", "backslashreplace").decode() for (path,) in roots
+        ),
+        exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o600, int(time.time())
+    return member
+
+
+def _digest(source: BinaryIO, target: Path | None = None) -> tuple[str, int]:
+    """BLAKE2b-256 in hex and size of what is read, copied to a file on the way."""
+    digest, size = hashlib.blake2b(digest_size=32), 0
+    with open(os.devnull if target is None else target, "wb") as file:  # noqa: PTH123
+        while block := source.read(BLOCK_BYTES):
+            digest.update(block)
+            file.write(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+@contextmanager
+def _workspace(folder: Path) -> Iterator[Path]:
+    """A folder for the copy, on the disk where it is needed next."""
+    with tempfile.TemporaryDirectory(prefix=".seehear-", dir=folder) as scratch:
+        yield Path(scratch)
+
+
+@contextmanager
+def _disk(action: str) -> Iterator[None]:
+    """What a disk reports, as StoreError; StorageFullError where it is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFullError(f"{action}: the disk is full; make room and try again") from None
+        raise StoreError(f"{action}: {error.strerror or error}") from None

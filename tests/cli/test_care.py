@@ -1,0 +1,91 @@
+"""Verify, export and import, as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+
+Ask = Callable[..., Any]
+
+
+def test_verify_says_what_it_found_and_did(
+    run: Run, ask: Ask, folder: Path, tmp_path: Path
+) -> None:
+    run("index", folder)
+    good = run("verify", "--hashes")
+    assert "good: 5 assets, 5 segments" in good.stderr
+    assert good.stdout == ""
+
+    shutil.rmtree(tmp_path / "collection" / "cache")
+    with closing(sqlite3.connect(tmp_path / "collection" / "catalog.db")) as database:
+        database.execute("DELETE FROM passage_words")
+        database.commit()
+    told = ask("verify")
+    assert (told["good"], told["mended"], told["caches_good"]) == (True, True, True)
+    assert told["renewed_files"] > 0
+    assert [fault["kind"] for fault in told["faults"]] == ["derived"]
+    assert {index["agreed"] for index in told["indexes"]} == {True}
+    assert told["hashes"] is None
+
+    (folder / "fire.png").unlink()
+    missing = run("verify", "--hashes")
+    assert "missing: " in missing.stdout
+    assert "1 not as indexed" in missing.stderr
+
+    sky = folder / "sub" / "sky.jpg"
+    status, data = sky.stat(), bytearray(sky.read_bytes())
+    data[-10] ^= 1
+    sky.write_bytes(data)
+    os.utime(sky, ns=(status.st_atime_ns, status.st_mtime_ns))
+    altered = run("verify", "--hashes", check=False)
+    assert altered.returncode == 1
+    assert "altered: " in altered.stdout
+
+    with closing(sqlite3.connect(tmp_path / "collection" / "catalog.db")) as database:
+        database.execute("DELETE FROM vectors WHERE segment_id = 1")
+        database.commit()
+    lost = run("verify", check=False)
+    assert lost.returncode == 1
+    assert "truth: 1 segments have no vector (1)" in lost.stdout
+    assert "import an export" in lost.stderr
+
+
+def test_a_collection_moves_to_another_place(
+    run: Run, ask: Ask, folder: Path, tmp_path: Path
+) -> None:
+    run("index", folder)
+    hits = ask("search", "red", "-k", "5")
+    export = tmp_path / "all.seehear"
+    assert ask("export", export)["assets"] == 5
+    there = tmp_path / "other machine" / "media"
+    shutil.copytree(folder, there)  # new inodes and new times, the same content
+    shutil.rmtree(folder)
+    other = ("--collection", tmp_path / "imported")
+    told = ask("import", export, "--map", f"{folder}={there}", *other)
+    assert told["roots_now"] == [{"path": str(there), "online": True}]
+    found = ask("search", "red", "-k", "5", *other)
+    moved = [str(there / Path(hit["path"]).relative_to(folder)) for hit in hits]
+    assert [hit["path"] for hit in found] == moved
+    assert [hit["score"] for hit in found] == pytest.approx([h["score"] for h in hits], abs=1e-3)
+    report = ask("index", there, *other)
+    assert (report["unchanged"], report["added"], report["updated"]) == (5, 0, 0)
+    assert ask("verify", "--hashes", *other)["good"]
+
+    for arguments, status, words in (
+        (("import", export, *other), 2, "not empty"),
+        (("export", export), 2, "there already"),
+        (("import", folder / "nowhere", "--collection", tmp_path / "x"), 2, "no file"),
+        (("import", export, "--map", "old", "--collection", tmp_path / "x"), 2, "OLD=NEW"),
+        (("import", export, "--map", "/a=/b", "--collection", tmp_path / "x"), 2, "nothing in"),
+    ):
+        done = run(*arguments, check=False)
+        assert (done.returncode, words in done.stderr) == (status, True), done.stderr

@@ -1,0 +1,267 @@
+"""What is wrong is told apart from what can be made anew, and that is made anew."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear.indexers import Deviation, Verification, verify
+from seehear.stores import Catalog, FaultKind, VectorCache
+from tests.indexers.helpers import Library, note, picture, sound
+from tests.indexers.test_rehashing import alter
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+
+@pytest.fixture
+def filled(library: Library, media_folder: Path) -> Library:
+    picture(media_folder / "red.png")
+    picture(media_folder / "blue.bmp", "blue")
+    sound(media_folder / "tone.wav", "red", "blue")
+    note(media_folder / "notes.md", "The siren of the fire engine is red.")
+    library.index(media_folder)
+    assert verify(library.catalog).good
+    return library
+
+
+def change(library: Library, *statements: str) -> None:
+    """Meddle with the catalog behind its back."""
+    with closing(sqlite3.connect(library.folder / "catalog.db")) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
+def test_a_whole_collection_is_good(filled: Library) -> None:
+    found = verify(filled.catalog, hashes=True)
+    assert (found.assets, found.segments) == (4, filled.catalog.counts().segments)
+    assert (found.faults, found.loose_ends, found.renewed_files) == ((), (), 0)
+    assert {index.modality for index in found.indexes} == {"image", "audio", "text"}
+    assert sum(index.vectors for index in found.indexes) == found.segments
+    assert found.hashes is not None
+    assert (found.hashes.files, found.hashes.deviations) == (4, ())
+
+
+FAULTS = {
+    "DELETE FROM vectors WHERE segment_id = 1": "segments have no vector",
+    "DELETE FROM segments WHERE id = 1": "rows refer to nothing",
+    "DELETE FROM assets WHERE id = 1": "rows refer to nothing",
+    "DELETE FROM encodings WHERE asset_id = 1": "segments are of assets that are not marked",
+    "UPDATE vectors SET data = x'00' WHERE segment_id = 1": "vectors are shorter or longer",
+    "UPDATE vectors SET data = zeroblob(length(data)) WHERE segment_id = 1": "vectors are zeros",
+    "UPDATE vectors SET data = replace(hex(data), '', '') WHERE segment_id = 1": "vectors are sho",
+    "UPDATE vectors SET change = 999 WHERE segment_id = 1": "of a change that has not been",
+    "UPDATE vectors SET modality = 'video' WHERE segment_id = 1": "of another modality",
+    "INSERT INTO removals VALUES (1, 1, 1)": "there and removed at once",
+    "DELETE FROM counters WHERE name = 'change'": "counters are missing",
+    "INSERT INTO segments SELECT 99, generation_id, asset_id, ordinal, modality, start_s, stop_s,"
+    " text FROM segments WHERE id = 1": "segments are there twice",
+    "INSERT INTO generations VALUES (9, 'x', '1', 'serving', '2026-01-01')": "serve beside another",
+}
+
+
+@pytest.mark.parametrize("statement", FAULTS)
+def test_a_loss_in_the_truth_is_told(filled: Library, statement: str) -> None:
+    change(filled, statement)
+    found = verify(filled.catalog)
+    assert not found.good
+    assert not found.mended
+    assert FAULTS[statement] in " ".join(fault.what for fault in found.lost)
+    again = verify(filled.catalog)
+    assert again.lost == found.lost, "nothing that is lost is made up"
+
+
+def test_a_damaged_page_is_told(filled: Library) -> None:
+    filled.close()
+    path = filled.folder / "catalog.db"
+    with closing(sqlite3.connect(path)) as database:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'vectors'"
+        start = (database.execute(query).fetchone()[0] - 1) * 4096
+    data = bytearray(path.read_bytes())
+    data[start : start + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    catalog = Catalog.open(filled.folder)
+    found = verify(catalog, hashes=True)
+    assert [fault.what for fault in found.lost] == ["the database is damaged"]
+    assert not found.good
+    assert found.hashes is None
+    catalog.close()
+
+
+DERIVED: dict[str, Callable[[Library], None]] = {
+    "words of passages": lambda library: change(library, "DELETE FROM passage_words"),
+    "words of files": lambda library: change(
+        library, "DELETE FROM file_words WHERE rowid = 1",
+        "INSERT INTO file_words(rowid, name) VALUES (77, 'gone.png')",
+    ),
+    "the tables of words": lambda library: change(library, "DELETE FROM file_words_data"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DERIVED)
+def test_what_is_derived_is_made_anew(filled: Library, case: str) -> None:
+    before = _words(filled)
+    DERIVED[case](filled)
+    found = verify(filled.catalog)
+    assert found.faults
+    assert {fault.kind for fault in found.faults} == {FaultKind.DERIVED}
+    assert found.mended
+    assert found.good
+    assert verify(filled.catalog).faults == ()
+    assert _words(filled) == before
+
+
+def test_an_index_of_the_database_is_made_anew(filled: Library) -> None:
+    filled.close()
+    with closing(sqlite3.connect(filled.folder / "catalog.db")) as database:
+        query = "SELECT * FROM sqlite_master WHERE name = 'locations_by_video'"
+        index = database.execute(query).fetchone()
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("DELETE FROM sqlite_master WHERE name = 'locations_by_video'")
+        database.commit()
+    change(filled, "UPDATE locations SET sidecar_of = 1 WHERE id = 2")  # which it does not see
+    with closing(sqlite3.connect(filled.folder / "catalog.db")) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", index)
+        database.commit()
+    catalog = Catalog.open(filled.folder)
+    found = verify(catalog)
+    assert [fault.what for fault in found.faults] == ["indexes of the database are damaged"]
+    assert found.mended
+    assert found.good
+    assert verify(catalog).faults == ()
+    catalog.close()
+
+
+def _words(library: Library) -> list[object]:
+    return [library.catalog.search_words(1, wanted, 9) for wanted in ("siren", "red", "tone")]
+
+
+def _caches(library: Library) -> list[Path]:
+    return sorted((library.folder / "cache").iterdir())
+
+
+DAMAGES: dict[str, Callable[[list[Path]], object]] = {
+    "deleted": lambda files: shutil.rmtree(files[0].parent),
+    "truncated": lambda files: [path.write_bytes(path.read_bytes()[:-9]) for path in files],
+    "emptied": lambda files: [path.write_bytes(b"") for path in files],
+    "flipped": lambda files: [
+        path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+        for path in files
+    ],
+    "another's": lambda files: [shutil.copy(files[0], path) for path in files[1:]],
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_caches_are_made_anew(filled: Library, case: str) -> None:
+    count = len(_caches(filled))
+    assert count == 3
+    DAMAGES[case](_caches(filled))
+    found = verify(filled.catalog)
+    assert found.good
+    assert found.renewed_files == (count - 1 if case == "another's" else count)
+    assert all(index.agreed for index in found.indexes)
+    assert verify(filled.catalog).renewed_files == 0
+
+
+def test_a_cache_that_lies_is_found_out_and_made_anew(
+    filled: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is whole and of this catalog, and does not hold what the catalog holds."""
+    truth = Catalog.vectors_since
+
+    def turned(catalog: Catalog, *arguments: object) -> tuple[object, ...]:
+        ids, rows, removed, last = truth(catalog, *arguments)  # type: ignore[arg-type]
+        return ids, np.roll(rows, 1, axis=1), removed, last
+
+    for path in _caches(filled):
+        path.unlink()
+    monkeypatch.setattr(Catalog, "vectors_since", turned)
+    generation = filled.catalog.serving()
+    assert generation is not None
+    cache = VectorCache(filled.folder, filled.catalog, generation)
+    for index in verify(filled.catalog).indexes:
+        cache.index(generation.spaces[0], index.modality)
+    monkeypatch.undo()
+
+    reader = Catalog.open(filled.folder, read_only=True)
+    found = verify(reader)
+    assert (found.good, found.caches_good) == (False, False)
+    assert "read-only" in found.unrepaired
+    reader.close()
+
+    found = verify(filled.catalog)
+    assert not any(index.agreed for index in found.indexes)
+    assert found.good
+    assert verify(filled.catalog).renewed_files == 0
+
+
+def test_while_another_writes_everything_is_checked_and_nothing_repaired(filled: Library) -> None:
+    change(filled, "DELETE FROM passage_words")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with filled.catalog.write_lock():
+            inside.set()
+            go_on.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert inside.wait(30)
+        found = verify(filled.catalog)
+    finally:
+        go_on.set()
+        holder.join()
+    assert (found.good, found.mended) == (False, False)
+    assert "writing" in found.unrepaired
+    assert verify(filled.catalog).mended
+
+
+def test_loose_ends_of_a_run_that_was_cut_short_are_no_faults(filled: Library) -> None:
+    (picture_,) = (p for p in filled.catalog.locations(1) if p.path.suffix == ".png")
+    with filled.catalog.batch() as batch:
+        batch.remove_location(picture_.id)
+    change(
+        filled,
+        "DELETE FROM vectors WHERE modality = 'text'",
+        "DELETE FROM passage_words",
+        "DELETE FROM encodings WHERE asset_id IN"
+        " (SELECT asset_id FROM segments WHERE modality = 'text')",
+        "DELETE FROM segments WHERE modality = 'text'",
+    )
+    found = verify(filled.catalog)
+    told = {end.what: end.count for end in found.loose_ends}
+    assert told == {"contents lie nowhere any more": 1, "contents are not encoded yet": 1}
+    assert found.lost == ()
+
+
+def test_files_are_read_and_compared(filled: Library, media_folder: Path) -> None:
+    (media_folder / "tone.wav").unlink()
+    ordinary = verify(filled.catalog, hashes=True)
+    assert ordinary.good, "a file that was deleted is no fault of the collection"
+    assert [d.reason for d in _deviations(ordinary)] == ["missing"]
+    alter(media_folder / "blue.bmp")
+    found = verify(filled.catalog, hashes=True)
+    assert {d.path.name: d.reason for d in _deviations(found)} == {
+        "blue.bmp": "altered",
+        "tone.wav": "missing",
+    }
+    assert not found.good
+    assert found.hashes is not None
+    assert found.hashes.marked
+    filled.index(media_folder)
+    assert verify(filled.catalog, hashes=True).good
+
+
+def _deviations(found: Verification) -> tuple[Deviation, ...]:
+    assert found.hashes is not None
+    return found.hashes.deviations

@@ -1,0 +1,291 @@
+"""Exports: whole or refused, and the same collection elsewhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sqlite3
+import tarfile
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seehear.errors import SchemaVersionError, SeehearError, StoreError, UsageError
+from seehear.stores import Catalog, Generation, VectorCache, archive
+from seehear.stores.catalog.filters import Compare, Field, Op
+from seehear.types import Modality
+from tests.stores import schemas
+from tests.stores.conftest import ROOT, SPACE, put
+
+Members = list[tuple[tarfile.TarInfo, bytes]]
+
+
+@pytest.fixture
+def exported(filled: Catalog, tmp_path: Path) -> Path:
+    target = tmp_path / "collection.seehear"
+    archive.export(filled, target)
+    return target
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Catalog:
+    return Catalog.open(tmp_path / "elsewhere")
+
+
+def test_a_collection_elsewhere_is_the_same(
+    filled: Catalog, generation: Generation, exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    VectorCache(filled.folder, filled, generation).index(SPACE, Modality.IMAGE)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    manifest = archive.restore(exported, empty, {ROOT: photos})
+    assert (manifest.assets, manifest.roots, manifest.model) == (6, (str(ROOT),), "fake")
+    assert [(root.path, root.online) for root in empty.roots()] == [(photos, True)]
+    assert empty.counts() == filled.counts()
+    assert empty.generations() == filled.generations()
+    assert empty.identity != filled.identity
+    ids = filled.segment_ids(generation.id)
+    assert np.array_equal(empty.segment_ids(generation.id), ids)
+    assert np.array_equal(
+        empty.vectors_of(ids, generation, SPACE), filled.vectors_of(ids, generation, SPACE)
+    )
+    assert {found.path for found in empty.resolve(ids)} == {
+        photos / found.path.relative_to(ROOT) for found in filled.resolve(ids)
+    }
+    assert empty.segment_ids(generation.id, under=photos / "2024").tolist() == [1]
+    named = Compare(Field.NAME, Op.EQ, "snow.png")
+    assert empty.segment_ids(generation.id, where=named).tolist() == [2]
+    assert empty.search_words(generation.id, "winter", 5)[1]
+    assert empty.search_words(generation.id, str(tmp_path.name), 5)[1], "the new folder's name"
+    assert not empty.search_words(generation.id, "media", 5)[1], "the old folder's name"
+    assert empty.faults() == []
+    put(empty, generation, str(ROOT / "new.jpg"))
+    assert empty.segment_ids(generation.id)[-1] > ids[-1], "numbers are not given twice"
+
+
+def test_what_is_not_mapped_stays_and_is_offline(exported: Path, empty: Catalog) -> None:
+    archive.restore(exported, empty, {ROOT / "2024": Path("/new/2024")})
+    assert [(root.path, root.online) for root in empty.roots()] == [(ROOT, False)]
+    paths = {str(place.path) for place in empty.locations(1)}
+    assert "/new/2024/IMG_2041.jpg" in paths
+    assert "/media/photos/winter/snow.png" in paths
+
+
+def test_folders_can_be_exchanged_and_the_longest_counts(
+    catalog: Catalog, generation: Generation
+) -> None:
+    for path in ("/media/photos/a/1.jpg", "/media/photos/b/1.jpg", "/media/photos/a/deep/1.jpg"):
+        put(catalog, generation, path)
+    a, b = ROOT / "a", ROOT / "b"
+    catalog.remap({a: b, b: a, a / "deep": Path("/x/y"), ROOT: Path("/m")})
+    assert {str(place.path) for place in catalog.locations(1)} == {
+        "/media/photos/b/1.jpg", "/media/photos/a/1.jpg", "/x/y/1.jpg",
+    }  # fmt: skip
+    assert [root.path for root in catalog.roots()] == [Path("/m")]
+    assert catalog.faults() == []
+
+
+def test_mappings_that_fit_nothing_or_too_much(exported: Path, empty: Catalog) -> None:
+    with pytest.raises(UsageError, match="its roots are /media/photos"):
+        archive.restore(exported, empty, {Path("/media/photo"): Path("/x")})
+    with pytest.raises(UsageError, match="same path"):
+        both = {ROOT / "film.mp4": Path("/x/1"), ROOT / "song.mp3": Path("/x/1")}
+        archive.restore(exported, empty, both)
+    assert empty.roots() == []
+    archive.restore(exported, empty, {})
+    assert len(empty.roots()) == 1
+
+
+def test_only_an_empty_collection_is_filled(
+    filled: Catalog, exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    before = filled.counts()
+    with pytest.raises(UsageError, match="not empty"):
+        archive.restore(exported, filled, {})
+    assert filled.counts() == before
+    with pytest.raises(UsageError, match="there already"):
+        archive.export(filled, exported)
+    with pytest.raises(UsageError, match="no file"):
+        archive.restore(tmp_path / "nowhere", empty, {})
+
+
+def test_an_export_is_of_one_instant_while_another_writes(
+    catalog: Catalog, generation: Generation, tmp_path: Path
+) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(60):
+            put(catalog, generation, f"/media/photos/{number}.jpg")
+        done.set()
+
+    put(catalog, generation, "/media/photos/first.jpg")
+    thread = threading.Thread(target=write)
+    thread.start()
+    exports: list[Path] = []
+    while not done.is_set() or not exports:
+        exports.append(tmp_path / f"{len(exports)}.seehear")
+        archive.export(catalog, exports[-1])
+    thread.join()
+    sizes = []
+    for number, path in enumerate(exports):
+        again = Catalog.open(tmp_path / f"again-{number}")
+        manifest = archive.restore(path, again, {})
+        counts = again.counts()
+        assert manifest.assets == counts.assets == counts.segments == counts.locations
+        assert again.faults() == []
+        sizes.append(counts.assets)
+        again.close()
+    assert sizes == sorted(sizes)
+    assert catalog.counts().assets == 61
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_an_archive_cut_anywhere_or_altered_is_refused(
+    exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    data = exported.read_bytes()
+    size = len(data)
+    damaged = tmp_path / "damaged"
+    cuts = [0, 1, 511, 512, 600, 1024, 1536, 2048, 5000, size // 2, size - 11_000]
+    for cut in cuts:
+        damaged.write_bytes(data[:cut])
+        with pytest.raises(SeehearError, match=r"cut off|no export"):
+            archive.restore(damaged, empty, {})
+    start = data.index(b"SQLite format 3")
+    for place in (start + 30, start + 4096 * 3 + 7, start + 4096 * 9 + 100):
+        altered = bytearray(data)
+        altered[place] ^= 1
+        damaged.write_bytes(altered)
+        with pytest.raises(StoreError, match="cut off or was altered"):
+            archive.restore(damaged, empty, {})
+    for junk in (b"no archive at all" * 100, b"\0" * 20_000, b"PK\3\4" + bytes(1000)):
+        damaged.write_bytes(junk)
+        with pytest.raises(SeehearError, match=r"no export|cut off"):
+            archive.restore(damaged, empty, {})
+    assert empty.roots() == []
+    assert os.listdir(tmp_path / "elsewhere")  # noqa: PTH208
+    assert not list((tmp_path / "elsewhere").glob(".seehear-*"))
+
+
+def members(path: Path) -> Members:
+    with tarfile.open(path) as tar:
+        return [(m, tar.extractfile(m).read()) for m in tar.getmembers()]  # type: ignore[union-attr]
+
+
+def packed(path: Path, found: Members) -> Path:
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for member, content in found:
+            member.size = len(content) if member.isreg() else 0
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def renamed(found: Members, name: str) -> Members:
+    found[1][0].name = name
+    return found
+
+
+def linked(found: Members) -> Members:
+    found[1][0].type, found[1][0].linkname = tarfile.SYMTYPE, "/etc/passwd"
+    return found
+
+
+def told(found: Members, **values: object) -> Members:
+    manifest = {**json.loads(found[0][1]), **values}
+    return [(found[0][0], json.dumps(manifest).encode()), *found[1:]]
+
+
+UNSAFE: dict[str, Callable[[Members], Members]] = {
+    "a path out of the folder": lambda found: renamed(found, "../catalog.db"),
+    "an absolute path": lambda found: renamed(found, "/tmp/catalog.db"),
+    "a link": linked,
+    "one file more": lambda found: [*found, (tarfile.TarInfo("extra"), b"x")],
+    "no manifest": lambda found: found[1:],
+    "the other way round": lambda found: found[::-1],
+    "a manifest that is no JSON": lambda found: [(found[0][0], b"{"), found[1]],
+    "a manifest nested without end": lambda found: [(found[0][0], b"[" * 100_000), found[1]],
+    "a manifest of another kind": lambda found: told(found, magic="tar"),
+    "a manifest with more in it": lambda found: told(found, run="rm"),
+    "a size that is none": lambda found: told(found, size_bytes="1"),
+    "a huge manifest": lambda found: [(found[0][0], b" " * (2 << 20)), found[1]],
+}
+
+
+@pytest.mark.parametrize("case", UNSAFE)
+def test_unsafe_archives_are_refused(
+    case: str, exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    unsafe = packed(tmp_path / "unsafe", UNSAFE[case](members(exported)))
+    with pytest.raises(SeehearError, match=r"no export|more than a collection|cut off"):
+        archive.restore(unsafe, empty, {})
+    assert empty.roots() == []
+    assert not (tmp_path / "catalog.db").exists()
+
+
+def with_catalog(
+    exported: Path, target: Path, change: Callable[[sqlite3.Connection], object]
+) -> Path:
+    """The archive with a changed catalog and a digest that fits it."""
+    found = members(exported)
+    catalog = target.with_suffix(".db")
+    catalog.write_bytes(found[1][1])
+    with closing(sqlite3.connect(catalog)) as database:
+        change(database)
+        database.commit()
+    with catalog.open("rb") as file:
+        digest, size = archive._digest(file)
+    found = told(found, digest=digest, size_bytes=size)
+    return packed(target, [found[0], (found[1][0], catalog.read_bytes())])
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("CREATE TRIGGER evil AFTER INSERT ON assets BEGIN DELETE FROM roots; END", "trigger"),
+        ("CREATE VIEW evil AS SELECT 1", "view"),
+        ("CREATE VIRTUAL TABLE evil USING fts5(x)", "more than a catalog"),
+        ("DROP TABLE alembic_version", "no catalog"),
+        ("DELETE FROM vectors", "damaged"),
+        ("UPDATE locations SET asset_id = 99", "damaged"),
+    ],
+)
+def test_a_catalog_that_is_more_or_less_than_one_is_refused(
+    statement: str, words: str, exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    evil = with_catalog(exported, tmp_path / "evil", lambda database: database.execute(statement))
+    with pytest.raises(StoreError, match=words):
+        archive.restore(evil, empty, {})
+    assert empty.roots() == []
+
+
+def test_newer_archives_are_refused_and_older_ones_migrated(
+    exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    newer = packed(tmp_path / "newer", told(members(exported), schema="9999"))
+    with pytest.raises(SchemaVersionError, match="update seehear"):
+        archive.restore(newer, empty, {})
+    newer = packed(tmp_path / "layout", told(members(exported), layout=2))
+    with pytest.raises(SchemaVersionError, match="update seehear"):
+        archive.restore(newer, empty, {})
+    hidden = with_catalog(
+        exported,
+        tmp_path / "hidden",
+        lambda database: database.execute("UPDATE alembic_version SET version_num = '9999'"),
+    )
+    with pytest.raises(SchemaVersionError, match="update seehear"):
+        archive.restore(hidden, empty, {})
+    schemas.restore("0001", tmp_path / "old")
+    data = (tmp_path / "old" / "catalog.db").read_bytes()
+    with (tmp_path / "old" / "catalog.db").open("rb") as file:
+        digest, size = archive._digest(file)
+    found = told(members(exported), digest=digest, size_bytes=size, schema="0001")
+    older = packed(tmp_path / "older", [found[0], (found[1][0], data)])
+    archive.restore(older, empty, {ROOT: Path("/new")})
+    assert [root.path for root in empty.roots()] == [Path("/new")]
+    assert empty.counts().assets == 6
