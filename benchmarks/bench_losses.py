@@ -1,0 +1,166 @@
+"""InfoNCE against the sigmoid loss, on the picture tower's projection.
+
+    python -m benchmarks.bench_losses --data DIR        Flickr8k's training pictures, three seeds
+    python -m benchmarks.bench_losses --quick           made-up features, seconds
+
+Both losses teach the same projection on the same pooled features of MobileNet v1 (ImageNet
+weights), with the same batches, steps and sentence vectors (the bundled text tower's). A sixth of
+the training pictures is kept apart and asked for by its captions; the split "val" is not touched.
+The learning rate of each loss is the better of two for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks import record
+from seehear.encoders.builtin import load_tiny
+from seehear.encoders.builtin.towers import ImageTower
+from seehear.training import lessons
+from seehear.training.augment import ImageJitter
+from seehear.training.loop import Schedule, Workplace
+from seehear.training.prepare import Pictures, square
+from seehear.training.recipe import TowerPlan
+from seehear.training.run import start_from
+from seehear.training.shards import ShardItem, read_items
+from seehear.training.tflite import IMAGE_FEATURES
+from seehear.training.tower_stage import Embed, Pulls, Student, train_tower
+from seehear.types import Modality
+
+PX = 144
+RATES = (5e-4, 1e-3)
+SEEDS = (1, 2, 3)
+STEPS, BATCH = 300, 512
+Figures = dict[str, float]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_losses")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="shards, as for training")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--results", type=Path, default=None, help="folder for the JSON")
+    options = parser.parse_args(arguments)
+    if options.data is None and not options.quick:
+        parser.error("--data DIR or --quick")
+    quick = options.quick
+    pictures = made_up() if quick else flickr(options.data)
+    start = None if quick else options.data / "teachers" / IMAGE_FEATURES
+    steps, batch = (6, 16) if quick else (STEPS, BATCH)
+    results = {}
+    for name, sigmoid in (("InfoNCE", False), ("sigmoid", True)):
+        best: Figures = {}
+        for rate in RATES:
+            schedule = Schedule(steps, batch, rate, weight_decay=0.05, average=0.97)
+            some = [
+                projection_figures(pictures, start, schedule, sigmoid, seed)
+                for seed in (SEEDS[:1] if quick else SEEDS)
+            ]
+            figures = {key: mean(one[key] for one in some) for key in some[0]}
+            figures["learning_rate"] = rate
+            best = max(best, figures, key=lambda one: one.get("dev_recall@10", -1.0))
+        results[name] = best
+        sys.stdout.write(f"{name:8}  " + "  ".join(f"{k} {v:.4g}" for k, v in best.items()) + "\n")
+    path = record.save(
+        "losses",
+        {"seeds": len(SEEDS), "steps": steps, "batch": batch, "quick": quick, "losses": results},
+        options.results,
+    )
+    sys.stdout.write(f"saved to {path.name}\n")
+    return 0
+
+
+def projection_figures(
+    pictures: Pictures, start: Path | None, schedule: Schedule, sigmoid: bool, seed: int
+) -> Figures:
+    """Train a projection by one loss; recall of the pictures kept apart."""
+    torch.manual_seed(seed)
+    tower = ImageTower(384, 512) if start else ImageTower(384, 32, scale=0.25, blocks=3)
+    if start:
+        start_from(tower, start)
+    encoder = load_tiny(device="cpu")
+
+    def encode(sentences: Sequence[str]) -> torch.Tensor:
+        return torch.from_numpy(encoder.encode(Modality.TEXT, list(sentences)))
+
+    plan = TowerPlan(schedule, dev_share=1 / 6, image_px=PX, dropout=0.3)
+    taught = lessons.make_lesson(
+        pictures.items,
+        np.ones(len(pictures.items), np.bool_),
+        lambda item: list(item.captions),
+        plan,
+        encode,
+        (),
+        (),
+        pictures.probabilities,
+    )
+    student = Student(tower)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workplace(Path(folder), seed=seed, progress=False, tensorboard=False)
+        jitter = ImageJitter(smallest_area=0.5)
+        embed = _features(tower, pictures, taught.lesson.source.rows, plan, jitter, place)
+        watch = lessons.make_watch(
+            tower, pictures.items, taught.dev, plan, "images", encode,
+            lessons.plain_pictures(pictures, "cpu"),
+        )  # fmt: skip
+        pulls = Pulls(classes=0.0, sigmoid=sigmoid, extra_texts=0, recent_items=0)
+        groups: list[dict[str, object]] = [{"params": list(tower.projection.parameters())}]
+        return train_tower(
+            "head", student, groups, taught.lesson, embed, pulls, schedule, place, watch
+        )
+
+
+_kept: dict[int, Embed] = {}
+
+
+def _features(
+    tower: ImageTower,
+    pictures: Pictures,
+    rows: NDArray[np.int64],
+    plan: TowerPlan,
+    jitter: ImageJitter,
+    place: Workplace,
+) -> Embed:
+    """The backbone stands still: its features are the same for every loss and seed."""
+    if id(pictures) not in _kept:
+        _kept[id(pictures)] = lessons.feature_embed(tower, pictures, rows, plan, jitter, place)
+    return _kept[id(pictures)]
+
+
+def flickr(data: Path) -> Pictures:
+    """Flickr8k's training pictures."""
+    from PIL import Image
+
+    items, pixels = [], []
+    for item, content in read_items(data, "images"):
+        if item.dataset == "flickr8k" and item.split == "train":
+            items.append(item)
+            with Image.open(io.BytesIO(content)) as image:
+                pixels.append(square(np.asarray(image.convert("RGB")), PX))
+    return Pictures(items, np.stack(pixels), np.zeros((len(items), 0), np.float16))
+
+
+def made_up(count: int = 60) -> Pictures:
+    """Noise with captions, so that the code runs."""
+    rng = np.random.default_rng(0)
+    words = ("a red wall", "a green door", "a blue car", "a yellow flower")
+    items = [
+        ShardItem("flickr8k", str(k), "train", None, captions=(f"{words[k % 4]} number {k}",))
+        for k in range(count)
+    ]
+    pixels = rng.integers(0, 256, (count, PX, PX, 3), dtype=np.uint8)
+    return Pictures(items, pixels, np.zeros((count, 0), np.float16))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
