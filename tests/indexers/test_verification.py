@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import threading
@@ -154,6 +155,10 @@ DAMAGES: dict[str, Callable[[list[Path]], object]] = {
     "emptied": lambda files: [path.write_bytes(b"") for path in files],
     "flipped": lambda files: [
         path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+        for path in files
+    ],
+    "of another version": lambda files: [
+        path.write_bytes(re.sub(rb'"layout": \d', b'"layout": 0', path.read_bytes(), count=1))
         for path in files
     ],
     "another's": lambda files: [shutil.copy(files[0], path) for path in files[1:]],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import threading
@@ -42,16 +41,6 @@ def test_every_kind_from_workers_equals_decoding_in_this_process(
         assert segment == found.segment
         expected = library.encoder.encode(segment.modality, [sample])[0]
         assert stored == pytest.approx(expected, abs=2e-3)  # kept in half precision
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_a_file_without_permission_is_tried_again(library: Library, media_folder: Path) -> None:
-    path = picture(media_folder / "a.png")
-    path.chmod(0)
-    assert counts(library.index(media_folder)) == {"failed": 1}
-    path.chmod(0o644)
-    assert counts(library.index(media_folder)) == {"added": 1}
 
 
 def test_a_stop_ends_workers_and_threads(library: Library, media_folder: Path) -> None:
