@@ -11,16 +11,22 @@ route's usual cosine, plus how near this query is to everything, plus how near t
 everything (a hub). With a = b = 1 this is the cosine between query and item after each side's own
 centre was taken away. What stands above it, in units of the spread of unrelated pairs, is z, and
 
-    score = 1 / (1 + exp(-odds)),   odds = (z - Z_EVEN) / Z_STEP, growing slower above ODDS_SLOW
+    score = 1 / (1 + exp(-odds)),   odds = (z - even) / Z_STEP, growing slower above ODDS_SLOW
+    even  = TAIL sqrt(2 ln n)
+
+The largest of n draws from a normal distribution lies near sqrt(2 ln n) (Gumbel): what would stand
+out among forty items is what chance brings up among a million.
 
 A background depends on the collection and the model only, never on what was asked before.
-docs/ranking-quality.md has the measurements behind the constants, and the alternatives
-(CSLS, QB-Norm) that did no better.
+docs/quality.md, "Ranking", has the measurements behind the constants, and the alternatives (CSLS,
+QB-Norm) that did no better.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,19 +51,27 @@ GENERIC_WEIGHT = 16
 MIN_SPREAD = 0.01
 """Smallest spread of a route; keeps a collection of identical items from making every z huge."""
 
-Z_EVEN = 3.0
-"""The z at which a score is one half."""
-Z_STEP = 1.0
+TAIL = 1.25
+"""How much farther the similarities of unrelated pairs reach up than a normal distribution whose
+spread is that of their lower half."""
+FEWEST = 16
+"""Smaller collections are taken to have this many segments."""
+Z_STEP = 0.9
 ODDS_SLOW = 3.0
 """Log odds above this grow with the logarithm of z: no tail of real similarities falls off as fast
 as the logistic, and two good answers stay apart instead of both reading 1.0."""
-WEAK_BELOW = 0.2
+WEAK_BELOW = 0.3
 """Scores below this are weak: the cut that keeps nine of ten true hits."""
 
 
-def log_odds(z: Floats) -> Floats:
+def even_at(segments: int) -> float:
+    """The z at which a score is one half, in a collection of so many segments."""
+    return TAIL * sqrt(2 * log(max(segments, FEWEST)))
+
+
+def log_odds(z: Floats, even: float) -> Floats:
     """Evidence for a match from standardised similarities, any shape; 0 is even."""
-    odds = (z - Z_EVEN) / Z_STEP
+    odds = (z - even) / Z_STEP
     slow = ODDS_SLOW + np.log1p(np.maximum(odds - ODDS_SLOW, 0.0))
     return np.asarray(np.minimum(odds, slow), dtype=np.float32)
 
@@ -83,6 +97,8 @@ class Background:
     """Standard deviation of unrelated pairs around what is expected of them."""
     query_share: float
     hub_share: float
+    even: float = even_at(0)
+    """The z at which a score is one half."""
 
     def expected(self, query: Floats, items: Vectors) -> Floats:
         """The cosine that unrelated pairs of this query and these items would have: (n,).
@@ -100,6 +116,11 @@ class Background:
             (items @ query - self.expected(query, items)) / self.spread, dtype=np.float32
         )
 
+    @property
+    def of_items(self) -> bool:
+        """False for a route on which there is nothing to find."""
+        return bool(self.items.any())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampled:
@@ -116,7 +137,13 @@ class Sampled:
 
 
 def fit_background(
-    route: Route, generic: Vectors, own: Sampled | None, items: Sampled
+    route: Route,
+    generic: Vectors,
+    own: Sampled | None,
+    items: Sampled,
+    *,
+    query_share: float = QUERY_SHARE,
+    hub_share: float = HUB_SHARE,
 ) -> Background:
     """The background of one route.
 
@@ -146,8 +173,8 @@ def fit_background(
         items=centre,
         middle=float(queries @ centre),
         spread=1.0,
-        query_share=QUERY_SHARE * count / (count + QUERY_SHARE_ITEMS),
-        hub_share=HUB_SHARE,
+        query_share=query_share * count / (count + QUERY_SHARE_ITEMS),
+        hub_share=hub_share,
     )
     weights, middles, spreads = [], [], []
     for bank, weight in ((generic, 1 - own_weight), (own, own_weight)):
@@ -168,6 +195,24 @@ def fit_background(
         query_share=draft.query_share,
         hub_share=draft.hub_share,
     )
+
+
+def levelled(backgrounds: Sequence[Background], segments: int) -> list[Background]:
+    """The backgrounds of all routes from one modality, as they are scored by in a collection of so
+    many segments.
+
+    The routes of one space share the widest of their spreads: what differs between them on a few
+    hundred items is as much the likeness of those items to each other as it is chance.
+    """
+    widest: dict[str, float] = {}
+    for background in backgrounds:
+        if background.of_items:
+            key = background.route.space.key
+            widest[key] = max(widest.get(key, 0.0), background.spread)
+    even = even_at(segments)
+    return [
+        replace(b, spread=widest.get(b.route.space.key, b.spread), even=even) for b in backgrounds
+    ]
 
 
 def _empty(route: Route) -> Background:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seehear.encoders.base import Route
-from seehear.search.calibrate import Floats, log_odds, score_of
+from seehear.search.calibrate import ODDS_SLOW, Background, Floats, log_odds, score_of
 from seehear.search.compose import any_of, either
+from seehear.search.diversity import NEAR_DUPLICATE
 from seehear.search.parts import Part
 from seehear.search.shelf import Shelf
 from seehear.search.words import WordMatch
@@ -92,7 +93,7 @@ def _compare(
         kept, vectors = shelf.vectors(ids, background.route.space, item)
         rows.append((background, kept, vectors @ query, background.expected(query, vectors)))
     # Every space of a modality holds the same segments: those that have content.
-    odds = np.stack([log_odds((s - expected) / b.spread) for b, _, s, expected in rows])
+    odds = np.stack([_odds(background, s, expected) for background, _, s, expected in rows])
     scores = score_of(any_of(odds))
     for column, (id_, best) in enumerate(zip(rows[0][1], odds.argmax(axis=0), strict=True)):
         background, _, similarities, expected = rows[int(best)]
@@ -103,6 +104,15 @@ def _compare(
             background.spread,
         )
         yield int(id_), float(scores[column]), comparison
+
+
+def _odds(background: Background, similarities: Floats, expected: Floats) -> Floats:
+    """Log odds of the items of one route: float32 (n,). What is nearly the query itself is an
+    answer, however alike all of a small collection may be."""
+    odds = log_odds((similarities - expected) / background.spread, background.even)
+    if background.route.query is background.route.item:
+        odds = np.where(similarities >= NEAR_DUPLICATE, np.maximum(odds, ODDS_SLOW), odds)
+    return np.asarray(odds, dtype=np.float32)
 
 
 def _words_by_position(

@@ -138,15 +138,10 @@ class Shelf:
     def background(self, query: Modality, item: Modality) -> Background:
         """The background of one route, fitted when it is first needed."""
         with self._lock:
-            known = self._backgrounds.get((query, item))
-            if known is None:
-                known = self._kept(query, item)
-                if known is None:
-                    fitted = levelled([self._fit(query, kind) for kind in Modality], self.count())
-                    self._backgrounds |= {(query, b.route.item): b for b in fitted}
-                    return self._backgrounds[query, item]
-                self._backgrounds[query, item] = known
-            return known
+            if (query, item) not in self._backgrounds:
+                kept = self._kept(query, item)
+                self._backgrounds |= {(query, item): kept} if kept else self._fit(query)
+            return self._backgrounds[query, item]
 
     def _kept(self, query: Modality, item: Modality) -> Background | None:
         """The background that the last writer fitted, if nothing was written since."""
@@ -156,14 +151,22 @@ class Shelf:
         route = self.route(query, item)
         return None if data is None else backgrounds.unpacked(data, route, self._change)
 
-    def _fit(self, query: Modality, item: Modality) -> Background:
-        route = self.route(query, item)
-        own = None
-        if query is not Modality.TEXT:
-            sample = self.sample(query, route.space)
-            own = Sampled(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
-        generic = self.bank(query, route.space)
-        return fit_background(route, generic, own, self.sample(item, route.space))
+    def _fit(self, query: Modality) -> dict[tuple[Modality, Modality], Background]:
+        """The backgrounds of all routes from one modality: they are levelled together."""
+        fitted = []
+        for item in self._items():
+            route = self.route(query, item)
+            own = None
+            if query is not Modality.TEXT:
+                sample = self.sample(query, route.space)
+                own = Sampled(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
+            generic = self.bank(query, route.space)
+            fitted.append(fit_background(route, generic, own, self.sample(item, route.space)))
+        return {(query, b.route.item): b for b in levelled(fitted, self.count())}
+
+    def _items(self) -> list[Modality]:
+        """The kinds of segments that the model encodes."""
+        return [item for item in Modality if self._model.spaces_of(item)]
 
     def sample(self, item: Modality, space: EmbeddingSpace) -> Sampled:
         """Items that stand for all of one modality: those whose ids hash lowest.
@@ -218,7 +221,7 @@ class Shelf:
     def keep_backgrounds(self) -> None:
         """Write the backgrounds of queries by words to the catalog, so that no search has to fit
         them. For writers, after indexing; what is kept already is left alone."""
-        for item in Modality:
+        for item in self._items():
             if self._change is not None and self._kept(Modality.TEXT, item) is None:
                 self._catalog.put_calibration(
                     self.generation.id,

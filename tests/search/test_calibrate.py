@@ -11,9 +11,11 @@ from seehear.encoders.fake import FakeEncoder
 from seehear.search import bank
 from seehear.search.calibrate import (
     ODDS_SLOW,
-    Z_EVEN,
+    Z_STEP,
     Sampled,
+    even_at,
     fit_background,
+    levelled,
     log_odds,
     score_of,
 )
@@ -114,13 +116,43 @@ def test_equal_items_do_not_make_every_score_one() -> None:
 
 def test_scores_rise_with_z_and_stay_apart() -> None:
     z = np.linspace(-10, 80, 400).astype(np.float32)
-    scores = score_of(log_odds(z))
+    scores = score_of(log_odds(z, 4.0))
     assert np.all(np.diff(scores) > 0)
     assert 0 < scores[0] < 0.001
     assert 0.99 < scores[-1] < 1
-    assert score_of(log_odds(np.array([Z_EVEN], np.float32)))[0] == pytest.approx(0.5)
+    assert score_of(log_odds(np.array([4.0], np.float32), 4.0))[0] == pytest.approx(0.5)
     assert score_of(np.array([-np.inf], np.float32))[0] == 0.0
-    assert log_odds(np.array([Z_EVEN + ODDS_SLOW], np.float32))[0] == pytest.approx(ODDS_SLOW)
+    at_the_bend = log_odds(np.array([4.0 + ODDS_SLOW * Z_STEP], np.float32), 4.0)
+    assert at_the_bend[0] == pytest.approx(ODDS_SLOW)
+
+
+def test_more_is_asked_of_a_hit_where_chance_has_more_draws() -> None:
+    assert even_at(0) == even_at(10)
+    assert even_at(40) < even_at(1_400) < even_at(1_000_000)
+    # TAIL times the largest of n draws of a normal distribution.
+    rng = np.random.default_rng(0)
+    largest = rng.normal(size=(200, 10_000)).max(axis=1).mean()
+    assert even_at(10_000) == pytest.approx(1.25 * largest, rel=0.12)
+
+
+def test_routes_of_one_space_share_the_widest_spread() -> None:
+    texts, images = around(TEXT_MIDDLE, 100, 1), around(IMAGE_MIDDLE, 300, 2)
+    wide = around(IMAGE_MIDDLE, 300, 3, noise=3.0)
+    sound = Route(Modality.TEXT, Modality.AUDIO, SPACE)
+    other = Route(Modality.TEXT, Modality.VIDEO, EmbeddingSpace("other", "1", DIM))
+    nothing = Sampled(np.zeros((0, DIM), np.float32), np.zeros(0, np.int64))
+    fitted = [
+        fit_background(ROUTE, texts, None, sampled(images)),
+        fit_background(sound, texts, None, sampled(wide)),
+        fit_background(other, texts, None, sampled(images)),
+        fit_background(Route(Modality.TEXT, Modality.TEXT, SPACE), texts, None, nothing),
+    ]
+    assert fitted[1].spread > 1.1 * fitted[0].spread
+    drawn = levelled(fitted, 600)
+    assert drawn[0].spread == drawn[1].spread == fitted[1].spread
+    assert drawn[2].spread == fitted[2].spread
+    assert [b.even for b in drawn] == [even_at(600)] * 4
+    assert [b.middle for b in drawn] == [b.middle for b in fitted]
 
 
 def test_the_bank_of_phrases() -> None:
