@@ -124,10 +124,12 @@ def tiny_card() -> ModelCard:
     return ModelCard(
         name="tiny",
         summary="bundled; everything, small enough for any machine",
-        license="Apache-2.0",
+        # Some of its training data are for research and non-commercial use only: its card lists
+        # them set by set.
+        license="non-commercial (its data)",
         size_bytes=sum(file.stat().st_size for file in files),
         modalities=EVERYTHING,
-        present=any(file.suffix == ".safetensors" for file in files),
+        present=any(file.name == "manifest.json" for file in files),
     )
 
 
