@@ -28,6 +28,9 @@ class Limits:
     """Twenty-four hours of stereo wav at 48 kHz and 16 bits."""
     audio_duration_s: float = 24 * 3600.0
     """A day of field recording. A header that claims more lies, or is not for one index entry."""
+    least_sample_rate_hz: int = 1_000
+    """Telephones have 8,000. A second that is stated to hold one sample would be drawn out to the
+    thousands that encoders want: 200 KB of file become 27 hours."""
     video_bytes: int = 1 << 40
     """Size alone costs nothing, since frames are reached by seeking; beyond a tebibyte it is a
     disk image rather than a film."""

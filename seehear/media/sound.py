@@ -109,6 +109,8 @@ class _Resampler:
                 frame.sample_rate,
             )
             if layout != self._format:
+                if frame.sample_rate < LIMITS.least_sample_rate_hz:
+                    raise MediaLimitError(f"a sample rate of {frame.sample_rate} Hz")
                 yield from self._flushed()
                 self._format = layout
                 self._inner = av.AudioResampler(format="flt", layout="mono", rate=self._rate)

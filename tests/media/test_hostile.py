@@ -102,6 +102,12 @@ def test_a_wav_of_ten_days(data: bytes) -> None:
     assert "hours" in refused(data, MediaLimitError)
 
 
+def test_a_sound_of_one_sample_a_second() -> None:
+    """It states ten hours, and would be drawn out to 576 million samples."""
+    data = bytes(36_000)
+    assert "sample rate of 1 Hz" in refused(wav(len(data), 1, data), MediaLimitError)
+
+
 def test_a_pdf_that_unfolds_without_end() -> None:
     bomb = pdf_bomb(2)
     assert len(bomb) < 2 << 20
