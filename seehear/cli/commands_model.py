@@ -31,15 +31,11 @@ def models(json: JsonOption = False) -> None:
             ]
         )
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("model", "what it is", "size", "licence", "here"):
-        table.add_column(name)
+    # A name is there to be typed: it stands whole, however narrow the terminal.
     for card in cards:
-        size = output.size(card.size_bytes) if card.size_bytes else "varies"
-        table.add_row(card.name, card.summary, size, card.license, "yes" if card.present else "no")
-    output.console().print(table)
+        size = output.size(card.size_bytes) if card.size_bytes else "size varies"
+        here = "here" if card.present else "to be fetched"
+        typer.echo(f"{card.name}\n    {card.summary}\n    {size} · {card.license} · {here}")
 
 
 def train(
