@@ -93,7 +93,7 @@ def _compare(
         kept, vectors = shelf.vectors(ids, background.route.space, item)
         rows.append((background, kept, vectors @ query, background.expected(query, vectors)))
     # Every space of a modality holds the same segments: those that have content.
-    odds = np.stack([_odds(background, s, expected) for background, _, s, expected in rows])
+    odds = np.stack([odds_of(background, s, expected) for background, _, s, expected in rows])
     scores = score_of(any_of(odds))
     for column, (id_, best) in enumerate(zip(rows[0][1], odds.argmax(axis=0), strict=True)):
         background, _, similarities, expected = rows[int(best)]
@@ -106,7 +106,7 @@ def _compare(
         yield int(id_), float(scores[column]), comparison
 
 
-def _odds(background: Background, similarities: Floats, expected: Floats) -> Floats:
+def odds_of(background: Background, similarities: Floats, expected: Floats) -> Floats:
     """Log odds of the items of one route: float32 (n,). What is nearly the query itself is an
     answer, however alike all of a small collection may be."""
     odds = log_odds((similarities - expected) / background.spread, background.even)

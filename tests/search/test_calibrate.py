@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from seehear.search import bank
 from seehear.search.calibrate import (
     ODDS_SLOW,
     Z_STEP,
+    Background,
     Sampled,
     even_at,
     fit_background,
@@ -19,6 +22,7 @@ from seehear.search.calibrate import (
     log_odds,
     score_of,
 )
+from seehear.search.evidence import odds_of
 from seehear.types import EmbeddingSpace, Modality, SampleSpec
 
 DIM = 64
@@ -133,6 +137,17 @@ def test_more_is_asked_of_a_hit_where_chance_has_more_draws() -> None:
     rng = np.random.default_rng(0)
     largest = rng.normal(size=(200, 10_000)).max(axis=1).mean()
     assert even_at(10_000) == pytest.approx(1.25 * largest, rel=0.12)
+
+
+def test_what_was_asked_with_is_found_for_sure() -> None:
+    middle = np.zeros(DIM, np.float32)
+    close = Background(BY_EXAMPLE, middle, middle, 0.8, 0.1, 0.0, 0.0, even=4.0)
+    similarities, expected = np.array([1.0, 0.9], np.float32), np.full(2, 0.8, np.float32)
+    same, near = score_of(odds_of(close, similarities, expected))
+    assert same > 0.95
+    assert near < 0.1
+    by_words = replace(close, route=ROUTE)
+    assert score_of(odds_of(by_words, similarities, expected))[0] < 0.2
 
 
 def test_routes_of_one_space_share_the_widest_spread() -> None:
