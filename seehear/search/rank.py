@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from seehear.errors import UsageError
 from seehear.search.compose import Weight, join
 from seehear.search.evidence import Row
 from seehear.search.moments import Piece
 from seehear.search.parts import Part
 from seehear.stores import Found
-from seehear.types import Asset
+from seehear.types import Asset, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Result:
     """Every candidate of the asset that has times."""
 
 
+Rerank = Callable[[Query, Sequence[Result]], Sequence[float]]
+"""Gives results, best first, other scores in [0, 1], in the order in which they came. It is asked
+more than once for one query, each time with all that was found, and shall always say the same."""
+
+
 def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]) -> list[Result]:
     """One result for each asset, best first; equal scores stand in the order of asset ids."""
     if not candidates:
@@ -44,10 +50,13 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
     for position, found in enumerate(candidates):
         groups.setdefault(found.asset.id, []).append(position)
     first = next(i for i, part in enumerate(parts) if not part.exclude)
+    alone = own.sum(axis=0)
     results = []
     for members in groups.values():
-        # Of a shot and its sound, which share their score, the one that answers more by itself.
-        best = max(members, key=lambda i: (joined[i], own[:, i].sum(), -candidates[i].segment_id))
+        best = members[0]
+        if len(members) > 1:
+            # Of a shot and its sound, which share their score, the one that answers more by itself.
+            best = max(members, key=lambda i: (joined[i], alone[i], -candidates[i].segment_id))
         who = [[int(a) for a in answered[:, i]] if answered is not None else [i] for i in members]
         results.append(
             Result(
@@ -71,6 +80,16 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
             )
         )
     return sorted(results, key=lambda result: (-result.score, result.asset.id))
+
+
+def reranked(results: Sequence[Result], scores: Sequence[float]) -> list[Result]:
+    """The results with other scores, in their order. Raises UsageError for scores that are none."""
+    if len(scores) != len(results):
+        raise UsageError(f"the reranker gave {len(scores)} scores for {len(results)} results")
+    given = [replace(r, score=float(score)) for r, score in zip(results, scores, strict=True)]
+    if not all(0.0 <= result.score <= 1.0 for result in given):
+        raise UsageError("the reranker gave a score that is not in [0, 1]")
+    return sorted(given, key=lambda result: (-result.score, result.asset.id))
 
 
 def _meet(
@@ -112,6 +131,8 @@ def _piece(
 ) -> Piece | None:
     """A candidate with the time that all who answered for it share; None where it has no times."""
     found = candidates[at]
+    if found.segment.start_s is None and list(by) == [at]:
+        return None  # most of all: a picture, or a passage of a text
     segments = [candidates[j].segment for j in {at, *by}]
     starts = [s.start_s for s in segments if s.start_s is not None]
     stops = [s.stop_s for s in segments if s.stop_s is not None]

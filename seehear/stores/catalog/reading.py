@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
 from seehear.stores.catalog.records import Found, Generation, Location, State
 from seehear.stores.catalog.schema import (
@@ -26,6 +28,8 @@ from seehear.stores.catalog.schema import (
 from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
 
 CHUNK = 500
+
+_KINDS = {kind.value: kind for kind in Modality}
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
@@ -109,30 +113,74 @@ def segment_ids(
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
+@cache
+def _statements(sqlite: bool) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
+    """Segments by `ids`, and assets by `ids` with the places where they lie.
+
+    Every search asks both several times, so they are made once; and SQLite is given its list as
+    one JSON text, because hundreds of bound parameters cost more than the query itself.
+    """
+    listed: Any = bindparam("ids", expanding=True)
+    if sqlite:
+        listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+    pieces = select(
+        segments.c.id,
+        segments.c.ordinal,
+        segments.c.modality,
+        segments.c.start_s,
+        segments.c.stop_s,
+        segments.c.text,
+        segments.c.asset_id,
+    ).where(segments.c.id.in_(listed))
+    shown = (
+        select(
+            locations.c.path,
+            locations.c.modified_ns,
+            locations.c.sidecar_of,
+            roots.c.online,
+            *(assets.c[field.name] for field in fields(Asset)),
+        )
+        .join_from(assets, locations, locations.c.asset_id == assets.c.id)
+        .join(roots, roots.c.id == locations.c.root_id)
+        .where(assets.c.id.in_(listed))
+        .order_by(roots.c.online.desc(), locations.c.id)
+    )
+    return pieces, shown
+
+
+def _rows_of(connection: Connection, which: int, ids: Sequence[int]) -> Iterator[Any]:
+    """Rows of one of the statements, for any number of ids."""
+    sqlite = connection.dialect.name == "sqlite"
+    statement = _statements(sqlite)[which]
+    for chunk in chunks(ids):
+        yield from connection.execute(
+            statement, {"ids": json.dumps(chunk) if sqlite else chunk}
+        ).all()
+
+
 def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[Found]:
     """What hits need of segments, in the order asked; those that lie nowhere are left out."""
-    rows: dict[int, Any] = {}
-    for chunk in chunks(ids):
-        for row in connection.execute(select(segments).where(segments.c.id.in_(chunk))):
-            rows[int(row.id)] = row
-    places = _places(connection, sorted({int(row.asset_id) for row in rows.values()}))
+    wanted = [int(id_) for id_ in ids]
+    rows = {row[0]: row for row in _rows_of(connection, 0, wanted)}
+    places = _places(connection, sorted({row[-1] for row in rows.values()}))
     found = []
-    for id_ in ids:
-        if int(id_) not in rows or rows[int(id_)].asset_id not in places:
+    for id_ in wanted:
+        if id_ not in rows:
             continue
-        row = rows[int(id_)]
-        place = places[row.asset_id]
-        segment = Segment(Modality(row.modality), row.start_s, row.stop_s, row.text)
+        _, ordinal, modality, start_s, stop_s, text, asset_id = rows[id_]
+        if (place := places.get(asset_id)) is None:
+            continue
+        segment = Segment(_KINDS[modality], start_s, stop_s, text)
         found.append(
             Found(
-                segment_id=int(row.id),
-                ordinal=int(row.ordinal),
+                segment_id=id_,
+                ordinal=ordinal,
                 segment=segment,
                 asset=place.asset,
-                path=place.path,
+                raw_path=place.path,
                 online=place.online,
                 modified_ns=place.modified_ns,
-                sidecar=place.sidecar,
+                raw_sidecar=place.sidecar,
             )
         )
     return found
@@ -143,36 +191,23 @@ class _Place:
     """How and where an asset is shown."""
 
     asset: Asset
-    path: Path
+    path: bytes
     online: bool
     modified_ns: int
-    sidecar: Path | None = None
+    sidecar: bytes | None = None
 
 
 def _places(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _Place]:
     """For each asset the place that is shown: reachable ones first, then the oldest."""
     shown: dict[int, _Place] = {}
     videos: dict[int, int] = {}
-    for chunk in chunks(asset_ids):
-        rows = connection.execute(
-            select(
-                assets,
-                locations.c.path,
-                locations.c.modified_ns,
-                locations.c.sidecar_of,
-                roots.c.online,
-            )
-            .join(locations, locations.c.asset_id == assets.c.id)
-            .join(roots, roots.c.id == locations.c.root_id)
-            .where(assets.c.id.in_(chunk))
-            .order_by(roots.c.online.desc(), locations.c.id)
-        )
-        for row in rows:
-            if row.sidecar_of is not None:
-                videos.setdefault(int(row.id), int(row.sidecar_of))
-            path = Path(os.fsdecode(row.path))
-            place = _Place(asset_from(row), path, bool(row.online), int(row.modified_ns))
-            shown.setdefault(int(row.id), place)
+    for row in _rows_of(connection, 1, asset_ids):
+        raw, modified_ns, sidecar_of, online, id_, content_hash, modality, *rest = row
+        if sidecar_of is not None:
+            videos.setdefault(id_, sidecar_of)
+        if id_ not in shown:
+            asset = Asset(id_, content_hash, _KINDS[modality], *rest)
+            shown[id_] = _Place(asset, raw, bool(online), modified_ns)
     if videos:
         beside = _places(connection, sorted(set(videos.values())))
         for asset_id, video_id in videos.items():

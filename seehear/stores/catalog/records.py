@@ -7,6 +7,7 @@ root ─┬─ location ── asset ── segment ── vector (one per space
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,10 +91,19 @@ class Found:
     """Position of the segment among those of its own file, in order of time."""
     segment: Segment
     asset: Asset
-    path: Path
+    raw_path: bytes
+    """As the system writes it. Of the hundreds that a query looks at, a few are ever shown."""
     online: bool
     modified_ns: int
-    sidecar: Path | None = None
+    raw_sidecar: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(os.fsdecode(self.raw_path))
+
+    @property
+    def sidecar(self) -> Path | None:
+        return None if self.raw_sidecar is None else Path(os.fsdecode(self.raw_sidecar))
 
 
 @dataclass(frozen=True, slots=True)
