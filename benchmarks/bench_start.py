@@ -123,7 +123,7 @@ def _imports(command: Sequence[str], environment: Mapping[str, str]) -> list[dic
     for microseconds, module in _IMPORT.findall(done.stderr):
         own.setdefault(module.partition(".")[0], []).append(int(microseconds))
     slowest = sorted(own.items(), key=lambda pair: -sum(pair[1]))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"package": name, "ms": round(sum(times) / 1000, 1), "modules": len(times)}
         for name, times in slowest
     ]
