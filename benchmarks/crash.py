@@ -4,8 +4,9 @@
     python -m benchmarks.crash --rounds 10 --files 60 --seed 3
 
 Each round changes the folder (new, edited, renamed, copied and deleted files), starts
-`seehear index` as a process of its own and kills it with SIGKILL, decode workers included, at an
-instant drawn between its start and a little after a whole run would have ended. Then it checks:
+`seehear index` as a process of its own and kills it with SIGKILL, decode workers included, at a
+random instant: in one round of four between its start and a little after a whole run would have
+ended, in the others from when it has loaded its libraries. Then it checks:
 
     opens      the collection opens, SQLite finds it whole, a search answers
     complete   every segment has its vector, every vector its segment, every asset its encoding
@@ -22,6 +23,7 @@ folder that was never killed: same assets, same places, same segments, same vect
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -123,9 +125,11 @@ class Outcome:
 
 
 PROGRAM = """
-from seehear.indexers import write
 from seehear.cli import main
+from seehear.indexers import index, write
+from seehear.search import Engine
 write.COMMIT_FILES = 8
+print("loaded", flush=True)
 main()
 """
 
@@ -135,32 +139,49 @@ def command(folder: Path, collection: Path) -> list[str]:
     return [*program, "--collection", str(collection), "--model", "fake", "--json"]
 
 
-def run_to_end(folder: Path, collection: Path) -> float:
-    """Index without being killed; returns the seconds that it took."""
-    started = time.monotonic()
-    done = subprocess.run(
-        command(folder, collection), capture_output=True, check=False, env=environment()
-    )
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.decode(errors="replace"))
-    return time.monotonic() - started
+@dataclass
+class Times:
+    """How long a run takes on this machine, in seconds."""
+
+    loading_s: float
+    working_s: float
 
 
-def run_and_kill(folder: Path, collection: Path, after_s: float) -> bool:
-    """Start indexing and kill it and all its children; False where it had ended by itself."""
-    process = subprocess.Popen(
+def start(folder: Path, collection: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         command(folder, collection),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
         env=environment(),
     )
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+
+
+def run_to_end(folder: Path, collection: Path) -> Times:
+    """Index without being killed."""
+    started = time.monotonic()
+    with start(folder, collection) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        loaded = time.monotonic()
+        _, told = process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(told.decode(errors="replace"))
+    return Times(loaded - started, time.monotonic() - loaded)
+
+
+def run_and_kill(folder: Path, collection: Path, after_s: float, *, loaded: bool) -> bool:
+    """Start indexing and kill it and all its children, so long after its start or after it has
+    `loaded` its libraries; False where it had ended by itself."""
+    with start(folder, collection) as process:
+        if loaded:
+            assert process.stdout is not None
+            process.stdout.readline()
+        try:
+            process.communicate(timeout=after_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return True
     return False
 
 
@@ -257,26 +278,33 @@ def kept(before: dict[str, Content], after: dict[str, Content], files: Sequence[
     ]
 
 
-def crash(rounds: int, files: int, seed: int, workspace: Path) -> Outcome:
-    """Kill `rounds` runs; see the module's docstring."""
+def crash(rounds: int, files: int, seed: int, workspace: Path, most_s: float = math.inf) -> Outcome:
+    """Kill `rounds` runs, or as many as fit into a time; see the module's docstring."""
+    until = time.monotonic() + most_s
     dice = random.Random(seed)
     folder = Folder(workspace / "media", dice)
     folder.path.mkdir(parents=True)
     folder.add(files)
     collection, untouched = workspace / "collection", workspace / "untouched"
-    longest_s = run_to_end(folder.path, workspace / "measured") * 1.1
+    times = run_to_end(folder.path, workspace / "measured")
     outcome = Outcome()
     before: dict[str, Content] = {}
     for number in range(1, rounds + 1):
+        if time.monotonic() > until:
+            break
         if number > 1:
             folder.change(max(5, files // 5))
+        loaded = number % 4 != 0
+        reach_s = times.working_s + (0.0 if loaded else times.loading_s)
         started = time.monotonic()
-        killed = run_and_kill(folder.path, collection, dice.uniform(0.05, longest_s))
+        after_s = dice.uniform(0.0, reach_s)
+        killed = run_and_kill(folder.path, collection, after_s, loaded=loaded)
         outcome.rounds += 1
         outcome.killed += killed
         outcome.finished += not killed
-        if not killed:  # later rounds have less to do than the first one
-            longest_s = 0.5 * longest_s + 0.5 * (time.monotonic() - started)
+        # A round has more or less to do than the last one: the reach follows.
+        took_s = time.monotonic() - started - times.loading_s
+        times.working_s = times.working_s * 1.1 if killed else max(0.2, took_s)
         found = check(collection) if collection.exists() else []
         after = contents(collection) if (collection / "catalog.db").exists() else {}
         found += kept(before, after, folder.files())
@@ -304,12 +332,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--files", type=int, default=150)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end the rounds then")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
     chosen = parser.parse_args(arguments)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="seehear-crash-") as workspace:
-        outcome = crash(chosen.rounds, chosen.files, chosen.seed, Path(workspace))
+        most_s = 60.0 * chosen.minutes
+        outcome = crash(chosen.rounds, chosen.files, chosen.seed, Path(workspace), most_s)
     for problem in outcome.problems:
         print(problem)
     result = {
