@@ -21,7 +21,7 @@ from seehear.types import Hit, Query, QueryPart, SampleSpec
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.indexers import IndexReport, Progress, Verification
-    from seehear.search import DuplicateGroup, Engine
+    from seehear.search import DuplicateGroup, Engine, Rerank
     from seehear.stores import Catalog, Failure, Generation, Root
     from seehear.stores.archive import Manifest
 
@@ -32,6 +32,8 @@ class Collection:
     `folder` is where the collection itself lives, not the media. Nothing heavy is loaded before
     it is needed: a text query with the bundled model never imports torch.
 
+    `rerank` gives what a search found other scores (docs/searching.md).
+
     Raises StoreError where the folder cannot be opened, or (with `must_exist`) holds no collection.
     """
 
@@ -41,6 +43,7 @@ class Collection:
         settings: Settings | None = None,
         *,
         must_exist: bool = False,
+        rerank: Rerank | None = None,
     ) -> None:
         from seehear.stores import Catalog
 
@@ -49,6 +52,7 @@ class Collection:
         self._catalog: Catalog = Catalog.open(self.folder, create=not must_exist)
         self._models: dict[str, Model] = {}
         self._engine: tuple[int, Engine] | None = None
+        self._rerank = rerank
         self._lock = threading.RLock()
 
     def __enter__(self) -> Collection:
@@ -446,7 +450,7 @@ class Collection:
                         f", and this is {model.revision}; run `seehear index` on its folders once"
                     )
                 cache = VectorCache(self.folder, self._catalog, generation)
-                self._engine = generation.id, Engine(self._catalog, cache, model)
+                self._engine = generation.id, Engine(self._catalog, cache, model, self._rerank)
             engine = self._engine[1]
         engine.refresh()
         return engine
@@ -465,7 +469,11 @@ class Collection:
 
 
 def open_collection(
-    folder: PathLike | None = None, *, model: str | None = None, device: str = "auto"
+    folder: PathLike | None = None,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    rerank: Rerank | None = None,
 ) -> Collection:
     """Open a collection, or start one: `seehear.open("~/.cache/mine")`.
 
@@ -473,7 +481,7 @@ def open_collection(
     what a new collection is indexed with; one that exists keeps its own. Raises StoreError.
     """
     settings = Settings(device=device) if model is None else Settings(model=model, device=device)
-    return Collection(folder, settings)
+    return Collection(folder, settings, rerank=rerank)
 
 
 def _hash_of(path: Path) -> str:

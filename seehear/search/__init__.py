@@ -16,12 +16,15 @@
 from seehear.search.compact import Wish, is_compact, parse_compact, parts_from
 from seehear.search.duplicates import DuplicateGroup, Likeness
 from seehear.search.engine import Engine
+from seehear.search.rank import Rerank, Result
 from seehear.search.where import parse_where
 
 __all__ = [
     "DuplicateGroup",
     "Engine",
     "Likeness",
+    "Rerank",
+    "Result",
     "Wish",
     "is_compact",
     "parse_compact",

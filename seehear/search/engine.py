@@ -22,7 +22,7 @@ from seehear.search.diversity import Shown, fold, spread
 from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.moments import Stretch, stretches
 from seehear.search.parts import Part
-from seehear.search.rank import Result, rank
+from seehear.search.rank import Rerank, Result, rank, reranked
 from seehear.search.shelf import Allowed, Shelf
 from seehear.stores import Catalog, Found, VectorCache
 from seehear.types import Hit, Modality, Mode, Moment, Query
@@ -38,14 +38,20 @@ MAX_SNIPPET = 200
 class Engine:
     """Answers queries over one generation of a collection. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, cache: VectorCache, model: Model) -> None:
-        """Raises StoreError where no generation serves yet."""
+    def __init__(
+        self, catalog: Catalog, cache: VectorCache, model: Model, rerank: Rerank | None = None
+    ) -> None:
+        """`rerank` gives what was found other scores, before near-duplicates are folded.
+
+        Raises StoreError where no generation serves yet.
+        """
         generation = catalog.serving()
         if generation is None:
             raise StoreError("the collection is empty; run `seehear index PATH` first")
         self._catalog = catalog
         self._cache = cache
         self._model = model
+        self._rerank = rerank
         self._generation = generation
         self._lock = threading.Lock()
         self._change = catalog.change()
@@ -85,7 +91,7 @@ class Engine:
         shelf = self._shelf
         allowed = shelf.allowed(query)
         asked = parts.encode(query, self._model) + feedback.parts_of(query, shelf)
-        return _Search(query, asked, allowed, shelf).hits()
+        return _Search(query, asked, allowed, shelf, self._rerank).hits()
 
     def duplicates(
         self,
@@ -107,11 +113,19 @@ class Engine:
 class _Search:
     """One query under way."""
 
-    def __init__(self, query: Query, asked: Sequence[Part], allowed: Allowed, shelf: Shelf) -> None:
+    def __init__(
+        self,
+        query: Query,
+        asked: Sequence[Part],
+        allowed: Allowed,
+        shelf: Shelf,
+        rerank: Rerank | None,
+    ) -> None:
         self.query = query
         self.parts = asked
         self.allowed = allowed
         self.shelf = shelf
+        self.rerank = rerank
         written = asked if query.mode is not Mode.SEMANTIC else []
         self.by_words, matched = retrieve.by_words(written, shelf, allowed)
         self.matched = matched or [{} for _ in asked]
@@ -142,7 +156,10 @@ class _Search:
 
     def _rank(self, candidates: Sequence[Found]) -> tuple[list[Result], list[evidence.Row]]:
         rows = evidence.gather(self.parts, self.matched, candidates, self.shelf)
-        return rank(self.parts, rows, candidates), rows
+        results = rank(self.parts, rows, candidates)
+        if self.rerank is not None:
+            results = reranked(results, self.rerank(self.query, results))
+        return results, rows
 
     def _choose(
         self, results: list[Result], candidates: Sequence[Found], depth: int
