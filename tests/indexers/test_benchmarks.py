@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_the_index_benchmark_runs(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [kind["kind"] for kind in result["kinds"]] == ["photos", "sounds", "clips"]
     assert all(kind["index_per_s"] > 0 for kind in result["kinds"])
     assert {"date", "commit", "machine", "seed"} <= result.keys()
+
+
+def test_the_page_about_reliability_names_what_is_there() -> None:
+    """Its tests, its harnesses, and figures that the kept results bear out."""
+    project = Path(__file__).parents[2]
+    page = (project / "docs" / "reliability.md").read_text(encoding="utf-8")
+    for cell in re.findall(r"`(tests/[^`]*)`((?:, `test_[a-z_]+\.py`)*)", page):
+        first = project / cell[0]
+        assert first.exists(), first
+        for name in re.findall(r"test_[a-z_]+\.py", cell[1]):
+            assert (first.parent / name).exists(), name
+    for name in ("crash", "fuzz_media"):
+        assert f"python -m benchmarks.{name}" in page
+        result = json.loads((project / "benchmarks" / "results" / f"{name}.json").read_text())
+        assert result["commit"] in page
+        assert not result.get("problems")
+        assert not result.get("faults")
