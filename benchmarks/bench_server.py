@@ -58,6 +58,10 @@ class Tally:
     failures: Counter[str] = field(default_factory=Counter)
     compared: int = 0
     wrong: int = 0
+    asked: int = 0
+    """Requests of the whole round, those of its warm-up included."""
+    processor_s: float = 0.0
+    """What the service computed in it."""
 
 
 class Connection:
@@ -146,6 +150,7 @@ async def client(
                 connection = Connection(port)
                 continue
             took_s = time.perf_counter() - started
+            tally.asked += 1
             if started >= counted_from:
                 tally.latencies_s.append(took_s)
                 tally.statuses[status] += 1
@@ -177,9 +182,22 @@ async def _compare(
     tally.wrong += not same(told, expected)
 
 
-def drive(port: int, clients: int, seconds: float, oracle: Oracle, *, changing: bool) -> Tally:
-    """One round with so many clients."""
+def processor_s(process: int) -> float:
+    """Seconds that a process has computed so far, all its threads together; NaN where /proc does
+    not say."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def drive(
+    service: tuple[int, int], clients: int, seconds: float, oracle: Oracle, *, changing: bool
+) -> Tally:
+    """One round with so many clients. `service` is its port and its process."""
     tally = Tally()
+    port, process = service
 
     async def round_() -> None:
         until = time.perf_counter() + WARM_UP_S + seconds
@@ -190,13 +208,15 @@ def drive(port: int, clients: int, seconds: float, oracle: Oracle, *, changing: 
     if not changing:
         for text in QUERIES:
             oracle.kept(text)  # before the clock runs: the checks must not cost the service time
+    before_s = processor_s(process)
     asyncio.run(round_())
+    tally.processor_s = processor_s(process) - before_s
     return tally
 
 
 @contextlib.contextmanager
-def serving(collection: Path, model: str) -> Iterator[int]:
-    """`seehear serve` as a process of its own; gives its port once it is ready."""
+def serving(collection: Path, model: str) -> Iterator[tuple[int, int]]:
+    """`seehear serve` as a process of its own; gives its port and its id once it is ready."""
     from urllib.error import URLError
     from urllib.request import urlopen
 
@@ -220,7 +240,7 @@ def serving(collection: Path, model: str) -> Iterator[int]:
             with contextlib.suppress(URLError), urlopen(f"http://127.0.0.1:{port}/readyz"):
                 break
             time.sleep(0.1)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait()
@@ -275,6 +295,8 @@ def row_of(clients: int, tally: Tally, seconds: float, *, changing: bool) -> dic
         "requests_per_s": round(len(tally.latencies_s) / seconds, 1),
         "p50_ms": round(float(np.percentile(times_ms, 50)), 1),
         "p99_ms": round(float(np.percentile(times_ms, 99)), 1),
+        "fastest_ms": round(float(np.min(times_ms)), 1),
+        "processor_ms": round(1000 * tally.processor_s / max(1, tally.asked), 1),
         "statuses": {str(status): n for status, n in sorted(tally.statuses.items())},
         "lost_connections": sum(tally.failures.values()),
         "compared": tally.compared,
@@ -288,13 +310,13 @@ def measure(folder: Path, model: str, clients: Sequence[int], seconds: float) ->
     notes = folder.parent / f"{folder.name}-media" / "notes"
     with Collection(folder, Settings(model=model)) as collection:
         state = collection.status()
-        with serving(folder, model) as port:
+        with serving(folder, model) as service:
             oracle = Oracle(collection)
             for changing in (False, True):
                 beside = indexing(folder, notes, model) if changing else contextlib.nullcontext()
                 with beside:
                     for number in clients:
-                        tally = drive(port, number, seconds, oracle, changing=changing)
+                        tally = drive(service, number, seconds, oracle, changing=changing)
                         row = row_of(number, tally, seconds, changing=changing)
                         print(json.dumps(row), file=sys.stderr)
                         rows.append(row)
@@ -312,12 +334,14 @@ def measure(folder: Path, model: str, clients: Sequence[int], seconds: float) ->
 def as_table(result: dict[str, Any]) -> str:
     """The rounds as a table for docs/performance.md."""
     lines = [
-        "| clients | index runs beside | requests/s | p50 | p99 | 5xx | 429 | compared | wrong |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| clients | index runs beside | requests/s | p50 | p99 | processor time of each "
+        "| 5xx | 429 | compared | wrong |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {row['clients']} | {'yes' if row['index_run_beside'] else 'no'} "
         f"| {row['requests_per_s']} | {row['p50_ms']} ms | {row['p99_ms']} ms "
+        f"| {row['processor_ms']} ms "
         f"| {_broken(row)} | {row['statuses'].get('429', 0)} "
         f"| {row['compared']} | {row['wrong']} |"
         for row in result["rounds"]

@@ -15,10 +15,10 @@ EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 def main() -> None:
     """Run one command and leave with its exit status."""
-    from seehear.cli.app import app
+    from seehear.cli.app import app_for
 
     try:
-        app()  # shows wrong usage itself, with status 2
+        app_for(sys.argv[1:])()  # shows wrong usage itself, with status 2
     except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
         _complain(error)
         sys.exit(EXIT_USAGE)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 from seehear.cli import (
     commands_care,
@@ -52,3 +55,18 @@ for room in (
     commands_model,
 ):
     room.register(app)
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The application with the command alone that the arguments begin with; with all of them where
+    they begin with none. Typer reads the signature of every command that it has, at each start."""
+    named = [one for one in app.registered_commands if arguments and _name(one) == arguments[0]]
+    if not named:
+        return app
+    alone = copy.copy(app)
+    alone.registered_commands = named
+    return alone
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or getattr(command.callback, "__name__", "").replace("_", "-")
