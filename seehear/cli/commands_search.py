@@ -199,6 +199,7 @@ def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
     parts: list[QueryPart] = []
     words: list[str] = asked["text"]
     if words and is_compact(words):
+        _note_lost_files(words)
         parts += library.composed(words)
     elif words:
         parts.append(library.part(" ".join(words), weight=next_weight()))
@@ -211,6 +212,18 @@ def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
     parts += [library.part(text, exclude=True) for text in asked["without"]]
     parts += [library.part_of_file(file, exclude=True) for file in asked["not_image"]]
     return parts
+
+
+def _note_lost_files(words: Sequence[str]) -> None:
+    """Parts of a line that look like a file and are none: they are looked for as words."""
+    from mimetypes import guess_type
+
+    from seehear.search import parse_compact
+
+    for wish in parse_compact(words):
+        kind = (guess_type(wish.what)[0] or "").partition("/")[0]
+        if kind in KINDS and not wish.quoted and not Path(wish.what).expanduser().is_file():
+            output.note(f"there is no file {wish.what} here: it is looked for as words")
 
 
 def _show(hits: Sequence[Hit], title: str, sheet: Path | None, json: bool) -> None:

@@ -67,7 +67,8 @@ def by_words(
     for part in parts:
         ranked = shelf.words(words.telling(part.text), words.MOST) if part.text else []
         kept = [f for f in ranked if allowed.holds(f)]
-        matched.append(words.matches(part.text, kept))
+        paths = shelf.paths_of({f.asset.id for f in kept}) if kept else {}
+        matched.append(words.matches(part.text, kept, paths))
         if not part.exclude:
             found |= {f.segment_id: f for f in kept}
     return list(found.values()), matched

@@ -13,9 +13,10 @@ model is sure of stays sure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from seehear.stores import Found
 
@@ -61,12 +62,15 @@ def telling(text: str) -> str:
     return " ".join(kept or [t for t in terms if _plain(t)])
 
 
-def matches(text: str, ranked: Sequence[Found]) -> dict[int, WordMatch]:
+def matches(
+    text: str, ranked: Sequence[Found], paths: Mapping[int, Sequence[Path]]
+) -> dict[int, WordMatch]:
     """What each segment that the full-text index found is worth, by segment id.
 
-    `ranked` is in the order of the index, best first.
+    `ranked` is in the order of the index, best first. `paths` are all places of each asset: copies
+    of one content may have different names.
     """
-    judge = _judge(text)
+    judge = _judge(text, paths)
     judged = [(found, *judge(found)) for found in ranked]
     judged.sort(key=lambda entry: -entry[1])  # stable: within a kind of match, by BM25
     return {
@@ -75,25 +79,28 @@ def matches(text: str, ranked: Sequence[Found]) -> dict[int, WordMatch]:
     }
 
 
-def _judge(text: str) -> Callable[[Found], tuple[float, str, bool]]:
+def _judge(
+    text: str, paths: Mapping[int, Sequence[Path]]
+) -> Callable[[Found], tuple[float, str, bool]]:
     """A function that says of a match: its worth, what it is, whether it is of the whole file."""
     wanted = _plain(text)
     terms = _plain(telling(text)).split()
 
     def judge(found: Found) -> tuple[float, str, bool]:
-        name = _plain(found.path.stem)
-        full_names = (found.path.name.lower(), found.path.stem.lower())
+        places = paths.get(found.asset.id, (found.path,))
+        names = [_plain(path.stem) for path in places]
+        full_names = {full.lower() for path in places for full in (path.name, path.stem)}
         passage = _plain_passage(found.segment.text or "")
         several = " " in wanted
-        if text.strip().lower() in full_names or (wanted and name == wanted):
+        if text.strip().lower() in full_names or (wanted and wanted in names):
             worth, what, whole_file = EXACT_NAME, "file name", True
         elif several and f" {wanted} " in f" {passage} ":
             worth, what, whole_file = PHRASE, "phrase in a passage", False
-        elif several and f" {wanted} " in f" {name} ":
+        elif several and any(f" {wanted} " in f" {name} " for name in names):
             worth, what, whole_file = PHRASE, "phrase in the file name", True
         elif passage and all(f" {term}" in f" {passage}" for term in terms):
             worth, what, whole_file = ALL_WORDS, "words in a passage", False
-        elif all(term in name for term in terms):
+        elif any(all(term in name for term in terms) for name in names):
             worth, what, whole_file = ALL_WORDS, "words in the file name", True
         else:
             worth, what, whole_file = ALL_WORDS, "words of the file", True

@@ -58,6 +58,8 @@ def test_composed_queries(ask: Ask, run: Run, folder: Path) -> None:
     assert without[0]["path"].endswith("fire.png")
     compact = ask("search", "2:red", "+", folder / "siren.wav", "-k", "1")
     assert compact[0]["path"].endswith("siren.wav")
+    lost = run("search", "red", "+", "lost.jpg", "-k", "1")
+    assert "there is no file lost.jpg here" in lost.stderr
     assert ask("search", "red", "--under", folder / "sub")[0]["path"].endswith("sky.jpg")
     assert not ask("search", "red", "--where", "size > 1GB")
     assert ask("search", "waves.wav", "--mode", "words", "-k", "1")[0]["path"].endswith("waves.wav")

@@ -199,6 +199,17 @@ def test_an_exact_file_name_is_found_whatever_the_model_thinks(written: Library)
     assert written.search("IMG_2041", mode=Mode.SEMANTIC, k=3)[0].score < 0.9
 
 
+def test_every_name_of_a_copied_file_is_found(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    for name in ("copy of holiday.jpg", "holiday.jpg", "IMG_7.jpg"):
+        library.add(name, picture("red"), content="one")
+    library.add("other holiday.jpg", picture("blue"))
+    for text in ("holiday", "holiday.jpg", "img_7", "copy of holiday"):
+        first = library.search(text, k=2)[0]
+        assert first.asset_id == 1
+        assert first.score > 0.98
+
+
 def test_a_phrase_is_found_and_beats_its_words_apart(written: Library) -> None:
     hits = written.search("lazy fox", k=2, explain=True)
     assert hits[0].snippet == "a lazy fox and quick thoughts"
