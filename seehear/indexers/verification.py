@@ -150,30 +150,32 @@ class _Check:
     def _caches(self, catalog: Catalog) -> None:
         folder = catalog.folder / CACHE_FOLDER
         before = _files(folder)
-        wrong = False
-        for generation in catalog.generations():
-            cache = VectorCache(catalog.folder, catalog, generation)
-            for space in generation.spaces:
-                for item in Modality:
-                    found = _compare(catalog, cache, generation, space, item)
-                    if found is not None:
-                        self.indexes.append(found)
-                        wrong = wrong or not found.agreed
+        self.indexes = _compare_all(catalog)
         bad = sum(found.bad for found in self.indexes)
         if bad:
             self.faults.append(Fault("vectors are zeros or no numbers", bad))
+        wrong = not all(found.agreed for found in self.indexes)
         if wrong and not bad and not self.unrepaired:
             shutil.rmtree(folder, ignore_errors=True)
-            again = [
-                _compare(catalog, VectorCache(catalog.folder, catalog, g), g, space, item)
-                for g in catalog.generations()
-                for space in g.spaces
-                for item in Modality
-            ]
-            wrong = any(found is not None and not found.agreed for found in again)
+        if not self.unrepaired and before.keys() - _files(folder).keys():
+            # Those that were found damaged are gone by now: opened again, they are made anew.
+            wrong = not all(found.agreed for found in _compare_all(catalog))
         self.caches_good = not wrong
         after = _files(folder)
         self.renewed_files = sum(before.get(name) != state for name, state in after.items())
+
+
+def _compare_all(catalog: Catalog) -> list[IndexCheck]:
+    """Compare every index with the catalog."""
+    found = []
+    for generation in catalog.generations():
+        cache = VectorCache(catalog.folder, catalog, generation)
+        for space in generation.spaces:
+            for item in Modality:
+                compared = _compare(catalog, cache, generation, space, item)
+                if compared is not None:
+                    found.append(compared)
+    return found
 
 
 def _compare(
