@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seehear.cli import last_search, output
+from seehear.cli import last_search, output, threads
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
 from seehear.errors import UsageError
 
@@ -93,6 +93,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find pictures, sounds, moments and passages by words, photos, sounds and clips."""
+    threads.one_for_products()
     asked: dict[str, Any] = {
         "text": text or [],
         "image": [str(path.absolute()) for path in image or ()],

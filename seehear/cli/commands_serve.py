@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from seehear.cli import output
+from seehear.cli import output, threads
 from seehear.cli.options import CollectionOption, DeviceOption
 from seehear.config import Settings
 from seehear.errors import UsageError
@@ -41,6 +41,7 @@ def serve(
     device: DeviceOption = None,
 ) -> None:
     """Serve a collection over HTTP, with a web page at /."""
+    threads.one_for_products()
     from seehear import server
 
     server.serve(
@@ -58,6 +59,7 @@ def serve(
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
     """Serve a collection to language-model assistants, over standard input and output (MCP)."""
+    threads.one_for_products()
     try:
         from seehear.server.mcp import run
     except ImportError as error:

@@ -1,4 +1,5 @@
-"""What a search by words loads: every module counts when a command starts from nothing."""
+"""What a search by words loads: every module counts when a command starts from nothing, and so
+does every thread that waits for work by spinning."""
 
 from __future__ import annotations
 
@@ -42,14 +43,18 @@ def test_a_search_by_words_loads_what_it_needs(
         f"sys.argv = {[*arguments, *output]!r}\n"
         "from seehear.cli import main\n"
         "main()\n"
+        "import os, pathlib\n"
+        "tasks = pathlib.Path('/proc/self/task')\n"
+        "print('threads:', len(list(tasks.iterdir())) if tasks.is_dir() else 1)\n"
         "print('loaded:', *sys.modules)"
     )
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     done = subprocess.run(
         [sys.executable, "-c", code.replace("main()\n", "try: main()\nexcept SystemExit: pass\n")],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        env={**environment, "XDG_STATE_HOME": str(tmp_path)},
     )
     answer, _, loaded = done.stdout.partition("loaded: ")
     assert answer.index("a.md") < answer.index("b.md")
@@ -57,3 +62,4 @@ def test_a_search_by_words_loads_what_it_needs(
     assert "sqlalchemy" in modules
     rich = {"rich"} if not output else set()  # the table is Rich's
     assert not modules & NOT_LOADED - rich
+    assert "threads: 1\n" in answer
