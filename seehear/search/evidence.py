@@ -94,16 +94,13 @@ def _compare(
         rows.append((background, kept, vectors @ query, background.expected(query, vectors)))
     # Every space of a modality holds the same segments: those that have content.
     odds = np.stack([odds_of(background, s, expected) for background, _, s, expected in rows])
-    scores = score_of(any_of(odds))
-    for column, (id_, best) in enumerate(zip(rows[0][1], odds.argmax(axis=0), strict=True)):
-        background, _, similarities, expected = rows[int(best)]
-        comparison = Comparison(
-            background.route,
-            float(similarities[column]),
-            float(expected[column]),
-            background.spread,
-        )
-        yield int(id_), float(scores[column]), comparison
+    scores = score_of(any_of(odds)).tolist()
+    # As lists: numbers are taken out one by one, hundreds for each query.
+    listed = [(b.route, s.tolist(), e.tolist(), b.spread) for b, _, s, e in rows]
+    ids_and_best = zip(rows[0][1].tolist(), odds.argmax(axis=0).tolist(), strict=True)
+    for column, (id_, best) in enumerate(ids_and_best):
+        route, similarities, expected, spread = listed[best]
+        yield id_, scores[column], Comparison(route, similarities[column], expected[column], spread)
 
 
 def odds_of(background: Background, similarities: Floats, expected: Floats) -> Floats:
@@ -119,6 +116,8 @@ def _words_by_position(
     candidates: Sequence[Found], matched: Mapping[int, WordMatch]
 ) -> dict[int, WordMatch]:
     """Matches of a passage hold for it alone, those of a name for every segment of the file."""
+    if not matched:
+        return {}
     whole = {
         found.asset.id: matched[found.segment_id]
         for found in candidates

@@ -43,14 +43,16 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
     own = np.stack([row.scores for row in rows])
     scores, answered = _meet(own, candidates) if len(parts) > 1 else (own, None)
     weights = [Weight(part.weight, part.exclude) for part in parts]
-    joined = join(scores, weights)
+    joined = join(scores, weights).tolist()
     timely = np.stack([row.timely for row in rows])
-    when = join(_meet(timely, candidates)[0] if len(parts) > 1 else timely, weights)
+    when = join(_meet(timely, candidates)[0] if len(parts) > 1 else timely, weights).tolist()
     groups: dict[int, list[int]] = {}
     for position, found in enumerate(candidates):
         groups.setdefault(found.asset.id, []).append(position)
     first = next(i for i, part in enumerate(parts) if not part.exclude)
-    alone = own.sum(axis=0)
+    # Lists, as the others: numbers are taken out one by one, hundreds for each query.
+    alone = own.sum(axis=0).tolist()
+    similarities = rows[first].similarities.tolist()
     results = []
     for members in groups.values():
         best = members[0]
@@ -61,7 +63,7 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
         results.append(
             Result(
                 asset=candidates[best].asset,
-                score=float(joined[best]),
+                score=joined[best],
                 best=best,
                 answered_by=tuple(who[members.index(best)]),
                 pieces=tuple(
@@ -72,8 +74,8 @@ def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]
                             candidates,
                             i,
                             [j for j, p in zip(by, parts, strict=True) if not p.exclude],
-                            float(when[i]),
-                            float(rows[first].similarities[by[first]]),
+                            when[i],
+                            similarities[by[first]],
                         )
                     )
                 ),

@@ -82,10 +82,6 @@ class Library(Collection):
         check_current()
         return super().ask(query)
 
-    def roots(self) -> list[tuple[Path, bool]]:
-        """The collection's roots, and whether each was there when last looked for."""
-        return [(root.path, root.online) for root in self._catalog.roots()]
-
     def asset(self, asset_id: int) -> Asset | None:
         return self._catalog.asset(asset_id)
 
@@ -118,7 +114,7 @@ class Library(Collection):
     def folders(self, places: Places, most: int) -> tuple[list[str], bool]:
         """Folders that hold files, by label, sorted; and whether that is all of them."""
         found: set[str] = set(places.labels)
-        for root in self._catalog.roots():
+        for root in self.roots():
             for location in self._catalog.locations(root.id):
                 folder = places.folder_of(Path(location.path))
                 while "/" in folder and folder not in found:

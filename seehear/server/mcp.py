@@ -230,7 +230,7 @@ class _Desk:
         return self._decoder.picture(path, px, start_s=start_s, stop_s=stop_s, sound=True)
 
     def _places(self) -> Places:
-        return Places(path for path, _ in self._library.roots())
+        return Places(root.path for root in self._library.roots())
 
 
 def _as_image(drawn: tuple[bytes, str]) -> tuple[None, bytes, str]:

@@ -126,7 +126,7 @@ def _status(service: Service) -> Status:
     library = service.library
     state = library.status()
     places = service.places()
-    online = dict(library.roots())
+    online = {root.path: root.online for root in library.roots()}
     roots = [
         RootOut(
             label=label,

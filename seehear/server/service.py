@@ -126,7 +126,7 @@ class Service:
 
     def places(self) -> Places:
         """Labels of the collection's roots, and of those that may be indexed."""
-        known = [path for path, _ in self.library.roots()]
+        known = [root.path for root in self.library.roots()]
         return Places([*known, *(root for root in self.roots if root not in known)])
 
     def _open_for_index(self) -> Library:
