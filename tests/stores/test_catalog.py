@@ -135,7 +135,7 @@ def test_subtitles_beside_a_film_are_moments_of_it(filled: Catalog, generation: 
         (Compare(Field.TAKEN, Op.GE, datetime(2024, 6, 1)), {"IMG_2041.jpg"}),
         (Compare(Field.TAKEN, Op.LT, datetime(2024, 6, 1)), set()),
         (Compare(Field.SIZE, Op.GT, 1e6), {"IMG_2041.jpg"}),
-        (Compare(Field.DURATION, Op.LT, 90.0), {"film.mp4"}),
+        (Compare(Field.DURATION, Op.LT, 90.0), {"film.mp4", "film.srt"}),
         (Compare(Field.ORIENTATION, Op.EQ, "portrait"), {"snow.png"}),
         (Compare(Field.NAME, Op.LIKE, "img_*"), {"IMG_2041.jpg"}),
         (Compare(Field.FOLDER, Op.UNDER, Path("/media/photos/winter")), {"snow.png"}),
@@ -154,6 +154,47 @@ def test_filters(
     filled: Catalog, generation: Generation, where: Filter, expected: set[str]
 ) -> None:
     assert names(filled, generation, where) == expected
+
+
+def test_a_whole_filter_holds_at_one_place(catalog: Catalog, generation: Generation) -> None:
+    """Two copies: an old one in one folder, a new one in another."""
+    for path, year in (("/media/photos/old/a.jpg", 2020), ("/media/photos/new/b.jpg", 2024)):
+        at_ns = int(datetime(year, 5, 1).timestamp()) * 10**9
+        put(catalog, generation, path, content="same", modified_ns=at_ns)
+    old = Compare(Field.FOLDER, Op.UNDER, ROOT / "old")
+    recent = Compare(Field.MODIFIED, Op.GE, datetime(2024, 1, 1))
+    assert len(catalog.segment_ids(generation.id, where=old)) == 1
+    assert len(catalog.segment_ids(generation.id, where=recent)) == 1
+    assert len(catalog.segment_ids(generation.id, where=And((old, recent)))) == 0
+    assert len(catalog.segment_ids(generation.id, where=recent, under=ROOT / "old")) == 0
+    b = Compare(Field.NAME, Op.EQ, "b.jpg")
+    assert len(catalog.segment_ids(generation.id, where=And((b, recent)))) == 1
+    assert len(catalog.segment_ids(generation.id, where=And((old, Not(b))))) == 1
+
+
+def test_a_subtitle_is_judged_by_its_film(filled: Catalog, generation: Generation) -> None:
+    both = {"film.mp4", "film.srt"}
+    for where, expected in (
+        (Compare(Field.NAME, Op.EQ, "film.mp4"), both),
+        (Compare(Field.NAME, Op.EQ, "film.srt"), set()),
+        (Compare(Field.WIDTH, Op.EQ, 1920), both),
+        (Compare(Field.FORMAT, Op.EQ, "srt"), set()),
+        (Compare(Field.MODALITY, Op.EQ, "video"), both),
+    ):
+        assert names(filled, generation, where) == expected, where
+
+
+def test_case_and_the_way_accents_are_written_do_not_count(
+    catalog: Catalog, generation: Generation
+) -> None:
+    info = MediaInfo(Modality.IMAGE, "jpeg", details={"title": "Stra\u00dfe in K\u00d6LN"})
+    put(catalog, generation, "/media/photos/A\u0308pfel.JPG", info)
+    for where in (
+        Compare(Field.NAME, Op.EQ, "\u00e4PFEL.jpg"),
+        Compare(Field.NAME, Op.LIKE, "\u00c4pf*"),
+        Compare(Field.TITLE, Op.LIKE, "*STRASSE in k\u00f6ln"),
+    ):
+        assert len(catalog.segment_ids(generation.id, where=where)) == 1, where
 
 
 def test_a_filter_value_is_never_sql(filled: Catalog, generation: Generation) -> None:

@@ -1,4 +1,13 @@
-"""Filters compiled to SQL conditions on `assets`; values only ever travel as bound parameters."""
+"""Filters compiled to SQL conditions; values only ever travel as bound parameters.
+
+Conditions speak of rows of `PLACES`, one for each place where something is shown:
+
+    held      the location of the file itself
+    beside    for a subtitle beside a video: a location of that video, else nothing
+    shown     the asset that is shown: the video's, else the file's own
+
+A whole filter is asked of one row, so that name, folder and time are always of the same place.
+"""
 
 from __future__ import annotations
 
@@ -11,40 +20,56 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, false, func, not_, or_, select, true
 
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
-from seehear.stores.catalog.paths import folder_range
+from seehear.stores.catalog.paths import fold, folder_range
 from seehear.stores.catalog.schema import assets, locations
 from seehear.types import Modality
 
 EARTH_RADIUS_KM = 6371.0
 
-_here = locations.c.asset_id == assets.c.id
+held = locations.alias("held")
+beside = locations.alias("beside")
+shown = assets.alias("shown")
+PLACES = held.outerjoin(beside, beside.c.asset_id == held.c.sidecar_of).join(
+    shown, shown.c.id == func.coalesce(beside.c.asset_id, held.c.asset_id)
+)
 
 shown_modality = case(
     (
-        exists(select(1).where(_here, locations.c.sidecar_of.is_not(None))),
+        exists(
+            select(1).where(
+                locations.c.asset_id == assets.c.id, locations.c.sidecar_of.is_not(None)
+            )
+        ),
         Modality.VIDEO.value,
     ),
     else_=assets.c.modality,
 )
-"""The modality under which a hit is shown: subtitles beside a video are that video."""
+"""The modality under which an asset is counted: subtitles beside a video are that video."""
+
+
+def _of_place(name: str) -> ColumnElement[Any]:
+    """A column of the location that is shown."""
+    return func.coalesce(beside.c[name], held.c[name])
 
 
 def _text(name: str) -> Any:
-    return assets.c.details[name].as_string()
+    return shown.c.details[name].as_string()
 
 
 def _number(name: str) -> Any:
-    return assets.c.details[name].as_float()
+    return shown.c.details[name].as_float()
 
 
-_OF_ASSET: dict[Field, Any] = {
-    Field.MODALITY: shown_modality,
-    Field.FORMAT: assets.c.format,
-    Field.TAKEN: assets.c.taken_at,
-    Field.SIZE: assets.c.size_bytes,
-    Field.DURATION: assets.c.duration_s,
-    Field.WIDTH: assets.c.width_px,
-    Field.HEIGHT: assets.c.height_px,
+_COLUMNS: dict[Field, Any] = {
+    Field.MODALITY: shown.c.modality,
+    Field.NAME: _of_place("name"),
+    Field.MODIFIED: _of_place("modified_ns"),
+    Field.FORMAT: shown.c.format,
+    Field.TAKEN: shown.c.taken_at,
+    Field.SIZE: shown.c.size_bytes,
+    Field.DURATION: shown.c.duration_s,
+    Field.WIDTH: shown.c.width_px,
+    Field.HEIGHT: shown.c.height_px,
     Field.ORIENTATION: _text("orientation"),
     Field.CAMERA: _text("camera"),
     Field.LATITUDE: _number("latitude"),
@@ -70,18 +95,15 @@ def condition(part: Filter) -> ColumnElement[bool]:
 
 
 def under(folder: Path) -> ColumnElement[bool]:
-    """Assets with a location at a path or below it."""
+    """Places at a path or below it."""
     low, high = folder_range(folder)
-    inside = or_(
-        locations.c.path == os.fsencode(folder),
-        and_(locations.c.path >= low, locations.c.path < high),
-    )
-    return exists(select(1).where(_here, inside))
+    path = _of_place("path")
+    return or_(path == os.fsencode(folder), and_(path >= low, path < high))
 
 
 def shown_as(kinds: frozenset[Modality]) -> ColumnElement[bool]:
-    """Assets whose hits are shown as one of these modalities."""
-    return shown_modality.in_([kind.value for kind in kinds])
+    """Places whose hits are shown as one of these modalities."""
+    return shown.c.modality.in_([kind.value for kind in kinds])
 
 
 def _compare(part: Compare) -> ColumnElement[bool]:
@@ -90,15 +112,13 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         return under(value)
     if isinstance(value, Place):
         return _within(value)
-    if part.field is Field.NAME:
-        matched = _operate(func.lower(locations.c.name), part.op, value)
-        return exists(select(1).where(_here, matched))
-    if part.field is Field.MODIFIED:
-        stamp = int(value.timestamp() * 1e9) if isinstance(value, datetime) else 0
-        return exists(select(1).where(_here, _operate(locations.c.modified_ns, part.op, stamp)))
     if part.field is Field.KEYWORD and part.op is not Op.KNOWN:
         return _keyword(part.op, str(value))
-    column = _OF_ASSET[part.field]
+    column = _COLUMNS[part.field]
+    if part.field is Field.MODIFIED and isinstance(value, datetime):
+        # Whole seconds apart from the fraction: a float holds no nanoseconds of today.
+        seconds = int(value.replace(microsecond=0).timestamp())
+        value = seconds * 10**9 + value.microsecond * 1000
     compared = func.lower(column) if isinstance(value, str) else column
     return _operate(compared, part.op, value)
 
@@ -106,16 +126,14 @@ def _compare(part: Compare) -> ColumnElement[bool]:
 def _keyword(op: Op, value: str) -> ColumnElement[bool]:
     if op is Op.LIKE:
         return _like(func.lower(_KEYWORDS), f"*; {value}; *")
-    has: ColumnElement[bool] = func.lower(_KEYWORDS).contains(
-        f"; {value.lower()}; ", autoescape=True
-    )
+    has: ColumnElement[bool] = func.lower(_KEYWORDS).contains(f"; {fold(value)}; ", autoescape=True)
     return not_(has) if op is Op.NE else has
 
 
 def _within(place: Place) -> ColumnElement[bool]:
     """Great-circle distance by the haversine formula (R. W. Sinnott, Sky and Telescope, 1984)."""
-    latitude = func.radians(_OF_ASSET[Field.LATITUDE])
-    longitude = func.radians(_OF_ASSET[Field.LONGITUDE])
+    latitude = func.radians(_COLUMNS[Field.LATITUDE])
+    longitude = func.radians(_COLUMNS[Field.LONGITUDE])
     lat, lon = math.radians(place.latitude), math.radians(place.longitude)
     chord = func.power(func.sin((latitude - lat) / 2), 2) + math.cos(lat) * func.cos(
         latitude
@@ -130,7 +148,7 @@ def _like(column: Any, pattern: str) -> ColumnElement[bool]:
     for plain in ("\\", "%", "_"):
         pattern = pattern.replace(plain, f"\\{plain}")
     pattern = pattern.replace("*", "%").replace("?", "_")
-    fits: ColumnElement[bool] = column.like(pattern.lower(), escape="\\")
+    fits: ColumnElement[bool] = column.like(fold(pattern), escape="\\")
     return fits
 
 
@@ -139,7 +157,7 @@ def _operate(column: Any, op: Op, value: Any) -> ColumnElement[bool]:
         known: ColumnElement[bool] = column.is_not(None)
         return known
     if isinstance(value, str):
-        value = value.lower()
+        value = fold(value)
     if op is Op.LIKE:
         return _like(column, value)
     compared: dict[Op, ColumnElement[bool]] = {

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError
+from seehear.stores.catalog.paths import fold
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -83,10 +84,21 @@ def _prepare(connection: Any, _record: object) -> None:
     encoding, so the wait is lost in it."""
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _prepare_functions(connection)
 
 
 def _prepare_read_only(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA query_only=ON")
+    _prepare_functions(connection)
+
+
+def _prepare_functions(connection: Any) -> None:
+    """SQLite's own `lower` knows the letters of English alone."""
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text_: object) -> object:
+    return fold(text_) if isinstance(text_, str) else text_
 
 
 def schema_version(engine: Engine) -> str | None:

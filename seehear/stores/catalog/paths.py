@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 
 def readable(path: Path) -> str:
     """A path as valid Unicode; bytes that are not UTF-8 are written as \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def fold(text: str) -> str:
+    """Text in the form in which case, and the way accents are written, make no difference."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def shown_parts(path: bytes) -> dict[str, str]:

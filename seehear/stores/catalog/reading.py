@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
+from seehear.stores.catalog.conditions import PLACES, held
 from seehear.stores.catalog.records import Found, Generation, Location, State
 from seehear.stores.catalog.schema import (
     assets,
@@ -101,14 +102,13 @@ def segment_ids(
     item: Modality | None,
     conditions: Sequence[ColumnElement[bool]],
 ) -> Ids:
-    """Sorted ids of a generation's segments whose assets lie somewhere and meet conditions."""
+    """Sorted ids of a generation's segments at a place that meets conditions on `PLACES`."""
     query = select(segments.c.id).where(segments.c.generation_id == generation_id)
     if item is not None:
         query = query.where(segments.c.modality == item.value)
-    chosen = select(assets.c.id).where(
-        select(locations.c.id).where(locations.c.asset_id == assets.c.id).exists(),
-        and_(True, *conditions) if conditions else True,  # type: ignore[arg-type]
-    )
+    chosen = select(locations.c.asset_id)
+    if conditions:
+        chosen = select(held.c.asset_id).select_from(PLACES).where(*conditions)
     query = query.where(segments.c.asset_id.in_(chosen)).order_by(segments.c.id)
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
