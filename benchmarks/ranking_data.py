@@ -81,8 +81,8 @@ CONCEPTS: dict[str, str] = {
 HELD_OUT_SHARE = 0.25
 PICTURE_SETS = ("flickr8k", "coco-mini", "coco-mini2", "pacs", "caltech101", "imagenette")
 MOST_OF_A_SET = 300
-CLIPS_PER_SOUND = 0.25
-"""Clips made for each sound of a half."""
+CLIPS_PER_SOUND = 0.7
+"""Clips made for each sound that has a name."""
 BATCH = 32
 
 
