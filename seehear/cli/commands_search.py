@@ -93,7 +93,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find pictures, sounds, moments and passages by words, photos, sounds and clips."""
-    threads.one_for_products()
+    threads.for_queries()
     asked: dict[str, Any] = {
         "text": text or [],
         "image": [str(path.absolute()) for path in image or ()],

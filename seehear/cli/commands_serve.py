@@ -41,7 +41,7 @@ def serve(
     device: DeviceOption = None,
 ) -> None:
     """Serve a collection over HTTP, with a web page at /."""
-    threads.one_for_products()
+    threads.for_queries()
     from seehear import server
 
     server.serve(
@@ -59,7 +59,7 @@ def serve(
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
     """Serve a collection to language-model assistants, over standard input and output (MCP)."""
-    threads.one_for_products()
+    threads.for_queries()
     try:
         from seehear.server.mcp import run
     except ImportError as error:

@@ -1,16 +1,17 @@
-"""How many threads numpy's matrix products get, said before numpy is loaded."""
+"""How numerical libraries share the cores, said before they are loaded."""
 
 from __future__ import annotations
 
 import os
 
 
-def one_for_products() -> None:
-    """Let numpy multiply in one thread, for commands that answer queries.
+def for_queries() -> None:
+    """Settings for commands that answer queries, whose products are small.
 
-    The products of a query are small. OpenBLAS shares each among threads that wait for the next
-    one by spinning: a query by words then takes a service four times the processor time, and
-    clients that ask at once slow each other down. Torch has threads of its own, for photos and
-    sounds. Whoever has set the variable knows better.
+    OpenBLAS shares each product of numpy among threads that wait for the next one by spinning: a
+    query by words then takes a service four times the processor time, and clients that ask at once
+    slow each other down. So it gets one thread. Those of FAISS and torch wait asleep. Whoever has
+    set the variables knows better.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
