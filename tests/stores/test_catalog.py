@@ -343,3 +343,22 @@ def test_what_files_claim_of_themselves_breaks_no_filter(
     passages, _ = catalog.search_words(generation.id, "fox", 5)
     assert len(passages) == 2
     assert [failure.reason for failure in catalog.failures()] == ["no \\ud83d picture"]
+
+
+@pytest.mark.parametrize("name", ["a?mode=memory", "b#c", "d %20 e", "f&immutable=1", b"caf\xe9"])
+def test_a_collection_may_lie_anywhere(name: str | bytes, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    Catalog.open(folder).close()
+    assert (folder / "catalog.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    reader = Catalog.open(folder, read_only=True)
+    assert reader.counts().assets == 0
+    reader.close()
+
+
+def test_a_newer_schema_is_refused_for_reading_too(catalog: Catalog) -> None:
+    connection = sqlite3.connect(catalog.folder / "catalog.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    with pytest.raises(SchemaVersionError, match="update seehear"):
+        Catalog.open(catalog.folder, read_only=True)
