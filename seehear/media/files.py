@@ -211,6 +211,7 @@ def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[
     from seehear.media import film, sound
 
     found: list[Sample] = []
+    spans: list[Segment] = []
     if info.modality is Modality.VIDEO:
         with (
             containers.opened_container(item.file, item.kind) as container,
@@ -220,8 +221,9 @@ def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[
             if movie is not None:
                 least = film.spacing(info.duration_s)
                 step = max(least, (info.duration_s or 0.0) / (4 * QUERY_SAMPLES))
-                every = [shot for _, shot in film.shots(container, movie, spec, step_s=step)]
-                found.extend(sound.evenly(every, QUERY_SAMPLES))
+                shots = list(film.shots(container, movie, spec, step_s=step))
+                spans = [span for span, _ in shots]
+                found.extend(sound.evenly([shot for _, shot in shots], QUERY_SAMPLES))
         item.file.seek(0)
     with (
         containers.opened_container(item.file, item.kind) as container,
@@ -229,7 +231,7 @@ def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[
     ):
         track = containers.sound_of(container)
         if track is not None:
-            found.extend(sound.spread_windows(container, track, spec, QUERY_SAMPLES))
+            found.extend(sound.spread_windows(container, track, spec, QUERY_SAMPLES, spans))
     return found
 
 

@@ -37,6 +37,8 @@ LOUDNESS_S = 0.05
 and a single odd sample does not."""
 TAIL_SHARE = 0.1
 """A rest after the last full window shorter than this share of the hop has no window of its own."""
+SHORTEST_SHOT_S = 1.0
+"""What is heard with a shorter shot says too little to be asked for by itself."""
 
 
 def waveform_blocks(
@@ -195,11 +197,25 @@ def track_windows(
 
 
 def spread_windows(
-    container: InputContainer, stream: AudioStream, spec: SampleSpec, most: int
+    container: InputContainer,
+    stream: AudioStream,
+    spec: SampleSpec,
+    most: int,
+    shots: Sequence[Segment] = (),
 ) -> list[AudioSample]:
-    """At most `most` windows spread over the track, reached by seeking where it is long."""
+    """At most `most` windows spread over the track, reached by seeking where it is long.
+
+    In a short clip no window crosses from one of its `shots` into the next: what is heard with a
+    shot is asked for by itself.
+    """
     duration = containers.duration_of(container, stream)
     if duration is None or duration <= 2 * most * spec.window_s:
+        if len(shots) > 1:
+            whole = joined(waveform_blocks(container, stream, spec.sample_rate_hz))
+            within = list(_windows_within(whole, shots, spec))
+            if within:
+                return list(evenly(within, most))
+            container.seek(0)
         every = [sample for _, sample in track_windows(container, stream, spec)]
         return list(evenly(every, most))
     chosen = []
@@ -218,6 +234,16 @@ def spread_windows(
         if index == 0:
             container.seek(0)
     return chosen
+
+
+def _windows_within(
+    whole: Waveform, shots: Sequence[Segment], spec: SampleSpec
+) -> Iterator[AudioSample]:
+    rate = spec.sample_rate_hz
+    for shot in shots:
+        part = whole[round((shot.start_s or 0.0) * rate) : round((shot.stop_s or 0.0) * rate)]
+        if len(part) >= SHORTEST_SHOT_S * rate:
+            yield from (sample for _, sample in windows(iter([part]), spec))
 
 
 def load(

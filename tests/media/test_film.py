@@ -196,6 +196,18 @@ def test_queries_by_long_clips_are_bounded(tmp_path: Path) -> None:
     assert 1 <= sum(isinstance(sample, AudioSample) for sample in samples) <= 8
 
 
+def test_a_clip_as_a_query_is_heard_shot_by_shot(tmp_path: Path) -> None:
+    path = make.make_video(tmp_path / "a.mp4", [(RED, 3.0), (BLUE, 3.0)], [(440, 3.0), (1760, 3.0)])
+    _, samples = media.query_samples(path, SPEC)
+    heard = [sample for sample in samples if isinstance(sample, AudioSample)]
+    pitches = []
+    for sample in heard:
+        inner = sample.waveform[sample.sample_rate_hz // 4 : -sample.sample_rate_hz // 4]
+        strongest = int(np.abs(np.fft.rfft(inner)).argmax())
+        pitches.append(strongest * sample.sample_rate_hz / len(inner))
+    assert pitches == pytest.approx([440, 1760], rel=0.01)
+
+
 def test_mark_is_seen_in_the_corner(tmp_path: Path) -> None:
     path = make.make_video(tmp_path / "a.mp4", [(RED, 1.0)], ())
     frame = media.frame_at(path, 0.5, 96).pixels
