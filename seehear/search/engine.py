@@ -76,8 +76,11 @@ class Engine:
         self._shelf.keep_backgrounds()
 
     def describe_index(self) -> str:
-        """Kind of the indexes and how many segments they serve, for a person."""
-        return f"exact (flat), {self._shelf.count():,} segments"
+        """Kinds of the indexes and how many vectors they serve, for a person.
+
+        One that is not exact says its recall, as measured on the collection's own vectors.
+        """
+        return self._shelf.describe_index()
 
     def search(self, query: Query) -> list[Hit]:
         """The hits of a query, best first, at most `query.k`.

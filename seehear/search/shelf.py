@@ -76,6 +76,9 @@ class Shelf:
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
         return self._cache.index(space, item)
 
+    def describe_index(self) -> str:
+        return self._cache.describe()
+
     def route(self, query: Modality, item: Modality) -> Route:
         return self._model.route(query, item)
 

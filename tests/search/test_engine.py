@@ -204,4 +204,4 @@ def test_bad_requests_are_one_clear_line(shared: Library, query: Query, says: st
 
 
 def test_the_index_is_described(shared: Library) -> None:
-    assert shared.engine.describe_index() == "exact (flat), 48 segments"
+    assert shared.engine.describe_index().startswith("exact: ")

@@ -16,21 +16,29 @@ Similarities = NDArray[np.float32]
 class VectorIndex(Protocol):
     """Nearest neighbours by inner product among vectors that carry ids.
 
-    Searches may run in several threads, also while another thread adds or removes; each search
-    sees one state as a whole.
+    An index never changes, so that searches may run in several threads and each sees one state.
     """
 
     @property
     def dim(self) -> int: ...
 
-    def __len__(self) -> int: ...
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add vectors, float32 or float16 (n, dim). An id that is there already is replaced."""
+    @property
+    def ids(self) -> Ids:
+        """Ids of all vectors, growing: int64 (n,)."""
         ...
 
-    def remove(self, ids: Ids) -> None:
-        """Remove vectors; ids that are not there are passed over."""
+    def __len__(self) -> int: ...
+
+    def describe(self) -> str:
+        """What kind it is, for a person; one that is not exact says its measured recall."""
+        ...
+
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorIndex:
+        """Another index, without some ids and with others; most is shared with this one.
+
+        vectors: float32 or float16 (n, dim). An id that is there already is replaced; removed ones
+        that are not there are passed over. Raises ValueError for an id that is given twice.
+        """
         ...
 
     def search(

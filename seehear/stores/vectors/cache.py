@@ -6,26 +6,42 @@ import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.records import Generation
-from seehear.stores.vectors import files
+from seehear.stores.vectors import exact
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
-from seehear.types import EmbeddingSpace, Modality
+from seehear.stores.vectors.matrix import Matrix, Source
+from seehear.stores.vectors.proposer import Proposer
+from seehear.stores.vectors.two_tier import TwoTierIndex
+from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 FOLDER = "cache"
 SAVED_EVERY = 0.02
 """Share of an index that may have changed before its file is written anew: a small change is
 cheaper to read from the catalog again than a large file is to write."""
+TWO_TIER_ABOVE_BYTES = 128 << 20
+"""Size of the float32 vectors above which exact search hands over to two tiers: 87,000 vectors of
+384 numbers. Below, an exact search takes some 10 ms, and is exact."""
 
 
-@dataclass(slots=True)
+class _Index(VectorIndex, Protocol):
+    """What both kinds have for their file."""
+
+    @property
+    def matrix(self) -> Matrix: ...
+
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> _Index: ...
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
-    index: FlatIndex
+    index: _Index
     change: int
     unsaved: int = 0
 
@@ -64,45 +80,87 @@ class VectorCache:
         with self._lock:
             last = self._catalog.change()
             behind = [key for key, entry in self._entries.items() if entry.change < last]
-            for space, item in behind:
-                # A copy, so that a search under way on another thread keeps what it had.
-                old = self._entries[space, item]
-                entry = _Entry(old.index.copy(), old.change, old.unsaved)
-                self._catch_up(entry, space, item)
-                self._entries[space, item] = entry
+            for key in behind:
+                self._entries[key] = self._caught_up(self._entries[key], *key)
             return bool(behind)
 
-    def _open(self, space: EmbeddingSpace, item: Modality) -> _Entry:
-        index = FlatIndex(space.dim)
-        saved = files.load(self._path(space, item), self._identity(space, item), space.dim)
-        entry = _Entry(index, 0)
-        # A cache that has seen more than the catalog is of another catalog's future.
-        if saved is not None and saved.change <= self._catalog.change():
-            try:
-                index.add(saved.ids, saved.vectors)
-                entry.change = saved.change
-            except ValueError:
-                entry = _Entry(FlatIndex(space.dim), 0)
-        self._catch_up(entry, space, item)
-        return entry
+    def describe(self) -> str:
+        """The kinds of the serving generation's indexes and their sizes, for a person."""
+        sizes: dict[str, int] = {}
+        for space in self._generation.spaces:
+            for item in Modality:
+                index = self.index(space, item)
+                if len(index):
+                    sizes[index.describe()] = sizes.get(index.describe(), 0) + len(index)
+        return "; ".join(f"{kind}: {size:,} vectors" for kind, size in sizes.items()) or "empty"
 
-    def _catch_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> None:
+    def _open(self, space: EmbeddingSpace, item: Modality) -> _Entry:
+        path, identity = self._path(space, item), self._identity(space, item)
+
+        loaded = Matrix.load(path, identity, space.dim, self._source(path, space))
+        # A cache that has seen more than the catalog is of another catalog's future.
+        if loaded is None or loaded[1] > self._catalog.change():
+            return self._caught_up(_Entry(FlatIndex(Matrix.empty(space.dim)), 0), space, item)
+        matrix, change = loaded
+        if not _is_large(matrix):
+            return self._caught_up(_Entry(FlatIndex(matrix), change), space, item)
+        proposer = Proposer.load(self._proposer_path(space, item, change), identity, change)
+        if proposer is None or len(proposer) != len(matrix):
+            built = _Entry(TwoTierIndex.build(matrix), change)
+            return self._caught_up(self._save(built, space, item), space, item)
+        return self._caught_up(_Entry(TwoTierIndex(matrix, proposer), change), space, item)
+
+    def _caught_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
         ids, vectors, removed, last = self._catalog.vectors_since(
             self._generation, space, item, entry.change
         )
-        before = len(entry.index)
-        entry.index.remove(removed)
+        kept = np.setdiff1d(entry.index.ids, removed, assume_unique=True) if len(removed) else None
+        before = entry.index.ids if kept is None else kept
         # What is there already was seen before the cache was written, in the same change.
-        new = ~np.isin(ids, entry.index.ids)
-        entry.index.add(ids[new], vectors[new])
-        entry.unsaved += int(new.sum()) + before - (len(entry.index) - int(new.sum()))
-        entry.change = last
-        if entry.unsaved > SAVED_EVERY * len(entry.index):
-            saved = files.Saved(entry.index.ids, entry.index.vectors(entry.index.ids), entry.change)
-            if not self._catalog.read_only and files.save(
-                self._path(space, item), self._identity(space, item), saved
-            ):
-                entry.unsaved = 0
+        new = exact.places(before, ids) < 0
+        gone = len(entry.index) - len(before)
+        index = entry.index
+        if gone or new.any():
+            index = index.changed(removed, ids[new], vectors[new])
+        if _is_large(index.matrix) != isinstance(index, TwoTierIndex):
+            large = _is_large(index.matrix)
+            index = TwoTierIndex.build(index.matrix) if large else FlatIndex(index.matrix)
+        caught = _Entry(index, last, entry.unsaved + int(new.sum()) + gone)
+        if caught.unsaved > SAVED_EVERY * len(index):
+            return self._save(caught, space, item)
+        return caught
+
+    def _save(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
+        """Write an index to its files where that can be; gives it with nothing left to write.
+
+        The matrix comes last: it says which proposer belongs to it.
+        """
+        if self._catalog.read_only:
+            return entry
+        path, identity = self._path(space, item), self._identity(space, item)
+        index = entry.index
+        if isinstance(index, TwoTierIndex):
+            proposer = self._proposer_path(space, item, entry.change)
+            if not index.proposer.save(proposer, identity, entry.change):
+                return entry
+        if not index.matrix.save(path, identity, entry.change):
+            return entry
+        for other in self._folder.glob(f"{path.stem}.*.proposer"):
+            if other != self._proposer_path(space, item, entry.change):
+                other.unlink(missing_ok=True)
+        loaded = Matrix.load(path, identity, space.dim, self._source(path, space))
+        if isinstance(index, TwoTierIndex) and loaded is not None:
+            index = TwoTierIndex(loaded[0], index.proposer)  # mapped: the copy in memory can go
+        return _Entry(index, entry.change)
+
+    def _source(self, path: Path, space: EmbeddingSpace) -> Source:
+        """Where rows come from whose file is damaged; the next opening must not meet that file."""
+
+        def source(ids: Ids) -> Vectors:
+            path.unlink(missing_ok=True)
+            return self._catalog.vectors_of(ids, self._generation, space)
+
+        return source
 
     def _identity(self, space: EmbeddingSpace, item: Modality) -> str:
         return f"{self._catalog.identity}/{self._generation.id}/{space.key}/{item.value}"
@@ -110,3 +168,10 @@ class VectorCache:
     def _path(self, space: EmbeddingSpace, item: Modality) -> Path:
         name = hashlib.blake2b(self._identity(space, item).encode(), digest_size=8).hexdigest()
         return self._folder / f"{name}.vectors"
+
+    def _proposer_path(self, space: EmbeddingSpace, item: Modality, change: int) -> Path:
+        return self._path(space, item).with_suffix(f".{change}.proposer")
+
+
+def _is_large(matrix: Matrix) -> bool:
+    return 4 * len(matrix) * matrix.dim > TWO_TIER_ABOVE_BYTES

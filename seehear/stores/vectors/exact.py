@@ -78,3 +78,11 @@ def distinct(ids: Ids) -> Ids:
     """Sorted, each id once; those that are so already are given back as they are."""
     ids = np.asarray(ids, dtype=np.int64)
     return ids if bool((ids[1:] > ids[:-1]).all()) else np.unique(ids)
+
+
+def merged(first: Found, second: Found, k: int) -> Found:
+    """The k best of two results."""
+    similarities = np.concatenate([first[0], second[0]])
+    ids = np.concatenate([first[1], second[1]])
+    order = np.lexsort((ids, -similarities))[:k]
+    return similarities[order], ids[order]

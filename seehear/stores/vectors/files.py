@@ -1,61 +1,28 @@
-"""Cache files: vectors of one index, with what they are and how far they have seen.
-
-    line of JSON   magic, layout, identity of the index, last change, rows, dim, digest
-    ids            int64 (rows,), little-endian
-    vectors        float16 (rows, dim), little-endian
-
-Read back only when every field fits and the digest holds; anything else is no cache.
-"""
+"""Cache files are written whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-
-from seehear.types import Ids, Vectors
-
-MAGIC = "seehear-vectors"
-LAYOUT = 1
-LONGEST_HEADER = 4096
+from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What a cache file holds: ids (n,), float32 (n, dim), and the last change it has seen."""
-
-    ids: Ids
-    vectors: Vectors
-    change: int
-
-
-def save(path: Path, identity: str, saved: Saved) -> bool:
-    """Write a cache file whole or not at all; returns whether it could be written."""
-    ids = np.ascontiguousarray(saved.ids, dtype="<i8").tobytes()
-    rows = np.ascontiguousarray(saved.vectors, dtype="<f2").tobytes()
-    header = {
-        "magic": MAGIC,
-        "layout": LAYOUT,
-        "identity": identity,
-        "change": saved.change,
-        "rows": len(saved.ids),
-        "dim": saved.vectors.shape[1],
-        "digest": _digest(ids, rows),
-    }
+def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
+    """Write a file, or leave what is there; returns whether it could be written."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(header).encode("ascii") + b"\n")
-            file.write(ids)
-            file.write(rows)
+            for part in parts:
+                file.write(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -68,30 +35,9 @@ def save(path: Path, identity: str, saved: Saved) -> bool:
     return True
 
 
-def load(path: Path, identity: str, dim: int) -> Saved | None:
-    """Read a cache file; None where there is none that fits and is whole."""
-    try:
-        with path.open("rb") as file:
-            header = json.loads(file.readline(LONGEST_HEADER))
-            expected = {"magic": MAGIC, "layout": LAYOUT, "identity": identity, "dim": dim}
-            if not isinstance(header, dict) or any(header.get(k) != v for k, v in expected.items()):
-                return None
-            rows, change = int(header["rows"]), int(header["change"])
-            ids = file.read(8 * rows)
-            packed = file.read(2 * rows * dim)
-    except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError):
-        return None
-    if len(packed) != 2 * rows * dim or header.get("digest") != _digest(ids, packed):
-        return None
-    return Saved(
-        np.frombuffer(ids, dtype="<i8").astype(np.int64),
-        np.frombuffer(packed, dtype="<f2").reshape(rows, dim).astype(np.float32),
-        change,
-    )
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def digest(*parts: NDArray[Any]) -> str:
+    """A digest of arrays, to tell a file that is whole."""
+    made = blake2b(digest_size=16)
     for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+        made.update(np.ascontiguousarray(part).data)
+    return made.hexdigest()

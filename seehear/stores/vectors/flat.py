@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seehear.stores.vectors import exact
+from seehear.stores.vectors.matrix import Matrix
 from seehear.types import Ids, Vectors
 
 GATHERED_SHARE = 0.05
@@ -24,51 +25,38 @@ SPARE = 16
 class FlatIndex:
     """Exact nearest neighbours. Rows lie in the order of their ids.
 
-    Arrays are never written to once they are here, so copies share them.
+    Nothing in it changes: `changed` gives another index and leaves this one as it was.
     """
 
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
-        self._ids: Ids = np.empty(0, dtype=np.int64)
-        self._rows: Vectors = np.empty((0, dim), dtype=np.float32)
+    def __init__(self, matrix: Matrix, rows: Vectors | None = None) -> None:
+        self.matrix = matrix
+        self._rows: Vectors = matrix.rows(slice(None)) if rows is None else rows
 
-    def copy(self) -> FlatIndex:
-        """An index of its own with the same rows."""
-        twin = FlatIndex(self.dim)
-        twin._ids, twin._rows = self._ids, self._rows
-        return twin
+    @property
+    def dim(self) -> int:
+        return self.matrix.dim
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.matrix)
 
     @property
     def ids(self) -> Ids:
-        return self._ids
+        return self.matrix.ids
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        if len(ids) == 0:
-            return
-        ids, vectors = np.asarray(ids, dtype=np.int64), np.asarray(vectors, dtype=np.float32)
-        order = np.argsort(ids, kind="stable")
-        if np.any(np.diff(ids[order]) == 0):
-            raise ValueError("an id may be given once")
-        self.remove(ids)
-        together = np.concatenate([self._ids, ids[order]])
-        rows = np.concatenate([self._rows, vectors[order]])
-        if len(self._ids) and self._ids[-1] > ids[order[0]]:
-            order = np.argsort(together, kind="stable")
-            together, rows = together[order], rows[order]
-        self._ids, self._rows = together, rows
+    def describe(self) -> str:
+        return "exact"
 
-    def remove(self, ids: Ids) -> None:
-        rows = exact.places(self._ids, np.asarray(ids, dtype=np.int64))
-        rows = rows[rows >= 0]
-        if len(rows):
-            self._ids, self._rows = np.delete(self._ids, rows), np.delete(self._rows, rows, axis=0)
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> FlatIndex:
+        matrix = self.matrix.changed(removed, ids, vectors)
+        new = np.isin(matrix.ids, ids)
+        rows = np.empty((len(matrix), self.dim), dtype=np.float32)
+        rows[new] = matrix.rows(np.flatnonzero(new))
+        rows[~new] = self._rows[exact.places(self.ids, matrix.ids[~new])]
+        return FlatIndex(matrix, rows)
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        ids, rows, chosen = self._ids, self._rows, None
+        ids, rows, chosen = self.ids, self._rows, None
         if allowed is not None:
             chosen = exact.places(ids, exact.distinct(allowed))
             chosen = chosen[chosen >= 0]
@@ -79,7 +67,7 @@ class FlatIndex:
         return exact.padded(self._by_faiss(queries, k, chosen), k)
 
     def vectors(self, ids: Ids) -> Vectors:
-        rows = exact.places(self._ids, np.asarray(ids, dtype=np.int64))
+        rows = exact.places(self.ids, np.asarray(ids, dtype=np.int64))
         if (rows < 0).any():
             raise KeyError(int(np.asarray(ids)[rows < 0][0]))
         found: Vectors = self._rows[rows]
@@ -89,7 +77,7 @@ class FlatIndex:
         """FAISS proposes a few more than k; where all of those are alike, numpy decides."""
         import faiss
 
-        count, selector = len(self._ids), None
+        count, selector = len(self.ids), None
         if chosen is not None:
             mask = np.zeros(count, dtype=bool)
             mask[chosen] = True
@@ -110,7 +98,7 @@ class FlatIndex:
         found = []
         for query, best, rows in zip(queries, rough, near, strict=True):
             if depth == k + SPARE and best[-1] >= best[k - 1] - exact.ROUNDING:
-                found += exact.nearest(query[None], self._rows, self._ids, k, chosen)
+                found += exact.nearest(query[None], self._rows, self.ids, k, chosen)
             else:
-                found.append(exact.rank(query, self._rows[rows], self._ids[rows], k))
+                found.append(exact.rank(query, self._rows[rows], self.ids[rows], k))
         return found

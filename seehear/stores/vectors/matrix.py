@@ -1,0 +1,214 @@
+"""Exact vectors in half precision, with their ids: in memory, or mapped from a cache file.
+
+    line of JSON   magic, layout, identity of the index, last change, rows, dim, digest; padded
+    ids            int64 (rows,), growing
+    checks         uint32 (rows,), one for each row of numbers
+    numbers        float16 (rows, dim)
+
+All little-endian. A file is taken only when every field fits, its size is right and the digest of
+ids and checks holds; anything else is no cache. The numbers are not read then: a row is checked
+when it is, and one that is damaged comes from the catalog again.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import sys
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.errors import StoreError
+from seehear.stores.vectors import exact, files
+from seehear.types import Ids, Vectors
+
+MAGIC = "seehear-vectors"
+LAYOUT = 2
+HEADER_BYTES = 1024
+CHUNK = 1 << 14
+"""Rows that are written or converted at once."""
+MAPPED_SHARE = 0.1
+"""Share of a mapped file that is kept in the process's memory: beyond it the pages are given back
+to the system, which still has them in its cache."""
+PAGES_PER_ROW = 1 << 16
+"""Bytes that Linux maps around one that is read (`fault_around_bytes`)."""
+
+Half = NDArray[np.float16]
+"""float16 (n, dim)."""
+
+Source = Callable[[Ids], Vectors]
+"""Gives vectors by ids: float32 (n, dim)."""
+
+
+def halves(vectors: Vectors) -> Half:
+    """Vectors as they are kept."""
+    return np.ascontiguousarray(vectors, dtype="<f2")
+
+
+def floats(half: Half) -> Vectors:
+    """Kept vectors as they are compared: float32 (n, dim), norm 1, which rounding had moved."""
+    # The bits of a half, moved to where a float has them, and scaled for the other exponent: exact
+    # for every finite number, and five times as fast as numpy's conversion.
+    bits = np.ascontiguousarray(half, dtype="<f2").view("<i2").astype(np.int32)
+    bits <<= 13
+    bits &= np.int32(-0x70002000)  # not the copies of the sign
+    rows: Vectors = bits.view(np.float32)
+    rows *= np.float32(2.0**112)
+    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
+    norms[norms == 0] = 1
+    rows /= norms
+    return rows
+
+
+class Matrix:
+    """Vectors by id. Nothing in it changes: `changed` gives another one that shares most of it.
+
+    ids: int64 (n,), growing. Rows lie in two parts, those of the file and those added since.
+    """
+
+    def __init__(self, ids: Ids, numbers: Half) -> None:
+        self.ids: Ids = ids
+        self._base: Half = numbers
+        self._added: Half = numbers[:0]
+        self._places: Ids | None = None  # of each id among both parts; None: as they lie
+        self._checks: NDArray[np.uint32] | None = None
+        self._source: Source | None = None
+        self._mapped: mmap.mmap | None = None
+        self._unpaged = 0
+
+    @classmethod
+    def empty(cls, dim: int) -> Matrix:
+        return cls(np.empty(0, dtype=np.int64), np.empty((0, dim), dtype="<f2"))
+
+    @property
+    def dim(self) -> int:
+        return int(self._base.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def numbers(self, rows: Ids | slice) -> Half:
+        """Some rows as they are kept, float16 (m, dim). Damaged ones come from the source."""
+        places = np.arange(len(self))[rows] if self._places is None else self._places[rows]
+        cut = len(self._base)
+        if not len(self._added) or bool((places < cut).all()):
+            return self._read(places)
+        found = np.empty((len(places), self.dim), dtype="<f2")
+        old = places < cut
+        found[old] = self._read(places[old])
+        found[~old] = self._added[places[~old] - cut]
+        return found
+
+    def rows(self, rows: Ids | slice) -> Vectors:
+        """Some rows as they are compared, float32 (m, dim)."""
+        return floats(self.numbers(rows))
+
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> Matrix:
+        """Without some ids, and with others, which replace their like. Raises ValueError for an
+        id that is given twice."""
+        ids = np.asarray(ids, dtype=np.int64)
+        order = np.argsort(ids, kind="stable")
+        if np.any(np.diff(ids[order]) == 0):
+            raise ValueError("an id may be given once")
+        gone = exact.places(self.ids, np.concatenate([np.asarray(removed, np.int64), ids]))
+        keep = np.ones(len(self), dtype=bool)
+        keep[gone[gone >= 0]] = False
+        places = np.arange(len(self)) if self._places is None else self._places
+        start = len(self._base) + len(self._added)
+        together = np.concatenate([self.ids[keep], ids[order]])
+        places = np.concatenate([places[keep], np.arange(start, start + len(ids))])
+        new = halves(np.asarray(vectors).reshape(len(ids), self.dim)[order])
+        order = np.argsort(together, kind="stable")
+        twin = Matrix(together[order], self._base)
+        twin._added = np.concatenate([self._added, new])
+        twin._places = places[order]
+        twin._checks, twin._source, twin._mapped = self._checks, self._source, self._mapped
+        return twin
+
+    def save(self, path: Path, identity: str, change: int) -> bool:
+        """Write a cache file whole or not at all; returns whether it could be written."""
+        checks = np.concatenate(
+            [np.zeros(0, "<u4")]
+            + [_checks(self.numbers(slice(at, at + CHUNK))) for at in range(0, len(self), CHUNK)]
+        )
+        ids = np.ascontiguousarray(self.ids, dtype="<i8")
+        header = _expected(identity, self.dim) | {
+            "change": change,
+            "rows": len(self),
+            "digest": files.digest(ids, checks),
+        }
+        line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
+        chunks = (self.numbers(slice(at, at + CHUNK)) for at in range(0, len(self), CHUNK))
+        return files.write_whole(path, chain([line, ids, checks], chunks))
+
+    @classmethod
+    def load(cls, path: Path, identity: str, dim: int, source: Source) -> tuple[Matrix, int] | None:
+        """A mapped cache file and the last change it has seen; None where there is none that fits.
+
+        `source` gives the vectors of rows that turn out to be damaged.
+        """
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(HEADER_BYTES))
+                expected = _expected(identity, dim)
+                if not isinstance(header, dict) or any(
+                    header.get(name) != value for name, value in expected.items()
+                ):
+                    return None
+                rows, change = int(header["rows"]), int(header["change"])
+                if rows < 0 or path.stat().st_size != HEADER_BYTES + rows * (12 + 2 * dim):
+                    return None
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return None
+        ids = np.frombuffer(mapped, "<i8", rows, HEADER_BYTES)
+        checks = np.frombuffer(mapped, "<u4", rows, HEADER_BYTES + 8 * rows)
+        if header.get("digest") != files.digest(ids, checks) or not bool(
+            (ids[1:] > ids[:-1]).all()
+        ):
+            return None
+        if hasattr(mmap, "MADV_RANDOM"):
+            mapped.madvise(mmap.MADV_RANDOM)  # a row is wanted, not what lies around it
+        numbers = np.frombuffer(mapped, "<f2", rows * dim, HEADER_BYTES + 12 * rows)
+        matrix = cls(ids.astype(np.int64), numbers.reshape(rows, dim))
+        matrix._checks, matrix._source, matrix._mapped = checks, source, mapped
+        return matrix, change
+
+    def _read(self, places: Ids) -> Half:
+        """Rows of the first part, each checked where it comes from a file."""
+        numbers: Half = self._base[places]
+        if self._checks is None:
+            return numbers
+        self._give_back(len(places))
+        damaged = np.flatnonzero(_checks(numbers) != self._checks[places])
+        if len(damaged):
+            own = np.arange(len(self)) if self._places is None else self._places
+            named = {int(place): int(id_) for place, id_ in zip(own, self.ids, strict=True)}
+            if self._source is None:
+                raise StoreError("a file of the vector cache is damaged; delete the folder `cache`")
+            wanted = np.array([named[int(place)] for place in places[damaged]], dtype=np.int64)
+            numbers[damaged] = halves(self._source(wanted))
+        return numbers
+
+    def _give_back(self, rows: int) -> None:
+        self._unpaged += rows * PAGES_PER_ROW
+        if self._mapped is not None and self._unpaged > MAPPED_SHARE * len(self._mapped):
+            self._unpaged = 0
+            if hasattr(mmap, "MADV_DONTNEED") and sys.platform == "linux":
+                self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _expected(identity: str, dim: int) -> dict[str, Any]:
+    return {"magic": MAGIC, "layout": LAYOUT, "identity": identity, "dim": dim}
+
+
+def _checks(numbers: Half) -> NDArray[np.uint32]:
+    """A check for each row, uint32 (n,): a weighted sum that any one altered number alters."""
+    weights = np.arange(1, 2 * numbers.shape[1], 2, dtype=np.uint32)
+    words = np.ascontiguousarray(numbers, dtype="<f2").view("<u2").astype(np.uint32)
+    return np.asarray(np.einsum("nd,d->n", words, weights), dtype="<u4")

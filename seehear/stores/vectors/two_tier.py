@@ -1,0 +1,130 @@
+"""Search of large collections: compressed vectors propose, exact ones decide."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seehear.stores.vectors import exact
+from seehear.stores.vectors.matrix import CHUNK, Matrix
+from seehear.stores.vectors.proposer import Proposer
+from seehear.types import Ids, Vectors
+
+ASKED = 400
+"""Queries that tuning asks."""
+WIDE = 100
+"""Neighbours of each that are looked for."""
+EXACT_BELOW = 20_000
+"""Allowed vectors up to which a filtered search is exact: it takes as long as a search without
+filter, and is right."""
+MEASURED_EVERY = 0.05
+"""Change of size at which the recall is measured anew, and the depth set by it."""
+RETRAINED_AT = 2.0
+"""Growth since training at which the compressed index is trained anew."""
+
+
+class TwoTierIndex:
+    """Nearest neighbours with a measured recall. Similarities and their order are exact.
+
+    Nothing in it changes: `changed` gives another index and leaves this one as it was.
+    """
+
+    def __init__(self, matrix: Matrix, proposer: Proposer) -> None:
+        self.matrix = matrix
+        self.proposer = proposer
+
+    @classmethod
+    def build(cls, matrix: Matrix) -> TwoTierIndex:
+        """Compress the vectors, and measure how deep to look."""
+        return cls(matrix, Proposer.build(matrix)).tuned()
+
+    @property
+    def dim(self) -> int:
+        return self.matrix.dim
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    @property
+    def ids(self) -> Ids:
+        return self.matrix.ids
+
+    def describe(self) -> str:
+        recall = self.proposer.tuning.recall
+        return f"two tiers, recall@10 {recall:.3f} of exact search"
+
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> TwoTierIndex:
+        """An index without some ids and with others; vectors are float32 (n, dim)."""
+        matrix = self.matrix.changed(removed, ids, vectors)
+        if len(matrix) > RETRAINED_AT * self.proposer.trained:
+            return TwoTierIndex.build(matrix)
+        index = TwoTierIndex(matrix, self.proposer.changed(removed, ids, vectors))
+        moved = abs(len(matrix) / self.proposer.tuning.measured_on - 1)
+        return index.tuned() if moved > MEASURED_EVERY else index
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        tuning = self.proposer.tuning
+        depth, probes = tuning.depth(k), tuning.probes
+        count = len(self)
+        if allowed is not None:
+            allowed = exact.distinct(allowed)
+            places = exact.places(self.ids, allowed)
+            allowed, places = allowed[places >= 0], places[places >= 0]
+            count = len(places)
+            if count <= max(EXACT_BELOW, depth):
+                return exact.padded(self._exactly(queries, k, places), k)
+            # What is allowed lies in more lists, the fewer there are of it.
+            probes = int(np.ceil(probes * len(self) / count))
+        if depth >= count:
+            return exact.padded(self._exactly(queries, k, None), k)
+        near = self.proposer.propose(queries, depth, probes, allowed)
+        while probes < self.proposer.lists and bool((near[:, min(k, count) - 1] < 0).any()):
+            probes *= 2
+            near = self.proposer.propose(queries, depth, probes, allowed)
+        return exact.padded(
+            [self._ranked(q, ids, k) for q, ids in zip(queries, near, strict=True)], k
+        )
+
+    def vectors(self, ids: Ids) -> Vectors:
+        ids = np.asarray(ids, dtype=np.int64)
+        places = exact.places(self.ids, ids)
+        if (places < 0).any():
+            raise KeyError(int(ids[places < 0][0]))
+        return self.matrix.rows(places)
+
+    def tuned(self) -> TwoTierIndex:
+        """The same index, looking just as far as the aim asks for on the collection's own vectors.
+
+        Half of the queries are vectors of the collection that must find their neighbours, as a
+        query by example does; the others are such vectors moved by half the difference of two more.
+        Of the kinds tried, these ask for as far a look as vectors from outside the collection.
+        """
+        rng = np.random.default_rng(len(self))
+        quarter = min(len(self) // 4, ASKED // 2)
+        if quarter == 0:
+            return self
+        chosen = rng.choice(len(self), 4 * quarter, replace=False)
+        own, near, one, other = np.split(self.matrix.rows(chosen), 4)
+        moved = near + (one - other) / 2
+        norms = np.linalg.norm(moved, axis=1, keepdims=True)
+        queries = np.concatenate([own, np.divide(moved, norms, out=moved, where=norms > 0)])
+        themselves = np.concatenate([self.ids[chosen[:quarter]], np.full(quarter, -1)])
+        wide = min(WIDE, len(self) - 1)
+        found = zip(self._exactly(queries, wide + 1, None), themselves, strict=True)
+        truth = [ids[ids != itself][:wide] for (_, ids), itself in found]
+        return TwoTierIndex(self.matrix, self.proposer.tuned(queries, np.stack(truth)))
+
+    def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.Found:
+        ids = np.sort(ids[ids >= 0])  # as they lie in the file
+        return exact.rank(query, self.matrix.rows(exact.places(self.ids, ids)), ids, k)
+
+    def _exactly(self, queries: Vectors, k: int, places: Ids | None) -> list[exact.Found]:
+        """The k best of all vectors, or of those in some places, block by block."""
+        count = len(self) if places is None else len(places)
+        best: list[exact.Found] = [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(queries)
+        for start in range(0, count, CHUNK):
+            block = slice(start, start + CHUNK)
+            which: Ids | slice = block if places is None else places[block]
+            found = exact.nearest(queries, self.matrix.rows(which), self.ids[which], k)
+            best = [exact.merged(*pair, k) for pair in zip(best, found, strict=True)]
+        return best
