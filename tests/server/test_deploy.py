@@ -26,6 +26,7 @@ from packaging.requirements import Requirement
 
 from seehear.cli import main
 from seehear.cli.app import app
+from seehear.server import serving
 from tests.server.conftest import PATIENCE_S, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,6 +252,13 @@ def test_behind_nginx_as_the_docs_say(proxied: Proxied) -> None:
     assert b"event: done" in events
     assert proxied.ask("/metrics", cookie=cookie)[0] == 403
     assert proxied.ask("/v1/search", cookie=cookie, body=bytes(65 << 20))[0] == 413
+
+
+def test_answers_are_sent_at_once() -> None:
+    """asyncio sets TCP_NODELAY on connections of sockets that name their protocol, and no other:
+    without it an answer of two pieces waits for the acknowledgement of the first."""
+    with serving._bound("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
 
 
 def test_caddy_accepts_its_file() -> None:
