@@ -38,7 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if not _mount(folder, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
         pytest.skip("cannot mount a small file system here")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # files may be mapped
 
 
 def test_a_disk_that_fills_up_keeps_what_was_committed(
@@ -138,7 +138,7 @@ def frozen(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
 
     yield freeze
     for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # files may be mapped
 
 
 def test_a_collection_on_a_read_only_disk_is_searched(
