@@ -1,0 +1,149 @@
+"""Does indexing cost the same per file, and as much memory, for 1,000 files as for 100,000?
+
+    python -m benchmarks.bench_pipeline [--sizes 1000 10000 100000] [--plot FILE]
+    python -m benchmarks.bench_pipeline --quick        60 and 300 files
+
+Folders of small notes, each of its own content, are indexed into an empty collection with the fake
+encoder, so that scan, difference, decode, write and bookkeeping are what is left. Each size runs in
+a process of its own, which reports its seconds, its processor's seconds with those of its decode
+workers, and the most memory it had. The second figure per size is a second run over the same
+folder, in which nothing has changed. The plot needs matplotlib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record
+
+SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
+QUICK = (60, 300)
+PER_FOLDER = 500
+
+
+def notes(folder: Path, count: int) -> None:
+    """Small text files in folders of 500."""
+    words = ["red", "green", "blue", "dog", "cat", "bird", "sea", "rain", "drum", "bell"]
+    for number in range(count):
+        place = folder / f"{number // PER_FOLDER:04d}"
+        if number % PER_FOLDER == 0:
+            place.mkdir(parents=True, exist_ok=True)
+        said = " ".join(words[(number // 10**digit) % 10] for digit in range(6))
+        (place / f"note-{number:06d}.txt").write_text(f"Note {number}: {said}.\n")
+
+
+def index_once(media: Path, collection: Path) -> dict[str, Any]:
+    """Index a folder into a new collection, twice: what it took in this process."""
+    from seehear.config import Settings
+    from seehear.encoders import load_model
+    from seehear.indexers import index
+    from seehear.stores import Catalog
+
+    model, catalog = load_model("fake"), Catalog.open(collection)
+    started_bytes = _peak_bytes()
+    before, started = _processor_s(), time.perf_counter()
+    first = index(catalog, model, [media], Settings(model="fake"))
+    first_s, first_cpu_s = time.perf_counter() - started, _processor_s() - before
+    started = time.perf_counter()
+    second = index(catalog, model, [media], Settings(model="fake"))
+    again_s = time.perf_counter() - started
+    catalog.close()
+    if first.failed or second.added:
+        raise RuntimeError(f"indexing went wrong: {first}, then {second}")
+    return {
+        "files": first.added,
+        "ms_per_file": 1e3 * first_s / first.added,
+        "cpu_ms_per_file": 1e3 * first_cpu_s / first.added,
+        "unchanged_ms_per_file": 1e3 * again_s / first.added,
+        "peak_mib": _peak_bytes() / 2**20,
+        "peak_over_start_mib": (_peak_bytes() - started_bytes) / 2**20,
+    }
+
+
+def _processor_s() -> float:
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def measure(size: int) -> dict[str, Any]:
+    """Make a folder, and index it in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="seehear-bench-") as scratch:
+        media = Path(scratch) / "media"
+        notes(media, size)
+        command = [sys.executable, "-m", "benchmarks.bench_pipeline", "--one", scratch]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Cost per file and peak memory over the number of files. Raises ImportError."""
+    matplotlib = import_module("matplotlib")
+    matplotlib.use("Agg")
+    figure, axes = import_module("matplotlib.pyplot").subplots(1, 2, figsize=(9, 3.2))
+    files = [row["files"] for row in rows]
+    for name, label in (("ms_per_file", "wall clock"), ("cpu_ms_per_file", "processor")):
+        axes[0].plot(files, [row[name] for row in rows], marker="o", label=label)
+    axes[0].set_ylabel("ms per file")
+    axes[0].legend()
+    axes[1].plot(files, [row["peak_mib"] for row in rows], marker="o")
+    axes[1].set_ylabel("peak memory, MiB")
+    for axis in axes:
+        axis.set_xscale("log")
+        axis.set_xlabel("files")
+        axis.set_ylim(bottom=0)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.bench_pipeline", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--plot", type=Path, help="an .svg or .png file")
+    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    parser.add_argument("--quick", action="store_true", help="few files; keeps nothing")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.one is not None:
+        print(json.dumps(index_once(chosen.one / "media", chosen.one / "collection")))
+        return 0
+
+    rows = []
+    for size in chosen.sizes or (QUICK if chosen.quick else SIZES):
+        rows.append(measure(size))
+        row = rows[-1]
+        print(
+            f"{row['files']:>8,} files  {row['ms_per_file']:7.2f} ms a file "
+            f"({row['cpu_ms_per_file']:.2f} of processor), {row['unchanged_ms_per_file']:.3f} "
+            f"unchanged, peak {row['peak_mib']:.0f} MiB",
+            flush=True,
+        )
+    if chosen.plot is not None:
+        plot(rows, chosen.plot)
+    if chosen.quick and chosen.results is None:
+        return 0
+    path = record.save("pipeline", {"model": "fake", "seed": 0, "sizes": rows}, chosen.results)
+    print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
