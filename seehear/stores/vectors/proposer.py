@@ -2,8 +2,8 @@
 
 FAISS's IVF with product codes of four bits for four numbers, scanned 32 vectors at a time in
 registers. Of the ways measured at equal recall (benchmarks/bench_vectors.py) it needs the least
-time: RaBitQ's codes are as small and want a shallower rerank, but each costs three times as much to
-scan. Vectors are added and taken out without a new training.
+time: RaBitQ's codes are as small and want a shallower rerank, but each costs more to scan.
+Vectors are added and taken out without a new training.
 """
 
 from __future__ import annotations
