@@ -211,8 +211,9 @@ def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
     """The cache files, each with what tells whether it was written anew."""
     found = {}
     if folder.is_dir():
-        for entry in os.scandir(folder):
-            if entry.is_file() and not entry.name.startswith("."):
-                status = entry.stat()
-                found[entry.name] = (status.st_size, status.st_mtime_ns, status.st_ino)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file() and not entry.name.startswith("."):
+                    status = entry.stat()
+                    found[entry.name] = (status.st_size, status.st_mtime_ns, status.st_ino)
     return found
