@@ -44,18 +44,14 @@ SEED = 20_251_121
 ROUNDS = 5
 BATCH = 32
 
-_clock = time.perf_counter
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables and write benchmarks/results/encode.json."""
     options = _parser().parse_args(arguments)
     import torch
 
-    if options.threads or options.cpu_time:
-        torch.set_num_threads(options.threads or 1)
-    global _clock  # noqa: PLW0603 -- one setting of one script
-    _clock = time.process_time if options.cpu_time else time.perf_counter
+    if options.threads:
+        torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
     device = choose_device(options.device)
     ways, texts, whole = [], [], []
@@ -72,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "quick": options.quick,
-        "clock": "processor time" if options.cpu_time else "wall",
         "ways": ways,
         "texts": texts,
         "whole": whole,
@@ -95,11 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--compile", action="store_true", help="measure torch.compile as well")
     parser.add_argument("--architecture", default="ViT-B-32", help="of open_clip")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count processor time on one thread instead of the clock: for a busy machine",
-    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--results", type=Path, default=None, help="folder for the JSON")
     return parser
@@ -218,10 +208,10 @@ def _take_turns(calls: dict[str, Callable[[], object]], rows: int, rounds: int) 
     best = dict.fromkeys(calls, float("inf"))
     for turn in range(rounds + 1):
         for name, call in calls.items():
-            start = _clock()
+            start = time.perf_counter()
             call()
             if turn:  # the first round warms
-                best[name] = min(best[name], _clock() - start)
+                best[name] = min(best[name], time.perf_counter() - start)
     return {name: rows / max(seconds, 1e-9) for name, seconds in best.items()}
 
 

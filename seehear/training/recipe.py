@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
@@ -76,6 +76,11 @@ class TowerPlan:
     """Size in which the pictures are kept between decoding and augmentation; pictures only."""
     clip_s: float = 4.0
     """Length of the augmented sounds; sounds only."""
+
+    @property
+    def active_pulls(self) -> Pulls:
+        """The pulls, without that of class probabilities where no teacher gives any."""
+        return self.pulls if self.classes else replace(self.pulls, classes=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +152,7 @@ def _train_pictures(
         lambda some: embed_texts(text.tower, text.tokenizer, some),
         lessons.plain_pictures(pictures, place.device),
     )  # fmt: skip
-    student = Student(tower, text.tower if plan.text_rate else None).to(place.device)
-    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pulls = plan.pulls if plan.classes else replace(plan.pulls, classes=0.0)
+    student = _student(tower, place.device, text.tower if plan.text_rate else None)
     words: list[dict[str, Any]] = []
     if plan.text_rate:
         reading = list(text.tower.parameters())
@@ -164,11 +162,21 @@ def _train_pictures(
         rows = lesson.source.rows
         embed = lessons.feature_embed(tower, pictures, rows, plan, jitter, place)
         head: list[dict[str, Any]] = [{"params": list(tower.projection.parameters())}, *words]
-        train_tower("image_head", student, head, lesson, embed, pulls, plan.head, place, watch)
+        train_tower(
+            "image_head", student, head, lesson, embed, plan.active_pulls, plan.head, place, watch
+        )
     embed = lessons.picture_embed(pictures, plan.image_px, jitter, place.device, plan.dropout)
     groups = tower_groups(tower, [tower.projection], plan.frozen_blocks, plan.backbone_rate)
     figures = train_tower(
-        "image", student, [*groups, *words], lesson, embed, pulls, plan.schedule, place, watch
+        "image",
+        student,
+        [*groups, *words],
+        lesson,
+        embed,
+        plan.active_pulls,
+        plan.schedule,
+        place,
+        watch,
     )
     return tower, figures
 
@@ -200,15 +208,27 @@ def _train_sounds(
     )  # fmt: skip
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
-    student = Student(tower).to(place.device)
-    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pulls = plan.pulls if plan.classes else replace(plan.pulls, classes=0.0)
+    student = _student(tower, place.device)
     head = [tower.projection, tower.attention]
     groups = tower_groups(tower, head, plan.frozen_blocks, plan.backbone_rate)
     figures = train_tower(
-        "audio", student, groups, taught.lesson, embed, pulls, plan.schedule, place, watch
+        "audio",
+        student,
+        groups,
+        taught.lesson,
+        embed,
+        plan.active_pulls,
+        plan.schedule,
+        place,
+        watch,
     )
     return tower, figures
+
+
+def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> Student:
+    student = Student(tower, text).to(device)
+    result: Student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return result
 
 
 def start_from(tower: ImageTower | AudioTower, teacher: Path) -> None:
