@@ -152,7 +152,10 @@ def import_(
 ) -> None:
     """Fill an empty collection from an export. Index its folders afterwards: files that are the
     same are not encoded again."""
+    from seehear.stores.archive import read_manifest
+
     folders = dict(_pair(line) for line in moved or ())
+    read_manifest(archive)  # before a collection is made for something that is no export
     with open_collection(collection, must_exist=False) as library:
         manifest = library.import_from(archive, folders)
         roots = library.roots()

@@ -122,6 +122,27 @@ def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
         moved.close()
 
 
+def read_manifest(archive: Path) -> Manifest:
+    """What an archive says of itself, before anything is made of it.
+
+    Raises UsageError where there is no file or what is there is no archive.
+    """
+    if not archive.is_file():
+        raise UsageError(f"there is no file {archive}")
+    try:
+        with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            return _told(tar, archive)
+    except (tarfile.TarError, EOFError) as error:
+        raise _no_archive(archive) from error
+
+
+def _told(tar: tarfile.TarFile, archive: Path) -> Manifest:
+    told = _read_member(tar, MANIFEST, archive)
+    if told.size > MANIFEST_BYTES:
+        raise _no_archive(archive)
+    return _manifest(_content(tar, told).read(), archive)
+
+
 def _unpack(archive: Path, target: Path) -> Manifest:
     """Copy the catalog of an archive to a file, comparing its digest on the way."""
     if not archive.is_file():
@@ -129,10 +150,7 @@ def _unpack(archive: Path, target: Path) -> Manifest:
     cut = StoreError(f"{archive} is cut off or was altered; export it again")
     try:
         with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            told = _read_member(tar, MANIFEST, archive)
-            if told.size > MANIFEST_BYTES:
-                raise _no_archive(archive)
-            manifest = _manifest(_content(tar, told).read(), archive)
+            manifest = _told(tar, archive)
             held = _read_member(tar, FILE_NAME, archive)
             if held.size != manifest.size_bytes:
                 raise cut

@@ -89,3 +89,13 @@ def test_a_collection_moves_to_another_place(
     ):
         done = run(*arguments, check=False)
         assert (done.returncode, words in done.stderr) == (status, True), done.stderr
+
+
+def test_what_is_no_export_leaves_no_collection_behind(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "notes.md"
+    other.write_text("no archive")
+    for name, words in ((other, "no export"), (tmp_path / "none", "there is no file")):
+        done = run("import", name, check=False)
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert not (tmp_path / "collection").exists()
