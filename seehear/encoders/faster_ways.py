@@ -6,7 +6,7 @@ import copy
 import importlib
 import importlib.util
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,10 +83,12 @@ def _pads_itself(convolution: Any) -> bool | None:
 def _fused_convolution(convolution: Any, highest: float) -> nn.Module:
     import torch
     from torch import nn
-    from torch.nn import functional
+
+    from seehear.encoders.builtin.towers import padded_kernel
 
     same = bool(_pads_itself(convolution))
     stride, dilation = list(convolution.stride), list(convolution.dilation)
+    padding = [1, 1] if same else list(convolution.padding)
     shape = ("relu", [], "") if highest == float("inf") else ("hardtanh", [0.0, highest], "")
 
     class FusedConvolution(nn.Module):
@@ -99,17 +101,15 @@ def _fused_convolution(convolution: Any, highest: float) -> nn.Module:
             self._packed: dict[tuple[int, ...], Tensor] = {}
 
         def forward(self, x: Tensor) -> Tensor:
-            padding: Sequence[int] = convolution.padding
-            if same:
-                x, padding = _padded_as_tensorflow(x, stride[0])
             sizes = tuple(x.shape)
             weight = self._packed.get(sizes)
             if weight is None:
                 if len(self._packed) >= _MOST_SHAPES:
                     self._packed.clear()
+                plain = self.weight.contiguous()
                 weight = torch.ops.mkldnn._reorder_convolution_weight(
-                    self.weight.contiguous(),
-                    list(padding),
+                    padded_kernel(plain, sizes, stride[0]) if same else plain,
+                    padding,
                     stride,
                     dilation,
                     convolution.groups,
@@ -117,18 +117,9 @@ def _fused_convolution(convolution: Any, highest: float) -> nn.Module:
                 )
                 self._packed[sizes] = weight
             out: Tensor = torch.ops.mkldnn._convolution_pointwise(
-                x, weight, self.bias, list(padding), stride, dilation, convolution.groups, *shape
+                x, weight, self.bias, padding, stride, dilation, convolution.groups, *shape
             )
             return out
-
-    def _padded_as_tensorflow(x: Tensor, step: int) -> tuple[Tensor, Sequence[int]]:
-        height, width = x.shape[-2:]
-        over_h = max((-(-height // step) - 1) * step + 3 - height, 0)
-        over_w = max((-(-width // step) - 1) * step + 3 - width, 0)
-        if over_h == 2 and over_w == 2:
-            return x, (1, 1)
-        pad = (over_w // 2, over_w - over_w // 2, over_h // 2, over_h - over_h // 2)
-        return functional.pad(x, pad), (0, 0)
 
     return FusedConvolution()
 

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from seehear.encoders.faster import FasterTower
 
-_IMAGES_AT_ONCE = 32
-_WINDOWS_AT_ONCE = 8
+# Samples in one pass. On a processor so few that the widest feature map stays in its cache: at 32
+# pictures half of the time went into waiting for memory.
+_AT_ONCE = 8
+_AT_ONCE_ON_CUDA = 128
 # Below this peak (-80 dB of full scale) a window counts as silence: it is near nothing.
 _SILENT_PEAK = 1e-4
 
@@ -107,8 +109,9 @@ class BuiltinEncoder:
         size = self._folder.config.image_px
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(samples), _IMAGES_AT_ONCE):
-                some = samples[start : start + _IMAGES_AT_ONCE]
+            step = _at_once(tower)
+            for start in range(0, len(samples), step):
+                some = samples[start : start + step]
                 pixels = torch.cat([squashed(sample.pixels, size) for sample in some])
                 parts.append(tower(pixels.to(tower.device)).float().cpu().numpy())
         return np.concatenate(parts)
@@ -135,8 +138,9 @@ class BuiltinEncoder:
             return result
         tower = self._tower("audio")
         with torch.inference_mode():
-            for start in range(0, len(heard), _WINDOWS_AT_ONCE):
-                rows = heard[start : start + _WINDOWS_AT_ONCE]
+            step = _at_once(tower)
+            for start in range(0, len(heard), step):
+                rows = heard[start : start + step]
                 waveforms = [
                     waveform_16k(samples[row].waveform, samples[row].sample_rate_hz) for row in rows
                 ]
@@ -156,6 +160,10 @@ class BuiltinEncoder:
                 tower = build_tower(self._folder, name, str(device), half=half)
                 self._towers[name] = FasterTower(tower, f"{self._space.key} {name}", device)
             return self._towers[name]
+
+
+def _at_once(tower: FasterTower) -> int:
+    return _AT_ONCE_ON_CUDA if tower.device.type == "cuda" else _AT_ONCE
 
 
 _SAMPLE_TYPES: dict[Modality, type] = {

@@ -8,6 +8,8 @@ as in the teachers' files from which training starts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,22 +31,23 @@ _LEAST_FRAMES = 96
 
 
 class _SameConv(nn.Conv2d):
-    """3x3 convolution padded as TensorFlow pads: at stride 2, the spare pixel is right and below.
+    """3x3 convolution of stride 1 or 2, padded as TensorFlow pads: the spare pixel of an even side
+    is right and below.
 
-    Torch pads both sides alike, which would shift every feature map by half a pixel a stage.
+    Torch pads both sides alike, which would shift every feature map by half a pixel a stage. So
+    there the kernel gets a row or column of zeros on its other side: the same sums, and no copy of
+    the whole picture into a larger one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        stride = int(self.stride[0])
-        over_h = max((-(-height // stride) - 1) * stride + 3 - height, 0)
-        over_w = max((-(-width // stride) - 1) * stride + 3 - width, 0)
-        if over_h == 2 and over_w == 2:
-            return functional.conv2d(x, self.weight, self.bias, self.stride, 1, 1, self.groups)
-        pad = (over_w // 2, over_w - over_w // 2, over_h // 2, over_h - over_h // 2)
-        return functional.conv2d(
-            functional.pad(x, pad), self.weight, self.bias, self.stride, 0, 1, self.groups
-        )
+        weight = padded_kernel(self.weight, x.shape, int(self.stride[0]))
+        return functional.conv2d(x, weight, self.bias, self.stride, 1, 1, self.groups)
+
+
+def padded_kernel(weight: Tensor, shape: Sequence[int], stride: int) -> Tensor:
+    """A 3x3 kernel (out, in, 3, 3) for an input of `shape` (n, in, h, w), to go with padding 1."""
+    above, left = (int(stride == 2 and size % 2 == 0) for size in shape[-2:])
+    return functional.pad(weight, (left, 0, above, 0)) if above or left else weight
 
 
 class MobileNetV1(nn.Module):
