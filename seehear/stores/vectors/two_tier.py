@@ -72,11 +72,11 @@ class TwoTierIndex:
             allowed, places = allowed[places >= 0], places[places >= 0]
             count = len(places)
             if count <= max(EXACT_BELOW, depth):
-                return exact.padded(self._exactly(queries, k, places), k)
+                return exact.padded(exactly(self.matrix, queries, k, places), k)
             # What is allowed lies in more lists, the fewer there are of it.
             probes = int(np.ceil(probes * len(self) / count))
         if depth >= count:
-            return exact.padded(self._exactly(queries, k, None), k)
+            return exact.padded(exactly(self.matrix, queries, k), k)
         near = self.proposer.propose(queries, depth, probes, allowed)
         while probes < self.proposer.lists and bool((near[:, min(k, count) - 1] < 0).any()):
             probes *= 2
@@ -93,38 +93,50 @@ class TwoTierIndex:
         return self.matrix.rows(places)
 
     def tuned(self) -> TwoTierIndex:
-        """The same index, looking just as far as the aim asks for on the collection's own vectors.
-
-        Half of the queries are vectors of the collection that must find their neighbours, as a
-        query by example does; the others are such vectors moved by half the difference of two more.
-        Of the kinds tried, these ask for as far a look as vectors from outside the collection.
-        """
-        rng = np.random.default_rng(len(self))
-        quarter = min(len(self) // 4, ASKED // 2)
-        if quarter == 0:
+        """The same index, looking just as far as the aim asks for on its own vectors."""
+        queries, truth = asked(self.matrix)
+        if not len(queries):
             return self
-        chosen = rng.choice(len(self), 4 * quarter, replace=False)
-        own, near, one, other = np.split(self.matrix.rows(chosen), 4)
-        moved = near + (one - other) / 2
-        norms = np.linalg.norm(moved, axis=1, keepdims=True)
-        queries = np.concatenate([own, np.divide(moved, norms, out=moved, where=norms > 0)])
-        themselves = np.concatenate([self.ids[chosen[:quarter]], np.full(quarter, -1)])
-        wide = min(WIDE, len(self) - 1)
-        found = zip(self._exactly(queries, wide + 1, None), themselves, strict=True)
-        truth = [ids[ids != itself][:wide] for (_, ids), itself in found]
-        return TwoTierIndex(self.matrix, self.proposer.tuned(queries, np.stack(truth)))
+        return TwoTierIndex(self.matrix, self.proposer.tuned(queries, truth))
 
     def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.Found:
         ids = np.sort(ids[ids >= 0])  # as they lie in the file
         return exact.rank(query, self.matrix.rows(exact.places(self.ids, ids)), ids, k)
 
-    def _exactly(self, queries: Vectors, k: int, places: Ids | None) -> list[exact.Found]:
-        """The k best of all vectors, or of those in some places, block by block."""
-        count = len(self) if places is None else len(places)
-        best: list[exact.Found] = [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(queries)
-        for start in range(0, count, CHUNK):
-            block = slice(start, start + CHUNK)
-            which: Ids | slice = block if places is None else places[block]
-            found = exact.nearest(queries, self.matrix.rows(which), self.ids[which], k)
-            best = [exact.merged(*pair, k) for pair in zip(best, found, strict=True)]
-        return best
+
+def asked(matrix: Matrix) -> tuple[Vectors, Ids]:
+    """Queries that stand for what people ask, and the ids of their true neighbours.
+
+    Half of them are vectors of the collection that must find their neighbours, as a query by
+    example does; the others are such vectors moved by half the difference of two more. Of the kinds
+    tried, these ask for as far a look as vectors from outside the collection.
+
+    Returns float32 (q, dim) and int64 (q, n), best first; q is 0 for fewer than four vectors.
+    """
+    rng = np.random.default_rng(len(matrix))
+    quarter = min(len(matrix) // 4, ASKED // 2)
+    if quarter == 0:
+        return np.empty((0, matrix.dim), np.float32), np.empty((0, 0), np.int64)
+    chosen = rng.choice(len(matrix), 4 * quarter, replace=False)
+    own, near, one, other = np.split(matrix.rows(chosen), 4)
+    moved = near + (one - other) / 2
+    norms = np.linalg.norm(moved, axis=1, keepdims=True)
+    queries = np.concatenate([own, np.divide(moved, norms, out=moved, where=norms > 0)])
+    themselves = np.concatenate([matrix.ids[chosen[:quarter]], np.full(quarter, -1)])
+    wide = min(WIDE, len(matrix) - 1)
+    found = zip(exactly(matrix, queries, wide + 1), themselves, strict=True)
+    return queries, np.stack([ids[ids != itself][:wide] for (_, ids), itself in found])
+
+
+def exactly(
+    matrix: Matrix, queries: Vectors, k: int, places: Ids | None = None
+) -> list[exact.Found]:
+    """The k best of all vectors, or of those in some places, block by block."""
+    count = len(matrix) if places is None else len(places)
+    best: list[exact.Found] = [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(queries)
+    for start in range(0, count, CHUNK):
+        block = slice(start, start + CHUNK)
+        which: Ids | slice = block if places is None else places[block]
+        found = exact.nearest(queries, matrix.rows(which), matrix.ids[which], k)
+        best = [exact.merged(*pair, k) for pair in zip(best, found, strict=True)]
+    return best
