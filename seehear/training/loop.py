@@ -50,7 +50,9 @@ class Schedule:
     learning_rate: float
     weight_decay: float = 0.02
     warmup: float = 0.05
-    """Part of the steps over which the learning rate rises."""
+    """Part of each cycle over which the learning rate rises."""
+    cycles: int = 1
+    """How often the rate rises and falls again in these steps (SGDR, arXiv:1608.03983)."""
     average: float = 0.998
     """Decay of the exponential moving average of the weights; 0 keeps none."""
     clip: float = 5.0
@@ -116,7 +118,7 @@ def run_stage(
     bar = tqdm(total=schedule.steps, initial=begin, desc=stage, disable=not place.progress)
     with closing(_Log(place, stage)) as log, bar:
         for step in range(begin, schedule.steps):
-            rate = _rate(schedule, step)
+            rate = rate_at(schedule, step)
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
             module.train()
@@ -150,11 +152,14 @@ def run_stage(
     return figures
 
 
-def _rate(schedule: Schedule, step: int) -> float:
-    warm = max(1, int(schedule.warmup * schedule.steps))
-    if step < warm:
-        return schedule.learning_rate * (step + 1) / warm
-    done = (step - warm) / max(1, schedule.steps - warm)
+def rate_at(schedule: Schedule, step: int) -> float:
+    """The learning rate of one step: a rise, then half a cosine down, in every cycle."""
+    cycle = math.ceil(schedule.steps / schedule.cycles)
+    warm = max(1, int(schedule.warmup * cycle))
+    at = step % cycle
+    if at < warm:
+        return schedule.learning_rate * (at + 1) / warm
+    done = (at - warm) / max(1, cycle - warm)
     return schedule.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
