@@ -27,7 +27,9 @@ def verify(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check the catalog, the caches and (with --hashes) the files; repair what is only a cache.
+    """Check the catalog and the caches; repair the caches.
+
+    With --hashes, check the files too.
 
     Exit status 0: all is well, or is again. 1: something that cannot be made anew is wrong.
     """
@@ -126,7 +128,7 @@ def export(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the collection into one file, to keep or to take to another machine.
+    """Write the collection into one file, to keep or to move.
 
     The media themselves and the caches are not in it. Others may search and index meanwhile.
     """

@@ -40,7 +40,10 @@ def evaluate(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask judged queries and print recall, success, MRR, nDCG and median rank for each route."""
+    """Ask judged queries and print how well they are answered.
+
+    Recall, success, MRR, nDCG and median rank, for each route.
+    """
     from seehear.evaluation import evaluate_collection, read_qrels, write_run
     from seehear.evaluation.evaluate import CUTOFFS
 

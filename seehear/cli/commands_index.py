@@ -41,7 +41,7 @@ def index(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Index folders; run it again at any time to bring the collection up to date."""
+    """Bring the collection up to date with folders of media."""
     stop = threading.Event()
     with (
         open_collection(collection, model=model, device=device, must_exist=False) as library,
@@ -69,7 +69,7 @@ def watch(
     include: Patterns = None,
     exclude: Patterns = None,
 ) -> None:
-    """Index folders and keep the collection current with them until Ctrl-C."""
+    """Index folders and keep up with their changes until Ctrl-C."""
     stop = threading.Event()
     with (
         open_collection(collection, device=device, must_exist=False) as library,
@@ -94,7 +94,10 @@ def upgrade(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Encode the collection with another model; the old one answers until the new is complete."""
+    """Encode the collection with another model.
+
+    The old one answers until the new one is complete.
+    """
     stop = threading.Event()
     with (
         open_collection(collection, device=device) as library,
@@ -116,7 +119,7 @@ def generations(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the generations: one per model that encoded the collection; one of them serves."""
+    """List the generations, one per model; one of them serves."""
     with open_collection(collection) as library:
         if drop is not None:
             library.drop_generation(drop)
@@ -190,7 +193,7 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
 
 
 def failures(collection: CollectionOption = None, json: JsonOption = False) -> None:
-    """List the files that could not be indexed, each with its stage and reason."""
+    """List the files that could not be indexed, and why."""
     with open_collection(collection) as library:
         found = library.failures()
     if json:
@@ -209,7 +212,7 @@ def forget(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take a path out of the collection; the files themselves are left alone."""
+    """Take a path out of the collection; the files stay."""
     with open_collection(collection) as library:
         count = library.forget(path)
     if json:

@@ -12,7 +12,7 @@ from seehear.cli.options import DeviceOption, JsonOption
 
 
 def models(json: JsonOption = False) -> None:
-    """List the models, with what they encode, their size and their licence."""
+    """List the models: what they encode, size and licence."""
     from seehear.encoders import available_models
 
     cards = available_models()
@@ -58,7 +58,10 @@ def train(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fine-tune a model on your own files and sentences; use it with --model FOLDER."""
+    """Fine-tune a model on your own files and sentences.
+
+    Use it with --model FOLDER.
+    """
     from seehear.training import fine_tune
 
     report = fine_tune(

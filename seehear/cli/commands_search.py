@@ -92,7 +92,7 @@ def search(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find pictures, sounds, moments and passages by words, photos, sounds and clips."""
+    """Find media by words, photos, sounds and clips."""
     threads.for_queries()
     asked: dict[str, Any] = {
         "text": text or [],
@@ -147,7 +147,10 @@ def similar(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find what is like a file, of whatever kind it is; the file itself is left out."""
+    """Find what is like a file of any kind.
+
+    The file itself and its copies are left out.
+    """
     with open_collection(collection, device=device) as library:
         hits = library.similar(file, k=k, modalities=_kinds(kinds), under=under)
     _show(hits, file.name, sheet, json)
@@ -162,7 +165,10 @@ def duplicates(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List groups of files that are the same or nearly so, the one to keep first."""
+    """List files that are the same or nearly so.
+
+    In groups; the one to keep stands first.
+    """
     with open_collection(collection) as library:
         groups = library.duplicates(modalities=_kinds(kinds), under=under, where=where)
     if json:

@@ -58,7 +58,10 @@ def serve(
 
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
-    """Serve a collection to language-model assistants, over standard input and output (MCP)."""
+    """Serve a collection to language-model assistants (MCP).
+
+    Over standard input and output.
+    """
     threads.for_queries()
     try:
         from seehear.server.mcp import run
