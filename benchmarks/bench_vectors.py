@@ -2,229 +2,346 @@
 
     python -m benchmarks.bench_vectors --data DIR                  1,000,000 vectors of 512 numbers
     python -m benchmarks.bench_vectors --data DIR --count 200000 --with hnswlib --with usearch
-    python -m benchmarks.bench_vectors --quick                     a few thousand, under a minute
+    python -m benchmarks.bench_vectors --quick                     two thousand, under a minute
 
 Vectors are real embeddings, mixed and perturbed (benchmarks/vector_data.py); queries are made of
-sentences that the collection does not hold. Every way answers the same queries in the same run, in
-turns, one query at a time and all at once; the figure is the median over the turns. Beside the wall
-clock stands the processor's time, which other work on the machine does not lengthen.
+sentences that the collection does not hold. Every way is built in a process of its own, and opened
+and searched in another. It answers in turns with exact search (FAISS's IndexFlatIP over the float32
+matrix), the same queries one at a time and all at once, so that what else happens on the machine
+meets both alike; figures are medians over the turns, and "times as fast" compares those turns.
+Beside the wall clock stands the processor's time, which other work on the machine does not
+lengthen.
 
-The exact figure is FAISS's IndexFlatIP over the float32 matrix. `hnswlib`, `usearch`, `lancedb` and
-`sqlite-vec` are searched as far as they need to reach the same recall, or as far as they go.
+Memory is what a process grows by when it opens an index and searches it, as a share of the float32
+matrix: its own pages, and those of mapped files, which the system can take back.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks import record, vector_data, vector_rivals
-from seehear.stores.vectors.matrix import Matrix, halves
-from seehear.stores.vectors.proposer import Proposer
-from seehear.stores.vectors.two_tier import TwoTierIndex
-from seehear.types import Ids, Vectors
+from benchmarks import memory, record, vector_data, vector_rivals
+from benchmarks.vector_rivals import EXACT, OURS, RIVALS, Task
+from seehear.stores.vectors.matrix import CHUNK, halves
+from seehear.types import Vectors
 
-K = 10
 AIM = 0.99
-Search = Callable[[Vectors], Ids]
+MISSING = 3
+"""Exit status of a process whose library is not installed."""
+TIMES = ("single_ms", "single_cpu_ms", "batch_ms", "batch_cpu_ms")
+Turn = tuple[float, float, float, float]
+"""Milliseconds per query, in the order of TIMES."""
+
+
+class MissingError(Exception):
+    """A library that is not installed."""
 
 
 @dataclass(slots=True)
 class Way:
-    """One way to search, with what it took."""
+    """One way to search, with what it took, and what exact search took in the same turns."""
 
     name: str
-    search: Search
-    memory_share: float
-    recall: float = 0.0
-    single_ms: float = 0.0
-    single_cpu_ms: float = 0.0
-    batch_ms: float = 0.0
-    batch_cpu_ms: float = 0.0
-    note: str = ""
+    note: str
+    recall: float
+    build_cpu_s: float = 0.0
+    turns: list[Turn] = field(default_factory=list)
+    beside: list[Turn] = field(default_factory=list)
+    own_share: float | None = None
+    files_share: float | None = None
 
-    def as_json(self, exact: Way) -> dict[str, Any]:
+    def times(self) -> dict[str, float]:
+        return dict(zip(TIMES, np.median(self.turns, axis=0).tolist(), strict=True))
+
+    def faster(self) -> dict[str, float]:
+        """How many times as fast as exact search, by each of TIMES."""
+        ratios = np.median(self.beside, axis=0) / np.median(self.turns, axis=0)
+        return dict(zip(TIMES, ratios.tolist(), strict=True))
+
+    def as_json(self) -> dict[str, Any]:
+        faster = {name.replace("_ms", "_faster"): value for name, value in self.faster().items()}
         figures = {
             "recall_at_10": self.recall,
-            "single_ms": self.single_ms,
-            "single_cpu_ms": self.single_cpu_ms,
-            "batch_ms_per_query": self.batch_ms,
-            "batch_cpu_ms_per_query": self.batch_cpu_ms,
-            "single_faster": exact.single_ms / self.single_ms,
-            "single_faster_cpu": exact.single_cpu_ms / self.single_cpu_ms,
-            "batch_faster": exact.batch_ms / self.batch_ms,
-            "batch_faster_cpu": exact.batch_cpu_ms / self.batch_cpu_ms,
-            "memory_of_float32": self.memory_share,
+            **self.times(),
+            **faster,
+            "build_cpu_s": self.build_cpu_s,
+            "memory_own": self.own_share,
+            "memory_files": self.files_share,
         }
-        rounded = {name: round(value, 4) for name, value in figures.items()}
+        rounded = {name: value and round(value, 4) for name, value in figures.items()}
         return {"name": self.name, **rounded, "note": self.note}
 
-
-def measure(ways: Sequence[Way], queries: Vectors, truth: Ids, rounds: int, singles: int) -> None:
-    """Time all ways in turns, so that what else happens on the machine meets them alike."""
-    taken: dict[str, list[list[float]]] = {way.name: [] for way in ways}
-    for way in ways:
-        found = way.search(queries)
-        pairs = zip(found, truth, strict=True)
-        way.recall = float(np.mean([np.isin(right, ids).mean() for ids, right in pairs]))
-    for turn in range(rounds):
-        some = queries[np.arange(turn * singles, (turn + 1) * singles) % len(queries)]
-        for way in ways:
-            single = _timed(way.search, [query[None] for query in some])
-            batch = _timed(way.search, [queries])
-            taken[way.name].append([*(1e3 * single / len(some)), *(1e3 * batch / len(queries))])
-    for way in ways:
-        columns = np.median(np.array(taken[way.name]), axis=0)
-        way.single_ms, way.single_cpu_ms, way.batch_ms, way.batch_cpu_ms = map(float, columns)
+    def row(self) -> str:
+        times, faster = self.times(), self.faster()
+        shares = [
+            "     -" if s is None else f"{s:6.3f}" for s in (self.own_share, self.files_share)
+        ]
+        columns = [
+            f"{times[name]:8.2f} ms ({faster[name]:5.1f}x, {faster[cpu]:5.1f}x cpu)"
+            for name, cpu in (TIMES[:2], TIMES[2:])
+        ]
+        return "  ".join([f"{self.name:14}", f"{self.recall:.4f}", *columns, *shares, self.note])
 
 
-def _timed(search: Search, calls: Sequence[Vectors]) -> NDArray[np.float64]:
-    """Wall-clock and processor seconds of some calls."""
-    started = np.array([time.perf_counter(), time.process_time()])
-    for queries in calls:
-        search(queries)
-    taken: NDArray[np.float64] = np.array([time.perf_counter(), time.process_time()]) - started
-    return taken
+HEADER = "way  recall  one query  all at once, each query  memory: own, files"
 
 
-def two_tiers(vectors: Vectors, folder: Path) -> Way:
-    """The index as a collection has it: written, closed, and opened again, so that it is mapped."""
-    ids = np.arange(len(vectors))
-    matrix = Matrix(ids, halves(vectors))
-    built = TwoTierIndex.build(matrix)
-    matrix.save(folder / "m", "bench", 1)
-    built.proposer.save(folder / "p", "bench", 1)
-    del matrix, built
-    np.save(folder / "queries.npy", vectors[:512])
-    command = [sys.executable, "-m", "benchmarks.bench_vectors", "--resident", str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    loaded = Matrix.load(folder / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
-    proposer = Proposer.load(folder / "p", "bench", 1)
-    assert loaded is not None
-    assert proposer is not None
-    index = TwoTierIndex(loaded[0], proposer)
-    tuning = proposer.tuning
-    return Way(
-        "two tiers",
-        lambda queries: index.search(queries, K)[1],
-        int(done.stdout) / vectors.nbytes,
-        note=f"{tuning.probes} of {proposer.lists} lists, {tuning.depth_10} reranked, "
-        f"own recall {tuning.recall:.4f}",
-    )
+class Worker:
+    """A process that has one index open and searches when it is asked."""
 
-
-def resident(folder: Path) -> int:
-    """Bytes that opening and searching the two tiers adds to a process, mapped pages included."""
-    import faiss  # noqa: F401 - its own size is none of the index's
-
-    queries: Vectors = np.load(folder / "queries.npy", allow_pickle=False)
-    np.sort(queries @ queries.T)
-    before = resident_bytes()
-    loaded = Matrix.load(folder / "m", "bench", queries.shape[1], lambda _: queries[:0])
-    proposer = Proposer.load(folder / "p", "bench", 1)
-    assert loaded is not None
-    assert proposer is not None
-    index, most = TwoTierIndex(loaded[0], proposer), 0
-    for start in range(0, len(queries), 16):
-        index.search(queries[start : start + 16], K)
-        most = max(most, resident_bytes() - before)
-    return most
-
-
-def exact_search(vectors: Vectors) -> Way:
-    import faiss
-
-    index: Any = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    return Way("exact (FAISS IndexFlatIP)", lambda queries: index.search(queries, K)[1], 1.0)
-
-
-def resident_bytes() -> int:
-    """Memory of this process, mapped files included; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0
-
-
-def table(ways: Sequence[Way]) -> str:
-    lines = ["way                          recall@10   single       batch    memory"]
-    for way in ways:
-        one, many = ways[0].single_ms / way.single_ms, ways[0].batch_ms / way.batch_ms
-        lines.append(
-            f"{way.name:28} {way.recall:9.4f} {way.single_ms:8.2f} ms ({one:5.1f}x) "
-            f"{way.batch_ms:8.2f} ms ({many:5.1f}x) {way.memory_share:6.3f}  {way.note}"
+    def __init__(self, name: str, task: Task) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            _command("--serve", name, task),
+            env=_environment(task.threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-    return "\n".join(lines)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._asking, self._answering = self._process.stdin, self._process.stdout
+
+    def ask(self, **what: Any) -> dict[str, Any]:
+        print(json.dumps(what), file=self._asking, flush=True)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        line = self._answering.readline()
+        if not line:
+            if self._process.wait() == MISSING:
+                raise MissingError(self.name)
+            raise RuntimeError(f"the process that searches by {self.name} ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def turn(self, start: int, singles: int) -> Turn:
+        one = self.ask(start=start, count=singles, at_once=False)
+        many = self.ask(start=0, count=None, at_once=True)
+        return one["wall_ms"], one["cpu_ms"], many["wall_ms"], many["cpu_ms"]
+
+    def close(self) -> None:
+        self._asking.close()
+        self._process.wait()
+        self._answering.close()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@contextmanager
+def serving(name: str, task: Task) -> Iterator[tuple[Worker, Way]]:
+    """A worker with its index open, and what it says of it."""
+    worker = Worker(name, task)
+    try:
+        told = worker.answer()
+        yield worker, Way(name, told["note"], told["recall"])
+    finally:
+        worker.close()
+
+
+def serve(name: str, task: Task, asked: IO[str]) -> None:
+    """Open an index, say how it is set, and answer by what each search took."""
+    import faiss  # noqa: F401 - a library's own size is none of an index's
+
+    queries = task.queries()
+    queries @ queries.T
+    memory.give_back()
+    at_first = memory.resident()
+    search, note = vector_rivals.opened(name, task)
+    if name == EXACT:
+        np.save(task.folder / "truth.npy", search(queries))
+    recall = vector_rivals.recall(search(queries), task.truth())
+    print(json.dumps({"note": note, "recall": recall}), flush=True)
+    for line in asked:
+        wanted = json.loads(line)
+        some = np.arange(wanted["start"], wanted["start"] + (wanted["count"] or len(queries)))
+        some %= len(queries)
+        calls = [queries[some]] if wanted["at_once"] else [queries[[row]] for row in some]
+        started, started_cpu = time.perf_counter(), time.process_time()
+        for call in calls:
+            search(call)
+        per_query = 1e3 / len(some)
+        answer: dict[str, Any] = {
+            "wall_ms": per_query * (time.perf_counter() - started),
+            "cpu_ms": per_query * (time.process_time() - started_cpu),
+        }
+        now = memory.resident()
+        if at_first is not None and now is not None:
+            answer |= {"own": now.own - at_first.own, "files": now.files - at_first.files}
+        print(json.dumps(answer), flush=True)
+
+
+def build(name: str, task: Task) -> float:
+    """Build an index in a process of its own, if it is not there yet; the processor's seconds."""
+    took = task.own / "took"
+    if took.exists():
+        return float(took.read_text())
+    shutil.rmtree(task.own, ignore_errors=True)
+    task.own.mkdir(parents=True)
+    done = subprocess.run(
+        _command("--build", name, task),
+        env=_environment(task.threads),
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode == MISSING:
+        raise MissingError(name)
+    done.check_returncode()
+    took.write_text(done.stdout.splitlines()[-1])
+    return float(took.read_text())
+
+
+def compare(exact: Worker, worker: Worker, way: Way, rounds: int, singles: int) -> None:
+    """Let a way and exact search answer in turns."""
+    for turn in range(rounds):
+        way.beside.append(exact.turn(turn * singles, singles))
+        way.turns.append(worker.turn(turn * singles, singles))
+
+
+def weigh(worker: Worker, way: Way, size_bytes: int, queries: int) -> None:
+    """The most memory that a way has while it searches; a few queries at a time, as a service."""
+    seen = [worker.ask(start=start, count=16, at_once=True) for start in range(0, queries, 16)]
+    if "own" in seen[0]:
+        way.own_share = max(answer["own"] for answer in seen) / size_bytes
+        way.files_share = max(answer["files"] for answer in seen) / size_bytes
+
+
+def write_vectors(folder: Path, base: Vectors, count: int, queries: int) -> int:
+    """Write what is searched, if it is not there yet; gives the size of the float32 matrix."""
+    if (folder / "queries.npy").exists():
+        return int(np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False).nbytes)
+    vectors, asked = vector_data.collection_and_queries(base, count, queries)
+    for start in range(0, count, CHUNK):  # as a collection keeps them, in half precision
+        rows = vectors[start : start + CHUNK]
+        rows[:] = vector_data.unit(halves(rows).astype(np.float32))
+    np.save(folder / "vectors.npy", vectors)
+    np.save(folder / "queries.npy", asked)
+    return vectors.nbytes
+
+
+def _command(mode: str, name: str, task: Task) -> list[str]:
+    options = ["--folder", str(task.folder), "--threads", str(task.threads)]
+    return [sys.executable, "-m", "benchmarks.bench_vectors", mode, name, *options]
+
+
+def _environment(threads: int) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LANCE_CPU_THREADS", "RAYON_NUM_THREADS")
+    return os.environ | dict.fromkeys(names, str(threads))
+
+
+def _embedded(file: Path | None, count: int, data: Path | None) -> Vectors:
+    if file is not None and file.exists():
+        kept: Vectors = np.load(file, allow_pickle=False)
+        return kept
+    base = vector_data.base(count, data)
+    if file is not None:
+        np.save(file, base)
+    return base
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.bench_vectors", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--data", type=Path, help="folder of training data, for its captions")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--base", type=int, default=60_000, help="sentences that are embedded")
     parser.add_argument("--embedded", type=Path, help="keep the embeddings here, and use them")
+    parser.add_argument("--keep", type=Path, help="keep vectors and indexes here, and use them")
     parser.add_argument("--queries", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--with", dest="rivals", action="append", choices=vector_rivals.NAMES)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each library")
+    parser.add_argument("--with", dest="rivals", action="append", choices=RIVALS)
+    parser.add_argument("--name", default="vectors", help="of the result")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
-    parser.add_argument("--resident", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if chosen.resident is not None:
-        print(resident(chosen.resident))
+    for hidden in ("--build", "--serve"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    chosen = _parser().parse_args(arguments)
+    part = chosen.build or chosen.serve
+    if part:
+        task = Task(chosen.folder, chosen.folder / part, AIM, chosen.threads)
+        try:
+            if chosen.serve:
+                serve(part, task, sys.stdin)
+            else:
+                vector_rivals.build(part, task)
+                print(time.process_time())
+        except ImportError as problem:
+            print(f"{part} is left out: {problem}", file=sys.stderr)
+            return MISSING
         return 0
     if chosen.quick:
-        chosen.count, chosen.base, chosen.queries, chosen.rounds = 4_000, 1_000, 32, 2
+        chosen.count, chosen.base, chosen.queries, chosen.rounds = 2_000, 400, 32, 2
 
-    if chosen.embedded and chosen.embedded.exists():
-        base: Vectors = np.load(chosen.embedded, allow_pickle=False)
-    else:
-        base = vector_data.base(chosen.base, chosen.data)
-        if chosen.embedded:
-            np.save(chosen.embedded, base)
-    vectors, queries = vector_data.collection_and_queries(base, chosen.count, chosen.queries)
-    vectors = vector_data.unit(halves(vectors).astype(np.float32))
-    with tempfile.TemporaryDirectory() as scratch:
-        ways = [exact_search(vectors), two_tiers(vectors, Path(scratch))]
-        truth = ways[0].search(queries)
-        for name in chosen.rivals or []:
+    base = _embedded(chosen.embedded, chosen.base, chosen.data)
+    with tempfile.TemporaryDirectory(prefix="seehear-bench-") as scratch:
+        path = _compare_all(chosen, chosen.keep or Path(scratch), base)
+    if path is not None:
+        print(f"written: {path}")
+    return 0
+
+
+def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> Path | None:
+    """Every way in turns with exact search; the result is written anew after each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size_bytes = write_vectors(folder, base, chosen.count, chosen.queries)
+    singles, path = 8 if chosen.quick else 16, None
+    print(HEADER)
+    with serving(EXACT, Task(folder, folder / EXACT, AIM, chosen.threads)) as (exact, first):
+        first.turns = [exact.turn(turn * singles, singles) for turn in range(chosen.rounds)]
+        first.beside = first.turns
+        weigh(exact, first, size_bytes, chosen.queries)
+        print(first.row(), flush=True)
+        ways = [first]
+        for name in (OURS, *(chosen.rivals or [])):
+            task = Task(folder, folder / name, AIM, chosen.threads)
             try:
-                search, share, note = vector_rivals.build(
-                    name, vectors, queries, truth, AIM, Path(scratch)
-                )
-            except ImportError as problem:
-                print(f"{name} is left out: {problem}")
+                build_cpu_s = build(name, task)
+                with serving(name, task) as (worker, way):
+                    way.build_cpu_s = build_cpu_s
+                    weigh(worker, way, size_bytes, chosen.queries)
+                    compare(exact, worker, way, chosen.rounds, singles)
+            except MissingError:
                 continue
-            ways.append(Way(name, search, share, note=note))
-        measure(ways, queries, truth, chosen.rounds, singles=8 if chosen.quick else 16)
-    print(table(ways))
-    if chosen.quick and chosen.results is None:
-        return 0
+            ways.append(way)
+            print(way.row(), flush=True)
+            if chosen.keep is None:
+                shutil.rmtree(task.own)
+            if not chosen.quick or chosen.results is not None:
+                path = _save(chosen, len(base), base.shape[1], ways)
+    return path
+
+
+def _save(chosen: argparse.Namespace, base: int, dim: int, ways: Sequence[Way]) -> Path:
     document = {
         "count": chosen.count,
-        "dim": vectors.shape[1],
+        "dim": dim,
         "queries_at_once": chosen.queries,
-        "base": len(base),
+        "threads": chosen.threads,
+        "base": base,
         "data": "captions" if chosen.data else "sentences made of words",
         "seed": 0,
-        "ways": [way.as_json(ways[0]) for way in ways],
+        "ways": [way.as_json() for way in ways],
     }
-    print(f"written: {record.save('vectors', document, chosen.results)}")
-    return 0
+    return record.save(chosen.name, document, chosen.results)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,26 @@
-"""Other libraries for nearest neighbours, searched just far enough for the recall asked for."""
+"""The ways to search that bench_vectors compares: ours, exact search, and other libraries.
+
+Each builds from a folder with vectors.npy, queries.npy and truth.npy (the right ids, made by exact
+search) into a folder of its own, and is opened from there by another process. The others are
+searched just far enough for the recall asked for, which is looked up on the very queries that are
+timed; ours sets its depth by the collection's own vectors and never sees them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seehear.stores.vectors.matrix import CHUNK, Matrix, halves
+from seehear.stores.vectors.proposer import Proposer
+from seehear.stores.vectors.two_tier import TwoTierIndex
 from seehear.types import Ids, Vectors
 
 FAISS = {
@@ -17,149 +29,281 @@ FAISS = {
     "faiss-sq8": "IVF{lists},SQ8",
     "faiss-hnsw": "HNSW32,SQ8",
 }
-"""Kinds of compressed index in FAISS, each with the same exact rerank."""
-NAMES = ("hnswlib", "usearch", "lancedb", "sqlite-vec", *FAISS)
-DEPTH = 200
-"""Proposals of FAISS's kinds that are reranked."""
+"""Kinds of compressed index in FAISS, each with an exact rerank of mapped float32 rows."""
+RIVALS = ("hnswlib", "usearch", "lancedb", "sqlite-vec", *FAISS)
+EXACT, OURS = "exact", "two-tiers"
 K = 10
-WIDTHS = (16, 32, 64, 128, 256, 512)
+WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Lists that are scanned, or candidates that are kept in a walk through a graph."""
+DEPTHS = (10, 25, 50, 100, 200, 400, 800)
+"""Proposals that are reranked."""
+TRIED = 64
+"""Queries that decide between two ways to set an index."""
+TRAINED = 100_000
 Search = Callable[[Vectors], Ids]
-Built = tuple[Search, float, str]
-"""How to search, memory as a share of the float32 matrix, and a note."""
 
 
-def build(
-    name: str, vectors: Vectors, queries: Vectors, truth: Ids, aim: float, folder: Path
-) -> Built:
-    """Build one by name. Raises ImportError where it cannot be loaded."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is searched, where an index is kept, and with what it may be searched."""
+
+    folder: Path
+    own: Path
+    aim: float
+    threads: int
+
+    def vectors(self) -> Vectors:
+        """Mapped: float32 (n, dim)."""
+        found: Vectors = np.load(self.folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        return found
+
+    def queries(self) -> Vectors:
+        found: Vectors = np.load(self.folder / "queries.npy", allow_pickle=False)
+        return found
+
+    def truth(self) -> Ids:
+        found: Ids = np.load(self.folder / "truth.npy", allow_pickle=False)
+        return found
+
+    def chunks(self) -> Iterable[tuple[Ids, Vectors]]:
+        vectors = self.vectors()
+        for start in range(0, len(vectors), CHUNK):
+            rows = np.ascontiguousarray(vectors[start : start + CHUNK])
+            yield np.arange(start, start + len(rows)), rows
+
+
+Opened = tuple[Search, str]
+"""How to search, and how it is set."""
+
+
+def build(name: str, task: Task) -> None:
+    """Build one by name, into its folder. Raises ImportError where it cannot be loaded."""
     if name in FAISS:
-        return _faiss(FAISS[name], vectors, queries, truth, aim)
-    make = {
-        "hnswlib": _hnswlib,
-        "usearch": _usearch,
-        "lancedb": _lancedb,
-        "sqlite-vec": _sqlite_vec,
-    }[name]
-    return make(vectors, queries, truth, aim, folder)
+        _build_faiss(FAISS[name], task)
+    else:
+        _WAYS[name][0](task)
 
 
-def _reached(search: Search, queries: Vectors, truth: Ids, aim: float) -> bool:
-    pairs = zip(search(queries), truth, strict=True)
-    return float(np.mean([np.isin(right, ids).mean() for ids, right in pairs])) >= aim
+def opened(name: str, task: Task) -> Opened:
+    """Open what was built."""
+    return _open_faiss(task) if name in FAISS else _WAYS[name][1](task)
 
 
-def _faiss(kind: str, vectors: Vectors, queries: Vectors, truth: Ids, aim: float) -> Built:
+def recall(found: Ids, truth: Ids) -> float:
+    """ANN recall: the share of the right ids that were found."""
+    pairs = zip(found, truth, strict=True)
+    return float(np.mean([np.isin(right, ids).mean() for ids, right in pairs]))
+
+
+def _widened(task: Task, search: Search, widen: Callable[[int], None], most: int) -> int:
+    """The least width that reaches the aim, or the last."""
+    queries, truth = task.queries(), task.truth()
+    for width in WIDTHS:
+        widen(min(width, most))
+        if width >= most or recall(search(queries), truth) >= task.aim:
+            break
+    return min(width, most)
+
+
+def _build_exact(_: Task) -> None:
+    pass
+
+
+def _open_exact(task: Task) -> Opened:
     import faiss
 
+    vectors = task.vectors()
+    index: Any = faiss.IndexFlatIP(vectors.shape[1])
+    for _, rows in task.chunks():
+        index.add(rows)
+    del vectors
+    return (lambda queries: index.search(queries, K)[1]), "FAISS IndexFlatIP"
+
+
+def _build_ours(task: Task) -> None:
+    vectors = task.vectors()
+    kept = np.empty(vectors.shape, dtype="<f2")
+    for ids, rows in task.chunks():
+        kept[ids] = halves(rows)
+    matrix = Matrix(np.arange(len(vectors)), kept)
+    built = TwoTierIndex.build(matrix)
+    matrix.save(task.own / "m", "bench", 1)
+    built.proposer.save(task.own / "p", "bench", 1)
+
+
+def _open_ours(task: Task) -> Opened:
+    """The index as a collection has it: written, closed, and opened again, so that it is mapped."""
+    vectors = task.vectors()
+    loaded = Matrix.load(task.own / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
+    proposer = Proposer.load(task.own / "p", "bench", 1)
+    assert loaded is not None
+    assert proposer is not None
+    index, tuning = TwoTierIndex(loaded[0], proposer), proposer.tuning
+    note = (
+        f"{tuning.probes} of {proposer.lists} lists, {tuning.depth_10} reranked, "
+        f"own recall {tuning.recall:.4f}"
+    )
+    return (lambda queries: index.search(queries, K)[1]), note
+
+
+def _build_faiss(kind: str, task: Task) -> None:
+    import faiss
+
+    vectors = task.vectors()
     count, dim = vectors.shape
     factory = kind.format(lists=int(count**0.5), parts=dim // 4)
     index: Any = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-    index.train(vectors[:: max(1, count // 100_000)])
-    index.add(vectors)
+    index.train(np.ascontiguousarray(vectors[:: max(1, count // TRAINED)]))
+    for _, rows in task.chunks():
+        index.add(rows)
+    faiss.write_index(index, str(task.own / "index"))
+    (task.own / "kind").write_text(factory)
+
+
+def _open_faiss(task: Task) -> Opened:
+    import faiss
+
+    factory = (task.own / "kind").read_text()
+    index: Any = faiss.read_index(str(task.own / "index"))
+    vectors, depth = task.vectors(), 0
 
     def search(asked: Vectors) -> Ids:
         found = np.full((len(asked), K), -1, dtype=np.int64)
-        proposals = index.search(asked, min(DEPTH, count))[1]
+        proposals = index.search(asked, depth)[1]
         for row, (query, near) in enumerate(zip(asked, proposals, strict=True)):
             ids = np.sort(near[near >= 0])
             best = np.argsort(-(vectors[ids] @ query))[:K]
             found[row, : len(best)] = ids[best]
         return found
 
-    for width in WIDTHS:
-        if kind.startswith("HNSW"):
+    def widen(width: int) -> None:
+        if factory.startswith("HNSW"):
             index.hnsw.efSearch = width
         else:
             index.nprobe = width
-        if _reached(search, queries, truth, aim):
+
+    most = len(vectors) if factory.startswith("HNSW") else index.nlist
+    some, set_to, least = task.queries()[:TRIED], (most, max(DEPTHS)), float("inf")
+    for depth in DEPTHS:
+        if depth > len(vectors):
             break
-    share = len(faiss.serialize_index(index)) / vectors.nbytes
-    return search, share, f"{factory}, {width} probed, {DEPTH} reranked; exact rows not counted"
+        width = _widened(task, search, widen, most)
+        reached = recall(search(task.queries()), task.truth()) >= task.aim
+        started = time.process_time()
+        search(some)
+        taken = time.process_time() - started
+        if reached and taken < least:
+            set_to, least = (width, depth), taken
+        if reached and taken > 2 * least:
+            break
+    widen(set_to[0])
+    depth = min(set_to[1], len(vectors))
+    return search, f"{factory}, width {set_to[0]}, {depth} reranked"
 
 
-def _hnswlib(vectors: Vectors, queries: Vectors, truth: Ids, aim: float, _: Path) -> Built:
+def _build_hnswlib(task: Task) -> None:
     hnswlib = import_module("hnswlib")
 
-    index: Any = hnswlib.Index("ip", vectors.shape[1])
-    index.init_index(len(vectors), M=24, ef_construction=200, random_seed=0)
-    index.add_items(vectors)
+    count, dim = task.vectors().shape
+    index: Any = hnswlib.Index("ip", dim)
+    index.init_index(count, random_seed=0)
+    for ids, rows in task.chunks():
+        index.add_items(rows, ids, num_threads=task.threads)
+    index.save_index(str(task.own / "index"))
+
+
+def _open_hnswlib(task: Task) -> Opened:
+    index: Any = import_module("hnswlib").Index("ip", task.vectors().shape[1])
+    index.load_index(str(task.own / "index"))
 
     def search(asked: Vectors) -> Ids:
-        return np.asarray(index.knn_query(asked, K)[0], dtype=np.int64)
+        found = index.knn_query(asked, K, num_threads=task.threads)[0]
+        return np.asarray(found, dtype=np.int64)
 
-    for width in WIDTHS:
-        index.set_ef(width)
-        if _reached(search, queries, truth, aim):
-            break
-    links = 4 * (2 * 24 + 2) / (4 * vectors.shape[1])
-    return search, 1 + links, f"M 24, efConstruction 200, ef {width}"
+    width = _widened(task, search, lambda width: index.set_ef(max(K, width)), 1 << 20)
+    return search, f"M 16, efConstruction 200 (its defaults), ef {width}"
 
 
-def _usearch(vectors: Vectors, queries: Vectors, truth: Ids, aim: float, _: Path) -> Built:
+def _build_usearch(task: Task) -> None:
     index: Any = import_module("usearch.index").Index(
-        ndim=vectors.shape[1], metric="ip", dtype="f16", connectivity=24
+        ndim=task.vectors().shape[1], metric="ip", dtype="f16"
     )
-    index.add(np.arange(len(vectors)), vectors)
+    for ids, rows in task.chunks():
+        index.add(ids, rows, threads=task.threads)
+    index.save(str(task.own / "index"))
+
+
+def _open_usearch(task: Task) -> Opened:
+    index: Any = import_module("usearch.index").Index.restore(str(task.own / "index"))
 
     def search(asked: Vectors) -> Ids:
-        found = index.search(asked, K).keys
+        found = index.search(asked, K, threads=task.threads).keys
         return np.asarray(found, dtype=np.int64).reshape(len(asked), -1)
 
-    for width in WIDTHS:
+    def widen(width: int) -> None:
         index.expansion_search = width
-        if _reached(search, queries, truth, aim):
-            break
-    return search, index.memory_usage / vectors.nbytes, f"half precision, expansion {width}"
+
+    width = _widened(task, search, widen, 1 << 20)
+    return search, f"half precision, connectivity 16 (its default), expansion {width}"
 
 
-def _lancedb(vectors: Vectors, queries: Vectors, truth: Ids, aim: float, folder: Path) -> Built:
+def _build_lancedb(task: Task) -> None:
     lancedb, pa = import_module("lancedb"), import_module("pyarrow")
 
-    flat = pa.array(vectors.reshape(-1))
-    rows = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-    ids = pa.array(np.arange(len(vectors)))
-    table: Any = lancedb.connect(folder / "lance").create_table(
-        "rows", pa.table({"id": ids, "vector": rows})
-    )
-    parts = max(1, int(len(vectors) ** 0.5))
+    count, dim = task.vectors().shape
+    table: Any = None
+    for ids, rows in task.chunks():
+        listed = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), dim)
+        part = pa.table({"id": pa.array(ids), "vector": listed})
+        if table is None:
+            table = lancedb.connect(task.own / "lance").create_table("rows", part)
+        else:
+            table.add(part)
+    parts = max(1, int(count**0.5))
     table.create_index(
         metric="dot",
         num_partitions=parts,
-        num_sub_vectors=vectors.shape[1] // 8,
+        num_sub_vectors=dim // 8,
         vector_column_name="vector",
     )
-    far = {"probes": 8}
+    (task.own / "parts").write_text(json.dumps(parts))
+
+
+def _open_lancedb(task: Task) -> Opened:
+    table: Any = import_module("lancedb").connect(task.own / "lance").open_table("rows")
+    parts = json.loads((task.own / "parts").read_text())
+    probes = 0
 
     def search(asked: Vectors) -> Ids:
         found = np.full((len(asked), K), -1, dtype=np.int64)
         for row, query in enumerate(asked):
-            wanted = table.search(query).distance_type("dot").nprobes(far["probes"])
-            got = wanted.refine_factor(20).limit(K).select(["id"]).to_arrow()["id"].to_numpy()
-            found[row, : len(got)] = got
+            wanted = table.search(query).distance_type("dot").nprobes(probes)
+            got = wanted.refine_factor(20).limit(K).select(["id", "_distance"]).to_arrow()
+            found[row, : len(got)] = got["id"].to_numpy()
         return found
 
-    while not _reached(search, queries[:64], truth[:64], aim) and far["probes"] < parts:
-        far["probes"] = min(parts, far["probes"] * 2)
-    return search, 0.0, f"IVF_PQ, {far['probes']} of {parts} partitions; memory not measured"
+    queries, truth = task.queries()[:TRIED], task.truth()[:TRIED]
+    for width in WIDTHS:
+        probes = min(parts, width)
+        if probes == parts or recall(search(queries), truth) >= task.aim:
+            break
+    return search, f"IVF_PQ, {probes} of {parts} partitions, 200 refined"
 
 
-def _sqlite_vec(vectors: Vectors, _q: Vectors, _t: Ids, _a: float, folder: Path) -> Built:
-    import sqlite3
-
-    sqlite_vec = import_module("sqlite_vec")
-
-    connection = sqlite3.connect(folder / "rows.sqlite")
-    if not hasattr(connection, "enable_load_extension"):
-        raise ImportError("this Python's sqlite3 loads no extensions")
-    connection.enable_load_extension(True)
-    sqlite_vec.load(connection)
-    connection.enable_load_extension(False)
-    connection.execute(f"create virtual table rows using vec0(vector float[{vectors.shape[1]}])")
+def _build_sqlite_vec(task: Task) -> None:
+    connection = _sqlite(task)
+    dim = task.vectors().shape[1]
+    connection.execute(f"create virtual table rows using vec0(vector float[{dim}])")
     with connection:
-        connection.executemany(
-            "insert into rows(rowid, vector) values (?, ?)",
-            ((number, row.tobytes()) for number, row in enumerate(vectors)),
-        )
+        for ids, rows in task.chunks():
+            connection.executemany(
+                "insert into rows(rowid, vector) values (?, ?)",
+                ((int(number), row.tobytes()) for number, row in zip(ids, rows, strict=True)),
+            )
+
+
+def _open_sqlite_vec(task: Task) -> Opened:
+    connection = _sqlite(task)
 
     def search(asked: Vectors) -> Ids:
         nearest = "select rowid from rows where vector match ? and k = ? order by distance"
@@ -168,4 +312,22 @@ def _sqlite_vec(vectors: Vectors, _q: Vectors, _t: Ids, _a: float, folder: Path)
             dtype=np.int64,
         )
 
-    return search, 0.0, "exact; reads from disk"
+    return search, "exact; reads from disk"
+
+
+def _sqlite(task: Task) -> Any:
+    """A database with the extension, through apsw: many a Python's sqlite3 loads none."""
+    connection: Any = import_module("apsw").Connection(str(task.own / "rows.sqlite"))
+    connection.enable_load_extension(True)
+    connection.load_extension(import_module("sqlite_vec").loadable_path())
+    return connection
+
+
+_WAYS: dict[str, tuple[Callable[[Task], None], Callable[[Task], Opened]]] = {
+    EXACT: (_build_exact, _open_exact),
+    OURS: (_build_ours, _open_ours),
+    "hnswlib": (_build_hnswlib, _open_hnswlib),
+    "usearch": (_build_usearch, _open_usearch),
+    "lancedb": (_build_lancedb, _open_lancedb),
+    "sqlite-vec": (_build_sqlite_vec, _open_sqlite_vec),
+}

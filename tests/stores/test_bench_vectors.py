@@ -4,21 +4,47 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import bench_pipeline, bench_vectors, vector_data
+from benchmarks import bench_pipeline, bench_vectors, memory, vector_data, vector_rivals
 
 
 def test_the_benchmark_of_vectors_runs(tmp_path: Path) -> None:
-    assert bench_vectors.main(["--quick", "--results", str(tmp_path)]) == 0
+    assert bench_vectors.main(["--quick", "--threads", "1", "--results", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "vectors.json").read_text())
     exact, two_tiers = result["ways"]
     assert exact["recall_at_10"] == 1.0
     assert two_tiers["recall_at_10"] > 0.9
     assert two_tiers["single_faster"] > 0
+    if sys.platform == "linux":
+        assert 0.8 < exact["memory_own"] < 1.5
+        assert 0 < two_tiers["memory_own"] < exact["memory_own"]
+
+
+def test_a_library_that_is_not_there_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = tmp_path / "away"
+    missing.mkdir()
+    (missing / "hnswlib.py").write_text("raise ImportError('no hnswlib here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(missing))
+    task = vector_rivals.Task(tmp_path, tmp_path / "hnswlib", 0.99, 1)
+    with pytest.raises(bench_vectors.MissingError):
+        bench_vectors.build("hnswlib", task)
+
+
+def test_memory_is_that_of_this_process() -> None:
+    before = memory.resident()
+    if before is None:
+        pytest.skip("neither the system nor psutil tells")
+    held = np.ones(64 << 17)  # 64 MiB
+    after = memory.resident()
+    assert after is not None
+    assert after.own - before.own > 0.9 * held.nbytes
 
 
 def test_made_vectors_are_unit_and_the_same_each_time() -> None:
