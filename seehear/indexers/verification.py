@@ -30,7 +30,6 @@ SAME = 0.9
 compressed index takes away, far above what another item's vector has."""
 UNIT = 0.01
 """How far the length of a vector in the catalog may be from 1."""
-COMPARED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +186,15 @@ def _compare(
 ) -> IndexCheck | None:
     """Compare one index with the catalog; None where neither has anything."""
     index = cache.index(space, item)
-    ids, vectors, _, _ = catalog.vectors_since(generation, space, item, 0)
-    norms = np.linalg.norm(vectors, axis=1)
-    bad = int((~(np.abs(norms - 1.0) < UNIT)).sum())  # also what is no number
-    if len(ids) == len(index) == 0:
-        return None
-    agreed = len(ids) == len(index) and all(
-        _agree(index, ids[start:][:COMPARED_AT_ONCE], vectors[start:][:COMPARED_AT_ONCE])
-        for start in range(0, len(ids), COMPARED_AT_ONCE)
-    )
-    return IndexCheck(generation.id, space.key, item, len(ids), agreed, bad)
+    with catalog.vectors_since(generation, space, item, 0) as written:
+        if written.count == len(index) == 0:
+            return None
+        agreed, bad = written.count == len(index), 0
+        for ids, vectors in written.blocks:
+            norms = np.linalg.norm(vectors, axis=1)
+            bad += int((~(np.abs(norms - 1.0) < UNIT)).sum())  # also what is no number
+            agreed = agreed and _agree(index, ids, vectors)
+    return IndexCheck(generation.id, space.key, item, written.count, agreed, bad)
 
 
 def _agree(index: VectorIndex, ids: Ids, vectors: Vectors) -> bool:

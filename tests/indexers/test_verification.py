@@ -6,15 +6,18 @@ import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from seehear.indexers import Deviation, Verification, verify
 from seehear.stores import Catalog, FaultKind, VectorCache
+from seehear.stores.catalog.history import Changes
 from tests.indexers.helpers import Library, note, picture, sound
 from tests.indexers.test_rehashing import alter
 
@@ -183,9 +186,11 @@ def test_a_cache_that_lies_is_found_out_and_made_anew(
     """One that is whole and of this catalog, and does not hold what the catalog holds."""
     truth = Catalog.vectors_since
 
-    def turned(catalog: Catalog, *arguments: object) -> tuple[object, ...]:
-        ids, rows, removed, last = truth(catalog, *arguments)  # type: ignore[arg-type]
-        return ids, np.roll(rows, 1, axis=1), removed, last
+    @contextmanager
+    def turned(catalog: Catalog, *arguments: Any) -> Iterator[Changes]:
+        with truth(catalog, *arguments) as changes:
+            blocks = ((ids, np.roll(rows, 1, axis=1)) for ids, rows in changes.blocks)
+            yield replace(changes, blocks=blocks)
 
     for path in _caches(filled):
         path.unlink()

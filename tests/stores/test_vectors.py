@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
-from seehear.stores.vectors import flat
+from seehear.stores.catalog import reading
+from seehear.stores.vectors import files, flat
 from seehear.stores.vectors.matrix import Matrix, floats, halves
-from seehear.types import Ids, Modality, Vectors
+from seehear.types import Ids, Modality, Segment, Vectors
 from tests.stores.conftest import SPACE, put, unit
 
 NONE = np.empty(0, dtype=np.int64)
@@ -143,6 +145,71 @@ def opened(catalog: Catalog, generation: Generation) -> FlatIndex:
     index = VectorCache(catalog.folder, catalog, generation).index(SPACE, Modality.IMAGE)
     assert isinstance(index, FlatIndex)
     return index
+
+
+def many(catalog: Catalog, generation: Generation, count: int, name: str) -> None:
+    segments = [Segment(Modality.IMAGE) for _ in range(count)]
+    put(catalog, generation, f"/media/photos/{name}", segments=segments)
+
+
+def test_vectors_are_read_in_blocks(
+    catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK", 7)
+    many(catalog, generation, 30, "first")
+    before = catalog.change()
+    many(catalog, generation, 20, "second")
+    catalog.forget(Path("/media/photos/first"))
+    for since, written in ((0, 20), (before, 20), (catalog.change(), 0)):
+        with catalog.vectors_since(generation, SPACE, Modality.IMAGE, since) as changes:
+            blocks = list(changes.blocks)
+        assert changes.count == written
+        assert changes.last == catalog.change()
+        assert [len(ids) for ids, _ in blocks] == [7, 7, 6][: len(blocks)]
+        for ids, rows in blocks:
+            assert (np.diff(ids) > 0).all()
+            np.testing.assert_array_equal(rows, catalog.vectors_of(ids, generation, SPACE))
+        found = np.concatenate([ids for ids, _ in blocks]) if blocks else NONE
+        assert set(found) == (set(catalog.segment_ids(generation.id)) if written else set())
+    assert not len(changes.removed)
+
+
+def test_an_index_is_made_and_caught_up_block_by_block(
+    catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK", 7)
+    monkeypatch.setattr(files, "IN_MEMORY_BELOW_BYTES", 0)  # rows that wait are in a file
+    many(catalog, generation, 30, "first")
+    cache = VectorCache(catalog.folder, catalog, generation)
+    first = cache.index(SPACE, Modality.IMAGE)
+    many(catalog, generation, 40, "second")
+    catalog.forget(Path("/media/photos/first"))
+    assert cache.refresh()
+    for index in (cache.index(SPACE, Modality.IMAGE), opened(catalog, generation)):
+        ids = catalog.segment_ids(generation.id)
+        np.testing.assert_array_equal(index.ids, ids)
+        np.testing.assert_allclose(
+            index.vectors(ids), catalog.vectors_of(ids, generation, SPACE), atol=5e-4
+        )
+        assert index.search(unit(3), 5)[1].shape == (1, 5)
+    assert len(first) == 30
+
+
+def test_reading_holds_no_more_than_a_block(
+    catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK", 50)
+    many(catalog, generation, 5000, "first")
+    peaks = []
+    for whole in (False, True):
+        tracemalloc.start()
+        with catalog.vectors_since(generation, SPACE, Modality.IMAGE, 0) as changes:
+            held = list(changes.blocks) if whole else None
+            count = sum(len(ids) for ids, _ in held or changes.blocks)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == 5000
+    assert peaks[0] < peaks[1] / 2
 
 
 def cache_file(catalog: Catalog) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
 from sqlalchemy import Connection, select, update
@@ -13,6 +15,20 @@ from seehear.stores.catalog.drawer import Drawer
 from seehear.stores.catalog.records import Generation
 from seehear.stores.catalog.schema import counters
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to one index."""
+
+    last: int
+    """The number of the last change."""
+    removed: Ids
+    """Segments that were taken out, int64 (m,), growing."""
+    count: int
+    """Vectors that were written."""
+    blocks: Iterator[tuple[Ids, Vectors]]
+    """The vectors: int64 (n,), growing in each block, and float32 (n, dim)."""
 
 
 class History(Drawer):
@@ -39,20 +55,21 @@ class History(Drawer):
         with self._read() as connection:
             return _counter(connection, "change")
 
+    @contextmanager
     def vectors_since(
         self, generation: Generation, space: EmbeddingSpace, item: Modality, change: int
-    ) -> tuple[Ids, Vectors, Ids, int]:
+    ) -> Iterator[Changes]:
         """What happened to one index after a change, as one consistent reading.
 
-        Returns ids int64 (n,) and vectors float32 (n, dim) written since, removed ids int64 (m,),
-        and the number of the last change.
+        The blocks are read while they are asked for, within the `with` alone.
         """
         with self._read() as connection:
-            last = _counter(connection, "change")
             known = reading.space_ids(connection, generation.id)
-            ids, rows = reading.vectors_since(connection, known[space], space.dim, item, change)
-            removed = reading.removed_since(connection, generation.id, change)
-        return ids, rows, removed, last
+            yield Changes(
+                _counter(connection, "change"),
+                reading.removed_since(connection, generation.id, change),
+                *reading.vectors_since(connection, known[space], space.dim, item, change),
+            )
 
     def vectors_of(
         self, segment_ids: Sequence[int] | Ids, generation: Generation, space: EmbeddingSpace

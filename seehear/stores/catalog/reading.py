@@ -29,6 +29,8 @@ from seehear.stores.catalog.schema import (
 from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
 
 CHUNK = 500
+BLOCK = 10_000
+"""Vectors that are read at once where there may be millions."""
 
 _KINDS = {kind.value: kind for kind in Modality}
 
@@ -218,19 +220,28 @@ def _places(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _Plac
 
 def vectors_since(
     connection: Connection, space_id: int, dim: int, item: Modality, change: int
-) -> tuple[Ids, Vectors]:
-    """Vectors written after a change, by growing segment id: int64 (n,), float32 (n, dim)."""
-    rows = connection.execute(
-        select(vectors.c.segment_id, vectors.c.data)
-        .where(
-            vectors.c.space_id == space_id,
-            vectors.c.modality == item.value,
-            vectors.c.change > change,
+) -> tuple[int, Iterator[tuple[Ids, Vectors]]]:
+    """How many vectors were written after a change, and blocks of them while they are read.
+
+    Blocks are int64 (n,), growing, and float32 (n, dim); n is `BLOCK` at most. The blocks come in
+    the order in which they were written: to sort all would mean to hold all.
+    """
+    written = (
+        vectors.c.space_id == space_id,
+        vectors.c.modality == item.value,
+        vectors.c.change > change,
+    )
+
+    def blocks() -> Iterator[tuple[Ids, Vectors]]:
+        found = connection.execution_options(yield_per=BLOCK).execute(
+            select(vectors.c.segment_id, vectors.c.data).where(*written)
         )
-        .order_by(vectors.c.segment_id)
-    ).all()
-    ids = np.fromiter((row.segment_id for row in rows), dtype=np.int64, count=len(rows))
-    return ids, unpacked([row.data for row in rows], dim)
+        for rows in found.partitions():
+            ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+            order = np.argsort(ids)
+            yield ids[order], unpacked([rows[place][1] for place in order], dim)
+
+    return count(connection, vectors, *written), blocks()
 
 
 def removed_since(connection: Connection, generation_id: int, change: int) -> Ids:

@@ -1,4 +1,4 @@
-"""The protocol of a vector index."""
+"""The protocol of a vector index, and what all that have a matrix share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.stores.vectors import exact
+from seehear.stores.vectors.matrix import Matrix
 from seehear.types import Ids, Vectors
 
 Similarities = NDArray[np.float32]
@@ -55,3 +57,28 @@ class VectorIndex(Protocol):
     def vectors(self, ids: Ids) -> Vectors:
         """The vectors of some ids, float32 (n, dim), in order. Raises KeyError for unknown ones."""
         ...
+
+
+class OfMatrix:
+    """What an index says of the matrix that it searches."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+
+    @property
+    def dim(self) -> int:
+        return self.matrix.dim
+
+    @property
+    def ids(self) -> Ids:
+        return self.matrix.ids
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        ids = np.asarray(ids, dtype=np.int64)
+        places = exact.places(self.ids, ids)
+        if (places < 0).any():
+            raise KeyError(int(ids[places < 0][0]))
+        return self.matrix.rows(places)

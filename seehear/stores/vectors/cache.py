@@ -12,11 +12,12 @@ import numpy as np
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog.catalog import Catalog
+from seehear.stores.catalog.history import Changes
 from seehear.stores.catalog.records import Generation
-from seehear.stores.vectors import exact
+from seehear.stores.vectors import exact, files
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
-from seehear.stores.vectors.matrix import Matrix, Source
+from seehear.stores.vectors.matrix import Half, Matrix, Source, halves
 from seehear.stores.vectors.proposer import Proposer
 from seehear.stores.vectors.two_tier import TwoTierIndex
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
@@ -111,24 +112,32 @@ class VectorCache:
         return self._caught_up(_Entry(TwoTierIndex(matrix, proposer), change), space, item)
 
     def _caught_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
-        ids, vectors, removed, last = self._catalog.vectors_since(
-            self._generation, space, item, entry.change
-        )
-        kept = np.setdiff1d(entry.index.ids, removed, assume_unique=True) if len(removed) else None
-        before = entry.index.ids if kept is None else kept
-        # What is there already was seen before the cache was written, in the same change.
-        new = exact.places(before, ids) < 0
-        gone = len(entry.index) - len(before)
         index = entry.index
-        if gone or new.any():
-            index = index.changed(removed, ids[new], vectors[new])
+        with self._catalog.vectors_since(self._generation, space, item, entry.change) as changes:
+            before = np.setdiff1d(index.ids, changes.removed, assume_unique=True)
+            ids, numbers = self._gathered(changes, before, space.dim)
+        gone = len(index) - len(before)
+        if gone or len(ids):
+            index = index.changed(changes.removed, ids, numbers)
         if _is_large(index.matrix) != isinstance(index, TwoTierIndex):
             large = _is_large(index.matrix)
             index = TwoTierIndex.build(index.matrix) if large else FlatIndex(index.matrix)
-        caught = _Entry(index, last, entry.unsaved + int(new.sum()) + gone)
+        caught = _Entry(index, changes.last, entry.unsaved + len(ids) + gone)
         if caught.unsaved > SAVED_EVERY * len(index):
             return self._save(caught, space, item)
         return caught
+
+    def _gathered(self, changes: Changes, before: Ids, dim: int) -> tuple[Ids, Half]:
+        """What was written and is not there before: int64 (n,) and float16 (n, dim)."""
+        ids = np.empty(changes.count, dtype=np.int64)
+        numbers = files.room((changes.count, dim), self._catalog.folder)
+        end = 0
+        for some, vectors in changes.blocks:
+            # What is there already was seen before the cache was written, in the same change.
+            new = exact.places(before, some) < 0
+            start, end = end, end + int(new.sum())
+            ids[start:end], numbers[start:end] = some[new], halves(vectors[new])
+        return ids[:end], numbers[:end]
 
     def _save(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
         """Write an index to its files where that can be; gives it with nothing left to write.

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+IN_MEMORY_BELOW_BYTES = 64 << 20
+"""Size below which rows that wait to be written are kept in memory."""
+
 
 def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
     """Write a file, or leave what is there; returns whether it could be written."""
@@ -33,6 +36,19 @@ def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
                 Path(temporary).unlink()
         return False
     return True
+
+
+def room(shape: tuple[int, int], folder: Path) -> NDArray[np.float16]:
+    """Room for rows in half precision, float16: a file without a name where they are many.
+
+    The system can write such pages out and take their memory; where no file can be made, or the
+    disk has no room, they are in memory.
+    """
+    if 2 * shape[0] * shape[1] >= IN_MEMORY_BELOW_BYTES and hasattr(os, "posix_fallocate"):
+        with suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, 2 * shape[0] * shape[1])
+            return np.memmap(file, dtype="<f2", mode="r+", shape=shape)
+    return np.empty(shape, dtype="<f2")
 
 
 def digest(*parts: NDArray[Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seehear.stores.vectors import exact
+from seehear.stores.vectors.base import OfMatrix
 from seehear.stores.vectors.matrix import Matrix
 from seehear.types import Ids, Vectors
 
@@ -22,32 +23,30 @@ SPARE = 16
 """Candidates beyond k that FAISS is asked for, to see whether more are as good as the k-th."""
 
 
-class FlatIndex:
-    """Exact nearest neighbours. Rows lie in the order of their ids.
+class FlatIndex(OfMatrix):
+    """Exact nearest neighbours. Rows lie in the order of their ids, in memory from the first
+    search on.
 
     Nothing in it changes: `changed` gives another index and leaves this one as it was.
     """
 
     def __init__(self, matrix: Matrix, rows: Vectors | None = None) -> None:
-        self.matrix = matrix
-        self._rows: Vectors = matrix.rows(slice(None)) if rows is None else rows
+        super().__init__(matrix)
+        self._made = rows
 
     @property
-    def dim(self) -> int:
-        return self.matrix.dim
-
-    def __len__(self) -> int:
-        return len(self.matrix)
-
-    @property
-    def ids(self) -> Ids:
-        return self.matrix.ids
+    def _rows(self) -> Vectors:
+        if self._made is None:
+            self._made = self.matrix.rows(slice(None))
+        return self._made
 
     def describe(self) -> str:
         return "exact"
 
     def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> FlatIndex:
         matrix = self.matrix.changed(removed, ids, vectors)
+        if self._made is None or len(ids) > len(self):  # as cheap to make from the matrix
+            return FlatIndex(matrix)
         new = np.isin(matrix.ids, ids)
         rows = np.empty((len(matrix), self.dim), dtype=np.float32)
         rows[new] = matrix.rows(np.flatnonzero(new))
@@ -65,13 +64,6 @@ class FlatIndex:
         if rows.nbytes <= NUMPY_BELOW_BYTES or k >= len(ids):
             return exact.padded(exact.nearest(queries, rows, ids, k, chosen), k)
         return exact.padded(self._by_faiss(queries, k, chosen), k)
-
-    def vectors(self, ids: Ids) -> Vectors:
-        rows = exact.places(self.ids, np.asarray(ids, dtype=np.int64))
-        if (rows < 0).any():
-            raise KeyError(int(np.asarray(ids)[rows < 0][0]))
-        found: Vectors = self._rows[rows]
-        return found
 
     def _by_faiss(self, queries: Vectors, k: int, chosen: Ids | None) -> list[exact.Found]:
         """FAISS proposes a few more than k; where all of those are alike, numpy decides."""

@@ -94,7 +94,7 @@ class Matrix:
 
     def numbers(self, rows: Ids | slice) -> Half:
         """Some rows as they are kept, float16 (m, dim). Damaged ones come from the source."""
-        places = np.arange(len(self))[rows] if self._places is None else self._places[rows]
+        places = self._placed(rows)
         cut = len(self._base)
         if not len(self._added) or bool((places < cut).all()):
             return self._read(places)
@@ -104,13 +104,22 @@ class Matrix:
         found[~old] = self._added[places[~old] - cut]
         return found
 
+    def _placed(self, rows: Ids | slice) -> Ids:
+        """Where some rows lie among both parts."""
+        if self._places is not None:
+            return self._places[rows]
+        return np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
+
     def rows(self, rows: Ids | slice) -> Vectors:
         """Some rows as they are compared, float32 (m, dim)."""
         return floats(self.numbers(rows))
 
     def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> Matrix:
-        """Without some ids, and with others, which replace their like. Raises ValueError for an
-        id that is given twice."""
+        """Without some ids, and with others, which replace their like.
+
+        vectors: float32 or float16 (n, dim); those in half precision are kept and not copied where
+        none were added before. Raises ValueError for an id that is given twice.
+        """
         ids = np.asarray(ids, dtype=np.int64)
         order = np.argsort(ids, kind="stable")
         if np.any(np.diff(ids[order]) == 0):
@@ -121,11 +130,11 @@ class Matrix:
         places = np.arange(len(self)) if self._places is None else self._places
         start = len(self._base) + len(self._added)
         together = np.concatenate([self.ids[keep], ids[order]])
-        places = np.concatenate([places[keep], np.arange(start, start + len(ids))])
-        new = halves(np.asarray(vectors).reshape(len(ids), self.dim)[order])
+        places = np.concatenate([places[keep], start + order])
+        new = halves(np.asarray(vectors).reshape(len(ids), self.dim))
         order = np.argsort(together, kind="stable")
         twin = Matrix(together[order], self._base)
-        twin._added = np.concatenate([self._added, new])
+        twin._added = np.concatenate([self._added, new]) if len(self._added) else new
         twin._places = places[order]
         twin._checks, twin._source, twin._mapped = self._checks, self._source, self._mapped
         return twin

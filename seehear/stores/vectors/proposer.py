@@ -9,14 +9,14 @@ Vectors are added and taken out without a new training.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seehear.stores.vectors import exact, files
-from seehear.stores.vectors.matrix import CHUNK, Matrix
+from seehear.stores.vectors.matrix import CHUNK, Matrix, floats, halves
 from seehear.types import Ids, Vectors
 
 MAGIC = "seehear-proposer"
@@ -34,6 +34,8 @@ TRAINING_ROUNDS = 8
 RECALL_AIM = 0.99
 MARGIN = 0.004
 """What is measured must lie this far above the aim: two standard errors of the measurement."""
+HELD_OUT = 3
+"""One of so many queries measures what tuning by the others has reached."""
 DEEPEST = 2400
 """Proposals that are looked at, most, for 100 neighbours."""
 CODES_PER_ROW = 600
@@ -51,7 +53,7 @@ class Tuning:
     depth_100: int
     """Proposals that are reranked for the 100 nearest."""
     recall: float
-    """ANN recall@10 on the collection's own vectors."""
+    """ANN recall@10 of queries like those that it was tuned by, which had no part in that."""
     measured_on: int
     """Vectors that there were then."""
 
@@ -111,8 +113,9 @@ class Proposer:
         gone = np.union1d(removed, ids)
         if len(gone):
             index.remove_ids(faiss.IDSelectorBatch(gone))
-        if len(ids):
-            index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+        for start in range(0, len(ids), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            index.add_with_ids(floats(halves(vectors[chunk])), np.ascontiguousarray(ids[chunk]))
         return Proposer(index, self.tuning, self.trained)
 
     def propose(self, queries: Vectors, depth: int, probes: int, allowed: Ids | None = None) -> Ids:
@@ -135,8 +138,16 @@ class Proposer:
     def tuned(self, queries: Vectors, truth: Ids) -> Proposer:
         """The same, with the fewest lists and proposals that find the true neighbours.
 
-        queries: float32 (q, dim); truth: int64 (q, n), their nearest ids by exact search.
+        queries: float32 (q, dim); truth: int64 (q, n), their nearest ids by exact search. Every
+        third query has no part in this: it says how large the recall is that was reached.
         """
+        others = np.arange(len(queries)) % HELD_OUT == 1
+        tuned = self._tuned(queries[~others], truth[~others])
+        ranks = self._ranks(queries[others], truth[others], tuned.probes)
+        recall = float((ranks[:, :10] < tuned.depth_10).mean())
+        return Proposer(self._index, replace(tuned, recall=recall), self.trained)
+
+    def _tuned(self, queries: Vectors, truth: Ids) -> Tuning:
         best, least, probes = Tuning(self.lists, DEEPEST, DEEPEST, 0.0, len(self)), float("inf"), 4
         while True:
             probes = min(self.lists, probes)
@@ -147,13 +158,10 @@ class Proposer:
             if last and least == float("inf"):  # the aim is out of reach
                 depth_10, depth_100, cost = min(depth_10, DEEPEST), min(depth_100, DEEPEST), 0.0
             if cost < least and max(depth_10, depth_100) <= DEEPEST:
-                recall = float((ranks[:, :10] < depth_10).mean())
-                best, least = (
-                    Tuning(probes, depth_10, max(depth_100, depth_10), recall, len(self)),
-                    cost,
-                )
+                deepest = max(depth_100, depth_10)
+                best, least = Tuning(probes, depth_10, deepest, 0.0, len(self)), cost
             if last or cost > 2 * least:
-                return Proposer(self._index, best, self.trained)
+                return best
             probes = int(np.ceil(probes * 1.2))
 
     def _ranks(self, queries: Vectors, truth: Ids, probes: int) -> Ids:

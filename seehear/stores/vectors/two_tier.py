@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from seehear.stores.vectors import exact
+from seehear.stores.vectors.base import OfMatrix
 from seehear.stores.vectors.matrix import CHUNK, Matrix
 from seehear.stores.vectors.proposer import Proposer
 from seehear.types import Ids, Vectors
 
-ASKED = 400
-"""Queries that tuning asks."""
+ASKED = 600
+"""Queries that tuning asks, those that only measure included."""
 WIDE = 100
 """Neighbours of each that are looked for."""
 EXACT_BELOW = 20_000
@@ -22,14 +23,14 @@ RETRAINED_AT = 2.0
 """Growth since training at which the compressed index is trained anew."""
 
 
-class TwoTierIndex:
+class TwoTierIndex(OfMatrix):
     """Nearest neighbours with a measured recall. Similarities and their order are exact.
 
     Nothing in it changes: `changed` gives another index and leaves this one as it was.
     """
 
     def __init__(self, matrix: Matrix, proposer: Proposer) -> None:
-        self.matrix = matrix
+        super().__init__(matrix)
         self.proposer = proposer
 
     @classmethod
@@ -37,23 +38,11 @@ class TwoTierIndex:
         """Compress the vectors, and measure how deep to look."""
         return cls(matrix, Proposer.build(matrix)).tuned()
 
-    @property
-    def dim(self) -> int:
-        return self.matrix.dim
-
-    def __len__(self) -> int:
-        return len(self.matrix)
-
-    @property
-    def ids(self) -> Ids:
-        return self.matrix.ids
-
     def describe(self) -> str:
         recall = self.proposer.tuning.recall
         return f"two tiers, recall@10 {recall:.3f} of exact search"
 
     def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> TwoTierIndex:
-        """An index without some ids and with others; vectors are float32 (n, dim)."""
         matrix = self.matrix.changed(removed, ids, vectors)
         if len(matrix) > RETRAINED_AT * self.proposer.trained:
             return TwoTierIndex.build(matrix)
@@ -84,13 +73,6 @@ class TwoTierIndex:
         return exact.padded(
             [self._ranked(q, ids, k) for q, ids in zip(queries, near, strict=True)], k
         )
-
-    def vectors(self, ids: Ids) -> Vectors:
-        ids = np.asarray(ids, dtype=np.int64)
-        places = exact.places(self.ids, ids)
-        if (places < 0).any():
-            raise KeyError(int(ids[places < 0][0]))
-        return self.matrix.rows(places)
 
     def tuned(self) -> TwoTierIndex:
         """The same index, looking just as far as the aim asks for on its own vectors."""
