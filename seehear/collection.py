@@ -49,7 +49,9 @@ class Collection:
 
         self.folder = Path(folder).expanduser() if folder is not None else default_collection()
         self.settings = settings or Settings()
-        self._catalog: Catalog = Catalog.open(self.folder, create=not must_exist)
+        self._catalog: Catalog = Catalog.open(
+            self.folder, create=not must_exist, url=self.settings.database
+        )
         self._models: dict[str, Model] = {}
         self._engine: tuple[int, Engine] | None = None
         self._rerank = rerank

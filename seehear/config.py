@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seehear.errors import UsageError
@@ -24,6 +24,8 @@ class Settings:
     model: str = DEFAULT_MODEL
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
+    search_device: str | None = None
+    """Where large indexes are searched; None: on `device`."""
     batch_size: int = DEFAULT_BATCH_SIZE
     decode_workers: int | None = None
     """Worker processes that decode; None takes one per core, at most 8."""
@@ -31,6 +33,9 @@ class Settings:
     """Address space of one decode worker: a decoder that wants more dies alone."""
     decode_timeout_s: float = 120.0
     """Longest wait for one sample of one file; a decoder that hangs longer is killed."""
+    database: str | None = field(default=None, repr=False)
+    """URL of a PostgreSQL database that holds the catalog; None keeps it in a SQLite file in the
+    collection's folder. Not shown, because it may hold a password."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -40,8 +45,8 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Defaults, overridden by SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE and
-        SEEHEAR_WORKERS. Raises UsageError for a value that is none."""
+        """Defaults, overridden by SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE,
+        SEEHEAR_WORKERS and SEEHEAR_DATABASE. Raises UsageError for a value that is none."""
         env = os.environ if environment is None else environment
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(
@@ -49,6 +54,7 @@ class Settings:
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
             decode_workers=_integer(env, "SEEHEAR_WORKERS"),
+            database=env.get("SEEHEAR_DATABASE") or None,
         )
 
 

@@ -74,7 +74,7 @@ class Library:
     settings: Settings = field(default_factory=lambda: Settings(batch_size=4, decode_workers=1))
 
     def __post_init__(self) -> None:
-        self.catalog = Catalog.open(self.folder)
+        self.catalog = Catalog.open(self.folder, url=self.settings.database)
 
     def index(self, *paths: Path, **options: Any) -> IndexReport:
         model = SingleSpaceModel("fake", self.encoder)

@@ -11,6 +11,9 @@ import pytest
 
 from seehear.stores import Catalog, Generation
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
+from tests.stores.postgres import _numbers, postgres_database, postgres_server
+
+__all__ = ["_numbers", "postgres_database", "postgres_server"]
 
 SPACE = EmbeddingSpace("test", "1", 8)
 ROOT = Path("/media/photos")
@@ -48,9 +51,17 @@ def put(
     return asset.id
 
 
+both_databases = pytest.mark.parametrize("catalog", ["sqlite", "postgresql"], indirect=True)
+"""Runs a test on a catalog in SQLite, and on one in PostgreSQL where there is a server."""
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    opened = Catalog.open(tmp_path / "collection")
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
+    """An empty catalog, in SQLite unless the test says `both_databases`."""
+    url = None
+    if getattr(request, "param", "sqlite") == "postgresql":
+        url = request.getfixturevalue("postgres_database")()
+    opened = Catalog.open(tmp_path / "collection", url=url)
     yield opened
     opened.close()
 

@@ -48,8 +48,9 @@ class Catalog(Places, Items, Generations, History):
         self._engine = connect(
             place / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
         )
-        self._lock = WriteLock(folder)
+        self._lock = WriteLock(folder, self._engine if url is not None else None)
         self._writing = threading.RLock()
+        self._reading = threading.local()
 
     @classmethod
     def open(
@@ -63,13 +64,14 @@ class Catalog(Places, Items, Generations, History):
         """Open the catalog in a folder, made or migrated where needed.
 
         A folder that cannot be written is opened for reading. `url` names another database than
-        the SQLite file in the folder. Raises StoreError where there is none and `create` is
-        False, SchemaVersionError for one that a newer version wrote.
+        the SQLite file in the folder, which then holds caches and the lock alone. Raises
+        StoreError where there is none and `create` is False, SchemaVersionError for one that a
+        newer version wrote, UsageError for a URL that is none.
         """
         folder = folder.absolute()
         exists = url is not None or (folder / FILE_NAME).is_file()
-        if not exists:
-            if not create or read_only:
+        if not folder.is_dir() or not exists:
+            if not exists and (not create or read_only):
                 raise StoreError(f"no collection in {folder}; make one with `seehear index PATH`")
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -89,17 +91,26 @@ class Catalog(Places, Items, Generations, History):
             catalog = cls(folder, None, read_only=True, frozen=True)
             catalog._full = True
             version = schema_version(catalog._engine)
+        try:
+            catalog._bring_up_to_date(version, create)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
+    def _bring_up_to_date(self, version: str | None, create: bool) -> None:
+        if version is None and not create:
+            raise StoreError("the database holds no collection; make one with `seehear index PATH`")
         if version is not None and version > SCHEMA:
             raise newer(version)
-        if read_only and version != SCHEMA:
+        if self.read_only and version != SCHEMA:
             raise StoreError(
-                f"{folder} was written by an older seehear and cannot be migrated"
+                f"{self.folder} was written by an older seehear and cannot be migrated"
                 " because it is read-only; make it writable once"
             )
         if version != SCHEMA:
-            with catalog.write_lock(wait_s=60):
-                migrate(catalog._engine)
-        return catalog
+            with self.write_lock(wait_s=60):
+                migrate(self._engine)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -92,8 +92,7 @@ def faults(connection: Connection) -> list[Fault]:
     if any(fault.kind is Kind.TRUTH for fault in found):
         return found  # nothing that is read from a broken database can be trusted
     found += [_fault(connection, what, query) for what, query in _RULES.items()]
-    if connection.dialect.name == "sqlite":
-        found += [_fault(connection, what, query, Kind.DERIVED) for what, query in _WORDS.items()]
+    found += [_fault(connection, what, query, Kind.DERIVED) for what, query in _WORDS.items()]
     return [fault for fault in found if fault.count]
 
 

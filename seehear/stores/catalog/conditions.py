@@ -17,10 +17,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, func, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
-from seehear.stores.catalog.paths import fold, folder_range
+from seehear.stores.catalog.paths import folder_range
 from seehear.stores.catalog.schema import assets, locations
 from seehear.types import Modality
 
@@ -45,6 +61,27 @@ shown_modality = case(
     else_=assets.c.modality,
 )
 """The modality under which an asset is counted: subtitles beside a video are that video."""
+
+
+class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower and the like
+    """Text in a form in which case, and the way accents are written, make no difference.
+
+    SQLite's `lower` is ours (`paths.fold`). PostgreSQL has its own, whatever the locale of the
+    database; upper case, because that tells "\u00df" from "SS" as little as `fold` does.
+    """
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(folded, "sqlite")
+def _folded_by_us(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower{compiler.function_argspec(element, **options)}"
+
+
+@compiles(folded, "postgresql")
+def _folded_by_icu(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f'upper(normalize{compiler.function_argspec(element, **options)} COLLATE "und-x-icu")'
 
 
 def _of_place(name: str) -> ColumnElement[Any]:
@@ -119,14 +156,15 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         # Whole seconds apart from the fraction: a float holds no nanoseconds of today.
         seconds = int(value.replace(microsecond=0).timestamp())
         value = seconds * 10**9 + value.microsecond * 1000
-    compared = func.lower(column) if isinstance(value, str) else column
+    compared = folded(column) if isinstance(value, str) else column
     return _operate(compared, part.op, value)
 
 
 def _keyword(op: Op, value: str) -> ColumnElement[bool]:
+    keywords = folded(_KEYWORDS)
     if op is Op.LIKE:
-        return _like(func.lower(_KEYWORDS), f"*; {value}; *")
-    has: ColumnElement[bool] = func.lower(_KEYWORDS).contains(f"; {fold(value)}; ", autoescape=True)
+        return _like(keywords, f"*; {value}; *")
+    has = _fits(keywords, f"%; {_escaped(value)}; %")
     return not_(has) if op is Op.NE else has
 
 
@@ -145,21 +183,29 @@ def _within(place: Place) -> ColumnElement[bool]:
 
 def _like(column: Any, pattern: str) -> ColumnElement[bool]:
     """The whole text fits a pattern with * and ?."""
-    for plain in ("\\", "%", "_"):
-        pattern = pattern.replace(plain, f"\\{plain}")
-    pattern = pattern.replace("*", "%").replace("?", "_")
-    fits: ColumnElement[bool] = column.like(fold(pattern), escape="\\")
+    return _fits(column, _escaped(pattern).replace("*", "%").replace("?", "_"))
+
+
+def _fits(column: Any, pattern: str) -> ColumnElement[bool]:
+    fits: ColumnElement[bool] = column.like(folded(literal(pattern)), escape="\\")
     return fits
+
+
+def _escaped(text: str) -> str:
+    """Text that stands for itself in a pattern."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return text
 
 
 def _operate(column: Any, op: Op, value: Any) -> ColumnElement[bool]:
     if op is Op.KNOWN:
         known: ColumnElement[bool] = column.is_not(None)
         return known
-    if isinstance(value, str):
-        value = fold(value)
     if op is Op.LIKE:
         return _like(column, value)
+    if isinstance(value, str):
+        value = folded(literal(value))
     compared: dict[Op, ColumnElement[bool]] = {
         Op.EQ: column == value,
         Op.NE: column != value,

@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from seehear.errors import SchemaVersionError, StorageFullError, StoreError
+from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
 from seehear.stores.catalog.paths import fold
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
 FILE_NAME = "catalog.db"
-HEAD = "0002"
+HEAD = "0003"
 """The newest schema, as numbered in migrations/versions."""
+
+EXAMPLE_URL = "postgresql://user@host/name"
+
+WRITING = 0x5EE4EA2
+"""The advisory lock of a transaction that writes, in PostgreSQL."""
 
 BUSY_TIMEOUT_MS = 30_000
 """Readers never wait in WAL mode; this is for two short writes that meet."""
@@ -37,7 +42,7 @@ def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = Fals
     `frozen`: nothing can be written beside the file, and nothing lies there.
     """
     if url is not None:
-        return create_engine(url)
+        return _connect_to_server(url)
     mode = "ro" if read_only else "rwc"
     if frozen:
         # A database with a log needs a place for its shared memory; nobody can write there, so
@@ -53,6 +58,26 @@ def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = Fals
     engine = create_engine("sqlite://", creator=opened, poolclass=QueuePool)
     event.listen(engine, "connect", _prepare_read_only if read_only else _prepare)
     return engine
+
+
+def _connect_to_server(url: str) -> Engine:
+    """An engine on PostgreSQL; raises UsageError for a URL that names nothing of the kind."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise UsageError(f"the database is a URL such as {EXAMPLE_URL}") from None
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise UsageError(
+            f"a catalog lives in PostgreSQL ({EXAMPLE_URL}) or in the collection's own folder,"
+            f" not in {parsed.get_backend_name()}"
+        )
+    try:
+        # Connections that a restart of the server ended are noticed before they are used.
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise UsageError(
+            "a catalog in PostgreSQL needs the package psycopg: pip install 'seehear[postgres]'"
+        ) from None
 
 
 def has_log(folder: Path) -> bool:
@@ -166,10 +191,12 @@ def _translation(error: BaseException, action: str) -> StoreError:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that takes SQLite's write lock at once, so that it cannot fail midway."""
+    """A transaction that takes the write lock at once, so that it cannot fail midway."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITING})
         try:
             yield connection
         except BaseException:

@@ -1,20 +1,33 @@
-"""One writer: a lock of the operating system, which a dead process cannot hold."""
+"""One writer: a lock of the operating system, which a dead process cannot hold.
+
+Where the catalog lives on a server, writers may be on several machines, whose folders differ: they
+hold an advisory lock of the server as well, which ends with their connection.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection, Engine, text
+
 from seehear.errors import CollectionLockedError, StorageFullError, StoreError
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+
+KEY = 0x5EE4EA1
+"""The lock's number among the advisory locks of a database."""
+
+POLL_S = 0.1
 
 
 class WriteLock:
@@ -23,7 +36,9 @@ class WriteLock:
     The thread that holds it may take it again; other threads wait as other processes do.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Engine | None = None) -> None:
+        self._server = server
+        self._on_server: Connection | None = None
         self._file = folder / "write.lock"
         self._holder = folder / "write.pid"
         self._thread = threading.RLock()
@@ -44,7 +59,8 @@ class WriteLock:
         try:
             self._acquire(wait_s)
             try:
-                yield
+                with self._held_on_server(wait_s):
+                    yield
             finally:
                 self._lock.release()
         finally:
@@ -54,7 +70,7 @@ class WriteLock:
         from filelock import Timeout
 
         try:
-            self._lock.acquire(timeout=wait_s, poll_interval=0.1)
+            self._lock.acquire(timeout=wait_s, poll_interval=POLL_S)
         except Timeout:
             raise CollectionLockedError(
                 f"another process{self._named()} is writing to this collection; "
@@ -70,6 +86,32 @@ class WriteLock:
         # Only a help to people: a full disk must not keep anybody from going on.
         with suppress(OSError):
             self._holder.write_text(str(os.getpid()), encoding="ascii")
+
+    @contextmanager
+    def _held_on_server(self, wait_s: float) -> Iterator[None]:
+        if self._server is None or self._on_server is not None:  # it has it already
+            yield
+            return
+        give_up = time.monotonic() + wait_s
+        with self._server.connect() as connected:
+            # A connection that is open, but in no transaction, keeps nobody else waiting.
+            connection = connected.execution_options(isolation_level="AUTOCOMMIT")
+            # A machine that lost its power holds the lock for two minutes, not for two hours.
+            connection.execute(text("SET tcp_keepalives_idle = 60"))
+            connection.execute(text("SET tcp_keepalives_interval = 10"))
+            while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": KEY}):
+                if time.monotonic() >= give_up:
+                    raise CollectionLockedError(
+                        "another process is writing to this collection, perhaps on another "
+                        "machine; wait for it to end and run the command again"
+                    )
+                time.sleep(POLL_S)
+            self._on_server = connection
+            try:
+                yield
+            finally:
+                self._on_server = None
+                connection.invalidate()  # closed, not kept for others: the lock goes with it
 
     def _named(self) -> str:
         try:

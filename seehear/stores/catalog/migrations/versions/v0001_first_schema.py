@@ -182,6 +182,6 @@ def upgrade() -> None:
     connection.execute(counters.insert().values(name="change", value=0))
     # Tells this catalog from every other one, so that no cache of another is taken for its own.
     connection.execute(counters.insert().values(name="identity", value=secrets.randbits(62)))
-    if connection.dialect.name == "sqlite":  # elsewhere words find nothing
+    if connection.dialect.name == "sqlite":  # for others see 0003
         for table, columns in WORDS:
             op.execute(f"CREATE VIRTUAL TABLE {table} USING fts5({columns}, tokenize='{TOKENS}')")

@@ -1,0 +1,241 @@
+"""A whole collection whose catalog lives in PostgreSQL, and what can go wrong with that."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+from seehear import media
+from seehear.config import Settings
+from seehear.encoders.base import SingleSpaceModel
+from seehear.errors import CollectionLockedError, SchemaVersionError, StoreError, UsageError
+from seehear.indexers import verify
+from seehear.search import Engine
+from seehear.stores import Catalog, VectorCache
+from seehear.stores.catalog.database import HEAD
+from seehear.stores.catalog.schema import metadata
+from seehear.types import Mode, Query, QueryPart
+from tests.indexers.helpers import InProcess, Library, counts, note, picture, sound
+
+NewDatabase = Callable[[], str]
+
+
+@pytest.fixture
+def url(postgres_database: NewDatabase) -> str:
+    return postgres_database()
+
+
+@pytest.fixture
+def library(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    """Four files, indexed with the fake encoder."""
+    monkeypatch.setattr(media, "decode_all", InProcess())
+    folder = tmp_path / "media"
+    picture(folder / "red.png")
+    picture(folder / "other" / "blue.bmp", "blue")
+    sound(folder / "tone.wav", "red", "blue")
+    note(folder / "notes.md", "The siren of the fire engine is red.")
+    made = Library(
+        tmp_path / "collection", settings=Settings(batch_size=4, decode_workers=1, database=url)
+    )
+    made.index(folder)
+    yield made
+    made.close()
+
+
+def search(library: Library, wanted: str, mode: str = "auto", **options: object) -> list[str]:
+    generation = library.catalog.serving()
+    assert generation is not None
+    cache = VectorCache(library.folder, library.catalog, generation)
+    engine = Engine(library.catalog, cache, SingleSpaceModel("fake", library.encoder))
+    query = Query((QueryPart((wanted,), label=wanted),), mode=Mode(mode), **options)  # type: ignore[arg-type]
+    return [hit.path.name for hit in engine.search(query)]
+
+
+def test_a_collection_lives_in_postgresql(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    assert counts(library.index(folder)) == {"unchanged": 4}
+    assert not (library.folder / "catalog.db").exists()
+    assert search(library, "red", mode="semantic")[0] == "red.png"
+    assert search(library, "siren", mode="words") == ["notes.md"]
+    assert search(library, '"fire engine"', mode="words") == ["notes.md"]
+    assert search(library, "blue.bmp")[0] == "blue.bmp"
+    assert search(library, "red", where="kind = image and width >= 80 and not name ~ 'BLUE*'") == [
+        "red.png"
+    ]
+    assert search(library, "red", under=folder / "other") == ["blue.bmp"]
+    (folder / "other" / "blue.bmp").rename(folder / "sea.bmp")
+    before = library.encoded
+    assert counts(library.index(folder)) == {"moved": 1, "unchanged": 3}
+    assert library.encoded == before
+    assert search(library, "sea", mode="words") == ["sea.bmp"]
+    assert search(library, "blue.bmp", mode="words") == []
+    (folder / "notes.md").unlink()
+    assert counts(library.index(folder)) == {"removed": 1, "unchanged": 3}
+    assert search(library, "siren", mode="words") == []
+    found = verify(library.catalog, hashes=True)
+    assert (found.good, found.faults, found.loose_ends, found.assets) == (True, (), (), 3)
+
+
+def test_caches_are_made_anew_from_postgresql(library: Library) -> None:
+    verify(library.catalog)
+    for file in (library.folder / "cache").iterdir():
+        file.write_bytes(b"")
+    assert verify(library.catalog).renewed_files
+    assert search(library, "blue", mode="semantic")[0] == "blue.bmp"
+
+
+def test_two_machines_share_a_catalog(library: Library, url: str, tmp_path: Path) -> None:
+    """Each has a folder of its own for caches; one of them writes at a time."""
+    with closing(Catalog.open(tmp_path / "elsewhere", url=url)) as other:
+        assert other.counts() == library.catalog.counts()
+        with library.catalog.write_lock():
+            with library.catalog.write_lock():  # the same thread may
+                pass
+            with pytest.raises(CollectionLockedError, match="another machine"), other.write_lock():
+                pass
+        with other.write_lock():
+            pass
+
+
+def test_a_dead_writer_holds_nothing(url: str, tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib; from seehear.stores import Catalog;"
+        "c = Catalog.open(pathlib.Path(sys.argv[1]), url=sys.argv[2]);"
+        "lock = c.write_lock(); lock.__enter__(); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "one"), url],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "held\n"
+        with closing(Catalog.open(tmp_path / "two", url=url)) as catalog:
+            with pytest.raises(CollectionLockedError), catalog.write_lock():
+                pass
+            writer.send_signal(signal.SIGKILL)
+            with catalog.write_lock(wait_s=60.0):
+                pass
+
+
+def _open(folder: Path, url: str) -> None:
+    Catalog.open(folder, url=url).close()
+
+
+def test_processes_that_open_an_empty_database_at_once(url: str, tmp_path: Path) -> None:
+    start = multiprocessing.get_context("spawn").Process
+    openers = [start(target=_open, args=(tmp_path / str(n), url)) for n in range(3)]
+    for process in openers:
+        process.start()
+    for process in openers:
+        process.join()
+    assert [process.exitcode for process in openers] == [0, 0, 0]
+    engine = create_engine(url)
+    found = inspect(engine)
+    assert set(found.get_table_names()) == {
+        *metadata.tables, "passage_words", "file_words", "alembic_version"
+    }  # fmt: skip
+    for name, table in metadata.tables.items():
+        assert [column["name"] for column in found.get_columns(name)] == table.columns.keys()
+        wanted = {index.name for index in table.indexes}
+        assert {i["name"] for i in found.get_indexes(name) if not i["unique"]} == wanted
+    for name in ("passage_words", "file_words"):
+        (index,) = found.get_indexes(name)
+        assert index["dialect_options"]["postgresql_using"] == "gin"
+    engine.dispose()
+
+
+def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str) -> None:
+    """Schema 0002 knew words in SQLite alone."""
+    library.close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE passage_words, file_words"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    library.catalog = Catalog.open(library.folder, url=url)
+    assert library.catalog.faults() == []
+    assert search(library, "siren", mode="words") == ["notes.md"]
+    with engine.begin() as connection:
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        assert version == HEAD
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(SchemaVersionError, match="update seehear"):
+        Catalog.open(library.folder, url=url)
+
+
+def test_readers_see_one_instant(library: Library, url: str) -> None:
+    with closing(Catalog.open(library.folder, url=url)) as reader, reader.one_instant():
+        before = reader.counts()
+        library.catalog.forget(library.catalog.roots()[0].path)
+        assert reader.counts() == before
+    assert library.catalog.counts().assets == 0
+
+
+def test_vectors_come_back_bit_for_bit(library: Library, tmp_path: Path) -> None:
+    """The same as a catalog in SQLite holds."""
+    with closing(Library(tmp_path / "sqlite")) as other:
+        other.index(tmp_path / "media")
+        kept = []
+        for catalog in (library.catalog, other.catalog):
+            generation = catalog.serving()
+            assert generation is not None
+            ids = catalog.segment_ids(generation.id)
+            kept.append(catalog.vectors_of(ids, generation, generation.spaces[0]))
+        ours, theirs = (np.sort(rows, axis=0) for rows in kept)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("database", "told"),
+    [
+        ("nonsense", "is a URL such as postgresql://"),
+        ("mysql://root@localhost/x", "not in mysql"),
+        ("sqlite:///x.db", "not in sqlite"),
+    ],
+)
+def test_a_url_that_is_none_is_told(database: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        Catalog.open(tmp_path, url=database)
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(StoreError, match=r"cannot open the catalog: .*connection") as caught:
+        Catalog.open(tmp_path, url=f"postgresql://me:secret@/x?host={tmp_path}")
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_collection_none_is_made(url: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no collection"):
+        Catalog.open(tmp_path, create=False, url=url)
+    engine = create_engine(url)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+def test_the_command_line_takes_the_database_from_the_environment(url: str, tmp_path: Path) -> None:
+    note(tmp_path / "media" / "siren.md", "A red fire engine.")
+    environment = {**os.environ, "SEEHEAR_DATABASE": url, "SEEHEAR_COLLECTION": str(tmp_path / "c")}
+
+    def seehear(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "seehear", *arguments],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    seehear("index", str(tmp_path / "media"))
+    assert "siren.md" in seehear("search", "--mode", "words", "fire engine")
+    assert not (tmp_path / "c" / "catalog.db").exists()

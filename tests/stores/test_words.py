@@ -1,0 +1,227 @@
+"""Words find the same in both databases: what is cut, what fits, in which order, and what goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, text
+
+from seehear.errors import UsageError
+from seehear.stores import Catalog, Generation
+from seehear.stores.catalog import words
+from seehear.stores.catalog.words_postgresql import LONGEST_TEXT, LONGEST_WORD, cut
+from seehear.types import MediaInfo, Modality, Segment
+from tests.stores.conftest import both_databases, put
+
+
+class Names(NamedTuple):
+    passages: list[str]
+    files: list[str]
+
+
+def found(catalog: Catalog, wanted: str, k: int = 20) -> Names:
+    """The names of the files that words find, best first."""
+    return Names(*(
+        [(f.sidecar or f.path).name for f in catalog.resolve([id_ for id_, _ in ranked])]
+        for ranked in catalog.search_words(1, wanted, k)
+    ))  # fmt: skip
+
+
+def passage(catalog: Catalog, generation: Generation, name: str, *texts: str) -> None:
+    segments = [Segment(Modality.TEXT, text=text) for text in texts]
+    put(catalog, generation, f"/media/photos/{name}", MediaInfo(Modality.TEXT, "txt"), segments)
+
+
+FITTING = [
+    ("img", {"IMG_2041.jpg"}),
+    ("2041", {"IMG_2041.jpg"}),
+    ("img_2041.JPG", {"IMG_2041.jpg"}),
+    ("2041 img", {"IMG_2041.jpg"}),  # words in any order
+    ('"2041 img"', set()),  # but not in a phrase
+    ("204", set()),  # nor a part of a word
+    ('"beach summer"', {"IMG_2041.jpg"}),
+    ('"jpg media"', set()),  # no phrase reaches from the name into the folder
+    ('"2024 beach"', set()),  # nor from there into the caption
+    ("2024 beach", {"IMG_2041.jpg"}),
+    ("photos", {"IMG_2041.jpg", "snow.png", "song.mp3", "film.mp4", "film.srt", "fox.md"}),
+    ("blue-danube", {"song.mp3"}),
+    ("winter | song", set()),
+    ("!", set()),
+    ("_", set()),
+    ("_ winter", {"snow.png"}),
+    ("winter & ! song", set()),
+    ("winter')", {"snow.png"}),
+    ("winter:*", {"snow.png"}),
+    ("<b>winter</b>", set()),
+]
+
+
+@both_databases
+def test_files_by_words(filled: Catalog) -> None:
+    for wanted, expected in FITTING:
+        assert set(found(filled, wanted).files) == expected, wanted
+
+
+@both_databases
+def test_names_come_before_captions_and_folders(catalog: Catalog, generation: Generation) -> None:
+    titled = MediaInfo(Modality.IMAGE, "jpeg", details={"title": "Elephant"})
+    put(catalog, generation, "/media/photos/elephant/a.jpg")
+    put(catalog, generation, "/media/photos/zoo/b.jpg", titled)
+    put(catalog, generation, "/media/photos/zoo/elephant.jpg")
+    assert found(catalog, "elephant").files == ["elephant.jpg", "b.jpg", "a.jpg"]
+    assert found(catalog, "elephant", k=1).files == ["elephant.jpg"]
+
+
+@both_databases
+def test_a_short_passage_comes_before_a_long_one(catalog: Catalog, generation: Generation) -> None:
+    passage(catalog, generation, "long.txt", "A tiger and " + "something else " * 40)
+    passage(catalog, generation, "often.txt", "tiger, tiger, tiger")
+    passage(catalog, generation, "short.txt", "A tiger here.")
+    assert found(catalog, "tiger").passages == ["often.txt", "short.txt", "long.txt"]
+
+
+@both_databases
+def test_words_follow_what_they_speak_of(catalog: Catalog, generation: Generation) -> None:
+    info = MediaInfo(Modality.IMAGE, "jpeg", details={"caption": "a lighthouse"})
+    put(catalog, generation, "/media/photos/a.jpg", info, content="same")
+    put(catalog, generation, "/media/photos/old/b.jpg", info, content="same")
+    assert found(catalog, "lighthouse").files == ["a.jpg"]  # once, though it lies at two places
+    with catalog.batch() as batch:  # another content at the same path
+        asset = batch.put_asset("other", 1, MediaInfo(Modality.IMAGE, "jpeg"))
+        batch.put_location(1, Path("/media/photos/a.jpg"), asset.id, 1, 1, 1)
+    assert found(catalog, "lighthouse").files == ["b.jpg"]
+    catalog.remap({Path("/media/photos"): Path("/elsewhere")})
+    assert found(catalog, "photos").files == []
+    assert found(catalog, "elsewhere lighthouse").files == ["b.jpg"]
+    passage(catalog, generation, "c.txt", "first", "second thought")
+    passage(catalog, generation, "c.txt", "second reading")
+    assert found(catalog, "thought").passages == []
+    assert found(catalog, "reading").passages == ["c.txt"]
+    catalog.forget(Path("/elsewhere/old"))
+    assert found(catalog, "lighthouse").files == []
+    assert catalog.faults() == []
+
+
+@both_databases
+def test_words_of_another_generation_do_not_count(filled: Catalog, generation: Generation) -> None:
+    new = filled.create_generation("other", "2", [])
+    assert filled.search_words(new.id, "fox", 5) == ([], [])
+    passages, _ = filled.search_words(generation.id, "fox", 5)
+    assert len(passages) == 1
+
+
+@both_databases
+def test_lost_words_are_noticed_and_made_anew(filled: Catalog) -> None:
+    before = [filled.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")]
+    with filled.batch() as batch:
+        words.remove(batch.connection, "passage_words", [filled.search_words(1, "fox", 1)[0][0][0]])
+        words.put_file(batch.connection, 77, "gone.jpg", "/nowhere", "")
+    assert [(fault.what, fault.kind) for fault in filled.faults()] == [
+        ("passages are not among the words", "derived"),
+        ("words are of files that are gone", "derived"),
+    ]
+    filled.mend()
+    assert filled.faults() == []
+    assert [filled.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")] == before
+
+
+@both_databases
+def test_words_and_texts_of_any_length(catalog: Catalog, generation: Generation) -> None:
+    endless = "x" * 5_000
+    passage(catalog, generation, "endless.txt", endless)
+    passage(catalog, generation, "many.txt", " ".join(f"w{n}" for n in range(60_000)))
+    passage(catalog, generation, "wide.txt", "\N{GRINNING FACE} \U00020000" * 40_000)
+    passage(catalog, generation, "same.txt", "again " * 40_000)
+    assert found(catalog, endless).passages == ["endless.txt"]
+    assert found(catalog, "w7 w3").passages == ["many.txt"]
+    assert found(catalog, '"again again"').passages == ["same.txt"]
+
+
+@both_databases
+def test_a_null_character_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(UsageError, match="null"):
+        catalog.search_words(1, "a\0b", 5)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("IMG_2041-Cat.JPG", ["img", "2041", "cat", "jpg"]),
+        ("naïve NAI\u0308VE", ["naive", "naive"]),
+        ("Ünïcödé ŁÓDŹ", ["unicode", "łodz"]),
+        ("ΟΔΟΣ οδος straße İstanbul", ["οδοσ", "οδοσ", "straße", "istanbul"]),
+        ("東京タワー 夜", ["東京タワー", "夜"]),
+        ("서울 3.14 1e5 a+b", ["서울", "3", "14", "1e5", "a", "b"]),
+        ("<b>x</b> http://a.b/c user@host", ["b", "x", "b", "http", "a", "b", "c", "user", "host"]),
+        ("x" * (LONGEST_WORD + 1), ["x" * LONGEST_WORD]),
+        ("a " * LONGEST_TEXT, ["a"] * (LONGEST_TEXT // 2)),
+    ],
+)
+def test_words_are_cut_as_fts5_cuts_them(told: str, expected: list[str]) -> None:
+    assert cut(told) == expected
+    if len(told) < LONGEST_WORD:
+        assert fts5_tokens(told) == expected
+
+
+def test_accents_of_every_script_are_left_out() -> None:
+    """FTS5 leaves out those of Latin letters."""
+    assert cut("οδός Ёлка أحمد") == ["οδοσ", "елка", "احمد"]
+
+
+def fts5_tokens(told: str) -> list[str]:
+    """The words that SQLite makes of a text."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        words.dialect_of(connection).create(connection)
+        words.put_passages(connection, [(1, told)])
+        connection.exec_driver_sql(
+            "CREATE VIRTUAL TABLE t USING fts5vocab(passage_words, instance)"
+        )
+        return [row[0] for row in connection.exec_driver_sql("SELECT term FROM t ORDER BY offset")]
+
+
+@pytest.fixture(scope="module")
+def two_indexes(postgres_server: str) -> Iterator[tuple[Connection, Connection]]:
+    """An index of words in either database, without a catalog around it."""
+    with _index("sqlite://") as sqlite, _index(postgres_server) as postgres:
+        yield sqlite, postgres
+
+
+@contextmanager
+def _index(url: str) -> Iterator[Connection]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        words.dialect_of(connection).create(connection)
+        yield connection
+        connection.rollback()  # the tables too
+    engine.dispose()
+
+
+TEXT = st.text(st.sampled_from("aAbÄé1 _-.,:'\"*()&|!<>\\東あ"), max_size=14)
+
+
+@given(documents=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=6), wanted=TEXT)
+@settings(deadline=None, max_examples=60)
+def test_both_databases_find_the_same(
+    two_indexes: tuple[Connection, Connection],
+    documents: list[tuple[str, str, str]],
+    wanted: str,
+) -> None:
+    rows = [(number, *texts) for number, texts in enumerate(documents, 1)]
+    fitting = []
+    for connection in two_indexes:
+        dialect = words.dialect_of(connection)
+        with connection.begin_nested() as attempt:
+            words.put_files(connection, rows, replaced=())
+            expression = dialect.expression(words.terms_of(wanted))
+            query = text(dialect.MATCHED_FILES)
+            ranked = connection.execute(query, {"words": expression}).all() if expression else []
+            fitting.append({row.id for row in ranked})
+            attempt.rollback()
+    assert fitting[0] == fitting[1]
