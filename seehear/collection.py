@@ -292,7 +292,8 @@ class Collection:
 
     def ask(self, query: Query) -> list[Hit]:
         """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
-        engine = self._open_engine()
+        with self._catalog.one_instant():
+            engine = self._open_engine()
         return engine.search(query) if engine is not None else []
 
     def composed(self, line: str | Sequence[str]) -> list[QueryPart]:

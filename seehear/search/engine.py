@@ -14,6 +14,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
 from seehear.search import evidence, feedback, parts, retrieve
@@ -22,10 +25,20 @@ from seehear.search.diversity import Shown, fold, spread
 from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.moments import Stretch, stretches
 from seehear.search.parts import Part
-from seehear.search.rank import Rerank, Result, rank, reranked
+from seehear.search.rank import (
+    Ranking,
+    Rerank,
+    Result,
+    Scored,
+    rank,
+    reranked,
+    score,
+    timed_pieces,
+)
 from seehear.search.shelf import Allowed, Shelf
-from seehear.stores import Catalog, Found, VectorCache
-from seehear.types import Hit, Modality, Mode, Moment, Query
+from seehear.search.words import WordMatch
+from seehear.stores import Catalog, Found, Pieces, VectorCache
+from seehear.types import Hit, Ids, Modality, Mode, Moment, Query
 
 SLACK = 2
 """Assets that are looked at for each hit wanted: some are near-duplicates of others."""
@@ -92,9 +105,11 @@ class Engine:
         """
         parts.check(query)
         shelf = self._shelf
-        allowed = shelf.allowed(query)
-        asked = parts.encode(query, self._model) + feedback.parts_of(query, shelf)
-        return _Search(query, asked, allowed, shelf, self._rerank).hits()
+        encoded = parts.encode(query, self._model)
+        with self._catalog.one_instant():
+            allowed = shelf.allowed(query)
+            asked = encoded + feedback.parts_of(query, shelf)
+            return _Search(query, asked, allowed, shelf, self._rerank).hits()
 
     def duplicates(
         self,
@@ -129,17 +144,19 @@ class _Search:
         self.allowed = allowed
         self.shelf = shelf
         self.rerank = rerank
-        written = asked if query.mode is not Mode.SEMANTIC else []
-        self.by_words, matched = retrieve.by_words(written, shelf, allowed)
-        self.matched = matched or [{} for _ in asked]
+        self.by_words = Pieces.of()
+        self.matched: list[Mapping[int, WordMatch]] = [{} for _ in asked]
+        if query.mode is not Mode.SEMANTIC:
+            self.by_words, self.matched = retrieve.by_words(asked, shelf, allowed)
+        self.described: dict[int, Found] = {}
 
     def hits(self) -> list[Hit]:
         wanted = self.query.k * (SPREAD_POOL if self.query.diverse else SLACK)
         seen = -1
         while True:
             candidates = self._candidates(wanted)
-            ranked, _ = self._rank(candidates)
-            results = [r for r in ranked if r.score >= self.query.min_score]
+            ranked, _, _ = self._rank(candidates)
+            results = ranked.at(ranked.scores >= self.query.min_score)
             chosen = self._choose(results, candidates, wanted)
             # There is no more to find below the least score, or at all.
             found_all = len(results) < len(ranked) or len(ranked) == seen
@@ -148,142 +165,146 @@ class _Search:
             seen = len(ranked)
             wanted *= retrieve.DEEPER
 
-    def _candidates(self, wanted: int) -> list[Found]:
-        found = {f.segment_id: f for f in self.by_words}
-        near = retrieve.neighbours(self.parts, self.shelf, self.allowed, wanted)
-        found |= {f.segment_id: f for f in near}
+    def _candidates(self, wanted: int) -> Pieces:
+        found = Pieces.of(
+            self.by_words, retrieve.neighbours(self.parts, self.shelf, self.allowed, wanted)
+        )
         if len(self.parts) > 1:
-            beside = retrieve.companions(list(found.values()), self.shelf, self.allowed)
-            found |= {f.segment_id: f for f in beside}
-        return [found[id_] for id_ in sorted(found)]
+            found = Pieces.of(found, retrieve.companions(found, self.shelf, self.allowed))
+        order = np.argsort(found.ids, kind="stable")
+        first = np.ones(len(order), dtype=np.bool_)
+        first[1:] = found.ids[order][1:] != found.ids[order][:-1]
+        return found.at(order[first])
 
-    def _rank(self, candidates: Sequence[Found]) -> tuple[list[Result], list[evidence.Row]]:
+    def _rank(self, candidates: Pieces) -> tuple[Ranking, Scored, list[evidence.Row]]:
         rows = evidence.gather(self.parts, self.matched, candidates, self.shelf)
-        results = rank(self.parts, rows, candidates)
+        scored = score(self.parts, rows, candidates)
+        ranking = rank(scored, candidates)
         if self.rerank is not None:
-            results = reranked(results, self.rerank(self.query, results))
-        return results, rows
+            results = [
+                Result(found.asset, float(value), found.segment)
+                for found, value in zip(
+                    self._describe(candidates.ids[ranking.best]), ranking.scores, strict=True
+                )
+            ]
+            ranking = reranked(ranking, self.rerank(self.query, results))
+        return ranking, scored, rows
 
-    def _choose(
-        self, results: list[Result], candidates: Sequence[Found], depth: int
-    ) -> list[list[int]]:
-        """Positions among the first `depth` results, one group for each hit; its first is shown."""
+    def _describe(self, ids: Ids) -> list[Found]:
+        """What some segments are."""
+        wanted = ids.tolist()
+        new = [id_ for id_ in wanted if id_ not in self.described]
+        self.described |= {found.segment_id: found for found in self.shelf.resolve(new)}
+        return [self.described[id_] for id_ in wanted]
+
+    def _choose(self, results: Ranking, candidates: Pieces, depth: int) -> list[list[int]]:
+        """Places among the first `depth` results, one group for each hit; its first is shown."""
         most = self.query.k * (SPREAD_POOL if self.query.diverse else 1)
         if self.query.show_duplicates and not self.query.diverse:
-            return [[position] for position in range(min(most, len(results)))]
-        shown = self._shown(results[:depth], candidates)
+            return [[place] for place in range(min(most, len(results)))]
+        shown = self._shown(results.best[:depth], candidates)
         if self.query.show_duplicates:
-            groups = [[position] for position in range(min(most, len(results)))]
+            groups = [[place] for place in range(min(most, len(results)))]
         else:
             groups = fold(shown, most)
         if not self.query.diverse:
             return groups
         leaders = [group[0] for group in groups]
-        order = spread(
-            [shown[i] for i in leaders], [results[i].score for i in leaders], self.query.k
-        )
+        order = spread([shown[i] for i in leaders], results.scores[leaders].tolist(), self.query.k)
         return [groups[i] for i in order]
 
-    def _shown(self, results: Sequence[Result], candidates: Sequence[Found]) -> list[Shown]:
+    def _shown(self, best: NDArray[np.int64], candidates: Pieces) -> list[Shown]:
+        pieces = candidates.at(best)
         vectors: dict[int, Floats] = {}
         for kind in Modality:
-            ids = [
-                candidates[r.best].segment_id
-                for r in results
-                if candidates[r.best].segment.modality is kind
-            ]
-            if ids:
+            ids = pieces.ids[pieces.of_kind(kind)]
+            if len(ids):
                 kept, rows = self.shelf.vectors(ids, self.shelf.route(kind, kind).space, kind)
-                vectors |= dict(zip((int(id_) for id_ in kept), rows, strict=True))
+                vectors |= dict(zip(kept.tolist(), rows, strict=True))
         return [
-            Shown(
-                result.asset,
-                candidates[result.best].segment.modality,
-                vectors.get(candidates[result.best].segment_id),
-            )
-            for result in results
+            Shown(found.asset, found.segment.modality, vectors.get(found.segment_id))
+            for found in self._describe(pieces.ids)
         ]
 
-    def _finish(
-        self, chosen: list[list[int]], results: Sequence[Result], candidates: Sequence[Found]
-    ) -> list[Hit]:
+    def _finish(self, chosen: list[list[int]], results: Ranking, candidates: Pieces) -> list[Hit]:
         """Hits of the chosen groups. Their files are looked at whole, for the moments."""
-        leaders = {results[group[0]].asset.id: group for group in chosen}
-        timed = {
-            candidates[results[group[0]].best].asset.id
-            for group in chosen
-            if results[group[0]].pieces
-        }
-        known = [found for found in candidates if found.asset.id in leaders]
-        ids = {found.segment_id for found in known}
-        whole = self.shelf.resolve(
-            [int(i) for i in self.shelf.segments_of(timed) if int(i) not in ids]
-        )
-        final = known + [found for found in whole if self.allowed.holds(found)]
-        ranked, rows = self._rank(final)
+        assets = results.assets.tolist()
+        folded = {assets[group[0]]: [assets[i] for i in group[1:]] for group in chosen}
+        known = candidates.at(np.isin(candidates.assets, list(folded)))
+        timed = set(known.assets[~np.isnan(known.start_s)].tolist())
+        ids = self.shelf.segments_of(timed)
+        whole = self.shelf.pieces(ids[~np.isin(ids, known.ids)])
+        final = Pieces.of(known, self.allowed.of(whole))
+        ranking, scored, rows = self._rank(final)
         if self.query.diverse:  # their order is that of `chosen`
-            place = {asset_id: at for at, asset_id in enumerate(leaders)}
-            ranked.sort(key=lambda result: place[result.asset.id])
-        folded = {id_: [results[i].asset.id for i in group[1:]] for id_, group in leaders.items()}
+            place = {asset: at for at, asset in enumerate(folded)}
+            ranking = ranking.at(np.argsort([place[asset] for asset in ranking.assets.tolist()]))
         paths = self.shelf.paths_of({*folded, *(i for others in folded.values() for i in others)})
+        fitting = self.shelf.fitting_paths(folded, self.query)
+        best = self._describe(final.ids[ranking.best])
         return [
-            self._hit(number, result, final, rows, _paths(result, final, paths, folded, self.query))
-            for number, result in enumerate(ranked, 1)
+            self._hit(
+                number,
+                found,
+                final,
+                ranking,
+                scored,
+                rows,
+                _paths(found, paths, fitting, folded),
+            )
+            for number, found in enumerate(best, 1)
         ]
 
     def _hit(
         self,
         number: int,
-        result: Result,
-        candidates: Sequence[Found],
+        found: Found,
+        final: Pieces,
+        ranking: Ranking,
+        scored: Scored,
         rows: Sequence[evidence.Row],
         paths: Sequence[Path],
     ) -> Hit:
         """One hit. `paths` has the one to show first, then those of its duplicates."""
-        best = candidates[result.best]
-        first = next(i for i, part in enumerate(self.parts) if not part.exclude)
-        moments = tuple(
-            _moment(stretch) for stretch in stretches(result.pieces, self.query.moments)
-        )
-        times = (best.segment.start_s, best.segment.stop_s)
-        if moments and moments[0].segment_id == best.segment_id:
+        position = int(ranking.best[number - 1])
+        value = float(ranking.scores[number - 1])
+        pieces = timed_pieces(found.asset.id, scored, final)
+        moments = tuple(_moment(stretch) for stretch in stretches(pieces, self.query.moments))
+        times = (found.segment.start_s, found.segment.stop_s)
+        if moments and moments[0].segment_id == found.segment_id:
             times = (moments[0].start_s, moments[0].stop_s)
+        answered_by = scored.answered[:, position].tolist()
+        first = scored.wanted[0]
         return Hit(
             rank=number,
-            score=result.score,
-            similarity=float(rows[first].similarities[result.answered_by[first]]),
+            score=value,
+            similarity=float(scored.similarities[answered_by[first]]),
             path=paths[0],
-            modality=result.asset.modality,
-            asset_id=result.asset.id,
-            segment_id=best.segment_id,
-            matched=best.segment.modality,
+            modality=found.asset.modality,
+            asset_id=found.asset.id,
+            segment_id=found.segment_id,
+            matched=found.segment.modality,
             start_s=times[0],
             stop_s=times[1],
-            snippet=_snippet(best.segment.text),
-            weak=result.score < WEAK_BELOW,
+            snippet=_snippet(found.segment.text),
+            weak=value < WEAK_BELOW,
             moments=moments,
             duplicates=tuple(paths[1:]),
-            why=evidence.explain(self.parts, rows, result.answered_by)
-            if self.query.explain
-            else (),
+            why=evidence.explain(self.parts, rows, answered_by) if self.query.explain else (),
         )
 
 
 def _paths(
-    result: Result,
-    candidates: Sequence[Found],
+    found: Found,
     paths: Mapping[int, Sequence[Path]],
+    fitting: Mapping[int, Sequence[Path]],
     folded: Mapping[int, Sequence[int]],
-    query: Query,
 ) -> list[Path]:
-    """The path to show (below the folder that was asked for), then copies and near-duplicates."""
-    shown = candidates[result.best].path
-    own = list(paths[result.asset.id])
-    if query.under is not None:
-        below = [path for path in own if path.is_relative_to(query.under)]
-        shown = shown if shown in below or not below else below[0]
-    others = [path for path in own if path != shown]
-    for id_ in folded[result.asset.id]:
+    """The path to show (one that meets the filters), then copies and near-duplicates."""
+    fits = fitting.get(found.asset.id, [found.path])
+    shown = found.path if found.path in fits else fits[0]
+    others = [path for path in paths[found.asset.id] if path != shown]
+    for id_ in folded[found.asset.id]:
         others += paths[id_]
     return [shown, *others]
 

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seehear.encoders.base import Route
 from seehear.search.calibrate import ODDS_SLOW, Background, Floats, log_odds, score_of
 from seehear.search.compose import any_of, either
 from seehear.search.diversity import NEAR_DUPLICATE
 from seehear.search.parts import Part
 from seehear.search.shelf import Shelf
 from seehear.search.words import WordMatch
-from seehear.stores import Found
-from seehear.types import Modality, Term
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The sample of a part that fits one candidate best, in numbers."""
-
-    route: Route
-    similarity: float
-    expected: float
-    spread: float
+from seehear.stores import Pieces
+from seehear.types import Ids, Modality, Term
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One part against all candidates: float32 (n,) each."""
+    """One part against all candidates: arrays (n,)."""
 
     scores: Floats
     """In [0, 1]: meaning and words together."""
@@ -40,14 +30,30 @@ class Row:
     """Raw cosine of the sample that fits best; 0 where there is none."""
     words: Mapping[int, WordMatch]
     """By position of the candidate."""
-    comparisons: Mapping[int, Comparison]
-    """By position of the candidate; those without a vector have none."""
+    compared: Compared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """The sample of a part that fits each candidate best, in numbers: arrays (n,)."""
+
+    by: NDArray[np.int64]
+    """Place in `backgrounds` of what it was compared by; -1 for a candidate without a vector."""
+    scores: Floats
+    similarities: Floats
+    expected: Floats
+    backgrounds: list[Background]
+
+    @classmethod
+    def empty(cls, n: int) -> Compared:
+        zeros = [np.zeros(n, dtype=np.float32) for _ in range(3)]
+        return cls(np.full(n, -1, dtype=np.int64), zeros[0], zeros[1], zeros[2], [])
 
 
 def gather(
     parts: Sequence[Part],
     words: Sequence[Mapping[int, WordMatch]],
-    candidates: Sequence[Found],
+    candidates: Pieces,
     shelf: Shelf,
 ) -> list[Row]:
     """One row for each part. `words` has, for each part, the matches by segment id."""
@@ -56,51 +62,50 @@ def gather(
     ]
 
 
-def _row(
-    part: Part, matched: Mapping[int, WordMatch], candidates: Sequence[Found], shelf: Shelf
-) -> Row:
-    position_of = {found.segment_id: position for position, found in enumerate(candidates)}
-    semantic = np.zeros(len(candidates), dtype=np.float32)
-    similarities = np.zeros(len(candidates), dtype=np.float32)
-    comparisons: dict[int, Comparison] = {}
+def _row(part: Part, matched: Mapping[int, WordMatch], candidates: Pieces, shelf: Shelf) -> Row:
+    compared = Compared.empty(len(candidates))
     for item in Modality:
-        ids = [found.segment_id for found in candidates if found.segment.modality is item]
-        for id_, score, comparison in _compare(part, item, ids, shelf):
-            position = position_of[id_]
-            semantic[position] = score
-            similarities[position] = comparison.similarity
-            comparisons[position] = comparison
+        _compare(part, item, candidates.of_kind(item), candidates.ids, shelf, compared)
     on_words = _words_by_position(candidates, matched)
     written, here = (np.zeros(len(candidates), dtype=np.float32) for _ in range(2))
     for position, match in on_words.items():
         written[position] = match.score
         here[position] = 0.0 if match.whole_file else match.score
-    scores, timely = either(semantic, written), either(semantic, here)
-    return Row(scores, timely, similarities, on_words, comparisons)
+    return Row(
+        scores=either(compared.scores, written),
+        timely=either(compared.scores, here),
+        similarities=compared.similarities,
+        words=on_words,
+        compared=compared,
+    )
 
 
-def _compare(
-    part: Part, item: Modality, ids: Sequence[int], shelf: Shelf
-) -> Iterator[tuple[int, float, Comparison]]:
-    """Of the segments of one modality that have a vector: id, semantic score and its numbers."""
+def _compare(part: Part, item: Modality, rows: Ids, ids: Ids, shelf: Shelf, into: Compared) -> None:
+    """Fills in the candidates of one modality, in `rows`, that have a vector."""
     probes = part.meeting(item)
-    if not ids or not probes:
+    if not len(rows) or not probes:
         return
-    rows = []
+    backgrounds, similarities, expected = [], [], []
+    kept = ids[rows]
     for probe in probes:
         background = shelf.background(probe.modality, item)
         query = probe.vectors[background.route.space]
-        kept, vectors = shelf.vectors(ids, background.route.space, item)
-        rows.append((background, kept, vectors @ query, background.expected(query, vectors)))
-    # Every space of a modality holds the same segments: those that have content.
-    odds = np.stack([odds_of(background, s, expected) for background, _, s, expected in rows])
-    scores = score_of(any_of(odds)).tolist()
-    # As lists: numbers are taken out one by one, hundreds for each query.
-    listed = [(b.route, s.tolist(), e.tolist(), b.spread) for b, _, s, e in rows]
-    ids_and_best = zip(rows[0][1].tolist(), odds.argmax(axis=0).tolist(), strict=True)
-    for column, (id_, best) in enumerate(ids_and_best):
-        route, similarities, expected, spread = listed[best]
-        yield id_, scores[column], Comparison(route, similarities[column], expected[column], spread)
+        # Every space of a modality holds the same segments: those that have content.
+        kept, vectors = shelf.vectors(ids[rows], background.route.space, item)
+        backgrounds.append(background)
+        similarities.append(vectors @ query)
+        expected.append(background.expected(query, vectors))
+    if len(kept) < len(rows):
+        rows = rows[np.isin(ids[rows], kept)]
+    odds = np.stack(
+        [odds_of(b, s, e) for b, s, e in zip(backgrounds, similarities, expected, strict=True)]
+    )
+    best, columns = odds.argmax(axis=0), np.arange(len(rows))
+    into.by[rows] = best + len(into.backgrounds)
+    into.scores[rows] = score_of(any_of(odds))
+    into.similarities[rows] = np.stack(similarities)[best, columns]
+    into.expected[rows] = np.stack(expected)[best, columns]
+    into.backgrounds.extend(backgrounds)
 
 
 def odds_of(background: Background, similarities: Floats, expected: Floats) -> Floats:
@@ -113,21 +118,24 @@ def odds_of(background: Background, similarities: Floats, expected: Floats) -> F
 
 
 def _words_by_position(
-    candidates: Sequence[Found], matched: Mapping[int, WordMatch]
+    candidates: Pieces, matched: Mapping[int, WordMatch]
 ) -> dict[int, WordMatch]:
     """Matches of a passage hold for it alone, those of a name for every segment of the file."""
     if not matched:
         return {}
+    ids, assets = candidates.ids.tolist(), candidates.assets.tolist()
     whole = {
-        found.asset.id: matched[found.segment_id]
-        for found in candidates
-        if found.segment_id in matched and matched[found.segment_id].whole_file
+        asset: matched[id_]
+        for id_, asset in zip(ids, assets, strict=True)
+        if id_ in matched and matched[id_].whole_file
     }
     found_at: dict[int, WordMatch] = {}
-    for position, found in enumerate(candidates):
-        own = matched.get(found.segment_id)
-        shared = whole.get(found.asset.id)
-        best = max((m for m in (own, shared) if m), key=lambda m: m.score, default=None)
+    for position, (id_, asset) in enumerate(zip(ids, assets, strict=True)):
+        best = max(
+            (m for m in (matched.get(id_), whole.get(asset)) if m),
+            key=lambda m: m.score,
+            default=None,
+        )
         if best is not None:
             found_at[position] = best
     return found_at
@@ -153,14 +161,15 @@ def _term(part: Part, row: Row, position: int) -> Term:
         words=match.what if match else "",
         words_score=match.score if match else 0.0,
     )
-    known = row.comparisons.get(position)
-    if known is None:
+    by = int(row.compared.by[position])
+    if by < 0:
         return term
+    background = row.compared.backgrounds[by]
     return replace(
         term,
-        route=known.route.name,
-        space=known.route.space.key,
-        similarity=known.similarity,
-        expected=known.expected,
-        spread=known.spread,
+        route=background.route.name,
+        space=background.route.space.key,
+        similarity=float(row.compared.similarities[position]),
+        expected=float(row.compared.expected[position]),
+        spread=background.spread,
     )

@@ -3,32 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.errors import UsageError
+from seehear.search.calibrate import Floats
 from seehear.search.compose import Weight, join
 from seehear.search.evidence import Row
 from seehear.search.moments import Piece
 from seehear.search.parts import Part
-from seehear.stores import Found
-from seehear.types import Asset, Query
+from seehear.stores import Pieces
+from seehear.stores.catalog.records import KINDS
+from seehear.types import Asset, Ids, Query, Segment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Candidates with the scores of all parts joined: arrays (n,)."""
+
+    scores: Floats
+    timely: Floats
+    """The same without words that are of the whole file."""
+    alone: Floats
+    """Sum over parts of what the candidate answers by itself."""
+    answered: NDArray[np.int64]
+    """For each part, the position of the candidate that answered it: int64 (parts, n). The
+    candidate itself, or one of the other kind at the same time (its sound for a shot, a shot for
+    its sound)."""
+    similarities: Floats
+    """Raw cosine to the first wanted part."""
+    wanted: tuple[int, ...]
+    """The parts that are not excluded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Assets, best first; equal scores stand in the order of asset ids. Arrays (m,)."""
+
+    assets: Ids
+    scores: NDArray[np.float64]
+    best: NDArray[np.int64]
+    """Position of the candidate that stands for each."""
+
+    def __len__(self) -> int:
+        return len(self.assets)
+
+    def at(self, places: NDArray[np.int64] | NDArray[np.bool_]) -> Ranking:
+        """Some of them, by place or by mask."""
+        return Ranking(self.assets[places], self.scores[places], self.best[places])
+
+    def with_scores(self, scores: NDArray[np.float64]) -> Ranking:
+        """The same assets by other scores."""
+        order = np.lexsort((self.assets, -scores))
+        return Ranking(self.assets, scores, self.best).at(order)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One asset with everything that a hit is made from."""
+    """What a reranker sees of one asset."""
 
     asset: Asset
     score: float
-    best: int
-    """Position of the candidate that stands for the asset."""
-    answered_by: tuple[int, ...]
-    """For each part, the position of the candidate that answered it: the best one itself, or one
-    of the other kind at the same time (its sound for a shot, a shot for its sound)."""
-    pieces: tuple[Piece, ...]
-    """Every candidate of the asset that has times."""
+    segment: Segment
+    """The piece of it that answers best."""
 
 
 Rerank = Callable[[Query, Sequence[Result]], Sequence[float]]
@@ -36,70 +75,59 @@ Rerank = Callable[[Query, Sequence[Result]], Sequence[float]]
 more than once for one query, each time with all that was found, and shall always say the same."""
 
 
-def rank(parts: Sequence[Part], rows: Sequence[Row], candidates: Sequence[Found]) -> list[Result]:
-    """One result for each asset, best first; equal scores stand in the order of asset ids."""
-    if not candidates:
-        return []
+def score(parts: Sequence[Part], rows: Sequence[Row], candidates: Pieces) -> Scored:
+    """Each candidate's score for all parts together."""
     own = np.stack([row.scores for row in rows])
-    scores, answered = _meet(own, candidates) if len(parts) > 1 else (own, None)
-    weights = [Weight(part.weight, part.exclude) for part in parts]
-    joined = join(scores, weights).tolist()
     timely = np.stack([row.timely for row in rows])
-    when = join(_meet(timely, candidates)[0] if len(parts) > 1 else timely, weights).tolist()
-    groups: dict[int, list[int]] = {}
-    for position, found in enumerate(candidates):
-        groups.setdefault(found.asset.id, []).append(position)
-    first = next(i for i, part in enumerate(parts) if not part.exclude)
-    # Lists, as the others: numbers are taken out one by one, hundreds for each query.
-    alone = own.sum(axis=0).tolist()
-    similarities = rows[first].similarities.tolist()
-    results = []
-    for members in groups.values():
-        best = members[0]
-        if len(members) > 1:
-            # Of a shot and its sound, which share their score, the one that answers more by itself.
-            best = max(members, key=lambda i: (joined[i], alone[i], -candidates[i].segment_id))
-        who = [[int(a) for a in answered[:, i]] if answered is not None else [i] for i in members]
-        results.append(
-            Result(
-                asset=candidates[best].asset,
-                score=joined[best],
-                best=best,
-                answered_by=tuple(who[members.index(best)]),
-                pieces=tuple(
-                    piece
-                    for i, by in zip(members, who, strict=True)
-                    if (
-                        piece := _piece(
-                            candidates,
-                            i,
-                            [j for j, p in zip(by, parts, strict=True) if not p.exclude],
-                            when[i],
-                            similarities[by[first]],
-                        )
-                    )
-                ),
-            )
-        )
-    return sorted(results, key=lambda result: (-result.score, result.asset.id))
+    answered = np.tile(np.arange(len(candidates), dtype=np.int64), (len(parts), 1))
+    met = own
+    if len(parts) > 1:
+        met, answered = _meet(own, candidates)
+        timely, _ = _meet(timely, candidates)
+    weights = [Weight(part.weight, part.exclude) for part in parts]
+    wanted = tuple(i for i, part in enumerate(parts) if not part.exclude)
+    return Scored(
+        scores=join(met, weights),
+        timely=join(timely, weights),
+        alone=own.sum(axis=0),
+        answered=answered,
+        similarities=rows[wanted[0]].similarities,
+        wanted=wanted,
+    )
 
 
-def reranked(results: Sequence[Result], scores: Sequence[float]) -> list[Result]:
-    """The results with other scores, in their order. Raises UsageError for scores that are none."""
-    if len(scores) != len(results):
-        raise UsageError(f"the reranker gave {len(scores)} scores for {len(results)} results")
-    given = [replace(r, score=float(score)) for r, score in zip(results, scores, strict=True)]
-    if not all(0.0 <= result.score <= 1.0 for result in given):
+def rank(scored: Scored, candidates: Pieces) -> Ranking:
+    """Assets by their best candidate.
+
+    Of a shot and its sound, which share their score, the one that answers more by itself stands
+    for the asset.
+    """
+    order = np.lexsort((candidates.ids, -scored.alone, -scored.scores, candidates.assets))
+    assets = candidates.assets[order]
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = assets[1:] != assets[:-1]
+    best = order[first]
+    scores = scored.scores[best].astype(np.float64)
+    return Ranking(assets[first], scores, best).with_scores(scores)
+
+
+def reranked(ranking: Ranking, scores: Sequence[float]) -> Ranking:
+    """The assets by other scores. Raises UsageError for scores that are none."""
+    if len(scores) != len(ranking):
+        raise UsageError(f"the reranker gave {len(scores)} scores for {len(ranking)} results")
+    given = np.array([float(score) for score in scores], dtype=np.float64)
+    if not ((given >= 0.0) & (given <= 1.0)).all():
         raise UsageError("the reranker gave a score that is not in [0, 1]")
-    return sorted(given, key=lambda result: (-result.score, result.asset.id))
+    return ranking.with_scores(given)
 
 
-def _meet(
-    own: np.ndarray[tuple[int, int], np.dtype[np.float32]], candidates: Sequence[Found]
-) -> tuple[
-    np.ndarray[tuple[int, int], np.dtype[np.float32]],
-    np.ndarray[tuple[int, int], np.dtype[np.int64]],
-]:
+def timed_pieces(asset: int, scored: Scored, candidates: Pieces) -> list[Piece]:
+    """Every candidate of an asset that has times."""
+    rows = np.flatnonzero((candidates.assets == asset) & ~np.isnan(candidates.start_s))
+    return [_piece(int(row), scored, candidates) for row in rows]
+
+
+def _meet(own: Floats, candidates: Pieces) -> tuple[Floats, NDArray[np.int64]]:
     """Lets each part be answered by another kind of segment of the same file at the same time.
 
     "A street" is seen in a shot and its siren heard in a window of sound: the moment where both
@@ -107,40 +135,38 @@ def _meet(
     """
     scores = own.copy()
     answered = np.tile(np.arange(len(candidates), dtype=np.int64), (len(own), 1))
+    starts, stops, kinds = candidates.start_s, candidates.stop_s, candidates.kinds
     timed: dict[int, list[int]] = {}
-    for position, found in enumerate(candidates):
-        if found.segment.start_s is not None:
-            timed.setdefault(found.asset.id, []).append(position)
-    for members in timed.values():
-        kinds = np.array([candidates[i].segment.modality for i in members])
-        starts = np.array([candidates[i].segment.start_s for i in members], dtype=np.float64)
-        stops = np.array([candidates[i].segment.stop_s for i in members], dtype=np.float64)
-        places = np.array(members)
-        for at, position in enumerate(members):
-            others = places[(kinds != kinds[at]) & (starts < stops[at]) & (stops > starts[at])]
+    for row in np.flatnonzero(~np.isnan(starts)).tolist():
+        timed.setdefault(int(candidates.assets[row]), []).append(row)
+    for rows in timed.values():
+        members = np.array(rows)
+        for row in rows:
+            together = (starts[members] < stops[row]) & (stops[members] > starts[row])
+            others = members[together & (kinds[members] != kinds[row])]
             if not len(others):
                 continue
             best = others[own[:, others].argmax(axis=1)]
             for part, other in enumerate(best):
-                if own[part, other] > own[part, position]:
-                    scores[part, position] = own[part, other]
-                    answered[part, position] = other
+                if own[part, other] > own[part, row]:
+                    scores[part, row] = own[part, other]
+                    answered[part, row] = other
     return scores, answered
 
 
-def _piece(
-    candidates: Sequence[Found], at: int, by: Sequence[int], score: float, similarity: float
-) -> Piece | None:
-    """A candidate with the time that all who answered for it share; None where it has no times."""
-    found = candidates[at]
-    if found.segment.start_s is None and list(by) == [at]:
-        return None  # most of all: a picture, or a passage of a text
-    segments = [candidates[j].segment for j in {at, *by}]
-    starts = [s.start_s for s in segments if s.start_s is not None]
-    stops = [s.stop_s for s in segments if s.stop_s is not None]
-    if not starts or not stops:
-        return None
-    start_s, stop_s = max(starts), min(stops)
+def _piece(row: int, scored: Scored, candidates: Pieces) -> Piece:
+    """A candidate with the time that all who answered for it share."""
+    by = [int(scored.answered[part, row]) for part in scored.wanted]
+    together = [row, *by]
+    start_s = float(candidates.start_s[together].max())
+    stop_s = float(candidates.stop_s[together].min())
     if start_s >= stop_s:  # two sounds for two parts, both at the time of a shot, but not together
-        start_s, stop_s = found.segment.start_s or 0.0, found.segment.stop_s or 0.0
-    return Piece(found.segment_id, found.segment.modality, start_s, stop_s, score, similarity)
+        start_s, stop_s = float(candidates.start_s[row]), float(candidates.stop_s[row])
+    return Piece(
+        segment_id=int(candidates.ids[row]),
+        matched=KINDS[candidates.kinds[row]],
+        start_s=start_s,
+        stop_s=stop_s,
+        score=float(scored.timely[row]),
+        similarity=float(scored.similarities[by[0]]),
+    )

@@ -10,7 +10,7 @@ from seehear.search import words
 from seehear.search.parts import Part
 from seehear.search.shelf import Allowed, Shelf
 from seehear.search.words import WordMatch
-from seehear.stores import Found
+from seehear.stores import Pieces
 from seehear.types import Ids, Modality
 
 FIRST_DEPTH = 64
@@ -21,22 +21,26 @@ DEEPER = 4
 """Factor by which a search goes deeper when one file fills the list with its windows."""
 
 
-def neighbours(parts: Sequence[Part], shelf: Shelf, allowed: Allowed, wanted: int) -> list[Found]:
+def neighbours(parts: Sequence[Part], shelf: Shelf, allowed: Allowed, wanted: int) -> Pieces:
     """The nearest segments of every wanted part, for each modality of segments by itself.
 
     Each modality goes so deep that `wanted` distinct assets are there, or all that it has.
     """
-    found: dict[int, Found] = {}
-    for item in allowed.modalities:
-        depth = max(FIRST_DEPTH, DEPTH_PER_HIT * wanted)
-        while True:
-            ids, exhausted = _nearest(parts, shelf, item, allowed.ids[item], depth)
-            resolved = shelf.resolve(ids)
-            if exhausted or len({f.asset.id for f in resolved}) >= wanted:
-                break
-            depth *= DEEPER
-        found |= {f.segment_id: f for f in resolved}
-    return list(found.values())
+    enough: list[Pieces] = []
+    shallow = allowed.modalities
+    depth = max(FIRST_DEPTH, DEPTH_PER_HIT * wanted)
+    while shallow:
+        near = {item: _nearest(parts, shelf, item, allowed.ids[item], depth) for item in shallow}
+        pieces = shelf.pieces(np.concatenate([ids for ids, _ in near.values()]))
+        shallow = []
+        for item, (_, exhausted) in near.items():
+            found = pieces.at(pieces.of_kind(item))
+            if exhausted or len(set(found.assets.tolist())) >= wanted:
+                enough.append(found)
+            else:
+                shallow.append(item)
+        depth *= DEEPER
+    return Pieces.of(*enough)
 
 
 def _nearest(
@@ -60,41 +64,37 @@ def _nearest(
 
 def by_words(
     parts: Sequence[Part], shelf: Shelf, allowed: Allowed
-) -> tuple[list[Found], list[Mapping[int, WordMatch]]]:
+) -> tuple[Pieces, list[Mapping[int, WordMatch]]]:
     """Segments that hold the words of a part: all of them, and per part what each is worth."""
-    found: dict[int, Found] = {}
+    found: list[Pieces] = []
     matched: list[Mapping[int, WordMatch]] = []
     for part in parts:
         ranked = shelf.words(words.telling(part.text), words.MOST) if part.text else []
-        kept = [f for f in ranked if allowed.holds(f)]
-        paths = shelf.paths_of({f.asset.id for f in kept}) if kept else {}
-        matched.append(words.matches(part.text, kept, paths))
+        if not ranked:
+            matched.append({})
+            continue
+        pieces = allowed.of(shelf.pieces([f.segment_id for f in ranked]))
+        kept = set(pieces.ids.tolist())
+        ranked = [f for f in ranked if f.segment_id in kept]
+        paths = shelf.paths_of({f.asset.id for f in ranked})
+        matched.append(words.matches(part.text, ranked, paths))
         if not part.exclude:
-            found |= {f.segment_id: f for f in kept}
-    return list(found.values()), matched
+            found.append(pieces)
+    return Pieces.of(*found), matched
 
 
-def companions(candidates: Sequence[Found], shelf: Shelf, allowed: Allowed) -> list[Found]:
-    """The other segments of files whose sight and sound can answer different parts of a query.
+def companions(candidates: Pieces, shelf: Shelf, allowed: Allowed) -> Pieces:
+    """The other segments of videos, whose sight and sound can answer different parts of a query.
 
-    Only of assets that have times; only those that share time with a candidate.
+    Only those that share time with a candidate.
     """
-    times: dict[int, list[tuple[float, float]]] = {}
-    for found in candidates:
-        start_s, stop_s = found.segment.start_s, found.segment.stop_s
-        if start_s is not None and stop_s is not None and found.asset.modality is Modality.VIDEO:
-            times.setdefault(found.asset.id, []).append((start_s, stop_s))
-    known = {found.segment_id for found in candidates}
-    ids = shelf.segments_of(times)
-    others = shelf.resolve(ids[~np.isin(ids, np.fromiter(known, dtype=np.int64))])
-    return [
-        found
-        for found in others
-        if found.segment.start_s is not None
-        and found.segment.stop_s is not None
-        and allowed.holds(found)
-        and any(
-            start_s < found.segment.stop_s and found.segment.start_s < stop_s
-            for start_s, stop_s in times.get(found.asset.id, ())
+    timed = candidates.at(~np.isnan(candidates.start_s))
+    ids = shelf.segments_of(set(timed.assets.tolist()), Modality.VIDEO)
+    others = allowed.of(shelf.pieces(ids[~np.isin(ids, candidates.ids)]))
+    together = [
+        bool(np.any((timed.assets == asset) & (timed.start_s < stop_s) & (start_s < timed.stop_s)))
+        for asset, start_s, stop_s in zip(
+            others.assets.tolist(), others.start_s.tolist(), others.stop_s.tolist(), strict=True
         )
     ]
+    return others.at(np.array(together, dtype=np.bool_))

@@ -20,7 +20,7 @@ from seehear.search.calibrate import (
     levelled,
 )
 from seehear.search.where import parse_where
-from seehear.stores import Catalog, Found, Generation, VectorCache, VectorIndex
+from seehear.stores import Catalog, Found, Generation, Pieces, VectorCache, VectorIndex
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
 OWN_QUERIES = 256
@@ -33,13 +33,14 @@ class Allowed:
 
     ids: Mapping[Modality, Ids | None]
 
-    def holds(self, found: Found) -> bool:
-        """Whether a segment may be hit."""
-        ids = self.ids[found.segment.modality]
-        if ids is None:
-            return True
-        place = int(np.searchsorted(ids, found.segment_id))
-        return place < len(ids) and int(ids[place]) == found.segment_id
+    def of(self, pieces: Pieces) -> Pieces:
+        """Those segments that may be hit."""
+        kept = np.ones(len(pieces), dtype=np.bool_)
+        for kind, ids in self.ids.items():
+            if ids is not None:
+                rows = pieces.of_kind(kind)
+                kept[rows] = np.isin(pieces.ids[rows], ids)
+        return pieces if kept.all() else pieces.at(kept)
 
     @property
     def modalities(self) -> list[Modality]:
@@ -87,8 +88,14 @@ class Shelf:
 
     def paths_of(self, asset_ids: Iterable[int]) -> dict[int, list[Path]]:
         """Every path where assets lie."""
-        places = self._catalog.locations_of(sorted(asset_ids))
-        return {id_: [location.path for location in found] for id_, found in places.items()}
+        return self._catalog.paths_of(sorted(asset_ids))
+
+    def fitting_paths(self, asset_ids: Iterable[int], query: Query) -> dict[int, list[Path]]:
+        """The paths of assets that meet the query's filters, the one to show first."""
+        where = parse_where(query.where)
+        if where is None and query.under is None:
+            return {}
+        return self._catalog.fitting_paths(sorted(asset_ids), under=query.under, where=where)
 
     def count(self) -> int:
         """Number of segments in the generation."""
@@ -98,9 +105,13 @@ class Shelf:
         """What segments are, in the order asked; those that lie nowhere are left out."""
         return self._catalog.resolve(np.asarray(ids, dtype=np.int64))
 
-    def segments_of(self, asset_ids: Iterable[int]) -> Ids:
-        """Sorted ids of the segments of some assets."""
-        return self._catalog.segments_of(sorted(asset_ids), self.generation.id)
+    def pieces(self, ids: Ids | Sequence[int]) -> Pieces:
+        """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+        return self._catalog.pieces(ids)
+
+    def segments_of(self, asset_ids: Iterable[int], kind: Modality | None = None) -> Ids:
+        """Sorted ids of the segments of some assets; with `kind`, of those of that modality."""
+        return self._catalog.segments_of(sorted(asset_ids), self.generation.id, kind)
 
     def words(self, text: str, most: int) -> list[Found]:
         """Segments that hold all words of a text, or whose file does: by BM25, best first."""
@@ -190,7 +201,7 @@ class Shelf:
             return known
 
     def vectors(
-        self, ids: Sequence[int], space: EmbeddingSpace, item: Modality
+        self, ids: Ids | Sequence[int], space: EmbeddingSpace, item: Modality
     ) -> tuple[Ids, Vectors]:
         """The vectors of those segments that have one: ids (n,), float32 (n, dim)."""
         wanted = np.asarray(ids, dtype=np.int64)

@@ -99,8 +99,7 @@ class Library(Collection):
 
     def assets_of(self, hits: Sequence[Hit]) -> dict[int, Asset]:
         """The assets of hits, by id."""
-        found = self._catalog.resolve([hit.segment_id for hit in hits])
-        return {one.asset.id: one.asset for one in found}
+        return self._catalog.assets_of([hit.asset_id for hit in hits])
 
     def segments(self, asset_id: int, most: int) -> tuple[list[tuple[int, Segment]], int]:
         """The asset's first segments in the serving generation, (id, segment); and how many."""

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 
 from seehear.errors import MediaError, UsageError
 from seehear.server import examples
@@ -43,11 +43,13 @@ def register(app: FastAPI, service: Service) -> None:
         openapi_extra=examples.SEARCH,
         responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
     )
-    async def search(request: Request) -> SearchAnswer:
+    async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
         async with received(request, SearchRequest, limits) as (wish, uploads):
             check_request(wish, len(uploads), limits)
-            return await service.desk.run(request, lambda: _search(service, wish, uploads))
+            answer = await service.desk.run(request, lambda: _search(service, wish, uploads))
+        # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
+        return Response(answer, media_type="application/json")
 
     @app.post(
         "/v1/embed",
@@ -75,19 +77,21 @@ def register(app: FastAPI, service: Service) -> None:
         return await service.desk.run(request, lambda: _embeddings(service, wish, texts))
 
 
-def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> SearchAnswer:
+def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
+    """A `SearchAnswer` as JSON."""
     started = time.perf_counter()
     library = service.library
     decoded = [(upload, _decode(service, upload)[1]) for upload in uploads]
     places = service.places()
     hits = library.ask(build_query(wish, decoded, places))
     check_current()
-    return SearchAnswer(
+    answer = SearchAnswer(
         hits=hits_out(hits, library, places),
         stands_out=any(not hit.weak for hit in hits),
         model=library.model().name,
         took_ms=round(1000 * (time.perf_counter() - started), 2),
     )
+    return answer.model_dump_json()
 
 
 def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, ...]]:

@@ -11,6 +11,7 @@ from seehear.stores.catalog.records import (
     Found,
     Generation,
     Location,
+    Pieces,
     Root,
     State,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Found",
     "Generation",
     "Location",
+    "Pieces",
     "Place",
     "Root",
     "State",

@@ -17,6 +17,7 @@ class Drawer:
 
     _engine: Engine
     _writing: threading.RLock
+    _reading: threading.local
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:
@@ -29,9 +30,30 @@ class Drawer:
             yield Batch(connection)
 
     @contextmanager
+    def one_instant(self) -> Iterator[None]:
+        """Everything that this thread reads within is of one instant; nothing may be written."""
+        with self._read() as connection:
+            outermost = self._held() is None
+            self._reading.connection = connection
+            try:
+                yield
+            finally:
+                if outermost:
+                    self._reading.connection = None
+
+    @contextmanager
     def _read(self) -> Iterator[Connection]:
         """A connection on which everything read is of one instant."""
+        if (held := self._held()) is not None:
+            yield held
+            return
         with translated("read the catalog"), self._engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
+
+    def _held(self) -> Connection | None:
+        held: Connection | None = getattr(self._reading, "connection", None)
+        return held

@@ -36,7 +36,8 @@ class Generations(Drawer):
 
     def serving(self) -> Generation | None:
         """The generation that answers queries; None before the first index run."""
-        return next((g for g in self.generations() if g.state is State.SERVING), None)
+        with self._read() as connection:
+            return reading.serving(connection)
 
     def create_generation(
         self, model: str, revision: str, spaces_: Sequence[EmbeddingSpace]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from seehear.stores.catalog import reading, words
 from seehear.stores.catalog.conditions import condition, shown_as, shown_modality
 from seehear.stores.catalog.conditions import under as below_folder
 from seehear.stores.catalog.drawer import Drawer
 from seehear.stores.catalog.filters import Filter
-from seehear.stores.catalog.records import Counts, Found, State
+from seehear.stores.catalog.records import Counts, Found, Pieces, State
 from seehear.stores.catalog.schema import assets as asset_table
 from seehear.stores.catalog.schema import failures, generations, locations, segments
 from seehear.types import Asset, Ids, Modality
@@ -32,6 +32,11 @@ class Items(Drawer):
         """The asset of that id, if there is one."""
         with self._read() as connection:
             return reading.asset_of(connection, asset_table.c.id == asset_id)
+
+    def assets_of(self, asset_ids: Sequence[int]) -> dict[int, Asset]:
+        """The assets of some ids, those that there are."""
+        with self._read() as connection:
+            return reading.assets_of(connection, asset_ids)
 
     def counts(self, generation_id: int | None = None) -> Counts:
         """How much the collection holds; segments of the serving generation unless another is
@@ -74,27 +79,48 @@ class Items(Drawer):
     ) -> Ids:
         """Sorted ids of segments: of one modality, of assets shown as some modalities, below a
         folder, meeting a filter. Raises UsageError for a filter that makes no sense."""
-        conditions = []
+        conditions = _conditions(under, where)
         if assets is not None:
             conditions.append(shown_as(assets))
-        if under is not None:
-            conditions.append(below_folder(under))
-        if where is not None:
-            conditions.append(condition(where))
         with self._read() as connection:
             return reading.segment_ids(connection, generation_id, item, conditions)
 
-    def segments_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
-        """Sorted ids of the segments of some assets."""
+    def fitting_paths(
+        self,
+        asset_ids: Sequence[int],
+        *,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> dict[int, list[Path]]:
+        """Where assets lie below a folder and meet a filter, as one place has to do both:
+        reachable places first, then the oldest. Assets without such a place are left out."""
+        with self._read() as connection:
+            return reading.fitting_paths(connection, asset_ids, _conditions(under, where))
+
+    def segments_of(
+        self,
+        asset_ids: Sequence[int] | Ids,
+        generation_id: int,
+        kind: Modality | None = None,
+    ) -> Ids:
+        """Sorted ids of the segments of some assets; with `kind`, of those of that modality."""
         found: list[int] = []
         with self._read() as connection:
             for chunk in reading.chunks(asset_ids):
-                found += connection.scalars(
-                    select(segments.c.id).where(
-                        segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
-                    )
+                query = select(segments.c.id).where(
+                    segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
                 )
+                if kind is not None:
+                    query = query.join(asset_table, asset_table.c.id == segments.c.asset_id).where(
+                        asset_table.c.modality == kind.value
+                    )
+                found += connection.scalars(query)
         return np.array(sorted(found), dtype=np.int64)
+
+    def pieces(self, segment_ids: Sequence[int] | Ids) -> Pieces:
+        """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+        with self._read() as connection:
+            return reading.pieces(connection, segment_ids)
 
     def resolve(self, segment_ids: Sequence[int] | Ids) -> list[Found]:
         """What hits need of segments, in the order asked; those that lie nowhere are left out."""
@@ -111,6 +137,11 @@ class Items(Drawer):
                 words.search_passages(connection, generation_id, wanted, k),
                 words.search_files(connection, generation_id, wanted, k),
             )
+
+
+def _conditions(under: Path | None, where: Filter | None) -> list[ColumnElement[bool]]:
+    found = [] if under is None else [below_folder(under)]
+    return found if where is None else [*found, condition(where)]
 
 
 def _counted(connection: Connection, query: Select[*tuple[Any, ...]]) -> dict[str, int]:

@@ -81,6 +81,11 @@ class Places(Drawer):
                     found[int(row.asset_id)].append(reading.location_from(row))
         return found
 
+    def paths_of(self, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
+        """Every path where assets lie, the oldest place first."""
+        with self._read() as connection:
+            return reading.paths_of(connection, asset_ids)
+
     def forget(self, path: Path) -> int:
         """Take a path and all below it out of the collection; returns how many files that were."""
         raw = os.fsencode(path)

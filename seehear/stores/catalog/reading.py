@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, exists, func, select
 
-from seehear.stores.catalog.conditions import PLACES, held
-from seehear.stores.catalog.records import Found, Generation, Location, State
+from seehear.stores.catalog.conditions import PLACES, held, of_place
+from seehear.stores.catalog.conditions import shown as shown_asset
+from seehear.stores.catalog.records import KINDS, Found, Generation, Location, Pieces, State
 from seehear.stores.catalog.schema import (
     assets,
     generations,
@@ -33,6 +34,7 @@ BLOCK = 10_000
 """Vectors that are read at once where there may be millions."""
 
 _KINDS = {kind.value: kind for kind in Modality}
+_NUMBERS = {kind.value: number for number, kind in enumerate(KINDS)}
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
@@ -98,6 +100,31 @@ def generations_of(connection: Connection) -> list[Generation]:
     ]
 
 
+def serving(connection: Connection) -> Generation | None:
+    """The generation that answers queries, read in one statement: every search asks for it."""
+    rows = connection.execute(_SERVING).all()
+    if not rows:
+        return None
+    first = rows[0]
+    found = [EmbeddingSpace(r.name, r.space_revision, r.dim) for r in rows if r.name is not None]
+    return Generation(first.id, first.model, first.revision, tuple(found), State.SERVING)
+
+
+_SERVING = (
+    select(
+        generations.c.id,
+        generations.c.model,
+        generations.c.revision,
+        spaces.c.name,
+        spaces.c.revision.label("space_revision"),
+        spaces.c.dim,
+    )
+    .join_from(generations, spaces, spaces.c.generation_id == generations.c.id, isouter=True)
+    .where(generations.c.state == State.SERVING.value)
+    .order_by(spaces.c.id)
+)
+
+
 def segment_ids(
     connection: Connection,
     generation_id: int,
@@ -115,17 +142,46 @@ def segment_ids(
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
-@cache
-def _statements(sqlite: bool) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
-    """Segments by `ids`, and assets by `ids` with the places where they lie.
+def fitting_paths(
+    connection: Connection, asset_ids: Sequence[int], conditions: Sequence[ColumnElement[bool]]
+) -> dict[int, list[Path]]:
+    """Where assets are shown at places that meet conditions on `PLACES`, the best to show first."""
+    found: dict[int, list[Path]] = {}
+    for chunk in chunks(asset_ids):
+        rows = connection.execute(
+            select(shown_asset.c.id, of_place("path"))
+            .select_from(PLACES)
+            .join(roots, roots.c.id == of_place("root_id"))
+            .where(shown_asset.c.id.in_(chunk), *conditions)
+            .order_by(roots.c.online.desc(), of_place("id"))
+        )
+        for asset_id, raw in rows:
+            paths = found.setdefault(int(asset_id), [])
+            if (path := Path(os.fsdecode(raw))) not in paths:  # a film's subtitles lie there too
+                paths.append(path)
+    return found
 
-    Every search asks both several times, so they are made once; and SQLite is given its list as
-    one JSON text, because hundreds of bound parameters cost more than the query itself.
-    """
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What every search asks, each by a list of `ids`."""
+
+    segments: Select[*tuple[Any, ...]]
+    assets: Select[*tuple[Any, ...]]
+    """With the places where they lie."""
+    plain_assets: Select[*tuple[Any, ...]]
+    pieces: Select[*tuple[Any, ...]]
+    paths: Select[*tuple[Any, ...]]
+
+
+@cache
+def _statements(sqlite: bool) -> _Statements:
+    """Made once; and SQLite is given its list as one JSON text, because hundreds of bound
+    parameters cost more than the query itself."""
     listed: Any = bindparam("ids", expanding=True)
     if sqlite:
         listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
-    pieces = select(
+    described = select(
         segments.c.id,
         segments.c.ordinal,
         segments.c.modality,
@@ -147,23 +203,91 @@ def _statements(sqlite: bool) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[A
         .where(assets.c.id.in_(listed))
         .order_by(roots.c.online.desc(), locations.c.id)
     )
-    return pieces, shown
+    plain = select(*(assets.c[field.name] for field in fields(Asset)))
+    here = locations.c.asset_id == segments.c.asset_id
+    video = (  # only text lies beside a video
+        select(locations.c.sidecar_of)
+        .join(roots, roots.c.id == locations.c.root_id)
+        .where(here, locations.c.sidecar_of.is_not(None))
+        .order_by(roots.c.online.desc(), locations.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    pieces = select(
+        segments.c.id,
+        segments.c.asset_id,
+        segments.c.modality,
+        segments.c.start_s,
+        segments.c.stop_s,
+        case((segments.c.modality == Modality.TEXT.value, video)),
+    )
+    placed = pieces.where(segments.c.id.in_(listed), exists(select(1).where(here)))
+    paths = (
+        select(locations.c.asset_id, locations.c.path)
+        .where(locations.c.asset_id.in_(listed))
+        .order_by(locations.c.id)
+    )
+    return _Statements(
+        segments=described,
+        assets=shown,
+        plain_assets=plain.where(assets.c.id.in_(listed)),
+        pieces=placed.order_by(segments.c.id),
+        paths=paths,
+    )
 
 
-def _rows_of(connection: Connection, which: int, ids: Sequence[int]) -> Iterator[Any]:
+def _rows(connection: Connection, which: str, ids: Sequence[int]) -> Iterator[Any]:
     """Rows of one of the statements, for any number of ids."""
     sqlite = connection.dialect.name == "sqlite"
-    statement = _statements(sqlite)[which]
-    for chunk in chunks(ids):
+    statement = getattr(_statements(sqlite), which)
+    for chunk in [ids] if sqlite and ids else chunks(ids):
         yield from connection.execute(
             statement, {"ids": json.dumps(chunk) if sqlite else chunk}
         ).all()
 
 
+def pieces(connection: Connection, ids: Sequence[int] | Ids) -> Pieces:
+    """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+    wanted = sorted(set(np.asarray(ids, dtype=np.int64).tolist()))
+    columns = list(zip(*_rows(connection, "pieces", wanted), strict=True))
+    if not columns:
+        return Pieces.of()
+    own, videos = columns[1], columns[5]
+    beside = {video for video in videos if video is not None}
+    if beside:
+        beside &= {row[0] for row in _rows(connection, "paths", sorted(beside))}
+    return Pieces(
+        ids=np.array(columns[0], dtype=np.int64),
+        assets=np.array(
+            [v if v in beside else asset for asset, v in zip(own, videos, strict=True)],
+            dtype=np.int64,
+        ),
+        kinds=np.array([_NUMBERS[kind] for kind in columns[2]], dtype=np.int8),
+        start_s=np.array(columns[3], dtype=np.float64),
+        stop_s=np.array(columns[4], dtype=np.float64),
+    )
+
+
+def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
+    """The assets of some ids, those that there are."""
+    found = {}
+    for id_, content_hash, modality, *rest in _rows(connection, "plain_assets", ids):
+        found[id_] = Asset(id_, content_hash, _KINDS[modality], *rest)
+    return found
+
+
+def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
+    """Every path where assets lie, the oldest place first."""
+    found: dict[int, list[Path]] = {id_: [] for id_ in asset_ids}
+    for asset_id, path in _rows(connection, "paths", asset_ids):
+        found[asset_id].append(Path(os.fsdecode(path)))
+    return found
+
+
 def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[Found]:
     """What hits need of segments, in the order asked; those that lie nowhere are left out."""
     wanted = [int(id_) for id_ in ids]
-    rows = {row[0]: row for row in _rows_of(connection, 0, wanted)}
+    rows = {row[0]: row for row in _rows(connection, "segments", wanted)}
     places = _places(connection, sorted({row[-1] for row in rows.values()}))
     found = []
     for id_ in wanted:
@@ -203,7 +327,7 @@ def _places(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _Plac
     """For each asset the place that is shown: reachable ones first, then the oldest."""
     shown: dict[int, _Place] = {}
     videos: dict[int, int] = {}
-    for row in _rows_of(connection, 1, asset_ids):
+    for row in _rows(connection, "assets", asset_ids):
         raw, modified_ns, sidecar_of, online, id_, content_hash, modality, *rest = row
         if sidecar_of is not None:
             videos.setdefault(id_, sidecar_of)

@@ -14,7 +14,10 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from seehear.types import Asset, EmbeddingSpace, Modality, Segment
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,57 @@ class Found:
     @property
     def sidecar(self) -> Path | None:
         return None if self.raw_sidecar is None else Path(os.fsdecode(self.raw_sidecar))
+
+
+KINDS = tuple(Modality)
+"""Modalities by their number in `Pieces.kinds`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """What ranking needs of many segments: columns of one length, a row for each segment.
+
+    A query looks at hundreds of segments and shows a few; only of those a `Found` is made.
+    """
+
+    ids: Ids
+    assets: Ids
+    """The asset that is shown: of a subtitle beside a video, the video's."""
+    kinds: NDArray[np.int8]
+    """Of the segment, by its place in `KINDS`."""
+    start_s: NDArray[np.float64]
+    """NaN where there is no time."""
+    stop_s: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, *many: Pieces) -> Pieces:
+        """One after the other; nothing at all gives none."""
+        none = cls(_NO_IDS, _NO_IDS, _NO_IDS.astype(np.int8), _NO_TIMES, _NO_TIMES)
+        parts = many or (none,)
+        columns = ("ids", "assets", "kinds", "start_s", "stop_s")
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def at(self, rows: Ids | NDArray[np.bool_]) -> Pieces:
+        """Some of the rows, by place or by mask."""
+        return Pieces(
+            self.ids[rows],
+            self.assets[rows],
+            self.kinds[rows],
+            self.start_s[rows],
+            self.stop_s[rows],
+        )
+
+    def of_kind(self, kind: Modality) -> Ids:
+        """Rows of one modality."""
+        found: Ids = np.flatnonzero(self.kinds == KINDS.index(kind))
+        return found
+
+
+_NO_IDS: Ids = np.zeros(0, dtype=np.int64)
+_NO_TIMES: NDArray[np.float64] = np.zeros(0, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
