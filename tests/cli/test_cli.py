@@ -13,6 +13,7 @@ Ask = Callable[..., Any]
 
 
 def test_index_and_search_speak_json(run: Run, ask: Ask, folder: Path) -> None:
+    run.in_process = False
     report = ask("index", folder)
     assert report["added"] == 5
     assert {"updated", "moved", "removed", "unchanged", "failed", "failures"} <= set(report)
@@ -29,8 +30,7 @@ def test_index_and_search_speak_json(run: Run, ask: Ask, folder: Path) -> None:
     assert "siren" in by_kind["text"]["snippet"]
 
 
-def test_status_counts_what_is_there(run: Run, ask: Ask, folder: Path) -> None:
-    run("index", folder)
+def test_status_counts_what_is_there(run: Run, ask: Ask, indexed: Path) -> None:
     state = ask("status")
     assert state["assets"] == 5
     assert state["by_modality"] == {"image": 2, "audio": 2, "text": 1, "video": 0}
@@ -40,33 +40,30 @@ def test_status_counts_what_is_there(run: Run, ask: Ask, folder: Path) -> None:
     assert "5 (" in run("status").stdout
 
 
-def test_every_kind_of_query_file(ask: Ask, run: Run, folder: Path) -> None:
-    run("index", folder)
-    assert ask("search", "--image", folder / "fire.png", "--in", "audio", "-k", "1")[0][
+def test_every_kind_of_query_file(ask: Ask, run: Run, indexed: Path) -> None:
+    assert ask("search", "--image", indexed / "fire.png", "--in", "audio", "-k", "1")[0][
         "path"
     ].endswith("siren.wav")
-    assert ask("search", "--audio", folder / "waves.wav", "--in", "image", "-k", "1")[0][
+    assert ask("search", "--audio", indexed / "waves.wav", "--in", "image", "-k", "1")[0][
         "path"
     ].endswith("sky.jpg")
-    first = ask("similar", folder / "fire.png", "--in", "audio", "-k", "2")[0]
+    first = ask("similar", indexed / "fire.png", "--in", "audio", "-k", "2")[0]
     assert first["path"].endswith("siren.wav")
 
 
-def test_composed_queries(ask: Ask, run: Run, folder: Path) -> None:
-    run("index", folder)
+def test_composed_queries(ask: Ask, run: Run, indexed: Path) -> None:
     without = ask("search", "red blue", "--not", "sky", "--in", "image", "-k", "1")
     assert without[0]["path"].endswith("fire.png")
-    compact = ask("search", "2:red", "+", folder / "siren.wav", "-k", "1")
+    compact = ask("search", "2:red", "+", indexed / "siren.wav", "-k", "1")
     assert compact[0]["path"].endswith("siren.wav")
     lost = run("search", "red", "+", "lost.jpg", "-k", "1")
     assert "there is no file lost.jpg here" in lost.stderr
-    assert ask("search", "red", "--under", folder / "sub")[0]["path"].endswith("sky.jpg")
+    assert ask("search", "red", "--under", indexed / "sub")[0]["path"].endswith("sky.jpg")
     assert not ask("search", "red", "--where", "size > 1GB")
     assert ask("search", "waves.wav", "--mode", "words", "-k", "1")[0]["path"].endswith("waves.wav")
 
 
-def test_feedback_refines_the_last_search(ask: Ask, run: Run, folder: Path) -> None:
-    run("index", folder)
+def test_feedback_refines_the_last_search(ask: Ask, run: Run, indexed: Path) -> None:
     before = ask("search", "red blue", "-k", "5")
     rank = next(hit["rank"] for hit in before if hit["path"].endswith("sky.jpg"))
     after = ask("search", "--like", str(rank), "-k", "2")
@@ -115,8 +112,7 @@ def test_forget(ask: Ask, run: Run, folder: Path) -> None:
     assert run("forget", folder / "sub", check=False).returncode == 2
 
 
-def test_the_contact_sheet_holds_every_hit(run: Run, folder: Path, tmp_path: Path) -> None:
-    run("index", folder)
+def test_the_contact_sheet_holds_every_hit(run: Run, indexed: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.html"
     run("search", "red", "-k", "5", "--sheet", sheet)
     page = sheet.read_text()
@@ -158,9 +154,8 @@ WRONG: tuple[tuple[tuple[str, ...], int, str], ...] = (
 )
 
 
-def test_wrong_input_is_one_clear_line(run: Run, folder: Path) -> None:
-    run("index", folder)
-    files = {"BROKEN": str(broken(folder / "broken.jpg")), "NOTES": str(folder / "notes.md")}
+def test_wrong_input_is_one_clear_line(run: Run, indexed: Path, tmp_path: Path) -> None:
+    files = {"BROKEN": str(broken(tmp_path / "broken.jpg")), "NOTES": str(indexed / "notes.md")}
     for arguments, status, words in WRONG:
         done = run(*(files.get(argument, argument) for argument in arguments), check=False)
         assert done.returncode == status, done.stderr
@@ -170,6 +165,7 @@ def test_wrong_input_is_one_clear_line(run: Run, folder: Path) -> None:
 
 
 def test_without_a_collection_the_error_says_what_to_do(run: Run) -> None:
+    run.in_process = False
     done = run("search", "red", check=False)
     assert done.returncode == 1
     assert "seehear index" in done.stderr

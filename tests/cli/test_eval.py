@@ -30,9 +30,8 @@ QUERIES: tuple[dict[str, Any], ...] = (
 )
 
 
-def test_measures_by_route(run: Run, ask: Ask, folder: Path, tmp_path: Path) -> None:
-    run("index", folder)
-    qrels = written(folder, *QUERIES)
+def test_measures_by_route(run: Run, ask: Ask, indexed: Path, tmp_path: Path) -> None:
+    qrels = written(indexed, *QUERIES)
     found = ask("eval", qrels, "-k", "1", "-k", "3", "--run", tmp_path / "run.jsonl")
     routes = found["routes"]
     assert list(routes) == ["text->all", "image->audio", "text->image", "all"]
@@ -58,9 +57,8 @@ def test_measures_by_route(run: Run, ask: Ask, folder: Path, tmp_path: Path) -> 
     assert again[-1]["MRR"].value == values["all"]["MRR"]
 
 
-def test_the_table_has_a_column_for_each_route(run: Run, folder: Path) -> None:
-    run("index", folder)
-    done = run("eval", written(folder, *QUERIES))
+def test_the_table_has_a_column_for_each_route(run: Run, indexed: Path) -> None:
+    done = run("eval", written(indexed, *QUERIES))
     lines = done.stdout.splitlines()
     assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
         "route", "text->all", "image->audio", "text->image", "all",
@@ -87,9 +85,8 @@ def test_near_duplicates_count_one_by_one(run: Run, ask: Ask, folder: Path) -> N
     assert measures["recall@2"]["value"] == 1.0
 
 
-def test_relevant_files_that_are_nowhere_are_told(run: Run, folder: Path) -> None:
-    run("index", folder)
-    done = run("eval", written(folder, {"text": "red", "relevant": ["media/fire.png"]}))
+def test_relevant_files_that_are_nowhere_are_told(run: Run, indexed: Path) -> None:
+    done = run("eval", written(indexed, {"text": "red", "relevant": ["media/fire.png"]}))
     assert "1 of 1 relevant files do not exist" in done.stderr
 
 
@@ -103,24 +100,22 @@ BAD_LINES: tuple[tuple[dict[str, Any] | str, str], ...] = (
 )
 
 
-def test_a_bad_line_is_named(run: Run, folder: Path) -> None:
-    run("index", folder)
-    (folder / "noise.bin").write_bytes(b"\x00\x01\xff")
+def test_a_bad_line_is_named(run: Run, indexed: Path) -> None:
+    (indexed / "noise.bin").write_bytes(b"\x00\x01\xff")
     for line, words in BAD_LINES:
-        done = run("eval", written(folder, QUERIES[0], line), check=False)
+        done = run("eval", written(indexed, QUERIES[0], line), check=False)
         assert done.returncode == 2, done.stderr
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_wrong_usage(run: Run, folder: Path) -> None:
-    run("index", folder)
-    qrels = written(folder, QUERIES[0])
+def test_wrong_usage(run: Run, indexed: Path) -> None:
+    qrels = written(indexed, QUERIES[0])
     for arguments, words in (
         (("nowhere.jsonl",), "cannot be read"),
         ((qrels, "--mode", "magic"), "magic"),
         ((qrels, "-k", "0"), "-k"),
-        ((qrels, "--run", folder / "no" / "run.jsonl"), "cannot be written"),
+        ((qrels, "--run", indexed / "no" / "run.jsonl"), "cannot be written"),
     ):
         done = run("eval", *arguments, check=False)
         assert done.returncode == 2
