@@ -72,7 +72,7 @@ def _called(arguments: list[str], environment: dict[str, str]) -> subprocess.Com
             status: Any = 0
         except SystemExit as left:
             status = left.code or 0
-    told = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    told = [stream.buffer.getvalue().decode() for stream in (out, err)]
     return subprocess.CompletedProcess(arguments, status, *told)
 
 

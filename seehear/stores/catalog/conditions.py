@@ -84,7 +84,7 @@ def _folded_by_icu(element: folded, compiler: SQLCompiler, **options: Any) -> st
     return f'upper(normalize{compiler.function_argspec(element, **options)} COLLATE "und-x-icu")'
 
 
-def _of_place(name: str) -> ColumnElement[Any]:
+def of_place(name: str) -> ColumnElement[Any]:
     """A column of the location that is shown."""
     return func.coalesce(beside.c[name], held.c[name])
 
@@ -99,8 +99,8 @@ def _number(name: str) -> Any:
 
 _COLUMNS: dict[Field, Any] = {
     Field.MODALITY: shown.c.modality,
-    Field.NAME: _of_place("name"),
-    Field.MODIFIED: _of_place("modified_ns"),
+    Field.NAME: of_place("name"),
+    Field.MODIFIED: of_place("modified_ns"),
     Field.FORMAT: shown.c.format,
     Field.TAKEN: shown.c.taken_at,
     Field.SIZE: shown.c.size_bytes,
@@ -134,7 +134,7 @@ def condition(part: Filter) -> ColumnElement[bool]:
 def under(folder: Path) -> ColumnElement[bool]:
     """Places at a path or below it."""
     low, high = folder_range(folder)
-    path = _of_place("path")
+    path = of_place("path")
     return or_(path == os.fsencode(folder), and_(path >= low, path < high))
 
 
