@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.catalog import reading
 from seehear.stores.vectors import files, flat
 from seehear.stores.vectors.matrix import Matrix, floats, halves
+from seehear.stores.vectors.rounded import Rounded
 from seehear.types import Ids, Modality, Segment, Vectors
 from tests.stores.conftest import SPACE, put, unit
 
@@ -46,11 +48,24 @@ def exact(
     return [list(map(int, ids[keep][row])) for row in order]
 
 
-@pytest.fixture(params=["numpy", "faiss"])
+@pytest.fixture(params=["numpy", "rounded"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs a test with either library searching, whatever the size."""
-    below = 0 if request.param == "faiss" else flat.NUMPY_BELOW_BYTES
-    monkeypatch.setattr(flat, "NUMPY_BELOW_BYTES", below)
+    """Runs a test with either way of searching, whatever the size."""
+    if request.param == "rounded":
+        at_once(monkeypatch)
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Single queries ask rounded vectors from the first one on."""
+    monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
+    monkeypatch.setattr(flat, "ROUNDED_AFTER", 0)
+
+
+def one_by_one(
+    index: FlatIndex, queries: Vectors, k: int, allowed: Ids | None = None
+) -> tuple[Vectors, Ids]:
+    found = [index.search(query[None], k, allowed) for query in queries]
+    return np.concatenate([s for s, _ in found]), np.concatenate([ids for _, ids in found])
 
 
 @pytest.mark.usefixtures("library")
@@ -63,7 +78,7 @@ def test_flat_agrees_with_numpy(count: int, share: float | None) -> None:
     index = index.changed(NONE, ids[: count // 2], rows[: count // 2])
     index = index.changed(NONE, ids[count // 2 :], rows[count // 2 :])
     allowed = None if share is None else ids[: int(share * count)]
-    similarities, found = index.search(queries, 10, allowed)
+    similarities, found = one_by_one(index, queries, 10, allowed)
     assert similarities.shape == found.shape == (7, 10)
     for row, best in enumerate(exact(rows, ids, queries, 10, allowed)):
         assert list(found[row, : len(best)]) == best
@@ -79,23 +94,67 @@ def test_equal_vectors_come_in_the_order_of_their_ids(k: int, filtered: bool) ->
     rows = np.tile(unit(1, 9, 32), (40, 1))  # forty of each, far apart
     index = flat_index(32, np.arange(360) + 5, rows)
     allowed = np.arange(5, 300) if filtered else None
-    similarities, found = index.search(rows[:3], k, allowed)
+    similarities, found = one_by_one(index, rows[:3], k, allowed)
     for number in range(3):
         alike = [i for i in range(5, 365) if (i - 5) % 9 == number and (not filtered or i < 300)]
         assert list(found[number, : len(alike)]) == alike[:k]
         assert len(set(similarities[number, : len(alike[:k])])) == 1
 
 
-def test_both_libraries_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, queries = unit(1, 3000, 48), unit(2, 300, 48)
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("allowed", [None, np.arange(0, 3000, 3)])
+def test_rounded_vectors_change_no_answer(
+    monkeypatch: pytest.MonkeyPatch, allowed: Ids | None, crowded: bool
+) -> None:
+    rows, queries = unit(1, 3000, 48), unit(2, 60, 48)
+    if crowded:  # more alike than bytes can tell
+        rows = (unit(3, 1, 48) + 0.05 * rows) / 1.05
     index = flat_index(48, np.arange(3000), rows)
-    by_numpy = index.search(queries, 20)
-    one_by_one = [index.search(query[None], 20) for query in queries]
-    monkeypatch.setattr(flat, "NUMPY_BELOW_BYTES", 0)
-    by_faiss = index.search(queries, 20)
-    np.testing.assert_array_equal(by_numpy[0], by_faiss[0])
-    np.testing.assert_array_equal(by_numpy[1], by_faiss[1])
-    np.testing.assert_array_equal(by_numpy[0], np.concatenate([s for s, _ in one_by_one]))
+    together = index.search(queries, 20, allowed)
+    by_numpy = one_by_one(index, queries, 20, allowed)
+    at_once(monkeypatch)
+    asked: list[int] = []
+    propose = Rounded.propose
+
+    def noted(self: Rounded, query: Vectors, depth: int, chosen: Ids | None = None) -> Any:
+        asked.append(depth)
+        return propose(self, query, depth, chosen)
+
+    monkeypatch.setattr(Rounded, "propose", noted)
+    by_bytes = one_by_one(index, queries, 20, allowed)
+    for similarities, ids in (by_numpy, by_bytes):
+        np.testing.assert_array_equal(together[0], similarities)
+        np.testing.assert_array_equal(together[1], ids)
+    # Proposals that prove too little are followed by more.
+    assert (max(asked) > 80) == crowded
+    assert asked.count(80) == 60
+
+
+def test_rounded_vectors_are_off_by_no_more_than_is_said() -> None:
+    rows, queries = unit(1, 2000, 48), unit(2, 40, 48)
+    rounded = Rounded(rows)
+    for query in queries:
+        near, others = rounded.propose(query[None], 50)
+        similarities = rows @ query
+        outside = np.setdiff1d(np.arange(2000), near)
+        assert similarities[outside].max() <= others
+        assert others < similarities[near].max()  # it says something
+
+
+def test_rounded_vectors_wait_for_some_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
+    made: list[int] = []
+    make = Rounded.__init__
+    monkeypatch.setattr(
+        Rounded, "__init__", lambda self, rows: (made.append(len(rows)), make(self, rows))[1]
+    )
+    index = flat_index(8, np.arange(400), unit(1, 400, 8))
+    for _ in range(flat.ROUNDED_AFTER):
+        index.search(unit(2), 3)
+    assert made == []
+    for _ in range(3):
+        index.search(unit(2), 3)
+    assert made == [400]
 
 
 def test_a_small_search_does_not_load_faiss() -> None:

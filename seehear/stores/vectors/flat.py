@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
 
 import numpy as np
 
 from seehear.stores.vectors import exact
 from seehear.stores.vectors.base import OfMatrix
 from seehear.stores.vectors.matrix import Matrix
+from seehear.stores.vectors.rounded import Rounded
 from seehear.types import Ids, Vectors
 
 GATHERED_SHARE = 0.05
 """Share of the index below which a filter's own vectors are gathered and searched alone: reading
 a few rows beats asking a selector about every row."""
 
-NUMPY_BELOW_BYTES = 64 << 20
-"""Size of the vectors up to which numpy searches: at most some 10 ms a query, where loading FAISS
-takes more than half a second. Above, FAISS is faster, as it keeps the best while it goes."""
+ROUNDED_ABOVE_BYTES = 8 << 20
+"""Size of the vectors from which one query is first asked of their rounded twins. Below, numpy
+takes less than a millisecond."""
 
-SPARE = 16
-"""Candidates beyond k that FAISS is asked for, to see whether more are as good as the k-th."""
+ROUNDED_AFTER = 16
+"""Queries that an index has to answer before it makes rounded twins: making them takes as long as
+some fifty searches by numpy, and loads FAISS, for which a single query should not wait."""
+
+PROPOSED = 4
+"""Proposals for each of the k that are wanted; with fewer, the bound proves too little."""
 
 
 class FlatIndex(OfMatrix):
@@ -33,6 +38,9 @@ class FlatIndex(OfMatrix):
     def __init__(self, matrix: Matrix, rows: Vectors | None = None) -> None:
         super().__init__(matrix)
         self._made = rows
+        self._rounded: Rounded | None = None
+        self._asked = 0
+        self._making = threading.Lock()
 
     @property
     def _rows(self) -> Vectors:
@@ -61,36 +69,26 @@ class FlatIndex(OfMatrix):
             chosen = chosen[chosen >= 0]
             if len(chosen) <= max(k, GATHERED_SHARE * len(ids)):
                 return exact.padded(exact.nearest(queries, rows[chosen], ids[chosen], k), k)
-        if rows.nbytes <= NUMPY_BELOW_BYTES or k >= len(ids):
-            return exact.padded(exact.nearest(queries, rows, ids, k, chosen), k)
-        return exact.padded(self._by_faiss(queries, k, chosen), k)
+        if len(queries) == 1 and (rounded := self._rounded_twins()) is not None:
+            return exact.padded([self._proved(rounded, queries, k, chosen)], k)
+        return exact.padded(exact.nearest(queries, rows, ids, k, chosen), k)
 
-    def _by_faiss(self, queries: Vectors, k: int, chosen: Ids | None) -> list[exact.Found]:
-        """FAISS proposes a few more than k; where all of those are alike, numpy decides."""
-        import faiss
+    def _rounded_twins(self) -> Rounded | None:
+        """Rounded vectors, where there are many and more than a few queries."""
+        if self._rounded is None and self._rows.nbytes > ROUNDED_ABOVE_BYTES:
+            with self._making:
+                self._asked += 1
+                if self._rounded is None and self._asked > ROUNDED_AFTER:
+                    self._rounded = Rounded(self._rows)
+        return self._rounded
 
-        count, selector = len(self.ids), None
-        if chosen is not None:
-            mask = np.zeros(count, dtype=bool)
-            mask[chosen] = True
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        depth = min(k + SPARE, count if chosen is None else len(chosen))
-        rough = np.empty((len(queries), depth), dtype=np.float32)
-        near = np.empty((len(queries), depth), dtype=np.int64)
-        search: Any = faiss.knn_inner_product
-        search(
-            faiss.swig_ptr(queries),
-            faiss.swig_ptr(self._rows),
-            *(self.dim, len(queries), count, depth),
-            faiss.swig_ptr(rough),
-            faiss.swig_ptr(near),
-            selector,
-        )
-        found = []
-        for query, best, rows in zip(queries, rough, near, strict=True):
-            if depth == k + SPARE and best[-1] >= best[k - 1] - exact.ROUNDING:
-                found += exact.nearest(query[None], self._rows, self.ids, k, chosen)
-            else:
-                found.append(exact.rank(query, self._rows[rows], self.ids[rows], k))
-        return found
+    def _proved(self, rounded: Rounded, query: Vectors, k: int, chosen: Ids | None) -> exact.Found:
+        """The k best, by as many proposals as it takes to be sure of them."""
+        depth, count = PROPOSED * k, len(self) if chosen is None else len(chosen)
+        while depth < count:
+            near, others = rounded.propose(query, depth, chosen)
+            found = exact.rank(query[0], self._rows[near], self.ids[near], k)
+            if found[0][-1] > others + exact.ROUNDING:
+                return found
+            depth *= PROPOSED
+        return exact.nearest(query, self._rows, self.ids, k, chosen)[0]
