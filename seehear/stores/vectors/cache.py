@@ -18,6 +18,7 @@ from seehear.stores.vectors import exact, files
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
 from seehear.stores.vectors.matrix import Half, Matrix, Source, halves
+from seehear.stores.vectors.on_cards import CardIndex, placed
 from seehear.stores.vectors.proposer import Proposer
 from seehear.stores.vectors.two_tier import TwoTierIndex
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
@@ -51,12 +52,17 @@ class VectorCache:
     """One index per space and item modality of a generation. Safe from several threads.
 
     Files lie in the collection's "cache" folder; they may be deleted or damaged at any moment.
+    `device` is a user's word: large indexes lie on the cards that it names ("auto" and "cuda" name
+    all), and on the processor where it names none that has room.
     """
 
-    def __init__(self, folder: Path, catalog: Catalog, generation: Generation) -> None:
+    def __init__(
+        self, folder: Path, catalog: Catalog, generation: Generation, device: str = "cpu"
+    ) -> None:
         self._folder = folder / FOLDER
         self._catalog = catalog
         self._generation = generation
+        self._device = device
         self._entries: dict[tuple[EmbeddingSpace, Modality], _Entry] = {}
         self._lock = threading.RLock()
 
@@ -103,6 +109,8 @@ class VectorCache:
         if loaded is None or loaded[1] > self._catalog.change():
             return self._caught_up(_Entry(FlatIndex(Matrix.empty(space.dim)), 0), space, item)
         matrix, change = loaded
+        if (on_cards := placed(matrix, self._device)) is not None:
+            return self._caught_up(_Entry(on_cards, change), space, item)
         if not _is_large(matrix):
             return self._caught_up(_Entry(FlatIndex(matrix), change), space, item)
         proposer = Proposer.load(self._proposer_path(space, item, change), identity, change)
@@ -119,13 +127,20 @@ class VectorCache:
         gone = len(index) - len(before)
         if gone or len(ids):
             index = index.changed(changes.removed, ids, numbers)
-        if _is_large(index.matrix) != isinstance(index, TwoTierIndex):
-            large = _is_large(index.matrix)
-            index = TwoTierIndex.build(index.matrix) if large else FlatIndex(index.matrix)
-        caught = _Entry(index, changes.last, entry.unsaved + len(ids) + gone)
+        caught = _Entry(self._suited(index), changes.last, entry.unsaved + len(ids) + gone)
         if caught.unsaved > SAVED_EVERY * len(index):
             return self._save(caught, space, item)
         return caught
+
+    def _suited(self, index: _Index) -> _Index:
+        """The same vectors in the kind of index that their number asks for."""
+        if isinstance(index, CardIndex) and not index.outgrown:
+            return index
+        if (on_cards := placed(index.matrix, self._device)) is not None:
+            return on_cards
+        if _is_large(index.matrix):
+            return index if isinstance(index, TwoTierIndex) else TwoTierIndex.build(index.matrix)
+        return index if isinstance(index, FlatIndex) else FlatIndex(index.matrix)
 
     def _gathered(self, changes: Changes, before: Ids, dim: int) -> tuple[Ids, Half]:
         """What was written and is not there before: int64 (n,) and float16 (n, dim)."""
@@ -160,6 +175,8 @@ class VectorCache:
         loaded = Matrix.load(path, identity, space.dim, self._source(path, space))
         if isinstance(index, TwoTierIndex) and loaded is not None:
             index = TwoTierIndex(loaded[0], index.proposer)  # mapped: the copy in memory can go
+        if isinstance(index, CardIndex) and loaded is not None:
+            index = CardIndex(loaded[0], index.held, index.tuning)
         return _Entry(index, entry.change)
 
     def _source(self, path: Path, space: EmbeddingSpace) -> Source:

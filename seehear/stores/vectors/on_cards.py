@@ -1,0 +1,233 @@
+"""Search on GPUs: vectors on cards propose, exact ones decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.stores.vectors import cards, exact
+from seehear.stores.vectors.base import OfMatrix
+from seehear.stores.vectors.held import MOST, Held, Maker, OnCards
+from seehear.stores.vectors.matrix import CHUNK, Matrix
+from seehear.stores.vectors.proposer import HELD_OUT, MARGIN, RECALL_AIM, Tuning
+from seehear.stores.vectors.two_tier import (
+    EXACT_BELOW,
+    MEASURED_EVERY,
+    RETRAINED_AT,
+    TwoTierIndex,
+    asked,
+    exactly,
+)
+from seehear.types import Ids, Vectors
+
+SPARE = 48
+"""Candidates beyond k that a scan of all is asked for: most queries are then decided at once."""
+DEEPER = 8
+"""How much deeper a scan looks when it could not decide."""
+DROPPED = 1.3
+"""Proposals asked for, as a multiple of those needed where some will be dropped."""
+MOST_GONE = 0.3
+"""Share of what cards hold that may be gone before all is laid on them anew."""
+FEWEST_PROBES = 8
+
+
+def placed(matrix: Matrix, device: str) -> CardIndex | None:
+    """The vectors on the cards that a user's word for a device names.
+
+    None where they are few, where there is no card or no FAISS for it, and where no card has room:
+    then the processor searches.
+    """
+    if 4 * len(matrix) * matrix.dim <= cards.CARDS_ABOVE_BYTES:
+        return None
+    there = cards.cards_of(device)
+    if not there or not cards.faiss_has_cards():
+        return None
+    plan = cards.plan(len(matrix), matrix.dim, there, graphs=cards.faiss_has_graphs())
+    if plan is None:
+        return None
+    try:
+        return CardIndex.build(matrix, plan)
+    except RuntimeError:  # another process took the memory meanwhile
+        return None
+
+
+class CardIndex(OfMatrix):
+    """Nearest neighbours, proposed by cards. Similarities and their order are exact.
+
+    A scan of all float16 vectors is exact search: what it proposes is taken only where no vector
+    that it left out can be as near; else it looks deeper, and at last the processor decides. Graphs
+    and product codes have a measured recall, as two tiers on a processor have.
+    """
+
+    def __init__(self, matrix: Matrix, held: Held, tuning: Tuning | None = None) -> None:
+        super().__init__(matrix)
+        self.held = held
+        self.tuning = tuning
+        """How far a search looks, None where all is scanned."""
+
+    @classmethod
+    def build(cls, matrix: Matrix, plan: cards.Plan, maker: Maker | None = None) -> CardIndex:
+        """Lay the vectors on cards. Raises RuntimeError where they do not fit."""
+        index = cls(matrix, Held.build(matrix, plan, maker or OnCards()))
+        return index if plan.kind == "flat" else index.tuned()
+
+    def describe(self) -> str:
+        plan = self.held.plan
+        where = f"{len(plan.cards)} GPUs" if len(plan.cards) > 1 else "a GPU"
+        if self.tuning is None:
+            return f"exact, on {where}"
+        kind = {"cagra": "graph", "ivfpq": "product codes"}.get(plan.kind, plan.kind)
+        return f"{kind} on {where}, recall@10 {self.tuning.recall:.3f} of exact search"
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether the cards should be laid out anew: much is gone, or has come since training."""
+        gone = self.held.rows - len(self)
+        if gone > MOST_GONE * self.held.rows:
+            return True
+        return self.tuning is not None and len(self) > RETRAINED_AT * self.held.trained
+
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> CardIndex | TwoTierIndex:
+        """An index without some ids and with others; on the processor where a card is full."""
+        matrix = self.matrix.changed(removed, ids, vectors)
+        new = np.sort(np.asarray(ids, dtype=np.int64))
+        try:
+            for start in range(0, len(new), CHUNK):
+                some = new[start : start + CHUNK]
+                numbers = matrix.numbers(exact.places(matrix.ids, some))
+                self.held.add(some, numbers.astype(np.float32))
+        except RuntimeError:
+            return TwoTierIndex.build(matrix)
+        index = CardIndex(matrix, self.held, self.tuning)
+        if self.tuning is None:
+            return index
+        moved = abs(len(matrix) / self.tuning.measured_on - 1)
+        return index.tuned() if moved > MEASURED_EVERY else index
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        count, places = len(self), None
+        if allowed is not None:
+            allowed = exact.distinct(allowed)
+            places = exact.places(self.ids, allowed)
+            allowed, places = allowed[places >= 0], places[places >= 0]
+            count = len(places)
+        found: dict[int, exact.Found] = {}
+        left = np.arange(len(queries))
+        if allowed is None or count > EXACT_BELOW:
+            for depth in self._depths(k, count):
+                found |= self._decided(queries, left, depth, k, allowed)
+                left = np.array([at for at in left if int(at) not in found], dtype=np.int64)
+                if not len(left):
+                    break
+        rest = exactly(self.matrix, queries[left], k, places) if len(left) else []
+        found |= dict(zip(left.tolist(), rest, strict=True))
+        return exact.padded([found[at] for at in range(len(queries))], k)
+
+    def tuned(self) -> CardIndex:
+        """The same index, looking just as far as the aim asks for on its own vectors.
+
+        Every third query has no part in this: it says how large the recall is that was reached.
+        """
+        queries, truth = asked(self.matrix)
+        others = np.arange(len(queries)) % HELD_OUT == 1
+        if others.any():
+            tuning = self._tuned(queries[~others], truth[~others])
+            ranks = self._ranks(queries[others], truth[others], tuning.probes)
+            recall = float((ranks[:, :10] < tuning.depth_10).mean())
+        else:
+            tuning = Tuning(self.held.most_probes, MOST, MOST, 1.0, max(1, len(self)))
+            recall = 1.0
+        return CardIndex(self.matrix, self.held, replace(tuning, recall=recall))
+
+    def _tuned(self, queries: Vectors, truth: Ids) -> Tuning:
+        """The fewest lists, or the shortest walk, that find the true neighbours."""
+        widest = self.held.most_probes
+        probes = min(FEWEST_PROBES, widest)
+        while True:
+            ranks = self._ranks(queries, truth, probes)
+            depth_10 = _depth(ranks[:, :10], RECALL_AIM + MARGIN)
+            depth_100 = max(depth_10, _depth(ranks, RECALL_AIM))
+            # Half of what a card can propose is left for what a filter or a change drops.
+            if depth_100 <= MOST // 2 or probes == widest:
+                depth_10, depth_100 = min(depth_10, MOST // 2), min(depth_100, MOST // 2)
+                return Tuning(probes, depth_10, depth_100, 0.0, len(self))
+            probes = min(2 * probes, widest)
+
+    def _needed(self, k: int) -> int:
+        return k + SPARE if self.tuning is None else self.tuning.depth(k)
+
+    def _depths(self, k: int, count: int) -> list[int]:
+        """How deep to look, one after the other, where `count` vectors may be found."""
+        share = count / max(1, self.held.rows)
+        first = self._needed(k)
+        if share < 1:
+            first = int(np.ceil(DROPPED * first / max(share, 1e-9)))
+        depths = [first] if first <= MOST else []
+        while depths and depths[-1] < min(MOST, self.held.rows):
+            depths.append(min(DEEPER * depths[-1], MOST))
+        return depths
+
+    def _decided(
+        self, queries: Vectors, which: Ids, depth: int, k: int, allowed: Ids | None
+    ) -> dict[int, exact.Found]:
+        """The k best of those queries that proposals of this depth decide."""
+        probes = 0 if self.tuning is None else self.tuning.probes
+        asking = queries[which]
+        try:
+            proposed = self.held.propose(asking, depth, probes)
+        except RuntimeError:  # no memory is left for the search: the processor answers
+            return {}
+        found: dict[int, exact.Found] = {}
+        floors = proposed.floors + self._slack(asking)
+        total = len(self) if allowed is None else len(allowed)
+        for at, near, floor in zip(which.tolist(), proposed.ids, floors, strict=True):
+            ids = np.unique(near[near >= 0])
+            if allowed is not None:
+                ids = np.intersect1d(ids, allowed, assume_unique=True)
+            places = exact.places(self.ids, ids)
+            ids, places = ids[places >= 0], places[places >= 0]
+            if self.tuning is not None and len(ids) < min(self._needed(k), total):
+                continue
+            best = exact.rank(queries[at], self.matrix.rows(places), ids, k)
+            if self.tuning is None and not _sure(best, min(k, total), float(floor)):
+                continue
+            found[at] = best
+        return found
+
+    def _slack(self, queries: Vectors) -> NDArray[np.float32]:
+        """How far a similarity that a card finds may lie from the exact one, float32 (q,).
+
+        The card multiplies the query, rounded to float16, by rows whose norms rounding has moved:
+        |<q, x/|x|> - <h, x>| <= |q - h| |x| + |q| | |x| - 1 |, by Cauchy and Schwarz.
+        """
+        halves = queries.astype(np.float16).astype(np.float32)
+        moved = np.linalg.norm(queries - halves, axis=1) * self.held.longest
+        lengths = np.linalg.norm(queries, axis=1) * self.held.off
+        return np.asarray(moved + lengths + exact.ROUNDING, dtype=np.float32)
+
+    def _ranks(self, queries: Vectors, truth: Ids, probes: int) -> Ids:
+        """Rank of each true neighbour among the proposals, int64 (q, n); a large one for none."""
+        proposed = self.held.propose(queries, MOST, probes)
+        ranks = np.full(truth.shape, np.iinfo(np.int64).max)
+        for row, (near, wanted) in enumerate(zip(proposed.ids, truth, strict=True)):
+            order = np.argsort(near, kind="stable")
+            places = exact.places(near[order], wanted)
+            ranks[row, places >= 0] = proposed.ranks[order[places[places >= 0]]]
+        return ranks
+
+
+def _sure(best: exact.Found, k: int, floor: float) -> bool:
+    """Whether nothing that was left out, `floor` near at most, belongs among the k best."""
+    similarities = best[0]
+    return floor == -np.inf or (len(similarities) >= k > 0 and float(similarities[k - 1]) > floor)
+
+
+def _depth(ranks: Ids, aim: float) -> int:
+    """How many proposals hold as large a share of the true neighbours as is aimed at."""
+    reached = np.sort(ranks, axis=None)
+    if not len(reached):
+        return 1
+    return int(min(reached[int(np.ceil(aim * len(reached))) - 1], 2 * MOST)) + 1
