@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from seehear.stores import Catalog, VectorCache
 from seehear.stores.catalog.database import HEAD
 from seehear.stores.catalog.schema import metadata
 from seehear.types import Mode, Query, QueryPart
+from tests.cli.conftest import Run
 from tests.indexers.helpers import InProcess, Library, counts, note, picture, sound
 
 NewDatabase = Callable[[], str]
@@ -224,18 +224,15 @@ def test_without_a_collection_none_is_made(url: str, tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_the_command_line_takes_the_database_from_the_environment(url: str, tmp_path: Path) -> None:
+def test_the_command_line_takes_the_database_from_the_environment(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEHEAR_DATABASE", url)
+    run = Run(tmp_path / "collection", tmp_path / "state")
     note(tmp_path / "media" / "siren.md", "A red fire engine.")
-    environment = {**os.environ, "SEEHEAR_DATABASE": url, "SEEHEAR_COLLECTION": str(tmp_path / "c")}
-
-    def seehear(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "seehear", *arguments],
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    seehear("index", str(tmp_path / "media"))
-    assert "siren.md" in seehear("search", "--mode", "words", "fire engine")
-    assert not (tmp_path / "c" / "catalog.db").exists()
+    run("index", tmp_path / "media")
+    assert "siren.md" in run("search", "--mode", "words", "fire engine").stdout
+    assert "good: 1 assets" in run("verify").stderr
+    assert not (tmp_path / "collection" / "catalog.db").exists()
+    moved = run("export", tmp_path / "all.seehear", check=False)
+    assert (moved.returncode, "server's own tools" in moved.stderr) == (1, True)
