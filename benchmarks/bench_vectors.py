@@ -40,6 +40,8 @@ from seehear.stores.vectors.matrix import CHUNK, halves
 from seehear.types import Vectors
 
 AIM = 0.99
+WEIGHED = 64
+"""Queries by which the memory of exact search is measured, which is the same after each."""
 MISSING = 3
 """Exit status of a process whose library is not installed."""
 TIMES = ("single_ms", "single_cpu_ms", "batch_ms", "batch_cpu_ms")
@@ -160,9 +162,9 @@ def serve(name: str, task: Task, asked: IO[str]) -> None:
     memory.give_back()
     at_first = memory.resident()
     search, note = vector_rivals.opened(name, task)
-    if name == EXACT:
+    if name == EXACT and not (task.folder / "truth.npy").exists():
         np.save(task.folder / "truth.npy", search(queries))
-    recall = vector_rivals.recall(search(queries), task.truth())
+    recall = 1.0 if name == EXACT else vector_rivals.recall(search(queries), task.truth())
     print(json.dumps({"note": note, "recall": recall}), flush=True)
     for line in asked:
         wanted = json.loads(line)
@@ -213,7 +215,10 @@ def compare(exact: Worker, worker: Worker, way: Way, rounds: int, singles: int) 
 
 def weigh(worker: Worker, way: Way, size_bytes: int, queries: int) -> None:
     """The most memory that a way has while it searches; a few queries at a time, as a service."""
-    seen = [worker.ask(start=start, count=16, at_once=True) for start in range(0, queries, 16)]
+    at_once = 16
+    seen = [
+        worker.ask(start=start, count=at_once, at_once=True) for start in range(0, queries, at_once)
+    ]
     if "own" in seen[0]:
         way.own_share = max(answer["own"] for answer in seen) / size_bytes
         way.files_share = max(answer["files"] for answer in seen) / size_bytes
@@ -242,7 +247,8 @@ def _environment(threads: int) -> dict[str, str]:
     return os.environ | dict.fromkeys(names, str(threads))
 
 
-def _embedded(file: Path | None, count: int, data: Path | None) -> Vectors:
+def embedded(file: Path | None, count: int, data: Path | None) -> Vectors:
+    """Real embeddings, from a file where it is there, else made and kept in it."""
     if file is not None and file.exists():
         kept: Vectors = np.load(file, allow_pickle=False)
         return kept
@@ -291,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.quick:
         chosen.count, chosen.base, chosen.queries, chosen.rounds = 2_000, 400, 32, 2
 
-    base = _embedded(chosen.embedded, chosen.base, chosen.data)
+    base = embedded(chosen.embedded, chosen.base, chosen.data)
     with tempfile.TemporaryDirectory(prefix="seehear-bench-") as scratch:
         path = _compare_all(chosen, chosen.keep or Path(scratch), base)
     if path is not None:
@@ -306,10 +312,7 @@ def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> Pat
     singles, path = 8 if chosen.quick else 16, None
     print(HEADER)
     with serving(EXACT, Task(folder, folder / EXACT, AIM, chosen.threads)) as (exact, first):
-        first.turns = [exact.turn(turn * singles, singles) for turn in range(chosen.rounds)]
-        first.beside = first.turns
-        weigh(exact, first, size_bytes, chosen.queries)
-        print(first.row(), flush=True)
+        weigh(exact, first, size_bytes, WEIGHED)
         ways = [first]
         for name in (OURS, *(chosen.rivals or [])):
             task = Task(folder, folder / name, AIM, chosen.threads)
@@ -321,8 +324,12 @@ def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> Pat
                     compare(exact, worker, way, chosen.rounds, singles)
             except MissingError:
                 continue
+            first.turns += way.beside
+            first.beside = first.turns
+            print(
+                "\n".join(w.row() for w in ([first, way] if len(ways) == 1 else [way])), flush=True
+            )
             ways.append(way)
-            print(way.row(), flush=True)
             if chosen.keep is None:
                 shutil.rmtree(task.own)
             if not chosen.quick or chosen.results is not None:

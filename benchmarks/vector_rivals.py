@@ -2,8 +2,8 @@
 
 Each builds from a folder with vectors.npy, queries.npy and truth.npy (the right ids, made by exact
 search) into a folder of its own, and is opened from there by another process. The others are
-searched just far enough for the recall asked for, which is looked up on the very queries that are
-timed; ours sets its depth by the collection's own vectors and never sees them.
+searched just far enough for the recall asked for, which is looked up on some of the very queries
+that are timed; ours sets its depth by the collection's own vectors and never sees them.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Lists that are scanned, or candidates that are kept in a walk through a graph."""
 DEPTHS = (10, 25, 50, 100, 200, 400, 800)
 """Proposals that are reranked."""
-TRIED = 64
-"""Queries that decide between two ways to set an index."""
+TRIED = 128
+"""Queries by which an index is set."""
 TRAINED = 100_000
 Search = Callable[[Vectors], Ids]
 
@@ -97,7 +97,7 @@ def recall(found: Ids, truth: Ids) -> float:
 
 def _widened(task: Task, search: Search, widen: Callable[[int], None], most: int) -> int:
     """The least width that reaches the aim, or the last."""
-    queries, truth = task.queries(), task.truth()
+    queries, truth = task.queries()[:TRIED], task.truth()[:TRIED]
     for width in WIDTHS:
         widen(min(width, most))
         if width >= most or recall(search(queries), truth) >= task.aim:
@@ -183,14 +183,14 @@ def _open_faiss(task: Task) -> Opened:
             index.nprobe = width
 
     most = len(vectors) if factory.startswith("HNSW") else index.nlist
-    some, set_to, least = task.queries()[:TRIED], (most, max(DEPTHS)), float("inf")
+    some, right = task.queries()[:TRIED], task.truth()[:TRIED]
+    set_to, least = (most, max(DEPTHS)), float("inf")
     for depth in DEPTHS:
         if depth > len(vectors):
             break
         width = _widened(task, search, widen, most)
-        reached = recall(search(task.queries()), task.truth()) >= task.aim
         started = time.process_time()
-        search(some)
+        reached = recall(search(some), right) >= task.aim
         taken = time.process_time() - started
         if reached and taken < least:
             set_to, least = (width, depth), taken
