@@ -4,11 +4,13 @@
 
 DIR is a folder of training data (images/*.tar, audio/*.tar); only splits that nothing was trained
 on are used. Constants of seehear/search were chosen on one half of it (`--half dev`); figures are
-those of the other. Three tables are printed, with bootstrap intervals over queries:
+those of the other. Five tables are printed, with bootstrap intervals over queries:
 
     one list       nDCG@10 over pictures, sounds, clips and sentences together; and, for queries
                    that nothing answers, how often a false hit passes the cut that keeps 90 % of
                    the true hits (among the first ten)
+    weak           by route, how many of the true hits and of the false ones are marked weak
+    calibration    other spreads, and other ways to see a hit beside the others
     hubs           ways to treat items that are near everything
     composition    several parts by their scores, against adding their vectors
 
@@ -21,6 +23,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(items: Sequence[Item], model: Remembered, half: str, resamples: int) -> dict[str, Any]:
-    """All three tables over the collections of one half: plain values, and as printed."""
+    """All tables over the collections of one half: plain values, and as printed."""
     mine = [item for item in items if item.half == half]
     rows: dict[str, list[Row]] = {}
     counts = []
@@ -97,14 +100,18 @@ def measure(items: Sequence[Item], model: Remembered, half: str, resamples: int)
             composed.append(composed_asks(world, seed))
             counts.append({str(m): sum(item.modality is m for item in kept) for m in Modality})
         rows["one list"] = compared(ONE_LIST, worlds, single, resamples)
+        rows["calibration"] = compared(ranking.CALIBRATION, worlds, single, resamples)
         rows["hubs"] = compared(ranking.HUBS, worlds, single, resamples)
         rows["composition"] = compared(COMPOSITION, worlds, composed, resamples)
+        weak = ranking.weak_by_route(worlds, single)
+    printed = {title: ranking.table(found) for title, found in rows.items()}
     return {
         "collections": counts,
         "tables": {
             title: [row.as_json(found[0]) for row in found] for title, found in rows.items()
         },
-        "printed": {title: ranking.table(found) for title, found in rows.items()},
+        "weak": [asdict(row) for row in weak],
+        "printed": printed | {"weak": ranking.weak_table(weak)},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 from benchmarks.ranking_asks import Ask
 from benchmarks.ranking_data import Item, Remembered
 from seehear.search import Engine
-from seehear.search.calibrate import Background, Sampled, fit_background, levelled, log_odds
+from seehear.search.calibrate import (
+    HUB_SHARE,
+    QUERY_SHARE,
+    WEAK_BELOW,
+    Background,
+    Sampled,
+    among,
+    crowd_of,
+    fit_background,
+    levelled,
+    log_odds,
+)
+from seehear.search.diversity import NEAR_DUPLICATE
 from seehear.search.shelf import OWN_QUERIES, Shelf
 from seehear.stores import Catalog, VectorCache
 from seehear.types import (
@@ -37,6 +49,9 @@ Ranker = Callable[[Ask], Scores]
 """Scores of all items of the collection, higher is better: float64 (items,)."""
 Measure = Callable[[Modality, Modality, NDArray[np.float32], Vectors], Scores]
 """Of one query vector (dim,) and the segments of one modality (n, dim): (n,)."""
+Among = Callable[[Scores, NDArray[np.bool_]], Scores]
+"""Measures of all items (items,) as they stand beside each other; those of a mask are others than
+what was asked with."""
 
 
 @dataclass(slots=True)
@@ -129,7 +144,7 @@ def by_engine(world: World) -> Ranker:
     return scores
 
 
-def by_similarity(world: World, measure: Measure) -> Ranker:
+def by_similarity(world: World, measure: Measure, beside: Among | None = None) -> Ranker:
     """Any measure of one query vector; an item has that of its best segment.
 
     Parts are joined by adding their unit vectors, exclusions by taking them away.
@@ -137,6 +152,7 @@ def by_similarity(world: World, measure: Measure) -> Ranker:
 
     def scores(ask: Ask) -> Scores:
         found = np.full(len(world.items), -np.inf)
+        others = np.ones(len(world.items), dtype=np.bool_)
         first = modality_of(ask.parts[0].samples[0])
         for kind in Modality:
             if not len(world.owners[kind]):
@@ -149,6 +165,9 @@ def by_similarity(world: World, measure: Measure) -> Ranker:
                 asked += sign * part.weight * world.encoded(part.samples[0], space)
             unit = np.asarray(asked / np.linalg.norm(asked), dtype=np.float32)
             np.maximum.at(found, world.owners[kind], measure(first, kind, unit, vectors))
+            others[world.owners[kind][vectors @ unit >= NEAR_DUPLICATE]] = False
+        if beside is not None:
+            found = beside(found, others)
         if ask.kinds is not None:
             found[[item.modality not in ask.kinds for item in world.items]] = -np.inf
         return found
@@ -160,8 +179,16 @@ def cosine(_q: Modality, _i: Modality, query: NDArray[np.float32], items: Vector
     return np.asarray(items @ query, dtype=np.float64)
 
 
-def standardised(world: World, query_share: float, hub_share: float) -> Ranker:
-    """z with other shares of the query's and the item's nearness to everything taken away."""
+def standardised(
+    world: World,
+    query_share: float = QUERY_SHARE,
+    hub_share: float = HUB_SHARE,
+    *,
+    spreads: str = "by reach",
+    beside: Among | None = None,
+) -> Ranker:
+    """z by other shares of the query's and the item's nearness to everything, and other spreads:
+    "own" of each route, the "widest" of the space, those of the "query" beside the widest."""
     known: dict[tuple[Modality, Modality], Background] = {}
 
     def fit(q: Modality) -> dict[tuple[Modality, Modality], Background]:
@@ -176,16 +203,39 @@ def standardised(world: World, query_share: float, hub_share: float) -> Ranker:
             items = world.shelf.sample(i, route.space)
             shares = {"query_share": query_share, "hub_share": hub_share}
             fitted.append(fit_background(route, bank, own, items, **shares))
-        return {(q, b.route.item): b for b in levelled(fitted, world.shelf.count())}
+        drawn = levelled(fitted, world.shelf.count())
+        if spreads != "by reach":
+            widest = max(b.spread for b in fitted)
+            drawn = [
+                replace(b, spread=f.spread if spreads == "own" else widest)
+                for b, f in zip(drawn, fitted, strict=True)
+            ]
+        return {(q, b.route.item): b for b in drawn}
 
     def measure(q: Modality, i: Modality, query: NDArray[np.float32], items: Vectors) -> Scores:
         if (q, i) not in known:
             known.update(fit(q))
         background = known[q, i]
-        odds = log_odds(background.z(query, items), background.even)
-        return np.asarray(odds, dtype=np.float64)
+        z = background.z(query, items)
+        if spreads == "query":
+            sample = world.shelf.sample(i, background.route.space).without_empty
+            low, middle = np.quantile(background.z(query, sample.vectors), [0.1587, 0.5])
+            z = z / max(float(middle - low), 0.1)
+        return np.asarray(log_odds(z, background.even), dtype=np.float64)
 
-    return by_similarity(world, measure)
+    return by_similarity(world, measure, beside)
+
+
+def in_a_crowd(odds: Scores, others: NDArray[np.bool_]) -> Scores:
+    """As the product does it."""
+    values = odds.astype(np.float32)
+    crowd = crowd_of(values[others], np.flatnonzero(others))
+    return np.asarray(among(values, crowd), dtype=np.float64)
+
+
+def with_the_mean(odds: Scores, others: NDArray[np.bool_]) -> Scores:
+    """Each query's odds raised by the mean of its ten best."""
+    return np.asarray(odds + np.sort(odds[others])[-DEPTH:].mean())
 
 
 def csls(world: World, k: int = 10) -> Ranker:
@@ -230,6 +280,16 @@ HUBS: dict[str, Callable[[World], Ranker]] = {
     "CSLS, k = 10": csls,
     "QB-Norm, beta = 5": lambda world: qb_norm(world, 5.0),
     "QB-Norm, beta = 20": lambda world: qb_norm(world, 20.0),
+}
+
+CALIBRATION: dict[str, Callable[[World], Ranker]] = {
+    "z, widest spread": lambda world: standardised(world, spreads="widest"),
+    "z, own spread of each route": lambda world: standardised(world, spreads="own"),
+    "z, spread of each query": lambda world: standardised(world, spreads="query"),
+    "z, spreads by reach": standardised,
+    "crowd, widest spread": lambda world: standardised(world, spreads="widest", beside=in_a_crowd),
+    "mean of ten, spreads by reach": lambda world: standardised(world, beside=with_the_mean),
+    "crowd, spreads by reach": lambda world: standardised(world, beside=in_a_crowd),
 }
 
 
@@ -329,6 +389,40 @@ def measure(name: str, ranked: Sequence[tuple[Ranker, Sequence[Ask]]], resamples
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Weak:
+    """Hits of one route among the first ten of the product, and the share of them marked weak."""
+
+    route: str
+    true: int
+    true_weak: float
+    false: int
+    """Of queries that nothing answers."""
+    false_weak: float
+
+
+def weak_by_route(worlds: Sequence[World], asks: Sequence[Sequence[Ask]]) -> list[Weak]:
+    """By the kinds of the query and of the item."""
+    seen: dict[str, dict[bool, list[bool]]] = {}
+    for world, mine in zip(worlds, asks, strict=True):
+        rank = by_engine(world)
+        for ask in mine:
+            scores = rank(ask)
+            scores[list(ask.own)] = -np.inf
+            answered = bool(ask.relevant.any())
+            for at in np.argsort(-scores, kind="stable")[:DEPTH]:
+                if np.isfinite(scores[at]) and bool(ask.relevant[at]) == answered:
+                    asked = modality_of(ask.parts[0].samples[0])
+                    here = seen.setdefault(f"{asked} -> {world.items[at].modality}", {})
+                    here.setdefault(answered, []).append(bool(scores[at] < WEAK_BELOW))
+    found = []
+    for route, hits in sorted(seen.items()):
+        true, false = (np.array(hits.get(answered, ()), dtype=bool) for answered in (True, False))
+        shares = [float(weak.mean()) if len(weak) else 0.0 for weak in (true, false)]
+        found.append(Weak(route, len(true), shares[0], len(false), shares[1]))
+    return found
+
+
 def _cut(hits_of: Sequence[Scores]) -> float:
     """The score that keeps 90 % of the true hits, all groups of queries weighing alike."""
     found = [rows[~np.isnan(rows)] for rows in hits_of]
@@ -365,4 +459,15 @@ def table(rows: Sequence[Row]) -> str:
         for false in (row.false_first, row.false_ten):
             cells += [str(_interval(false))] if false is not None else []
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def weak_table(rows: Sequence[Weak]) -> str:
+    """As Markdown."""
+    lines = ["| route | true hits | of them weak | false hits | of them weak |"]
+    lines.append("|" + " --- |" * 5)
+    lines += [
+        f"| {row.route} | {row.true} | {row.true_weak:.2f} | {row.false} | {row.false_weak:.2f} |"
+        for row in rows
+    ]
     return "\n".join(lines)

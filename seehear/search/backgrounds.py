@@ -17,7 +17,7 @@ from seehear.search import calibrate
 from seehear.search.calibrate import Background
 from seehear.types import Modality
 
-LAYOUT = 1
+LAYOUT = 2
 """Counted up where `fit_background` gives other values by the same constants."""
 _NUMBERS = ("middle", "spread", "query_share", "hub_share", "even")
 

@@ -11,22 +11,27 @@ route's usual cosine, plus how near this query is to everything, plus how near t
 everything (a hub). With a = b = 1 this is the cosine between query and item after each side's own
 centre was taken away. What stands above it, in units of the spread of unrelated pairs, is z, and
 
-    score = 1 / (1 + exp(-odds)),   odds = (z - even) / Z_STEP, growing slower above ODDS_SLOW
-    even  = TAIL sqrt(2 ln n)
+    odds  = (z - even) / Z_STEP + CROWD_SHARE max over k of (log k - max(odds - odds of the kth, 0))
+    even  = EVEN + Z_STEP CROWD_SHARE log n
+    score = 1 / (1 + exp(-odds)),   growing slower above ODDS_SLOW
 
-The largest of n draws from a normal distribution lies near sqrt(2 ln n) (Gumbel): what would stand
-out among forty items is what chance brings up among a million.
+The more items there are, the higher chance alone brings one of them: the tails of unrelated pairs
+fall off like an exponential, so that n of them reach log n farther. And where ten stand as high as
+chance brings one, nine are no chance: log (k / n) is the false discovery rate of Benjamini and
+Hochberg (1995), of which CROWD_SHARE counts. The k are the best CROWD files that a part of a query
+finds, whatever their kind.
 
 A background depends on the collection and the model only, never on what was asked before.
 docs/quality.md, "Ranking", has the measurements behind the constants, and the alternatives (CSLS,
-QB-Norm) that did no better.
+QB-Norm, a spread for each query) that did no better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log, sqrt
+from math import log
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +56,19 @@ GENERIC_WEIGHT = 16
 MIN_SPREAD = 0.01
 """Smallest spread of a route; keeps a collection of identical items from making every z huge."""
 
-TAIL = 1.25
-"""How much farther the similarities of unrelated pairs reach up than a normal distribution whose
-spread is that of their lower half."""
-FEWEST = 16
-"""Smaller collections are taken to have this many segments."""
+REACH_TOP = 5
+"""Of a query's similarities to a sample, so many at the top show how far a route reaches up."""
+REACH_SHARE = 0.25
+"""How much of the difference between the reaches of a model's routes goes into their spreads."""
+REACH_ITEMS = 64
+"""Number of sampled items at which half of that is believed."""
+
 Z_STEP = 0.9
+EVEN = 1.5
+"""The z at which the score of a hit that stands alone is one half, in a collection of one."""
+CROWD = 10
+"""Files whose heights a hit is compared with."""
+CROWD_SHARE = 0.65
 ODDS_SLOW = 3.0
 """Log odds above this grow with the logarithm of z: no tail of real similarities falls off as fast
 as the logistic, and two good answers stay apart instead of both reading 1.0."""
@@ -65,13 +77,32 @@ WEAK_BELOW = 0.3
 
 
 def even_at(segments: int) -> float:
-    """The z at which a score is one half, in a collection of so many segments."""
-    return TAIL * sqrt(2 * log(max(segments, FEWEST)))
+    """The z at which a lone hit scores one half, in a collection of so many segments."""
+    return EVEN + Z_STEP * CROWD_SHARE * log(max(segments, 1))
 
 
 def log_odds(z: Floats, even: float) -> Floats:
-    """Evidence for a match from standardised similarities, any shape; 0 is even."""
-    odds = (z - even) / Z_STEP
+    """Evidence of items by themselves from standardised similarities, any shape; 0 is even."""
+    return np.asarray((z - even) / Z_STEP, dtype=np.float32)
+
+
+def crowd_of(odds: Floats, assets: Ids) -> Floats:
+    """The odds of the best files, best first: float32 (CROWD,) or fewer. `odds` and `assets` are
+    of segments (n,); those of one file count once, as they say no more than one does."""
+    order = np.argsort(-odds, kind="stable")
+    best = dict(zip(assets[order[::-1]].tolist(), odds[order[::-1]].tolist(), strict=True))
+    return np.array(sorted(best.values(), reverse=True)[:CROWD], dtype=np.float32)
+
+
+def among(odds: Floats, crowd: Floats) -> Floats:
+    """Log odds (n,) of items among others: higher, the more of the crowd stands as high.
+
+    Grows with what the item has by itself. Above ODDS_SLOW it does so with the logarithm.
+    """
+    if len(crowd):
+        counted = np.log(np.arange(1, len(crowd) + 1, dtype=np.float32))
+        below = np.maximum(odds[:, None] - crowd, 0.0)
+        odds = odds + CROWD_SHARE * np.maximum((counted - below).max(axis=1), 0.0)
     slow = ODDS_SLOW + np.log1p(np.maximum(odds - ODDS_SLOW, 0.0))
     return np.asarray(np.minimum(odds, slow), dtype=np.float32)
 
@@ -97,8 +128,13 @@ class Background:
     """Standard deviation of unrelated pairs around what is expected of them."""
     query_share: float
     hub_share: float
+    reach: float = 0.0
+    """The spread that a normal distribution would need to reach up as far as the nearest items of
+    generic queries do."""
+    sampled: float = 0.0
+    """Number of items that this was measured on."""
     even: float = even_at(0)
-    """The z at which a score is one half."""
+    """The z at which a lone hit scores one half."""
 
     def expected(self, query: Floats, items: Vectors) -> Floats:
         """The cosine that unrelated pairs of this query and these items would have: (n,).
@@ -176,14 +212,15 @@ def fit_background(
         query_share=query_share * count / (count + QUERY_SHARE_ITEMS),
         hub_share=hub_share,
     )
-    weights, middles, spreads = [], [], []
+    weights, middles, spreads, tops = [], [], [], []
     for bank, weight in ((generic, 1 - own_weight), (own, own_weight)):
         rest = _residuals(draft, bank, items)
-        if weight and rest.size:
-            middle, spread = _middle_and_spread(rest)
+        if weight and sum(map(len, rest)):
+            middle, spread = _middle_and_spread(np.concatenate(rest))
             weights.append(weight)
             middles.append(middle)
             spreads.append(spread)
+            tops += [_top(row) - middle for row in rest if len(row)]
     shift = float(np.average(middles, weights=weights)) if weights else 0.0
     spread = float(np.sqrt(np.average(np.square(spreads), weights=weights))) if weights else 0.1
     return Background(
@@ -194,6 +231,8 @@ def fit_background(
         spread=max(spread, MIN_SPREAD),
         query_share=draft.query_share,
         hub_share=draft.hub_share,
+        reach=float(np.median(tops)) / _top_of_normal(count) if tops else 0.0,
+        sampled=float(count),
     )
 
 
@@ -202,17 +241,30 @@ def levelled(backgrounds: Sequence[Background], segments: int) -> list[Backgroun
     many segments.
 
     The routes of one space share the widest of their spreads: what differs between them on a few
-    hundred items is as much the likeness of those items to each other as it is chance.
+    hundred items is as much the likeness of those items to each other as it is chance. A share of
+    how far each reaches up, beside the others, makes it wider or narrower than that.
     """
-    widest: dict[str, float] = {}
+    by_space: dict[str, list[Background]] = {}
     for background in backgrounds:
         if background.of_items:
-            key = background.route.space.key
-            widest[key] = max(widest.get(key, 0.0), background.spread)
+            by_space.setdefault(background.route.space.key, []).append(background)
     even = even_at(segments)
     return [
-        replace(b, spread=widest.get(b.route.space.key, b.spread), even=even) for b in backgrounds
+        replace(b, spread=_shared_spread(b, by_space.get(b.route.space.key, [b])), even=even)
+        for b in backgrounds
     ]
+
+
+def _shared_spread(background: Background, routes: Sequence[Background]) -> float:
+    """The spread of one route among those of its space."""
+    sampled = sum(b.sampled for b in routes)
+    usual = sum(b.sampled * b.reach for b in routes) / sampled if sampled else 0.0
+    widest = max(b.spread for b in routes)
+    if usual <= 0 or not background.of_items:
+        return widest
+    # What few items show counts less: as if REACH_ITEMS usual ones were among them.
+    told = background.sampled * max(background.reach, MIN_SPREAD) + REACH_ITEMS * usual
+    return float(widest * (told / (background.sampled + REACH_ITEMS) / usual) ** REACH_SHARE)
 
 
 def _empty(route: Route) -> Background:
@@ -221,16 +273,31 @@ def _empty(route: Route) -> Background:
     return Background(route, zeros, zeros, 0.0, 1.0, 0.0, 0.0)
 
 
-def _residuals(draft: Background, bank: Vectors | Sampled | None, items: Sampled) -> Floats:
+def _residuals(draft: Background, bank: Vectors | Sampled | None, items: Sampled) -> list[Floats]:
     """Similarities of bank and sample above what the draft expects, without those of an asset
-    with itself: float32 (pairs,)."""
+    with itself: for each of the bank's queries, float32 (items,)."""
     if bank is None:
-        return np.zeros(0, dtype=np.float32)
+        return []
     vectors = bank.vectors if isinstance(bank, Sampled) else bank
     rows = [items.vectors @ query - draft.expected(query, items.vectors) for query in vectors]
     if isinstance(bank, Sampled):
         rows = [row[items.assets != asset] for row, asset in zip(rows, bank.assets, strict=True)]
-    return np.concatenate(rows) if rows else np.zeros(0, dtype=np.float32)
+    return rows
+
+
+def _top(row: Floats) -> float:
+    """Mean of the highest similarities of one query; of few items, of the upper half."""
+    kept = min(REACH_TOP, (len(row) + 1) // 2)
+    return float(np.sort(row)[-kept:].mean())
+
+
+def _top_of_normal(count: int) -> float:
+    """What `_top` is of so many draws from a normal distribution of spread 1, at least (Blom,
+    1958); one item has no upper half and counts as two."""
+    count = max(count, 2)
+    kept = min(REACH_TOP, (count + 1) // 2)
+    ranks = [(count - k + 0.625) / (count + 0.25) for k in range(1, kept + 1)]
+    return sum(map(NormalDist().inv_cdf, ranks)) / kept
 
 
 def _middle_and_spread(rest: Floats) -> tuple[float, float]:

@@ -8,11 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.search.calibrate import ODDS_SLOW, Background, Floats, log_odds, score_of
+from seehear.search.calibrate import (
+    ODDS_SLOW,
+    Background,
+    Floats,
+    among,
+    crowd_of,
+    log_odds,
+    score_of,
+)
 from seehear.search.compose import any_of, either
 from seehear.search.diversity import NEAR_DUPLICATE
 from seehear.search.parts import Part
-from seehear.search.shelf import Shelf
+from seehear.search.shelf import Shelf, within
 from seehear.search.words import WordMatch
 from seehear.stores import Pieces
 from seehear.types import Ids, Modality, Term
@@ -31,6 +39,8 @@ class Row:
     words: Mapping[int, WordMatch]
     """By position of the candidate."""
     compared: Compared
+    crowd: Floats
+    """Odds of the best files of the part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,15 +49,17 @@ class Compared:
 
     by: NDArray[np.int64]
     """Place in `backgrounds` of what it was compared by; -1 for a candidate without a vector."""
-    scores: Floats
+    odds: Floats
+    """Of each by itself; -inf for a candidate without a vector."""
     similarities: Floats
     expected: Floats
     backgrounds: list[Background]
 
     @classmethod
     def empty(cls, n: int) -> Compared:
-        zeros = [np.zeros(n, dtype=np.float32) for _ in range(3)]
-        return cls(np.full(n, -1, dtype=np.int64), zeros[0], zeros[1], zeros[2], [])
+        none = np.full(n, -np.inf, dtype=np.float32)
+        similarities, expected = (np.zeros(n, dtype=np.float32) for _ in range(2))
+        return cls(np.full(n, -1, dtype=np.int64), none, similarities, expected, [])
 
 
 def gather(
@@ -55,28 +67,47 @@ def gather(
     words: Sequence[Mapping[int, WordMatch]],
     candidates: Pieces,
     shelf: Shelf,
+    crowds: Sequence[Floats] | None = None,
 ) -> list[Row]:
-    """One row for each part. `words` has, for each part, the matches by segment id."""
+    """One row for each part. `words` has, for each part, the matches by segment id.
+
+    `crowds` are those of rows gathered before, where the candidates are only some of what was
+    found then.
+    """
+    known: Sequence[Floats | None] = crowds or [None] * len(parts)
     return [
-        _row(part, matched, candidates, shelf) for part, matched in zip(parts, words, strict=True)
+        _row(part, matched, candidates, shelf, crowd)
+        for part, matched, crowd in zip(parts, words, known, strict=True)
     ]
 
 
-def _row(part: Part, matched: Mapping[int, WordMatch], candidates: Pieces, shelf: Shelf) -> Row:
+def _row(
+    part: Part,
+    matched: Mapping[int, WordMatch],
+    candidates: Pieces,
+    shelf: Shelf,
+    crowd: Floats | None,
+) -> Row:
     compared = Compared.empty(len(candidates))
     for item in Modality:
         _compare(part, item, candidates.of_kind(item), candidates.ids, shelf, compared)
+    if crowd is None:
+        # What is nearly the query itself says nothing of how many others answer it.
+        rows = (compared.by >= 0) & (compared.similarities < NEAR_DUPLICATE)
+        crowd = crowd_of(compared.odds[rows], candidates.assets[rows])
+    semantic = score_of(among(compared.odds, crowd))
     on_words = _words_by_position(candidates, matched)
     written, here = (np.zeros(len(candidates), dtype=np.float32) for _ in range(2))
     for position, match in on_words.items():
         written[position] = match.score
         here[position] = 0.0 if match.whole_file else match.score
     return Row(
-        scores=either(compared.scores, written),
-        timely=either(compared.scores, here),
+        scores=either(semantic, written),
+        timely=either(semantic, here),
         similarities=compared.similarities,
         words=on_words,
         compared=compared,
+        crowd=crowd,
     )
 
 
@@ -96,21 +127,21 @@ def _compare(part: Part, item: Modality, rows: Ids, ids: Ids, shelf: Shelf, into
         similarities.append(vectors @ query)
         expected.append(background.expected(query, vectors))
     if len(kept) < len(rows):
-        rows = rows[np.isin(ids[rows], kept)]
+        rows = rows[within(ids[rows], np.sort(kept))]
     odds = np.stack(
         [odds_of(b, s, e) for b, s, e in zip(backgrounds, similarities, expected, strict=True)]
     )
     best, columns = odds.argmax(axis=0), np.arange(len(rows))
     into.by[rows] = best + len(into.backgrounds)
-    into.scores[rows] = score_of(any_of(odds))
+    into.odds[rows] = any_of(odds)
     into.similarities[rows] = np.stack(similarities)[best, columns]
     into.expected[rows] = np.stack(expected)[best, columns]
     into.backgrounds.extend(backgrounds)
 
 
 def odds_of(background: Background, similarities: Floats, expected: Floats) -> Floats:
-    """Log odds of the items of one route: float32 (n,). What is nearly the query itself is an
-    answer, however alike all of a small collection may be."""
+    """Log odds of the items of one route by themselves: float32 (n,). What is nearly the query
+    itself is an answer, however alike all of a small collection may be."""
     odds = log_odds((similarities - expected) / background.spread, background.even)
     if background.route.query is background.route.item:
         odds = np.where(similarities >= NEAR_DUPLICATE, np.maximum(odds, ODDS_SLOW), odds)

@@ -20,7 +20,10 @@ def test_the_quick_run_measures_everything(
     printed = capsys.readouterr().out
     result = json.loads((tmp_path / "ranking-quick.json").read_text())
     assert result["benchmark"] == "ranking-quick"
-    assert set(result["tables"]) == {"one list", "hubs", "composition"}
+    assert set(result["tables"]) == {"one list", "calibration", "hubs", "composition"}
+    assert "## weak" in printed
+    assert {row["route"] for row in result["weak"]} > {"text -> image", "image -> audio"}
+    assert all(0 <= row["true_weak"] <= 1 for row in result["weak"])
     for title, rows in result["tables"].items():
         assert f"## {title}" in printed
         for row in rows:
@@ -32,6 +35,8 @@ def test_the_quick_run_measures_everything(
     assert set(calibrated["ndcg"]) == {"word", "caption", "picture", "sound"}
     assert "mean minus raw cosine" in calibrated
     assert calibrated["ndcg"]["word"] == 1.0  # the fake encoder knows its colours
+    *_, kept = result["tables"]["calibration"]  # by a simpler way, to the same end as the engine
+    assert kept["mean"]["value"] == pytest.approx(calibrated["mean"]["value"], abs=0.03)
     added, joined = result["tables"]["composition"]
     assert joined["mean"]["value"] > added["mean"]["value"]
 

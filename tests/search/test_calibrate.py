@@ -12,10 +12,13 @@ from seehear.encoders.base import Route, SingleSpaceModel, normalised
 from seehear.encoders.fake import FakeEncoder
 from seehear.search import bank
 from seehear.search.calibrate import (
+    CROWD,
     ODDS_SLOW,
     Z_STEP,
     Background,
     Sampled,
+    among,
+    crowd_of,
     even_at,
     fit_background,
     levelled,
@@ -120,23 +123,47 @@ def test_equal_items_do_not_make_every_score_one() -> None:
 
 def test_scores_rise_with_z_and_stay_apart() -> None:
     z = np.linspace(-10, 80, 400).astype(np.float32)
-    scores = score_of(log_odds(z, 4.0))
+    alone = np.zeros(0, np.float32)
+    scores = score_of(among(log_odds(z, 4.0), alone))
     assert np.all(np.diff(scores) > 0)
     assert 0 < scores[0] < 0.001
     assert 0.99 < scores[-1] < 1
     assert score_of(log_odds(np.array([4.0], np.float32), 4.0))[0] == pytest.approx(0.5)
     assert score_of(np.array([-np.inf], np.float32))[0] == 0.0
-    at_the_bend = log_odds(np.array([4.0 + ODDS_SLOW * Z_STEP], np.float32), 4.0)
+    at_the_bend = among(log_odds(np.array([4.0 + ODDS_SLOW * Z_STEP], np.float32), 4.0), alone)
     assert at_the_bend[0] == pytest.approx(ODDS_SLOW)
 
 
 def test_more_is_asked_of_a_hit_where_chance_has_more_draws() -> None:
-    assert even_at(0) == even_at(10)
+    assert even_at(0) == even_at(1)
     assert even_at(40) < even_at(1_400) < even_at(1_000_000)
-    # TAIL times the largest of n draws of a normal distribution.
-    rng = np.random.default_rng(0)
-    largest = rng.normal(size=(200, 10_000)).max(axis=1).mean()
-    assert even_at(10_000) == pytest.approx(1.25 * largest, rel=0.12)
+    # As many more answers as items: the share of them is the same.
+    crowd = np.zeros(CROWD, np.float32)
+    lone, many = among(crowd[:1], crowd[:1])[0], among(crowd, crowd)[0]
+    assert many - lone == pytest.approx((even_at(CROWD * 50) - even_at(50)) / Z_STEP, abs=1e-5)
+
+
+def test_a_hit_is_worth_more_the_more_stand_as_high() -> None:
+    odds = np.array([2.0, 1.8, 1.7, -1.0, -np.inf], np.float32)
+    alone, together = among(odds, odds[:1]), among(odds, odds[:4])
+    assert alone[0] == pytest.approx(2.0)
+    assert np.all(together[:3] > alone[:3] + 0.3)
+    assert together[4] == -np.inf
+    # What stands far below lends nothing, and no order is turned round.
+    assert among(odds, odds[[0, 3]])[0] == pytest.approx(2.0)
+    dense = np.linspace(-3, 3, 500).astype(np.float32)
+    assert np.all(np.diff(among(dense, odds[:4])) > 0)
+    # One that is no part of the crowd (it is what was asked with) gains nothing by it.
+    apart = np.array([9.0], np.float32)
+    assert among(apart, odds[:4])[0] == pytest.approx(among(apart, odds[:0])[0], abs=1e-5)
+
+
+def test_the_windows_of_one_file_are_no_crowd() -> None:
+    odds = np.array([0.5, 3.0, 2.9, 2.8, 1.0], np.float32)
+    assets = np.array([7, 8, 8, 8, 9])
+    np.testing.assert_array_equal(crowd_of(odds, assets), np.array([3.0, 1.0, 0.5], np.float32))
+    many = crowd_of(np.arange(40, dtype=np.float32), np.arange(40))
+    np.testing.assert_array_equal(many, np.arange(39, 39 - CROWD, -1, dtype=np.float32))
 
 
 def test_what_was_asked_with_is_found_for_sure() -> None:
@@ -150,7 +177,7 @@ def test_what_was_asked_with_is_found_for_sure() -> None:
     assert score_of(odds_of(by_words, similarities, expected))[0] < 0.2
 
 
-def test_routes_of_one_space_share_the_widest_spread() -> None:
+def test_routes_of_one_space_share_the_widest_spread_by_their_reach() -> None:
     texts, images = around(TEXT_MIDDLE, 100, 1), around(IMAGE_MIDDLE, 300, 2)
     wide = around(IMAGE_MIDDLE, 300, 3, noise=3.0)
     sound = Route(Modality.TEXT, Modality.AUDIO, SPACE)
@@ -163,11 +190,25 @@ def test_routes_of_one_space_share_the_widest_spread() -> None:
         fit_background(Route(Modality.TEXT, Modality.TEXT, SPACE), texts, None, nothing),
     ]
     assert fitted[1].spread > 1.1 * fitted[0].spread
+    # Nothing here is related to anything: each reaches up as a normal distribution does.
+    for background in fitted[:3]:
+        assert background.reach == pytest.approx(background.spread, rel=0.25)
     drawn = levelled(fitted, 600)
-    assert drawn[0].spread == drawn[1].spread == fitted[1].spread
-    assert drawn[2].spread == fitted[2].spread
+    assert fitted[0].spread < drawn[0].spread < fitted[1].spread < drawn[1].spread
+    assert drawn[1].spread < 1.1 * drawn[0].spread
+    assert drawn[2].spread == pytest.approx(fitted[2].spread)
     assert [b.even for b in drawn] == [even_at(600)] * 4
     assert [b.middle for b in drawn] == [b.middle for b in fitted]
+
+
+def test_the_reach_of_few_items_counts_little() -> None:
+    texts = around(TEXT_MIDDLE, 100, 1)
+    many = fit_background(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, 300, 2)))
+    sound = Route(Modality.TEXT, Modality.AUDIO, SPACE)
+    for count in (1, 2, 5):
+        few = fit_background(sound, texts, None, sampled(around(IMAGE_MIDDLE, count, 3)))
+        drawn = levelled([many, few], 300)
+        assert drawn[1].spread == pytest.approx(drawn[0].spread, rel=0.03)
 
 
 def test_the_bank_of_phrases() -> None:
