@@ -15,11 +15,16 @@ Three figures per kind, in files per second, all on the same files in the same r
 The bound is the slower of decode and encode. Where both need the same cores, as on a machine
 without a GPU, not even a perfect pipeline reaches it: `shared bound` is 1 / (1/decode + 1/encode),
 what is left when every core is always busy with one or the other.
+
+Beside the clock stands the processor's time of each stage, its workers included, which other work
+on the machine does not lengthen: `work` is what decode and encode took of that alone, as a share of
+what `index()` took; the rest is the pipeline's own.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import subprocess
 import sys
@@ -29,6 +34,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import folders, record
 from seehear import media
@@ -55,6 +62,13 @@ class Rates:
     encode: float
     index: float
     command: float | None
+    decode_cpu_s: float = 0.0
+    encode_cpu_s: float = 0.0
+    index_cpu_s: float = 0.0
+
+    @property
+    def work(self) -> float:
+        return (self.decode_cpu_s + self.encode_cpu_s) / self.index_cpu_s
 
     @property
     def bound(self) -> float:
@@ -72,6 +86,10 @@ class Rates:
             "command_per_s": self.command,
             "index_to_slower_stage": self.index / self.bound,
             "index_to_shared_bound": self.index / self.shared_bound,
+            "decode_cpu_s": self.decode_cpu_s,
+            "encode_cpu_s": self.encode_cpu_s,
+            "index_cpu_s": self.index_cpu_s,
+            "work_of_index_cpu": self.work,
         }
         rounded = {name: value and round(value, 3) for name, value in figures.items()}
         return {"kind": self.kind, "files": self.files, **rounded}
@@ -91,14 +109,34 @@ def measure(
 ) -> Rates:
     """Take the figures on one folder of files."""
     warm_up(paths, model, settings)
+    marks = [_processor_s()]
     held, held_files, decode_s = decode_alone(paths, model, settings)
+    marks.append(_processor_s())
     encode_s = encode_alone(held, model, settings) * len(paths) / held_files
+    marks.append(_processor_s())
     index_s = index_all(paths[0].parent, model, settings, len(paths))
+    marks.append(_processor_s())
+    decode_cpu_s, encode_cpu_s, index_cpu_s = np.diff(marks).tolist()
+    encode_cpu_s *= len(paths) / held_files
     command_s = run_command(paths[0].parent, settings) if command else None
     n = len(paths)
     return Rates(
-        kind, n, n / decode_s, n / encode_s, n / index_s, n / command_s if command_s else None
+        kind,
+        n,
+        n / decode_s,
+        n / encode_s,
+        n / index_s,
+        n / command_s if command_s else None,
+        decode_cpu_s,
+        encode_cpu_s,
+        index_cpu_s,
     )
+
+
+def _processor_s() -> float:
+    """Processor seconds of this process and of the workers that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def warm_up(paths: Sequence[Path], model: Model, settings: Settings) -> None:
@@ -178,6 +216,7 @@ def report(rates: Rates, show: Callable[[str], None] = print) -> None:
         show(f"  seehear index  {rates.command:9.1f}   with process start and model loading")
     show(f"  index / slower stage     {rates.index / rates.bound:.2f}")
     show(f"  index / shared bound     {rates.index / rates.shared_bound:.2f}")
+    show(f"  work / index, processor  {rates.work:.2f}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -190,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--media", type=Path, help="keep the made files here, and use them again")
     parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    parser.add_argument("--name", default="index", help="of the result")
     parser.add_argument("--quick", action="store_true", help="all kinds, few files; keeps nothing")
     parser.add_argument("--no-command", action="store_true", help="leave out the process figure")
     chosen = parser.parse_args(arguments)
@@ -213,16 +253,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rates = measure(kind, paths, model, settings, command=not chosen.no_command)
             report(rates)
             results.append(rates.as_json())
-    if chosen.quick and chosen.results is None:
-        return 0
-    document = {
-        "model": f"{model.name} {model.revision}",
-        "batch_size": settings.batch_size,
-        "decode_workers": settings.decode_workers or "one per core",
-        "seed": 0,
-        "kinds": results,
-    }
-    print(f"written: {record.save('index', document, chosen.results)}")
+            if chosen.quick and chosen.results is None:
+                continue
+            document = {
+                "model": f"{model.name} {model.revision}",
+                "batch_size": settings.batch_size,
+                "decode_workers": settings.decode_workers or "one per core",
+                "seed": 0,
+                "kinds": results,
+            }
+            print(f"written: {record.save(chosen.name, document, chosen.results)}", flush=True)
     return 0
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench_pipeline, bench_vectors, memory, vector_data, vector_rivals
+from benchmarks import (
+    bench_crossover,
+    bench_pipeline,
+    bench_rivals,
+    bench_vectors,
+    memory,
+    vector_data,
+    vector_rivals,
+)
 
 
 def test_the_benchmark_of_vectors_runs(tmp_path: Path) -> None:
@@ -47,6 +55,15 @@ def test_memory_is_that_of_this_process() -> None:
     assert after.own - before.own > 0.9 * held.nbytes
 
 
+def test_the_benchmark_of_the_crossover_runs(tmp_path: Path) -> None:
+    options = ["--quick", "--mib", "1", "--rounds", "1", "--results", str(tmp_path)]
+    assert bench_crossover.main(options) == 0
+    (row,) = json.loads((tmp_path / "crossover.json").read_text())["sizes"]
+    assert row["vectors"] == 512
+    assert row["exact_cpu_ms"] > 0
+    assert row["two_tiers_cpu_ms"] > 0
+
+
 def test_made_vectors_are_unit_and_the_same_each_time() -> None:
     base = vector_data.base(60, None)
     assert base.shape == (60, vector_data.DIM)
@@ -71,3 +88,18 @@ def test_the_benchmark_of_the_pipeline_runs(tmp_path: Path) -> None:
     assert [row["files"] for row in sizes] == [20, 60]
     assert all(row["ms_per_file"] > 0 and row["peak_mib"] > 10 for row in sizes)
     assert plot.exists() == bool(drawn)
+
+
+@pytest.mark.timeout(600)  # a process that loads torch and open_clip, on a machine that is busy
+def test_the_benchmark_beside_other_programs_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--quick", "--rclip", str(tmp_path / "none"), "--results", str(tmp_path)]
+    assert bench_rivals.main(options) == 0
+    (ours,) = json.loads((tmp_path / "rivals.json").read_text())["programs"]
+    assert ours["name"] == "seehear"
+    assert ours["cpu_seconds"] > 0
+    assert ours["seconds_to_seehear"] == 1
+    said = capsys.readouterr().out
+    assert "rclip is left out" in said
+    assert "clip-retrieval is left out" in said

@@ -6,9 +6,10 @@ import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog.catalog import Catalog
@@ -17,7 +18,7 @@ from seehear.stores.catalog.records import Generation
 from seehear.stores.vectors import exact, files
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
-from seehear.stores.vectors.matrix import Half, Matrix, Source, halves
+from seehear.stores.vectors.matrix import Matrix, Source, halves
 from seehear.stores.vectors.on_cards import CardIndex, placed
 from seehear.stores.vectors.proposer import Proposer
 from seehear.stores.vectors.two_tier import TwoTierIndex
@@ -142,7 +143,7 @@ class VectorCache:
             return index if isinstance(index, TwoTierIndex) else TwoTierIndex.build(index.matrix)
         return index if isinstance(index, FlatIndex) else FlatIndex(index.matrix)
 
-    def _gathered(self, changes: Changes, before: Ids, dim: int) -> tuple[Ids, Half]:
+    def _gathered(self, changes: Changes, before: Ids, dim: int) -> tuple[Ids, NDArray[Any]]:
         """What was written and is not there before: int64 (n,) and float16 (n, dim)."""
         ids = np.empty(changes.count, dtype=np.int64)
         numbers = files.room((changes.count, dim), self._catalog.folder)
