@@ -6,7 +6,7 @@ FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
 ROOMS  ?= $(filter-out tests/__init__.py tests/__pycache__,$(wildcard tests/*))
 
-.PHONY: demo test test-slow check install clean
+.PHONY: demo test test-slow test-gpu check install clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,10 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
+
+# On a machine with a CUDA card; a missing one is a failure.
+test-gpu: $(VENV)/.installed
+	SEEHEAR_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

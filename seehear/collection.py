@@ -452,7 +452,8 @@ class Collection:
                         f"the collection was indexed with {generation.model} {generation.revision}"
                         f", and this is {model.revision}; run `seehear index` on its folders once"
                     )
-                cache = VectorCache(self.folder, self._catalog, generation)
+                device = self.settings.search_device or self.settings.device
+                cache = VectorCache(self.folder, self._catalog, generation, device)
                 self._engine = generation.id, Engine(self._catalog, cache, model, self._rerank)
             engine = self._engine[1]
         engine.refresh()

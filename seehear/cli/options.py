@@ -48,6 +48,9 @@ def open_collection(
         settings = dataclasses.replace(settings, device=device)
     if model is not None:
         settings = dataclasses.replace(settings, model=model)
+    if settings.device == "auto":
+        # A command that answers one query is done before a large index lies on a GPU.
+        settings = dataclasses.replace(settings, search_device="cpu")
     return Collection(
         folder.expanduser() if folder else default_collection(), settings, must_exist=must_exist
     )

@@ -1,9 +1,5 @@
-"""What only a card does: tests marked `gpu`, and their twins that run on any processor.
+"""What only a card does: tests marked `gpu`, and their twins that run on any processor."""
 
-With SEEHEAR_REQUIRE_GPU=1 a missing card is a failure instead of a skip.
-"""
-
-import os
 from itertools import product
 from pathlib import Path
 
@@ -11,22 +7,21 @@ import numpy as np
 import pytest
 import torch
 
+from seehear.encoders.builtin import load_tiny
 from seehear.encoders.clap import load_clap
 from seehear.encoders.devices import choose_device
 from seehear.encoders.faster import FasterTower, all_ways
 from seehear.encoders.open_clip import load_open_clip
 from seehear.encoders.open_clip_pixels import CardTransform
 from seehear.types import AudioSample, ImageSample, Modality, VideoSample
+from tests.gpu import require_cards
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def card() -> torch.device:
-    if not torch.cuda.is_available():
-        if os.environ.get("SEEHEAR_REQUIRE_GPU") == "1":
-            pytest.fail("SEEHEAR_REQUIRE_GPU is set, but no CUDA card can be used")
-        pytest.skip("no CUDA card")
+    require_cards(torch.cuda.device_count())
     return torch.device("cuda")
 
 
@@ -139,3 +134,31 @@ def test_the_compiled_way_gives_the_same_vectors(card: torch.device, tmp_path: P
             x = torch.randn(rows, 32, device=card)
             torch.testing.assert_close(tower(x), plain(x), atol=1e-3, rtol=1e-3)
     assert "compiled" in tower.decision.tried
+
+
+@pytest.mark.gpu
+def test_tiny_on_a_card_gives_the_same_vectors_in_half_precision(
+    card: torch.device, pictures: list[ImageSample], sounds: list[AudioSample]
+) -> None:
+    ours, plain = load_tiny(device=str(card)), load_tiny(device="cpu")
+    for modality, samples in (
+        (Modality.TEXT, ["a red car", "the sea at night"]),
+        (Modality.IMAGE, [*pictures] * 40),
+        (Modality.AUDIO, [*sounds] * 5),
+        (Modality.VIDEO, [VideoSample(tuple(pictures))]),
+    ):
+        rows, expected = ours.encode(modality, samples), plain.encode(modality, samples)
+        heard = np.linalg.norm(expected, axis=1) > 0
+        assert (rows * expected).sum(axis=1)[heard].min() > 0.999
+        assert not rows[~heard].any()
+
+
+@pytest.mark.gpu
+def test_every_card_gives_the_same_vectors(pictures: list[ImageSample]) -> None:
+    require_cards(torch.cuda.device_count(), 2)
+    first, *others = (
+        load_tiny(device=f"cuda:{number}").encode(Modality.IMAGE, pictures)
+        for number in range(torch.cuda.device_count())
+    )
+    for rows in others:
+        assert (rows * first).sum(axis=1).min() > 0.999
