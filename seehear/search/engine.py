@@ -10,6 +10,7 @@ nothing of the queries that it has answered.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ from seehear.search.rank import (
     score,
     timed_pieces,
 )
-from seehear.search.shelf import Allowed, Shelf
+from seehear.search.shelf import Allowed, Shelf, within
 from seehear.search.words import WordMatch
 from seehear.stores import Catalog, Found, Pieces, VectorCache
 from seehear.types import Hit, Ids, Modality, Mode, Moment, Query
@@ -44,6 +45,10 @@ SLACK = 2
 """Assets that are looked at for each hit wanted: some are near-duplicates of others."""
 SPREAD_POOL = 5
 """The same where hits are spread over different things."""
+RANKED_AT_ONCE = max(1, min(4, (os.cpu_count() or 1) // 2))
+"""Queries that are ranked at once. Sixteen threads that take the interpreter's lock from each other
+at every short call need twice the processor's time of one after the other; large indexes are
+searched without that lock, so that a machine with more cores has work for some."""
 MAX_SNIPPET = 200
 """Characters of a passage that a hit shows."""
 
@@ -67,6 +72,7 @@ class Engine:
         self._rerank = rerank
         self._generation = generation
         self._lock = threading.Lock()
+        self._turns = threading.Semaphore(RANKED_AT_ONCE)
         self._change = catalog.change()
         self._shelf = self._new_shelf(self._change)
 
@@ -106,7 +112,7 @@ class Engine:
         parts.check(query)
         shelf = self._shelf
         encoded = parts.encode(query, self._model)
-        with self._catalog.one_instant():
+        with self._turns, self._catalog.one_instant():
             allowed = shelf.allowed(query)
             asked = encoded + feedback.parts_of(query, shelf)
             return _Search(query, asked, allowed, shelf, self._rerank).hits()
@@ -155,13 +161,13 @@ class _Search:
         seen = -1
         while True:
             candidates = self._candidates(wanted)
-            ranked, _, _ = self._rank(candidates)
+            ranked, _, rows = self._rank(candidates)
             results = ranked.at(ranked.scores >= self.query.min_score)
             chosen = self._choose(results, candidates, wanted)
             # There is no more to find below the least score, or at all.
             found_all = len(results) < len(ranked) or len(ranked) == seen
             if len(chosen) >= self.query.k or (found_all and len(results) <= wanted):
-                return self._finish(chosen, results, candidates)
+                return self._finish(chosen, results, candidates, [row.crowd for row in rows])
             seen = len(ranked)
             wanted *= retrieve.DEEPER
 
@@ -176,8 +182,10 @@ class _Search:
         first[1:] = found.ids[order][1:] != found.ids[order][:-1]
         return found.at(order[first])
 
-    def _rank(self, candidates: Pieces) -> tuple[Ranking, Scored, list[evidence.Row]]:
-        rows = evidence.gather(self.parts, self.matched, candidates, self.shelf)
+    def _rank(
+        self, candidates: Pieces, crowds: Sequence[Floats] | None = None
+    ) -> tuple[Ranking, Scored, list[evidence.Row]]:
+        rows = evidence.gather(self.parts, self.matched, candidates, self.shelf, crowds)
         scored = score(self.parts, rows, candidates)
         ranking = rank(scored, candidates)
         if self.rerank is not None:
@@ -226,16 +234,23 @@ class _Search:
             for found in self._describe(pieces.ids)
         ]
 
-    def _finish(self, chosen: list[list[int]], results: Ranking, candidates: Pieces) -> list[Hit]:
-        """Hits of the chosen groups. Their files are looked at whole, for the moments."""
+    def _finish(
+        self,
+        chosen: list[list[int]],
+        results: Ranking,
+        candidates: Pieces,
+        crowds: Sequence[Floats],
+    ) -> list[Hit]:
+        """Hits of the chosen groups. Their files are looked at whole, for the moments, beside the
+        crowds of all candidates."""
         assets = results.assets.tolist()
         folded = {assets[group[0]]: [assets[i] for i in group[1:]] for group in chosen}
-        known = candidates.at(np.isin(candidates.assets, list(folded)))
+        known = candidates.at(within(candidates.assets, np.array(sorted(folded), dtype=np.int64)))
         timed = set(known.assets[~np.isnan(known.start_s)].tolist())
         ids = self.shelf.segments_of(timed)
-        whole = self.shelf.pieces(ids[~np.isin(ids, known.ids)])
+        whole = self.shelf.pieces(ids[~within(ids, known.ids)])
         final = Pieces.of(known, self.allowed.of(whole))
-        ranking, scored, rows = self._rank(final)
+        ranking, scored, rows = self._rank(final, crowds)
         if self.query.diverse:  # their order is that of `chosen`
             place = {asset: at for at, asset in enumerate(folded)}
             ranking = ranking.at(np.argsort([place[asset] for asset in ranking.assets.tolist()]))

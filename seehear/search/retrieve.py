@@ -8,7 +8,7 @@ import numpy as np
 
 from seehear.search import words
 from seehear.search.parts import Part
-from seehear.search.shelf import Allowed, Shelf
+from seehear.search.shelf import Allowed, Shelf, within
 from seehear.search.words import WordMatch
 from seehear.stores import Pieces
 from seehear.types import Ids, Modality
@@ -90,7 +90,7 @@ def companions(candidates: Pieces, shelf: Shelf, allowed: Allowed) -> Pieces:
     """
     timed = candidates.at(~np.isnan(candidates.start_s))
     ids = shelf.segments_of(set(timed.assets.tolist()), Modality.VIDEO)
-    others = allowed.of(shelf.pieces(ids[~np.isin(ids, candidates.ids)]))
+    others = allowed.of(shelf.pieces(ids[~within(ids, np.sort(candidates.ids))]))
     together = [
         bool(np.any((timed.assets == asset) & (timed.start_s < stop_s) & (start_s < timed.stop_s)))
         for asset, start_s, stop_s in zip(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seehear.encoders.builtin.encoder import TINY
-from seehear.encoders.builtin.folder import save_folder
+from seehear.encoders.builtin.folder import open_folder, save_folder
 from seehear.encoders.builtin.text_tower import TextTower
 from seehear.encoders.builtin.tokenizer import Tokenizer
 from seehear.training.export import arrays_of
@@ -31,7 +31,7 @@ def _numpy_tower() -> tuple[TextTower, Tokenizer]:
     tokenizer = Tokenizer(VOCABULARY_OF_SMALL, SMALL.text.most_tokens)
     arrays = arrays_of(small_text(), "text")
     bare = {name.removeprefix("text."): array for name, array in arrays.items()}
-    return TextTower(bare, tokenizer), tokenizer
+    return TextTower(bare.pop("embedding"), bare, tokenizer), tokenizer
 
 
 def test_numpy_tower_equals_its_torch_twin() -> None:
@@ -40,6 +40,15 @@ def test_numpy_tower_equals_its_torch_twin() -> None:
     expected = embed_texts(small_text(), tokenizer, SENTENCES, batch_size=4).numpy()
 
     assert tower.encode(SENTENCES) == pytest.approx(expected, abs=1e-5)
+
+
+def test_rows_of_the_embedding_are_those_of_the_whole() -> None:
+    folder = open_folder(TINY)
+    embedding, rest = folder.text()
+    whole = folder.tower("text")
+    wanted = np.array([0, 27_000, 5, 5])
+    np.testing.assert_array_equal(embedding[wanted], whole.pop("embedding")[wanted])
+    assert whole.keys() == rest.keys()
 
 
 def test_company_changes_nothing() -> None:

@@ -65,7 +65,7 @@ class BuiltinEncoder:
         self._building = threading.Lock()
         self._space = EmbeddingSpace(folder.name, folder.revision, folder.config.dim)
         tokenizer = Tokenizer(folder.vocabulary, folder.config.text.most_tokens)
-        self._text = TextTower(folder.tower("text"), tokenizer)
+        self._text = TextTower(*folder.text(), tokenizer)
 
     @property
     def space(self) -> EmbeddingSpace:

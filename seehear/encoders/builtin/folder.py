@@ -97,6 +97,27 @@ class ModelFolder:
             {n.removeprefix(start): a for n, a in self.packed.items() if n.startswith(start)}
         )
 
+    def text(self) -> tuple[Rows, Arrays]:
+        """The text tower: the embedding, of which few rows are ever wanted, and the rest."""
+        name = "text.embedding"
+        embedding = Rows(self.packed[name], self.packed.get(name + _SCALE))
+        rest = {n: a for n, a in self.packed.items() if not n.startswith(name)}
+        return embedding, replace(self, packed=rest).tower("text")
+
+
+class Rows:
+    """A packed array whose rows are made float32 when they are asked for."""
+
+    def __init__(self, steps: NDArray[Any], scales: NDArray[Any] | None = None) -> None:
+        self._steps = steps
+        self._scales = scales
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        packed = {"rows": self._steps[rows]}
+        if self._scales is not None:
+            packed["rows" + _SCALE] = self._scales[rows]
+        return unpack(packed)["rows"]
+
 
 def pack(arrays: Mapping[str, NDArray[np.float32]]) -> Arrays:
     """Floats -> what is stored: int8 rows with a float16 scale each where an array is large."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import normalised
+from seehear.encoders.builtin.folder import Rows
 from seehear.encoders.builtin.tokenizer import Tokenizer
 from seehear.types import Vectors
 
@@ -26,7 +27,11 @@ _EPSILON = 1e-5
 class TextTower:
     """Texts -> unit vectors, from the arrays named `text.*` of a model folder."""
 
-    def __init__(self, arrays: Mapping[str, Floats], tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, embedding: Rows | Floats, arrays: Mapping[str, Floats], tokenizer: Tokenizer
+    ) -> None:
+        """`embedding` has a row for each piece; `arrays` are the others of the tower."""
+        self._embedding = embedding
         self._arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         self._tokenizer = tokenizer
         self._blocks = sum(name.endswith("taps") for name in arrays)
@@ -52,7 +57,7 @@ class TextTower:
         """Piece numbers (n, length) -> vectors (n, dim) before normalisation."""
         arrays = self._arrays
         n, length = ids.shape
-        x: NDArray[Any] = arrays["embedding"][ids.reshape(-1)]
+        x: NDArray[Any] = self._embedding[ids.reshape(-1)]
         for block in range(self._blocks):
             prefix = f"blocks.{block}."
             taps = arrays[prefix + "taps"]

@@ -123,7 +123,7 @@ class VectorCache:
     def _caught_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
         index = entry.index
         with self._catalog.vectors_since(self._generation, space, item, entry.change) as changes:
-            before = np.setdiff1d(index.ids, changes.removed, assume_unique=True)
+            before = index.ids[exact.places(changes.removed, index.ids) < 0]
             ids, numbers = self._gathered(changes, before, space.dim)
         gone = len(index) - len(before)
         if gone or len(ids):

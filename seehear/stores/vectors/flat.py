@@ -51,6 +51,15 @@ class FlatIndex(OfMatrix):
     def describe(self) -> str:
         return "exact"
 
+    def vectors(self, ids: Ids) -> Vectors:
+        if self._made is None:
+            return super().vectors(ids)
+        rows = exact.places(self.ids, np.asarray(ids, dtype=np.int64))
+        if (rows < 0).any():
+            raise KeyError(int(np.asarray(ids)[rows < 0][0]))
+        found: Vectors = self._made[rows]
+        return found
+
     def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> FlatIndex:
         matrix = self.matrix.changed(removed, ids, vectors)
         if self._made is None or len(ids) > len(self):  # as cheap to make from the matrix
