@@ -46,6 +46,19 @@ def test_one_list_holds_all_kinds_before_anything_else(shared: Library) -> None:
     assert hits[3].score > 0.5 > hits[4].score
 
 
+def test_a_hit_scores_the_same_however_few_are_asked_for(shared: Library) -> None:
+    many = shared.search("red", k=10, mode=Mode.SEMANTIC)
+    for k in (1, 3):
+        few = shared.search("red", k=k, mode=Mode.SEMANTIC)
+        assert [(hit.asset_id, hit.score) for hit in few] == [
+            (hit.asset_id, pytest.approx(hit.score)) for hit in many[:k]
+        ]
+    # Beside nothing else that is red it is worth less.
+    alone = shared.search("red", k=1, mode=Mode.SEMANTIC, where=f"name = {many[0].path.name}")
+    assert alone[0].asset_id == many[0].asset_id
+    assert alone[0].score < many[0].score
+
+
 def test_a_query_without_answer_brings_up_weak_hits_only(shared: Library) -> None:
     hits = shared.search("an elephant", k=10)
     assert hits
