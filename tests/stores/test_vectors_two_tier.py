@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def test_a_restart_changes_no_answer(
 ) -> None:
     fill(catalog, generation)
     first = opened(catalog, generation)
-    assert first.matrix._mapped is not None  # what was written is what is used
+    assert first.matrix.in_file  # what was written is what is used
     monkeypatch.setattr(Proposer, "build", None)  # a restart trains nothing
     again = opened(catalog, generation)
     queries = unit(1, 4)
@@ -229,7 +230,21 @@ def test_damaged_files_are_made_anew(  # type: ignore[no-untyped-def]
     similarities, found = after.search(unit(1, 4), 9)
     np.testing.assert_allclose(similarities, answers[0], atol=1e-4)
     np.testing.assert_array_equal(found, answers[1])
-    assert opened(catalog, generation).matrix._mapped is not None
+    assert opened(catalog, generation).matrix.in_file
+
+
+def test_rows_that_are_cut_off_come_from_the_catalog(
+    catalog: Catalog, generation: Generation
+) -> None:
+    fill(catalog, generation)
+    index = opened(catalog, generation)
+    right = index.vectors(index.ids)
+    again = opened(catalog, generation)
+    file = the_file(catalog, "vectors")
+    os.truncate(file, file.stat().st_size // 2)  # while it is open
+    np.testing.assert_allclose(again.vectors(index.ids), right, atol=1e-4)
+    some = index.ids[[50, 3, 59]]
+    np.testing.assert_allclose(again.vectors(some), right[[50, 3, 59]], atol=1e-4)
 
 
 def test_a_row_that_went_bad_comes_from_the_catalog(
@@ -242,7 +257,7 @@ def test_a_row_that_went_bad_comes_from_the_catalog(
     content[-5] ^= 0x40  # in the last row, which no digest holds
     file.write_bytes(content)
     index = opened(catalog, generation)
-    assert index.matrix._mapped is not None  # it is not read when it is opened
+    assert index.matrix.in_file  # it is not read when it is opened
     np.testing.assert_allclose(index.vectors(index.ids), right, atol=1e-4)
     assert not file.exists()
-    assert opened(catalog, generation).matrix._mapped is not None
+    assert opened(catalog, generation).matrix.in_file

@@ -1,4 +1,4 @@
-"""Exact vectors in half precision, with their ids: in memory, or mapped from a cache file.
+"""Exact vectors in half precision, with their ids: in memory, or as they lie in a cache file.
 
     line of JSON   magic, layout, identity of the index, last change, rows, dim, digest; padded
     ids            int64 (rows,), growing
@@ -6,15 +6,20 @@
     numbers        float16 (rows, dim)
 
 All little-endian. A file is taken only when every field fits, its size is right and the digest of
-ids and checks holds; anything else is no cache. The numbers are not read then: a row is checked
-when it is, and one that is damaged comes from the catalog again.
+ids and checks holds; anything else is no cache. The numbers are not read then: a row is read and
+checked when it is asked for, and one that is damaged comes from the catalog again.
+
+Rows are read and not mapped. A row that is mapped costs a page fault, for which Linux maps 64 KiB
+around it: of a file of 1 GB that took seven times as long as a read of the row alone, and pages
+had to be given back time and again.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
-import sys
+import os
+import threading
+import weakref
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -32,11 +37,6 @@ LAYOUT = 2
 HEADER_BYTES = 1024
 CHUNK = 1 << 14
 """Rows that are written or converted at once."""
-MAPPED_SHARE = 0.1
-"""Share of a mapped file that is kept in the process's memory: beyond it the pages are given back
-to the system, which still has them in its cache."""
-PAGES_PER_ROW = 1 << 16
-"""Bytes that Linux maps around one that is read (`fault_around_bytes`)."""
 
 Half = NDArray[np.float16]
 """float16 (n, dim)."""
@@ -65,21 +65,68 @@ def floats(half: Half) -> Vectors:
     return rows
 
 
+class _InFile:
+    """Rows of half precision in an open file, float16 (rows, dim), read when they are asked for.
+
+    What cannot be read, because the file has become shorter, is zeros.
+    """
+
+    def __init__(self, file: int, start: int, rows: int, dim: int) -> None:
+        self.shape = (rows, dim)
+        self._start = start
+        self._file = os.dup(file)
+        weakref.finalize(self, os.close, self._file)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, places: Ids) -> Half:
+        size = 2 * self.shape[1]
+        if len(places) and bool((np.diff(places) == 1).all()):
+            content = self._read(int(places[0]) * size, len(places) * size)
+        else:
+            content = b"".join([self._read(at, size) for at in (places * size).tolist()])
+        found: Half = np.frombuffer(content, "<f2").reshape(len(places), self.shape[1])
+        return found
+
+    def _read(self, at: int, size: int) -> bytes:
+        found = b""
+        while len(found) < size:  # the system gives 2 GiB at a time
+            try:
+                more = _pread(self._file, size - len(found), self._start + at + len(found))
+            except OSError:
+                more = b""
+            if not more:
+                return found.ljust(size, b"\0")
+            found = found + more if found else more
+        return found
+
+
+_SEEKING = threading.Lock()
+
+
+def _pread(file: int, size: int, at: int) -> bytes:
+    """Bytes of an open file, whatever other threads read of it."""
+    if hasattr(os, "pread"):  # not on Windows
+        return os.pread(file, size, at)
+    with _SEEKING:
+        os.lseek(file, at, os.SEEK_SET)
+        return os.read(file, size)
+
+
 class Matrix:
     """Vectors by id. Nothing in it changes: `changed` gives another one that shares most of it.
 
     ids: int64 (n,), growing. Rows lie in two parts, those of the file and those added since.
     """
 
-    def __init__(self, ids: Ids, numbers: Half) -> None:
+    def __init__(self, ids: Ids, numbers: Half | _InFile) -> None:
         self.ids: Ids = ids
-        self._base: Half = numbers
-        self._added: Half = numbers[:0]
+        self._base = numbers
+        self._added: Half = np.empty((0, numbers.shape[1]), dtype="<f2")
         self._places: Ids | None = None  # of each id among both parts; None: as they lie
         self._checks: NDArray[np.uint32] | None = None
         self._source: Source | None = None
-        self._mapped: mmap.mmap | None = None
-        self._unpaged = 0
 
     @classmethod
     def empty(cls, dim: int) -> Matrix:
@@ -88,6 +135,11 @@ class Matrix:
     @property
     def dim(self) -> int:
         return int(self._base.shape[1])
+
+    @property
+    def in_file(self) -> bool:
+        """Whether rows are read from a cache file."""
+        return isinstance(self._base, _InFile)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -136,7 +188,7 @@ class Matrix:
         twin = Matrix(together[order], self._base)
         twin._added = np.concatenate([self._added, new]) if len(self._added) else new
         twin._places = places[order]
-        twin._checks, twin._source, twin._mapped = self._checks, self._source, self._mapped
+        twin._checks, twin._source = self._checks, self._source
         return twin
 
     def save(self, path: Path, identity: str, change: int) -> bool:
@@ -157,7 +209,7 @@ class Matrix:
 
     @classmethod
     def load(cls, path: Path, identity: str, dim: int, source: Source) -> tuple[Matrix, int] | None:
-        """A mapped cache file and the last change it has seen; None where there is none that fits.
+        """A cache file and the last change it has seen; None where there is none that fits.
 
         `source` gives the vectors of rows that turn out to be damaged.
         """
@@ -172,20 +224,21 @@ class Matrix:
                 rows, change = int(header["rows"]), int(header["change"])
                 if rows < 0 or path.stat().st_size != HEADER_BYTES + rows * (12 + 2 * dim):
                     return None
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                file.seek(HEADER_BYTES)
+                content = file.read(12 * rows)
+                numbers = _InFile(file.fileno(), HEADER_BYTES + 12 * rows, rows, dim)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
-        ids = np.frombuffer(mapped, "<i8", rows, HEADER_BYTES)
-        checks = np.frombuffer(mapped, "<u4", rows, HEADER_BYTES + 8 * rows)
+        if len(content) != 12 * rows:
+            return None
+        ids = np.frombuffer(content, "<i8", rows)
+        checks = np.frombuffer(content, "<u4", rows, 8 * rows)
         if header.get("digest") != files.digest(ids, checks) or not bool(
             (ids[1:] > ids[:-1]).all()
         ):
             return None
-        if hasattr(mmap, "MADV_RANDOM"):
-            mapped.madvise(mmap.MADV_RANDOM)  # a row is wanted, not what lies around it
-        numbers = np.frombuffer(mapped, "<f2", rows * dim, HEADER_BYTES + 12 * rows)
-        matrix = cls(ids.astype(np.int64), numbers.reshape(rows, dim))
-        matrix._checks, matrix._source, matrix._mapped = checks, source, mapped
+        matrix = cls(ids.astype(np.int64, copy=False), numbers)
+        matrix._checks, matrix._source = checks, source
         return matrix, change
 
     def _read(self, places: Ids) -> Half:
@@ -193,7 +246,6 @@ class Matrix:
         numbers: Half = self._base[places]
         if self._checks is None:
             return numbers
-        self._give_back(len(places))
         damaged = np.flatnonzero(_checks(numbers) != self._checks[places])
         if len(damaged):
             own = np.arange(len(self)) if self._places is None else self._places
@@ -201,15 +253,9 @@ class Matrix:
             if self._source is None:
                 raise StoreError("a file of the vector cache is damaged; delete the folder `cache`")
             wanted = np.array([named[int(place)] for place in places[damaged]], dtype=np.int64)
+            numbers = numbers.copy()
             numbers[damaged] = halves(self._source(wanted))
         return numbers
-
-    def _give_back(self, rows: int) -> None:
-        self._unpaged += rows * PAGES_PER_ROW
-        if self._mapped is not None and self._unpaged > MAPPED_SHARE * len(self._mapped):
-            self._unpaged = 0
-            if hasattr(mmap, "MADV_DONTNEED") and sys.platform == "linux":
-                self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _expected(identity: str, dim: int) -> dict[str, Any]:
