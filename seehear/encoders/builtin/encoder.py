@@ -105,6 +105,8 @@ class BuiltinEncoder:
     def _encode_images(self, samples: Sequence[ImageSample]) -> Vectors:
         import torch
 
+        from seehear.encoders.torch_tools import to_device
+
         tower = self._tower("image")
         size = self._folder.config.image_px
         parts = []
@@ -113,7 +115,7 @@ class BuiltinEncoder:
             for start in range(0, len(samples), step):
                 some = samples[start : start + step]
                 pixels = torch.cat([squashed(sample.pixels, size) for sample in some])
-                parts.append(tower(pixels.to(tower.device)).float().cpu().numpy())
+                parts.append(tower(to_device(pixels, tower.device)).float().cpu().numpy())
         return np.concatenate(parts)
 
     def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
@@ -127,6 +129,7 @@ class BuiltinEncoder:
         import torch
 
         from seehear.encoders.builtin.sound import spectrograms, waveform_16k
+        from seehear.encoders.torch_tools import to_device
 
         result = np.zeros((len(samples), self._space.dim), np.float32)
         heard = [
@@ -145,7 +148,7 @@ class BuiltinEncoder:
                     waveform_16k(samples[row].waveform, samples[row].sample_rate_hz) for row in rows
                 ]
                 mels, counts = spectrograms(waveforms)
-                heard_now = tower(mels.to(tower.device), counts.to(tower.device))
+                heard_now = tower(*(to_device(part, tower.device) for part in (mels, counts)))
                 result[rows] = heard_now.float().cpu().numpy()
         return result
 
