@@ -12,6 +12,7 @@ is, then the k best are found.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ class Rounded:
             mask[chosen] = True
             bits = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)
+            kind: Any = faiss.SearchParameters  # its type does not tell that it takes fields
+            parameters = kind(sel=selector)
         scale = _scale(query)
         whole = np.rint(query * scale)  # FAISS would cut the fractions off
         similarities, near = self._index.search(whole, depth, params=parameters)
@@ -68,9 +70,9 @@ class Rounded:
 
 def _scale(rows: Vectors) -> np.float32:
     """What brings the largest number to 127."""
-    return np.float32(127) / max(np.float32(1e-12), rows.max(), -rows.min())
+    return np.float32(127 / max(1e-12, float(rows.max()), -float(rows.min())))
 
 
 def _longest(rows: Vectors) -> float:
     """Length of the longest row."""
-    return float(np.einsum("nd,nd->n", rows, rows).max()) ** 0.5
+    return math.sqrt(float(np.einsum("nd,nd->n", rows, rows).max()))
