@@ -108,7 +108,7 @@ def test_rounded_vectors_change_no_answer(
 ) -> None:
     rows, queries = unit(1, 3000, 48), unit(2, 60, 48)
     if crowded:  # more alike than bytes can tell
-        rows = (unit(3, 1, 48) + 0.05 * rows) / 1.05
+        rows = np.asarray((unit(3, 1, 48) + 0.05 * rows) / 1.05, np.float32)
     index = flat_index(48, np.arange(3000), rows)
     together = index.search(queries, 20, allowed)
     by_numpy = one_by_one(index, queries, 20, allowed)
@@ -145,9 +145,12 @@ def test_rounded_vectors_wait_for_some_queries(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
     made: list[int] = []
     make = Rounded.__init__
-    monkeypatch.setattr(
-        Rounded, "__init__", lambda self, rows: (made.append(len(rows)), make(self, rows))[1]
-    )
+
+    def noted(self: Rounded, rows: Vectors) -> None:
+        made.append(len(rows))
+        make(self, rows)
+
+    monkeypatch.setattr(Rounded, "__init__", noted)
     index = flat_index(8, np.arange(400), unit(1, 400, 8))
     for _ in range(flat.ROUNDED_AFTER):
         index.search(unit(2), 3)
