@@ -27,11 +27,11 @@ def read(source: Path | bytes) -> int:
 
 
 def refused(source: Path | bytes, kind: type[MediaError] = MediaError) -> str:
-    """The reason for which a file is refused; in less than a second of work."""
+    """The reason for which a file is refused; in a few seconds of work at most."""
     started = time.process_time()
     with pytest.raises(kind) as caught:
         read(source)
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 5.0
     reason = str(caught.value)
     assert reason
     assert "\n" not in reason
@@ -125,7 +125,7 @@ def test_a_pdf_whose_pages_go_in_circles() -> None:
     started = time.process_time()
     with contextlib.suppress(MediaError):
         assert read(make.pdf_of([b"<</Type/Catalog/Pages 2 0 R>>", pages])) == 0
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 5.0
 
 
 def test_other_pictures_that_claim_too_much() -> None:
@@ -151,7 +151,7 @@ def test_compressed_text_chunks_of_a_png() -> None:
         started = time.process_time()
         with contextlib.suppress(MediaError):
             assert read(data) == 1
-        assert time.process_time() - started < 1.0
+        assert time.process_time() - started < 5.0
 
 
 def test_billions_of_laughs_in_xmp(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_billions_of_laughs_in_xmp(tmp_path: Path) -> None:
     path = make.make_image(tmp_path / "a.jpg", xmp=packet.encode())
     started = time.process_time()
     assert read(path) == 1
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 5.0
 
 
 def test_text_beyond_the_limit(tmp_path: Path) -> None:
