@@ -107,6 +107,18 @@ def test_two_machines_share_a_catalog(library: Library, url: str, tmp_path: Path
             pass
 
 
+def test_a_writer_finds_the_lock_free_as_soon_as_another_gave_it_back(
+    url: str, tmp_path: Path
+) -> None:
+    one, two = (Catalog.open(tmp_path / name, url=url) for name in ("one", "two"))
+    with closing(one), closing(two):
+        for _ in range(20):
+            with one.write_lock():
+                pass
+            with two.write_lock():
+                pass
+
+
 def test_a_dead_writer_holds_nothing(url: str, tmp_path: Path) -> None:
     script = (
         "import sys, pathlib; from seehear.stores import Catalog;"

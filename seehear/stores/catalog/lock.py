@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from seehear.errors import CollectionLockedError, StorageFullError, StoreError
 
@@ -111,7 +112,11 @@ class WriteLock:
                 yield
             finally:
                 self._on_server = None
-                connection.invalidate()  # closed, not kept for others: the lock goes with it
+                # Given back in so many words: the server notices a closed connection only later,
+                # and would turn away who comes next. Where it is gone, so is the lock.
+                with suppress(SQLAlchemyError):
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": KEY})
+                connection.invalidate()  # closed, not kept for others
 
     def _named(self) -> str:
         try:
