@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
-ROOMS  ?= $(filter-out tests/__init__.py tests/__pycache__,$(wildcard tests/*))
+ROOMS  ?= $(filter-out tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 .PHONY: demo test test-slow test-gpu check install clean
 
