@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seehear.encoders import load_model
+from seehear.encoders import Model, load_model
 from seehear.types import Modality, Vectors
 
 DIM = 512
@@ -40,9 +40,9 @@ def base(count: int, data: Path | None, seed: int = 0) -> Vectors:
     """Real embeddings, float32 (count, 512), unit rows. Raises ValueError for too few captions."""
     said = sentences(count, data, seed)
     model = load_model("tiny")
-    whole = _encoded(model.encode, said)
+    whole = _encoded(model, said)
     halves = [" ".join(words[len(words) // 2 :]) for words in map(str.split, said)]
-    half = _encoded(model.encode, halves)
+    half = _encoded(model, halves)
     rng = np.random.default_rng(seed)
     turn, _ = np.linalg.qr(rng.standard_normal((whole.shape[1], DIM - whole.shape[1])))
     return unit(np.hstack([whole, half @ turn.astype(np.float32)]))
@@ -100,9 +100,9 @@ def unit(rows: Vectors) -> Vectors:
     return np.asarray(rows / norms, dtype=np.float32)
 
 
-def _encoded(encode, said: list[str]) -> Vectors:  # type: ignore[no-untyped-def]
+def _encoded(model: Model, said: list[str]) -> Vectors:
     rows = [
-        next(iter(encode(Modality.TEXT, said[start : start + 1000]).values()))
+        next(iter(model.encode(Modality.TEXT, said[start : start + 1000]).values()))
         for start in range(0, len(said), 1000)
     ]
     return np.concatenate(rows)
