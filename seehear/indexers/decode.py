@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +39,14 @@ class _Attempt:
 
 
 class DecodeStage:
-    """Decodes `work` in order; sends samples to `samples` and what needs none to `results`."""
+    """Decodes `work` in order; sends samples to `samples` and what needs none to `results`.
+
+    `work` is read a few files ahead, in the thread of `run`.
+    """
 
     def __init__(
         self,
-        work: Collection[Work],
+        work: Iterable[Work],
         model: Model,
         settings: Settings,
         *,
@@ -58,13 +60,14 @@ class DecodeStage:
         self._encodable = frozenset(m for m in Modality if model.spaces_of(m))
         self._claims, self._tally = claims, tally
         self._samples, self._results, self._stop = samples, results, stop
-        self._pending = deque(_Attempt(item) for item in work)
+        self._work = work
         self._again: list[_Attempt] = []
 
     def run(self) -> None:
-        while self._pending and not self._stop.is_set():
+        pending = (_Attempt(item) for item in self._work)
+        while not self._stop.is_set():
             files = media.decode_all(
-                self._tasks(),
+                _tasks(pending),
                 self._spec,
                 self._settings,
                 wanted=self._claims.wanted,
@@ -77,15 +80,10 @@ class DecodeStage:
                     if self._stop.is_set():
                         break
                     self._take(file)
-            self._again.extend(_Attempt(copy.work) for copy in self._claims.leftover())
-            self._pending.extend(self._again)
-            self._again = []
-
-    def _tasks(self) -> Iterator[media.DecodeTask]:
-        while self._pending:
-            attempt = self._pending.popleft()
-            attempt.read_ns = time.time_ns()
-            yield media.DecodeTask(Path(attempt.work.file.path), attempt)
+            again = [*self._again, *(_Attempt(copy.work) for copy in self._claims.leftover())]
+            if not again:
+                return
+            pending, self._again = (attempt for attempt in again), []
 
     def _take(self, file: media.DecodedFile) -> None:
         attempt = file.task.tag
@@ -157,6 +155,12 @@ class DecodeStage:
         self._results.put(Failed(draft.copy.work, refusal))
         for copy in self._claims.refused(draft.content_hash, refusal):
             self._results.put(Failed(copy.work, refusal))
+
+
+def _tasks(pending: Iterable[_Attempt]) -> Iterator[media.DecodeTask]:
+    for attempt in pending:
+        attempt.read_ns = time.time_ns()
+        yield media.DecodeTask(Path(attempt.work.file.path), attempt)
 
 
 def _is_lasting(error: MediaError) -> bool:

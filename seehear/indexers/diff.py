@@ -21,14 +21,16 @@ it once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seehear.indexers.scan import ScannedFile
 
 if TYPE_CHECKING:
-    from seehear.stores import Failure, Location
+    from seehear.indexers.leaving import Leaving, Sizes
+    from seehear.indexers.worklist import Worklist
+    from seehear.stores import Failure, KnownFile
 
 GRAIN_NS = 2_000_000_000
 """The coarsest time stamp in use, that of FAT."""
@@ -47,16 +49,19 @@ class Work:
 
     file: ScannedFile
     root_id: int
-    before: Location | None = None
+    before: KnownFile | None = None
     """What the catalog has at this path."""
 
 
 @dataclass(slots=True)
 class Diff:
-    """What is to be done, summed over the roots of a run."""
+    """What is to be done, summed over the roots of a run.
 
-    work: list[Work] = field(default_factory=list)
-    vanished: list[Location] = field(default_factory=list)
+    Work and what vanished may be as many as the collection has files, and are kept as bytes.
+    """
+
+    work: Worklist
+    vanished: Leaving
     failed_before: list[Failure] = field(default_factory=list)
     cured: list[tuple[int, str]] = field(default_factory=list)
     """(root, path) of remembered failures whose file is gone."""
@@ -64,46 +69,33 @@ class Diff:
     """Paths that failed in an earlier run, this run's work among them."""
     unchanged: int = 0
 
-    @property
-    def work_bytes(self) -> int:
-        return sum(work.file.size_bytes for work in self.work)
-
 
 def compare(
     files: Iterable[ScannedFile],
     root_id: int,
-    before: dict[str, Location],
+    known: Mapping[str, KnownFile],
     failures: Mapping[str, Failure],
     *,
-    unencoded: frozenset[int] | set[int],
     retry_failed: bool = False,
-) -> Iterable[tuple[ScannedFile, Work | Failure | None]]:
-    """Classify files one by one: work, a failure of before, or None for unchanged.
-
-    Each file is taken out of `before`, so that what is left at the end was not met. `unencoded`
-    are the assets that the generation lacks.
-    """
+) -> Iterator[tuple[ScannedFile, Work | Failure | None]]:
+    """Classify files one by one: work, a failure of before, or None for unchanged."""
     for file in files:
-        location = before.pop(file.path, None)
+        before = known.get(file.path)
         failure = failures.get(file.path)
         if failure is not None and not retry_failed and _same_failure(file, failure):
             yield file, failure
-        elif (
-            location is not None
-            and is_as_before(file, location)
-            and location.asset_id not in unencoded
-        ):
+        elif before is not None and before.encoded and is_as_before(file, before):
             yield file, None
         else:
-            yield file, Work(file, root_id, location)
+            yield file, Work(file, root_id, before)
 
 
-def is_as_before(file: ScannedFile, location: Location) -> bool:
+def is_as_before(file: ScannedFile, before: KnownFile) -> bool:
     """Whether size, time and inode say that a file still holds what the location says."""
     return (
-        file.size_bytes == location.size_bytes
-        and file.modified_ns == location.modified_ns
-        and file.inode == location.inode != IN_DOUBT
+        file.size_bytes == before.size_bytes
+        and file.modified_ns == before.modified_ns
+        and file.inode == before.inode != IN_DOUBT
     )
 
 
@@ -111,11 +103,12 @@ def _same_failure(file: ScannedFile, failure: Failure) -> bool:
     return file.size_bytes == failure.size_bytes and file.modified_ns == failure.modified_ns
 
 
-def moves_first(work: list[Work], leaving: Iterable[Location]) -> list[Work]:
+def moves_first(work: Iterable[Work], sizes: Sizes) -> Iterator[Work]:
     """Work that may be a move, by size, before the rest; otherwise in the order given.
 
-    `leaving` are the locations whose content goes away. A file of the same size may hold it, and
-    hashing it early lets hits follow a renamed file at once.
+    `sizes` are those of locations whose content goes away. A file of the same size may hold it,
+    and hashing it early lets hits follow a renamed file at once. `work` is gone through twice.
     """
-    sizes = {location.size_bytes for location in leaving}
-    return sorted(work, key=lambda item: item.file.size_bytes not in sizes)
+    if len(sizes):
+        yield from (item for item in work if item.file.size_bytes in sizes)
+    yield from (item for item in work if item.file.size_bytes not in sizes)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from seehear.config import Settings
@@ -23,13 +25,16 @@ from seehear.indexers.decode import DecodeStage
 from seehear.indexers.diff import NEVER_NS, Diff, moves_first
 from seehear.indexers.encode import EncodeStage, Message
 from seehear.indexers.generation import generation_for
+from seehear.indexers.leaving import Leaving, Sizes
 from seehear.indexers.report import FailedFile, IndexReport, Progress, Stage, Tally
 from seehear.indexers.rules import Patterns
 from seehear.indexers.stages import Halt, run_stages
 from seehear.indexers.survey import Survey, Surveyor
 from seehear.indexers.targets import resolve
+from seehear.indexers.worklist import Worklist
 from seehear.indexers.write import Result, WriteStage
-from seehear.stores import Catalog, Generation, Location
+from seehear.stores import Catalog, Generation
+from seehear.types import Ids
 
 CHANNEL_BYTES = 64 << 20
 """Decoded samples that wait for the encoder: about ten batches of pictures, or one of windows of
@@ -38,6 +43,9 @@ sound; enough that neither side waits for the other's hiccups."""
 CHANNEL_RESULTS = 1024
 REMOVE_AT_ONCE = 1000
 """Removals in one transaction: a reader never waits long, and a kill loses little."""
+
+LOOKED_AT_ONCE = 1000
+"""Assets that a generation lacks, whose places are held in memory together."""
 
 
 def index(
@@ -91,21 +99,22 @@ class _Run:
         if builds:
             # To take over, a generation needs all that the serving one has.
             targets = resolve(self.catalog, (), None)
-        found, promoted = Survey(), False
-        try:
-            self.tally.begin(Stage.SCAN)
+        with closing(Worklist(self.catalog.folder)) as work:
+            found, promoted = Survey(Diff(work, Leaving())), False
             surveyor = Surveyor(
-                self.catalog, generation, patterns, self.tally, self._tick, retry_failed
+                self.catalog, generation, patterns, self.tally, self._tick, found, retry_failed
             )
-            found = surveyor.look(targets)
-            if not self._tick():
-                left = self._work(generation, found.diff)
-            if not self._tick():
-                self.tally.begin(Stage.CLEAN)
-                self._clean(found, left)
-                promoted = builds and self._promote(generation)
-        except KeyboardInterrupt:
-            self.halt.set()
+            try:
+                self.tally.begin(Stage.SCAN)
+                surveyor.look(targets)
+                if not self._tick():
+                    left = self._work(generation, found.diff)
+                if not self._tick():
+                    self.tally.begin(Stage.CLEAN)
+                    self._clean(found, left)
+                    promoted = builds and self._promote(generation)
+            except KeyboardInterrupt:
+                self.halt.set()
         report = self._report(generation, found, promoted=promoted)
         self.tally.begin(Stage.DONE)
         return report
@@ -115,17 +124,20 @@ class _Run:
         self.tally.report()
         return self.halt.is_set()
 
-    def _work(self, generation: Generation, diff: Diff) -> list[Location]:
+    def _work(self, generation: Generation, diff: Diff) -> Ids:
         """Decode, encode and write; returns the vanished locations that are left to remove."""
-        sizes = {work.file.size_bytes for work in diff.work}
-        # Where no file has the size, nothing can have moved: such files leave the results now.
-        self._remove([gone for gone in diff.vanished if gone.size_bytes not in sizes])
-        perhaps_moved = [gone for gone in diff.vanished if gone.size_bytes in sizes]
+        perhaps_moved, gone = diff.vanished, Leaving()
+        if diff.vanished:
+            # Where no file has the size, nothing can have moved: such files leave the results now.
+            sizes = Sizes(item.file.size_bytes for item in diff.work)
+            perhaps_moved, gone = diff.vanished.split(sizes)
+        self._remove(gone.ids())
+        vanished = perhaps_moved.by_asset()
         if not diff.work:
-            return []
-        replaced = [work.before for work in diff.work if work.before is not None]
-        work = moves_first(diff.work, [*perhaps_moved, *replaced])
-        self.tally.begin(Stage.ENCODE, len(work), diff.work_bytes)
+            return vanished.left()
+        replaced = (item.before.size_bytes for item in diff.work if item.before is not None)
+        work = moves_first(diff.work, Sizes(chain(perhaps_moved.sizes, replaced)))
+        self.tally.begin(Stage.ENCODE, len(diff.work), diff.work.size_bytes)
         samples: Channel[Message] = Channel(CHANNEL_BYTES)
         results: Channel[Result] = Channel(CHANNEL_RESULTS)
         claims = Claims(lambda digest: self._is_encoded(generation, digest))
@@ -148,7 +160,7 @@ class _Run:
             claims=claims,
             tally=self.tally,
             inbox=results,
-            vanished=perhaps_moved,
+            vanished=vanished,
             failing=diff.failing,
         )
 
@@ -162,13 +174,13 @@ class _Run:
 
         stages = {"decode": decode, "encode": encode, "write": writer.run}
         run_stages(stages, (samples, results), self.halt, self._tick)
-        return [gone for gone in perhaps_moved if gone.id not in writer.moved]
+        return vanished.left()
 
     def _is_encoded(self, generation: Generation, digest: str) -> bool:
         asset = self.catalog.find_asset(digest)
         return asset is not None and self.catalog.is_encoded(generation.id, asset.id)
 
-    def _clean(self, found: Survey, left: Sequence[Location]) -> None:
+    def _clean(self, found: Survey, left: Ids) -> None:
         """Remove what vanished and did not move, and what no location holds any more."""
         self._remove(left)
         with self.catalog.batch() as batch:
@@ -178,12 +190,12 @@ class _Run:
             for root_id in found.root_ids:
                 batch.set_sidecars(root_id)
 
-    def _remove(self, locations: Sequence[Location]) -> None:
+    def _remove(self, locations: Ids) -> None:
         for start in range(0, len(locations), REMOVE_AT_ONCE):
             chunk = locations[start : start + REMOVE_AT_ONCE]
             with self.catalog.batch() as batch:
-                for location in chunk:
-                    batch.remove_location(location.id)
+                for id_ in chunk:
+                    batch.remove_location(int(id_))
                 batch.remove_orphans()
             self.tally.count("removed", len(chunk))
 
@@ -197,9 +209,11 @@ class _Run:
         lacking = self.catalog.unencoded(generation.id)
         if lacking:
             hopeless = {f.path for f in self.catalog.failures() if f.modified_ns != NEVER_NS}
-            for locations in self.catalog.locations_of(lacking).values():
-                if not any(location.path in hopeless for location in locations):
-                    return False
+            for start in range(0, len(lacking), LOOKED_AT_ONCE):
+                chunk = lacking[start : start + LOOKED_AT_ONCE]
+                for paths in self.catalog.paths_of(chunk).values():
+                    if not hopeless.intersection(paths):
+                        return False
         self.catalog.promote(generation.id)
         return True
 

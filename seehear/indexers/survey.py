@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 
 from seehear.indexers.diff import Diff, Work, compare
+from seehear.indexers.leaving import Met
 from seehear.indexers.report import OfflineRoot, Tally
 from seehear.indexers.rules import Patterns
 from seehear.indexers.scan import Scan, relative_to, walk
 from seehear.indexers.targets import Target, is_below, presence_of
-from seehear.stores import Catalog, Failure, Generation, Location, Root
+from seehear.stores import Catalog, Failure, Generation, Root
 
-TICK_FILES = 256
-"""Files between two looks at the clock and at the stop event."""
+AT_ONCE = 256
+"""Files that are compared with the catalog together, between two looks at the clock and at the
+stop event."""
 
 
 @dataclass(slots=True)
 class Survey:
     """What the scan found, and what it could not see."""
 
-    diff: Diff = field(default_factory=Diff)
+    diff: Diff
     offline: list[OfflineRoot] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     root_ids: list[int] = field(default_factory=list)
@@ -36,35 +41,30 @@ class Surveyor:
     patterns: Patterns
     tally: Tally
     tick: Callable[[], bool]
+    survey: Survey
     retry_failed: bool = False
-    survey: Survey = field(default_factory=Survey)
-    _seen: int = 0
 
-    def look(self, targets: Sequence[Target]) -> Survey:
+    def look(self, targets: Sequence[Target]) -> None:
         """Scan and compare every target; offline roots are noted and left alone."""
         by_root: dict[int, list[Target]] = {}
         for target in targets:
             by_root.setdefault(target.root.id, []).append(target)
-        # First which roots are there, since that decides which assets can be encoded at all.
+        # First which roots are there: no file of one that is not may be compared.
         present = [group for group in by_root.values() if self._is_there(group[0].root)]
-        unencoded = frozenset(self.catalog.unencoded(self.generation.id))
         failures = {str(failure.path): failure for failure in self.catalog.failures()}
         self.survey.diff.failing = set(failures)
         roots = [str(root.path) for root in self.catalog.roots()]
-        for group in present:
-            places = {str(p.path): p for p in self.catalog.locations(group[0].root.id)}
-            for target in group:
-                if self.tick():
-                    return self.survey
-                before = places if target.is_whole else _part(places, target.top)
-                self._compare(target, before, failures, unencoded, roots)
-        return self.survey
+        for target in (target for group in present for target in group):
+            if self.tick():
+                return
+            self._compare(target, failures, roots)
 
     def _is_there(self, root: Root) -> bool:
         """Whether a root can be scanned; one that cannot is noted and left as it is."""
-        places = self.catalog.locations(root.id)
-        was_file = len(places) == 1 and places[0].path == root.path
-        presence = presence_of(root, had_files=bool(places), was_file=was_file)
+        with closing(self.catalog.places(root.id)) as places:
+            first = list(islice(places, 2))
+        was_file = [place.path for place in first] == [str(root.path)]
+        presence = presence_of(root, had_files=bool(first), was_file=was_file)
         online = presence.reason is None
         if online != root.online or presence.inode not in {None, root.inode}:
             self.catalog.set_online(root.id, online, presence.inode)
@@ -72,14 +72,7 @@ class Surveyor:
             self.survey.offline.append(OfflineRoot(root.path, presence.reason))
         return online
 
-    def _compare(
-        self,
-        target: Target,
-        before: dict[str, Location],
-        failures: dict[str, Failure],
-        unencoded: frozenset[int],
-        roots: Sequence[str],
-    ) -> None:
+    def _compare(self, target: Target, failures: dict[str, Failure], roots: Sequence[str]) -> None:
         scan, diff, root = Scan(), self.survey.diff, str(target.root.path)
         files = walk(
             target.top,
@@ -89,21 +82,21 @@ class Surveyor:
             apart=roots,
             excluded=str(self.catalog.folder),
         )
-        met: set[str] = set()
+        met, met_failures = Met(), set[str]()
         try:
-            for file, outcome in compare(
-                files,
-                target.root.id,
-                before,
-                failures,
-                unencoded=unencoded,
-                retry_failed=self.retry_failed,
-            ):
-                if file.path in failures:
-                    met.add(file.path)
-                self._note(file.size_bytes, outcome)
-                self._seen += 1
-                if self._seen % TICK_FILES == 0 and self.tick():
+            while chunk := list(islice(files, AT_ONCE)):
+                known = self.catalog.known_files(
+                    target.root.id, self.generation.id, [file.path for file in chunk]
+                )
+                for before in known.values():
+                    met.add(before.id)
+                for file, outcome in compare(
+                    chunk, target.root.id, known, failures, retry_failed=self.retry_failed
+                ):
+                    if file.path in failures:
+                        met_failures.add(file.path)
+                    self._note(file.size_bytes, outcome)
+                if self.tick():
                     return
         except FileNotFoundError:
             pass  # a part of an online root that is gone, with all that was in it
@@ -117,8 +110,12 @@ class Surveyor:
         def gone(path: str) -> bool:
             return scan.knows(path) and self.patterns.covers(relative_to(path, root))
 
-        diff.vanished.extend(place for path, place in before.items() if gone(path))
-        for path in failures.keys() - met:
+        below = None if target.is_whole else Path(target.top)
+        if len(met) < self.catalog.count_places(target.root.id, below):
+            for place in self.catalog.places(target.root.id, below):
+                if place.id not in met and gone(place.path):
+                    diff.vanished.add(place.id, place.asset_id, place.size_bytes)
+        for path in failures.keys() - met_failures:
             here = path == target.top or is_below(path, target.top)
             if here and gone(path) and not _in_other_root(path, root, roots):
                 diff.cured.append((target.root.id, path))
@@ -138,7 +135,3 @@ def _in_other_root(path: str, root: str, roots: Sequence[str]) -> bool:
     return any(
         is_below(other, root) and (path == other or is_below(path, other)) for other in roots
     )
-
-
-def _part(places: dict[str, Location], top: str) -> dict[str, Location]:
-    return {path: at for path, at in places.items() if path == top or is_below(path, top)}

@@ -9,7 +9,7 @@ Counts go up when a transaction is committed, never before: a report tells what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Claims, Copy, Refusal
 from seehear.indexers.diff import NEVER_NS, Work, is_as_before
 from seehear.indexers.encode import Draft
+from seehear.indexers.leaving import Departures
 from seehear.indexers.report import FailedFile, Tally
-from seehear.stores import Batch, Catalog, Content, Generation, Location, Place
+from seehear.stores import Batch, Catalog, Content, Generation, Place
 
 COMMIT_FILES = 256
 COMMIT_S = 1.0
@@ -71,23 +72,15 @@ class WriteStage:
         claims: Claims,
         tally: Tally,
         inbox: Channel[Result],
-        vanished: Iterable[Location],
+        vanished: Departures,
         failing: Collection[str],
     ) -> None:
         self._catalog, self._generation, self._inbox = catalog, generation, inbox
         self._claims, self._tally = claims, tally
-        self._vanished: dict[int, list[Location]] = {}
-        for location in vanished:
-            self._vanished.setdefault(location.asset_id, []).append(location)
+        self._vanished = vanished
         self._failing = failing
-        self._moved: set[int] = set()
         self._after_commit: list[Callable[[], None]] = []
         self.busy_s = 0.0
-
-    @property
-    def moved(self) -> set[int]:
-        """Ids of vanished locations whose content turned up elsewhere."""
-        return self._moved
 
     def run(self) -> None:
         results: list[Result] = []
@@ -156,12 +149,10 @@ class WriteStage:
     def _class(self, batch: Batch, work: Work, asset_id: int) -> str:
         if work.before is not None:
             return "unchanged" if work.before.asset_id == asset_id else "updated"
-        gone = self._vanished.get(asset_id)
-        if not gone:
+        gone = self._vanished.take(asset_id)
+        if gone is None:
             return "added"
-        location = gone.pop()
-        batch.remove_location(location.id)
-        self._moved.add(location.id)
+        batch.remove_location(gone)
         return "moved"
 
     def _write_failed(self, batch: Batch, result: Failed) -> None:

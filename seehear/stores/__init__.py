@@ -5,6 +5,8 @@ from seehear.stores.catalog.bulk import Content, Place
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.checks import Fault
 from seehear.stores.catalog.checks import Kind as FaultKind
+from seehear.stores.catalog.known import KnownFile
+from seehear.stores.catalog.pieces import Columns
 from seehear.stores.catalog.records import (
     Counts,
     Failure,
@@ -22,6 +24,7 @@ from seehear.stores.vectors.flat import FlatIndex
 __all__ = [
     "Batch",
     "Catalog",
+    "Columns",
     "Content",
     "Counts",
     "Failure",
@@ -30,6 +33,7 @@ __all__ = [
     "FlatIndex",
     "Found",
     "Generation",
+    "KnownFile",
     "Location",
     "Pieces",
     "Place",

@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import bulk, words
@@ -31,7 +43,7 @@ from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, V
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
 
-SUBTITLES = (".srt", ".vtt")
+SUBTITLES = (".SRT", ".VTT")
 
 
 class Batch:
@@ -232,28 +244,39 @@ class Batch:
 
         "film.srt" and "film.en.srt" belong to "film.mkv".
         """
+        suffix = func.upper(func.substr(locations.c.name, func.length(locations.c.name) - 3))
+        is_video = assets.c.modality == Modality.VIDEO.value
         rows = self.connection.execute(
-            select(locations.c.id, locations.c.path, locations.c.asset_id, assets.c.modality)
+            select(
+                locations.c.id,
+                locations.c.folders,
+                locations.c.path,
+                locations.c.asset_id,
+                locations.c.sidecar_of,
+                assets.c.modality,
+            )
             .join(assets, assets.c.id == locations.c.asset_id)
             .where(
                 locations.c.root_id == root_id,
-                assets.c.modality.in_([Modality.VIDEO.value, Modality.TEXT.value]),
+                or_(
+                    is_video,
+                    locations.c.sidecar_of.is_not(None),
+                    and_(assets.c.modality == Modality.TEXT.value, suffix.in_(SUBTITLES)),
+                ),
             )
-        ).all()
-        videos = {
-            os.path.splitext(row.path)[0].lower(): row.asset_id  # noqa: PTH122 - these are bytes
-            for row in rows
-            if row.modality == Modality.VIDEO.value
-        }
-        changes = []
-        for row in rows:
-            if row.modality != Modality.TEXT.value:
-                continue
-            stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122
-            video = None
-            if suffix.decode("latin-1") in SUBTITLES:
-                video = videos.get(stem) or videos.get(os.path.splitext(stem)[0])  # noqa: PTH122
-            changes.append({"location": row.id, "video": video})
+            # One folder after the other, so that memory holds no more than one.
+            .order_by(locations.c.folders, locations.c.id)
+            .execution_options(yield_per=CHUNK)
+        )
+        changes: list[dict[str, Any]] = []
+        for _, folder in groupby(rows, key=lambda row: row.folders):
+            changes += _sidecars(list(folder))
+            if len(changes) >= CHUNK:
+                self._put_sidecars(changes)
+                changes = []
+        self._put_sidecars(changes)
+
+    def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
         if changes:
             statement = update(locations).where(locations.c.id == bindparam("location"))
             self.connection.execute(
@@ -306,6 +329,24 @@ class Batch:
         if self._change is None:
             self._change = next_change(self.connection)
         return self._change
+
+
+def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:
+    """Locations of one folder whose video is another one, or none, by now."""
+    videos = {
+        os.path.splitext(row.path)[0].lower(): row.asset_id  # noqa: PTH122 - these are bytes
+        for row in folder
+        if row.modality == Modality.VIDEO.value
+    }
+    changes = []
+    for row in folder:
+        stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122
+        video = None
+        if row.modality == Modality.TEXT.value and suffix.decode("latin-1").upper() in SUBTITLES:
+            video = videos.get(stem) or videos.get(os.path.splitext(stem)[0])  # noqa: PTH122
+        if video != row.sidecar_of:
+            changes.append({"location": row.id, "video": video})
+    return changes
 
 
 def _segments_of(generation_id: int, asset_ids: Sequence[int]) -> Any:

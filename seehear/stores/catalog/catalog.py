@@ -26,11 +26,12 @@ from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
 from seehear.stores.catalog.history import History
 from seehear.stores.catalog.items import Items
+from seehear.stores.catalog.known import KnownPlaces
 from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.places import Places
 
 
-class Catalog(Places, Items, Generations, History):
+class Catalog(Places, KnownPlaces, Items, Generations, History):
     """Assets, locations, segments and vectors of one collection. Safe from several threads.
 
     Made by `Catalog.open`. Every method raises StoreError where the database fails.
