@@ -15,7 +15,8 @@ from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.vectors import cache as cache_module
 from seehear.stores.vectors import exact, two_tier
 from seehear.stores.vectors.matrix import Matrix, floats, halves
-from seehear.stores.vectors.proposer import Proposer, Tuning
+from seehear.stores.vectors.proposer import Proposer
+from seehear.stores.vectors.tuning import Tuning
 from seehear.stores.vectors.two_tier import TwoTierIndex
 from seehear.types import Ids, Modality, Vectors
 from tests.stores.conftest import SPACE, put, unit

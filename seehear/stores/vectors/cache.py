@@ -28,7 +28,7 @@ FOLDER = "cache"
 SAVED_EVERY = 0.02
 """Share of an index that may have changed before its file is written anew: a small change is
 cheaper to read from the catalog again than a large file is to write."""
-TWO_TIER_ABOVE_BYTES = 128 << 20
+TWO_TIER_ABOVE_BYTES = 64 << 20
 """Size of the float32 vectors above which exact search hands over to two tiers: 87,000 vectors of
 384 numbers. Two tiers are faster from 32 MiB on, but here an exact search still takes only 3 ms of
 processor where they take 1 (benchmarks/bench_crossover.py), and misses nothing. Above, it takes
@@ -139,7 +139,11 @@ class VectorCache:
         """The same vectors in the kind of index that their number asks for."""
         if isinstance(index, CardIndex) and not index.outgrown:
             return index
-        if (on_cards := placed(index.matrix, self._device)) is not None:
+        on_cards = placed(index.matrix, self._device)
+        if on_cards is None and isinstance(index, CardIndex):
+            index.held.give_up()  # there may be no room beside it, but room in its place
+            on_cards = placed(index.matrix, self._device)
+        if on_cards is not None:
             return on_cards
         if _is_large(index.matrix):
             return index if isinstance(index, TwoTierIndex) else TwoTierIndex.build(index.matrix)

@@ -30,6 +30,13 @@ _CODE_BYTES = (96, 64, 56, 48, 40, 32, 28, 24, 20, 16, 12, 8, 4, 3, 2, 1)
 _NUMBERS_PER_CODE = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32)
 """Numbers of a vector that one byte of its code may stand for, there (PQCodeDistances)."""
 _ID_BYTES = 8
+_LIST_GROWTH = 2
+"""Memory of inverted lists, as a multiple of what they hold: each grows to the next power of two
+(gpu/utils/DeviceVector.cuh), which is the room to grow as well."""
+
+LEAST_CAPABILITY = 7
+"""Compute capability, its whole part, of the oldest cards that FAISS is built for. It ends the
+process where a card has no code in it."""
 
 Kind = Literal["flat", "cagra", "ivfpq"]
 
@@ -65,14 +72,14 @@ def plan(count: int, dim: int, cards: Sequence[Card], *, graphs: bool = False) -
     slow. Whole copies on several cards come before shares of one copy, so that cards which can
     answer alone do. `graphs` says whether this build of FAISS has CAGRA.
     """
-    flat = 2 * dim + 4  # FAISS keeps a norm for each row
-    kinds: list[tuple[Kind, int, int]] = [("flat", flat, 0)]
+    flat = GROWTH * (2 * dim + 4)  # FAISS keeps a norm for each row
+    kinds: list[tuple[Kind, float, int]] = [("flat", flat, 0)]
     if graphs and 2 * dim * count > GRAPH_ABOVE_BYTES:
-        kinds.insert(0, ("cagra", GRAPH_BUILDING * 4 * (dim + GRAPH_LINKS), 0))
+        kinds.insert(0, ("cagra", GROWTH * GRAPH_BUILDING * 4 * (dim + GRAPH_LINKS), 0))
     if code := code_bytes(dim):
-        kinds.append(("ivfpq", code + _ID_BYTES, code))
+        kinds.append(("ivfpq", _LIST_GROWTH * (code + _ID_BYTES), code))
     for kind, row, code in kinds:
-        needed = GROWTH * row * count
+        needed = row * count
         alone = [card.number for card in cards if _room(card) >= needed]
         if alone:
             return Plan(kind, tuple(alone), True, code)
@@ -96,7 +103,8 @@ def code_bytes(dim: int) -> int:
 def cards_of(device: str) -> tuple[Card, ...]:
     """The cards that a user's word names, as they are now; none where there is no driver.
 
-    "auto" and "cuda" name every card that CUDA shows, "cuda:1" that one, other words none.
+    "auto" and "cuda" name every card that CUDA shows, "cuda:1" that one, other words none. Cards
+    that are too old for FAISS are none.
     """
     kind, _, number = device.partition(":")
     driver = _driver() if kind in ("auto", "cuda") else None
@@ -106,7 +114,9 @@ def cards_of(device: str) -> tuple[Card, ...]:
     cards = []
     for one in wanted:
         with contextlib.suppress(OSError):
-            cards.append(Card(one, _free_bytes(driver, one)))
+            card = _device(driver, one)
+            if _capability(driver, card) >= LEAST_CAPABILITY:
+                cards.append(Card(one, _free_bytes(driver, card)))
     return tuple(cards)
 
 
@@ -131,6 +141,9 @@ def _room(card: Card) -> int:
 # CUDA's driver answers without torch, which this room must not load, and FAISS does not say how
 # much is free. Function names are those of cuda.h; the endings are its versions of them.
 
+_CAPABILITY_MAJOR = 75
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR."""
+
 
 @functools.cache
 def _driver() -> Any:
@@ -147,11 +160,23 @@ def _count(driver: Any) -> int:
     return count.value if driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
-def _free_bytes(driver: Any, number: int) -> int:
-    """Free memory of a card. Raises OSError where the driver does not say."""
+def _device(driver: Any, number: int) -> ctypes.c_int:
+    """The driver's name for a card. Raises OSError where there is none of that number."""
     device = ctypes.c_int(0)
-    free, total = ctypes.c_size_t(0), ctypes.c_size_t(0)
     _right(driver.cuDeviceGet(ctypes.byref(device), number))
+    return device
+
+
+def _capability(driver: Any, device: ctypes.c_int) -> int:
+    """The whole part of a card's compute capability. Raises OSError where it is not told."""
+    major = ctypes.c_int(0)
+    _right(driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, device))
+    return major.value
+
+
+def _free_bytes(driver: Any, device: ctypes.c_int) -> int:
+    """Free memory of a card. Raises OSError where the driver does not say."""
+    free, total = ctypes.c_size_t(0), ctypes.c_size_t(0)
     with _context(driver, device):
         _right(driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)))
     return free.value

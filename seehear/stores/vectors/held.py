@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
+import traceback
+import weakref
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +33,10 @@ TRAINED_LEAST = 16_384
 SEED = 7
 
 LOCK = threading.Lock()
-"""Held while anything runs on a card: FAISS's workspace there serves one search at a time."""
+"""Held while anything runs on a card or is freed there: what FAISS does with one workspace, it does
+for one thread at a time."""
+_GIVEN_UP: deque[object] = deque()
+"""Indexes that nobody needs any more, and that are still to be freed."""
 
 
 class Maker(Protocol):
@@ -145,7 +153,10 @@ class Proposals:
 
 class Held:
     """Vectors as a plan lays them on cards. It only grows, so that searches of an older state find
-    theirs in it too: those who ask drop the ids that they do not know."""
+    theirs in it too: those who ask drop the ids that they do not know.
+
+    Once it is given up, or could not take all that it was given, it holds nothing and proposes
+    nothing. Its memory is freed when nothing refers to it."""
 
     def __init__(self, plan: Plan, dim: int, maker: Maker) -> None:
         self.plan = plan
@@ -158,6 +169,8 @@ class Held:
         """Greatest norm of a row as it is held."""
         self.off = 0.0
         """Most that the norm of a row differs from 1."""
+        self.most_probes = MOST
+        """The widest that a search can look."""
         self._maker = maker
         self._cards: dict[int, list[Block]] = {card: [] for card in plan.cards}
         self._threads = None
@@ -165,6 +178,7 @@ class Held:
             from concurrent.futures import ThreadPoolExecutor
 
             self._threads = ThreadPoolExecutor(len(plan.cards))
+        weakref.finalize(self, _give_up, self._cards)
 
     @classmethod
     def build(cls, matrix: Matrix, plan: Plan, maker: Maker) -> Held:
@@ -172,7 +186,7 @@ class Held:
         held = cls(plan, matrix.dim, maker)
         if plan.kind == "ivfpq":
             held._train(matrix)
-        step = GRAPH_ROWS if plan.kind == "cagra" else CHUNK
+        step = held._graph_rows(len(matrix)) if plan.kind == "cagra" else CHUNK
         for start in range(0, len(matrix), step):
             which = slice(start, start + step)
             rows = matrix.numbers(which).astype(np.float32)
@@ -180,43 +194,53 @@ class Held:
         held.trained = len(matrix)
         return held
 
-    @property
-    def most_probes(self) -> int:
-        """The widest that a search can look."""
-        if self.plan.kind == "ivfpq":
-            return min(MOST, int(self._cards[self.plan.cards[0]][0].index.nlist))
-        return MOST
-
     def add(self, ids: Ids, rows: Vectors, *, graph: bool = False) -> None:
         """Add vectors, float32 (n, dim), of norm 1 or as float16 left it; `graph`: as a graph.
 
-        Raises RuntimeError where there is no room; some cards may then hold them."""
+        Raises RuntimeError where there is no room. FAISS may then hold some of them and not know,
+        so that nothing that it finds can be told apart any more: all is given up."""
         norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        with LOCK:
-            self.longest = max(self.longest, float(norms.max(initial=0)))
-            self.off = max(self.off, float(np.abs(norms - 1)[norms > 0].max(initial=0)))
-            cards = self._cards.items()
-            for card, blocks in cards if self.plan.copies else [min(cards, key=_rows_of)]:
-                if graph:
-                    made = self._maker.graph(card, np.ascontiguousarray(rows))
-                    blocks.append(Block(made, "cagra", ids))
-                else:
-                    self._append(card, blocks, ids, rows)
-            self.rows += len(ids)
+        try:
+            with _alone():
+                self._add(ids, rows, norms, graph)
+        except RuntimeError:
+            self.give_up()
+            raise
+
+    def give_up(self) -> None:
+        """Free the cards' memory. Searches are then answered without them."""
+        with _alone():
+            self._cards.clear()
+
+    def _add(self, ids: Ids, rows: Vectors, norms: NDArray[np.float32], graph: bool) -> None:
+        if not self._cards:
+            raise RuntimeError("the cards were given up")
+        self.longest = max(self.longest, float(norms.max(initial=0)))
+        self.off = max(self.off, float(np.abs(norms - 1)[norms > 0].max(initial=0)))
+        cards = self._cards.items()
+        for card, blocks in cards if self.plan.copies else [min(cards, key=_rows_of)]:
+            if graph:
+                made = self._maker.graph(card, np.ascontiguousarray(rows))
+                blocks.append(Block(made, "cagra", ids))
+            else:
+                self._append(card, blocks, ids, rows)
+        self.rows += len(ids)
 
     def propose(self, queries: Vectors, depth: int, probes: int) -> Proposals:
-        """The `depth` nearest of each block. Raises RuntimeError where a card fails."""
-        with LOCK:
-            filled = [[b for b in blocks if len(b.ids)] for blocks in self._cards.values()]
-            cards = [blocks for blocks in filled if blocks]
-            shares = [queries] * len(cards)
-            if self.plan.copies:
-                cards = cards[: max(1, len(queries))]
-                shares = np.array_split(queries, max(1, len(cards)))
-            each = self._threads.map if self._threads is not None else map
-            found = list(
-                each(lambda blocks, some: self._asked(blocks, some, depth, probes), cards, shares)
-            )
+        """The `depth` nearest of each block. Raises RuntimeError where a card fails, or holds
+        nothing any more."""
+        with _alone():
+            return self._proposed(queries, depth, probes)
+
+    def _proposed(self, queries: Vectors, depth: int, probes: int) -> Proposals:
+        if not self._cards:
+            raise RuntimeError("the cards were given up")
+        cards = [card for card, blocks in self._cards.items() if any(len(b.ids) for b in blocks)]
+        shares = [queries] * len(cards)
+        if self.plan.copies:
+            cards = cards[: max(1, len(queries))]
+            shares = np.array_split(queries, max(1, len(cards)))[: len(cards)]
+        found = self._all_asked(cards, shares, depth, probes)
         if self.plan.copies and found:
             return Proposals(
                 np.vstack([part.ids for part in found]),
@@ -230,16 +254,33 @@ class Held:
             np.max([nothing, *(part.floors for part in found)], axis=0),
         )
 
-    def _asked(self, blocks: list[Block], queries: Vectors, depth: int, probes: int) -> Proposals:
+    def _all_asked(
+        self, cards: list[int], shares: list[Vectors], depth: int, probes: int
+    ) -> list[Proposals]:
+        """What each card proposes for its queries. When one has failed, all are done even so."""
+        pairs = zip(cards, shares, strict=True)
+        if self._threads is None:
+            return [self._asked(card, some, depth, probes) for card, some in pairs]
+        from concurrent.futures import wait
+
+        asking = [self._threads.submit(self._asked, *pair, depth, probes) for pair in pairs]
+        wait(asking)
+        return [one.result() for one in asking]
+
+    def _asked(self, card: int, queries: Vectors, depth: int, probes: int) -> Proposals:
         """What the blocks of one card propose."""
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         ids, ranks = [], []
         floors = np.full(len(queries), -np.inf, dtype=np.float32)
-        for block in blocks:
+        for block in self._cards[card]:
             wide = min(depth, len(block.ids))
+            if not wide:
+                continue
             parameters = self._maker.parameters(block.kind, probes, wide)
             near, places = block.index.search(queries, wide, params=parameters)
-            ids.append(np.where(places >= 0, block.ids[places], -1))
+            # A walk that ends early fills up with a number beyond the last.
+            known = (places >= 0) & (places < len(block.ids))
+            ids.append(np.where(known, block.ids[np.where(known, places, 0)], -1))
             ranks.append(np.arange(wide))
             if block.kind == "flat" and wide < len(block.ids):
                 floors = np.maximum(floors, near[:, -1])
@@ -262,6 +303,13 @@ class Held:
             block.ids = np.concatenate([block.ids, ids[which]])
             start += some
 
+    def _graph_rows(self, count: int) -> int:
+        """Vectors in each graph: as many in each, and as many graphs on each card."""
+        graphs = -(-count // GRAPH_ROWS)
+        if not self.plan.copies:
+            graphs = -(-graphs // len(self.plan.cards)) * len(self.plan.cards)
+        return max(1, -(-count // max(1, graphs)))
+
     def _train(self, matrix: Matrix) -> None:
         """Make the inverted lists, on a sample of the vectors that is the same each time."""
         lists = max(1, int(LISTS_PER_ROOT * len(matrix) ** 0.5))
@@ -269,11 +317,14 @@ class Held:
         chosen = np.random.default_rng(SEED).choice(len(matrix), count, replace=False)
         sample = matrix.rows(np.sort(chosen))
         first, *others = self.plan.cards
-        with LOCK:
-            trained = self._maker.lists(first, self.plan, lists, sample)
-            self._cards[first].append(Block(trained, "ivfpq"))
+        with _alone():
+            self._cards[first].append(
+                Block(self._maker.lists(first, self.plan, lists, sample), "ivfpq")
+            )
+            trained = self._cards[first][0]
             for card in others:
-                self._cards[card].append(Block(self._maker.like(card, trained), "ivfpq"))
+                self._cards[card].append(Block(self._maker.like(card, trained.index), "ivfpq"))
+        self.most_probes = min(MOST, lists)
 
 
 @functools.cache
@@ -282,6 +333,37 @@ def _workspace(card: int) -> Any:
     import faiss
 
     return faiss.StandardGpuResources()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """While this thread alone uses the cards."""
+    try:
+        with LOCK:
+            try:
+                yield
+            except RuntimeError as error:
+                # Half-made indexes are freed here, and not when the error is forgotten.
+                traceback.clear_frames(error.__traceback__)
+                raise
+    finally:
+        _free()
+
+
+def _give_up(cards: dict[int, list[Block]]) -> None:
+    """Free indexes on cards: now, or when the thread that uses the cards is done. It does not wait,
+    since Python may call it anywhere."""
+    _GIVEN_UP.append(list(cards.values()))
+    cards.clear()
+    _free()
+
+
+def _free() -> None:
+    while _GIVEN_UP and LOCK.acquire(blocking=False):
+        try:
+            _GIVEN_UP.clear()
+        finally:
+            LOCK.release()
 
 
 def _rows_of(card: tuple[int, list[Block]]) -> int:

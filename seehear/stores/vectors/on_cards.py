@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from seehear.stores.vectors import cards, exact
 from seehear.stores.vectors.base import OfMatrix
+from seehear.stores.vectors.flat import FlatIndex
 from seehear.stores.vectors.held import MOST, Held, Maker, OnCards
 from seehear.stores.vectors.matrix import CHUNK, Matrix
-from seehear.stores.vectors.proposer import HELD_OUT, MARGIN, RECALL_AIM, Tuning
+from seehear.stores.vectors.tuning import MARGIN, RECALL_AIM, Ranks, Tuning, depth_of, tune
 from seehear.stores.vectors.two_tier import (
     EXACT_BELOW,
     MEASURED_EVERY,
     RETRAINED_AT,
-    TwoTierIndex,
     asked,
     exactly,
 )
@@ -89,8 +87,10 @@ class CardIndex(OfMatrix):
             return True
         return self.tuning is not None and len(self) > RETRAINED_AT * self.held.trained
 
-    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> CardIndex | TwoTierIndex:
-        """An index without some ids and with others; on the processor where a card is full."""
+    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> CardIndex | FlatIndex:
+        """An index without some ids and with others; on the processor where a card is full.
+
+        The cards hold nothing then: older indexes are answered by the processor too."""
         matrix = self.matrix.changed(removed, ids, vectors)
         new = np.sort(np.asarray(ids, dtype=np.int64))
         try:
@@ -99,12 +99,17 @@ class CardIndex(OfMatrix):
                 numbers = matrix.numbers(exact.places(matrix.ids, some))
                 self.held.add(some, numbers.astype(np.float32))
         except RuntimeError:
-            return TwoTierIndex.build(matrix)
+            return FlatIndex(matrix)
         index = CardIndex(matrix, self.held, self.tuning)
         if self.tuning is None:
             return index
         moved = abs(len(matrix) / self.tuning.measured_on - 1)
-        return index.tuned() if moved > MEASURED_EVERY else index
+        if moved <= MEASURED_EVERY:
+            return index
+        try:
+            return index.tuned()
+        except RuntimeError:  # no memory is left for the search: at the next change, then
+            return index
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
@@ -117,8 +122,9 @@ class CardIndex(OfMatrix):
         found: dict[int, exact.Found] = {}
         left = np.arange(len(queries))
         if allowed is None or count > EXACT_BELOW:
+            probes = self._probes(count)
             for depth in self._depths(k, count):
-                found |= self._decided(queries, left, depth, k, allowed)
+                found |= self._decided(queries, left, depth, probes, k, allowed)
                 left = np.array([at for at in left if int(at) not in found], dtype=np.int64)
                 if not len(left):
                     break
@@ -127,34 +133,39 @@ class CardIndex(OfMatrix):
         return exact.padded([found[at] for at in range(len(queries))], k)
 
     def tuned(self) -> CardIndex:
-        """The same index, looking just as far as the aim asks for on its own vectors.
-
-        Every third query has no part in this: it says how large the recall is that was reached.
-        """
+        """The same index, looking just as far as the aim asks for on its own vectors."""
         queries, truth = asked(self.matrix)
-        others = np.arange(len(queries)) % HELD_OUT == 1
-        if others.any():
-            tuning = self._tuned(queries[~others], truth[~others])
-            ranks = self._ranks(queries[others], truth[others], tuning.probes)
-            recall = float((ranks[:, :10] < tuning.depth_10).mean())
+        if len(queries):
+            tuning = tune(queries, truth, self._proposed, self._tuned)
         else:
             tuning = Tuning(self.held.most_probes, MOST, MOST, 1.0, max(1, len(self)))
-            recall = 1.0
-        return CardIndex(self.matrix, self.held, replace(tuning, recall=recall))
+        return CardIndex(self.matrix, self.held, tuning)
 
-    def _tuned(self, queries: Vectors, truth: Ids) -> Tuning:
+    def _proposed(self, queries: Vectors, probes: int) -> tuple[Ids, Ids]:
+        proposed = self.held.propose(queries, MOST, probes)
+        return proposed.ids, proposed.ranks
+
+    def _tuned(self, ranks_at: Ranks) -> Tuning:
         """The fewest lists, or the shortest walk, that find the true neighbours."""
         widest = self.held.most_probes
         probes = min(FEWEST_PROBES, widest)
         while True:
-            ranks = self._ranks(queries, truth, probes)
-            depth_10 = _depth(ranks[:, :10], RECALL_AIM + MARGIN)
-            depth_100 = max(depth_10, _depth(ranks, RECALL_AIM))
+            ranks = ranks_at(probes)
+            depth_10 = depth_of(ranks[:, :10], RECALL_AIM + MARGIN)
+            depth_100 = max(depth_10, depth_of(ranks, RECALL_AIM))
             # Half of what a card can propose is left for what a filter or a change drops.
             if depth_100 <= MOST // 2 or probes == widest:
                 depth_10, depth_100 = min(depth_10, MOST // 2), min(depth_100, MOST // 2)
                 return Tuning(probes, depth_10, depth_100, 0.0, len(self))
             probes = min(2 * probes, widest)
+
+    def _probes(self, count: int) -> int:
+        """How wide to look where `count` vectors may be found: the fewer they are, the further off
+        lie those that are near."""
+        if self.tuning is None:
+            return 0
+        wider = int(np.ceil(self.tuning.probes * len(self) / max(1, count)))
+        return min(wider, self.held.most_probes)
 
     def _needed(self, k: int) -> int:
         return k + SPARE if self.tuning is None else self.tuning.depth(k)
@@ -171,10 +182,9 @@ class CardIndex(OfMatrix):
         return depths
 
     def _decided(
-        self, queries: Vectors, which: Ids, depth: int, k: int, allowed: Ids | None
+        self, queries: Vectors, which: Ids, depth: int, probes: int, k: int, allowed: Ids | None
     ) -> dict[int, exact.Found]:
         """The k best of those queries that proposals of this depth decide."""
-        probes = 0 if self.tuning is None else self.tuning.probes
         asking = queries[which]
         try:
             proposed = self.held.propose(asking, depth, probes)
@@ -208,26 +218,8 @@ class CardIndex(OfMatrix):
         lengths = np.linalg.norm(queries, axis=1) * self.held.off
         return np.asarray(moved + lengths + exact.ROUNDING, dtype=np.float32)
 
-    def _ranks(self, queries: Vectors, truth: Ids, probes: int) -> Ids:
-        """Rank of each true neighbour among the proposals, int64 (q, n); a large one for none."""
-        proposed = self.held.propose(queries, MOST, probes)
-        ranks = np.full(truth.shape, np.iinfo(np.int64).max)
-        for row, (near, wanted) in enumerate(zip(proposed.ids, truth, strict=True)):
-            order = np.argsort(near, kind="stable")
-            places = exact.places(near[order], wanted)
-            ranks[row, places >= 0] = proposed.ranks[order[places[places >= 0]]]
-        return ranks
-
 
 def _sure(best: exact.Found, k: int, floor: float) -> bool:
     """Whether nothing that was left out, `floor` near at most, belongs among the k best."""
     similarities = best[0]
     return floor == -np.inf or (len(similarities) >= k > 0 and float(similarities[k - 1]) > floor)
-
-
-def _depth(ranks: Ids, aim: float) -> int:
-    """How many proposals hold as large a share of the true neighbours as is aimed at."""
-    reached = np.sort(ranks, axis=None)
-    if not len(reached):
-        return 1
-    return int(min(reached[int(np.ceil(aim * len(reached))) - 1], 2 * MOST)) + 1

@@ -11,14 +11,15 @@ Vectors are added and taken out without a new training.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seehear.stores.vectors import exact, files
+from seehear.stores.vectors import files
 from seehear.stores.vectors.matrix import CHUNK, Matrix, floats, halves
+from seehear.stores.vectors.tuning import MARGIN, RECALL_AIM, Ranks, Tuning, depth_of, tune
 from seehear.types import Ids, Vectors
 
 MAGIC = "seehear-proposer"
@@ -33,36 +34,10 @@ TRAINED_LEAST = 16_384
 FEWEST = 16
 """Vectors without which FAISS trains no code of four bits; fewer are repeated."""
 TRAINING_ROUNDS = 8
-RECALL_AIM = 0.99
-MARGIN = 0.004
-"""What is measured must lie this far above the aim: two standard errors of the measurement."""
-HELD_OUT = 3
-"""One of so many queries measures what tuning by the others has reached."""
 DEEPEST = 2400
 """Proposals that are looked at, most, for 100 neighbours."""
 CODES_PER_ROW = 600
 """Codes that are scanned in the time in which one proposal is reranked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """How far a search looks, and the agreement with exact search that was measured for it."""
-
-    probes: int
-    """Inverted lists that are scanned."""
-    depth_10: int
-    """Proposals that are reranked for the 10 nearest."""
-    depth_100: int
-    """Proposals that are reranked for the 100 nearest."""
-    recall: float
-    """ANN recall@10 of queries like those that it was tuned by, which had no part in that."""
-    measured_on: int
-    """Vectors that there were then."""
-
-    def depth(self, k: int) -> int:
-        """Proposals that are reranked for the k nearest: along the line through both."""
-        slope = (self.depth_100 - self.depth_10) / 90
-        return max(k, self.depth_10, round(self.depth_10 + slope * (k - 10)))
 
 
 class Proposer:
@@ -140,21 +115,23 @@ class Proposer:
     def tuned(self, queries: Vectors, truth: Ids) -> Proposer:
         """The same, with the fewest lists and proposals that find the true neighbours.
 
-        queries: float32 (q, dim); truth: int64 (q, n), their nearest ids by exact search. Every
-        third query, the second at least, has no part in this: it says what recall was reached.
+        queries: float32 (q, dim); truth: int64 (q, n), their nearest ids by exact search.
         """
-        others = np.arange(len(queries)) % HELD_OUT == 1
-        tuned = self._tuned(queries[~others], truth[~others])
-        ranks = self._ranks(queries[others], truth[others], tuned.probes)
-        recall = float((ranks[:, :10] < tuned.depth_10).mean())
-        return Proposer(self._index, replace(tuned, recall=recall), self.trained)
+        depth = min(DEEPEST, len(self))
 
-    def _tuned(self, queries: Vectors, truth: Ids) -> Tuning:
+        def proposed(some: Vectors, probes: int) -> tuple[Ids, Ids]:
+            return self.propose(some, depth, probes), np.arange(depth)
+
+        tuning = tune(queries, truth, proposed, self._tuned)
+        return Proposer(self._index, tuning, self.trained)
+
+    def _tuned(self, ranks_at: Ranks) -> Tuning:
         best, least, probes = Tuning(self.lists, DEEPEST, DEEPEST, 0.0, len(self)), float("inf"), 4
         while True:
             probes = min(self.lists, probes)
-            ranks = self._ranks(queries, truth, probes)
-            depth_10, depth_100 = _depth(ranks[:, :10], RECALL_AIM + MARGIN), _depth(ranks)
+            ranks = ranks_at(probes)
+            depth_10 = depth_of(ranks[:, :10], RECALL_AIM + MARGIN)
+            depth_100 = depth_of(ranks, RECALL_AIM)
             cost = probes * len(self) / self.lists + CODES_PER_ROW * depth_10
             last = probes == self.lists
             if last and least == float("inf"):  # the aim is out of reach
@@ -165,16 +142,6 @@ class Proposer:
             if last or cost > 2 * least:
                 return best
             probes = int(np.ceil(probes * 1.2))
-
-    def _ranks(self, queries: Vectors, truth: Ids, probes: int) -> Ids:
-        """Rank of each true neighbour among the proposals, int64 (q, n); a large one for none."""
-        near = self.propose(queries, min(DEEPEST, len(self)), probes)
-        ranks = np.full(truth.shape, np.iinfo(np.int64).max)
-        for row, (proposed, wanted) in enumerate(zip(near, truth, strict=True)):
-            order = np.argsort(proposed)
-            places = exact.places(proposed[order], wanted)
-            ranks[row, places >= 0] = order[places[places >= 0]]
-        return ranks
 
     def save(self, path: Path, identity: str, change: int) -> bool:
         """Write a cache file; returns whether it could be written."""
@@ -209,12 +176,6 @@ class Proposer:
             return cls(faiss.deserialize_index(packed), tuning, int(header["trained"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-
-
-def _depth(ranks: Ids, aim: float = RECALL_AIM) -> int:
-    """How many proposals hold as large a share of the true neighbours as is aimed at."""
-    reached = np.sort(ranks, axis=None)
-    return int(reached[int(np.ceil(aim * len(reached))) - 1]) + 1 if len(reached) else 1
 
 
 def _expected(identity: str, change: int) -> dict[str, Any]:
