@@ -68,6 +68,17 @@ def default_collection(environment: Mapping[str, str] | None = None) -> Path:
     return Path(platformdirs.user_data_dir("seehear", appauthor=False)) / "collection"
 
 
+def default_cache(environment: Mapping[str, str] | None = None) -> Path:
+    """SEEHEAR_CACHE, or the per-user cache folder: what is found out once for a model or a machine.
+    All of it can be deleted at any time."""
+    env = os.environ if environment is None else environment
+    if chosen := env.get("SEEHEAR_CACHE"):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("seehear", appauthor=False))
+
+
 def _integer(env: Mapping[str, str], name: str) -> int | None:
     text = env.get(name)
     if not text:

@@ -36,6 +36,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.config import default_cache
 from seehear.encoders.base import Encoder, normalised
 from seehear.encoders.captions import DEFAULT_DIGEST, bridge_captions, captions_digest
 from seehear.errors import ModelIntegrityError, SpaceMismatchError
@@ -155,9 +156,7 @@ def cached_bridge(
 
 def default_folder() -> Path:
     """Where bridges are kept for this user."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("seehear", appauthor=False)) / "bridges"
+    return default_cache() / "bridges"
 
 
 def file_name(source: EmbeddingSpace, target: EmbeddingSpace, revision: str) -> str:

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seehear.config import default_cache
 from seehear.encoders import faster_ways
 
 if TYPE_CHECKING:
@@ -234,11 +235,7 @@ class Notes:
         return notes if isinstance(notes, dict) else {}
 
     def _where(self) -> Path:
-        if self._path is not None:
-            return self._path
-        import platformdirs
-
-        return Path(platformdirs.user_cache_dir("seehear", appauthor=False)) / "ways.json"
+        return default_cache() / "ways.json" if self._path is None else self._path
 
 
 def processor_name() -> str:

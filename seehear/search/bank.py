@@ -2,7 +2,8 @@
 
 Text queries come from `phrases.txt`. For pictures, sounds and clips the collection's own items are
 the best bank there is; these made-up ones (textures, shapes, tones, noises) stand in while a
-collection is small, and weigh less and less as it grows (see calibrate.py).
+collection is small, weigh less and less as it grows (see calibrate.py), and are not asked for once
+it has enough (OWN_QUERIES in shelf.py).
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ from seehear.types import (
 MADE_UP = 32
 """Pictures, sounds and clips of each kind: enough for a mean and a spread to within a fifth."""
 
+PORTION = {Modality.IMAGE: 7, Modality.AUDIO: 7, Modality.VIDEO: 2}
+"""Samples encoded in one call; texts all at once. So few rows (a clip has at most FRAMES) go through
+a tower the plain way, as queries do (see encoders/faster.py): they give the same vectors whatever
+way large batches take, and nothing is measured on them."""
+FRAMES = 3
+
 Floats = NDArray[np.float64]
 
 
@@ -47,33 +54,41 @@ def bank_digest() -> str:
     return hashlib.sha256("\n".join((f"1/{MADE_UP}", *phrases())).encode()).hexdigest()[:12]
 
 
-def bank_samples(modality: Modality, spec: SampleSpec) -> Sequence[Sample]:
-    """The bank's queries of one modality, as samples that a model of that spec takes."""
+def bank_samples(
+    modality: Modality, spec: SampleSpec, count: int | None = None
+) -> Sequence[Sample]:
+    """The bank's queries of one modality, as samples that a model of that spec takes; with
+    `count` the first of them alone."""
     if modality is Modality.TEXT:
-        return phrases()
+        return phrases()[:count]
+    numbers = range(MADE_UP)[:count]
     if modality is Modality.IMAGE:
-        return [_picture(number, spec.image_px) for number in range(MADE_UP)]
+        return [_picture(number, spec.image_px) for number in numbers]
     if modality is Modality.AUDIO:
-        return [_sound(number, spec) for number in range(MADE_UP)]
-    # A shot of one still thing, and a shot in which something changes, by turns.
-    return [
-        VideoSample(
-            tuple(
-                _picture(100 + number + frame * (number % 2), spec.image_px) for frame in range(3)
-            )
-        )
-        for number in range(MADE_UP)
-    ]
+        return [_sound(number, spec) for number in numbers]
+    return [_clip(number, spec.image_px) for number in numbers]
 
 
 def encode_bank(modality: Modality, model: Model) -> dict[EmbeddingSpace, Vectors]:
     """The bank's queries of one modality in each of their spaces: float32 (n, dim).
 
-    Rows without content are left out.
+    Rows without content are zeros.
     """
     samples = bank_samples(modality, model.spec)
-    encoded = model.encode(modality, samples)
-    return {space: vectors[np.any(vectors != 0, axis=1)] for space, vectors in encoded.items()}
+    step = PORTION.get(modality, len(samples))
+    portions = [
+        model.encode(modality, samples[start : start + step])
+        for start in range(0, len(samples), step)
+    ]
+    return {
+        space: np.concatenate([portion[space] for portion in portions])
+        for space in model.spaces_of(modality)
+    }
+
+
+def with_content(vectors: Vectors) -> Vectors:
+    """Without the rows of zeros: float32 (n, dim)."""
+    return vectors[np.any(vectors != 0, axis=1)]
 
 
 def bank_name(modality: Modality, space: EmbeddingSpace) -> str:
@@ -97,6 +112,15 @@ def unpack(blob: bytes, dim: int) -> Vectors | None:
     if vectors.ndim != 2 or vectors.shape[1] != dim or vectors.dtype != np.float32:
         return None
     return np.asarray(vectors, dtype=np.float32)
+
+
+def _clip(number: int, size_px: int) -> VideoSample:
+    """A shot of one still thing, and a shot in which something changes, by turns.
+
+    A still one is one frame: the vector of a shot is the mean of its frames'.
+    """
+    frames = FRAMES if number % 2 else 1
+    return VideoSample(tuple(_picture(100 + number + n, size_px) for n in range(frames)))
 
 
 def _picture(number: int, size_px: int) -> ImageSample:

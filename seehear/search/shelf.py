@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seehear.encoders.base import Model, Route
 from seehear.search import backgrounds, bank
+from seehear.search.bank_cache import encoded_bank
 from seehear.search.calibrate import (
     SAMPLE_SIZE,
     Background,
@@ -74,7 +75,6 @@ class Shelf:
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], Sampled] = {}
         self._backgrounds: dict[tuple[Modality, Modality], Background] = {}
-        self._banks: dict[Modality, Mapping[EmbeddingSpace, Vectors]] = {}
 
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
         return self._cache.index(space, item)
@@ -224,15 +224,20 @@ class Shelf:
         )
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
-        """The bank's queries in one space: float32 (n, dim), from the catalog where it has them."""
+        """The bank's queries in one space: float32 (n, dim), none where the collection has enough
+        items of its own. From the catalog where it has them."""
+        if self._is_own_bank(query, space):
+            return np.zeros((0, space.dim), dtype=np.float32)
         data = self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
         vectors = bank.unpack(data, space.dim) if data is not None else None
-        if vectors is not None:
-            return vectors
-        with self._lock:
-            if query not in self._banks:
-                self._banks[query] = bank.encode_bank(query, self._model)
-            return self._banks[query][space]
+        return encoded_bank(query, self._model)[space] if vectors is None else vectors
+
+    def _is_own_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
+        """Whether the collection's own items make up the bank for queries like them: what made-up
+        ones would add to OWN_QUERIES is a sixteenth. Words have no items that are queries."""
+        if query is Modality.TEXT:
+            return False
+        return len(self.sample(query, space).without_empty.vectors) >= OWN_QUERIES
 
     def keep_backgrounds(self) -> None:
         """Write the backgrounds of queries by words to the catalog, so that no search has to fit
@@ -248,23 +253,23 @@ class Shelf:
     def keep_banks(self) -> None:
         """Write the bank's vectors to the catalog, so that no search has to encode them.
 
-        For writers, after indexing; a search without them encodes them anew each time.
+        For writers, after indexing: of queries by words, and by examples of each kind that the
+        collection has, but has not enough of. A search without them encodes them itself, or finds
+        them in the user's cache folder.
         """
-        for query in Modality:
-            missing = [
-                space
-                for space in self._model.spaces_of(query)
-                if self._catalog.calibration(self.generation.id, bank.bank_name(query, space))
-                is None
-            ]
-            if missing:
-                encoded = bank.encode_bank(query, self._model)
-                for space in missing:
-                    self._catalog.put_calibration(
-                        self.generation.id,
-                        bank.bank_name(query, space),
-                        bank.pack(encoded[space]),
-                    )
+        for query in self._items():
+            for space in self._model.spaces_of(query):
+                name = bank.bank_name(query, space)
+                known = self._catalog.calibration(self.generation.id, name) is not None
+                if not known and self._is_asked_by(query, space):
+                    kept = bank.pack(encoded_bank(query, self._model)[space])
+                    self._catalog.put_calibration(self.generation.id, name, kept)
+
+    def _is_asked_by(self, query: Modality, space: EmbeddingSpace) -> bool:
+        """Whether queries of a kind are to be expected here, and need the bank."""
+        if query is Modality.TEXT:
+            return True
+        return 0 < len(self.sample(query, space).without_empty.vectors) < OWN_QUERIES
 
 
 def within(ids: Ids, among: Ids) -> NDArray[np.bool_]:

@@ -46,7 +46,7 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     """One thread, because the cores are shared, and no files in the cache of whoever runs this."""
     import torch
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    monkeypatch.setenv("SEEHEAR_CACHE", str(tmp_path / "user-cache"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

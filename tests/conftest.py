@@ -1,0 +1,15 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the cache folder of whoever runs it, nor do processes it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEEHEAR_CACHE", str(tmp_path_factory.mktemp("user-cache")))
+        yield
