@@ -22,6 +22,10 @@ def paths(files: Paths) -> list[PathLike]:
     return [files] if isinstance(files, str | Path) else list(files)
 
 
+def folder(path: PathLike | None) -> Path | None:
+    return Path(path).expanduser().absolute() if path is not None else None
+
+
 def modalities(names: Iterable[str] | None) -> frozenset[Modality] | None:
     if names is None:
         return None

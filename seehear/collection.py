@@ -1,6 +1,7 @@
 """A collection as a library: open it, index folders into it, search it.
 
-This is the facade that `import seehear` gives; every door (command line, HTTP) uses it too.
+This is the facade that `import seehear` gives; every door (command line, HTTP) uses it too. Parts
+of queries are made in questions.py; models and the engine are opened in opened.py.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from seehear import arguments
+from seehear import arguments, questions
 from seehear.arguments import PathLike, Paths
 from seehear.config import Settings, default_collection
-from seehear.errors import MediaError, ModelError, UsageError
+from seehear.errors import UsageError
+from seehear.opened import Opened
 from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.indexers import IndexReport, Progress, Verification
-    from seehear.search import DuplicateGroup, Engine, Rerank
+    from seehear.search import DuplicateGroup, Rerank
     from seehear.stores import Catalog, Failure, Generation, Root
     from seehear.stores.archive import Manifest
 
@@ -52,10 +54,7 @@ class Collection:
         self._catalog: Catalog = Catalog.open(
             self.folder, create=not must_exist, url=self.settings.database
         )
-        self._models: dict[str, Model] = {}
-        self._engine: tuple[int, Engine] | None = None
-        self._rerank = rerank
-        self._lock = threading.RLock()
+        self._opened = Opened(self._catalog, self.settings, self._load, rerank)
 
     def __enter__(self) -> Collection:
         return self
@@ -73,8 +72,7 @@ class Collection:
 
     def close(self) -> None:
         """Let go of the catalog and the indexes."""
-        with self._lock:
-            self._engine = None
+        with self._opened.put_away():
             self._catalog.close()
 
     def index(
@@ -101,7 +99,7 @@ class Collection:
             raise UsageError("name at least one folder or file to index")
         report = indexers.index(
             self._catalog,
-            self._model(self._model_name(model)),
+            self._opened.model(model),
             [Path(path).expanduser() for path in paths],
             self.settings,
             include=include,
@@ -138,7 +136,7 @@ class Collection:
 
         indexers.watch(
             self._catalog,
-            self._model(self._model_name(None)),
+            self._opened.model(),
             [Path(path).expanduser() for path in paths],
             self.settings,
             include=include,
@@ -218,8 +216,7 @@ class Collection:
         folders = {
             Path(old): Path(new).expanduser().absolute() for old, new in (moved or {}).items()
         }
-        with self._lock:
-            self._engine = None
+        with self._opened.put_away():
             return archives.restore(Path(archive).expanduser(), self._catalog, folders)
 
     def search(
@@ -265,19 +262,21 @@ class Collection:
         Raises UsageError for a query without parts or with impossible values, MediaError for a
         query file that cannot be read, ModelError where the collection needs another model.
         """
-        parts = [self.part(words) for words in arguments.listed(text) if words.strip()]
-        for kind, files in (("image", image), ("audio", audio), ("video", video)):
-            parts += [self.part_of_file(file, expected=kind) for file in arguments.paths(files)]
-        parts += [
-            self.part(words, exclude=True) for words in arguments.listed(without) if words.strip()
-        ]
-        parts += [self.part_of_file(file, exclude=True) for file in arguments.paths(without_files)]
+        parts = questions.of_arguments(
+            self.part_of_file,
+            text=text,
+            image=image,
+            audio=audio,
+            video=video,
+            without=without,
+            without_files=without_files,
+        )
         return self.ask(
             Query(
-                parts=tuple(parts),
+                parts=parts,
                 k=k,
                 modalities=arguments.modalities(modalities),
-                under=Path(under).expanduser().absolute() if under is not None else None,
+                under=arguments.folder(under),
                 where=where,
                 min_score=min_score,
                 mode=arguments.mode(mode),
@@ -293,7 +292,7 @@ class Collection:
     def ask(self, query: Query) -> list[Hit]:
         """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
         with self._catalog.one_instant():
-            engine = self._open_engine()
+            engine = self._opened.engine()
         return engine.search(query) if engine is not None else []
 
     def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
@@ -301,16 +300,11 @@ class Collection:
 
         A word that names a file is that file. Raises as `part_of_file`.
         """
-        from seehear.search import parse_compact, parts_from
-
-        def is_file(name: str) -> bool:
-            return Path(name).expanduser().is_file()
-
-        return list(parts_from(parse_compact(line), is_file, self.part_of_file))
+        return questions.of_line(line, self.part_of_file)
 
     def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
         """Words as a part of a query."""
-        return QueryPart((words,), weight=weight, exclude=exclude, label=words)
+        return questions.of_words(words, weight=weight, exclude=exclude)
 
     def part_of_file(
         self,
@@ -325,19 +319,9 @@ class Collection:
         Raises UsageError where there is no such file or it is not of the modality `expected`,
         MediaError where it cannot be read.
         """
-        from seehear import media
-
-        file = Path(path).expanduser()
-        if not file.is_file():
-            raise UsageError(f"there is no file {file}")
-        try:
-            modality, samples = media.query_samples(file, self._spec())
-        except MediaError as error:
-            named = str(error) if file.name in str(error) else f"{file}: {error}"
-            raise type(error)(named, stage=error.stage) from None
-        if expected is not None and modality != expected:
-            raise UsageError(f"{file} holds {modality}, not {expected}")
-        return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)
+        return questions.of_file(
+            path, self._spec, weight=weight, exclude=exclude, expected=expected
+        )
 
     def similar(
         self,
@@ -359,7 +343,7 @@ class Collection:
                 parts=(part,),
                 k=k + (own is not None),
                 modalities=arguments.modalities(modalities),
-                under=Path(under).expanduser().absolute() if under is not None else None,
+                under=arguments.folder(under),
             )
         )
         others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
@@ -373,12 +357,12 @@ class Collection:
         where: str = "",
     ) -> list[DuplicateGroup]:
         """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
-        engine = self._open_engine()
+        engine = self._opened.engine()
         if engine is None:
             return []
         return engine.duplicates(
             arguments.modalities(modalities),
-            under=Path(under).expanduser().absolute() if under is not None else None,
+            under=arguments.folder(under),
             where=where,
         )
 
@@ -386,6 +370,7 @@ class Collection:
         """What the collection holds: plain values, as `status --json` prints them."""
         counts = self._catalog.counts()
         generation = self._catalog.serving()
+        engine = self._opened.engine()
         return {
             "collection": str(self.folder),
             "model": generation.model if generation else None,
@@ -396,7 +381,7 @@ class Collection:
             "locations": counts.locations,
             "failures": counts.failures,
             "size_bytes": counts.size_bytes,
-            "index": self._describe_index(),
+            "index": engine.describe_index() if engine is not None else "empty",
             "roots": [
                 {"path": str(root.path), "online": root.online} for root in self._catalog.roots()
             ],
@@ -421,55 +406,20 @@ class Collection:
             raise UsageError(f"nothing in the collection lies at {path}; see `seehear status`")
         return count
 
-    def _model_name(self, asked: str | None) -> str:
-        """The model asked for, else the one that serves, else the settings' one."""
-        serving = self._catalog.serving()
-        return asked or (serving.model if serving else self.settings.model)
-
     def _prepare(self) -> None:
         """After writing: keep what every search needs, so that none has to make it again."""
-        engine = self._open_engine()
+        engine = self._opened.engine()
         if engine is not None:
             engine.prepare()
 
     def _spec(self) -> SampleSpec:
         """How the model that answers queries wants media cut."""
-        return self._model(self._model_name(None)).spec
+        return self._opened.model().spec
 
-    def _open_engine(self) -> Engine | None:
-        """The engine of the serving generation, current; None while nothing is indexed."""
-        from seehear.search import Engine
-        from seehear.stores import VectorCache
-
-        with self._lock:
-            generation = self._catalog.serving()
-            if generation is None:
-                return None
-            if self._engine is None or self._engine[0] != generation.id:
-                model = self._model(generation.model)
-                if model.revision != generation.revision:
-                    raise ModelError(
-                        f"the collection was indexed with {generation.model} {generation.revision}"
-                        f", and this is {model.revision}; run `seehear index` on its folders once"
-                    )
-                device = self.settings.search_device or self.settings.device
-                cache = VectorCache(self.folder, self._catalog, generation, device)
-                self._engine = generation.id, Engine(self._catalog, cache, model, self._rerank)
-            engine = self._engine[1]
-        engine.refresh()
-        return engine
-
-    def _model(self, name: str) -> Model:
+    def _load(self, name: str) -> Model:
         from seehear.encoders import load_model
 
-        with self._lock:
-            if name not in self._models:
-                self._models[name] = load_model(name, self.settings.device)
-            return self._models[name]
-
-    def _describe_index(self) -> str:
-        engine = self._open_engine()
-        return engine.describe_index() if engine is not None else "empty"
+        return load_model(name, self.settings.device)
 
 
 def open_collection(

@@ -69,13 +69,12 @@ class Library(Collection):
     def __enter__(self) -> Self:
         return self
 
-    def _model(self, name: str) -> Model:
+    def _load(self, name: str) -> Model:
         return self._shared.plain(name) if self._indexing else self._shared.batching(name)
 
     def model(self) -> Model:
         """The serving generation's model, or the settings' while nothing is indexed."""
-        generation = self._catalog.serving()
-        return self._model(generation.model if generation else self.settings.model)
+        return self._opened.model()
 
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""

@@ -1,0 +1,77 @@
+"""What people ask with, as the parts of a query: words, files, and whole lines of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seehear import arguments
+from seehear.arguments import PathLike, Paths
+from seehear.errors import MediaError, UsageError
+from seehear.types import QueryPart, SampleSpec
+
+
+def of_words(words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
+    return QueryPart((words,), weight=weight, exclude=exclude, label=words)
+
+
+def of_file(
+    path: PathLike,
+    spec: Callable[[], SampleSpec],
+    *,
+    weight: float = 1.0,
+    exclude: bool = False,
+    expected: str | None = None,
+) -> QueryPart:
+    """A photo, sound, clip or text file; `spec` says how it is cut, once there is such a file.
+
+    Raises UsageError where there is no such file or it is not of the modality `expected`,
+    MediaError where it cannot be read.
+    """
+    from seehear import media
+
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    try:
+        modality, samples = media.query_samples(file, spec())
+    except MediaError as error:
+        named = str(error) if file.name in str(error) else f"{file}: {error}"
+        raise type(error)(named, stage=error.stage) from None
+    if expected is not None and modality != expected:
+        raise UsageError(f"{file} holds {modality}, not {expected}")
+    return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)
+
+
+def of_line(line: str | Sequence[str], load: Callable[[str], QueryPart]) -> list[QueryPart]:
+    """A query in one line, `2:red car + photo.jpg - night`; names of files go through `load`."""
+    from seehear.search import parse_compact, parts_from
+
+    def is_file(name: str) -> bool:
+        return Path(name).expanduser().is_file()
+
+    return list(parts_from(parse_compact(line), is_file, load))
+
+
+def of_arguments(
+    load: Callable[..., QueryPart],
+    *,
+    text: str | Sequence[str] | None = None,
+    image: Paths = (),
+    audio: Paths = (),
+    video: Paths = (),
+    without: str | Sequence[str] = (),
+    without_files: Paths = (),
+) -> tuple[QueryPart, ...]:
+    """The arguments of `Collection.search` that say what to find; `load` makes parts of files,
+    and takes `expected` and `exclude` as `of_file` does."""
+    parts = [of_words(words) for words in _said(text)]
+    for kind, files in (("image", image), ("audio", audio), ("video", video)):
+        parts += [load(file, expected=kind) for file in arguments.paths(files)]
+    parts += [of_words(words, exclude=True) for words in _said(without)]
+    parts += [load(file, exclude=True) for file in arguments.paths(without_files)]
+    return tuple(parts)
+
+
+def _said(text: str | Sequence[str] | None) -> list[str]:
+    return [words for words in arguments.listed(text) if words.strip()]
