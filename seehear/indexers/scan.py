@@ -10,8 +10,8 @@ Links to folders are followed, because libraries are often put together from the
 is visited once, and real paths win over linked ones, so loops end and the paths found do not
 depend on chance. A link to a folder that contains the root (`/`, as Wine makes them) is a loop.
 
-Paths are `str` here: names that are not UTF-8 keep their bytes as surrogates, and a hundred
-thousand of them are a third of the size of as many `Path` objects.
+Paths are `str` here: names that are not UTF-8 keep their bytes as surrogates, and a `Path` takes
+three times as much. What is held at a time is the names of one folder, and the folders to come.
 """
 
 from __future__ import annotations
@@ -139,28 +139,30 @@ class _Walk:
             if identity in self._visited:
                 return
             self._visited.add(identity)
-            with os.scandir(folder.path) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            names, others = _listed(folder.path)
         except OSError as error:
             self._unknown(folder.path, error)
             return
-        rules = self._rules_here(folder, entries)
+        rules = self._rules_here(folder, IGNORE_FILE in names)
         folders: list[_Folder] = []
-        for entry in entries:
-            relative = f"{folder.relative}/{entry.name}" if folder.relative else entry.name
+        while names:
+            name = names.pop()
+            path = os.path.join(folder.path, name)
+            relative = f"{folder.relative}/{name}" if folder.relative else name
+            entry = others.pop(name, None)
             try:
-                linked_entry = entry.is_symlink()
-                if entry.is_dir():
+                if entry is not None and entry.is_dir():
+                    linked_entry = entry.is_symlink()
                     if self._enters(entry, relative, rules, linked=linked_entry):
                         target = linked if linked_entry else folders
-                        target.append(_Folder(entry.path, relative, rules))
-                elif (file := self._file(entry, relative, rules)) is not None:
+                        target.append(_Folder(path, relative, rules))
+                elif (file := self._file(name, path, relative, rules)) is not None:
                     yield file
             except OSError as error:
                 if error.errno == errno.ELOOP:  # a link to itself leads nowhere
                     self._scan.skipped += 1
                 else:
-                    self._unknown(entry.path, error)
+                    self._unknown(path, error)
         pending.extend(reversed(folders))
 
     def _enters(
@@ -181,27 +183,27 @@ class _Walk:
         return True
 
     def _file(
-        self, entry: os.DirEntry[str], relative: str, rules: IgnoreRules | None
+        self, name: str, path: str, relative: str, rules: IgnoreRules | None
     ) -> ScannedFile | None:
-        if entry.name.startswith(".") or (rules is not None and rules.ignores(relative)):
+        if name.startswith(".") or (rules is not None and rules.ignores(relative)):
             return None
         if not self._patterns.takes(relative):
             return None
-        if entry.path in self._apart:
-            self._scan.nested.append(entry.path)
+        if path in self._apart:
+            self._scan.nested.append(path)
             return None
         try:
-            status = _status(entry)
+            status = os.stat(path)
         except FileNotFoundError:  # a link that leads nowhere, or gone since it was listed
             self._scan.skipped += 1
             return None
         if not stat.S_ISREG(status.st_mode):
             self._scan.skipped += 1
             return None
-        return None if is_hidden(entry.name, status) else _scanned(entry.path, status)
+        return None if is_hidden(name, status) else _scanned(path, status)
 
-    def _rules_here(self, folder: _Folder, entries: list[os.DirEntry[str]]) -> IgnoreRules | None:
-        if not any(entry.name == IGNORE_FILE for entry in entries):
+    def _rules_here(self, folder: _Folder, has_file: bool) -> IgnoreRules | None:
+        if not has_file:
             return folder.rules
         path = os.path.join(folder.path, IGNORE_FILE)
         return self._read_rules(path, folder.relative, folder.rules)
@@ -251,9 +253,28 @@ def trimmed(inode: int) -> int:
     return inode & (1 << 63) - 1
 
 
-def _status(entry: os.DirEntry[str]) -> os.stat_result:
-    # On Windows the listing has no inode; elsewhere `entry.stat()` is the same call, cached.
-    return os.stat(entry.path) if os.name == "nt" else entry.stat()
+def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
+    """The names in a folder, the first one last, and the entries of those that are no plain files.
+
+    Of a plain file the name is all that is kept, a fifth of an entry: a single folder may hold all
+    of a collection.
+    """
+    names: list[str] = []
+    others: dict[str, os.DirEntry[str]] = {}
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            names.append(entry.name)
+            if not _is_plain(entry):
+                others[entry.name] = entry
+    names.sort(reverse=True)
+    return names, others
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:  # asked again when its turn comes, for the reason
+        return False
 
 
 def _attributes(entry: os.DirEntry[str]) -> os.stat_result | None:
