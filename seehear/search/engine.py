@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ from seehear.search.rank import (
 )
 from seehear.search.shelf import Allowed, Shelf, within
 from seehear.search.words import WordMatch
-from seehear.stores import Catalog, Found, Pieces, VectorCache
+from seehear.stores import Catalog, Columns, Found, Pieces, VectorCache
 from seehear.types import Hit, Ids, Modality, Mode, Moment, Query
 
 SLACK = 2
@@ -49,6 +50,9 @@ RANKED_AT_ONCE = max(1, min(4, (os.cpu_count() or 1) // 2))
 """Queries that are ranked at once. Sixteen threads that take the interpreter's lock from each other
 at every short call need twice the processor's time of one after the other; large indexes are
 searched without that lock, so that a machine with more cores has work for some."""
+COLUMNS_AFTER = 16
+"""Queries that are answered before what segments are is read into memory as a whole: it takes as
+long as some two hundred queries save by it, and a single query should not wait for it."""
 MAX_SNIPPET = 200
 """Characters of a passage that a hit shows."""
 
@@ -74,16 +78,38 @@ class Engine:
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(RANKED_AT_ONCE)
         self._change = catalog.change()
-        self._shelf = self._new_shelf(self._change)
+        self.shelf = self._new_shelf(self._change)
+        """As of the last change that was seen."""
+        self._asked = 0
 
     def refresh(self) -> None:
         """Take notice of what was written to the catalog since."""
-        with self._lock:
-            change = self._catalog.change()
-            if change != self._change:
-                self._cache.refresh()
-                self._shelf = self._new_shelf(change)
-                self._change = change
+        with self._at_one_instant():
+            pass
+
+    @contextmanager
+    def _at_one_instant(self) -> Iterator[Shelf]:
+        """The shelf as the catalog is now; whatever is read within is of the same instant."""
+        seen = 0
+        while True:
+            with self._catalog.one_instant():
+                change = self._catalog.change()
+                with self._lock:
+                    # Another thread may have come later, and seen more, before this one got here.
+                    late = seen <= change < self._change
+                    seen = self._change
+                    shelf = None if late else self._shelf_of(change)
+                if shelf is not None:
+                    yield shelf
+                    return
+
+    def _shelf_of(self, change: int) -> Shelf:
+        """The shelf after a change, which is the last one at the instant that is being read."""
+        if change != self._change:
+            self._cache.refresh()
+            self.shelf = self._new_shelf(change, self.shelf.columns)
+            self._change = change
+        return self.shelf
 
     def prepare(self) -> None:
         """Keep in the catalog what every search needs and only encoding can give.
@@ -91,15 +117,15 @@ class Engine:
         For the writer, after indexing. Without it the first search of each process does the same
         work for itself, and answers are no different.
         """
-        self._shelf.keep_banks()
-        self._shelf.keep_backgrounds()
+        self.shelf.keep_banks()
+        self.shelf.keep_backgrounds()
 
     def describe_index(self) -> str:
         """Kinds of the indexes and how many vectors they serve, for a person.
 
         One that is not exact says its recall, as measured on the collection's own vectors.
         """
-        return self._shelf.describe_index()
+        return self.shelf.describe_index()
 
     def search(self, query: Query) -> list[Hit]:
         """The hits of a query, best first, at most `query.k`.
@@ -110,9 +136,9 @@ class Engine:
         Raises UsageError for a query or a filter that makes no sense.
         """
         parts.check(query)
-        shelf = self._shelf
         encoded = parts.encode(query, self._model)
-        with self._turns, self._catalog.one_instant():
+        with self._turns, self._at_one_instant() as shelf:
+            self._count(shelf)
             allowed = shelf.allowed(query)
             asked = encoded + feedback.parts_of(query, shelf)
             return _Search(query, asked, allowed, shelf, self._rerank).hits()
@@ -126,12 +152,20 @@ class Engine:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[DuplicateGroup]:
         """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
-        shelf = self._shelf
+        self.refresh()
+        shelf = self.shelf
         everything = Query((), modalities=modalities, under=under, where=where)
         return groups(shelf, shelf.allowed(everything), progress)
 
-    def _new_shelf(self, change: int) -> Shelf:
-        return Shelf(self._catalog, self._cache, self._generation, self._model, change)
+    def _count(self, shelf: Shelf) -> None:
+        """One query more; after some the next ones are made faster."""
+        with self._lock:
+            self._asked += 1
+            if self._asked > COLUMNS_AFTER:
+                shelf.load_columns()
+
+    def _new_shelf(self, change: int, columns: Columns | None = None) -> Shelf:
+        return Shelf(self._catalog, self._cache, self._generation, self._model, change, columns)
 
 
 class _Search:

@@ -89,8 +89,10 @@ def companions(candidates: Pieces, shelf: Shelf, allowed: Allowed) -> Pieces:
     Only those that share time with a candidate.
     """
     timed = candidates.at(~np.isnan(candidates.start_s))
-    ids = shelf.segments_of(set(timed.assets.tolist()), Modality.VIDEO)
-    others = allowed.of(shelf.pieces(ids[~within(ids, np.sort(candidates.ids))]))
+    whole = shelf.pieces(shelf.segments_of(set(timed.assets.tolist())))
+    videos = np.array(sorted(set(whole.assets[whole.of_kind(Modality.VIDEO)].tolist())), np.int64)
+    others = whole.at(within(whole.assets, videos) & ~within(whole.ids, np.sort(candidates.ids)))
+    others = allowed.of(others)
     together = [
         bool(np.any((timed.assets == asset) & (timed.start_s < stop_s) & (start_s < timed.stop_s)))
         for asset, start_s, stop_s in zip(

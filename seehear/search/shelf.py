@@ -22,7 +22,7 @@ from seehear.search.calibrate import (
     levelled,
 )
 from seehear.search.where import parse_where
-from seehear.stores import Catalog, Found, Generation, Pieces, VectorCache, VectorIndex
+from seehear.stores import Catalog, Columns, Found, Generation, Pieces, VectorCache, VectorIndex
 from seehear.stores.vectors import exact
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
@@ -64,17 +64,27 @@ class Shelf:
         generation: Generation,
         model: Model,
         change: int | None = None,
+        columns: Columns | None = None,
     ) -> None:
         """`change` is the catalog's last one at that moment; without it nothing that was kept of
-        the collection's state is believed."""
+        the collection's state is believed. `columns` are those of an earlier moment."""
         self._catalog = catalog
         self._cache = cache
         self.generation = generation
         self._model = model
         self._change = change
+        self.columns: Columns | None = None
+        """What segments are, in memory; without, it is read from the catalog, which is the same."""
+        if columns is not None:
+            self.columns = catalog.columns(generation.id, columns)
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], Sampled] = {}
         self._backgrounds: dict[tuple[Modality, Modality], Background] = {}
+
+    def load_columns(self) -> None:
+        """Read what segments are into memory, if that was not done."""
+        if self.columns is None:
+            self.columns = self._catalog.columns(self.generation.id)
 
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
         return self._cache.index(space, item)
@@ -109,11 +119,16 @@ class Shelf:
 
     def pieces(self, ids: Ids | Sequence[int]) -> Pieces:
         """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
-        return self._catalog.pieces(ids)
+        if self.columns is None:
+            return self._catalog.pieces(ids)
+        return self._catalog.shown(self.columns.of(np.asarray(ids, dtype=np.int64)))
 
-    def segments_of(self, asset_ids: Iterable[int], kind: Modality | None = None) -> Ids:
-        """Sorted ids of the segments of some assets; with `kind`, of those of that modality."""
-        return self._catalog.segments_of(sorted(asset_ids), self.generation.id, kind)
+    def segments_of(self, asset_ids: Iterable[int]) -> Ids:
+        """Sorted ids of the segments of some assets."""
+        ids = sorted(asset_ids)
+        if self.columns is None:
+            return self._catalog.segments_of(ids, self.generation.id)
+        return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
     def words(self, text: str, most: int) -> list[Found]:
         """Segments that hold all words of a text, or whose file does: by BM25, best first."""

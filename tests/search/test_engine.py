@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from seehear.encoders.fake import clip, picture, tone
 from seehear.errors import StoreError, UsageError
 from seehear.search import Engine
+from seehear.search import engine as engine_module
 from seehear.stores import Catalog
 from seehear.types import AudioSample, Modality, Mode, Query, QueryPart, Sample
-from tests.search.library import Library, names
+from tests.search.library import Library, names, noisy
 
 QUERIES: dict[Modality, Sample] = {
     Modality.TEXT: "something red",
@@ -153,6 +155,56 @@ def test_several_threads_get_the_same_answers(shared: Library) -> None:
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda q: [h.asset_id for h in shared.search(q)], queries))
     assert together == alone
+
+
+def test_answers_are_the_same_once_segments_are_in_memory(
+    shared: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [
+        Query(parts, k=30, where=where, mode=mode, moments=3)
+        for q in QUERIES.values()
+        for parts in [(QueryPart((q,)),), (QueryPart((q,)), QueryPart(("blue",), exclude=True))]
+        for where in ("", "name ~ e")
+        for mode in (Mode.AUTO, Mode.SEMANTIC)
+    ]
+    monkeypatch.setattr(engine_module, "COLUMNS_AFTER", len(asked))
+    engine = Engine(shared.catalog, shared.cache, shared.model)
+    before = [engine.search(query) for query in asked]
+    at_first = engine.shelf.columns
+    after = [engine.search(query) for query in asked]
+    assert (at_first, engine.shelf.columns is None) == (None, False)
+    assert after == before
+
+
+def test_writing_beside_many_searches_is_seen_and_breaks_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "COLUMNS_AFTER", 2)
+    library = Library(tmp_path)
+    library.add("red.jpg", picture("red"))
+    everything = Query((QueryPart(("red",)),), k=100, show_duplicates=True)
+    stop = threading.Event()
+
+    def ask() -> int:
+        least = 0
+        while not stop.is_set():
+            hits = library.engine.search(everything)
+            assert len(hits) >= least
+            least = len(hits)
+        return least
+
+    with ThreadPoolExecutor(3) as threads:
+        asking = [threads.submit(ask) for _ in range(3)]
+        try:
+            for number in range(40):
+                library.add(f"{number}.jpg", noisy(picture("green"), number, 120))
+        finally:
+            stop.set()
+        seen = [thread.result() for thread in asking]
+    assert max(seen) > 1
+    assert len(library.engine.search(everything)) == 41
+    library.catalog.forget(library.media / "red.jpg")
+    assert "red.jpg" not in names(library.engine.search(everything))
 
 
 def test_what_was_indexed_since_is_found_after_refresh(tmp_path: Path) -> None:

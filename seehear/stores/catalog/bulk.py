@@ -19,8 +19,9 @@ from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import words
 from seehear.stores.catalog.clean import clean_details, clean_number, clean_text
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.reading import CHUNK, chunks, space_ids
+from seehear.stores.catalog.reading import space_ids
 from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
+from seehear.stores.catalog.statements import CHUNK, chunks
 from seehear.types import EmbeddingSpace, MediaInfo, Segment, Vectors
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import update
 
 from seehear.stores.catalog import reading
 from seehear.stores.catalog.drawer import Drawer
@@ -38,7 +38,7 @@ class History(Drawer):
     def identity(self) -> int:
         """A number that tells this catalog from every other one."""
         with self._read() as connection:
-            return _counter(connection, "identity")
+            return reading.counter(connection, "identity")
 
     def renew_identity(self) -> None:
         """Be another catalog than the one that this is a copy of: caches of that one do not fit."""
@@ -53,7 +53,7 @@ class History(Drawer):
     def change(self) -> int:
         """The number of the last change; it grows with every write of segments."""
         with self._read() as connection:
-            return _counter(connection, "change")
+            return reading.counter(connection, "change")
 
     @contextmanager
     def vectors_since(
@@ -66,7 +66,7 @@ class History(Drawer):
         with self._read() as connection:
             known = reading.space_ids(connection, generation.id)
             yield Changes(
-                _counter(connection, "change"),
+                reading.counter(connection, "change"),
                 reading.removed_since(connection, generation.id, change),
                 *reading.vectors_since(connection, known[space], space.dim, item, change),
             )
@@ -78,7 +78,3 @@ class History(Drawer):
         with self._read() as connection:
             known = reading.space_ids(connection, generation.id)
             return reading.vectors_of(connection, segment_ids, known[space], space.dim)
-
-
-def _counter(connection: Connection, name: str) -> int:
-    return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)

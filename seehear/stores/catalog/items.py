@@ -14,9 +14,11 @@ from seehear.stores.catalog.conditions import condition, shown_as, shown_modalit
 from seehear.stores.catalog.conditions import under as below_folder
 from seehear.stores.catalog.drawer import Drawer
 from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.pieces import NO_COLUMNS, Columns, columns_of, pieces_of, shown_pieces
 from seehear.stores.catalog.records import Counts, Found, Pieces, State
 from seehear.stores.catalog.schema import assets as asset_table
 from seehear.stores.catalog.schema import failures, generations, locations, segments
+from seehear.stores.catalog.statements import chunks
 from seehear.types import Asset, Ids, Modality
 
 
@@ -52,7 +54,7 @@ class Items(Drawer):
                 .select_from(asset_table)
                 .group_by(shown_modality),
             )
-            pieces = _counted(
+            cut = _counted(
                 connection,
                 select(segments.c.modality, func.count())
                 .where(segments.c.generation_id == generation_id)
@@ -61,8 +63,8 @@ class Items(Drawer):
             return Counts(
                 assets=reading.count(connection, asset_table),
                 by_modality={kind: int(kinds.get(kind.value, 0)) for kind in Modality},
-                segments=sum(pieces.values()),
-                segments_by_modality={kind: int(pieces.get(kind.value, 0)) for kind in Modality},
+                segments=sum(cut.values()),
+                segments_by_modality={kind: int(cut.get(kind.value, 0)) for kind in Modality},
                 locations=reading.count(connection, locations),
                 failures=reading.count(connection, failures),
                 size_bytes=int(connection.scalar(select(func.sum(asset_table.c.size_bytes))) or 0),
@@ -97,30 +99,32 @@ class Items(Drawer):
         with self._read() as connection:
             return reading.fitting_paths(connection, asset_ids, _conditions(under, where))
 
-    def segments_of(
-        self,
-        asset_ids: Sequence[int] | Ids,
-        generation_id: int,
-        kind: Modality | None = None,
-    ) -> Ids:
-        """Sorted ids of the segments of some assets; with `kind`, of those of that modality."""
+    def segments_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
+        """Sorted ids of the segments of some assets."""
         found: list[int] = []
         with self._read() as connection:
-            for chunk in reading.chunks(asset_ids):
-                query = select(segments.c.id).where(
-                    segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
-                )
-                if kind is not None:
-                    query = query.join(asset_table, asset_table.c.id == segments.c.asset_id).where(
-                        asset_table.c.modality == kind.value
+            for chunk in chunks(asset_ids):
+                found += connection.scalars(
+                    select(segments.c.id).where(
+                        segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
                     )
-                found += connection.scalars(query)
+                )
         return np.array(sorted(found), dtype=np.int64)
 
     def pieces(self, segment_ids: Sequence[int] | Ids) -> Pieces:
         """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
         with self._read() as connection:
-            return reading.pieces(connection, segment_ids)
+            return pieces_of(connection, segment_ids)
+
+    def shown(self, own: Pieces) -> Pieces:
+        """The same of segments that were read before, as part of `columns`."""
+        with self._read() as connection:
+            return shown_pieces(connection, own)
+
+    def columns(self, generation_id: int, known: Columns = NO_COLUMNS) -> Columns:
+        """Every segment of a generation, in memory; `known` is what was read of it before."""
+        with self._read() as connection:
+            return columns_of(connection, generation_id, known)
 
     def resolve(self, segment_ids: Sequence[int] | Ids) -> list[Found]:
         """What hits need of segments, in the order asked; those that lie nowhere are left out."""

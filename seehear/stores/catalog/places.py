@@ -29,6 +29,7 @@ from seehear.stores.catalog.drawer import Drawer
 from seehear.stores.catalog.paths import folder_range, shown_parts
 from seehear.stores.catalog.records import Failure, Location, Root
 from seehear.stores.catalog.schema import failures, locations, roots
+from seehear.stores.catalog.statements import chunks
 from seehear.types import Ids
 
 
@@ -71,7 +72,7 @@ class Places(Drawer):
         """Where assets lie."""
         found: dict[int, list[Location]] = {int(id_): [] for id_ in asset_ids}
         with self._read() as connection:
-            for chunk in reading.chunks(asset_ids):
+            for chunk in chunks(asset_ids):
                 rows = connection.execute(
                     select(locations)
                     .where(locations.c.asset_id.in_(chunk))

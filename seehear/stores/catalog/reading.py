@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, exists, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from seehear.stores.catalog.conditions import PLACES, held, of_place
 from seehear.stores.catalog.conditions import shown as shown_asset
-from seehear.stores.catalog.records import KINDS, Found, Generation, Location, Pieces, State
+from seehear.stores.catalog.records import Found, Generation, Location, State
 from seehear.stores.catalog.schema import (
     assets,
+    counters,
     generations,
     locations,
     removals,
@@ -27,20 +26,13 @@ from seehear.stores.catalog.schema import (
     spaces,
     vectors,
 )
+from seehear.stores.catalog.statements import chunks, rows_of
 from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
 
-CHUNK = 500
 BLOCK = 10_000
 """Vectors that are read at once where there may be millions."""
 
 _KINDS = {kind.value: kind for kind in Modality}
-_NUMBERS = {kind.value: number for number, kind in enumerate(KINDS)}
-
-
-def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
-    """Ids in runs that fit one statement."""
-    for start in range(0, len(ids), CHUNK):
-        yield [int(id_) for id_ in ids[start : start + CHUNK]]
 
 
 def asset_from(row: Any) -> Asset:
@@ -162,116 +154,10 @@ def fitting_paths(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Statements:
-    """What every search asks, each by a list of `ids`."""
-
-    segments: Select[*tuple[Any, ...]]
-    assets: Select[*tuple[Any, ...]]
-    """With the places where they lie."""
-    plain_assets: Select[*tuple[Any, ...]]
-    pieces: Select[*tuple[Any, ...]]
-    paths: Select[*tuple[Any, ...]]
-
-
-@cache
-def _statements(sqlite: bool) -> _Statements:
-    """Made once; and SQLite is given its list as one JSON text, because hundreds of bound
-    parameters cost more than the query itself."""
-    listed: Any = bindparam("ids", expanding=True)
-    if sqlite:
-        listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
-    described = select(
-        segments.c.id,
-        segments.c.ordinal,
-        segments.c.modality,
-        segments.c.start_s,
-        segments.c.stop_s,
-        segments.c.text,
-        segments.c.asset_id,
-    ).where(segments.c.id.in_(listed))
-    shown = (
-        select(
-            locations.c.path,
-            locations.c.modified_ns,
-            locations.c.sidecar_of,
-            roots.c.online,
-            *(assets.c[field.name] for field in fields(Asset)),
-        )
-        .join_from(assets, locations, locations.c.asset_id == assets.c.id)
-        .join(roots, roots.c.id == locations.c.root_id)
-        .where(assets.c.id.in_(listed))
-        .order_by(roots.c.online.desc(), locations.c.id)
-    )
-    plain = select(*(assets.c[field.name] for field in fields(Asset)))
-    here = locations.c.asset_id == segments.c.asset_id
-    video = (  # only text lies beside a video
-        select(locations.c.sidecar_of)
-        .join(roots, roots.c.id == locations.c.root_id)
-        .where(here, locations.c.sidecar_of.is_not(None))
-        .order_by(roots.c.online.desc(), locations.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    pieces = select(
-        segments.c.id,
-        segments.c.asset_id,
-        segments.c.modality,
-        segments.c.start_s,
-        segments.c.stop_s,
-        case((segments.c.modality == Modality.TEXT.value, video)),
-    )
-    placed = pieces.where(segments.c.id.in_(listed), exists(select(1).where(here)))
-    paths = (
-        select(locations.c.asset_id, locations.c.path)
-        .where(locations.c.asset_id.in_(listed))
-        .order_by(locations.c.id)
-    )
-    return _Statements(
-        segments=described,
-        assets=shown,
-        plain_assets=plain.where(assets.c.id.in_(listed)),
-        pieces=placed.order_by(segments.c.id),
-        paths=paths,
-    )
-
-
-def _rows(connection: Connection, which: str, ids: Sequence[int]) -> Iterator[Any]:
-    """Rows of one of the statements, for any number of ids."""
-    sqlite = connection.dialect.name == "sqlite"
-    statement = getattr(_statements(sqlite), which)
-    for chunk in [ids] if sqlite and ids else chunks(ids):
-        yield from connection.execute(
-            statement, {"ids": json.dumps(chunk) if sqlite else chunk}
-        ).all()
-
-
-def pieces(connection: Connection, ids: Sequence[int] | Ids) -> Pieces:
-    """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
-    wanted = sorted(set(np.asarray(ids, dtype=np.int64).tolist()))
-    columns = list(zip(*_rows(connection, "pieces", wanted), strict=True))
-    if not columns:
-        return Pieces.of()
-    own, videos = columns[1], columns[5]
-    beside = {video for video in videos if video is not None}
-    if beside:
-        beside &= {row[0] for row in _rows(connection, "paths", sorted(beside))}
-    return Pieces(
-        ids=np.array(columns[0], dtype=np.int64),
-        assets=np.array(
-            [v if v in beside else asset for asset, v in zip(own, videos, strict=True)],
-            dtype=np.int64,
-        ),
-        kinds=np.array([_NUMBERS[kind] for kind in columns[2]], dtype=np.int8),
-        start_s=np.array(columns[3], dtype=np.float64),
-        stop_s=np.array(columns[4], dtype=np.float64),
-    )
-
-
 def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
     """The assets of some ids, those that there are."""
     found = {}
-    for id_, content_hash, modality, *rest in _rows(connection, "plain_assets", ids):
+    for id_, content_hash, modality, *rest in rows_of(connection, "plain_assets", ids):
         found[id_] = Asset(id_, content_hash, _KINDS[modality], *rest)
     return found
 
@@ -279,7 +165,7 @@ def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
 def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
     """Every path where assets lie, the oldest place first."""
     found: dict[int, list[Path]] = {id_: [] for id_ in asset_ids}
-    for asset_id, path in _rows(connection, "paths", asset_ids):
+    for asset_id, path in rows_of(connection, "paths", asset_ids):
         found[asset_id].append(Path(os.fsdecode(path)))
     return found
 
@@ -287,7 +173,7 @@ def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list
 def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[Found]:
     """What hits need of segments, in the order asked; those that lie nowhere are left out."""
     wanted = [int(id_) for id_ in ids]
-    rows = {row[0]: row for row in _rows(connection, "segments", wanted)}
+    rows = {row[0]: row for row in rows_of(connection, "segments", wanted)}
     places = _places(connection, sorted({row[-1] for row in rows.values()}))
     found = []
     for id_ in wanted:
@@ -327,7 +213,7 @@ def _places(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _Plac
     """For each asset the place that is shown: reachable ones first, then the oldest."""
     shown: dict[int, _Place] = {}
     videos: dict[int, int] = {}
-    for row in _rows(connection, "assets", asset_ids):
+    for row in rows_of(connection, "assets", asset_ids):
         raw, modified_ns, sidecar_of, online, id_, content_hash, modality, *rest = row
         if sidecar_of is not None:
             videos.setdefault(id_, sidecar_of)
@@ -402,6 +288,11 @@ def unpacked(blobs: Sequence[bytes], dim: int) -> Vectors:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Vectors = np.divide(rows, norms, out=rows, where=norms > 0)
     return unit
+
+
+def counter(connection: Connection, name: str) -> int:
+    """A counter's value; 0 where it was never drawn from."""
+    return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)
 
 
 def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:

@@ -1,0 +1,87 @@
+"""Segments in memory say what the catalog says, whatever happened to it since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seehear.stores import Catalog, Generation, Pieces
+from seehear.stores.catalog.pieces import Columns
+from seehear.types import Ids, MediaInfo, Modality, Segment
+from tests.stores.conftest import ROOT, both_databases, put
+
+FILM = MediaInfo(Modality.VIDEO, "mp4", 1920, 1080, duration_s=60.0)
+
+
+def rows(pieces: Pieces) -> list[tuple[float, ...]]:
+    """One tuple for each; no time is -1."""
+    columns = (pieces.ids, pieces.assets, pieces.kinds, pieces.start_s, pieces.stop_s)
+    return list(zip(*(np.nan_to_num(c, nan=-1.0).tolist() for c in columns), strict=True))
+
+
+def agree(catalog: Catalog, generation: Generation, columns: Columns) -> Ids:
+    """Compares everything that columns can be asked; gives the ids of all segments."""
+    ids = catalog.segment_ids(generation.id)
+    assert rows(catalog.shown(columns.of(ids))) == rows(catalog.pieces(ids))
+    assets = np.array(sorted(set(catalog.pieces(ids).assets.tolist())), dtype=np.int64)
+    for some in (assets, assets[::2], assets[:0]):
+        expected = catalog.segments_of(some, generation.id)
+        np.testing.assert_array_equal(columns.segments_of(some), expected)
+    return ids
+
+
+@both_databases
+def test_columns_say_what_the_catalog_says(filled: Catalog, generation: Generation) -> None:
+    ids = agree(filled, generation, filled.columns(generation.id))
+    assert len(ids) == 8
+
+
+@both_databases
+def test_columns_follow_what_comes_and_goes(filled: Catalog, generation: Generation) -> None:
+    columns = filled.columns(generation.id)
+    put(filled, generation, "/media/photos/later.jpg")
+    filled.forget(Path("/media/photos/song.mp3"))
+    put(filled, generation, "/media/photos/film.jpg")
+    caught_up = filled.columns(generation.id, columns)
+    ids = agree(filled, generation, caught_up)
+    assert set(ids.tolist()) != set(columns.pieces.ids.tolist())
+    # The newest goes: what comes after it must be seen all the same.
+    filled.forget(Path("/media/photos/film.jpg"))
+    without = filled.columns(generation.id, caught_up)
+    put(filled, generation, "/media/photos/last.jpg")
+    agree(filled, generation, filled.columns(generation.id, without))
+
+
+@both_databases
+def test_a_subtitle_is_the_videos_only_while_it_lies_beside_one(
+    filled: Catalog, generation: Generation
+) -> None:
+    columns = filled.columns(generation.id)
+    filled.forget(Path("/media/photos/film.mp4"))
+    with filled.batch() as batch:
+        batch.set_sidecars(filled.add_root(ROOT).id)
+    agree(filled, generation, filled.columns(generation.id, columns))
+    put(filled, generation, "/media/photos/film.mp4", FILM, [Segment(Modality.VIDEO, 0.0, 60.0)])
+    with filled.batch() as batch:
+        batch.set_sidecars(filled.add_root(ROOT).id)
+    agree(filled, generation, filled.columns(generation.id, columns))
+
+
+def test_what_lies_nowhere_is_left_out(filled: Catalog, generation: Generation) -> None:
+    columns = filled.columns(generation.id)
+    with filled.batch() as batch:
+        batch.connection.exec_driver_sql("DELETE FROM locations WHERE name = 'IMG_2041.jpg'")
+    kept = filled.shown(columns.of(columns.pieces.ids))
+    assert len(kept) == len(columns.pieces) - 1
+    assert rows(kept) == rows(filled.pieces(columns.pieces.ids))
+
+
+def test_columns_of_a_catalog_that_was_replaced_are_read_anew(
+    filled: Catalog, generation: Generation, tmp_path: Path
+) -> None:
+    filled.copy_to(tmp_path / "before.db")
+    put(filled, generation, "/media/photos/later.jpg")
+    columns = filled.columns(generation.id)
+    filled.fill_from(tmp_path / "before.db")
+    agree(filled, generation, filled.columns(generation.id, columns))
