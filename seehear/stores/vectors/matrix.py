@@ -85,9 +85,21 @@ class _InFile:
         if len(places) and bool((np.diff(places) == 1).all()):
             content = self._read(int(places[0]) * size, len(places) * size)
         else:
-            content = b"".join([self._read(at, size) for at in (places * size).tolist()])
+            content = b"".join(self._rows((places * size).tolist(), size))
         found: Half = np.frombuffer(content, "<f2").reshape(len(places), self.shape[1])
         return found
+
+    def _rows(self, places: list[int], size: int) -> list[bytes]:
+        """One row at each place. Hundreds are read for a query, almost always without trouble."""
+        file, start = self._file, self._start
+        try:
+            rows = [_pread(file, size, start + at) for at in places]
+        except OSError:
+            rows = [b""] * len(places)
+        return [
+            row if len(row) == size else self._read(at, size)
+            for at, row in zip(places, rows, strict=True)
+        ]
 
     def _read(self, at: int, size: int) -> bytes:
         found = b""
@@ -105,13 +117,14 @@ class _InFile:
 _SEEKING = threading.Lock()
 
 
-def _pread(file: int, size: int, at: int) -> bytes:
-    """Bytes of an open file, whatever other threads read of it."""
-    if hasattr(os, "pread"):  # not on Windows
-        return os.pread(file, size, at)
+def _seek_and_read(file: int, size: int, at: int) -> bytes:
+    """Bytes of an open file, where the system cannot read at a place: on Windows."""
     with _SEEKING:
         os.lseek(file, at, os.SEEK_SET)
         return os.read(file, size)
+
+
+_pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _seek_and_read)
 
 
 class Matrix:
