@@ -293,7 +293,13 @@ class Collection:
         """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
         with self._catalog.one_instant():
             engine = self._opened.engine()
-        return engine.search(query) if engine is not None else []
+        if engine is not None:
+            return engine.search(query)
+        from seehear.search import check_query, parse_where
+
+        check_query(query)
+        parse_where(query.where)
+        return []
 
     def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
         """The parts of a query in one line, `2:red car + photo.jpg - night` (docs/searching.md).
@@ -357,14 +363,27 @@ class Collection:
         where: str = "",
     ) -> list[DuplicateGroup]:
         """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
+        kinds = arguments.modalities(modalities)
         engine = self._opened.engine()
         if engine is None:
+            from seehear.search import parse_where
+
+            parse_where(where)
             return []
         return engine.duplicates(
-            arguments.modalities(modalities),
+            kinds,
             under=arguments.folder(under),
             where=where,
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to find: nothing was indexed yet, or all of it is forgotten."""
+        engine = self._opened.engine()
+        if engine is None:
+            return True
+        # Counting a large collection takes a while; the indexes know their sizes.
+        return engine.describe_index() == "empty" and self._catalog.counts().assets == 0
 
     def status(self) -> dict[str, Any]:
         """What the collection holds: plain values, as `status --json` prints them."""

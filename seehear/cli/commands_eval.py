@@ -11,6 +11,7 @@ import typer
 
 from seehear.cli import output
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
+from seehear.errors import UsageError
 
 if TYPE_CHECKING:
     from seehear.evaluation import Judged
@@ -49,6 +50,8 @@ def evaluate(
 
     judged = read_qrels(qrels)
     with open_collection(collection, device=device) as library:
+        if library.is_empty:
+            raise UsageError(output.NOTHING_INDEXED)
         found = evaluate_collection(
             library,
             judged,

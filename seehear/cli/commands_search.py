@@ -133,8 +133,9 @@ def search(
             )
         )
         last_search.remember(library.folder, asked, hits)
+        empty = not hits and library.is_empty
     names = [Path(name).name for kind in ("image", "audio", "video") for name in asked[kind]]
-    _show(hits, " ".join([*asked["text"], *names]), sheet, json)
+    _show(hits, " ".join([*asked["text"], *names]), sheet, json, empty=empty)
 
 
 def similar(
@@ -153,7 +154,8 @@ def similar(
     """
     with open_collection(collection, device=device) as library:
         hits = library.similar(file, k=k, modalities=_kinds(kinds), under=under)
-    _show(hits, file.name, sheet, json)
+        empty = not hits and library.is_empty
+    _show(hits, file.name, sheet, json, empty=empty)
 
 
 def duplicates(
@@ -171,6 +173,9 @@ def duplicates(
     """
     with open_collection(collection) as library:
         groups = library.duplicates(modalities=_kinds(kinds), under=under, where=where)
+        empty = not groups and library.is_empty
+    if empty:
+        output.note(output.NOTHING_INDEXED)
     if json:
         output.print_json(
             [
@@ -188,7 +193,7 @@ def duplicates(
         print(f"{group.likeness} ({group.similarity:.3f})")
         for path in group.paths:
             print(f"  {output.shown(path)}")
-    if not groups:
+    if not groups and not empty:
         output.note("no duplicates")
 
 
@@ -233,7 +238,9 @@ def _note_lost_files(words: Sequence[str]) -> None:
             output.note(f"there is no file {wish.what} here: it is looked for as words")
 
 
-def _show(hits: Sequence[Hit], title: str, sheet: Path | None, json: bool) -> None:
+def _show(hits: Sequence[Hit], title: str, sheet: Path | None, json: bool, *, empty: bool) -> None:
+    if empty:
+        output.note(output.NOTHING_INDEXED)
     if sheet is not None:
         from seehear.cli.sheet import write_sheet
 
@@ -241,8 +248,10 @@ def _show(hits: Sequence[Hit], title: str, sheet: Path | None, json: bool) -> No
         output.note(f"contact sheet: {output.shown(sheet)}")
     if json:
         output.print_json([output.hit_as_json(hit) for hit in hits])
-    else:
+    elif hits:
         output.print_hits(hits)
+    elif not empty:
+        output.note("nothing found")
 
 
 def _kinds(text: str | None) -> frozenset[Any] | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seehear.types import Hit, Term
 
 BAR_CELLS = 8
+NOTHING_INDEXED = "nothing is indexed yet: run `seehear index PATH` on a folder of media"
 
 
 def print_json(value: Any) -> None:
@@ -89,9 +90,6 @@ def print_hits(hits: Sequence[Hit]) -> None:
     """The ranked table; weak hits are dim and say so, for those who see no colours."""
     from rich.table import Table
 
-    if not hits:
-        note("nothing found")
-        return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name, justify in (("#", "right"), ("score", "left"), ("kind", "left"), ("file", "left")):
         table.add_column(name, justify=justify, no_wrap=name != "file")  # type: ignore[arg-type]

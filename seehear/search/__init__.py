@@ -16,6 +16,7 @@
 from seehear.search.compact import Wish, is_compact, parse_compact, parts_from
 from seehear.search.duplicates import DuplicateGroup, Likeness
 from seehear.search.engine import Engine
+from seehear.search.parts import check as check_query
 from seehear.search.rank import Rerank, Result
 from seehear.search.where import parse_where
 
@@ -26,6 +27,7 @@ __all__ = [
     "Rerank",
     "Result",
     "Wish",
+    "check_query",
     "is_compact",
     "parse_compact",
     "parse_where",

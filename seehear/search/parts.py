@@ -87,24 +87,35 @@ def check(query: Query) -> None:
         twin = next((w for w in wanted if part.exclude and _asks_same(w, part)), None)
         if twin is not None and twin.weight <= part.weight:
             raise UsageError(f"{_named(part)} is both asked for and left out: the weights cancel")
+        _check_content(part, query.mode)
 
 
-def encode(query: Query, model: Model) -> list[Part]:
-    """The query's parts with their vectors. Raises UsageError for a part without content."""
-    return [_encode_part(part, query.mode, model) for part in query.parts]
-
-
-def _encode_part(part: QueryPart, mode: Mode, model: Model) -> Part:
+def _check_content(part: QueryPart, mode: Mode) -> None:
     texts = [sample for sample in part.samples if isinstance(sample, str)]
-    text = " ".join(texts).strip() if len(texts) == len(part.samples) else ""
-    if len(text.split()) > MAX_WRITTEN:
-        text = ""  # a whole text file: nothing else holds all of its words
-    if not part.samples or (texts and not any(t.strip() for t in texts)):
+    if not part.samples or (texts and not any(text.strip() for text in texts)):
         raise UsageError(f"{_named(part)} is empty; say what to look for")
-    if mode is Mode.WORDS and not text:
+    if mode is Mode.WORDS and not _written(part):
         raise UsageError(
             f"{_named(part)} has no words to look for as written; use --mode auto or semantic"
         )
+
+
+def encode(query: Query, model: Model) -> list[Part]:
+    """The parts of a query that was checked, with their vectors. Raises UsageError for a part
+    that the model finds nothing in."""
+    return [_encode_part(part, query.mode, model) for part in query.parts]
+
+
+def _written(part: QueryPart) -> str:
+    """The words of a part to look for as they are written; none for a file of media."""
+    texts = [sample for sample in part.samples if isinstance(sample, str)]
+    text = " ".join(texts).strip() if len(texts) == len(part.samples) else ""
+    # Nothing else holds all words of a whole text file.
+    return text if len(text.split()) <= MAX_WRITTEN else ""
+
+
+def _encode_part(part: QueryPart, mode: Mode, model: Model) -> Part:
+    text = _written(part)
     probes = () if mode is Mode.WORDS else _probes(part, model)
     if not probes and not (text and mode is not Mode.SEMANTIC):
         raise UsageError(f"{_named(part)} holds nothing to look for (silence or no content)")

@@ -370,6 +370,9 @@ def test_a_new_collection_answers_that_it_is_empty(tmp_path: Path, start: Any) -
     app: FastAPI = create_app(tmp_path / "new", settings=SETTINGS)
     client = start(app)
     wait_ready(client)
-    assert found(client, text="red") == []
+    assert found(client, text="red", where="width > 5") == []
+    for wrong in ({}, {"text": " "}, {"text": "red", "where": "nonsense >"}):
+        answer = client.post("/v1/search", json=wrong)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_query"), wrong
     assert client.get("/v1/status").json()["assets"] == 0
     assert client.post("/v1/index", json={}).json()["error"]["code"] == "no_roots"
