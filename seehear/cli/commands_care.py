@@ -61,6 +61,7 @@ def _as_json(found: Verification) -> dict[str, Any]:
         "loose_ends": [{"what": end.what, "count": end.count} for end in found.loose_ends],
         "indexes": [dataclasses.asdict(index) for index in found.indexes],
         "renewed_files": found.renewed_files,
+        "removed_files": found.removed_files,
         "caches_good": found.caches_good,
         "unrepaired": found.unrepaired or None,
         "hashes": None if found.hashes is None else _hashes_as_json(found.hashes),
@@ -88,6 +89,8 @@ def _tell(found: Verification) -> None:
             print(f"cache: the {index.modality} index of {index.space} differs from the catalog")
     if found.renewed_files:
         output.note(f"made anew: {found.renewed_files} cache files that were missing or behind")
+    if found.removed_files:
+        output.note(f"removed: {found.removed_files} cache files of dropped generations")
     for end in found.loose_ends:
         output.note(f"{end.count} {end.what}; the next `seehear index` sees to it")
     if found.hashes is not None:

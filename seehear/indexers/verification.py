@@ -2,7 +2,8 @@
 
 catalog     its structure, and what must hold in it ......... the truth: told, never "repaired"
 derived     SQLite's indexes, the index of words ............ made anew
-caches      vector indexes against the catalog's vectors .... made anew
+caches      vector indexes against the catalog's vectors .... made anew; those of generations
+                                                              that were dropped are removed
 files       content against the hashes (on request) ......... told; the altered are read again
                                                               by the next index run
 """
@@ -13,6 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,8 @@ class Verification:
     indexes: tuple[IndexCheck, ...]
     renewed_files: int
     """Cache files that were missing, damaged or behind, and were written anew."""
+    removed_files: int
+    """Cache files of generations that were dropped."""
     caches_good: bool
     """Whether every vector index agrees with the catalog now."""
     unrepaired: str
@@ -120,6 +124,7 @@ def verify(
         loose_ends=tuple(catalog.loose_ends()) if counts else (),
         indexes=tuple(checked.indexes),
         renewed_files=checked.renewed_files,
+        removed_files=checked.removed_files,
         caches_good=checked.caches_good,
         unrepaired=checked.unrepaired,
         hashes=rehash(catalog, repair=not catalog.read_only, progress=progress, stop=stop)
@@ -136,6 +141,7 @@ class _Check:
         self.mended = False
         self.caches_good = True
         self.renewed_files = 0
+        self.removed_files = 0
         self.indexes: list[IndexCheck] = []
         self.faults = catalog.faults()
         self.broken = any(fault.kind is FaultKind.TRUTH for fault in self.faults)
@@ -148,6 +154,8 @@ class _Check:
 
     def _caches(self, catalog: Catalog) -> None:
         folder = catalog.folder / CACHE_FOLDER
+        if not self.unrepaired:
+            self.removed_files = _remove_leftovers(catalog, folder)
         before = _files(folder)
         self.indexes = _compare_all(catalog)
         bad = sum(found.bad for found in self.indexes)
@@ -162,6 +170,25 @@ class _Check:
         self.caches_good = not wrong
         after = _files(folder)
         self.renewed_files = sum(before.get(name) != state for name, state in after.items())
+
+
+def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
+    """Remove cache files of generations that are no more; returns how many."""
+    known = {
+        VectorCache(catalog.folder, catalog, generation)._path(space, item).stem
+        for generation in catalog.generations()
+        for space in generation.spaces
+        for item in Modality
+    }
+    left = [
+        folder / name
+        for name in _files(folder)
+        if name.endswith((".vectors", ".proposer")) and name.partition(".")[0] not in known
+    ]
+    for path in left:
+        with suppress(OSError):  # somebody else was quicker
+            path.unlink()
+    return len(left)
 
 
 def _compare_all(catalog: Catalog) -> list[IndexCheck]:

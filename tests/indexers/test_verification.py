@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seehear.encoders.fake import FakeEncoder
 from seehear.indexers import Deviation, Verification, verify
 from seehear.stores import Catalog, FaultKind, VectorCache
 from seehear.stores.catalog.history import Changes
@@ -214,12 +215,38 @@ def test_a_cache_that_lies_is_found_out_and_made_anew(
     assert verify(filled.catalog).renewed_files == 0
 
 
+def test_caches_of_dropped_generations_are_removed(filled: Library, media_folder: Path) -> None:
+    old = _caches(filled)
+    filled.encoder = FakeEncoder("2")
+    filled.index(media_folder)
+    assert verify(filled.catalog).removed_files == 0
+    both = _caches(filled)
+    assert len(both) == 2 * len(old)
+    filled.catalog.drop_generation(1)
+    with _another_writes(filled):
+        found = verify(filled.catalog)
+    assert (found.good, found.removed_files) == (True, 0)
+    assert _caches(filled) == both
+    found = verify(filled.catalog)
+    assert (found.good, found.removed_files, found.renewed_files) == (True, len(old), 0)
+    assert _caches(filled) == sorted(set(both) - set(old))
+
+
 def test_while_another_writes_everything_is_checked_and_nothing_repaired(filled: Library) -> None:
     change(filled, "DELETE FROM passage_words")
+    with _another_writes(filled):
+        found = verify(filled.catalog)
+    assert (found.good, found.mended) == (False, False)
+    assert "writing" in found.unrepaired
+    assert verify(filled.catalog).mended
+
+
+@contextmanager
+def _another_writes(library: Library) -> Iterator[None]:
     inside, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with filled.catalog.write_lock():
+        with library.catalog.write_lock():
             inside.set()
             go_on.wait(30)
 
@@ -227,13 +254,10 @@ def test_while_another_writes_everything_is_checked_and_nothing_repaired(filled:
     holder.start()
     try:
         assert inside.wait(30)
-        found = verify(filled.catalog)
+        yield
     finally:
         go_on.set()
         holder.join()
-    assert (found.good, found.mended) == (False, False)
-    assert "writing" in found.unrepaired
-    assert verify(filled.catalog).mended
 
 
 def test_loose_ends_of_a_run_that_was_cut_short_are_no_faults(filled: Library) -> None:

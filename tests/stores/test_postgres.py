@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, event, inspect, text
 
 from seehear import media
 from seehear.config import Settings
@@ -110,13 +110,27 @@ def test_two_machines_share_a_catalog(library: Library, url: str, tmp_path: Path
 def test_a_writer_finds_the_lock_free_as_soon_as_another_gave_it_back(
     url: str, tmp_path: Path
 ) -> None:
+    """Not only once the server notices that the connection is closed: before it is."""
     one, two = (Catalog.open(tmp_path / name, url=url) for name in ("one", "two"))
+    watcher = create_engine(url)
+    query = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()"
+    )
+
+    def held() -> int:
+        with watcher.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    at_closing = []
     with closing(one), closing(two):
-        for _ in range(20):
-            with one.write_lock():
-                pass
-            with two.write_lock():
-                pass
+        event.listen(one._engine, "invalidate", lambda *_: at_closing.append(held()))
+        with one.write_lock():
+            assert held() == 1
+        assert at_closing == [0]
+        with two.write_lock():
+            assert held() == 1
+    watcher.dispose()
 
 
 def test_a_dead_writer_holds_nothing(url: str, tmp_path: Path) -> None:
