@@ -291,9 +291,7 @@ class Collection:
 
     def ask(self, query: Query) -> list[Hit]:
         """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
-        with self._catalog.one_instant():
-            engine = self._opened.engine()
-        if engine is not None:
+        if (engine := self._opened.engine()) is not None:
             return engine.search(query)
         from seehear.search import check_query, parse_where
 

@@ -51,7 +51,7 @@ class Opened:
             return self._models[name]
 
     def engine(self) -> Engine | None:
-        """The engine of the serving generation, current; None while nothing is indexed.
+        """The engine of the serving generation; None while nothing is indexed.
 
         Raises ModelError where the model is not the one that the generation was made with.
         """
@@ -72,9 +72,7 @@ class Opened:
                 device = self._settings.search_device or self._settings.device
                 cache = VectorCache(self._catalog.folder, self._catalog, generation, device)
                 self._engine = generation.id, Engine(self._catalog, cache, model, self._rerank)
-            engine = self._engine[1]
-        engine.refresh()
-        return engine
+            return self._engine[1]
 
     @contextmanager
     def put_away(self) -> Iterator[None]:

@@ -40,6 +40,7 @@ from seehear.search.rank import (
 from seehear.search.shelf import Allowed, Shelf, within
 from seehear.search.words import WordMatch
 from seehear.stores import Catalog, Columns, Found, Pieces, VectorCache
+from seehear.stores.vectors.base import READY_AFTER
 from seehear.types import Hit, Ids, Modality, Mode, Moment, Query
 
 SLACK = 2
@@ -50,9 +51,6 @@ RANKED_AT_ONCE = max(1, min(4, (os.cpu_count() or 1) // 2))
 """Queries that are ranked at once. Sixteen threads that take the interpreter's lock from each other
 at every short call need twice the processor's time of one after the other; large indexes are
 searched without that lock, so that a machine with more cores has work for some."""
-COLUMNS_AFTER = 16
-"""Queries that are answered before what segments are is read into memory as a whole: it takes as
-long as some two hundred queries save by it, and a single query should not wait for it."""
 MAX_SNIPPET = 200
 """Characters of a passage that a hit shows."""
 
@@ -78,14 +76,13 @@ class Engine:
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(RANKED_AT_ONCE)
         self._change = catalog.change()
-        self.shelf = self._new_shelf(self._change)
-        """As of the last change that was seen."""
+        self._shelf = self._new_shelf(self._change)
         self._asked = 0
 
-    def refresh(self) -> None:
-        """Take notice of what was written to the catalog since."""
-        with self._at_one_instant():
-            pass
+    def current(self) -> Shelf:
+        """What of the collection is searched, as of now."""
+        with self._at_one_instant() as shelf:
+            return shelf
 
     @contextmanager
     def _at_one_instant(self) -> Iterator[Shelf]:
@@ -107,9 +104,9 @@ class Engine:
         """The shelf after a change, which is the last one at the instant that is being read."""
         if change != self._change:
             self._cache.refresh()
-            self.shelf = self._new_shelf(change, self.shelf.columns)
+            self._shelf = self._new_shelf(change, self._shelf.columns)
             self._change = change
-        return self.shelf
+        return self._shelf
 
     def prepare(self) -> None:
         """Keep in the catalog what every search needs and only encoding can give.
@@ -117,15 +114,16 @@ class Engine:
         For the writer, after indexing. Without it the first search of each process does the same
         work for itself, and answers are no different.
         """
-        self.shelf.keep_banks()
-        self.shelf.keep_backgrounds()
+        shelf = self.current()
+        shelf.keep_banks()
+        shelf.keep_backgrounds()
 
     def describe_index(self) -> str:
         """Kinds of the indexes and how many vectors they serve, for a person.
 
         One that is not exact says its recall, as measured on the collection's own vectors.
         """
-        return self.shelf.describe_index()
+        return self.current().describe_index()
 
     def search(self, query: Query) -> list[Hit]:
         """The hits of a query, best first, at most `query.k`.
@@ -152,16 +150,15 @@ class Engine:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[DuplicateGroup]:
         """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
-        self.refresh()
-        shelf = self.shelf
+        shelf = self.current()
         everything = Query((), modalities=modalities, under=under, where=where)
         return groups(shelf, shelf.allowed(everything), progress)
 
     def _count(self, shelf: Shelf) -> None:
-        """One query more; after some the next ones are made faster."""
+        """One query more; after some, what segments are is held in memory for many more."""
         with self._lock:
             self._asked += 1
-            if self._asked > COLUMNS_AFTER:
+            if self._asked > READY_AFTER:
                 shelf.load_columns()
 
     def _new_shelf(self, change: int, columns: Columns | None = None) -> Shelf:

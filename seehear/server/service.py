@@ -20,7 +20,7 @@ from seehear.server.limits import ServiceLimits
 from seehear.server.metrics import Metrics
 from seehear.server.places import Places
 from seehear.server.problems import ServiceError, problem_of
-from seehear.stores.vectors.flat import ROUNDED_AFTER
+from seehear.stores.vectors.base import READY_AFTER
 from seehear.types import AudioSample, ImageSample, Modality, Query, QueryPart, Sample, VideoSample
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Service:
             for modality in Modality:
                 if model.spaces_of(modality):
                     model.encode(modality, [_warm_sample(model, modality)])
-            for _ in range(ROUNDED_AFTER + 1):  # an index gets ready for many queries by some
+            for _ in range(READY_AFTER + 1):  # after some, they are ready for many
                 library.ask(Query(parts=(QueryPart(("warm up",), label="warm up"),), k=1))
             self.decoder.warm()
         except BaseException:

@@ -114,7 +114,6 @@ class Library:
             part if isinstance(part, QueryPart) else QueryPart((part,), label=_label(part))
             for part in parts
         )
-        self.engine.refresh()
         return self.engine.search(Query(made, **options))  # type: ignore[arg-type]
 
 

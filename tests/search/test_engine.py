@@ -167,19 +167,19 @@ def test_answers_are_the_same_once_segments_are_in_memory(
         for where in ("", "name ~ e")
         for mode in (Mode.AUTO, Mode.SEMANTIC)
     ]
-    monkeypatch.setattr(engine_module, "COLUMNS_AFTER", len(asked))
+    monkeypatch.setattr(engine_module, "READY_AFTER", len(asked))
     engine = Engine(shared.catalog, shared.cache, shared.model)
     before = [engine.search(query) for query in asked]
-    at_first = engine.shelf.columns
+    at_first = engine.current().columns
     after = [engine.search(query) for query in asked]
-    assert (at_first, engine.shelf.columns is None) == (None, False)
+    assert (at_first, engine.current().columns is None) == (None, False)
     assert after == before
 
 
 def test_writing_beside_many_searches_is_seen_and_breaks_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "COLUMNS_AFTER", 2)
+    monkeypatch.setattr(engine_module, "READY_AFTER", 2)
     library = Library(tmp_path)
     library.add("red.jpg", picture("red"))
     everything = Query((QueryPart(("red",)),), k=100, show_duplicates=True)
@@ -207,7 +207,7 @@ def test_writing_beside_many_searches_is_seen_and_breaks_none(
     assert "red.jpg" not in names(library.engine.search(everything))
 
 
-def test_what_was_indexed_since_is_found_after_refresh(tmp_path: Path) -> None:
+def test_what_was_indexed_since_is_found(tmp_path: Path) -> None:
     library = Library(tmp_path)
     library.add("red.jpg", picture("red"))
     library.search("green")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.catalog import reading
 from seehear.stores.vectors import files, flat
+from seehear.stores.vectors.base import READY_AFTER
 from seehear.stores.vectors.matrix import Matrix, floats, halves
 from seehear.stores.vectors.rounded import Rounded
 from seehear.types import Ids, Modality, Segment, Vectors
@@ -58,7 +59,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Single queries ask rounded vectors from the first one on."""
     monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
-    monkeypatch.setattr(flat, "ROUNDED_AFTER", 0)
+    monkeypatch.setattr(flat, "READY_AFTER", 0)
 
 
 def one_by_one(
@@ -152,7 +153,7 @@ def test_rounded_vectors_wait_for_some_queries(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Rounded, "__init__", noted)
     index = flat_index(8, np.arange(400), unit(1, 400, 8))
-    for _ in range(flat.ROUNDED_AFTER):
+    for _ in range(READY_AFTER):
         index.search(unit(2), 3)
     assert made == []
     for _ in range(3):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.vectors import cache as cache_module
 from seehear.stores.vectors import exact, two_tier
+from seehear.stores.vectors.base import READY_AFTER
 from seehear.stores.vectors.matrix import Matrix, floats, halves
 from seehear.stores.vectors.proposer import Proposer
 from seehear.stores.vectors.tuning import Tuning
@@ -232,6 +233,27 @@ def test_damaged_files_are_made_anew(  # type: ignore[no-untyped-def]
     np.testing.assert_allclose(similarities, answers[0], atol=1e-4)
     np.testing.assert_array_equal(found, answers[1])
     assert opened(catalog, generation).matrix.in_file
+
+
+def test_rows_are_held_in_memory_once_many_queries_came(
+    catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(catalog, generation)
+    index, other = opened(catalog, generation), opened(catalog, generation)
+    monkeypatch.setattr(two_tier, "HELD_BYTES", 2 * index.dim * len(index))
+    answers = [index.search(unit(seed), 9) for seed in range(READY_AFTER)]
+    before = index.matrix
+    index.search(unit(0), 9)
+    assert (before.in_file, index.matrix.in_file) == (True, False)
+    for seed, (similarities, found) in enumerate(answers):
+        again = index.search(unit(seed), 9)
+        np.testing.assert_array_equal(again[0], similarities)
+        np.testing.assert_array_equal(again[1], found)
+    np.testing.assert_array_equal(index.vectors(index.ids), other.vectors(index.ids))
+    monkeypatch.setattr(two_tier, "HELD_BYTES", 2 * index.dim * len(index) - 1)
+    for _ in range(READY_AFTER + 2):
+        other.search(unit(0), 9)
+    assert other.matrix.in_file
 
 
 def test_rows_that_are_cut_off_come_from_the_catalog(

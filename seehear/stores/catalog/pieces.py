@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from seehear.stores.catalog.reading import BLOCK, counter, removed_since
 from seehear.stores.catalog.records import KINDS, Pieces
-from seehear.stores.catalog.schema import segments
+from seehear.stores.catalog.schema import locations, segments
 from seehear.stores.catalog.statements import PIECE, rows_of
 from seehear.stores.vectors.exact import places
 from seehear.types import Ids, Modality
@@ -68,8 +68,9 @@ def shown_pieces(connection: Connection, own: Pieces) -> Pieces:
         own = own.at(np.array([asset in placed for asset in own.assets.tolist()], dtype=np.bool_))
     passages = sorted(set(own.assets[own.of_kind(Modality.TEXT)].tolist()))
     videos: dict[int, int] = {}
-    for asset, video in rows_of(connection, "videos", passages):
-        videos.setdefault(asset, video)
+    if passages and connection.scalar(_ANY_BESIDE) is not None:
+        for asset, video in rows_of(connection, "videos", passages):
+            videos.setdefault(asset, video)
     if not videos:
         return own
     there = {row[0] for row in rows_of(connection, "placed", sorted(set(videos.values())))}
@@ -99,6 +100,10 @@ def columns_of(connection: Connection, generation_id: int, known: Columns) -> Co
 
 NO_COLUMNS = Columns(Pieces.of(), np.zeros(0, dtype=np.int64), 0, 0)
 """Those of an empty catalog."""
+
+
+_ANY_BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limit(1)
+"""Most collections have no subtitles, and need not be asked for those of each passage."""
 
 
 def _newer(connection: Connection, generation_id: int, than: int) -> Pieces:

@@ -14,6 +14,10 @@ from seehear.types import Ids, Vectors
 Similarities = NDArray[np.float32]
 """float32 (q, k), raw inner products, best first; -inf where there are fewer than k."""
 
+READY_AFTER = 16
+"""Searches after which an index prepares itself for many more: it takes as long as some fifty of
+them, and a single query should not wait for it."""
+
 
 class VectorIndex(Protocol):
     """Nearest neighbours by inner product among vectors that carry ids.

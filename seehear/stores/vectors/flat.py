@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from seehear.stores.vectors import exact
-from seehear.stores.vectors.base import OfMatrix
+from seehear.stores.vectors.base import READY_AFTER, OfMatrix
 from seehear.stores.vectors.matrix import Matrix
 from seehear.stores.vectors.rounded import Rounded
 from seehear.types import Ids, Vectors
@@ -19,10 +19,6 @@ a few rows beats asking a selector about every row."""
 ROUNDED_ABOVE_BYTES = 8 << 20
 """Size of the vectors from which one query is first asked of their rounded twins. Below, numpy
 takes less than a millisecond."""
-
-ROUNDED_AFTER = 16
-"""Queries that an index has to answer before it makes rounded twins: making them takes as long as
-some fifty searches by numpy, and loads FAISS, for which a single query should not wait."""
 
 PROPOSED = 4
 """Proposals for each of the k that are wanted; with fewer, the bound proves too little."""
@@ -87,7 +83,7 @@ class FlatIndex(OfMatrix):
         if self._rounded is None and self._rows.nbytes > ROUNDED_ABOVE_BYTES:
             with self._making:
                 self._asked += 1
-                if self._rounded is None and self._asked > ROUNDED_AFTER:
+                if self._rounded is None and self._asked > READY_AFTER:
                     self._rounded = Rounded(self._rows)
         return self._rounded
 

@@ -175,6 +175,10 @@ class Matrix:
             return self._places[rows]
         return np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
 
+    def held(self) -> Matrix:
+        """The same with all rows in memory, where reading hundreds for a query costs less."""
+        return Matrix(self.ids, self.numbers(slice(None)))
+
     def rows(self, rows: Ids | slice) -> Vectors:
         """Some rows as they are compared, float32 (m, dim)."""
         return floats(self.numbers(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seehear.stores.vectors import exact
-from seehear.stores.vectors.base import OfMatrix
+from seehear.stores.vectors.base import READY_AFTER, OfMatrix
 from seehear.stores.vectors.matrix import CHUNK, Matrix
 from seehear.stores.vectors.proposer import Proposer
 from seehear.types import Ids, Vectors
@@ -19,6 +19,9 @@ EXACT_BELOW = 20_000
 filter, and is right."""
 MEASURED_EVERY = 0.05
 """Change of size at which the recall is measured anew, and the depth set by it."""
+HELD_BYTES = 64 << 20
+"""Size of the half-precision rows up to which they are held in memory while many queries come;
+larger ones are read from their file, row by row."""
 RETRAINED_AT = 2.0
 """Growth since training at which the compressed index is trained anew."""
 
@@ -32,6 +35,7 @@ class TwoTierIndex(OfMatrix):
     def __init__(self, matrix: Matrix, proposer: Proposer) -> None:
         super().__init__(matrix)
         self.proposer = proposer
+        self._asked = 0
 
     @classmethod
     def build(cls, matrix: Matrix) -> TwoTierIndex:
@@ -52,6 +56,7 @@ class TwoTierIndex(OfMatrix):
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
+        self._count()
         tuning = self.proposer.tuning
         depth, probes = tuning.depth(k), tuning.probes
         count = len(self)
@@ -80,6 +85,13 @@ class TwoTierIndex(OfMatrix):
         if not len(queries):
             return self
         return TwoTierIndex(self.matrix, self.proposer.tuned(queries, truth))
+
+    def _count(self) -> None:
+        """One search more; after some a matrix of moderate size is kept in memory."""
+        self._asked += 1
+        small = 2 * len(self) * self.dim <= HELD_BYTES
+        if self._asked > READY_AFTER and small and self.matrix.in_file:
+            self.matrix = self.matrix.held()
 
     def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.Found:
         ids = np.sort(ids[ids >= 0])  # as they lie in the file
