@@ -22,8 +22,7 @@ from seehear.search.calibrate import (
     levelled,
 )
 from seehear.search.where import parse_where
-from seehear.stores import Catalog, Columns, Found, Generation, Pieces, VectorCache, VectorIndex
-from seehear.stores.vectors import exact
+from seehear.stores import Catalog, Columns, Found, Generation, Pieces, VectorCache, VectorIndex, sorted_ids
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
 OWN_QUERIES = 256
@@ -290,7 +289,7 @@ class Shelf:
 def within(ids: Ids, among: Ids) -> NDArray[np.bool_]:
     """Which ids are among others, which grow: bool (n,). Not np.isin, which may load numpy.ma:
     20 ms that a search by command waits for."""
-    return np.asarray(exact.places(among, ids) >= 0)
+    return np.asarray(sorted_ids.places(among, ids) >= 0)
 
 
 def _mixed(ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

@@ -14,7 +14,7 @@ from seehear.stores.catalog.reading import BLOCK, counter, removed_since
 from seehear.stores.catalog.records import KINDS, Pieces
 from seehear.stores.catalog.schema import locations, segments
 from seehear.stores.catalog.statements import PIECE, rows_of
-from seehear.stores.vectors.exact import places
+from seehear.stores.sorted_ids import places
 from seehear.types import Ids, Modality
 
 _NUMBERS = {kind.value: number for number, kind in enumerate(KINDS)}

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.stores.vectors import exact
+from seehear.stores import sorted_ids
 from seehear.stores.vectors.matrix import Matrix
 from seehear.types import Ids, Vectors
 
@@ -82,7 +82,7 @@ class OfMatrix:
 
     def vectors(self, ids: Ids) -> Vectors:
         ids = np.asarray(ids, dtype=np.int64)
-        places = exact.places(self.ids, ids)
+        places = sorted_ids.places(self.ids, ids)
         if (places < 0).any():
             raise KeyError(int(ids[places < 0][0]))
         return self.matrix.rows(places)

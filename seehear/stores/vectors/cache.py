@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
+from seehear.stores import sorted_ids
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.history import Changes
 from seehear.stores.catalog.records import Generation
-from seehear.stores.vectors import exact, files
+from seehear.stores.vectors import files
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
 from seehear.stores.vectors.matrix import Matrix, Source, halves
@@ -125,7 +126,7 @@ class VectorCache:
     def _caught_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
         index = entry.index
         with self._catalog.vectors_since(self._generation, space, item, entry.change) as changes:
-            before = index.ids[exact.places(changes.removed, index.ids) < 0]
+            before = index.ids[sorted_ids.places(changes.removed, index.ids) < 0]
             ids, numbers = self._gathered(changes, before, space.dim)
         gone = len(index) - len(before)
         if gone or len(ids):
@@ -156,7 +157,7 @@ class VectorCache:
         end = 0
         for some, vectors in changes.blocks:
             # What is there already was seen before the cache was written, in the same change.
-            new = exact.places(before, some) < 0
+            new = sorted_ids.places(before, some) < 0
             start, end = end, end + int(new.sum())
             ids[start:end], numbers[start:end] = some[new], halves(vectors[new])
         return ids[:end], numbers[:end]

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 
+from seehear.stores import sorted_ids
 from seehear.stores.vectors import exact
 from seehear.stores.vectors.base import READY_AFTER, OfMatrix
 from seehear.stores.vectors.matrix import Matrix
@@ -50,7 +51,7 @@ class FlatIndex(OfMatrix):
     def vectors(self, ids: Ids) -> Vectors:
         if self._made is None:
             return super().vectors(ids)
-        rows = exact.places(self.ids, np.asarray(ids, dtype=np.int64))
+        rows = sorted_ids.places(self.ids, np.asarray(ids, dtype=np.int64))
         if (rows < 0).any():
             raise KeyError(int(np.asarray(ids)[rows < 0][0]))
         found: Vectors = self._made[rows]
@@ -63,14 +64,14 @@ class FlatIndex(OfMatrix):
         new = np.isin(matrix.ids, ids)
         rows = np.empty((len(matrix), self.dim), dtype=np.float32)
         rows[new] = matrix.rows(np.flatnonzero(new))
-        rows[~new] = self._rows[exact.places(self.ids, matrix.ids[~new])]
+        rows[~new] = self._rows[sorted_ids.places(self.ids, matrix.ids[~new])]
         return FlatIndex(matrix, rows)
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         ids, rows, chosen = self.ids, self._rows, None
         if allowed is not None:
-            chosen = exact.places(ids, exact.distinct(allowed))
+            chosen = sorted_ids.places(ids, sorted_ids.distinct(allowed))
             chosen = chosen[chosen >= 0]
             if len(chosen) <= max(k, GATHERED_SHARE * len(ids)):
                 return exact.padded(exact.nearest(queries, rows[chosen], ids[chosen], k), k)

@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import StoreError
-from seehear.stores.vectors import exact, files
+from seehear.stores import sorted_ids
+from seehear.stores.vectors import files
 from seehear.types import Ids, Vectors
 
 MAGIC = "seehear-vectors"
@@ -193,7 +194,7 @@ class Matrix:
         order = np.argsort(ids, kind="stable")
         if np.any(np.diff(ids[order]) == 0):
             raise ValueError("an id may be given once")
-        gone = exact.places(self.ids, np.concatenate([np.asarray(removed, np.int64), ids]))
+        gone = sorted_ids.places(self.ids, np.concatenate([np.asarray(removed, np.int64), ids]))
         keep = np.ones(len(self), dtype=bool)
         keep[gone[gone >= 0]] = False
         places = np.arange(len(self)) if self._places is None else self._places

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.stores import sorted_ids
 from seehear.stores.vectors import cards, exact
 from seehear.stores.vectors.base import OfMatrix
 from seehear.stores.vectors.flat import FlatIndex
@@ -96,7 +97,7 @@ class CardIndex(OfMatrix):
         try:
             for start in range(0, len(new), CHUNK):
                 some = new[start : start + CHUNK]
-                numbers = matrix.numbers(exact.places(matrix.ids, some))
+                numbers = matrix.numbers(sorted_ids.places(matrix.ids, some))
                 self.held.add(some, numbers.astype(np.float32))
         except RuntimeError:
             return FlatIndex(matrix)
@@ -115,8 +116,8 @@ class CardIndex(OfMatrix):
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         count, places = len(self), None
         if allowed is not None:
-            allowed = exact.distinct(allowed)
-            places = exact.places(self.ids, allowed)
+            allowed = sorted_ids.distinct(allowed)
+            places = sorted_ids.places(self.ids, allowed)
             allowed, places = allowed[places >= 0], places[places >= 0]
             count = len(places)
         found: dict[int, exact.Found] = {}
@@ -197,7 +198,7 @@ class CardIndex(OfMatrix):
             ids = np.unique(near[near >= 0])
             if allowed is not None:
                 ids = np.intersect1d(ids, allowed, assume_unique=True)
-            places = exact.places(self.ids, ids)
+            places = sorted_ids.places(self.ids, ids)
             ids, places = ids[places >= 0], places[places >= 0]
             if self.tuning is not None and len(ids) < min(self._needed(k), total):
                 continue

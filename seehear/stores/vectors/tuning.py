@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seehear.stores.vectors import exact
+from seehear.stores import sorted_ids
 from seehear.types import Ids, Vectors
 
 RECALL_AIM = 0.99
@@ -75,6 +75,6 @@ def _ranks(proposed: Ids, ranks: Ids, truth: Ids) -> Ids:
     found = np.full(truth.shape, np.iinfo(np.int64).max)
     for row, (near, wanted) in enumerate(zip(proposed, truth, strict=True)):
         order = np.argsort(near, kind="stable")
-        places = exact.places(near[order], wanted)
+        places = sorted_ids.places(near[order], wanted)
         found[row, places >= 0] = ranks[order[places[places >= 0]]]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from seehear.stores import sorted_ids
 from seehear.stores.vectors import exact
 from seehear.stores.vectors.base import READY_AFTER, OfMatrix
 from seehear.stores.vectors.matrix import CHUNK, Matrix
@@ -61,8 +62,8 @@ class TwoTierIndex(OfMatrix):
         depth, probes = tuning.depth(k), tuning.probes
         count = len(self)
         if allowed is not None:
-            allowed = exact.distinct(allowed)
-            places = exact.places(self.ids, allowed)
+            allowed = sorted_ids.distinct(allowed)
+            places = sorted_ids.places(self.ids, allowed)
             allowed, places = allowed[places >= 0], places[places >= 0]
             count = len(places)
             if count <= max(EXACT_BELOW, depth):
@@ -95,7 +96,7 @@ class TwoTierIndex(OfMatrix):
 
     def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.Found:
         ids = np.sort(ids[ids >= 0])  # as they lie in the file
-        return exact.rank(query, self.matrix.rows(exact.places(self.ids, ids)), ids, k)
+        return exact.rank(query, self.matrix.rows(sorted_ids.places(self.ids, ids)), ids, k)
 
 
 def asked(matrix: Matrix) -> tuple[Vectors, Ids]:
