@@ -84,8 +84,8 @@ class KnownPlaces(Drawer):
             .order_by(locations.c.id)
             .execution_options(yield_per=STREAMED_AT_ONCE)
         )
-        with self._read() as connection:
-            for id_, asset_id, size_bytes, path in connection.execute(query):
+        with self._read() as connection, connection.execute(query) as rows:
+            for id_, asset_id, size_bytes, path in rows:
                 yield KnownPlace(id_, asset_id, size_bytes, os.fsdecode(path))
 
 
