@@ -17,7 +17,7 @@ import numpy as np
 from seehear.search.diversity import Shown, same
 from seehear.search.shelf import Allowed, Shelf
 from seehear.stores import VectorIndex
-from seehear.types import Asset, Ids, Modality, Vectors
+from seehear.types import Asset, Ids, Modality, Query, Vectors
 
 NEIGHBOURS = 32
 """Neighbours of each asset that are compared; a larger group is still found through its first."""
@@ -46,23 +46,34 @@ class DuplicateGroup:
 
 
 def groups(
-    shelf: Shelf, allowed: Allowed, progress: Callable[[int, int], None] | None = None
+    shelf: Shelf, query: Query, progress: Callable[[int, int], None] | None = None
 ) -> list[DuplicateGroup]:
-    """All groups of two files or more, by their first paths.
+    """All groups of two files or more that meet a query's filters, by their first paths.
 
-    `progress` is called with the number of assets compared and their total.
+    Copies that do not meet them are named too, after one that does. `progress` is called with the
+    number of assets compared and their total.
     """
     found: list[DuplicateGroup] = []
+    allowed = shelf.allowed(query)
     for modality in allowed.modalities:
         ids, assets = _representatives(shelf, modality, allowed)
         together = _near(shelf, modality, ids, assets, progress) if len(ids) else []
-        paths = shelf.paths_of({asset.id for asset in assets})
+        paths = _paths(shelf, {asset.id for asset in assets}, query)
         found += [
             group
             for members, similarity in together
             if (group := _group([assets[i] for i in members], similarity, paths)) is not None
         ]
     return sorted(found, key=lambda group: group.paths)
+
+
+def _paths(shelf: Shelf, assets: set[int], query: Query) -> dict[int, list[Path]]:
+    """Every path of assets, those that meet the query's filters first."""
+    fitting = {path for paths in shelf.fitting_paths(assets, query).values() for path in paths}
+    return {
+        asset: sorted(paths, key=lambda path: (path not in fitting, path))
+        for asset, paths in shelf.paths_of(assets).items()
+    }
 
 
 def _representatives(shelf: Shelf, modality: Modality, allowed: Allowed) -> tuple[Ids, list[Asset]]:
@@ -133,7 +144,7 @@ def _group(
     assets: list[Asset], similarity: float, paths: dict[int, list[Path]]
 ) -> DuplicateGroup | None:
     largest_first = sorted(assets, key=lambda a: (-_pixels(a), -a.size_bytes, a.id))
-    files = [path for asset in largest_first for path in sorted(paths.get(asset.id, ()))]
+    files = [path for asset in largest_first for path in paths.get(asset.id, ())]
     if len(files) < 2:
         return None
     likeness = Likeness.COPIES if len(assets) == 1 else Likeness.NEAR

@@ -150,9 +150,8 @@ class Engine:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[DuplicateGroup]:
         """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
-        shelf = self.current()
         everything = Query((), modalities=modalities, under=under, where=where)
-        return groups(shelf, shelf.allowed(everything), progress)
+        return groups(self.current(), everything, progress)
 
     def _count(self, shelf: Shelf) -> None:
         """One query more; after some, what segments are is held in memory for many more."""
