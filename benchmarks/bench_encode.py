@@ -2,14 +2,15 @@
 
     python -m benchmarks.bench_encode                    tiny and ViT-B-32 on this machine
     python -m benchmarks.bench_encode --device cuda      the same on a card
-    python -m benchmarks.bench_encode --compile          torch.compile too (a minute for each)
+    python -m benchmarks.bench_encode --compile          torch.compile too
     python -m benchmarks.bench_encode --quick            small towers, under a minute
 
 Three tables, each from one run over the same batches, the ways taking turns, best of the rounds:
 
     ways    rows per second of each way through a tower, as a ratio to the plain one, with the
             worst cosine between its vectors and the plain ones. Ways that this machine would not
-            try by itself are measured too, and marked.
+            try by itself are measured too, and marked: among them the other layout of pictures in
+            memory, channels last where a tower has them first, and first where it has them last.
     texts   open_clip texts with their padding (the library) and without (seehear)
     whole   an encoder's `encode` on decoded samples, beside the pure forward pass of its tower:
             what preparing the input costs
@@ -21,11 +22,13 @@ does, so that `encode` checks it on real batches.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +101,16 @@ def _parser() -> argparse.ArgumentParser:
 class Tower:
     """A module with a batch to put through it."""
 
-    def __init__(self, name: str, module: Any, batch: tuple[torch.Tensor, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: Any,
+        batch: tuple[torch.Tensor, ...],
+        *,
+        channels_last: bool = False,
+    ) -> None:
         self.name = name
+        self.channels_last = channels_last
         self.module = module
         self.batch = batch
 
@@ -125,6 +136,7 @@ def _towers(device: torch.device, quick: bool, encoders: list[tuple[Encoder, str
             name,
             module.eval().to(device, memory_format=torch.channels_last),
             tuple(part.to(device) for part in batch),
+            channels_last=True,
         )
         for name, module, batch in tiny
     ]
@@ -147,6 +159,8 @@ def _measure_ways(tower: Tower, device: torch.device, options: Any) -> list[dict
     }
     failed: dict[str, str] = {}
     makers = {way.name: (way.build, way.usable(tower.module, device)) for way in all_ways()}
+    other = "channels first" if tower.channels_last else "channels last"
+    makers[other] = (partial(_laid_out, channels_last=not tower.channels_last), False)
     if not options.compile:
         makers.pop("compiled")
     elif device.type == "cpu":
@@ -160,7 +174,7 @@ def _measure_ways(tower: Tower, device: torch.device, options: Any) -> list[dict
                 way = build(tower.module)
                 way(*tower.batch)
         except Exception as error:
-            if not usable:  # not installed, or made for towers of another kind
+            if not usable and name != "compiled":  # not installed, or for towers of another kind
                 continue
             failed[name] = f"{type(error).__name__}: {error}".splitlines()[0][:120]
             continue
@@ -188,6 +202,19 @@ def _measure_ways(tower: Tower, device: torch.device, options: Any) -> list[dict
             )
     rows += [{"tower": tower.name, "way": name, "failed": why} for name, why in failed.items()]
     return rows
+
+
+def _laid_out(module: Any, *, channels_last: bool) -> Callable[..., torch.Tensor]:
+    """A tower whose kernels and pictures lie in memory by pixels, or by channels."""
+    import torch
+
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    twin = copy.deepcopy(module).to(memory_format=layout)
+    first = next(part for part in twin.modules() if isinstance(part, torch.nn.Conv2d))
+    # What follows the first convolution lies as what went into it.
+    first.register_forward_pre_hook(lambda _, given: (given[0].contiguous(memory_format=layout),))
+    tower: Callable[..., torch.Tensor] = twin
+    return tower
 
 
 def _call(

@@ -6,9 +6,11 @@
 All three get the same photographs and the same architecture (ViT-B-32-256, which is the one that
 rclip uses) with the same random weights: speed does not depend on what a tower has learnt, and
 nothing is fetched. Each runs as a process from its start to its end, on an empty collection, in
-turns with the others: on all photographs, and on two of them, which tells its start from the work
-that every photograph costs. rclip finds the tower as the ONNX file that it would have fetched;
-clip-retrieval is told of the architecture, and where its weights lie.
+turns with the others: on all photographs, and on some of them, which tells its start from the work
+that every further photograph costs. A turn that is not counted comes first: in it each program's
+modules are compiled, as they are once after an install, into a folder that goes with the run, and
+seehear finds its way through the tower. rclip finds the tower as the ONNX file that it would have
+fetched; clip-retrieval is told of the architecture, and where its weights lie.
 
 Neither can be installed beside seehear, because both hold back its libraries. In environments of
 their own:
@@ -31,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +46,8 @@ from benchmarks import folders, record
 ARCHITECTURE = "ViT-B-32-256"
 SIZE_PX = 256
 BATCH = 32
-COUNT, QUICK, FEW = 200, 4, 2
+COUNT, FEW = 250, 50
+QUICK, QUICK_FEW = 4, 2
 SMALL = {
     "embed_dim": 512,
     "vision_cfg": {"image_size": SIZE_PX, "layers": 2, "width": 64, "patch_size": 32},
@@ -66,6 +69,7 @@ clip_inference(
 )
 """
 
+COLUMNS = ("all, s", "processor", "further, ms", "processor", "all : ours", "further : ours")
 
 Took = tuple[float, float]
 """Seconds by the clock, and of the processor."""
@@ -88,10 +92,10 @@ class Contender:
             self.run(photos, Path(scratch))
             return time.perf_counter() - started, _children_s() - started_cpu
 
-    def figures(self, photos: int) -> dict[str, float]:
-        """Seconds for all, and for each photograph beyond the first two."""
+    def figures(self, further: int) -> dict[str, float]:
+        """Seconds for all, and for each of the photographs that only they have."""
         whole, few = (np.median(runs, axis=0) for runs in (self.whole, self.few))
-        each = (whole - few) / (photos - FEW)
+        each = (whole - few) / further
         return {
             "seconds": float(whole[0]),
             "cpu_seconds": float(whole[1]),
@@ -99,8 +103,8 @@ class Contender:
             "cpu_seconds_each": float(each[1]),
         }
 
-    def as_json(self, photos: int, ours: Contender) -> dict[str, Any]:
-        mine, theirs = self.figures(photos), ours.figures(photos)
+    def as_json(self, further: int, ours: Contender) -> dict[str, Any]:
+        mine, theirs = self.figures(further), ours.figures(further)
         times = {f"{name}_to_seehear": mine[name] / theirs[name] for name in mine}
         rounded = {name: round(value, 4) for name, value in (mine | times).items()}
         return {"name": self.name, **rounded}
@@ -155,7 +159,7 @@ def seehear(tower: Path) -> Contender:
     def run(photos: Path, scratch: Path) -> None:
         command = [sys.executable, "-m", "seehear", "index", str(photos), "--json"]
         options = ["--collection", str(scratch / "c"), "--model", f"open_clip:{tower}"]
-        _run([*command, *options], {})
+        _run([*command, *options], tower.parent, XDG_CACHE_HOME=str(tower.parent / "cache"))
 
     return Contender("seehear", run)
 
@@ -165,7 +169,7 @@ def rclip(program: str, data: Path) -> Contender:
         shutil.copytree(data, scratch / "data", copy_function=os.link)
         query = str(next(photos.iterdir()))
         command = [program, "--filepath-only", "--top", "1", "-b", str(BATCH), query]
-        _run(command, {"RCLIP_DATADIR": str(scratch / "data")}, photos)
+        _run(command, data.parent, photos, RCLIP_DATADIR=str(scratch / "data"))
 
     return Contender("rclip", run)
 
@@ -174,14 +178,17 @@ def clip_retrieval(python: str, tower: Path) -> Contender:
     def run(photos: Path, scratch: Path) -> None:
         given = [tower, photos, scratch / "out", BATCH, os.cpu_count() or 1]
         command = [python, "-c", _RETRIEVAL, *map(str, given)]
-        _run(command, {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"})
+        _run(command, tower.parent, WANDB_MODE="disabled", HF_HUB_OFFLINE="1")
 
     return Contender("clip-retrieval", run)
 
 
-def _run(command: Sequence[str], more: Mapping[str, str], folder: Path | None = None) -> None:
+def _run(command: Sequence[str], place: Path, folder: Path | None = None, **more: str) -> None:
+    """Run a program that keeps its compiled modules in the place of this run."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    own["PYTHONPYCACHEPREFIX"] = str(place / "bytecode")
     done = subprocess.run(
-        command, env={**os.environ, **more}, cwd=folder, capture_output=True, text=True, check=False
+        command, env={**own, **more}, cwd=folder, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{done.stderr[-2000:]}")
@@ -192,10 +199,26 @@ def _children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _take_turns(contenders: Sequence[Contender], place: Path, few: int, rounds: int) -> None:
+    for contender in contenders:
+        contender.once(place / "few")
+    for _ in range(rounds):
+        for contender in contenders:
+            contender.few.append(contender.once(place / "few"))
+            contender.whole.append(contender.once(place / "photos"))
+            (few_s, few_cpu_s), (all_s, all_cpu_s) = contender.few[-1], contender.whole[-1]
+            print(
+                f"{contender.name:15} {all_s:7.1f} s ({all_cpu_s:7.1f} of processor), "
+                f"{few} photographs {few_s:7.1f} s ({few_cpu_s:7.1f})",
+                flush=True,
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.bench_rivals", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--count", type=int, help="photographs of 12 megapixels")
+    parser.add_argument("--few", type=int, help="how many of them tell the start from the rest")
     parser.add_argument("--rounds", type=int, help="turns of each")
     parser.add_argument("--rclip", help="the program rclip, version 3.3")
     parser.add_argument("--clip-retrieval", help="a Python that has clip-retrieval")
@@ -203,13 +226,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="few and small; keeps nothing")
     chosen = parser.parse_args(arguments)
     count = chosen.count or (QUICK if chosen.quick else COUNT)
+    few = chosen.few or (QUICK_FEW if chosen.quick else FEW)
+    if not 0 < few < count:
+        parser.error(f"--few {few} is not less than --count {count}")
     rounds = chosen.rounds or (1 if chosen.quick else 3)
 
     with tempfile.TemporaryDirectory(prefix="seehear-bench-") as scratch:
         place = Path(scratch)
         size_px = (640, 480) if chosen.quick else folders.PHOTO_SIZE_PX
         folders.photographs(place / "photos", count, size_px)
-        folders.photographs(place / "few", FEW, size_px)
+        folders.photographs(place / "few", few, size_px)
         make_tower(place / "tower", small=chosen.quick)
         contenders = [seehear(place / "tower")]
         if chosen.rclip and shutil.which(chosen.rclip):
@@ -222,23 +248,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             contenders.append(clip_retrieval(chosen.clip_retrieval, place / "tower"))
         else:
             print("clip-retrieval is left out: name a Python that has it with --clip-retrieval")
-        for _ in range(rounds):
-            for contender in contenders:
-                contender.few.append(contender.once(place / "few"))
-                contender.whole.append(contender.once(place / "photos"))
-                (few_s, few_cpu_s), (all_s, all_cpu_s) = contender.few[-1], contender.whole[-1]
-                print(
-                    f"{contender.name:15} {all_s:7.1f} s ({all_cpu_s:7.1f} of processor), "
-                    f"{FEW} photographs {few_s:7.1f} s ({few_cpu_s:7.1f})",
-                    flush=True,
-                )
-    rows = [contender.as_json(count, contenders[0]) for contender in contenders]
+        _take_turns(contenders, place, few, rounds)
+    rows = [contender.as_json(count - few, contenders[0]) for contender in contenders]
+    print(f"{'':15}" + "".join(f"{column:>16}" for column in COLUMNS))
     for row in rows:
-        print(json.dumps(row))
+        figures = (
+            f"{row['seconds']:.1f}",
+            f"{row['cpu_seconds']:.1f}",
+            f"{1000 * row['seconds_each']:.1f}",
+            f"{1000 * row['cpu_seconds_each']:.1f}",
+            f"{row['seconds_to_seehear']:.2f}",
+            f"{row['seconds_each_to_seehear']:.2f}",
+        )
+        print(f"{row['name']:15}" + "".join(f"{figure:>16}" for figure in figures))
     if chosen.quick and chosen.results is None:
         return 0
     document = {
         "photos": count,
+        "few_photos": few,
         "architecture": "small" if chosen.quick else ARCHITECTURE,
         "open_clip": version("open_clip_torch"),
         "seed": 0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -105,6 +105,33 @@ def _widened(task: Task, search: Search, widen: Callable[[int], None], most: int
     return min(width, most)
 
 
+def _set(
+    task: Task,
+    search: Search,
+    widen: Callable[[int], None],
+    most: int,
+    deepen: Callable[[int], None],
+    depths: Sequence[int],
+) -> int:
+    """Set width and depth to those that reach the aim in the least time of the processor, or to the
+    last where none does; the width."""
+    some, right = task.queries()[:TRIED], task.truth()[:TRIED]
+    set_to, least = (most, depths[-1]), float("inf")
+    for depth in depths:
+        deepen(depth)
+        width = _widened(task, search, widen, most)
+        started = time.process_time()
+        reached = recall(search(some), right) >= task.aim
+        taken = time.process_time() - started
+        if reached and taken < least:
+            set_to, least = (width, depth), taken
+        if reached and taken > 2 * least:
+            break
+    widen(set_to[0])
+    deepen(set_to[1])
+    return set_to[0]
+
+
 def _build_exact(_: Task) -> None:
     pass
 
@@ -182,23 +209,13 @@ def _open_faiss(task: Task) -> Opened:
         else:
             index.nprobe = width
 
+    def deepen(to: int) -> None:
+        nonlocal depth
+        depth = min(to, len(vectors))
+
     most = len(vectors) if factory.startswith("HNSW") else index.nlist
-    some, right = task.queries()[:TRIED], task.truth()[:TRIED]
-    set_to, least = (most, max(DEPTHS)), float("inf")
-    for depth in DEPTHS:
-        if depth > len(vectors):
-            break
-        width = _widened(task, search, widen, most)
-        started = time.process_time()
-        reached = recall(search(some), right) >= task.aim
-        taken = time.process_time() - started
-        if reached and taken < least:
-            set_to, least = (width, depth), taken
-        if reached and taken > 2 * least:
-            break
-    widen(set_to[0])
-    depth = min(set_to[1], len(vectors))
-    return search, f"{factory}, width {set_to[0]}, {depth} reranked"
+    width = _set(task, search, widen, most, deepen, [d for d in DEPTHS if d <= len(vectors)])
+    return search, f"{factory}, width {width}, {depth} reranked"
 
 
 def _build_hnswlib(task: Task) -> None:
@@ -259,35 +276,37 @@ def _build_lancedb(task: Task) -> None:
             table = lancedb.connect(task.own / "lance").create_table("rows", part)
         else:
             table.add(part)
+    table.optimize()  # one file of rows, as its documents advise
     parts = max(1, int(count**0.5))
-    table.create_index(
-        metric="dot",
-        num_partitions=parts,
-        num_sub_vectors=dim // 8,
-        vector_column_name="vector",
-    )
+    kind = import_module("lancedb.index").IvfPq
+    settings = kind(distance_type="dot", num_partitions=parts, num_sub_vectors=dim // 8)
+    table.create_index("vector", config=settings)
     (task.own / "parts").write_text(json.dumps(parts))
 
 
 def _open_lancedb(task: Task) -> Opened:
     table: Any = import_module("lancedb").connect(task.own / "lance").open_table("rows")
     parts = json.loads((task.own / "parts").read_text())
-    probes = 0
+    probes = refined = 0
 
     def search(asked: Vectors) -> Ids:
+        wanted = table.search(asked).distance_type("dot").nprobes(probes).refine_factor(refined)
+        got = wanted.limit(K).select(["id", "_distance"]).to_arrow()
+        rows = np.zeros(len(got), np.int64) if len(asked) == 1 else got["query_index"].to_numpy()
         found = np.full((len(asked), K), -1, dtype=np.int64)
-        for row, query in enumerate(asked):
-            wanted = table.search(query).distance_type("dot").nprobes(probes)
-            got = wanted.refine_factor(20).limit(K).select(["id", "_distance"]).to_arrow()
-            found[row, : len(got)] = got["id"].to_numpy()
+        found[rows, np.arange(len(rows)) - np.searchsorted(rows, rows)] = got["id"].to_numpy()
         return found
 
-    queries, truth = task.queries()[:TRIED], task.truth()[:TRIED]
-    for width in WIDTHS:
-        probes = min(parts, width)
-        if probes == parts or recall(search(queries), truth) >= task.aim:
-            break
-    return search, f"IVF_PQ, {probes} of {parts} partitions, 200 refined"
+    def widen(width: int) -> None:
+        nonlocal probes
+        probes = width
+
+    def deepen(depth: int) -> None:
+        nonlocal refined
+        refined = depth // K
+
+    width = _set(task, search, widen, parts, deepen, [d for d in DEPTHS if d >= 10 * K])
+    return search, f"IVF_PQ, {width} of {parts} partitions, {K * refined} refined"
 
 
 def _build_sqlite_vec(task: Task) -> None:

@@ -17,6 +17,8 @@ def test_the_quick_form_prints_its_tables_and_writes_them(
     assert {"machine", "commit", "date", "seed", "ways", "texts", "whole"} <= set(result)
     measured = {(row["tower"], row["way"]) for row in result["ways"] if "failed" not in row}
     assert {("tiny pictures", "plain"), ("tiny pictures", "fused")} <= measured
+    assert ("tiny pictures", "channels first") in measured
+    assert ("seehear-bench-small pictures", "channels last") in measured
     for row in result["ways"]:
         if row.get("tried_here"):
             assert row["worst_cosine"] > 0.999, row

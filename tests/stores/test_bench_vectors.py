@@ -45,6 +45,29 @@ def test_a_library_that_is_not_there_is_passed_over(
         bench_vectors.build("hnswlib", task)
 
 
+@pytest.mark.parametrize(
+    ("name", "modules"), [("lancedb", ["lancedb"]), ("sqlite-vec", ["apsw", "sqlite_vec"])]
+)
+def test_other_libraries_are_set_for_the_recall_that_is_asked_for(
+    name: str, modules: list[str], tmp_path: Path
+) -> None:
+    for module in modules:
+        pytest.importorskip(module)
+    rng = np.random.default_rng(0)
+    rows = vector_data.unit(rng.standard_normal((1_200, 32), dtype=np.float32))
+    queries = vector_data.unit(rng.standard_normal((20, 32), dtype=np.float32))
+    truth = np.argsort(-(queries @ rows.T), axis=1)[:, : vector_rivals.K]
+    for part, content in (("vectors", rows), ("queries", queries), ("truth", truth)):
+        np.save(tmp_path / f"{part}.npy", content)
+    task = vector_rivals.Task(tmp_path, tmp_path / name, 0.99, 1)
+    task.own.mkdir()
+    vector_rivals.build(name, task)
+    search, _ = vector_rivals.opened(name, task)
+    at_once = search(queries)
+    assert vector_rivals.recall(at_once, truth) >= task.aim
+    np.testing.assert_array_equal(np.concatenate([search(q[None]) for q in queries]), at_once)
+
+
 def test_memory_is_that_of_this_process() -> None:
     before = memory.resident()
     if before is None:

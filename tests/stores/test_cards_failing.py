@@ -104,11 +104,14 @@ def test_what_was_half_made_is_freed_alone_too() -> None:
 def test_a_card_that_fails_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     index = build(clustered(1, 60), Plan("flat", TWO, True))
     working: list[int] = []
+    begun = threading.Event()
 
     def asked(card: int, *arguments: Any) -> Proposals:
         if card == TWO[0]:
+            assert begun.wait(30)
             raise RuntimeError("StandardGpuResources: alloc fail")
         working.append(card)
+        begun.set()
         time.sleep(0.2)
         working.remove(card)
         raise RuntimeError("late")
