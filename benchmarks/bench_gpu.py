@@ -2,6 +2,7 @@
 
     python -m benchmarks.bench_gpu                      on the first CUDA card
     python -m benchmarks.bench_gpu --kind ivfpq         product codes instead of a scan of all
+    python -m benchmarks.bench_gpu --kind cagra         a graph, where FAISS was built with cuVS
     python -m benchmarks.bench_gpu --quick --device cpu small, under a minute, on any machine
 
 Two tables, each from one run, both sides taking turns, best of the rounds:
@@ -10,8 +11,8 @@ Two tables, each from one run, both sides taking turns, best of the rounds:
              pure forward pass of the same tower, by the same way through it, on one batch that lies
              on the device already: what preparing, copying and fetching cost
     search   queries per second of an index on the device, and how fast it reads its vectors, as a
-             share of the bandwidth that a copy on the device reaches. Product codes are not read
-             whole, so that only their rates are given
+             share of the bandwidth that a copy on the device reaches. Product codes and graphs are
+             not read whole, so that only their rates are given
 
 Vectors for the search are random unit vectors around random centres; a scan takes as long whatever
 they are. The recall is that of 10 neighbours against exact search.
@@ -32,7 +33,13 @@ from benchmarks import record
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.devices import choose_device
 from seehear.errors import UsageError
-from seehear.stores.vectors.cards import Plan, cards_of, code_bytes
+from seehear.stores.vectors.cards import (
+    Plan,
+    cards_of,
+    code_bytes,
+    faiss_has_cards,
+    faiss_has_graphs,
+)
 from seehear.stores.vectors.flat import FlatIndex
 from seehear.stores.vectors.matrix import CHUNK, Matrix, halves
 from seehear.stores.vectors.on_cards import CardIndex
@@ -59,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         device = choose_device(options.device)
+        _check(device, options.kind)
     except UsageError as error:
         print(f"bench_gpu: {error}", file=sys.stderr)
         return 2
@@ -79,11 +87,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _check(device: torch.device, kind: str) -> None:
+    """Raises UsageError where FAISS cannot search on that device."""
+    if device.type == "cuda":
+        if not (faiss_has_cards() and cards_of(f"cuda:{device.index or 0}")):
+            raise UsageError("FAISS finds no card that it can use; install faiss-gpu")
+        if kind == "cagra" and not faiss_has_graphs():
+            raise UsageError("this FAISS was built without cuVS, which has CAGRA; use --kind flat")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench_gpu", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small, under a minute")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
-    parser.add_argument("--kind", choices=["flat", "ivfpq"], default="flat", help="on a card")
+    parser.add_argument(
+        "--kind", choices=["flat", "ivfpq", "cagra"], default="flat", help="on a card"
+    )
     parser.add_argument("--count", type=int, default=1_000_000, help="vectors to search")
     parser.add_argument("--batch", type=int, default=512, help="samples of one `encode`")
     parser.add_argument(
@@ -163,10 +182,10 @@ def _search(device: torch.device, options: Any) -> dict[str, Any]:
     start = time.perf_counter()
     index: CardIndex | FlatIndex
     if device.type == "cuda":
-        card = cards_of(f"cuda:{device.index or 0}")[0].number
         code = code_bytes(DIM) if options.kind == "ivfpq" else 0
-        index = CardIndex.build(matrix, Plan(options.kind, (card,), True, code))
-        row_bytes = 0 if code else 2 * DIM
+        plan = Plan(options.kind, (device.index or 0,), True, code)
+        index = CardIndex.build(matrix, plan)
+        row_bytes = 2 * DIM if options.kind == "flat" else 0
     else:
         index, row_bytes = FlatIndex(matrix), 4 * DIM
         index.search(queries[:1], K)
@@ -178,7 +197,7 @@ def _search(device: torch.device, options: Any) -> dict[str, Any]:
     }
     if isinstance(index, CardIndex):
         depth = index._depths(K, len(index))[0]
-        probes = index.tuning.probes if index.tuning else 0
+        probes = index._probes(len(index))
         held = index.held
         calls["one_on_the_card"] = lambda: held.propose(queries[:1], depth, probes)
         calls["many_on_the_card"] = lambda: held.propose(queries, depth, probes)

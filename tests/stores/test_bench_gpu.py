@@ -44,6 +44,24 @@ def test_without_a_card_it_says_so_in_one_line(
     assert said.count("\n") == 1
 
 
+def test_a_card_that_faiss_cannot_search_on_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.setattr(bench_gpu, "choose_device", torch.device)
+    monkeypatch.setattr(bench_gpu, "faiss_has_cards", lambda: False)
+    assert bench_gpu.main(["--quick"]) == 2
+    assert "install faiss-gpu" in capsys.readouterr().err
+    monkeypatch.setattr(bench_gpu, "faiss_has_cards", lambda: True)
+    monkeypatch.setattr(bench_gpu, "cards_of", lambda name: (name,))
+    monkeypatch.setattr(bench_gpu, "faiss_has_graphs", lambda: False)
+    assert bench_gpu.main(["--quick", "--kind", "cagra"]) == 2
+    said = capsys.readouterr().err
+    assert "without cuVS" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.gpu
 def test_the_quick_form_runs_on_a_card(tmp_path: Path) -> None:
     import torch
