@@ -253,6 +253,8 @@ class Term:
     """What an unrelated pair of this query and this item would have as cosine."""
     spread: float | None = None
     """Standard deviation of such unrelated pairs."""
+    crowd: float = 0.0
+    """How much higher the cosine scores for the other files that answer as well."""
     words: str = ""
     """What the words matched, in words: "file name", "phrase in a passage"; empty for nothing."""
     words_score: float = 0.0

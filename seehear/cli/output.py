@@ -128,6 +128,8 @@ def _explained(term: Term) -> str:
             f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
             f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
         )
+    if term.crowd >= 0.005:  # else it would read as +0.00
+        told.append(f"others as good: +{term.crowd:.2f}")
     if term.words:
         told.append(f"words: {term.words}")
     return "; ".join(told)

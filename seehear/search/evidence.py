@@ -196,6 +196,8 @@ def _term(part: Part, row: Row, position: int) -> Term:
     if by < 0:
         return term
     background = row.compared.backgrounds[by]
+    odds = row.compared.odds[position : position + 1]
+    among_others, alone = (score_of(among(odds, crowd)) for crowd in (row.crowd, row.crowd[:0]))
     return replace(
         term,
         route=background.route.name,
@@ -203,4 +205,5 @@ def _term(part: Part, row: Row, position: int) -> Term:
         similarity=float(row.compared.similarities[position]),
         expected=float(row.compared.expected[position]),
         spread=background.spread,
+        crowd=float(among_others[0] - alone[0]),
     )

@@ -140,6 +140,7 @@ def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
                 similarity=term.similarity,
                 expected=term.expected,
                 spread=term.spread,
+                crowd=round(term.crowd, 4),
                 words=term.words,
                 words_score=round(term.words_score, 4),
             )

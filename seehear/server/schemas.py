@@ -115,6 +115,9 @@ class TermOut(BaseModel):
     similarity: float | None = None
     expected: float | None = None
     spread: float | None = None
+    crowd: float = Field(
+        0.0, description="How much higher the cosine scores for other files that answer as well."
+    )
     words: str = ""
     words_score: float = 0.0
 

@@ -63,6 +63,14 @@ def test_composed_queries(ask: Ask, run: Run, indexed: Path) -> None:
     assert ask("search", "waves.wav", "--mode", "words", "-k", "1")[0]["path"].endswith("waves.wav")
 
 
+def test_what_made_a_score_is_told_in_a_line(ask: Ask, run: Run, indexed: Path) -> None:
+    asked = ("search", "red", "--explain", "--mode", "semantic")
+    crowds = [hit["why"][0]["crowd"] for hit in ask(*asked)]
+    told = [line for line in run(*asked).stdout.splitlines() if "cosine" in line]
+    assert ["others as good" in line for line in told] == [crowd >= 0.005 for crowd in crowds]
+    assert f"others as good: +{max(crowds):.2f}" in " ".join(told)
+
+
 def test_feedback_refines_the_last_search(ask: Ask, run: Run, indexed: Path) -> None:
     before = ask("search", "red blue", "-k", "5")
     rank = next(hit["rank"] for hit in before if hit["path"].endswith("sky.jpg"))

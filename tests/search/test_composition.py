@@ -123,6 +123,23 @@ def test_sight_and_sound_together_find_the_moment_of_both(tmp_path: Path) -> Non
     assert {term.route for term in hits[0].why} == {"text->video", "audio->audio"}
 
 
+@pytest.mark.parametrize("alike", [1, 8])
+def test_what_others_as_good_add_to_a_score(tmp_path: Path, alike: int) -> None:
+    library = Library(tmp_path)
+    for i in range(40):
+        library.add(f"other {i}.txt", f"word{i} more{i}")
+    for i in range(alike):
+        library.add(f"red {i}.txt", f"red thing{i} more{i} again{i}")
+    hits = library.search("red", k=alike, mode=Mode.SEMANTIC, explain=True)
+    terms = [term for hit in hits for term in hit.why]
+    if alike == 1:
+        assert [term.crowd for term in terms] == [0.0]
+        assert terms[0].score < 0.3
+    else:
+        assert all(term.crowd > 0.1 for term in terms)
+        assert all(term.score - term.crowd < 0.3 for term in terms)
+
+
 def test_why_a_hit_has_its_score(pairs: Library) -> None:
     (hit,) = pairs.search("red", "blue", k=1, modalities=IMAGES, explain=True)
     assert [term.part for term in hit.why] == ["red", "blue"]

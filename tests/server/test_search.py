@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import inspect
 import json
 from pathlib import Path
@@ -18,6 +19,7 @@ from seehear.server import create_app
 from seehear.server.limits import ServiceLimits
 from seehear.server.schemas import SearchRequest
 from seehear.server.uploads import FILE_FIELDS
+from seehear.types import Term
 from tests.server.conftest import SETTINGS, film, picture, sound, wait_ready
 
 
@@ -52,6 +54,11 @@ def test_the_answers_are_the_librarys(client: TestClient, collection_folder: Pat
                 [h.score for h in expected], abs=2e-4
             )
             assert [h["weak"] for h in hits] == [h.weak for h in expected]
+
+
+def test_why_is_told_whole(client: TestClient) -> None:
+    (term,) = found(client, text="red", explain=True, k=1)[0]["why"]
+    assert set(term) == {field.name for field in dataclasses.fields(Term)}
 
 
 def test_a_moment_of_a_video_is_named(client: TestClient) -> None:
