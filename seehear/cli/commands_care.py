@@ -105,8 +105,8 @@ def _tell(found: Verification) -> None:
     if found.good:
         vectors = sum(index.vectors for index in found.indexes)
         output.note(
-            f"good: {found.assets} assets, {found.segments} segments, "
-            f"{vectors} vectors in {len(found.indexes)} indexes"
+            f"good: {output.counted(found.assets, 'asset')}, "
+            f"{output.counted(found.segments, 'segment')}, {output.counted(vectors, 'vector')}"
         )
 
 
@@ -141,7 +141,8 @@ def export(
         output.print_json(dataclasses.asdict(manifest))
     else:
         output.note(
-            f"{manifest.assets} assets of {len(manifest.roots)} roots in {output.shown(archive)} "
+            f"{output.counted(manifest.assets, 'asset')} of "
+            f"{output.counted(len(manifest.roots), 'root')} in {output.shown(archive)} "
             f"({output.size(manifest.size_bytes)})"
         )
 
@@ -168,7 +169,7 @@ def import_(
         now = [{"path": str(root.path), "online": root.online} for root in roots]
         output.print_json({**dataclasses.asdict(manifest), "roots_now": now})
         return
-    output.note(f"{manifest.assets} assets imported")
+    output.note(f"{output.counted(manifest.assets, 'asset')} imported")
     for root in roots:
         there = "" if root.online else " (not there: import with --map, or mount it)"
         print(f"root {output.shown(root.path)}{there}")

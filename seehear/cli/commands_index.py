@@ -75,6 +75,9 @@ def watch(
         open_collection(collection, device=device, must_exist=False) as library,
         stop_on_interrupt(stop),
     ):
+        for path in paths:
+            if not path.expanduser().exists():
+                output.note(f"{output.shown(path)} is not there: it is waited for")
         output.note("watching; press Ctrl-C to stop")
         library.watch(
             *paths,
@@ -215,10 +218,14 @@ def forget(
     """Take a path out of the collection; the files stay."""
     with open_collection(collection) as library:
         count = library.forget(path)
+        place = path.expanduser().absolute()
+        indexed = any(place.is_relative_to(root.path) for root in library.roots())
     if json:
         output.print_json({"forgotten": count})
     else:
-        output.note(f"{count} files forgotten")
+        output.note(f"{output.counted(count, 'file')} forgotten")
+        if indexed:
+            output.note("an index run over the folder takes in again what lies there: --exclude it")
 
 
 def register(app: typer.Typer) -> None:

@@ -40,6 +40,11 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def counted(count: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def shown(path: Path) -> str:
     """A path as short as it can be and still be opened from here."""
     with contextlib.suppress(ValueError):

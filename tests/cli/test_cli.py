@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from seehear.collection import Collection
 from tests.cli.conftest import Run
 from tests.indexers.helpers import broken
 
@@ -116,6 +119,10 @@ def test_a_missing_root_is_offline_not_deleted(ask: Ask, run: Run, folder: Path)
 def test_forget(ask: Ask, run: Run, folder: Path) -> None:
     run("index", folder)
     assert ask("forget", folder / "sub")["forgotten"] == 1
+    note, hint = run("forget", folder / "fire.png").stderr.splitlines()
+    assert note == "1 file forgotten"
+    assert "takes in again" in hint
+    run("index", folder / "fire.png")
     assert ask("status")["assets"] == 4
     assert run("forget", folder / "sub", check=False).returncode == 2
 
@@ -138,6 +145,8 @@ def test_generations_and_upgrade(ask: Ask, run: Run, folder: Path) -> None:
     assert [(g["model"], g["state"]) for g in found] == [("fake", "retired"), ("fake:2", "serving")]
     assert ask("search", "red", "-k", "1")
     assert len(ask("generations", "--drop", str(found[0]["id"]))) == 1
+    serving = run("generations", "--drop", str(found[1]["id"]), check=False)
+    assert (serving.returncode, "seehear upgrade" in serving.stderr) == (1, True)
 
 
 WRONG: tuple[tuple[tuple[str, ...], int, str], ...] = (
@@ -184,3 +193,15 @@ def test_models_are_listed_with_size_and_licence(ask: Ask, run: Run) -> None:
     assert cards["tiny"]["present"]
     assert cards["standard"]["licence"]
     assert set(run("models").stdout.splitlines()) >= cards.keys()
+
+
+def test_a_folder_to_watch_that_is_not_there_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Collection, "watch", lambda *_, **__: None)
+    (tmp_path / "here").mkdir()
+    told = run("watch", tmp_path / "here", tmp_path / "nowhere").stderr.splitlines()
+    assert told == [
+        f"{tmp_path / 'nowhere'} is not there: it is waited for",
+        "watching; press Ctrl-C to stop",
+    ]

@@ -258,7 +258,7 @@ def test_the_command_line_takes_the_database_from_the_environment(
     note(tmp_path / "media" / "siren.md", "A red fire engine.")
     run("index", tmp_path / "media")
     assert "siren.md" in run("search", "--mode", "words", "fire engine").stdout
-    assert "good: 1 assets" in run("verify").stderr
+    assert "good: 1 asset," in run("verify").stderr
     assert not (tmp_path / "collection" / "catalog.db").exists()
     moved = run("export", tmp_path / "all.seehear", check=False)
     assert (moved.returncode, "server's own tools" in moved.stderr) == (1, True)

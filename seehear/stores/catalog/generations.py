@@ -83,7 +83,9 @@ class Generations(Drawer):
         """
         serving = self.serving()
         if serving is not None and serving.id == generation_id:
-            raise StoreError("the serving generation cannot be dropped; promote another one first")
+            raise StoreError(
+                "the serving generation cannot be dropped; `seehear upgrade` makes another serve"
+            )
         while True:
             with self.batch() as batch:
                 if not batch.drop_encodings(generation_id, DROPPED_AT_ONCE):
