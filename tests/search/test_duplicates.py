@@ -18,6 +18,6 @@ def test_a_copy_that_meets_the_filter_stands_first(tmp_path: Path) -> None:
         ({"under": media / "z"}, "z/c.jpg"),
         ({}, "x/a.jpg"),
     ):
-        (group,) = library.engine.duplicates(**filters)  # type: ignore[arg-type]
+        (group,) = library.engine.duplicates(**filters)
         rest = [place for place in ("x/a.jpg", "y/b.jpg", "z/c.jpg") if place != first]
         assert group.paths == tuple(media / place for place in (first, *rest))
