@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from seehear.cli import collector
 from seehear.errors import MediaError, SeehearError, UsageError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -15,10 +16,12 @@ EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 def main() -> None:
     """Run one command and leave with its exit status."""
-    from seehear.cli.app import app_for
+    with collector.at_rest():
+        from seehear.cli.app import app_for
 
+        app = app_for(sys.argv[1:])
     try:
-        app_for(sys.argv[1:])()  # shows wrong usage itself, with status 2
+        app()  # shows wrong usage itself, with status 2
     except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
         _complain(error)
         sys.exit(EXIT_USAGE)

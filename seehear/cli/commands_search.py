@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seehear.cli import last_search, output, threads
+from seehear.cli import collector, last_search, output, threads
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
 from seehear.errors import UsageError
 
@@ -105,7 +105,7 @@ def search(
     }
     liked: list[int] = []
     unliked: list[int] = []
-    with open_collection(collection, device=device) as library:
+    with collector.at_rest(), open_collection(collection, device=device) as library:
         if like or unlike:
             before, found = last_search.recall(library.folder)
             liked = last_search.segments_at(like or [], found)
@@ -152,7 +152,7 @@ def similar(
 
     The file itself and its copies are left out.
     """
-    with open_collection(collection, device=device) as library:
+    with collector.at_rest(), open_collection(collection, device=device) as library:
         hits = library.similar(file, k=k, modalities=_kinds(kinds), under=under)
         empty = not hits and library.is_empty
     _show(hits, file.name, sheet, json, empty=empty)

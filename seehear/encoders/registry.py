@@ -20,12 +20,15 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seehear.encoders.base import Model, SingleSpaceModel
-from seehear.encoders.bridge import Progress
 from seehear.encoders.cards import ModelCard, known_cards
 from seehear.encoders.devices import check_device_name
 from seehear.errors import UnknownModelError
+
+if TYPE_CHECKING:
+    from seehear.encoders.bridge import Progress
 
 
 def available_models() -> list[ModelCard]:

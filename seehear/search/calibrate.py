@@ -31,7 +31,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -294,6 +293,8 @@ def _top(row: Floats) -> float:
 def _top_of_normal(count: int) -> float:
     """What `_top` is of so many draws from a normal distribution of spread 1, at least (Blom,
     1958); one item has no upper half and counts as two."""
+    from statistics import NormalDist  # here, because a search by words fits nothing
+
     count = max(count, 2)
     kept = min(REACH_TOP, (count + 1) // 2)
     ranks = [(count - k + 0.625) / (count + 0.25) for k in range(1, kept + 1)]
