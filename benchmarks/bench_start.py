@@ -146,6 +146,7 @@ def _environment(scratch: Path) -> dict[str, str]:
         **kept,
         "PYTHONPATH": root,
         "PYTHONPYCACHEPREFIX": str(scratch / "compiled"),
+        "SEEHEAR_CACHE": str(scratch / "cache"),
         "XDG_STATE_HOME": str(scratch / "state"),
     }
 
