@@ -175,7 +175,7 @@ class _Check:
 def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
     """Remove cache files of generations that are no more; returns how many."""
     known = {
-        VectorCache(catalog.folder, catalog, generation)._path(space, item).stem
+        VectorCache(catalog.folder, catalog, generation).file_of(space, item).stem
         for generation in catalog.generations()
         for space in generation.spaces
         for item in Modality

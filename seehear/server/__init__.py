@@ -25,7 +25,9 @@ def __getattr__(name: str) -> object:
 
     try:
         from seehear.server import app, limits, serving
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("seehear"):
+            raise
         raise UsageError(
             f"the HTTP service needs {error.name}; install it with: pip install 'seehear[server]'"
         ) from None

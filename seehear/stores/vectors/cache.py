@@ -105,8 +105,13 @@ class VectorCache:
                     sizes[index.describe()] = sizes.get(index.describe(), 0) + len(index)
         return "; ".join(f"{kind}: {size:,} vectors" for kind, size in sizes.items()) or "empty"
 
+    def file_of(self, space: EmbeddingSpace, item: Modality) -> Path:
+        """Where the vectors of one index are kept; files beside it begin with the same name."""
+        name = hashlib.blake2b(self._identity(space, item).encode(), digest_size=8).hexdigest()
+        return self._folder / f"{name}.vectors"
+
     def _open(self, space: EmbeddingSpace, item: Modality) -> _Entry:
-        path, identity = self._path(space, item), self._identity(space, item)
+        path, identity = self.file_of(space, item), self._identity(space, item)
 
         loaded = Matrix.load(path, identity, space.dim, self._source(path, space))
         # A cache that has seen more than the catalog is of another catalog's future.
@@ -169,7 +174,7 @@ class VectorCache:
         """
         if self._catalog.read_only:
             return entry
-        path, identity = self._path(space, item), self._identity(space, item)
+        path, identity = self.file_of(space, item), self._identity(space, item)
         index = entry.index
         if isinstance(index, TwoTierIndex):
             proposer = self._proposer_path(space, item, entry.change)
@@ -199,12 +204,8 @@ class VectorCache:
     def _identity(self, space: EmbeddingSpace, item: Modality) -> str:
         return f"{self._catalog.identity}/{self._generation.id}/{space.key}/{item.value}"
 
-    def _path(self, space: EmbeddingSpace, item: Modality) -> Path:
-        name = hashlib.blake2b(self._identity(space, item).encode(), digest_size=8).hexdigest()
-        return self._folder / f"{name}.vectors"
-
     def _proposer_path(self, space: EmbeddingSpace, item: Modality, change: int) -> Path:
-        return self._path(space, item).with_suffix(f".{change}.proposer")
+        return self.file_of(space, item).with_suffix(f".{change}.proposer")
 
 
 def _is_large(matrix: Matrix) -> bool:
