@@ -162,11 +162,10 @@ def _words_by_position(
     }
     found_at: dict[int, WordMatch] = {}
     for position, (id_, asset) in enumerate(zip(ids, assets, strict=True)):
-        best = max(
-            (m for m in (matched.get(id_), whole.get(asset)) if m),
-            key=lambda m: m.score,
-            default=None,
-        )
+        own, of_file = matched.get(id_), whole.get(asset)
+        best = own or of_file
+        if own is not None and of_file is not None and of_file.score > own.score:
+            best = of_file
         if best is not None:
             found_at[position] = best
     return found_at
