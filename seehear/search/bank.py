@@ -33,9 +33,9 @@ MADE_UP = 32
 """Pictures, sounds and clips of each kind: enough for a mean and a spread to within a fifth."""
 
 PORTION = {Modality.IMAGE: 7, Modality.AUDIO: 7, Modality.VIDEO: 2}
-"""Samples encoded in one call; texts all at once. So few rows (a clip has at most FRAMES) go through
-a tower the plain way, as queries do (see encoders/faster.py): they give the same vectors whatever
-way large batches take, and nothing is measured on them."""
+"""Samples encoded in one call; texts all at once. So few rows (a clip has at most FRAMES) go
+through a tower the plain way, as queries do (see encoders/faster.py): they give the same vectors
+whatever way large batches take, and nothing is measured on them."""
 FRAMES = 3
 
 Floats = NDArray[np.float64]

@@ -207,14 +207,27 @@ class Shelf:
         with self._lock:
             known = self._samples.get((item, space))
             if known is None:
-                ids = self._catalog.segment_ids(self.generation.id, item=item)
-                chosen = ids[np.argsort(_mixed(ids), kind="stable")[:SAMPLE_SIZE]]
-                found = self.resolve(chosen)
-                kept, vectors = self.vectors([f.segment_id for f in found], space, item)
-                assets = {f.segment_id: f.asset.id for f in found}
-                known = Sampled(vectors, np.array([assets[int(i)] for i in kept], dtype=np.int64))
+                assets = self._drawn(item)
+                kept, vectors = self.vectors(list(assets), space, item)
+                known = Sampled(vectors, np.array([assets[i] for i in kept.tolist()], np.int64))
                 self._samples[item, space] = known
             return known
+
+    def _drawn(self, item: Modality) -> dict[int, int]:
+        """Segments of a sample and the assets that they are shown as, in the order of the draw."""
+        if self.columns is None:
+            ids = self._catalog.segment_ids(self.generation.id, item=item)
+        else:
+            ids = self.columns.pieces.ids[self.columns.pieces.of_kind(item)]
+        ids = ids[np.argsort(_mixed(ids), kind="stable")]
+        drawn: dict[int, int] = {}
+        # Once, but for segments that lie nowhere: those are left out, and others take their turn.
+        while len(drawn) < SAMPLE_SIZE and len(ids):
+            turn, ids = np.split(ids, [SAMPLE_SIZE - len(drawn)])
+            pieces = self.pieces(turn)
+            assets = dict(zip(pieces.ids.tolist(), pieces.assets.tolist(), strict=True))
+            drawn |= {id_: assets[id_] for id_ in turn.tolist() if id_ in assets}
+        return drawn
 
     def vectors(
         self, ids: Ids | Sequence[int], space: EmbeddingSpace, item: Modality

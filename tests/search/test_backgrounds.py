@@ -9,10 +9,11 @@ import pytest
 
 from seehear.encoders.fake import picture
 from seehear.search import Engine, backgrounds, calibrate
+from seehear.search import shelf as shelf_module
 from seehear.search.shelf import Shelf
 from seehear.stores import VectorCache
 from seehear.types import Modality, Query, QueryPart
-from tests.search.library import Library, demo
+from tests.search.library import Library, demo, noisy
 
 RED = Query((QueryPart(("something red",), label="red"),), k=50)
 
@@ -78,3 +79,22 @@ def test_only_what_it_says_it_is(library: Library, monkeypatch: pytest.MonkeyPat
         assert backgrounds.unpacked(damaged, background.route, 7) is None
     monkeypatch.setattr(calibrate, "HUB_SHARE", 0.5)
     assert backgrounds.unpacked(data, background.route, 7) is None
+
+
+def test_a_sample_is_the_same_once_segments_are_in_memory(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf_module, "SAMPLE_SIZE", 4)
+    for number in range(9):
+        library.add(f"{number}.jpg", noisy(picture("red"), number))
+    with library.catalog.batch() as batch:  # some lie nowhere, and are no part of it
+        batch.connection.exec_driver_sql("DELETE FROM locations WHERE id % 2 = 0")
+    plain = Shelf(library.catalog, cache_of(library), library.generation, library.model)
+    in_memory = Shelf(library.catalog, cache_of(library), library.generation, library.model)
+    in_memory.load_columns()
+    for item in Modality:
+        (space, *_) = library.model.spaces_of(item)
+        expected, found = plain.sample(item, space), in_memory.sample(item, space)
+        np.testing.assert_array_equal(found.assets, expected.assets)
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
+    assert len(plain.sample(Modality.IMAGE, space).assets) == 4
