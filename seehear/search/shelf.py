@@ -110,7 +110,7 @@ class Shelf:
 
     def count(self) -> int:
         """Number of segments in the generation."""
-        return self._catalog.counts(self.generation.id).segments
+        return self._catalog.count_segments(self.generation.id)
 
     def resolve(self, ids: Ids | Sequence[int]) -> list[Found]:
         """What segments are, in the order asked; those that lie nowhere are left out."""

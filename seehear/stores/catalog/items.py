@@ -70,6 +70,11 @@ class Items(Drawer):
                 size_bytes=int(connection.scalar(select(func.sum(asset_table.c.size_bytes))) or 0),
             )
 
+    def count_segments(self, generation_id: int) -> int:
+        """How many segments a generation has."""
+        with self._read() as connection:
+            return reading.count(connection, segments, segments.c.generation_id == generation_id)
+
     def segment_ids(
         self,
         generation_id: int,
