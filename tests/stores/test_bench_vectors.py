@@ -113,7 +113,7 @@ def test_the_benchmark_of_the_pipeline_runs(tmp_path: Path) -> None:
     assert plot.exists() == bool(drawn)
 
 
-@pytest.mark.slow  # three processes that load torch and open_clip, without compiled modules at first
+@pytest.mark.slow  # three processes that load torch and open_clip, of which modules are compiled
 @pytest.mark.timeout(600)
 def test_the_benchmark_beside_other_programs_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
