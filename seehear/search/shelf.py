@@ -22,7 +22,16 @@ from seehear.search.calibrate import (
     levelled,
 )
 from seehear.search.where import parse_where
-from seehear.stores import Catalog, Columns, Found, Generation, Pieces, VectorCache, VectorIndex, sorted_ids
+from seehear.stores import (
+    Catalog,
+    Columns,
+    Found,
+    Generation,
+    Pieces,
+    VectorCache,
+    VectorIndex,
+    sorted_ids,
+)
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
 OWN_QUERIES = 256
