@@ -12,7 +12,7 @@ def at_rest() -> Iterator[None]:
     """Leave Python's collector of cycles out for a while.
 
     Imports make a hundred thousand objects that stay, and the collector looks through them again
-    and again: a tenth of the time of a search. For a start, and for commands that answer and end.
+    and again. For a start, and for commands that answer and end.
     """
     at_work = gc.isenabled()
     gc.disable()
