@@ -1,25 +1,55 @@
-# Each target does all of its own set-up: environment, dependencies, media.
+# Each target does all of its own set-up: environment, dependencies, media. Everything is installed
+# from requirements.lock, by version and hash. CPU=1 leaves out CUDA's libraries (Linux).
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
 ROOMS  ?= $(filter-out tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+EXTRAS := server,mcp,eval
 
-.PHONY: demo test test-slow test-gpu check install clean
+LOCK    := requirements.lock
+COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+           --no-annotate --all-extras --group dev --group bench --custom-compile-command 'make lock'
+INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) \
+           --constraint $(VENV)/constraints.txt --build-constraint $(VENV)/constraints.txt
+# PyTorch's builds for processors come from its own index and are not in the lock: with CPU=1 their
+# versions are held, their hashes are not.
+ifdef CPU
+INSTALL += --torch-backend cpu --excludes requirements-cpu.excludes faiss-cpu
+HELD    := sed -e '/^torch[a-z]*==/,/[^\]$$/d' -e 's/^\(faiss-cpu==[^ ]*\) ;.*/\1 \\/'
+else
+HELD    := cat
+endif
+
+.PHONY: demo test test-slow test-gpu test-newest check install lock dist clean
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+# uv, and what every later installation is held to.
+$(VENV)/constraints.txt: $(LOCK)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[train,server,mcp,eval]' --group dev
+	sed -n '/^uv==/,/[^\]$$/p' $(LOCK) > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement $(VENV)/uv.txt
+	$(HELD) $(LOCK) > $@
+
+# What the demo needs: less than what the tests need.
+$(VENV)/.demo: pyproject.toml $(VENV)/constraints.txt
+	$(INSTALL) --editable '.[server]' --group demo
 	touch $@
 
-demo/media/LICENCES.md: demo/make_media.py demo/sounds.py | $(VENV)/.installed
+$(VENV)/.installed: pyproject.toml $(VENV)/constraints.txt
+	$(INSTALL) --editable '.[$(EXTRAS)]' --group dev
+	touch $(VENV)/.demo $@
+
+# Pins what pyproject.toml allows: keeps what is pinned and still fits; all anew with UPGRADE=1.
+lock: $(VENV)/constraints.txt
+	$(BIN)/uv $(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $(LOCK)
+
+demo/media/LICENCES.md: demo/make_media.py demo/sounds.py | $(VENV)/.demo
 	$(BIN)/python demo/make_media.py demo/media
 
-demo: $(VENV)/.installed $(if $(filter demo/media,$(FOLDER)),demo/media/LICENCES.md)
+demo: $(VENV)/.demo $(if $(filter demo/media,$(FOLDER)),demo/media/LICENCES.md)
 	$(BIN)/python demo/run.py $(FOLDER) --sheet $(SHEET)
 
 # Each room's tests run in a process of their own: what one room loads (torch, a browser, worker
@@ -36,6 +66,12 @@ test-slow: $(VENV)/.installed
 test-gpu: $(VENV)/.installed
 	SEEHEAR_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu $(ARGS)
 
+# The newest libraries that pyproject.toml allows, in an environment of their own: run it each week.
+test-newest: $(VENV)/.installed demo/media/LICENCES.md
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-newest
+	$(BIN)/uv pip install --quiet --python .venv-newest --editable '.[$(EXTRAS)]' --group smoke
+	.venv-newest/bin/python -m pytest tests/smoke tests/demo $(ARGS)
+
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,5 +79,10 @@ check: $(VENV)/.installed
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+# A wheel and a source distribution in dist/.
+dist: $(VENV)/.installed
+	$(BIN)/uv build --quiet --python $(VENV) --no-build-isolation --out-dir dist
+	@ls dist
+
 clean:
-	rm -rf $(VENV) demo/media demo/collection demo/sheet.html
+	rm -rf $(VENV) .venv-newest dist demo/media demo/collection demo/sheet.html

@@ -227,7 +227,7 @@ def _train_sounds(
 
 def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> Student:
     student = Student(tower, text).to(device)
-    result: Student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    result: Student = student.to(memory_format=torch.channels_last)
     return result
 
 

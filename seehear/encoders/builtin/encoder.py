@@ -201,8 +201,7 @@ def build_tower(
             f"the {name} tower of {folder.name} is of another shape: {reason[:160]}"
         ) from error
     tower = tower.eval().to(choose_device(device))
-    # Module.to takes a memory format, which its type stubs do not know.
-    tower = tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    tower = tower.to(memory_format=torch.channels_last)
     return tower.half() if half else tower
 
 
