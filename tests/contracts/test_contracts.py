@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -81,6 +82,22 @@ def test_the_wheel_holds_the_package_alone(tmp_path: Path) -> None:
     assert top == {"seehear", f"seehear-{seehear.__version__}.dist-info"}
     assert "seehear/models/tiny/manifest.json" in names
     assert "seehear/py.typed" in names
+
+
+def test_the_source_distribution_holds_every_room(tmp_path: Path) -> None:
+    """The links at the root lead to rooms that the builder would then pass over."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (source,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    ours = {path.relative_to(ROOT).as_posix() for path in (ROOT / "seehear").rglob("*.py")}
+    assert ours <= held
+    assert not {name for name in held if name.startswith(("tests", "benchmarks", "demo", "search"))}
 
 
 def test_the_links_at_the_root_lead_into_the_package() -> None:

@@ -89,6 +89,6 @@ def test_av_reads_back_the_sound_that_it_wrote() -> None:
         frame.rate = 16_000
         container.mux(stream.encode(frame))
     file.seek(0)
-    with av.open(file) as written:
+    with av.open(file, "r") as written:
         samples = [frame.to_ndarray() for frame in written.decode(audio=0)]
     assert np.concatenate(samples, axis=1).shape == (1, 1600)
