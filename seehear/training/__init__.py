@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seehear.training.tuning import TrainReport, fine_tune
+    from seehear.training.finetune import TrainReport, fine_tune
 
 __all__ = ["TrainReport", "fine_tune"]
 
@@ -20,7 +20,7 @@ __all__ = ["TrainReport", "fine_tune"]
 def __getattr__(name: str) -> object:
     # `from seehear.training import fine_tune` loads torch; naming the package does not.
     if name in __all__:
-        from seehear.training import tuning
+        from seehear.training import finetune
 
-        return getattr(tuning, name)
+        return getattr(finetune, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

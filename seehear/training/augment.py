@@ -71,7 +71,7 @@ def _colours(images: Tensor, jitter: ImageJitter, rng: np.random.Generator) -> T
 
 
 @dataclass(frozen=True, slots=True)
-class SoundJitter:
+class AudioJitter:
     """How far sounds are varied."""
 
     gain_db: float = 12.0
@@ -86,7 +86,7 @@ class SoundJitter:
     """Longest stripe of frames that is blanked."""
 
 
-def crop_sound(
+def crop_audio(
     waveform: NDArray[np.float32], samples: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """A random stretch of at most `samples`; a shorter sound is shifted inside silence."""
@@ -98,10 +98,10 @@ def crop_sound(
     return np.pad(waveform, (before, 0)) if rng.random() < 0.5 else waveform
 
 
-def jitter_sound(
+def jitter_audio(
     waveform: NDArray[np.float32],
     other: NDArray[np.float32],
-    jitter: SoundJitter,
+    jitter: AudioJitter,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Gain, faint noise, another sound behind: float32 (n,) with a peak of at most one half."""
@@ -121,7 +121,7 @@ def jitter_sound(
     return result.astype(np.float32)
 
 
-def blank_stripes(mels: Tensor, jitter: SoundJitter, rng: np.random.Generator) -> Tensor:
+def blank_stripes(mels: Tensor, jitter: AudioJitter, rng: np.random.Generator) -> Tensor:
     """SpecAugment on log-mel (n, frames, bands): one stripe each way set to the mean."""
     result = mels.clone()
     level = mels.mean(dim=(1, 2))

@@ -17,12 +17,12 @@ from typing import Any
 
 from seehear.encoders.builtin import BuiltinEncoder, load_tiny
 from seehear.errors import SeehearError
-from seehear.training import figures
+from seehear.training import metrics
 from seehear.training.held_out import encode_held_out
 from seehear.types import Modality, Vectors
 
 CONCEPTS = Path(__file__).with_name("concepts.txt")
-_ZERO_SHOT_PICTURES = ("caltech101", "imagenet-samples", "tiny-imagenet", "imagenette", "pacs")
+_ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "tiny-imagenet", "imagenette", "pacs")
 
 Report = dict[str, dict[str, Any]]
 
@@ -30,43 +30,44 @@ Report = dict[str, dict[str, Any]]
 def evaluate(
     data: Path, encoder: BuiltinEncoder, *, progress: bool = True, with_speeds: bool = True
 ) -> Report:
-    """Every figure that `data` allows, by table and name; see `seehear.training.figures`."""
-    pictures = encode_held_out(data, "images", encoder, progress)
-    sounds = encode_held_out(data, "audio", encoder, progress)
+    """Every figure that `data` allows, by table and name; see `seehear.training.metrics`."""
+    images = encode_held_out(data, "images", encoder, progress)
+    audio_data = encode_held_out(data, "audio", encoder, progress)
 
     def texts(sentences: Sequence[str]) -> Vectors:
         return encoder.encode(Modality.TEXT, list(sentences))
 
     words = CONCEPTS.read_text(encoding="utf-8").split()
     captioned = {
-        name: figures.captioned(pictures, name, texts)
-        for name in pictures.datasets()
-        if any(pictures.items[row].captions for row in pictures.rows(name, "val"))
+        name: metrics.captioned(images, name, texts)
+        for name in images.datasets()
+        if any(images.items[row].captions for row in images.rows(name, "val"))
     }
     named = {
-        name: figures.zero_shot(pictures, "images", name, texts)
-        for name in pictures.datasets()
-        if name in _ZERO_SHOT_PICTURES
+        name: metrics.zero_shot(images, "images", name, texts)
+        for name in images.datasets()
+        if name in _ZERO_SHOT_IMAGES
     }
-    named["esc50"] = figures.zero_shot(sounds, "audio", "esc50", texts)
-    named["esc50, the ESC-10 classes"] = figures.zero_shot(
-        sounds, "audio", "esc50", texts, figures.ESC10
+    named["esc50"] = metrics.zero_shot(audio_data, "audio", "esc50", texts)
+    named["esc50, the ESC-10 classes"] = metrics.zero_shot(
+        audio_data, "audio", "esc50", texts, metrics.ESC10
     )
     report: Report = {
         "Captions": captioned,
         "Zero-shot by class sentence": named,
         "Sound and text, by set": {
-            name: figures.by_label(sounds, name, "audio", texts) for name in sounds.datasets()
+            name: metrics.by_label(audio_data, name, "audio", texts)
+            for name in audio_data.datasets()
         },
-        "Picture and sound": {"shared classes": figures.across(pictures, sounds)},
+        "Picture and sound": {"shared classes": metrics.across(images, audio_data)},
         "Words outside the training labels": {
-            "text->image": figures.concepts(pictures, words, texts),
-            "text->sound": figures.concepts(sounds, words, texts),
+            "text->image": metrics.concepts(images, words, texts),
+            "text->sound": metrics.concepts(audio_data, words, texts),
         },
     }
     if with_speeds:
-        asked = [c for item in pictures.items for c in item.captions] or words
-        report["Speed"] = {"one process": figures.speeds(encoder, asked)}
+        asked = [c for item in images.items for c in item.captions] or words
+        report["Speed"] = {"one process": metrics.speeds(encoder, asked)}
     return {table: {n: row for n, row in rows.items() if row} for table, rows in report.items()}
 
 

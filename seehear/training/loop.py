@@ -25,11 +25,11 @@ from seehear.errors import UsageError
 
 StepFunction = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
 """Step number and generator -> losses by name; "loss" is the one that is minimised."""
-Watch = Callable[[int], Mapping[str, float]]
+EvalCallback = Callable[[int], Mapping[str, float]]
 """Step number -> figures on held-out data, with the averaged weights in place."""
 
 
-class Memory(Protocol):
+class StepState(Protocol):
     """What a stage remembers from step to step besides its weights."""
 
     def state(self) -> dict[str, Tensor]:
@@ -57,12 +57,12 @@ class Schedule:
     """Decay of the exponential moving average of the weights; 0 keeps none."""
     clip: float = 5.0
     """Largest norm of the gradient."""
-    watch_every: int = 0
+    eval_every: int = 0
     """Steps between two looks at held-out data; 0 looks at the end only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class RunContext:
     """Where a run keeps its checkpoints and logs, and on what it computes."""
 
     folder: Path
@@ -91,39 +91,39 @@ def run_stage(
     module: nn.Module,
     groups: list[dict[str, Any]],
     schedule: Schedule,
-    place: Workplace,
+    context: RunContext,
     step_function: StepFunction,
-    watch: Watch | None = None,
-    memory: Memory | None = None,
+    watch: EvalCallback | None = None,
+    step_state: StepState | None = None,
 ) -> dict[str, float]:
     """Train `module` for the steps of `schedule` and leave the averaged weights in it.
 
-    `groups` are AdamW's parameter groups; a group's "factor" scales the learning rate. `memory`
+    `groups` are AdamW's parameter groups; a group's "factor" scales the learning rate. `step_state`
     is what steps remember besides the weights; it goes into the checkpoints. Gives the last
     figures of `watch`.
     """
     from tqdm import tqdm
 
-    place.folder.mkdir(parents=True, exist_ok=True)
+    context.folder.mkdir(parents=True, exist_ok=True)
     groups = [{"weight_decay": schedule.weight_decay, "factor": 1.0} | group for group in groups]
     optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.98))
     # float16 gradients underflow without scaling; bfloat16 and the CPU need none.
-    scaled = place.device.startswith("cuda") and not torch.cuda.is_bf16_supported()
+    scaled = context.device.startswith("cuda") and not torch.cuda.is_bf16_supported()
     scaler = torch.amp.grad_scaler.GradScaler("cuda", enabled=scaled)
     average = {name: value.detach().clone() for name, value in module.state_dict().items()}
-    checkpoint = place.folder / f"{stage}.safetensors"
-    begin = _resume(checkpoint, module, optimiser, average, schedule, memory)
+    checkpoint = context.folder / f"{stage}.safetensors"
+    begin = _resume(checkpoint, module, optimiser, average, schedule, step_state)
     saved = time.monotonic()
     figures: dict[str, float] = {}
-    bar = tqdm(total=schedule.steps, initial=begin, desc=stage, disable=not place.progress)
-    with closing(_Log(place, stage)) as log, bar:
+    bar = tqdm(total=schedule.steps, initial=begin, desc=stage, disable=not context.progress)
+    with closing(_Log(context, stage)) as log, bar:
         for step in range(begin, schedule.steps):
             rate = rate_at(schedule, step)
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
             module.train()
-            with autocast(place.device):
-                losses = step_function(step, stage_rng(place.seed, stage, step))
+            with autocast(context.device):
+                losses = step_function(step, stage_rng(context.seed, stage, step))
             optimiser.zero_grad(set_to_none=True)
             scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
             scaler.unscale_(optimiser)
@@ -136,13 +136,11 @@ def run_stage(
                 average[name].lerp_(value.detach().to(average[name].dtype), 1.0 - decay)
             last = step + 1 == schedule.steps
             log.losses(step, rate, losses)
-            if watch and (
-                last or (schedule.watch_every and (step + 1) % schedule.watch_every == 0)
-            ):
+            if watch and (last or (schedule.eval_every and (step + 1) % schedule.eval_every == 0)):
                 figures = _watched(module, average, watch, step + 1)
                 log.figures(step + 1, figures)
-            if last or time.monotonic() - saved > place.checkpoint_every_s:
-                _save(checkpoint, module, optimiser, average, step + 1, schedule, memory)
+            if last or time.monotonic() - saved > context.checkpoint_every_s:
+                _save(checkpoint, module, optimiser, average, step + 1, schedule, step_state)
                 saved = time.monotonic()
             bar.update()
     if begin == schedule.steps and watch:
@@ -164,7 +162,7 @@ def rate_at(schedule: Schedule, step: int) -> float:
 
 
 def _watched(
-    module: nn.Module, average: Mapping[str, Tensor], watch: Watch, step: int
+    module: nn.Module, average: Mapping[str, Tensor], watch: EvalCallback, step: int
 ) -> dict[str, float]:
     own = {name: value.detach().clone() for name, value in module.state_dict().items()}
     module.load_state_dict(average)
@@ -181,7 +179,7 @@ def _save(
     average: Mapping[str, Tensor],
     step: int,
     schedule: Schedule,
-    memory: Memory | None,
+    step_state: StepState | None,
 ) -> None:
     """Safetensors, not pickle: a checkpoint from elsewhere can do no harm."""
     from safetensors.torch import save_file
@@ -190,8 +188,8 @@ def _save(
     tensors |= {f"average/{name}": value for name, value in average.items()}
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{number}/{name}": value for name, value in state.items()}
-    if memory:
-        tensors |= {f"memory/{name}": value for name, value in memory.state().items()}
+    if step_state:
+        tensors |= {f"step_state/{name}": value for name, value in step_state.state().items()}
     note = {"step": str(step), "schedule": json.dumps([schedule.steps, schedule.batch_size])}
     partial = path.with_suffix(".partial")
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
@@ -204,7 +202,7 @@ def _resume(
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
     schedule: Schedule,
-    memory: Memory | None,
+    step_state: StepState | None,
 ) -> int:
     """Take up a checkpoint where there is one; gives the step to go on with."""
     if not path.is_file():
@@ -225,8 +223,8 @@ def _resume(
             number, _, key = name.partition("/")
             states.setdefault(int(number), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-        if memory:
-            memory.restore(_below(tensors, "memory/"))
+        if step_state:
+            step_state.restore(_below(tensors, "step_state/"))
         return int(note["step"])
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
@@ -240,15 +238,15 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 class _Log:
     """Losses and figures as CSV rows, and for TensorBoard where it is wanted."""
 
-    def __init__(self, place: Workplace, stage: str) -> None:
-        self._handle = (place.folder / f"{stage}.csv").open("a", newline="", encoding="utf-8")
+    def __init__(self, context: RunContext, stage: str) -> None:
+        self._handle = (context.folder / f"{stage}.csv").open("a", newline="", encoding="utf-8")
         self._rows = csv.writer(self._handle)
         self._stage = stage
         self._board: Any = None
-        if place.tensorboard:
+        if context.tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(place.folder / "tensorboard"))
+            self._board = SummaryWriter(str(context.folder / "tensorboard"))
 
     def losses(self, step: int, rate: float, losses: Mapping[str, Tensor]) -> None:
         if step % 10:

@@ -73,7 +73,7 @@ def class_distillation(
     return functional.kl_div(log_q, probabilities, reduction="batchmean")
 
 
-def likeness(student: Tensor, teacher: Tensor, scale: float) -> Tensor:
+def relational_kd_loss(student: Tensor, teacher: Tensor, scale: float) -> Tensor:
     """KL divergence between in-batch similarity distributions: who is near whom, as the teacher
     sees it (relational distillation, arXiv:1904.05068)."""
     eye = torch.eye(len(student), dtype=torch.bool, device=student.device)

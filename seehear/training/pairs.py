@@ -59,13 +59,13 @@ def set_weights(
     return weights
 
 
-def alike(texts: Tensor, threshold: float) -> Tensor:
+def false_negative_mask(texts: Tensor, threshold: float) -> Tensor:
     """bool (n, n): pairs whose sentences say nearly the same, so that neither is wrong."""
     result: Tensor = texts @ texts.T > threshold
     return result
 
 
-class RecentItems:
+class NegativeQueue:
     """Vectors of the last items, as more wrong answers for sentences (arXiv:1912.06798).
 
     On two cores batches are small; the towers move slowly, so that vectors of a few steps ago

@@ -31,7 +31,7 @@ _PATCH_HOP = PATCH_FRAMES // 2
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ImageData:
     """The pictures of a data folder."""
 
     items: Sequence[ShardItem]
@@ -42,7 +42,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class Sounds:
+class AudioData:
     """The sounds of a data folder, one after the other at 16 kHz."""
 
     items: Sequence[ShardItem]
@@ -65,9 +65,9 @@ class Sounds:
         return result
 
 
-def prepare_pictures(
+def prepare_images(
     data: Path, cache: Path, px: int, teacher: Path | None, *, progress: bool = True
-) -> Pictures:
+) -> ImageData:
     """Decode the pictures of `data`, squashed to `px` squares as the encoder squashes them.
 
     A picture that cannot be decoded is left out. Raises UsageError for broken shards and
@@ -87,13 +87,13 @@ def prepare_pictures(
                     writer.probabilities.append(judge(square(sample.pixels, IMAGE_PX))[1:])
     items = _items(folder)
     pixels = np.memmap(folder / "pixels.bin", np.uint8, "r", shape=(len(items), px, px, 3))
-    return Pictures(items, pixels, np.load(folder / "probabilities.npy"))
+    return ImageData(items, pixels, np.load(folder / "probabilities.npy"))
 
 
-def prepare_sounds(
+def prepare_audio(
     data: Path, cache: Path, teacher: Path | None, *, progress: bool = True
-) -> Sounds:
-    """Decode the sounds of `data` (at most a minute of each); errors as `prepare_pictures`."""
+) -> AudioData:
+    """Decode the sounds of `data` (at most a minute of each); errors as `prepare_images`."""
     folder = cache / f"sounds-{_digest(data, 'audio', SAMPLE_RATE_HZ, teacher)}"
     if not (folder / "items.json").is_file():
         judge = QuantisedTeacher(teacher) if teacher else None
@@ -112,7 +112,7 @@ def prepare_sounds(
                     writer.probabilities.append(np.mean([judge(one) for one in patches], axis=0))
             np.save(writer.partial / "offsets.npy", np.cumsum(np.array(lengths, np.int64)))
     samples = np.memmap(folder / "samples.bin", np.int16, "r")
-    return Sounds(
+    return AudioData(
         _items(folder),
         samples,
         np.load(folder / "offsets.npy"),

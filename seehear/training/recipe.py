@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
 from seehear.encoders.builtin.folder import ModelConfig
 from seehear.errors import UsageError
-from seehear.training.augment import ImageJitter, SoundJitter
+from seehear.training.augment import AudioJitter, ImageJitter
 from seehear.training.loop import Schedule
-from seehear.training.tower_stage import Pulls
+from seehear.training.tower_stage import LossWeights
 
 SHIPPED = Path(__file__).with_name("recipe.toml")
 
@@ -45,7 +45,7 @@ class TowerPlan:
     """How a picture or sound tower is trained."""
 
     schedule: Schedule
-    pulls: Pulls = field(default_factory=Pulls)
+    loss_weights: LossWeights = field(default_factory=LossWeights)
     start: str = ""
     """File under `teachers/` whose convolutions the backbone starts from; empty: from scratch."""
     classes: str = ""
@@ -61,14 +61,14 @@ class TowerPlan:
     batches cost nothing there. 0 steps leave it out; pictures only."""
     text_rate: float = 0.0
     """Learning rate of the text tower beside this one, as a part of the projection's; at 0 it
-    stays as it is. Pictures only."""
+    stays as it is. ImageData only."""
     dropout: float = 0.0
     """Part of the pooled features that a step leaves out; pictures only."""
     dev_share: float = 0.03
     """Part of the training split that is never trained on: settings are chosen by it."""
     bank: int = 40_000
     """Caption sentences that serve as wrong answers."""
-    watch_set: str = ""
+    eval_set: str = ""
     """Data set whose classes are told apart, without training on them, on the dev part."""
     image_px: int = 128
     """Size of the augmented pictures; pictures only."""
@@ -78,9 +78,9 @@ class TowerPlan:
     """Length of the augmented sounds; sounds only."""
 
     @property
-    def active_pulls(self) -> Pulls:
-        """The pulls, without that of class probabilities where no teacher gives any."""
-        return self.pulls if self.classes else replace(self.pulls, classes=0.0)
+    def active_losses(self) -> LossWeights:
+        """The loss_weights, without that of class probabilities where no teacher gives any."""
+        return self.loss_weights if self.classes else replace(self.loss_weights, classes=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     corpus: CorpusPlan = field(default_factory=CorpusPlan)
     image_jitter: ImageJitter = field(default_factory=ImageJitter)
-    sound_jitter: SoundJitter = field(default_factory=SoundJitter)
+    audio_jitter: AudioJitter = field(default_factory=AudioJitter)
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -20,12 +20,11 @@ from torch import nn
 
 from seehear.encoders.builtin.towers import AudioTower, ImageTower
 from seehear.errors import SeehearError, UsageError
-from seehear.training import lessons
-from seehear.training import sentences as said
+from seehear.training import captions, datasets
+from seehear.training.datasets import SentenceVectors, make_dataset, make_eval_callback
 from seehear.training.export import export, versions
-from seehear.training.lessons import SentenceVectors, make_lesson, make_watch
-from seehear.training.loop import Workplace
-from seehear.training.prepare import Pictures, Sounds, prepare_pictures, prepare_sounds
+from seehear.training.loop import RunContext
+from seehear.training.prepare import AudioData, ImageData, prepare_audio, prepare_images
 from seehear.training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
 from seehear.training.shards import read_sentences, shard_paths
 from seehear.training.text_stage import Distilled, distil_text
@@ -61,15 +60,15 @@ def run_recipe(
     """Follow a recipe from shards to a model folder; gives the folder, `out/model`.
 
     `teacher` takes the place of all-MiniLM-L6-v2. Raises UsageError for a data folder without
-    pictures or sounds, ModelUnavailableError for missing teachers.
+    images or sounds, ModelUnavailableError for missing teachers.
     """
     _check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     cache = out / "cache"
-    place = Workplace(out / "runs", device, recipe.seed, progress, tensorboard)
+    context = RunContext(out / "runs", device, recipe.seed, progress, tensorboard)
     encode = teacher.encode if teacher else SentenceTeacher(device=device).encode
     words = teacher.words if teacher else common_words()
-    corpus = said.corpus(
+    corpus = captions.corpus(
         data,
         words,
         phrases_count=recipe.corpus.phrases,
@@ -88,10 +87,10 @@ def run_recipe(
         vocabulary,
         recipe.model.text,
         recipe.text.schedule,
-        place,
+        context,
         warm_start=recipe.text.warm_start,
     )
-    pictures = prepare_pictures(
+    images = prepare_images(
         data, cache, recipe.image.cache_px, _teacher_file(data, recipe.image), progress=progress
     )
     # A text tower that learns with the pictures is held to its teacher's vectors; else the towers
@@ -101,12 +100,12 @@ def run_recipe(
     else:
         vectors = _vectors_now(text, corpus)
     held = corpus[::_HELD] if recipe.image.text_rate else []
-    image, image_figures = _train_pictures(recipe, data, pictures, vectors, text, held, place)
+    image, image_figures = _train_image_tower(recipe, data, images, vectors, text, held, context)
     vectors = _vectors_now(text, corpus)
-    sounds = prepare_sounds(data, cache, _teacher_file(data, recipe.audio), progress=progress)
-    audio, audio_figures = _train_sounds(recipe, data, sounds, vectors, place)
+    audio_data = prepare_audio(data, cache, _teacher_file(data, recipe.audio), progress=progress)
+    audio, audio_figures = _train_audio_tower(recipe, data, audio_data, vectors, context)
     figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
-    provenance = _provenance(recipe, data, len(corpus), pictures, sounds, figures, device)
+    provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, device)
     return _exported(recipe, out, text, image, audio, provenance)
 
 
@@ -117,109 +116,117 @@ def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
     return SentenceVectors(corpus, encode(corpus).half().numpy(), encode)
 
 
-def _train_pictures(
+def _train_image_tower(
     recipe: Recipe,
     data: Path,
-    pictures: Pictures,
+    images: ImageData,
     vectors: SentenceVectors,
     text: Distilled,
     held: Sequence[str],
-    place: Workplace,
+    context: RunContext,
 ) -> tuple[nn.Module, dict[str, float]]:
     plan, sizes = recipe.image, recipe.model.image
     torch.manual_seed(recipe.seed)
     tower = ImageTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
     classes = []
     if plan.classes:
-        names = said.imagenet_names(data / "teachers" / "imagenet_labels.txt")
-        classes = [said.fill(said.CLASS_SENTENCES["images"], name) for name in names]
-    taught = make_lesson(
-        pictures.items,
-        torch.ones(len(pictures.items), dtype=torch.bool).numpy(),
-        said.image_sentences,
+        names = captions.imagenet_names(data / "teachers" / "imagenet_labels.txt")
+        classes = [captions.fill(captions.CLASS_SENTENCES["images"], name) for name in names]
+    dataset = make_dataset(
+        images.items,
+        torch.ones(len(images.items), dtype=torch.bool).numpy(),
+        captions.image_captions,
         plan,
         vectors,
         [s for s in read_sentences(data, "picture") if s in vectors],
         classes,
-        pictures.probabilities,
+        images.probabilities,
         text.tokenizer if plan.text_rate else None,
         held,
     )
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
-    watch = make_watch(
-        tower, pictures.items, taught.dev, plan, "images",
+    watch = make_eval_callback(
+        tower, images.items, dataset.dev, plan, "images",
         lambda some: embed_texts(text.tower, text.tokenizer, some),
-        lessons.plain_pictures(pictures, place.device),
+        datasets.plain_images(images, context.device),
     )  # fmt: skip
-    student = _student(tower, place.device, text.tower if plan.text_rate else None)
+    student = _student(tower, context.device, text.tower if plan.text_rate else None)
     words: list[dict[str, Any]] = []
     if plan.text_rate:
         reading = list(text.tower.parameters())
         words = [{"params": reading, "weight_decay": 0.0, "factor": plan.text_rate}]
-    lesson, jitter = taught.lesson, recipe.image_jitter
+    jitter = recipe.image_jitter
     if plan.head.steps:
-        rows = lesson.source.rows
-        embed = lessons.feature_embed(tower, pictures, rows, plan, jitter, place)
+        rows = dataset.source.rows
+        embed = datasets.feature_embed(tower, images, rows, plan, jitter, context)
         head: list[dict[str, Any]] = [{"params": list(tower.projection.parameters())}, *words]
         train_tower(
-            "image_head", student, head, lesson, embed, plan.active_pulls, plan.head, place, watch
+            "image_head",
+            student,
+            head,
+            dataset,
+            embed,
+            plan.active_losses,
+            plan.head,
+            context,
+            watch,
         )
-    embed = lessons.picture_embed(pictures, plan.image_px, jitter, place.device, plan.dropout)
+    embed = datasets.image_embed(images, plan.image_px, jitter, context.device, plan.dropout)
     groups = tower_groups(tower, [tower.projection], plan.frozen_blocks, plan.backbone_rate)
     figures = train_tower(
         "image",
         student,
         [*groups, *words],
-        lesson,
+        dataset,
         embed,
-        plan.active_pulls,
+        plan.active_losses,
         plan.schedule,
-        place,
+        context,
         watch,
     )
     return tower, figures
 
 
-def _train_sounds(
-    recipe: Recipe, data: Path, sounds: Sounds, vectors: SentenceVectors, place: Workplace
+def _train_audio_tower(
+    recipe: Recipe, data: Path, audio_data: AudioData, vectors: SentenceVectors, context: RunContext
 ) -> tuple[nn.Module, dict[str, float]]:
     plan, sizes = recipe.audio, recipe.model.audio
     torch.manual_seed(recipe.seed)
     tower = AudioTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
     classes = []
     if plan.classes:
-        names = said.audioset_names(data / "teachers" / "yamnet_classes.csv")
+        names = captions.audioset_names(data / "teachers" / "yamnet_classes.csv")
         classes = [name.lower() for name in names]
-    taught = make_lesson(
-        sounds.items,
-        sounds.long_enough(),
-        said.sound_sentences,
+    dataset = make_dataset(
+        audio_data.items,
+        audio_data.long_enough(),
+        captions.audio_captions,
         plan,
         vectors,
         [s for s in read_sentences(data, "sound") if s in vectors],
         classes,
-        sounds.probabilities,
+        audio_data.probabilities,
     )
-    embed = lessons.sound_embed(sounds, plan.clip_s, recipe.sound_jitter, place.device)
-    watch = make_watch(
-        tower, sounds.items, taught.dev, plan, "audio", vectors,
-        lessons.plain_sounds(sounds, place.device),
+    embed = datasets.audio_embed(audio_data, plan.clip_s, recipe.audio_jitter, context.device)
+    watch = make_eval_callback(
+        tower, audio_data.items, dataset.dev, plan, "audio", vectors,
+        datasets.plain_audio(audio_data, context.device),
     )  # fmt: skip
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
-    student = _student(tower, place.device)
+    student = _student(tower, context.device)
     head = [tower.projection, tower.attention]
     groups = tower_groups(tower, head, plan.frozen_blocks, plan.backbone_rate)
     figures = train_tower(
         "audio",
         student,
         groups,
-        taught.lesson,
+        dataset,
         embed,
-        plan.active_pulls,
+        plan.active_losses,
         plan.schedule,
-        place,
+        context,
         watch,
     )
     return tower, figures
@@ -227,7 +234,7 @@ def _train_sounds(
 
 def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> Student:
     student = Student(tower, text).to(device)
-    result: Student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    result: Student = student.to(memory_format=torch.channels_last)
     return result
 
 
@@ -273,8 +280,8 @@ def _provenance(
     recipe: Recipe,
     data: Path,
     sentences: int,
-    pictures: Pictures,
-    sounds: Sounds,
+    images: ImageData,
+    audio_data: AudioData,
     figures: dict[str, dict[str, float]],
     device: str,
 ) -> dict[str, Any]:
@@ -283,8 +290,8 @@ def _provenance(
         "data": {
             "shards": [p.name for kind in ("images", "audio") for p in shard_paths(data, kind)],
             "sentences": sentences,
-            "pictures": sum(item.split == "train" for item in pictures.items),
-            "sounds": sum(item.split == "train" for item in sounds.items),
+            "pictures": sum(item.split == "train" for item in images.items),
+            "sounds": sum(item.split == "train" for item in audio_data.items),
             "note": _DATA_NOTE,
         },
         "steps": {

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from seehear.encoders.builtin.folder import TextConfig
 from seehear.encoders.builtin.tokenizer import Tokenizer
-from seehear.training.loop import Schedule, Workplace, run_stage
-from seehear.training.losses import likeness
+from seehear.training.loop import RunContext, Schedule, run_stage
+from seehear.training.losses import relational_kd_loss
 from seehear.training.text_torch import TextTorch, padded
 
 _LIKENESS_SCALE = 20.0
@@ -58,8 +58,8 @@ def warm_text_tower(
     """
     dim = targets.shape[1]
     tower = build_text_tower(config, len(vocabulary), dim)
-    places = {sentence: row for row, sentence in enumerate(sentences)}
-    known = [(piece, places[word]) for piece, word in enumerate(vocabulary) if word in places]
+    row_of = {sentence: row for row, sentence in enumerate(sentences)}
+    known = [(piece, row_of[word]) for piece, word in enumerate(vocabulary) if word in row_of]
     if len(known) < config.width:
         return tower
     words = np.asarray(targets[[row for _, row in known]], np.float32)
@@ -87,7 +87,7 @@ def distil_text(
     vocabulary: Sequence[str],
     config: TextConfig,
     schedule: Schedule,
-    place: Workplace,
+    context: RunContext,
     *,
     warm_start: bool = False,
 ) -> Distilled:
@@ -95,24 +95,24 @@ def distil_text(
 
     `warm_start` begins with the targets of the vocabulary's words, as `warm_text_tower` says.
     """
-    torch.manual_seed(place.seed)
+    torch.manual_seed(context.seed)
     tokenizer = Tokenizer(vocabulary, config.most_tokens)
     if warm_start:
         tower = warm_text_tower(config, vocabulary, sentences, targets)
     else:
         tower = build_text_tower(config, len(vocabulary), targets.shape[1])
-    tower = tower.to(place.device)
+    tower = tower.to(context.device)
     ids = [tokenizer(sentence) or [0] for sentence in sentences]
     held = min(_DEV_SENTENCES, len(ids) // 10)
     pool = len(ids) - held
     lengths = np.array([len(row) for row in ids[:pool]])
 
     def vectors(rows: Sequence[int]) -> Tensor:
-        picked = torch.from_numpy(targets[list(rows)].astype(np.float32)).to(place.device)
+        picked = torch.from_numpy(targets[list(rows)].astype(np.float32)).to(context.device)
         return torch.nn.functional.normalize(picked, dim=1)
 
     def forward(rows: Sequence[int]) -> Tensor:
-        result: Tensor = tower(padded([ids[row] for row in rows]).to(place.device))
+        result: Tensor = tower(padded([ids[row] for row in rows]).to(context.device))
         return result
 
     def step(_number: int, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ def distil_text(
         wanted = vectors(rows)
         given = torch.cat([forward(part) for part in _parts(rows)])
         cosine = (given * wanted).sum(1).mean()
-        near = likeness(given, wanted, _LIKENESS_SCALE)
+        near = relational_kd_loss(given, wanted, _LIKENESS_SCALE)
         return {"loss": 4.0 * (1.0 - cosine) + near, "cosine": cosine, "likeness": near}
 
     def watch(_number: int) -> dict[str, float]:
@@ -134,7 +134,7 @@ def distil_text(
         {"params": [tower.embedding], "weight_decay": 0.0, "factor": 2.0},
         {"params": [p for n, p in tower.named_parameters() if n != "embedding"]},
     ]
-    figures = run_stage("text", tower, groups, schedule, place, step, watch)
+    figures = run_stage("text", tower, groups, schedule, context, step, watch)
     return Distilled(tower, tokenizer, tuple(vocabulary), figures.get("dev_cosine", 0.0))
 
 

@@ -69,9 +69,9 @@ class SentenceTeacher:
                 longest = max(len(ids[row]) for row in rows)
                 tokens = torch.zeros(len(rows), longest, dtype=torch.long)
                 mask = torch.zeros(len(rows), longest)
-                for place, row in enumerate(rows):
-                    tokens[place, : len(ids[row])] = torch.tensor(ids[row])
-                    mask[place, : len(ids[row])] = 1
+                for at, row in enumerate(rows):
+                    tokens[at, : len(ids[row])] = torch.tensor(ids[row])
+                    mask[at, : len(ids[row])] = 1
                 tokens, mask = tokens.to(self._device), mask.to(self._device)
                 hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
                 mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)

@@ -103,8 +103,8 @@ def padded(rows: Sequence[Sequence[int]]) -> Tensor:
     """Piece numbers of several texts as one int64 (n, longest), padded with -1."""
     longest = max(1, *(len(row) for row in rows)) if rows else 1
     result = torch.full((len(rows), longest), -1, dtype=torch.long)
-    for place, row in enumerate(rows):
-        result[place, : len(row)] = torch.tensor(list(row), dtype=torch.long)
+    for at, row in enumerate(rows):
+        result[at, : len(row)] = torch.tensor(list(row), dtype=torch.long)
     return result
 
 

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 IMAGE_FEATURES = "mobilenet_v1_features.tflite"
 IMAGE_CLASSES = "mobilenet_v2_imagenet.tflite"
-SOUND_CLASSES = "yamnet.tflite"
+AUDIO_CLASSES = "yamnet.tflite"
 IMAGE_PX = 224
 PATCH_FRAMES, PATCH_MELS = 96, 64
 

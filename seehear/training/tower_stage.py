@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.training.loop import Schedule, Watch, Workplace, run_stage
+from seehear.training.loop import EvalCallback, RunContext, Schedule, run_stage
 from seehear.training.losses import class_distillation, info_nce, sigmoid_pairs
-from seehear.training.pairs import PairSource, RecentItems, SentenceTable, alike
+from seehear.training.pairs import NegativeQueue, PairSource, SentenceTable, false_negative_mask
 from seehear.training.text_torch import padded
 
 Embed = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], Tensor]
@@ -28,18 +28,18 @@ _ANCHORS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Pulls:
-    """How strongly each loss pulls."""
+class LossWeights:
+    """How strongly each loss loss_weights."""
 
     pairs: float = 1.0
     classes: float = 1.0
     """Distillation from the class probabilities of the teacher."""
     sigmoid: bool = False
     """Judge each pair by itself instead of InfoNCE."""
-    extra_texts: int = 2048
+    bank_negatives: int = 2048
     """Sentences from the bank that are wrong for every item of a step."""
-    recent_items: int = 1024
-    alike: float = 0.85
+    queue_size: int = 1024
+    same_cosine: float = 0.85
     """Sentences nearer than this (cosine) do not count as wrong for each other's items."""
     anchor: float = 3.0
     """Where the text tower learns too: how strongly it is held to the sentence teacher."""
@@ -66,7 +66,7 @@ class Student(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TowerDataset:
     """What a tower is taught with."""
 
     source: PairSource
@@ -77,6 +77,8 @@ class Lesson:
     """Vectors of the teacher's class sentences, (m, dim)."""
     class_probabilities: NDArray[np.float16]
     """Per row: the teacher's probabilities, (rows, m)."""
+    dev: NDArray[np.int64]
+    """Rows of the training split that are left out: settings are chosen by them."""
     pieces: Sequence[Sequence[int]] = ()
     """Per sentence of the table: the numbers of its pieces. Only a text tower that learns reads
     them; the table's vectors are then the sentence teacher's."""
@@ -86,62 +88,68 @@ def train_tower(
     stage: str,
     student: Student,
     groups: list[dict[str, object]],
-    lesson: Lesson,
+    dataset: TowerDataset,
     embed: Embed,
-    pulls: Pulls,
+    loss_weights: LossWeights,
     schedule: Schedule,
-    place: Workplace,
-    watch: Watch | None = None,
+    context: RunContext,
+    watch: EvalCallback | None = None,
 ) -> dict[str, float]:
     """Train a tower on pairs and class probabilities; gives the last figures of `watch`."""
-    device = torch.device(place.device)
-    vectors = functional.normalize(lesson.table.vectors.float(), dim=1).to(device)
-    classes = functional.normalize(lesson.class_vectors.float(), dim=1).to(device)
-    recent = RecentItems(pulls.recent_items, vectors.shape[1])
+    device = torch.device(context.device)
+    vectors = functional.normalize(dataset.table.vectors.float(), dim=1).to(device)
+    classes = functional.normalize(dataset.class_vectors.float(), dim=1).to(device)
+    recent = NegativeQueue(loss_weights.queue_size, vectors.shape[1])
 
     def step(_number: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        rows = lesson.source.draw(schedule.batch_size, rng)
-        numbers = lesson.source.sentence_of(rows, rng)
+        rows = dataset.source.draw(schedule.batch_size, rng)
+        numbers = dataset.source.sentence_of(rows, rng)
         said = vectors[torch.from_numpy(numbers).to(device)]
-        texts = said if student.text is None else _read(student.text, lesson, numbers, device)
+        texts = said if student.text is None else _read(student.text, dataset, numbers, device)
         items = embed(student.tower, rows, rng).float()
         scale = student.pair_temperature()
-        if pulls.sigmoid:
-            same = alike(said, pulls.alike)
+        if loss_weights.sigmoid:
+            same = false_negative_mask(said, loss_weights.same_cosine)
             losses = {"pairs": sigmoid_pairs(items, texts, scale, student.pair_bias, same)}
         else:
-            wrong = _wrong_answers(student, said, vectors, lesson, pulls, recent, rng)
+            wrong = _wrong_answers(student, said, vectors, dataset, loss_weights, recent, rng)
             losses = {
-                "pairs": info_nce(items, texts, scale, alike(said, pulls.alike), **wrong),
+                "pairs": info_nce(
+                    items,
+                    texts,
+                    scale,
+                    false_negative_mask(said, loss_weights.same_cosine),
+                    **wrong,
+                ),
                 "scale": scale,
             }
-        loss = pulls.pairs * losses["pairs"]
-        if pulls.classes:
-            wanted = torch.from_numpy(lesson.class_probabilities[rows].astype(np.float32))
+        loss = loss_weights.pairs * losses["pairs"]
+        if loss_weights.classes:
+            wanted = torch.from_numpy(dataset.class_probabilities[rows].astype(np.float32))
             wanted = functional.normalize(wanted.to(device), p=1, dim=1)
             taught = class_distillation(items, classes, student.class_temperature(), wanted)
-            loss = loss + pulls.classes * taught
+            loss = loss + loss_weights.classes * taught
             losses["classes"] = taught
         if student.text is not None:
-            others = rng.integers(0, len(lesson.pieces), _ANCHORS)
-            general = _read(student.text, lesson, others, device)
+            others = rng.integers(0, len(dataset.pieces), _ANCHORS)
+            general = _read(student.text, dataset, others, device)
             wanted = vectors[torch.from_numpy(others).to(device)]
             apart = 2.0 - (texts * said).sum(1).mean() - (general * wanted).sum(1).mean()
-            loss = loss + pulls.anchor * apart
+            loss = loss + loss_weights.anchor * apart
             losses["apart"] = apart
         recent.push(items, said)
         return {"loss": loss, **losses}
 
     scales = [student.pair_scale, student.pair_bias, student.class_scale]
     every = [*groups, {"params": scales, "weight_decay": 0.0, "factor": 1.0}]
-    return run_stage(stage, student, every, schedule, place, step, watch, recent)
+    return run_stage(stage, student, every, schedule, context, step, watch, recent)
 
 
 def _read(
-    text: nn.Module, lesson: Lesson, numbers: NDArray[np.int64], device: torch.device
+    text: nn.Module, dataset: TowerDataset, numbers: NDArray[np.int64], device: torch.device
 ) -> Tensor:
     """What the text tower makes of sentences of the table now, (n, dim)."""
-    result: Tensor = text(padded([lesson.pieces[number] for number in numbers]).to(device))
+    result: Tensor = text(padded([dataset.pieces[number] for number in numbers]).to(device))
     return result.float()
 
 
@@ -149,23 +157,23 @@ def _wrong_answers(
     student: Student,
     said: Tensor,
     vectors: Tensor,
-    lesson: Lesson,
-    pulls: Pulls,
-    recent: RecentItems,
+    dataset: TowerDataset,
+    loss_weights: LossWeights,
+    recent: NegativeQueue,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """More sentences and more items that are wrong for a batch, as `info_nce` takes them."""
     wrong: dict[str, Tensor] = {}
-    if pulls.extra_texts and len(lesson.bank):
-        drawn = rng.choice(lesson.bank, pulls.extra_texts)
+    if loss_weights.bank_negatives and len(dataset.bank):
+        drawn = rng.choice(dataset.bank, loss_weights.bank_negatives)
         known = vectors[torch.from_numpy(drawn).to(said.device)]
         wrong["extra"] = known
-        wrong["extra_same"] = said @ known.T > pulls.alike
+        wrong["extra_same"] = said @ known.T > loss_weights.same_cosine
         if student.text is not None:
             with torch.no_grad():
-                wrong["extra"] = _read(student.text, lesson, drawn, said.device)
+                wrong["extra"] = _read(student.text, dataset, drawn, said.device)
     # Beside a text tower that learns, items of earlier steps would teach it to tell old from new.
     if student.text is None:
         past, past_said = recent.get(said.device)
-        wrong |= {"past": past, "past_same": said @ past_said.T > pulls.alike}
+        wrong |= {"past": past, "past_same": said @ past_said.T > loss_weights.same_cosine}
     return wrong

@@ -25,7 +25,7 @@ from seehear.training.recipe import CorpusPlan, Recipe, TextPlan, TowerPlan
 from seehear.training.run import TextTeacher
 from seehear.training.text_stage import build_text_tower
 from seehear.training.text_torch import choose_vocabulary
-from seehear.training.tower_stage import Pulls
+from seehear.training.tower_stage import LossWeights
 from seehear.types import Vectors
 
 COLOURS = {
@@ -135,12 +135,14 @@ SMALL = ModelConfig(
 
 def small_recipe(steps: int = 4) -> Recipe:
     """The full recipe on a tiny configuration, without teacher files."""
-    pulls = Pulls(classes=0.0, extra_texts=16, recent_items=16, alike=0.98)
+    loss_weights = LossWeights(classes=0.0, bank_negatives=16, queue_size=16, same_cosine=0.98)
     tower = TowerPlan(
-        Schedule(steps, 8, 3e-3), pulls, dev_share=0.2, watch_set="walls",
+        Schedule(steps, 8, 3e-3), loss_weights, dev_share=0.2, eval_set="walls",
         image_px=32, cache_px=32, clip_s=1.0,
     )  # fmt: skip
-    heard = TowerPlan(Schedule(steps, 8, 3e-3), pulls, dev_share=0.2, watch_set="tones", clip_s=1.0)
+    heard = TowerPlan(
+        Schedule(steps, 8, 3e-3), loss_weights, dev_share=0.2, eval_set="tones", clip_s=1.0
+    )
     return Recipe(
         name="small",
         text=TextPlan(Schedule(steps, 16, 3e-3)),

@@ -15,8 +15,8 @@ from torch import Tensor
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.folder import open_folder
 from seehear.errors import UsageError
-from seehear.training import lessons, run
-from seehear.training.loop import Schedule, Workplace
+from seehear.training import datasets, run
+from seehear.training.loop import RunContext, Schedule
 from seehear.training.recipe import SHIPPED, read_recipe
 from seehear.training.run import run_recipe
 from seehear.training.tower_stage import Embed
@@ -79,8 +79,8 @@ def test_stopped_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     whole = _run(data, tmp_path / "whole")
 
-    monkeypatch.setattr(run, "Workplace", partial(Workplace, checkpoint_every_s=0.0))
-    ordinary = lessons.picture_embed
+    monkeypatch.setattr(run, "RunContext", partial(RunContext, checkpoint_every_s=0.0))
+    ordinary = datasets.image_embed
     calls = []
 
     def failing(*arguments: Any) -> Embed:
@@ -94,7 +94,7 @@ def test_stopped_run_goes_on_as_if_it_had_not_been(
 
         return once
 
-    monkeypatch.setattr(lessons, "picture_embed", failing)
+    monkeypatch.setattr(datasets, "image_embed", failing)
     with pytest.raises(KeyboardInterrupt):
         _run(data, tmp_path / "stopped")
     resumed = _run(data, tmp_path / "stopped")

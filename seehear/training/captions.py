@@ -19,7 +19,7 @@ IMAGE_TEMPLATES = (
     "{label} in a photo",
     "a close-up of {a}",
 )
-SOUND_TEMPLATES = (
+AUDIO_TEMPLATES = (
     "{label}",
     "the sound of {label}",
     "a recording of {label}",
@@ -62,7 +62,7 @@ def fill(template: str, label: str) -> str:
     return template.replace("{a}", with_article(label)).replace("{label}", label)
 
 
-def image_sentences(item: ShardItem) -> list[str]:
+def image_captions(item: ShardItem) -> list[str]:
     """Everything one may truthfully say about a picture of the shards, best first."""
     found = list(item.captions)
     for label in dict.fromkeys(filter(None, (item.label, *item.names))):
@@ -74,11 +74,11 @@ def image_sentences(item: ShardItem) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def sound_sentences(item: ShardItem) -> list[str]:
+def audio_captions(item: ShardItem) -> list[str]:
     """Everything one may truthfully say about a sound of the shards, best first."""
     found = list(item.captions)
     if item.label:
-        found.extend(fill(template, item.label) for template in SOUND_TEMPLATES)
+        found.extend(fill(template, item.label) for template in AUDIO_TEMPLATES)
     return list(dict.fromkeys(found))
 
 
@@ -132,7 +132,7 @@ def corpus(
     rng = random.Random(seed)
     captions = [*read_sentences(data, "picture"), *read_sentences(data, "sound")]
     found: dict[str, None] = dict.fromkeys(captions)
-    for kind, describe in (("images", image_sentences), ("audio", sound_sentences)):
+    for kind, describe in (("images", image_captions), ("audio", audio_captions)):
         found |= dict.fromkeys(
             sentence
             for item, _ in read_items(data, kind)
@@ -162,5 +162,5 @@ def class_sentences(data: Path) -> Iterable[str]:
     if audioset.is_file():
         for name in audioset_names(audioset):
             lower = name.lower()
-            yield from (name, lower, fill(SOUND_TEMPLATES[1], lower))
+            yield from (name, lower, fill(AUDIO_TEMPLATES[1], lower))
             yield from (part.strip() for part in lower.split(","))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seehear import media
 from seehear.errors import MediaError, UsageError
-from seehear.training.prepare import Pictures, Sounds, square
+from seehear.training.prepare import AudioData, ImageData, square
 from seehear.training.shards import ShardItem
 from seehear.types import Modality
 
@@ -35,20 +35,20 @@ class SkippedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnPairs:
+class PairsFile:
     """The decoded files, each with all that is said about it."""
 
-    pictures: Pictures
-    sounds: Sounds
+    images: ImageData
+    audio: AudioData
     skipped: tuple[SkippedPair, ...]
     pairs: int
     """How many pairs of those files there are."""
 
 
-def read_pairs(pairs: Path, px: int, val_share: float, *, strict: bool = False) -> OwnPairs:
+def read_pairs(pairs: Path, px: int, val_share: float, *, strict: bool = False) -> PairsFile:
     """Read a pairs file and decode what it names; paths are relative to the file.
 
-    Pictures are squashed to `px` squares. A file may stand on several lines, with a sentence each.
+    ImageData are squashed to `px` squares. A file may stand on several lines, with a sentence each.
     About `val_share` of the files, drawn by their names, get the split "val". Lines that cannot
     be used are listed; with `strict` the first of them raises UsageError, as a pairs file that
     cannot be read at all does.
@@ -78,9 +78,9 @@ def read_pairs(pairs: Path, px: int, val_share: float, *, strict: bool = False) 
     pixels = np.stack(list(seen.values())) if seen else np.zeros((0, px, px, 3), np.uint8)
     lengths = [0, *(len(values) for values in heard.values())]
     samples = np.concatenate(list(heard.values())) if heard else np.zeros(0, np.int16)
-    return OwnPairs(
-        Pictures(_items(said, list(seen), val_share), pixels, _NO_CLASSES),
-        Sounds(_items(said, list(heard), val_share), samples, np.cumsum(lengths), _NO_CLASSES),
+    return PairsFile(
+        ImageData(_items(said, list(seen), val_share), pixels, _NO_CLASSES),
+        AudioData(_items(said, list(heard), val_share), samples, np.cumsum(lengths), _NO_CLASSES),
         tuple(sorted(skipped, key=lambda pair: pair.line)),
         sum(len(said[path]) for path in (*seen, *heard)),
     )

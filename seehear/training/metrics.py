@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.builtin import BuiltinEncoder
+from seehear.training.captions import CLASS_SENTENCES, fill
 from seehear.training.held_out import HeldOut
-from seehear.training.sentences import CLASS_SENTENCES, fill
 from seehear.training.shards import ShardItem
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
 
@@ -76,15 +76,15 @@ def chance(relevant: Flags, k: int) -> NDArray[np.float64]:
     return np.array([1.0 - math.comb(n - int(m), k) / whole for m in relevant.sum(axis=1)])
 
 
-def captioned(pictures: HeldOut, dataset: str, texts: Texts) -> Figures:
+def captioned(images: HeldOut, dataset: str, texts: Texts) -> Figures:
     """Sentence to picture and back on a captioned set's val part."""
-    rows = [r for r in pictures.rows(dataset, "val") if pictures.items[r].captions]
+    rows = [r for r in images.rows(dataset, "val") if images.items[r].captions]
     if not rows:
         return {}
-    captions = [c for r in rows for c in pictures.items[r].captions[:5]]
-    owner = np.array([k for k, r in enumerate(rows) for _ in pictures.items[r].captions[:5]])
+    captions = [c for r in rows for c in images.items[r].captions[:5]]
+    owner = np.array([k for k, r in enumerate(rows) for _ in images.items[r].captions[:5]])
     right = owner[:, None] == np.arange(len(rows))[None]
-    said, seen = texts(captions), pictures.vectors[rows]
+    said, seen = texts(captions), images.vectors[rows]
     figures: Figures = {"pictures": len(rows), "captions": len(captions)}
     for k in (1, 5, 10):
         figures[f"text->image recall@{k}"] = _mean(success(said, seen, right, k))
@@ -136,17 +136,17 @@ def by_label(held: HeldOut, dataset: str, kind: str, texts: Texts) -> Figures:
     return figures
 
 
-def across(pictures: HeldOut, sounds: HeldOut, k: int = 5) -> Figures:
+def across(images: HeldOut, audio_data: HeldOut, k: int = 5) -> Figures:
     """Picture -> sound and back on the classes that both have; the mean over the classes."""
-    seen = _shared_rows(pictures, 0)
-    heard = _shared_rows(sounds, 1)
+    seen = _shared_rows(images, 0)
+    heard = _shared_rows(audio_data, 1)
     names = sorted(seen.keys() & heard.keys())
     if len(names) < 2:
         return {}
     figures: Figures = {"classes": {n: [len(seen[n]), len(heard[n])] for n in names}}
     for way, source, from_rows, target, to_rows in (
-        ("image->sound", pictures, seen, sounds, heard),
-        ("sound->image", sounds, heard, pictures, seen),
+        ("image->sound", images, seen, audio_data, heard),
+        ("sound->image", audio_data, heard, images, seen),
     ):
         gallery = np.array([r for n in names for r in to_rows[n]])
         of_class = np.array([n for n in names for _ in to_rows[n]])
@@ -208,9 +208,7 @@ def speeds(encoder: BuiltinEncoder, sentences: Sequence[str]) -> Figures:
     """Throughput of one process, from decoded samples; the first call of each is not counted."""
     rng = np.random.default_rng(0)
     px = encoder.spec.image_px
-    pictures = [
-        ImageSample(rng.integers(0, 256, (px, px * 4 // 3, 3), np.uint8)) for _ in range(256)
-    ]
+    images = [ImageSample(rng.integers(0, 256, (px, px * 4 // 3, 3), np.uint8)) for _ in range(256)]
     rate = encoder.spec.sample_rate_hz
     length = int(encoder.spec.window_s * rate)
     windows = [
@@ -220,11 +218,11 @@ def speeds(encoder: BuiltinEncoder, sentences: Sequence[str]) -> Figures:
     texts = [sentences[row % len(sentences)] for row in range(10_000)]
     encoder.encode(Modality.TEXT, texts[:500])
     single = [_seconds(partial(encoder.encode, Modality.TEXT, [s])) for s in texts[:200]]
-    encoder.encode(Modality.IMAGE, pictures[:32])
+    encoder.encode(Modality.IMAGE, images[:32])
     encoder.encode(Modality.AUDIO, windows[:8])
     return {
-        "images a second": len(pictures)
-        / min(_seconds(lambda: encoder.encode(Modality.IMAGE, pictures)) for _ in range(3)),
+        "images a second": len(images)
+        / min(_seconds(lambda: encoder.encode(Modality.IMAGE, images)) for _ in range(3)),
         f"windows of {encoder.spec.window_s:g} s a second": len(windows)
         / min(_seconds(lambda: encoder.encode(Modality.AUDIO, windows)) for _ in range(3)),
         "sentences a second": len(texts)

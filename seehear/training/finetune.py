@@ -19,15 +19,15 @@ from seehear.encoders.builtin.encoder import TINY, build_tower
 from seehear.encoders.builtin.folder import ModelFolder, open_folder, save_folder
 from seehear.encoders.devices import choose_device
 from seehear.errors import UsageError
-from seehear.training.augment import ImageJitter, SoundJitter
+from seehear.training.augment import AudioJitter, ImageJitter
+from seehear.training.datasets import audio_embed, image_embed, make_dataset
 from seehear.training.export import arrays_of, versions
-from seehear.training.lessons import make_lesson, picture_embed, sound_embed
-from seehear.training.loop import Schedule, Workplace
-from seehear.training.own_pairs import OwnPairs, SkippedPair, read_pairs
-from seehear.training.prepare import Pictures, Sounds
+from seehear.training.loop import RunContext, Schedule
+from seehear.training.pairs_file import PairsFile, SkippedPair, read_pairs
+from seehear.training.prepare import AudioData, ImageData
 from seehear.training.recipe import TowerPlan
 from seehear.training.run import tower_groups
-from seehear.training.tower_stage import Pulls, Student, train_tower
+from seehear.training.tower_stage import LossWeights, Student, train_tower
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
 
 _LEAST_FILES = 4
@@ -97,7 +97,7 @@ def fine_tune(
     """Fine-tune the picture and sound towers of `init` on a pairs file; the result is in `out`.
 
     `init` is "tiny" or a model folder. The text tower stays as it is: it keeps the words that the
-    pairs do not hold, and pictures and sounds move towards their sentences. Stopped half-way, the
+    pairs do not hold, and images and sounds move towards their sentences. Stopped half-way, the
     same call goes on. Raises UsageError for pairs that cannot be used (with `strict`, for the
     first one), ModelError for an `init` that is no such model.
     """
@@ -111,21 +111,21 @@ def fine_tune(
     folder = open_folder(source)
     device = str(choose_device(device))
     own = read_pairs(pairs, folder.config.image_px, val_share, strict=strict)
-    kinds: dict[str, Pictures | Sounds] = {"image": own.pictures, "audio": own.sounds}
+    kinds: dict[str, ImageData | AudioData] = {"image": own.images, "audio": own.audio}
     taught = {kind: some for kind, some in kinds.items() if len(some.items) >= _LEAST_FILES}
     if not taught:
         first = f"; first of them: {own.skipped[0]}" if own.skipped else ""
         raise UsageError(
-            f"{pairs} has fewer than {_LEAST_FILES} readable pictures or sounds "
+            f"{pairs} has fewer than {_LEAST_FILES} readable images or sounds "
             f"({len(own.skipped)} pairs skipped{first})"
         )
     before = _figures(BuiltinEncoder(folder, device=device), taught)
     schedule = Schedule(0, batch_size, learning_rate, average=0.98)
     work = out / "training" / _digest(pairs, folder, [epochs, *asdict(schedule).values(), seed])
-    place = Workplace(work, device, seed, progress, tensorboard=False)
+    context = RunContext(work, device, seed, progress, tensorboard=False)
     arrays = dict(folder.arrays)
     for kind, some in taught.items():
-        tower = _tuned(kind, some, folder, schedule, epochs, place)
+        tower = _tuned(kind, some, folder, schedule, epochs, context)
         arrays |= arrays_of(tower, kind)
     provenance = {
         "fine_tuned_from": {"name": folder.name, "revision": folder.revision},
@@ -157,23 +157,23 @@ def fine_tune(
 
 def _tuned(
     kind: str,
-    some: Pictures | Sounds,
+    some: ImageData | AudioData,
     folder: ModelFolder,
     schedule: Schedule,
     epochs: int,
-    place: Workplace,
+    context: RunContext,
 ) -> torch.nn.Module:
-    torch.manual_seed(place.seed)
-    tower: Any = build_tower(folder, kind, place.device)
+    torch.manual_seed(context.seed)
+    tower: Any = build_tower(folder, kind, context.device)
     head = [tower.projection] if kind == "image" else [tower.projection, tower.attention]
     sizes = folder.config.image if kind == "image" else folder.config.audio
-    student = Student(tower).to(place.device)
+    student = Student(tower).to(context.device)
     train = _count(some, "train")
     size = min(schedule.batch_size, train)
     steps = epochs * -(-train // size)
     encoder = BuiltinEncoder(folder, device="cpu")
     said = list(dict.fromkeys(c for i in some.items if i.split == "train" for c in i.captions))
-    lesson = make_lesson(
+    dataset = make_dataset(
         some.items,
         np.ones(len(some.items), np.bool_) if kind == "image" else _audible(some),
         lambda item: list(item.captions),
@@ -182,28 +182,30 @@ def _tuned(
         said,
         (),
         np.zeros((len(some.items), 0), np.float16),
-    ).lesson
-    if isinstance(some, Pictures):
+    )
+    if isinstance(some, ImageData):
         jitter = ImageJitter(smallest_area=0.6, aspect=0.2, colour=0.15, grey=0.02, whole=0.3)
-        embed = picture_embed(some, folder.config.image_px, jitter, place.device)
+        embed = image_embed(some, folder.config.image_px, jitter, context.device)
     else:
-        embed = sound_embed(some, folder.config.window_s, SoundJitter(), place.device)
+        embed = audio_embed(some, folder.config.window_s, AudioJitter(), context.device)
     groups = tower_groups(tower, head, sizes.blocks // _FROZEN_PART, _BACKBONE_RATE)
     plan = Schedule(steps, size, schedule.learning_rate, average=schedule.average)
     extra = min(1024, 4 * len(said))
-    pulls = Pulls(classes=0.0, extra_texts=extra, recent_items=min(512, train), alike=0.95)
-    train_tower(kind, student, groups, lesson, embed, pulls, plan, place)
+    loss_weights = LossWeights(
+        classes=0.0, bank_negatives=extra, queue_size=min(512, train), same_cosine=0.95
+    )
+    train_tower(kind, student, groups, dataset, embed, loss_weights, plan, context)
     return student.tower
 
 
-def _audible(some: Pictures | Sounds) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    assert isinstance(some, Sounds)
+def _audible(some: ImageData | AudioData) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    assert isinstance(some, AudioData)
     loud = [np.abs(some.waveform(row)).max(initial=0) > 1e-4 for row in range(len(some.items))]
     return some.long_enough() & np.array(loud, np.bool_)
 
 
 def _figures(
-    encoder: BuiltinEncoder, taught: dict[str, Pictures | Sounds]
+    encoder: BuiltinEncoder, taught: dict[str, ImageData | AudioData]
 ) -> dict[str, dict[str, float]]:
     """recall@k both ways, by kind, on the files of the split "val"."""
     found = {}
@@ -232,8 +234,8 @@ def _success(likeness: Vectors, right: np.ndarray[Any, np.dtype[np.bool_]], k: i
     return float(np.take_along_axis(right, first, axis=1).any(axis=1).mean())
 
 
-def _vectors(encoder: BuiltinEncoder, some: Pictures | Sounds, rows: Sequence[int]) -> Vectors:
-    if isinstance(some, Pictures):
+def _vectors(encoder: BuiltinEncoder, some: ImageData | AudioData, rows: Sequence[int]) -> Vectors:
+    if isinstance(some, ImageData):
         seen: list[Sample] = [ImageSample(np.asarray(some.pixels[row])) for row in rows]
         return encoder.encode(Modality.IMAGE, seen)
     spec = encoder.spec
@@ -249,12 +251,12 @@ def _vectors(encoder: BuiltinEncoder, some: Pictures | Sounds, rows: Sequence[in
     return normalised(np.stack(means))
 
 
-def _count(some: Pictures | Sounds, split: str) -> int:
+def _count(some: ImageData | AudioData, split: str) -> int:
     return sum(item.split == split for item in some.items)
 
 
-def _left_out(own: OwnPairs, taught: dict[str, Pictures | Sounds]) -> tuple[SkippedPair, ...]:
-    kinds: dict[str, Pictures | Sounds] = {"image": own.pictures, "audio": own.sounds}
+def _left_out(own: PairsFile, taught: dict[str, ImageData | AudioData]) -> tuple[SkippedPair, ...]:
+    kinds: dict[str, ImageData | AudioData] = {"image": own.images, "audio": own.audio}
     reason = f"fewer than {_LEAST_FILES} files of its kind"
     return tuple(
         SkippedPair(0, item.key, reason)

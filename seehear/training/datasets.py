@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,20 @@ from seehear.encoders.builtin.sound import spectrograms, waveform_16k
 from seehear.encoders.builtin.tokenizer import Tokenizer
 from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
 from seehear.training.augment import (
+    AudioJitter,
     ImageJitter,
-    SoundJitter,
     blank_stripes,
-    crop_sound,
+    crop_audio,
+    jitter_audio,
     jitter_images,
-    jitter_sound,
 )
-from seehear.training.loop import Watch, Workplace, stage_rng
+from seehear.training.captions import CLASS_SENTENCES, fill
+from seehear.training.loop import EvalCallback, RunContext, stage_rng
 from seehear.training.pairs import PairSource, SentenceTable, set_weights, split_rows
-from seehear.training.prepare import Pictures, Sounds
+from seehear.training.prepare import AudioData, ImageData
 from seehear.training.recipe import TowerPlan
-from seehear.training.sentences import CLASS_SENTENCES, fill
 from seehear.training.shards import ShardItem
-from seehear.training.tower_stage import Embed, Lesson
+from seehear.training.tower_stage import Embed, TowerDataset
 
 Describe = Callable[[ShardItem], list[str]]
 EncodeTexts = Callable[[Sequence[str]], Tensor]
@@ -38,7 +37,7 @@ EmbedRows = Callable[[nn.Module, Sequence[int]], Tensor]
 """(tower, rows) -> unit vectors (n, dim) of items as they are at search time."""
 
 _ROWS_AT_ONCE = 32
-_DEV_PICTURES = 1000
+_DEV_IMAGES = 1000
 _VIEWS = 3
 
 
@@ -48,7 +47,7 @@ class SentenceVectors:
     def __init__(
         self, sentences: Sequence[str], vectors: NDArray[Any], compute: EncodeTexts
     ) -> None:
-        self._places = {sentence: row for row, sentence in enumerate(sentences)}
+        self._rows = {sentence: row for row, sentence in enumerate(sentences)}
         self._vectors = vectors
         self._compute = compute
         self._more: dict[str, Tensor] = {}
@@ -60,26 +59,18 @@ class SentenceVectors:
             self._more |= dict(zip(missing, self._compute(missing), strict=True))
         result = torch.zeros(len(sentences), self._vectors.shape[1])
         for row, sentence in enumerate(sentences):
-            place = self._places.get(sentence)
-            if place is None:
+            known_row = self._rows.get(sentence)
+            if known_row is None:
                 result[row] = self._more[sentence]
             else:
-                result[row] = torch.from_numpy(self._vectors[place].astype(np.float32))
+                result[row] = torch.from_numpy(self._vectors[known_row].astype(np.float32))
         return functional.normalize(result, dim=1)
 
     def __contains__(self, sentence: str) -> bool:
-        return sentence in self._places or sentence in self._more
+        return sentence in self._rows or sentence in self._more
 
 
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """A lesson, and the rows of the training split that it leaves out."""
-
-    lesson: Lesson
-    dev: NDArray[np.int64]
-
-
-def make_lesson(
+def make_dataset(
     items: Sequence[ShardItem],
     usable: NDArray[np.bool_],
     describe: Describe,
@@ -90,7 +81,7 @@ def make_lesson(
     probabilities: NDArray[np.float16],
     cut: Tokenizer | None = None,
     held: Sequence[str] = (),
-) -> Taught:
+) -> TowerDataset:
     """What one tower is taught with, out of the training split of `items`.
 
     `usable` (n,): items that may be trained on at all. Class sentences and probabilities are in
@@ -112,27 +103,25 @@ def make_lesson(
     for sentence in held:
         table.number(sentence)
     table.vectors = encode(table.sentences)
-    return Taught(
-        Lesson(
-            source=PairSource(numbers, captioned, rows, weights),
-            table=table,
-            bank=bank,
-            class_vectors=encode(class_sentences) if class_sentences else torch.zeros(0, 1),
-            class_probabilities=probabilities,
-            pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
-        ),
-        dev[usable[dev]],
+    return TowerDataset(
+        source=PairSource(numbers, captioned, rows, weights),
+        table=table,
+        bank=bank,
+        class_vectors=encode(class_sentences) if class_sentences else torch.zeros(0, 1),
+        class_probabilities=probabilities,
+        dev=dev[usable[dev]],
+        pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
     )
 
 
-def picture_embed(
-    pictures: Pictures, px: int, jitter: ImageJitter, device: str, dropout: float = 0.0
+def image_embed(
+    images: ImageData, px: int, jitter: ImageJitter, device: str, dropout: float = 0.0
 ) -> Embed:
     """How a step embeds augmented pictures, (n, dim)."""
 
     def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         assert isinstance(tower, ImageTower)
-        pixels = torch.from_numpy(np.asarray(pictures.pixels[rows])).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.asarray(images.pixels[rows])).permute(0, 3, 1, 2)
         pooled = tower.features(jitter_images(pixels.to(device), px, jitter, rng))
         return tower.project(functional.dropout(pooled, dropout))
 
@@ -141,11 +130,11 @@ def picture_embed(
 
 def feature_embed(
     tower: ImageTower,
-    pictures: Pictures,
+    images: ImageData,
     rows: NDArray[np.int64],
     plan: TowerPlan,
     jitter: ImageJitter,
-    place: Workplace,
+    context: RunContext,
 ) -> Embed:
     """How a step of the projection alone embeds `rows`: from pooled features, computed here once.
 
@@ -153,41 +142,41 @@ def feature_embed(
     """
     from tqdm import tqdm
 
-    kept = np.zeros((len(pictures.items), _VIEWS, tower.backbone.width), np.float16)
-    rng = stage_rng(place.seed, "features", 0)
+    kept = np.zeros((len(images.items), _VIEWS, tower.backbone.width), np.float16)
+    rng = stage_rng(context.seed, "features", 0)
     starts = range(0, len(rows), _ROWS_AT_ONCE)
-    for start in tqdm(starts, desc="features", disable=not place.progress):
+    for start in tqdm(starts, desc="features", disable=not context.progress):
         some = rows[start : start + _ROWS_AT_ONCE]
-        pixels = torch.from_numpy(np.asarray(pictures.pixels[some])).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.asarray(images.pixels[some])).permute(0, 3, 1, 2)
         for view in range(_VIEWS):
             varied = jitter if view else ImageJitter(whole=1.0, colour=0.0, grey=0.0)
-            seen = jitter_images(pixels.to(place.device), plan.image_px, varied, rng)
+            seen = jitter_images(pixels.to(context.device), plan.image_px, varied, rng)
             with torch.inference_mode():
                 kept[some, view] = tower.features(seen).half().cpu().numpy()
 
     def embed(student: nn.Module, drawn: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         assert isinstance(student, ImageTower)
         pooled = kept[drawn, rng.integers(_VIEWS, size=len(drawn))].astype(np.float32)
-        tensor = torch.from_numpy(pooled).to(place.device)
+        tensor = torch.from_numpy(pooled).to(context.device)
         return student.project(functional.dropout(tensor, plan.dropout))
 
     return embed
 
 
-def sound_embed(sounds: Sounds, clip_s: float, jitter: SoundJitter, device: str) -> Embed:
+def audio_embed(audio_data: AudioData, clip_s: float, jitter: AudioJitter, device: str) -> Embed:
     """How a step embeds augmented sounds, (n, dim)."""
     length = int(clip_s * SAMPLE_RATE_HZ)
 
     def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         waveforms = []
         for row in rows:
-            whole = sounds.waveform(int(row))
-            part = crop_sound(whole, length, rng)
+            whole = audio_data.waveform(int(row))
+            part = crop_audio(whole, length, rng)
             # A stretch of near silence teaches nothing: take the start, where things happen.
             if np.abs(part).max(initial=0) < 0.02 * np.abs(whole).max(initial=1e-9):
                 part = whole[:length]
-            other = sounds.waveform(int(rng.integers(len(sounds.items))))[:length]
-            varied = jitter_sound(part, other, jitter, rng)
+            other = audio_data.waveform(int(rng.integers(len(audio_data.items))))[:length]
+            varied = jitter_audio(part, other, jitter, rng)
             waveforms.append(torch.from_numpy(np.ascontiguousarray(varied, dtype=np.float32)))
         mels, counts = spectrograms(waveforms)
         result: Tensor = tower(blank_stripes(mels, jitter, rng).to(device), counts.to(device))
@@ -196,22 +185,22 @@ def sound_embed(sounds: Sounds, clip_s: float, jitter: SoundJitter, device: str)
     return embed
 
 
-def plain_pictures(pictures: Pictures, device: str) -> EmbedRows:
+def plain_images(images: ImageData, device: str) -> EmbedRows:
     """How pictures are embedded at search time, but for their size."""
 
     def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
-        pixels = torch.from_numpy(np.asarray(pictures.pixels[list(rows)])).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.asarray(images.pixels[list(rows)])).permute(0, 3, 1, 2)
         result: Tensor = tower(pixels.to(device))
         return result
 
     return embed
 
 
-def plain_sounds(sounds: Sounds, device: str) -> EmbedRows:
+def plain_audio(audio_data: AudioData, device: str) -> EmbedRows:
     """How sounds are embedded at search time."""
 
     def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
-        waveforms = [waveform_16k(sounds.waveform(row), SAMPLE_RATE_HZ) for row in rows]
+        waveforms = [waveform_16k(audio_data.waveform(row), SAMPLE_RATE_HZ) for row in rows]
         mels, counts = spectrograms(waveforms)
         result: Tensor = tower(mels.to(device), counts.to(device))
         return result
@@ -219,7 +208,7 @@ def plain_sounds(sounds: Sounds, device: str) -> EmbedRows:
     return embed
 
 
-def make_watch(
+def make_eval_callback(
     tower: nn.Module,
     items: Sequence[ShardItem],
     dev: NDArray[np.int64],
@@ -227,16 +216,16 @@ def make_watch(
     kind: str,
     encode: EncodeTexts,
     embed: EmbedRows,
-) -> Watch:
-    """Figures on the dev rows: text->item recall of captions, accuracy on `plan.watch_set`.
+) -> EvalCallback:
+    """Figures on the dev rows: text->item recall of captions, accuracy on `plan.eval_set`.
 
     `kind` is "images" or "audio". `encode` is asked each time: the text tower may be learning.
     """
-    told = [int(row) for row in dev if items[row].captions][:_DEV_PICTURES]
+    told = [int(row) for row in dev if items[row].captions][:_DEV_IMAGES]
     captions = [caption for row in told for caption in items[row].captions[:5]]
     owners = torch.tensor([k for k, row in enumerate(told) for _ in items[row].captions[:5]])
-    named = [int(row) for row in dev if items[row].dataset == plan.watch_set and items[row].label]
-    labels = sorted({item.label for item in items if item.dataset == plan.watch_set and item.label})
+    named = [int(row) for row in dev if items[row].dataset == plan.eval_set and items[row].label]
+    labels = sorted({item.label for item in items if item.dataset == plan.eval_set and item.label})
     truth = torch.tensor([labels.index(items[row].label or "") for row in named])
     sentences = [fill(CLASS_SENTENCES[kind], label) for label in labels]
 
