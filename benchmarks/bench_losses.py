@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from benchmarks import record
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.towers import ImageTower
-from seehear.training import datasets
-from seehear.training.augment import ImageJitter
-from seehear.training.loop import RunContext, Schedule
-from seehear.training.prepare import ImageData, square
-from seehear.training.recipe import TowerPlan
-from seehear.training.run import start_from
-from seehear.training.shards import ShardItem, read_items
-from seehear.training.tflite import IMAGE_FEATURES
-from seehear.training.tower_stage import Embed, LossWeights, Student, train_tower
+from seehear.finetune.augment import ImageJitter
+from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import Modality
+from training import datasets
+from training.prepare import ImageData, square
+from training.recipe import TowerPlan
+from training.run import start_from
+from training.shards import ShardItem, read_items
+from training.tflite import IMAGE_FEATURES
+from training.tower_stage import Embed, LossWeights, Student, train_tower
 
 PX = 144
 RATES = (5e-4, 1e-3)

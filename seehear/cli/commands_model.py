@@ -62,7 +62,7 @@ def train(
 
     Use it with --model FOLDER.
     """
-    from seehear.training import fine_tune
+    from seehear.finetune import fine_tune
 
     report = fine_tune(
         pairs, init=init, out=out, epochs=epochs, strict=strict, device=device or "auto"

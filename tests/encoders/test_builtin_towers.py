@@ -15,14 +15,14 @@ from seehear.encoders.builtin.folder import save_folder
 from seehear.encoders.builtin.sound import spectrograms, waveform_16k
 from seehear.encoders.builtin.towers import AudioTower, ImageTower, MobileNetV1
 from seehear.errors import UsageError
-from seehear.training.tflite import (
+from seehear.types import AudioSample, ImageSample, Modality, VideoSample
+from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
+from training.tflite import (
     IMAGE_FEATURES,
     SOUND_CLASSES,
     QuantisedTeacher,
     convolution_weights,
 )
-from seehear.types import AudioSample, ImageSample, Modality, VideoSample
-from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
 
 _DATA = Path(
     os.environ.get("SEEHEAR_TRAINING_DATA", Path(__file__).parents[2].parent / "shared" / "data")

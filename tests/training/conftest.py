@@ -18,15 +18,15 @@ from PIL import Image
 
 from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig
 from seehear.encoders.builtin.towers import AudioTower, ImageTower
-from seehear.training.augment import ImageJitter
-from seehear.training.export import export
-from seehear.training.loop import Schedule
-from seehear.training.recipe import CorpusPlan, Recipe, TextPlan, TowerPlan
-from seehear.training.run import TextTeacher
-from seehear.training.text_stage import build_text_tower
-from seehear.training.text_torch import choose_vocabulary
-from seehear.training.tower_stage import LossWeights
+from seehear.finetune.augment import ImageJitter
+from seehear.finetune.loop import Schedule
 from seehear.types import Vectors
+from training.export import export
+from training.recipe import CorpusPlan, Recipe, TextPlan, TowerPlan
+from training.run import TextTeacher
+from training.text_stage import build_text_tower
+from training.text_torch import choose_vocabulary
+from training.tower_stage import LossWeights
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -39,7 +39,7 @@ DIM = 16
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

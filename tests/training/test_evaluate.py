@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.training import evaluate
-from seehear.training.metrics import chance, success
+from training import evaluate
+from training.metrics import chance, success
 
 
 def test_success_is_any_relevant_item_among_the_first_k() -> None:
@@ -33,7 +33,7 @@ def test_command_writes_tables_and_json(
     data: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("seehear.training.metrics.speeds", lambda *_: {"images a second": 1.0})
+    monkeypatch.setattr("training.metrics.speeds", lambda *_: {"images a second": 1.0})
     path = tmp_path / "figures.json"
     status = evaluate.main(
         ["--data", str(data), "--model", str(untrained), "--json", str(path), "--quiet"]

@@ -15,13 +15,13 @@ from torch import Tensor
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.folder import open_folder
 from seehear.errors import UsageError
-from seehear.training import datasets, run
-from seehear.training.loop import RunContext, Schedule
-from seehear.training.recipe import SHIPPED, read_recipe
-from seehear.training.run import run_recipe
-from seehear.training.tower_stage import Embed
+from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import ImageSample, Modality
 from tests.training.conftest import TEACHER, small_recipe
+from training import datasets, run
+from training.recipe import SHIPPED, read_recipe
+from training.run import run_recipe
+from training.tower_stage import Embed
 
 
 def _run(data: Path, out: Path, steps: int = 4, *, tensorboard: bool = False) -> Path:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from seehear.encoders.builtin.sound import spectrograms, waveform_16k
 from seehear.encoders.builtin.tokenizer import Tokenizer
 from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
-from seehear.training.augment import (
+from seehear.finetune.augment import (
     AudioJitter,
     ImageJitter,
     blank_stripes,
@@ -22,13 +22,13 @@ from seehear.training.augment import (
     jitter_audio,
     jitter_images,
 )
-from seehear.training.captions import CLASS_SENTENCES, fill
-from seehear.training.loop import EvalCallback, RunContext, stage_rng
-from seehear.training.pairs import PairSource, SentenceTable, set_weights, split_rows
-from seehear.training.prepare import AudioData, ImageData
-from seehear.training.recipe import TowerPlan
-from seehear.training.shards import ShardItem
-from seehear.training.tower_stage import Embed, TowerDataset
+from seehear.finetune.loop import EvalCallback, RunContext, stage_rng
+from seehear.finetune.pairs import PairSource, SentenceTable, set_weights, split_rows
+from training.captions import CLASS_SENTENCES, fill
+from training.prepare import AudioData, ImageData
+from training.recipe import TowerPlan
+from training.shards import ShardItem
+from training.tower_stage import Embed, TowerDataset
 
 Describe = Callable[[ShardItem], list[str]]
 EncodeTexts = Callable[[Sequence[str]], Tensor]

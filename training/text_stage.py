@@ -13,9 +13,9 @@ from torch import Tensor
 
 from seehear.encoders.builtin.folder import TextConfig
 from seehear.encoders.builtin.tokenizer import Tokenizer
-from seehear.training.loop import RunContext, Schedule, run_stage
-from seehear.training.losses import relational_kd_loss
-from seehear.training.text_torch import TextTorch, padded
+from seehear.finetune.loop import RunContext, Schedule, run_stage
+from seehear.finetune.losses import relational_kd_loss
+from training.text_torch import TextTorch, padded
 
 _LIKENESS_SCALE = 20.0
 _DEV_SENTENCES = 2000

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from seehear.training.shards import ShardItem, read_items, read_sentences
+from training.shards import ShardItem, read_items, read_sentences
 
 IMAGE_TEMPLATES = (
     "{a}",

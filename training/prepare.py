@@ -21,8 +21,8 @@ from seehear import media
 from seehear.encoders.builtin.encoder import squashed
 from seehear.encoders.builtin.towers import FRAME_HOP, SAMPLE_RATE_HZ, LogMel
 from seehear.errors import MediaError
-from seehear.training.shards import ShardItem, read_items, shard_paths
-from seehear.training.tflite import IMAGE_PX, PATCH_FRAMES, QuantisedTeacher
+from training.shards import ShardItem, read_items, shard_paths
+from training.tflite import IMAGE_PX, PATCH_FRAMES, QuantisedTeacher
 
 _PEAK = 32767.0
 _LEAST_SAMPLES = 15_600  # one patch of the sound teacher

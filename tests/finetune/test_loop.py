@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seehear.training.loop import Schedule, rate_at
+from seehear.finetune.loop import Schedule, rate_at
 
 
 def test_rate_rises_and_falls_once() -> None:

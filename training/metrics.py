@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.builtin import BuiltinEncoder
-from seehear.training.captions import CLASS_SENTENCES, fill
-from seehear.training.held_out import HeldOut
-from seehear.training.shards import ShardItem
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
+from training.captions import CLASS_SENTENCES, fill
+from training.held_out import HeldOut
+from training.shards import ShardItem
 
 Texts = Callable[[Sequence[str]], Vectors]
 Flags = NDArray[np.bool_]

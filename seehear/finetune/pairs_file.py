@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from seehear import media
 from seehear.errors import MediaError, UsageError
-from seehear.training.prepare import AudioData, ImageData, square
-from seehear.training.shards import ShardItem
 from seehear.types import Modality
+from training.prepare import AudioData, ImageData, square
+from training.shards import ShardItem
 
 SAMPLE_RATE_HZ = 16_000
 _LONGEST_S = 60.0

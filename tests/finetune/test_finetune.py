@@ -10,7 +10,7 @@ import pytest
 
 from seehear.encoders import load_model
 from seehear.errors import ModelUnavailableError, UsageError
-from seehear.training import fine_tune
+from seehear.finetune import fine_tune
 from seehear.types import Modality
 from tests.training.conftest import COLOURS, PITCHES, png, wav
 

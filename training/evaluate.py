@@ -1,6 +1,6 @@
 """How good a model folder is, on what it was not trained on.
 
-    python -m seehear.training.evaluate --data DIR [--model DIR] [--json FILE] [--device cpu]
+    python -m training.evaluate --data DIR [--model DIR] [--json FILE] [--device cpu]
 
 Prints the tables of the model card as Markdown. Everything goes through the public encoder with
 the exported weights; `--model` is the bundled `tiny` where it is left out.
@@ -17,9 +17,9 @@ from typing import Any
 
 from seehear.encoders.builtin import BuiltinEncoder, load_tiny
 from seehear.errors import SeehearError
-from seehear.training import metrics
-from seehear.training.held_out import encode_held_out
 from seehear.types import Modality, Vectors
+from training import metrics
+from training.held_out import encode_held_out
 
 CONCEPTS = Path(__file__).with_name("concepts.txt")
 _ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "tiny-imagenet", "imagenette", "pacs")
@@ -30,7 +30,7 @@ Report = dict[str, dict[str, Any]]
 def evaluate(
     data: Path, encoder: BuiltinEncoder, *, progress: bool = True, with_speeds: bool = True
 ) -> Report:
-    """Every figure that `data` allows, by table and name; see `seehear.training.metrics`."""
+    """Every figure that `data` allows, by table and name; see `training.metrics`."""
     images = encode_held_out(data, "images", encoder, progress)
     audio_data = encode_held_out(data, "audio", encoder, progress)
 
@@ -100,7 +100,7 @@ def _shown(value: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m seehear.training.evaluate", description="Measure a model folder."
+        prog="python -m training.evaluate", description="Measure a model folder."
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled tiny")
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         encoder = load_tiny(options.model, device=options.device)
         report = evaluate(options.data, encoder, progress=not options.quiet)
     except SeehearError as error:
-        sys.stderr.write(f"seehear.training.evaluate: {error}\n")
+        sys.stderr.write(f"training.evaluate: {error}\n")
         return 1
     if options.json:
         space = encoder.space.key

@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
 from seehear.encoders.builtin.folder import ModelConfig
 from seehear.errors import UsageError
-from seehear.training.augment import AudioJitter, ImageJitter
-from seehear.training.loop import Schedule
-from seehear.training.tower_stage import LossWeights
+from seehear.finetune.augment import AudioJitter, ImageJitter
+from seehear.finetune.loop import Schedule
+from training.tower_stage import LossWeights
 
 SHIPPED = Path(__file__).with_name("recipe.toml")
 
@@ -85,7 +85,7 @@ class TowerPlan:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that `python -m seehear.training` needs besides the data."""
+    """Everything that `python -m training` needs besides the data."""
 
     name: str
     text: TextPlan

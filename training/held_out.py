@@ -13,8 +13,8 @@ from seehear import media
 from seehear.encoders import normalised
 from seehear.encoders.builtin import BuiltinEncoder
 from seehear.errors import MediaError
-from seehear.training.shards import ShardItem, read_items
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
+from training.shards import ShardItem, read_items
 
 _AT_ONCE = 64
 _LONGEST_S = 60.0

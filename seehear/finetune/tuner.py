@@ -19,16 +19,16 @@ from seehear.encoders.builtin.encoder import TINY, build_tower
 from seehear.encoders.builtin.folder import ModelFolder, open_folder, save_folder
 from seehear.encoders.devices import choose_device
 from seehear.errors import UsageError
-from seehear.training.augment import AudioJitter, ImageJitter
-from seehear.training.datasets import audio_embed, image_embed, make_dataset
-from seehear.training.export import arrays_of, versions
-from seehear.training.loop import RunContext, Schedule
-from seehear.training.pairs_file import PairsFile, SkippedPair, read_pairs
-from seehear.training.prepare import AudioData, ImageData
-from seehear.training.recipe import TowerPlan
-from seehear.training.run import tower_groups
-from seehear.training.tower_stage import LossWeights, Student, train_tower
+from seehear.finetune.augment import AudioJitter, ImageJitter
+from seehear.finetune.loop import RunContext, Schedule
+from seehear.finetune.pairs_file import PairsFile, SkippedPair, read_pairs
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
+from training.datasets import audio_embed, image_embed, make_dataset
+from training.export import arrays_of, versions
+from training.prepare import AudioData, ImageData
+from training.recipe import TowerPlan
+from training.run import tower_groups
+from training.tower_stage import LossWeights, Student, train_tower
 
 _LEAST_FILES = 4
 _FROZEN_PART = 4  # a quarter of the backbone: edges and textures need no fine-tuning

@@ -1,6 +1,6 @@
 """The whole recipe: corpus, teachers, text tower, picture tower, sound tower, model folder.
 
-    python -m seehear.training --data DIR --out DIR [--recipe recipe.toml] [--device cuda]
+    python -m training --data DIR --out DIR [--recipe recipe.toml] [--device cuda]
 
 `--out` gets `model/` (a model folder), `runs/` (checkpoints, CSV and TensorBoard logs) and
 `cache/` (teacher's vectors, decoded media). Stopped at any moment, the same command goes on.
@@ -20,19 +20,19 @@ from torch import nn
 
 from seehear.encoders.builtin.towers import AudioTower, ImageTower
 from seehear.errors import SeehearError, UsageError
-from seehear.training import captions, datasets
-from seehear.training.datasets import SentenceVectors, make_dataset, make_eval_callback
-from seehear.training.export import export, versions
-from seehear.training.loop import RunContext
-from seehear.training.prepare import AudioData, ImageData, prepare_audio, prepare_images
-from seehear.training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
-from seehear.training.shards import read_sentences, shard_paths
-from seehear.training.text_stage import Distilled, distil_text
-from seehear.training.text_teacher import SentenceTeacher, cached_vectors, common_words
-from seehear.training.text_torch import choose_vocabulary, embed_texts
-from seehear.training.tflite import convolution_weights
-from seehear.training.tower_stage import Student, train_tower
+from seehear.finetune.loop import RunContext
 from seehear.types import Vectors
+from training import captions, datasets
+from training.datasets import SentenceVectors, make_dataset, make_eval_callback
+from training.export import export, versions
+from training.prepare import AudioData, ImageData, prepare_audio, prepare_images
+from training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
+from training.shards import read_sentences, shard_paths
+from training.text_stage import Distilled, distil_text
+from training.text_teacher import SentenceTeacher, cached_vectors, common_words
+from training.text_torch import choose_vocabulary, embed_texts
+from training.tflite import convolution_weights
+from training.tower_stage import Student, train_tower
 
 _LAYERS_OF_STEM, _LAYERS_OF_BLOCK = 2, 4
 _HELD = 3  # every third sentence of the corpus holds the text tower while pictures pull at it
@@ -318,7 +318,7 @@ def _check_data(data: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m seehear.training", description="Train a model folder from shards."
+        prog="python -m training", description="Train a model folder from shards."
     )
     parser.add_argument("--recipe", type=Path, default=SHIPPED, metavar="FILE")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
@@ -332,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             recipe, options.data, options.out, device=options.device, progress=not options.quiet
         )
     except SeehearError as error:
-        sys.stderr.write(f"seehear.training: {error}\n")
+        sys.stderr.write(f"training: {error}\n")
         return 1
     sys.stdout.write(f"{folder}\n")
     return 0

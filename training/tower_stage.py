@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.training.loop import EvalCallback, RunContext, Schedule, run_stage
-from seehear.training.losses import class_distillation, info_nce, sigmoid_pairs
-from seehear.training.pairs import NegativeQueue, PairSource, SentenceTable, false_negative_mask
-from seehear.training.text_torch import padded
+from seehear.finetune.loop import EvalCallback, RunContext, Schedule, run_stage
+from seehear.finetune.losses import class_distillation, info_nce, sigmoid_pairs
+from seehear.finetune.pairs import NegativeQueue, PairSource, SentenceTable, false_negative_mask
+from training.text_torch import padded
 
 Embed = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], Tensor]
 """(tower, rows, generator) -> unit vectors (n, dim) of freshly augmented items."""

@@ -1,0 +1,8 @@
+"""`python -m training`: follow a recipe."""
+
+import sys
+
+from training.run import main
+
+if __name__ == "__main__":
+    sys.exit(main())
