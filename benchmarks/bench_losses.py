@@ -27,15 +27,16 @@ from benchmarks import record
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.towers import ImageTower
 from seehear.finetune.augment import ImageJitter
+from seehear.finetune.inputs import Embed, resize_square
 from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import Modality
 from training import datasets
-from training.prepare import ImageData, square
+from training.prepare import ImageData
 from training.recipe import TowerPlan
 from training.run import start_from
 from training.shards import ShardItem, read_items
 from training.tflite import IMAGE_FEATURES
-from training.tower_stage import Embed, LossWeights, Student, train_tower
+from training.tower_stage import LossWeights, Student, train_tower
 
 PX = 144
 RATES = (5e-4, 1e-3)
@@ -106,17 +107,17 @@ def projection_figures(
     )
     student = Student(tower)
     with tempfile.TemporaryDirectory() as folder:
-        context = RunContext(Path(folder), seed=seed, progress=False, tensorboard=False)
+        context = RunContext(Path(folder), seed=seed)
         jitter = ImageJitter(smallest_area=0.5)
         embed = _features(tower, images, dataset.source.rows, plan, jitter, context)
-        watch = datasets.make_eval_callback(
+        eval_callback = datasets.make_eval_callback(
             tower, images.items, dataset.dev, plan, "images", encode,
             datasets.plain_images(images, "cpu"),
         )  # fmt: skip
         loss_weights = LossWeights(classes=0.0, sigmoid=sigmoid, bank_negatives=0, queue_size=0)
         groups: list[dict[str, object]] = [{"params": list(tower.projection.parameters())}]
         return train_tower(
-            "head", student, groups, dataset, embed, loss_weights, schedule, context, watch
+            "head", student, groups, dataset, embed, loss_weights, schedule, context, eval_callback
         )
 
 
@@ -146,7 +147,7 @@ def flickr(data: Path) -> ImageData:
         if item.dataset == "flickr8k" and item.split == "train":
             items.append(item)
             with Image.open(io.BytesIO(content)) as image:
-                pixels.append(square(np.asarray(image.convert("RGB")), PX))
+                pixels.append(resize_square(np.asarray(image.convert("RGB")), PX))
     return ImageData(items, np.stack(pixels), np.zeros((len(items), 0), np.float16))
 
 

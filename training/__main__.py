@@ -1,4 +1,4 @@
-"""`python -m training`: follow a recipe."""
+"""Follow a recipe: `python -m training`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Sentences to learn from: labels put into sentences, class names, words, phrases, captions."""
+"""Make the sentences to learn from: captions, labels in sentences, class names, words, phrases."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 def with_article(label: str) -> str:
-    """ "dog" -> "a dog", "apple" -> "an apple"; plurals and stuffs stay bare."""
+    """Put "a" or "an" before a label; plurals and substances stay as they are."""
     first = label.split(" ", 1)[0].lower()
     if first in {"a", "an", "the", "two", "some"} or (
         _UNCOUNTED.search(label.lower()) and not label.lower().endswith(("ss", "us"))
@@ -63,7 +63,7 @@ def fill(template: str, label: str) -> str:
 
 
 def image_captions(item: ShardItem) -> list[str]:
-    """Everything one may truthfully say about a picture of the shards, best first."""
+    """List all true sentences about an image of the shards, best first."""
     found = list(item.captions)
     for label in dict.fromkeys(filter(None, (item.label, *item.names))):
         domain = item.domain or _DOMAIN_OF_SET.get(item.dataset, "")
@@ -75,7 +75,7 @@ def image_captions(item: ShardItem) -> list[str]:
 
 
 def audio_captions(item: ShardItem) -> list[str]:
-    """Everything one may truthfully say about a sound of the shards, best first."""
+    """List all true sentences about a sound of the shards, best first."""
     found = list(item.captions)
     if item.label:
         found.extend(fill(template, item.label) for template in AUDIO_TEMPLATES)
@@ -83,7 +83,7 @@ def audio_captions(item: ShardItem) -> list[str]:
 
 
 def imagenet_names(path: Path) -> list[str]:
-    """First name of each of the teacher's 1,000 picture classes, without the background class."""
+    """Read the first name of each of the teacher's 1,000 image classes, without the background."""
     lines = path.read_text(encoding="utf-8").splitlines()
     names = [line.split(",")[0].strip() for line in lines[1:] if line.strip()]
     # Two pairs of classes share a name (crane, maillot); the synonym tells them apart.
@@ -95,13 +95,13 @@ def imagenet_names(path: Path) -> list[str]:
 
 
 def audioset_names(path: Path) -> list[str]:
-    """Display names of the teacher's 521 sound classes."""
+    """Read the display names of the teacher's 521 sound classes."""
     with path.open(encoding="utf-8", newline="") as handle:
         return [row["display_name"] for row in csv.DictReader(handle)]
 
 
 def phrases(sentences: Sequence[str], count: int, rng: random.Random) -> list[str]:
-    """Short queries cut out of sentences: two to five words, no function word at either end."""
+    """Cut short queries out of sentences: two to five words, no function word at either end."""
     found: dict[str, None] = {}
     for _ in range(count * 8):
         words = re.findall(r"[a-z'-]+", rng.choice(sentences).lower())
@@ -118,14 +118,14 @@ def phrases(sentences: Sequence[str], count: int, rng: random.Random) -> list[st
 
 
 def word_mixtures(words: Sequence[str], count: int, rng: random.Random) -> list[str]:
-    """Random words side by side: teaches the text tower to add up meanings it never saw joined."""
+    """Put random words side by side: the text tower learns to add meanings it never saw joined."""
     return [" ".join(rng.sample(words, rng.randint(2, 4))) for _ in range(count)]
 
 
 def corpus(
     data: Path, words: Sequence[str], *, phrases_count: int, mixtures_count: int, seed: int
 ) -> list[str]:
-    """Every sentence the text tower is distilled on, distinct, in an order drawn from `seed`.
+    """Collect the distinct sentences for the text tower, in an order drawn from `seed`.
 
     Captions of the held-out splits are not among them.
     """
@@ -151,7 +151,7 @@ def corpus(
 
 
 def class_sentences(data: Path) -> Iterable[str]:
-    """Names of the teachers' classes, bare and in the sentences that distillation asks with."""
+    """List the names of the teachers' classes, alone and in the sentences of distillation."""
     imagenet = data / "teachers" / "imagenet_labels.txt"
     if imagenet.is_file():
         for name in imagenet_names(imagenet):

@@ -1,7 +1,8 @@
-"""From prepared pictures and sounds to what a tower stage needs: pairs, bank, classes, a watch."""
+"""Turn prepared images and sounds into what a tower stage needs: pairs, bank, classes, figures."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,21 +15,16 @@ from torch.nn import functional
 from seehear.encoders.builtin.sound import spectrograms, waveform_16k
 from seehear.encoders.builtin.tokenizer import Tokenizer
 from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
-from seehear.finetune.augment import (
-    AudioJitter,
-    ImageJitter,
-    blank_stripes,
-    crop_audio,
-    jitter_audio,
-    jitter_images,
-)
+from seehear.evaluation.similarity import first_relevant_ranks
+from seehear.finetune.augment import ImageJitter, jitter_images
+from seehear.finetune.inputs import Embed
 from seehear.finetune.loop import EvalCallback, RunContext, stage_rng
-from seehear.finetune.pairs import PairSource, SentenceTable, set_weights, split_rows
+from seehear.finetune.pairs import PairSource, SentenceTable
 from training.captions import CLASS_SENTENCES, fill
 from training.prepare import AudioData, ImageData
 from training.recipe import TowerPlan
 from training.shards import ShardItem
-from training.tower_stage import Embed, TowerDataset
+from training.tower_stage import TowerDataset
 
 Describe = Callable[[ShardItem], list[str]]
 EncodeTexts = Callable[[Sequence[str]], Tensor]
@@ -42,7 +38,7 @@ _VIEWS = 3
 
 
 class SentenceVectors:
-    """Vectors by sentence: from the corpus, else computed and then kept."""
+    """Vectors by sentence: those of the corpus are known, others are computed once."""
 
     def __init__(
         self, sentences: Sequence[str], vectors: NDArray[Any], compute: EncodeTexts
@@ -53,7 +49,7 @@ class SentenceVectors:
         self._more: dict[str, Tensor] = {}
 
     def __call__(self, sentences: Sequence[str]) -> Tensor:
-        """Unit vectors (n, dim), float32 on the CPU."""
+        """Return unit vectors (n, dim), float32 on the CPU."""
         missing = [s for s in dict.fromkeys(sentences) if s not in self]
         if missing:
             self._more |= dict(zip(missing, self._compute(missing), strict=True))
@@ -82,7 +78,7 @@ def make_dataset(
     cut: Tokenizer | None = None,
     held: Sequence[str] = (),
 ) -> TowerDataset:
-    """What one tower is taught with, out of the training split of `items`.
+    """Collect what one tower is trained with, out of the training split of `items`.
 
     `usable` (n,): items that may be trained on at all. Class sentences and probabilities are in
     the same order; both may be empty. For a text tower that learns too, `cut` is its tokenizer
@@ -93,18 +89,17 @@ def make_dataset(
     table = SentenceTable()
     numbers = [np.zeros(0, np.int64) for _ in items]
     for row in rows:
-        said = describe(items[row])
-        numbers[row] = np.array([table.number(sentence) for sentence in said], np.int64)
-    said_something = np.array([len(some) > 0 for some in numbers], np.bool_)
-    rows = rows[usable[rows] & said_something[rows]]
+        captions = describe(items[row])
+        numbers[row] = np.array([table.number(sentence) for sentence in captions], np.int64)
+    has_captions = np.array([len(some) > 0 for some in numbers], np.bool_)
+    rows = rows[usable[rows] & has_captions[rows]]
     weights = set_weights([item.dataset for item in items], rows, plan.shares)
-    captioned = np.array([bool(item.captions) for item in items])
     bank = np.array([table.number(s) for s in bank_sentences[: plan.bank]], np.int64)
     for sentence in held:
         table.number(sentence)
     table.vectors = encode(table.sentences)
     return TowerDataset(
-        source=PairSource(numbers, captioned, rows, weights),
+        source=PairSource(numbers, rows, weights),
         table=table,
         bank=bank,
         class_vectors=encode(class_sentences) if class_sentences else torch.zeros(0, 1),
@@ -112,20 +107,6 @@ def make_dataset(
         dev=dev[usable[dev]],
         pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
     )
-
-
-def image_embed(
-    images: ImageData, px: int, jitter: ImageJitter, device: str, dropout: float = 0.0
-) -> Embed:
-    """How a step embeds augmented pictures, (n, dim)."""
-
-    def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        assert isinstance(tower, ImageTower)
-        pixels = torch.from_numpy(np.asarray(images.pixels[rows])).permute(0, 3, 1, 2)
-        pooled = tower.features(jitter_images(pixels.to(device), px, jitter, rng))
-        return tower.project(functional.dropout(pooled, dropout))
-
-    return embed
 
 
 def feature_embed(
@@ -136,16 +117,13 @@ def feature_embed(
     jitter: ImageJitter,
     context: RunContext,
 ) -> Embed:
-    """How a step of the projection alone embeds `rows`: from pooled features, computed here once.
+    """Return how a step of the projection alone embeds `rows`, from features computed here once.
 
-    Each picture is kept as it is and `_VIEWS` - 1 times augmented.
+    Each image is kept as it is and `_VIEWS` - 1 times augmented.
     """
-    from tqdm import tqdm
-
     kept = np.zeros((len(images.items), _VIEWS, tower.backbone.width), np.float16)
     rng = stage_rng(context.seed, "features", 0)
-    starts = range(0, len(rows), _ROWS_AT_ONCE)
-    for start in tqdm(starts, desc="features", disable=not context.progress):
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = rows[start : start + _ROWS_AT_ONCE]
         pixels = torch.from_numpy(np.asarray(images.pixels[some])).permute(0, 3, 1, 2)
         for view in range(_VIEWS):
@@ -153,6 +131,8 @@ def feature_embed(
             seen = jitter_images(pixels.to(context.device), plan.image_px, varied, rng)
             with torch.inference_mode():
                 kept[some, view] = tower.features(seen).half().cpu().numpy()
+        if context.progress:
+            context.progress("features", start + len(some), len(rows))
 
     def embed(student: nn.Module, drawn: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         assert isinstance(student, ImageTower)
@@ -163,30 +143,8 @@ def feature_embed(
     return embed
 
 
-def audio_embed(audio_data: AudioData, clip_s: float, jitter: AudioJitter, device: str) -> Embed:
-    """How a step embeds augmented sounds, (n, dim)."""
-    length = int(clip_s * SAMPLE_RATE_HZ)
-
-    def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        waveforms = []
-        for row in rows:
-            whole = audio_data.waveform(int(row))
-            part = crop_audio(whole, length, rng)
-            # A stretch of near silence teaches nothing: take the start, where things happen.
-            if np.abs(part).max(initial=0) < 0.02 * np.abs(whole).max(initial=1e-9):
-                part = whole[:length]
-            other = audio_data.waveform(int(rng.integers(len(audio_data.items))))[:length]
-            varied = jitter_audio(part, other, jitter, rng)
-            waveforms.append(torch.from_numpy(np.ascontiguousarray(varied, dtype=np.float32)))
-        mels, counts = spectrograms(waveforms)
-        result: Tensor = tower(blank_stripes(mels, jitter, rng).to(device), counts.to(device))
-        return result
-
-    return embed
-
-
 def plain_images(images: ImageData, device: str) -> EmbedRows:
-    """How pictures are embedded at search time, but for their size."""
+    """Return how images are embedded at search time, but for their size."""
 
     def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
         pixels = torch.from_numpy(np.asarray(images.pixels[list(rows)])).permute(0, 3, 1, 2)
@@ -196,11 +154,11 @@ def plain_images(images: ImageData, device: str) -> EmbedRows:
     return embed
 
 
-def plain_audio(audio_data: AudioData, device: str) -> EmbedRows:
-    """How sounds are embedded at search time."""
+def plain_audio(audio: AudioData, device: str) -> EmbedRows:
+    """Return how sounds are embedded at search time."""
 
     def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
-        waveforms = [waveform_16k(audio_data.waveform(row), SAMPLE_RATE_HZ) for row in rows]
+        waveforms = [waveform_16k(audio.waveforms[row], SAMPLE_RATE_HZ) for row in rows]
         mels, counts = spectrograms(waveforms)
         result: Tensor = tower(mels.to(device), counts.to(device))
         return result
@@ -217,13 +175,16 @@ def make_eval_callback(
     encode: EncodeTexts,
     embed: EmbedRows,
 ) -> EvalCallback:
-    """Figures on the dev rows: text->item recall of captions, accuracy on `plan.eval_set`.
+    """Return a callback that measures the dev rows.
+
+    It gives recall of items by their captions and accuracy on `plan.eval_set`.
 
     `kind` is "images" or "audio". `encode` is asked each time: the text tower may be learning.
     """
     told = [int(row) for row in dev if items[row].captions][:_DEV_IMAGES]
     captions = [caption for row in told for caption in items[row].captions[:5]]
-    owners = torch.tensor([k for k, row in enumerate(told) for _ in items[row].captions[:5]])
+    owners = np.array([k for k, row in enumerate(told) for _ in items[row].captions[:5]])
+    right = owners[:, None] == np.arange(len(told))
     named = [int(row) for row in dev if items[row].dataset == plan.eval_set and items[row].label]
     labels = sorted({item.label for item in items if item.dataset == plan.eval_set and item.label})
     truth = torch.tensor([labels.index(items[row].label or "") for row in named])
@@ -234,21 +195,37 @@ def make_eval_callback(
         parts = [embed(tower, rows[s : s + _ROWS_AT_ONCE]).float().cpu() for s in starts]
         return torch.cat(parts)
 
-    def watch(_step: int) -> dict[str, float]:
+    def eval_callback(_step: int) -> dict[str, float]:
         figures: dict[str, float] = {}
         with torch.inference_mode():
             if told:
-                ranks = rank_of(encode(captions) @ vectors(told).T, owners)
-                figures |= {f"dev_recall@{k}": float((ranks < k).float().mean()) for k in (1, 10)}
+                ranks = first_relevant_ranks((encode(captions) @ vectors(told).T).numpy(), right)
+                figures |= {f"dev_recall@{k}": float((ranks <= k).mean()) for k in (1, 10)}
             if named:
                 guess = (vectors(named) @ encode(sentences).T).argmax(dim=1)
                 figures["dev_accuracy"] = float((guess == truth).float().mean())
         return figures
 
-    return watch
+    return eval_callback
 
 
-def rank_of(similarities: Tensor, owners: Tensor) -> Tensor:
-    """Per query (q, n): how many items are nearer than the right one, `owners` (q,)."""
-    right = similarities.gather(1, owners[:, None])
-    return (similarities > right).sum(dim=1)
+def set_weights(
+    datasets: Sequence[str], rows: NDArray[np.int64], shares: dict[str, float]
+) -> NDArray[np.float64]:
+    """Weight rows so that a data set is drawn `shares` times as often as its size says."""
+    raw = np.array([shares.get(datasets[row], 1.0) for row in rows], np.float64)
+    weights: NDArray[np.float64] = raw / raw.sum()
+    return weights
+
+
+def split_rows(
+    keys: Sequence[str], splits: Sequence[str], dev_share: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split the "train" split into rows to train on and rows to choose settings by.
+
+    The held-out splits are in neither. A key's hash decides, so that a set may grow.
+    """
+    train = np.array([row for row, split in enumerate(splits) if split == "train"], np.int64)
+    draw = np.array([zlib.crc32(keys[row].encode()) % 10_000 for row in train])
+    dev = draw < dev_share * 10_000
+    return train[~dev], train[dev]

@@ -1,4 +1,4 @@
-"""How good a model folder is, on what it was not trained on.
+"""Measure a model folder on what it was not trained on.
 
     python -m training.evaluate --data DIR [--model DIR] [--json FILE] [--device cpu]
 
@@ -30,7 +30,7 @@ Report = dict[str, dict[str, Any]]
 def evaluate(
     data: Path, encoder: BuiltinEncoder, *, progress: bool = True, with_speeds: bool = True
 ) -> Report:
-    """Every figure that `data` allows, by table and name; see `training.metrics`."""
+    """Compute every figure that `data` allows, by table and name; see `training.metrics`."""
     images = encode_held_out(data, "images", encoder, progress)
     audio_data = encode_held_out(data, "audio", encoder, progress)
 
@@ -72,7 +72,7 @@ def evaluate(
 
 
 def markdown(report: Report) -> str:
-    """The report as Markdown tables; lists and tables inside a row go to the JSON alone."""
+    """Format the report as Markdown tables; lists and tables inside a row go to the JSON alone."""
     lines: list[str] = []
     for title, rows in report.items():
         columns = list(dict.fromkeys(n for row in rows.values() for n in _scalars(row)))
@@ -98,7 +98,7 @@ def _shown(value: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate", description="Measure a model folder."
     )

@@ -1,4 +1,4 @@
-"""Trained modules -> a model folder, with where they come from."""
+"""Write trained towers as a model folder, with a note of what made them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seehear.encoders.builtin.folder import ModelConfig, save_folder
-
-
-def arrays_of(module: nn.Module, prefix: str) -> dict[str, NDArray[np.float32]]:
-    """A module's weights as float32 arrays, each name behind `prefix` and a dot."""
-    state = module.state_dict()
-    return {f"{prefix}.{name}": value.float().cpu().numpy() for name, value in state.items()}
+from seehear.finetune.tower import arrays_of
 
 
 def export(
@@ -29,7 +24,7 @@ def export(
     vocabulary: Sequence[str],
     provenance: Mapping[str, Any],
 ) -> str:
-    """Write the towers ("text", "image", "audio") as one model folder; gives its revision."""
+    """Write the towers ("text", "image", "audio") as one model folder; return its revision."""
     arrays: dict[str, NDArray[np.float32]] = {}
     for prefix, module in towers.items():
         arrays |= arrays_of(module, prefix)
@@ -37,7 +32,7 @@ def export(
 
 
 def versions() -> dict[str, str]:
-    """The versions that took part, and the commit of a source checkout (else left out)."""
+    """Return the versions of the libraries, and the commit of the checkout if there is one."""
     found = {name: importlib.metadata.version(name) for name in ("seehear", "torch", "numpy")}
     asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:

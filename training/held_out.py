@@ -1,4 +1,4 @@
-"""The held-out parts of a data folder, decoded and encoded once."""
+"""Decode and encode the held-out parts of a data folder, once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HeldOut:
     """Labels by data set, of all its splits: what zero-shot evaluation chooses from."""
 
     def rows(self, dataset: str, split: str | None = None) -> NDArray[np.int64]:
-        """Rows of one set, or of one split of it."""
+        """Return the rows of one set, or of one split of it."""
         found = [
             row
             for row, item in enumerate(self.items)
@@ -40,7 +40,7 @@ class HeldOut:
         return np.array(found, np.int64)
 
     def datasets(self) -> list[str]:
-        """The sets that have held-out items, in order of their names."""
+        """List the sets that have held-out items, by name."""
         return sorted({item.dataset for item in self.items})
 
 

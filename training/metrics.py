@@ -1,4 +1,4 @@
-"""The figures of the model card, each from held-out vectors and the sentences asked with.
+"""Compute the figures of the model card from held-out vectors and sentences.
 
 Where several items answer a query, success@k says whether any of them is among the first k;
 recall@k is used where one item is right. Chance is that of a random order.
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.builtin import BuiltinEncoder
+from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
 from training.captions import CLASS_SENTENCES, fill
 from training.held_out import HeldOut
@@ -33,7 +34,7 @@ ESC10 = (
     "fire crackling",
 )  # fmt: skip
 
-# Classes that pictures and sounds share: what the label of the one and of the other contains.
+# Classes that images and sounds share: patterns of the image label and of the sound label.
 SHARED = {
     "airplane": (r"\bairplane\b", r"\bairplane\b"),
     "beaver": (r"\bbeaver\b", r"\bbeaver\b"),
@@ -61,15 +62,13 @@ SHARED = {
 }
 
 
-def success(queries: Vectors, items: Vectors, relevant: Flags, k: int) -> Flags:
-    """Per query (q,): whether any relevant item, (q, n), is among its first k."""
-    order = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :k]
-    found = np.take_along_axis(relevant, order, axis=1)
-    return np.asarray(found.any(axis=1), np.bool_)
+def success(ranks: NDArray[np.int64], k: int) -> float:
+    """Return the share of queries whose first relevant item ranks at most `k`."""
+    return float((ranks <= k).mean())
 
 
 def chance(relevant: Flags, k: int) -> NDArray[np.float64]:
-    """Per query (q,): how often a random order would have a relevant item among the first k."""
+    """Return how often a random order has a relevant item among the first k: per query, (q,)."""
     n = relevant.shape[1]
     k = min(k, n)
     whole = math.comb(n, k)
@@ -77,19 +76,19 @@ def chance(relevant: Flags, k: int) -> NDArray[np.float64]:
 
 
 def captioned(images: HeldOut, dataset: str, texts: Texts) -> Figures:
-    """Sentence to picture and back on a captioned set's val part."""
+    """Measure sentence to image and back on a captioned set's val part."""
     rows = [r for r in images.rows(dataset, "val") if images.items[r].captions]
     if not rows:
         return {}
     captions = [c for r in rows for c in images.items[r].captions[:5]]
     owner = np.array([k for k, r in enumerate(rows) for _ in images.items[r].captions[:5]])
     right = owner[:, None] == np.arange(len(rows))[None]
-    said, seen = texts(captions), images.vectors[rows]
     figures: Figures = {"pictures": len(rows), "captions": len(captions)}
-    for k in (1, 5, 10):
-        figures[f"text->image recall@{k}"] = _mean(success(said, seen, right, k))
-    for k in (1, 10):
-        figures[f"image->text success@{k}"] = _mean(success(seen, said, right.T, k))
+    similarities = texts(captions) @ images.vectors[rows].T
+    by_text = first_relevant_ranks(similarities, right)
+    by_image = first_relevant_ranks(similarities.T, right.T)
+    figures |= {f"text->image recall@{k}": success(by_text, k) for k in (1, 5, 10)}
+    figures |= {f"image->text success@{k}": success(by_image, k) for k in (1, 10)}
     return figures
 
 
@@ -100,7 +99,7 @@ def zero_shot(
     texts: Texts,
     only: Sequence[str] | None = None,
 ) -> Figures:
-    """Accuracy of the nearest class sentence on a set's val part, among all its classes."""
+    """Measure how often the nearest class sentence is right on a set's val part."""
     classes = [c for c in held.classes.get(dataset, []) if only is None or c in only]
     rows = [r for r in held.rows(dataset, "val") if held.items[r].label in classes]
     if not rows:
@@ -119,25 +118,27 @@ def zero_shot(
 
 
 def by_label(held: HeldOut, dataset: str, kind: str, texts: Texts) -> Figures:
-    """Label sentence <-> item on everything held out of one set."""
+    """Measure label sentence to item and back on everything held out of one set."""
     rows = [r for r in held.rows(dataset) if held.items[r].label]
     labels = sorted({held.items[r].label or "" for r in rows})
     if len(labels) < 2:
         return {}
     right = np.array([[held.items[r].label == label for r in rows] for label in labels])
-    said = texts([fill(CLASS_SENTENCES[kind], label) for label in labels])
-    items = held.vectors[rows]
+    sentences = texts([fill(CLASS_SENTENCES[kind], label) for label in labels])
+    similarities = sentences @ held.vectors[rows].T
+    by_text = first_relevant_ranks(similarities, right)
+    by_item = first_relevant_ranks(similarities.T, right.T)
     figures: Figures = {"items": len(rows), "sentences": len(labels)}
     for k in (1, 5):
-        figures[f"text->item success@{k}"] = _mean(success(said, items, right, k))
+        figures[f"text->item success@{k}"] = success(by_text, k)
         figures[f"text->item chance@{k}"] = float(chance(right, k).mean())
-        figures[f"item->text recall@{k}"] = _mean(success(items, said, right.T, k))
+        figures[f"item->text recall@{k}"] = success(by_item, k)
         figures[f"item->text chance@{k}"] = float(chance(right.T, k).mean())
     return figures
 
 
 def across(images: HeldOut, audio_data: HeldOut, k: int = 5) -> Figures:
-    """Picture -> sound and back on the classes that both have; the mean over the classes."""
+    """Measure image to sound and back on the classes that both have: means over the classes."""
     seen = _shared_rows(images, 0)
     heard = _shared_rows(audio_data, 1)
     names = sorted(seen.keys() & heard.keys())
@@ -153,8 +154,8 @@ def across(images: HeldOut, audio_data: HeldOut, k: int = 5) -> Figures:
         found, luck = [], []
         for name in names:
             right = np.tile(of_class == name, (len(from_rows[name]), 1))
-            queries = source.vectors[from_rows[name]]
-            found.append(_mean(success(queries, target.vectors[gallery], right, k)))
+            similarities = source.vectors[from_rows[name]] @ target.vectors[gallery].T
+            found.append(success(first_relevant_ranks(similarities, right), k))
             luck.append(float(chance(right, k).mean()))
         figures[f"{way} success@{k}"] = float(np.mean(found))
         figures[f"{way} chance@{k}"] = float(np.mean(luck))
@@ -173,7 +174,7 @@ def _shared_rows(held: HeldOut, side: int) -> dict[str, list[int]]:
 
 
 def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> Figures:
-    """Words that no training label holds -> the held-out items that show them."""
+    """Measure how words that no training label has find the held-out items that show them."""
     described = [_words_of(item) for item in held.items]
     asked, rows = [], []
     for word in words:
@@ -185,18 +186,15 @@ def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> 
     if not asked:
         return {}
     relevant = np.stack(rows)
-    said = texts(asked)
-    found = success(said, held.vectors, relevant, k)
-    order = np.argsort(-(said @ held.vectors.T), axis=1, kind="stable")
-    first = np.take_along_axis(relevant, order, axis=1).argmax(axis=1)
+    ranks = first_relevant_ranks(texts(asked) @ held.vectors.T, relevant)
     return {
         "concepts": len(asked),
         "items": len(held.items),
-        f"success@{k}": _mean(found),
+        f"success@{k}": success(ranks, k),
         f"chance@{k}": float(chance(relevant, k).mean()),
-        "MRR": float((1.0 / (first + 1)).mean()),
-        "median rank of the first": float(np.median(first + 1)),
-        "not found": [word for word, ok in zip(asked, found, strict=True) if not ok],
+        "MRR": float((1.0 / ranks).mean()),
+        "median rank of the first": float(np.median(ranks)),
+        "not found": [word for word, rank in zip(asked, ranks, strict=True) if rank > k],
     }
 
 
@@ -205,7 +203,7 @@ def _words_of(item: ShardItem) -> str:
 
 
 def speeds(encoder: BuiltinEncoder, sentences: Sequence[str]) -> Figures:
-    """Throughput of one process, from decoded samples; the first call of each is not counted."""
+    """Measure the throughput of one process on decoded samples; the first call does not count."""
     rng = np.random.default_rng(0)
     px = encoder.spec.image_px
     images = [ImageSample(rng.integers(0, 256, (px, px * 4 // 3, 3), np.uint8)) for _ in range(256)]

@@ -1,4 +1,4 @@
-"""Shards -> arrays: every picture and sound decoded once, with what the teachers say about it.
+"""Decode every image and sound of the shards once, with what the teachers say about it.
 
 The arrays lie in a cache folder named after the shards and the settings; they are written beside
 their place and moved into it, so that a run that was stopped starts this step over.
@@ -18,21 +18,20 @@ import torch
 from numpy.typing import NDArray
 
 from seehear import media
-from seehear.encoders.builtin.encoder import squashed
 from seehear.encoders.builtin.towers import FRAME_HOP, SAMPLE_RATE_HZ, LogMel
 from seehear.errors import MediaError
+from seehear.finetune.inputs import Waveforms, resize_square, to_int16
 from training.shards import ShardItem, read_items, shard_paths
 from training.tflite import IMAGE_PX, PATCH_FRAMES, QuantisedTeacher
 
-_PEAK = 32767.0
-_LEAST_SAMPLES = 15_600  # one patch of the sound teacher
+_LEAST_SAMPLES = 15_600  # one patch of the audio teacher
 _LONGEST_S = 60.0
 _PATCH_HOP = PATCH_FRAMES // 2
 
 
 @dataclass(frozen=True, slots=True)
 class ImageData:
-    """The pictures of a data folder."""
+    """The images of a data folder."""
 
     items: Sequence[ShardItem]
     pixels: NDArray[np.uint8]
@@ -43,48 +42,40 @@ class ImageData:
 
 @dataclass(frozen=True, slots=True)
 class AudioData:
-    """The sounds of a data folder, one after the other at 16 kHz."""
+    """The sounds of a data folder at 16 kHz."""
 
     items: Sequence[ShardItem]
-    samples: NDArray[np.int16]
-    """All of them joined, mapped from disk; full scale is 32767."""
-    offsets: NDArray[np.int64]
-    """(n + 1,): sound i is samples[offsets[i]:offsets[i + 1]]."""
+    waveforms: Waveforms
+    """Mapped from disk."""
     probabilities: NDArray[np.float16]
     """The teacher's, mean over the sound, (n, classes); (n, 0) without a teacher."""
 
-    def waveform(self, row: int) -> NDArray[np.float32]:
-        """float32 (m,) in [-1, 1] at 16 kHz."""
-        stretch = self.samples[self.offsets[row] : self.offsets[row + 1]]
-        result: NDArray[np.float32] = stretch.astype(np.float32) / np.float32(_PEAK)
-        return result
-
     def long_enough(self, least: int = 1600) -> NDArray[np.bool_]:
-        """(n,): which sounds have at least `least` samples."""
-        result: NDArray[np.bool_] = np.diff(self.offsets) >= least
+        """Mark the sounds that have at least `least` samples: bool (n,)."""
+        result: NDArray[np.bool_] = np.diff(self.waveforms.offsets) >= least
         return result
 
 
 def prepare_images(
     data: Path, cache: Path, px: int, teacher: Path | None, *, progress: bool = True
 ) -> ImageData:
-    """Decode the pictures of `data`, squashed to `px` squares as the encoder squashes them.
+    """Decode the images of `data` to squares of `px` pixels, resized as the encoder does.
 
-    A picture that cannot be decoded is left out. Raises UsageError for broken shards and
+    An image that cannot be decoded is left out. Raises UsageError for broken shards and
     ModelUnavailableError for a missing teacher.
     """
-    folder = cache / f"pictures-{_digest(data, 'images', px, teacher)}"
+    folder = cache / f"images-{_digest(data, 'images', px, teacher)}"
     if not (folder / "items.json").is_file():
         judge = QuantisedTeacher(teacher) if teacher else None
         with _Writer(folder, "pixels.bin") as writer:
-            for item, content in _watched(data, "images", progress):
+            for item, content in _with_bar(data, "images", progress):
                 try:
                     sample = media.load_image(content, 0)
                 except MediaError:
                     continue
-                writer.add(item, square(sample.pixels, px))
+                writer.add(item, resize_square(sample.pixels, px))
                 if judge:
-                    writer.probabilities.append(judge(square(sample.pixels, IMAGE_PX))[1:])
+                    writer.probabilities.append(judge(resize_square(sample.pixels, IMAGE_PX))[1:])
     items = _items(folder)
     pixels = np.memmap(folder / "pixels.bin", np.uint8, "r", shape=(len(items), px, px, 3))
     return ImageData(items, pixels, np.load(folder / "probabilities.npy"))
@@ -94,18 +85,18 @@ def prepare_audio(
     data: Path, cache: Path, teacher: Path | None, *, progress: bool = True
 ) -> AudioData:
     """Decode the sounds of `data` (at most a minute of each); errors as `prepare_images`."""
-    folder = cache / f"sounds-{_digest(data, 'audio', SAMPLE_RATE_HZ, teacher)}"
+    folder = cache / f"audio-{_digest(data, 'audio', SAMPLE_RATE_HZ, teacher)}"
     if not (folder / "items.json").is_file():
         judge = QuantisedTeacher(teacher) if teacher else None
         log_mel = LogMel()
         lengths = [0]
         with _Writer(folder, "samples.bin") as writer:
-            for item, content in _watched(data, "audio", progress):
+            for item, content in _with_bar(data, "audio", progress):
                 try:
                     sample = media.load_audio(content, SAMPLE_RATE_HZ, max_s=_LONGEST_S)
                 except MediaError:
                     continue
-                writer.add(item, (np.clip(sample.waveform, -1, 1) * _PEAK).astype(np.int16))
+                writer.add(item, to_int16(sample.waveform))
                 lengths.append(len(sample.waveform))
                 if judge:
                     patches = _patches(sample.waveform, log_mel)
@@ -114,20 +105,13 @@ def prepare_audio(
     samples = np.memmap(folder / "samples.bin", np.int16, "r")
     return AudioData(
         _items(folder),
-        samples,
-        np.load(folder / "offsets.npy"),
+        Waveforms(samples, np.load(folder / "offsets.npy")),
         np.load(folder / "probabilities.npy"),
     )
 
 
-def square(pixels: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
-    """Pixels (h, w, 3) -> (px, px, 3), squashed as the encoder does it."""
-    result: NDArray[np.uint8] = squashed(pixels, px)[0].permute(1, 2, 0).contiguous().numpy()
-    return result
-
-
 def _patches(waveform: NDArray[np.float32], log_mel: LogMel) -> list[NDArray[np.float32]]:
-    """Overlapping log-mel patches (96, 64), as the sound teacher takes them."""
+    """Cut overlapping log-mel patches (96, 64), as the audio teacher takes them."""
     short = max(_LEAST_SAMPLES - len(waveform), 0)
     tensor = torch.from_numpy(np.pad(waveform, (0, short)))[None]
     mels = log_mel(tensor)[0].numpy()
@@ -144,7 +128,7 @@ def _digest(data: Path, kind: str, size: int, teacher: Path | None) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
-def _watched(data: Path, kind: str, progress: bool) -> Any:
+def _with_bar(data: Path, kind: str, progress: bool) -> Any:
     from tqdm import tqdm
 
     return tqdm(read_items(data, kind), desc=f"decode {kind}", disable=not progress)

@@ -1,4 +1,4 @@
-"""A training recipe: every setting that makes a set of weights, in one TOML file.
+"""Read a training recipe: every setting that makes a set of weights, in one TOML file.
 
 `recipe.toml` beside this module is that of `tiny`.
 """
@@ -42,7 +42,7 @@ class TextPlan:
 
 @dataclass(frozen=True, slots=True)
 class TowerPlan:
-    """How a picture or sound tower is trained."""
+    """How an image or audio tower is trained."""
 
     schedule: Schedule
     loss_weights: LossWeights = field(default_factory=LossWeights)
@@ -63,7 +63,7 @@ class TowerPlan:
     """Learning rate of the text tower beside this one, as a part of the projection's; at 0 it
     stays as it is. ImageData only."""
     dropout: float = 0.0
-    """Part of the pooled features that a step leaves out; pictures only."""
+    """Part of the pooled features that a step leaves out; images only."""
     dev_share: float = 0.03
     """Part of the training split that is never trained on: settings are chosen by it."""
     bank: int = 40_000
@@ -71,15 +71,15 @@ class TowerPlan:
     eval_set: str = ""
     """Data set whose classes are told apart, without training on them, on the dev part."""
     image_px: int = 128
-    """Size of the augmented pictures; pictures only."""
+    """Size of the augmented images; images only."""
     cache_px: int = 144
-    """Size in which the pictures are kept between decoding and augmentation; pictures only."""
+    """Size in which images are kept between decoding and augmentation; images only."""
     clip_s: float = 4.0
-    """Length of the augmented sounds; sounds only."""
+    """Length of the augmented sounds; audio only."""
 
     @property
     def active_losses(self) -> LossWeights:
-        """The loss_weights, without that of class probabilities where no teacher gives any."""
+        """The weights of the losses; 0 for class probabilities where no teacher gives any."""
         return self.loss_weights if self.classes else replace(self.loss_weights, classes=0.0)
 
 
@@ -99,15 +99,15 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a TOML file.
+    """Read the recipe in a TOML file.
 
-    Raises UsageError with one line for a file that is missing or no TOML, and for a setting that
+    Raises UsageError with one line for a file that is missing or not TOML, and for a setting that
     is unknown, missing or of the wrong kind.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} is no readable recipe: {error}") from error
+        raise UsageError(f"the recipe {path} cannot be read: {error}") from error
     return _built(Recipe, table, "the recipe")
 
 
@@ -115,7 +115,7 @@ _T = TypeVar("_T")
 
 
 def _built(kind: type[_T], table: Mapping[str, Any], where: str) -> _T:
-    """A dataclass out of a table, strictly: nothing unknown, nothing of another type."""
+    """Build a dataclass out of a table; refuse unknown names and values of another type."""
     hints = get_type_hints(kind)
     known = [entry.name for entry in fields(cast(Any, kind))]
     unknown = sorted(table.keys() - set(known))
@@ -138,4 +138,4 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint in {int, float, bool, str} and type(value) is hint:
         return value
     wanted = getattr(hint, "__name__", str(hint))
-    raise UsageError(f"{where}: {value!r} is no {wanted}")
+    raise UsageError(f"{where}: {value!r} is not of type {wanted}")

@@ -1,4 +1,4 @@
-"""The whole recipe: corpus, teachers, text tower, picture tower, sound tower, model folder.
+"""Follow the whole recipe: corpus, teachers, text tower, image tower, audio tower, model folder.
 
     python -m training --data DIR --out DIR [--recipe recipe.toml] [--device cuda]
 
@@ -20,11 +20,14 @@ from torch import nn
 
 from seehear.encoders.builtin.towers import AudioTower, ImageTower
 from seehear.errors import SeehearError, UsageError
+from seehear.finetune.inputs import audio_embed, image_embed
 from seehear.finetune.loop import RunContext
+from seehear.finetune.tower import tower_groups
 from seehear.types import Vectors
 from training import captions, datasets
 from training.datasets import SentenceVectors, make_dataset, make_eval_callback
 from training.export import export, versions
+from training.logs import stage_bars, tensorboard_scalars
 from training.prepare import AudioData, ImageData, prepare_audio, prepare_images
 from training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
 from training.shards import read_sentences, shard_paths
@@ -34,8 +37,7 @@ from training.text_torch import choose_vocabulary, embed_texts
 from training.tflite import convolution_weights
 from training.tower_stage import Student, train_tower
 
-_LAYERS_OF_STEM, _LAYERS_OF_BLOCK = 2, 4
-_HELD = 3  # every third sentence of the corpus holds the text tower while pictures pull at it
+_HELD = 3  # every third sentence of the corpus anchors the text tower while it trains with images
 _DATA_NOTE = "see README.md beside this file for the licences of the data"
 
 
@@ -57,15 +59,26 @@ def run_recipe(
     tensorboard: bool = True,
     teacher: TextTeacher | None = None,
 ) -> Path:
-    """Follow a recipe from shards to a model folder; gives the folder, `out/model`.
+    """Follow a recipe from shards to a model folder; return the folder, `out/model`.
 
     `teacher` takes the place of all-MiniLM-L6-v2. Raises UsageError for a data folder without
     images or sounds, ModelUnavailableError for missing teachers.
     """
     _check_data(data)
-    out.mkdir(parents=True, exist_ok=True)
-    cache = out / "cache"
-    context = RunContext(out / "runs", device, recipe.seed, progress, tensorboard)
+    runs = out / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with (
+        stage_bars(shown=progress) as bars,
+        tensorboard_scalars(runs / "tensorboard", written=tensorboard) as scalars,
+    ):
+        context = RunContext(runs, device, recipe.seed, bars, scalars)
+        return _follow(recipe, data, out, context, teacher)
+
+
+def _follow(
+    recipe: Recipe, data: Path, out: Path, context: RunContext, teacher: TextTeacher | None
+) -> Path:
+    cache, device, progress = out / "cache", context.device, context.progress is not None
     encode = teacher.encode if teacher else SentenceTeacher(device=device).encode
     words = teacher.words if teacher else common_words()
     corpus = captions.corpus(
@@ -146,7 +159,7 @@ def _train_image_tower(
     )
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
-    watch = make_eval_callback(
+    eval_callback = make_eval_callback(
         tower, images.items, dataset.dev, plan, "images",
         lambda some: embed_texts(text.tower, text.tokenizer, some),
         datasets.plain_images(images, context.device),
@@ -170,9 +183,9 @@ def _train_image_tower(
             plan.active_losses,
             plan.head,
             context,
-            watch,
+            eval_callback,
         )
-    embed = datasets.image_embed(images, plan.image_px, jitter, context.device, plan.dropout)
+    embed = image_embed(images.pixels, plan.image_px, jitter, context.device, plan.dropout)
     groups = tower_groups(tower, [tower.projection], plan.frozen_blocks, plan.backbone_rate)
     figures = train_tower(
         "image",
@@ -183,7 +196,7 @@ def _train_image_tower(
         plan.active_losses,
         plan.schedule,
         context,
-        watch,
+        eval_callback,
     )
     return tower, figures
 
@@ -208,8 +221,8 @@ def _train_audio_tower(
         classes,
         audio_data.probabilities,
     )
-    embed = datasets.audio_embed(audio_data, plan.clip_s, recipe.audio_jitter, context.device)
-    watch = make_eval_callback(
+    embed = audio_embed(audio_data.waveforms, plan.clip_s, recipe.audio_jitter, context.device)
+    eval_callback = make_eval_callback(
         tower, audio_data.items, dataset.dev, plan, "audio", vectors,
         datasets.plain_audio(audio_data, context.device),
     )  # fmt: skip
@@ -227,7 +240,7 @@ def _train_audio_tower(
         plan.active_losses,
         plan.schedule,
         context,
-        watch,
+        eval_callback,
     )
     return tower, figures
 
@@ -249,17 +262,6 @@ def start_from(tower: ImageTower | AudioTower, teacher: Path) -> None:
             raise UsageError(f"the tower is of other sizes than {teacher.name}; leave out `start`")
         layer.weight.data = torch.from_numpy(weight)
         layer.bias.data = torch.from_numpy(bias)
-
-
-def tower_groups(
-    tower: ImageTower | AudioTower, head: Sequence[nn.Module], frozen: int, rate: float
-) -> list[dict[str, Any]]:
-    """AdamW's groups: the backbone but its `frozen` first blocks, slower by `rate`; the head."""
-    if frozen:
-        tower.backbone.layers[: _LAYERS_OF_STEM + _LAYERS_OF_BLOCK * frozen].requires_grad_(False)
-    moving = [p for p in tower.backbone.parameters() if p.requires_grad]
-    rest = [p for module in head for p in module.parameters()]
-    return [{"params": moving, "factor": rate}, {"params": rest, "factor": 1.0}]
 
 
 def _exported(
@@ -312,11 +314,11 @@ def _teacher_file(data: Path, plan: TowerPlan) -> Path | None:
 def _check_data(data: Path) -> None:
     for kind in ("images", "audio"):
         if not shard_paths(data, kind):
-            raise UsageError(f"{data / kind} holds no shards (*.tar)")
+            raise UsageError(f"{data / kind} has no shards (*.tar)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Train a model folder from shards."
     )

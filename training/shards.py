@@ -1,4 +1,4 @@
-"""Reading training data: folders of WebDataset-style tars, `<key>.<media>` beside `<key>.json`.
+"""Read training data: folders of WebDataset-style tars, `<key>.<media>` beside `<key>.json`.
 
 A data folder holds `images/*.tar`, `audio/*.tar` and `text/*_captions.txt.gz`; each is optional.
 """
@@ -34,23 +34,23 @@ class ShardItem:
     names: tuple[str, ...] = ()
     """Synonyms of the label."""
     domain: str = ""
-    """Style of the picture, where a set tells photo, painting, cartoon and sketch apart."""
+    """Style of the image, where a set tells photo, painting, cartoon and sketch apart."""
 
 
 def shard_paths(data: Path, kind: str) -> list[Path]:
-    """The tars of `data/kind` ("images" or "audio") in order of their names.
+    """List the tars of `data/kind` ("images" or "audio") in order of their names.
 
-    Raises UsageError where `data` is no folder.
+    Raises UsageError if `data` is not a folder.
     """
     if not data.is_dir():
-        raise UsageError(f"{data} is no folder with training data (images/, audio/, text/)")
+        raise UsageError(f"{data} is not a folder of training data (images/, audio/, text/)")
     return sorted((data / kind).glob("*.tar"))
 
 
 def read_items(data: Path, kind: str) -> Iterator[tuple[ShardItem, bytes]]:
-    """Every sample of `data/kind` with its encoded media, in the order of the shards.
+    """Read every sample of `data/kind` with its encoded media, in the order of the shards.
 
-    Raises UsageError for a shard that is no tar or whose descriptions cannot be read.
+    Raises UsageError for a shard that is not a tar or whose descriptions cannot be read.
     """
     for path in shard_paths(data, kind):
         dataset = path.stem.rsplit("-", 1)[0]
@@ -71,11 +71,11 @@ def read_items(data: Path, kind: str) -> Iterator[tuple[ShardItem, bytes]]:
                     if key in notes and key in media:
                         yield notes.pop(key), media.pop(key)
         except (tarfile.TarError, json.JSONDecodeError, KeyError, EOFError) as error:
-            raise UsageError(f"{path} is no readable shard: {error}") from error
+            raise UsageError(f"the shard {path} cannot be read: {error}") from error
 
 
 def read_sentences(data: Path, name: str) -> list[str]:
-    """The lines of `data/text/<name>_captions.txt.gz`; none where the file is absent."""
+    """Read the lines of `data/text/<name>_captions.txt.gz`; an empty list if it is missing."""
     path = data / "text" / f"{name}_captions.txt.gz"
     if not path.is_file():
         return []

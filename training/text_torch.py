@@ -1,4 +1,4 @@
-"""The torch twin of the numpy text tower, for training; and how its vocabulary is chosen."""
+"""The text tower in torch, for training, and the choice of its vocabulary."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MOST_ENDING = 7
 def choose_vocabulary(
     sentences: Iterable[str], common: Sequence[str], size: int, *, least_count: int = 4
 ) -> list[str]:
-    """Pieces in order of their numbers: unknown, signs, whole words, then endings and stems.
+    """Choose the pieces, in order of their numbers: unknown, signs, words, then endings and stems.
 
     Whole words are those that `sentences` use often and, after them, those that English uses most
     (`common`, best first); the rest of the room goes to the pieces that most often begin or end
-    the words that found no place.
+    the words that are not whole pieces.
     """
     counts = Counter(word for sentence in sentences for word in words_of(sentence))
     signs = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -65,7 +65,7 @@ class _Block(nn.Module):
 
 
 class TextTorch(nn.Module):
-    """Piece numbers (n, length), padded with -1 -> unit vectors (n, dim)."""
+    """Turn piece numbers (n, length), padded with -1, into unit vectors (n, dim)."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class TextTorch(nn.Module):
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Piece numbers of several texts as one int64 (n, longest), padded with -1."""
+    """Join the piece numbers of several texts: int64 (n, longest), padded with -1."""
     longest = max(1, *(len(row) for row in rows)) if rows else 1
     result = torch.full((len(rows), longest), -1, dtype=torch.long)
     for at, row in enumerate(rows):
@@ -111,7 +111,7 @@ def padded(rows: Sequence[Sequence[int]]) -> Tensor:
 def embed_texts(
     tower: nn.Module, tokenizer: Tokenizer, texts: Sequence[str], batch_size: int = 512
 ) -> Tensor:
-    """float32 (n, dim) on the CPU, without gradients; sentences of like length go together."""
+    """Encode texts without gradients: float32 (n, dim) on the CPU."""
     ids = [tokenizer(text) or [0] for text in texts]
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     device = next(tower.parameters()).device

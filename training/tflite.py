@@ -1,7 +1,7 @@
 """The teachers: quantised MobileNet v1, MobileNet v2 and YAMNet files (Coral, Apache-2.0).
 
 Their weights are read out as floats to start the towers from, and their class probabilities are
-what the towers are distilled on. Needs ai-edge-litert (extra `train`).
+what the towers are distilled on. Needs ai-edge-litert (group `training`).
 
 Papers: MobileNets, arXiv:1704.04861; MobileNetV2, arXiv:1801.04381; YAMNet is MobileNet v1 over
 log-mel spectrograms, trained on AudioSet.
@@ -33,15 +33,15 @@ def _interpreter(path: Path) -> Any:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise ModelUnavailableError(
-            "the teachers need ai-edge-litert; pip install 'seehear[train]'"
+            "ai-edge-litert is missing; install it with: pip install --group training"
         ) from error
     if not path.is_file():
-        raise ModelUnavailableError(f"{path} is missing: there is no such teacher")
+        raise ModelUnavailableError(f"the teacher {path} is missing")
     return Interpreter(str(path), num_threads=2)
 
 
 def convolution_weights(path: Path) -> list[tuple[Floats, Floats]]:
-    """Weight (out, in/groups, kh, kw) and bias (out,) of every convolution, in order.
+    """Return weight (out, in/groups, kh, kw) and bias (out,) of every convolution, in order.
 
     Batch normalisation is folded into them already. Depthwise kernels come as (channels, 1, 3, 3).
     """
@@ -84,7 +84,7 @@ class QuantisedTeacher:
         self._output = self._interpreter.get_output_details()[0]
 
     def __call__(self, value: NDArray[Any]) -> Floats:
-        """The teacher's output, float32 (m,), for one input of its own shape and type."""
+        """Return the teacher's output, float32 (m,), for one input of its own shape and type."""
         self._interpreter.set_tensor(self._input["index"], value.astype(self._input["dtype"])[None])
         self._interpreter.invoke()
         result = self._interpreter.get_tensor(self._output["index"]).reshape(-1)

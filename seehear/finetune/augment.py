@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: pictures as tensors, sounds as waveforms and spectrograms."""
+"""Augment whole batches: images as tensors, sounds as waveforms and spectrograms."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class ImageJitter:
-    """How far pictures are varied; zeros leave them as they are, resized."""
+    """How far images are varied; zeros leave them as they are, resized."""
 
     smallest_area: float = 0.45
-    """Least part of the picture that a crop keeps."""
+    """Smallest part of the image that a crop keeps."""
     aspect: float = 0.3
-    """Largest change of the aspect ratio (natural logarithm): Flickr8k's pictures are squashed
-    to squares, other people's pictures are squashed by the encoder, each in its own way."""
+    """Largest change of the aspect ratio (natural logarithm): Flickr8k's images are squashed
+    to squares, other images are squashed by the encoder, each in its own way."""
     colour: float = 0.3
     grey: float = 0.08
-    """Part of the pictures that lose their colours."""
+    """Part of the images that lose their colours."""
     whole: float = 0.2
-    """Part of the pictures that stay whole, as they are at search time."""
+    """Part of the images that stay whole, as they are at search time."""
 
 
 def jitter_images(
     pixels: Tensor, size: int, jitter: ImageJitter, rng: np.random.Generator
 ) -> Tensor:
-    """uint8 (n, 3, h, w) -> float (n, 3, size, size) in [0, 255]: crop, flip, aspect, colour."""
+    """Crop, flip, stretch and recolour uint8 (n, 3, h, w): float (n, 3, size, size) in [0, 255]."""
     n = len(pixels)
     area = rng.uniform(jitter.smallest_area, 1.0, n)
     stretch = rng.uniform(-jitter.aspect, jitter.aspect, n) / 2
@@ -89,7 +89,7 @@ class AudioJitter:
 def crop_audio(
     waveform: NDArray[np.float32], samples: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """A random stretch of at most `samples`; a shorter sound is shifted inside silence."""
+    """Cut a random part of at most `samples`; shift a shorter sound inside silence."""
     spare = len(waveform) - samples
     if spare > 0:
         start = int(rng.integers(0, spare + 1))
@@ -104,7 +104,7 @@ def jitter_audio(
     jitter: AudioJitter,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Gain, faint noise, another sound behind: float32 (n,) with a peak of at most one half."""
+    """Change gain, add faint noise or another sound: float32 (n,), its peak at most one half."""
     peak = float(np.abs(waveform).max()) if len(waveform) else 0.0
     if peak <= 0:
         return waveform
@@ -122,7 +122,7 @@ def jitter_audio(
 
 
 def blank_stripes(mels: Tensor, jitter: AudioJitter, rng: np.random.Generator) -> Tensor:
-    """SpecAugment on log-mel (n, frames, bands): one stripe each way set to the mean."""
+    """Set one stripe each way of log-mel (n, frames, bands) to the mean (SpecAugment)."""
     result = mels.clone()
     level = mels.mean(dim=(1, 2))
     for row in range(len(result)):

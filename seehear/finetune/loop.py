@@ -27,17 +27,21 @@ StepFunction = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
 """Step number and generator -> losses by name; "loss" is the one that is minimised."""
 EvalCallback = Callable[[int], Mapping[str, float]]
 """Step number -> figures on held-out data, with the averaged weights in place."""
+ProgressCallback = Callable[[str, int, int], None]
+"""(stage, steps done, steps in all)."""
+ScalarCallback = Callable[[str, float, int], object]
+"""(name, value, step), as TensorBoard's `add_scalar` takes them."""
 
 
 class StepState(Protocol):
-    """What a stage remembers from step to step besides its weights."""
+    """What the steps of a stage remember besides the weights."""
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors by name, for a checkpoint."""
+        """Return tensors by name, for a checkpoint."""
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` gave."""
+        """Take over what `state` returned."""
         ...
 
 
@@ -63,23 +67,24 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Where a run keeps its checkpoints and logs, and on what it computes."""
+    """Where a run keeps its checkpoints and logs, on what it computes, and whom it tells."""
 
     folder: Path
     device: str = "cpu"
     seed: int = 0
-    progress: bool = True
-    tensorboard: bool = True
+    progress: ProgressCallback | None = None
+    scalars: ScalarCallback | None = None
+    """Gets every logged value too, besides the CSV file."""
     checkpoint_every_s: float = 120.0
 
 
 def stage_rng(seed: int, stage: str, step: int) -> np.random.Generator:
-    """The generator of one step of one stage: the same in every run."""
+    """Return the generator of one step of one stage: the same in every run."""
     return np.random.default_rng((seed, zlib.crc32(stage.encode()), step))
 
 
 def autocast(device: str) -> Any:
-    """Mixed precision on CUDA: bfloat16 where the chip has it, else float16; nothing elsewhere."""
+    """Compute in mixed precision on CUDA: bfloat16 where the chip has it, else float16."""
     if not device.startswith("cuda"):
         return nullcontext()
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -93,17 +98,15 @@ def run_stage(
     schedule: Schedule,
     context: RunContext,
     step_function: StepFunction,
-    watch: EvalCallback | None = None,
+    eval_callback: EvalCallback | None = None,
     step_state: StepState | None = None,
 ) -> dict[str, float]:
     """Train `module` for the steps of `schedule` and leave the averaged weights in it.
 
     `groups` are AdamW's parameter groups; a group's "factor" scales the learning rate. `step_state`
-    is what steps remember besides the weights; it goes into the checkpoints. Gives the last
-    figures of `watch`.
+    is what steps remember besides the weights; it goes into the checkpoints. Returns the last
+    figures of `eval_callback`. Raises UsageError for a checkpoint that cannot be resumed.
     """
-    from tqdm import tqdm
-
     context.folder.mkdir(parents=True, exist_ok=True)
     groups = [{"weight_decay": schedule.weight_decay, "factor": 1.0} | group for group in groups]
     optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.98))
@@ -115,8 +118,7 @@ def run_stage(
     begin = _resume(checkpoint, module, optimiser, average, schedule, step_state)
     saved = time.monotonic()
     figures: dict[str, float] = {}
-    bar = tqdm(total=schedule.steps, initial=begin, desc=stage, disable=not context.progress)
-    with closing(_Log(context, stage)) as log, bar:
+    with closing(_Log(context, stage)) as log:
         for step in range(begin, schedule.steps):
             rate = rate_at(schedule, step)
             for group in optimiser.param_groups:
@@ -136,22 +138,24 @@ def run_stage(
                 average[name].lerp_(value.detach().to(average[name].dtype), 1.0 - decay)
             last = step + 1 == schedule.steps
             log.losses(step, rate, losses)
-            if watch and (last or (schedule.eval_every and (step + 1) % schedule.eval_every == 0)):
-                figures = _watched(module, average, watch, step + 1)
+            due = schedule.eval_every and (step + 1) % schedule.eval_every == 0
+            if eval_callback and (last or due):
+                figures = _evaluated(module, average, eval_callback, step + 1)
                 log.figures(step + 1, figures)
             if last or time.monotonic() - saved > context.checkpoint_every_s:
                 _save(checkpoint, module, optimiser, average, step + 1, schedule, step_state)
                 saved = time.monotonic()
-            bar.update()
-    if begin == schedule.steps and watch:
-        figures = _watched(module, average, watch, begin)
+            if context.progress:
+                context.progress(stage, step + 1, schedule.steps)
+    if begin == schedule.steps and eval_callback:
+        figures = _evaluated(module, average, eval_callback, begin)
     module.load_state_dict(average)
     module.eval()
     return figures
 
 
 def rate_at(schedule: Schedule, step: int) -> float:
-    """The learning rate of one step: a rise, then half a cosine down, in every cycle."""
+    """Return the learning rate of one step: a rise, then half a cosine down, in every cycle."""
     cycle = math.ceil(schedule.steps / schedule.cycles)
     warm = max(1, int(schedule.warmup * cycle))
     at = step % cycle
@@ -161,13 +165,13 @@ def rate_at(schedule: Schedule, step: int) -> float:
     return schedule.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
-def _watched(
-    module: nn.Module, average: Mapping[str, Tensor], watch: EvalCallback, step: int
+def _evaluated(
+    module: nn.Module, average: Mapping[str, Tensor], eval_callback: EvalCallback, step: int
 ) -> dict[str, float]:
     own = {name: value.detach().clone() for name, value in module.state_dict().items()}
     module.load_state_dict(average)
     module.eval()
-    figures = dict(watch(step))
+    figures = dict(eval_callback(step))
     module.load_state_dict(own)
     return figures
 
@@ -181,7 +185,7 @@ def _save(
     schedule: Schedule,
     step_state: StepState | None,
 ) -> None:
-    """Safetensors, not pickle: a checkpoint from elsewhere can do no harm."""
+    """Write a checkpoint as safetensors, not pickle: one from elsewhere can do no harm."""
     from safetensors.torch import save_file
 
     tensors = {f"module/{name}": value for name, value in module.state_dict().items()}
@@ -204,7 +208,7 @@ def _resume(
     schedule: Schedule,
     step_state: StepState | None,
 ) -> int:
-    """Take up a checkpoint where there is one; gives the step to go on with."""
+    """Load the checkpoint if there is one; return the step to go on with."""
     if not path.is_file():
         return 0
     from safetensors import SafetensorError, safe_open
@@ -214,7 +218,9 @@ def _resume(
             note = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
         if json.loads(note["schedule"]) != [schedule.steps, schedule.batch_size]:
-            raise UsageError(f"{path} is of another recipe; remove it or choose another folder")
+            raise UsageError(
+                f"{path} belongs to another recipe; delete it or choose another folder"
+            )
         device = next(module.parameters()).device
         module.load_state_dict(_below(tensors, "module/"))
         average.update({n: v.to(device) for n, v in _below(tensors, "average/").items()})
@@ -228,7 +234,9 @@ def _resume(
         return int(note["step"])
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UsageError(f"{path} cannot be resumed ({reason}); remove it to start over") from error
+        raise UsageError(
+            f"{path} cannot be resumed ({reason}); delete it to start again"
+        ) from error
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -236,17 +244,13 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 class _Log:
-    """Losses and figures as CSV rows, and for TensorBoard where it is wanted."""
+    """Losses and figures as CSV rows, and as calls of the context's `scalars`."""
 
     def __init__(self, context: RunContext, stage: str) -> None:
         self._handle = (context.folder / f"{stage}.csv").open("a", newline="", encoding="utf-8")
         self._rows = csv.writer(self._handle)
         self._stage = stage
-        self._board: Any = None
-        if context.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(context.folder / "tensorboard"))
+        self._scalars = context.scalars
 
     def losses(self, step: int, rate: float, losses: Mapping[str, Tensor]) -> None:
         if step % 10:
@@ -261,10 +265,8 @@ class _Log:
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._rows.writerow([step, name, f"{value:.6g}"])
-            if self._board:
-                self._board.add_scalar(f"{self._stage}/{name}", value, step)
+            if self._scalars:
+                self._scalars(f"{self._stage}/{name}", value, step)
 
     def close(self) -> None:
         self._handle.close()
-        if self._board:
-            self._board.close()

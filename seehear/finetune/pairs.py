@@ -1,4 +1,4 @@
-"""Which sentence goes with which picture or sound in a step, and what may not count as wrong."""
+"""Choose which sentence goes with which image or sound in a step, and which sentences are wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SentenceTable:
     vectors: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
 
     def number(self, sentence: str) -> int:
-        """The number of a sentence, given out when it is first seen."""
+        """Return the number of a sentence; a new sentence gets the next one."""
         if sentence not in self.numbers:
             self.numbers[sentence] = len(self.sentences)
             self.sentences.append(sentence)
@@ -29,47 +29,39 @@ class SentenceTable:
 
 @dataclass(frozen=True, slots=True)
 class PairSource:
-    """Items of one modality: which rows to train on, how often, and what is said about each."""
+    """Items of one modality: which rows to train on, how often, and the sentences of each."""
 
     sentences: Sequence[NDArray[np.int64]]
     """Per row: numbers of its sentences."""
-    captioned: NDArray[np.bool_]
-    """Per row: whether the first sentences are free captions rather than a filled-in label."""
     rows: NDArray[np.int64]
     """Rows to train on."""
     weights: NDArray[np.float64]
     """How often each of `rows` is drawn; sums to one."""
 
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Distinct rows of one batch, as their weights say."""
+        """Draw the distinct rows of one batch by their weights; at most `count`."""
         count = min(count, int((self.weights > 0).sum()))
         return np.sort(rng.choice(self.rows, count, replace=False, p=self.weights))
 
     def sentence_of(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """One sentence for each row: another one in every epoch."""
+        """Draw one sentence for each row: another one in every epoch."""
         return np.array([rng.choice(self.sentences[row]) for row in rows])
 
 
-def set_weights(
-    datasets: Sequence[str], rows: NDArray[np.int64], shares: dict[str, float]
-) -> NDArray[np.float64]:
-    """Weights of rows so that a data set is drawn `shares` times as often as its size says."""
-    raw = np.array([shares.get(datasets[row], 1.0) for row in rows], np.float64)
-    weights: NDArray[np.float64] = raw / raw.sum()
-    return weights
+def false_negative_mask(texts: Tensor, others: Tensor, threshold: float) -> Tensor:
+    """Mark sentences that say nearly the same, so that neither counts as wrong: bool (n, m).
 
-
-def false_negative_mask(texts: Tensor, threshold: float) -> Tensor:
-    """bool (n, n): pairs whose sentences say nearly the same, so that neither is wrong."""
-    result: Tensor = texts @ texts.T > threshold
+    `texts` (n, dim) and `others` (m, dim) are unit rows, `threshold` is a cosine.
+    """
+    result: Tensor = texts @ others.T > threshold
     return result
 
 
 class NegativeQueue:
     """Vectors of the last items, as more wrong answers for sentences (arXiv:1912.06798).
 
-    On two cores batches are small; the towers move slowly, so that vectors of a few steps ago
-    still serve.
+    On two cores batches are small. The towers move slowly, so vectors of a few steps ago still
+    serve.
     """
 
     def __init__(self, size: int, dim: int) -> None:
@@ -83,29 +75,18 @@ class NegativeQueue:
         self._texts = torch.cat([texts.detach().cpu(), self._texts])[: self._size]
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps of it."""
+        """Return what a checkpoint keeps of the queue."""
         return {"vectors": self._vectors, "texts": self._texts}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` gave."""
+        """Take over what `state` returned."""
         if state:
             self._vectors, self._texts = state["vectors"].cpu(), state["texts"].cpu()
 
-    def get(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Item vectors and their sentences' vectors, each (m, dim)."""
-        return self._vectors.to(device), self._texts.to(device)
-
-
-def split_rows(
-    keys: Sequence[str], splits: Sequence[str], dev_share: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train on and rows to choose by, both out of the "train" split.
-
-    The held-out splits are in neither. A key's hash decides, so that a set may grow.
-    """
-    import zlib
-
-    train = np.array([row for row, split in enumerate(splits) if split == "train"], np.int64)
-    draw = np.array([zlib.crc32(keys[row].encode()) % 10_000 for row in train])
-    dev = draw < dev_share * 10_000
-    return train[~dev], train[dev]
+    def negatives(self, texts: Tensor, threshold: float) -> dict[str, Tensor]:
+        """Return the arguments `past` and `past_same` of `info_nce` for a batch of sentences."""
+        known = self._texts.to(texts.device)
+        return {
+            "past": self._vectors.to(texts.device),
+            "past_same": false_negative_mask(texts, known, threshold),
+        }

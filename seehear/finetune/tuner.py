@@ -1,12 +1,14 @@
-"""Fine-tuning the bundled model, or one like it, on a user's own pairs."""
+"""Fine-tune the bundled model, or one like it, on a user's own pairs."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,68 +18,32 @@ import torch
 from seehear.encoders import normalised
 from seehear.encoders.builtin import BuiltinEncoder
 from seehear.encoders.builtin.encoder import TINY, build_tower
-from seehear.encoders.builtin.folder import ModelFolder, open_folder, save_folder
+from seehear.encoders.builtin.folder import MANIFEST, ModelFolder, open_folder, save_folder
 from seehear.encoders.devices import choose_device
-from seehear.errors import UsageError
+from seehear.errors import ModelUnavailableError, UsageError
+from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.finetune.augment import AudioJitter, ImageJitter
-from seehear.finetune.loop import RunContext, Schedule
-from seehear.finetune.pairs_file import PairsFile, SkippedPair, read_pairs
+from seehear.finetune.inputs import audio_embed, image_embed
+from seehear.finetune.loop import ProgressCallback, RunContext, Schedule
+from seehear.finetune.pairs import PairSource, SentenceTable
+from seehear.finetune.pairs_file import AudioPairs, ImagePairs, PairsFile, SkippedPair, read_pairs
+from seehear.finetune.report import CUTOFFS, Figures, TrainReport
+from seehear.finetune.tower import (
+    Negatives,
+    ScaledTower,
+    arrays_of,
+    tower_groups,
+    tune_tower,
+)
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
-from training.datasets import audio_embed, image_embed, make_dataset
-from training.export import arrays_of, versions
-from training.prepare import AudioData, ImageData
-from training.recipe import TowerPlan
-from training.run import tower_groups
-from training.tower_stage import LossWeights, Student, train_tower
 
-_LEAST_FILES = 4
+_MIN_FILES = 4
 _FROZEN_PART = 4  # a quarter of the backbone: edges and textures need no fine-tuning
 _BACKBONE_RATE = 0.1
-_SHOWN = 10
-_KS = (1, 5, 10)
+_CHECKPOINTS = "training"
+_CHECKPOINT_FORMAT = 2
 
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """What fine-tuning did. Figures are recall@k by kind, on files that were not trained on."""
-
-    folder: Path
-    revision: str
-    pairs: int
-    trained: dict[str, int]
-    """Files trained on, by kind ("image", "audio")."""
-    held_out: dict[str, int]
-    before: dict[str, Figures]
-    after: dict[str, Figures]
-    skipped: tuple[SkippedPair, ...]
-    duration_s: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
-            **asdict(self),
-            "folder": str(self.folder),
-            "skipped": [asdict(pair) for pair in self.skipped],
-        }
-
-    def lines(self) -> list[str]:
-        """The report for people."""
-        said = [f"skipped {pair}" for pair in self.skipped[:_SHOWN]]
-        if len(self.skipped) > _SHOWN:
-            said.append(f"skipped {len(self.skipped) - _SHOWN:,} more pairs")
-        for kind, figures in self.after.items():
-            said.append(
-                f"{kind}: trained on {self.trained[kind]:,} files, "
-                f"measured on {self.held_out[kind]:,} others"
-            )
-            said.extend(
-                f"  {name}: {self.before[kind][name]:.2f} before, {value:.2f} after"
-                for name, value in figures.items()
-            )
-        said.append(f"saved to {self.folder} in {self.duration_s:.0f} s; use it with --model")
-        return said
+Pairs = ImagePairs | AudioPairs
 
 
 def fine_tune(
@@ -92,157 +58,164 @@ def fine_tune(
     learning_rate: float = 5e-4,
     val_share: float = 0.1,
     seed: int = 0,
-    progress: bool = True,
+    progress: ProgressCallback | None = None,
 ) -> TrainReport:
-    """Fine-tune the picture and sound towers of `init` on a pairs file; the result is in `out`.
+    """Fine-tune the image and audio towers of `init` on a pairs file; the result is in `out`.
 
     `init` is "tiny" or a model folder. The text tower stays as it is: it keeps the words that the
-    pairs do not hold, and images and sounds move towards their sentences. Stopped half-way, the
-    same call goes on. Raises UsageError for pairs that cannot be used (with `strict`, for the
-    first one), ModelError for an `init` that is no such model.
+    pairs do not have, and images and sounds move towards their sentences. If the call is stopped,
+    the same call goes on where it was. `progress` gets (stage, steps done, steps in all).
+
+    Raises UsageError for pairs that cannot be used (with `strict`, for the first such pair) and
+    for an `out` that holds other files; ModelError for an `init` that cannot be fine-tuned.
     """
     begin = time.monotonic()
     pairs, out = Path(pairs), Path(out)
     source = TINY if init == "tiny" else Path(init).expanduser()
-    if out.resolve() == source.resolve() or out.is_file():
-        raise UsageError(f"{out} is taken; choose another folder for the new model")
+    _check_out(out, source)
     if epochs < 1 or batch_size < 2 or not 0 < val_share <= 0.5:
-        raise UsageError("epochs must be 1 or more, batch_size 2 or more, val_share in (0, 0.5]")
-    folder = open_folder(source)
-    device = str(choose_device(device))
-    own = read_pairs(pairs, folder.config.image_px, val_share, strict=strict)
-    kinds: dict[str, ImageData | AudioData] = {"image": own.images, "audio": own.audio}
-    taught = {kind: some for kind, some in kinds.items() if len(some.items) >= _LEAST_FILES}
-    if not taught:
-        first = f"; first of them: {own.skipped[0]}" if own.skipped else ""
         raise UsageError(
-            f"{pairs} has fewer than {_LEAST_FILES} readable images or sounds "
-            f"({len(own.skipped)} pairs skipped{first})"
+            "epochs must be 1 or more, batch_size 2 or more, val_share above 0 and at most 0.5"
         )
-    before = _figures(BuiltinEncoder(folder, device=device), taught)
+    folder = _open_init(source, init)
+    device = str(choose_device(device))
+    read = partial(progress, "reading files") if progress else None
+    found = read_pairs(pairs, folder.config.image_px, val_share, strict=strict, progress=read)
+    kinds: dict[str, Pairs] = {"image": found.images, "audio": found.audio}
+    used = {kind: some for kind, some in kinds.items() if len(some.files) >= _MIN_FILES}
+    if not used:
+        first = f"; the first one is {found.skipped[0]}" if found.skipped else ""
+        raise UsageError(
+            f"{pairs} needs at least {_MIN_FILES} images or {_MIN_FILES} sounds that can be read "
+            f"({len(found.skipped)} pairs skipped{first})"
+        )
+    before = _measure(BuiltinEncoder(folder, device=device), used)
     schedule = Schedule(0, batch_size, learning_rate, average=0.98)
-    work = out / "training" / _digest(pairs, folder, [epochs, *asdict(schedule).values(), seed])
-    context = RunContext(work, device, seed, progress, tensorboard=False)
+    settings = [_CHECKPOINT_FORMAT, epochs, val_share, *asdict(schedule).values(), seed]
+    work = out / _CHECKPOINTS / _digest(pairs, folder, settings)
+    context = RunContext(work, device, seed, progress)
     arrays = dict(folder.arrays)
-    for kind, some in taught.items():
-        tower = _tuned(kind, some, folder, schedule, epochs, context)
+    for kind, some in used.items():
+        tower = _tune(kind, some, folder, schedule, epochs, context)
         arrays |= arrays_of(tower, kind)
     provenance = {
         "fine_tuned_from": {"name": folder.name, "revision": folder.revision},
-        "pairs": own.pairs,
+        "pairs": found.pairs,
         "settings": {
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
         },
-        "versions": versions(),
+        "versions": {n: importlib.metadata.version(n) for n in ("seehear", "torch", "numpy")},
         "before": dict(folder.provenance),
     }
     name = out.resolve().name or folder.name
     revision = save_folder(out, name, folder.config, arrays, folder.vocabulary, provenance)
-    after = _figures(BuiltinEncoder(open_folder(out), device=device), taught)
+    after = _measure(BuiltinEncoder(open_folder(out), device=device), used)
     return TrainReport(
         folder=out,
+        init=init,
         revision=revision,
-        pairs=own.pairs,
-        trained={kind: _count(some, "train") for kind, some in taught.items()},
-        held_out={kind: _count(some, "val") for kind, some in taught.items()},
+        pairs=found.pairs,
+        trained={kind: _count(some, held_out=False) for kind, some in used.items()},
+        held_out={kind: _count(some, held_out=True) for kind, some in used.items()},
         before=before,
         after=after,
-        skipped=own.skipped + _left_out(own, taught),
+        skipped=found.skipped + _unused(found, used),
         duration_s=time.monotonic() - begin,
     )
 
 
-def _tuned(
+def _check_out(out: Path, source: Path) -> None:
+    """Raise UsageError for an `out` that would overwrite something else."""
+    if out.resolve() == source.resolve():
+        raise UsageError(f"{out} is the model to start from; choose another folder for the new one")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; choose a folder for the new model")
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if any(not name.startswith(".") for name in names) and not names & {MANIFEST, _CHECKPOINTS}:
+        raise UsageError(f"{out} holds other files; choose an empty or a new folder for the model")
+
+
+def _open_init(source: Path, init: str) -> ModelFolder:
+    """Open the model to start from; say what may be fine-tuned where it is something else."""
+    if not (source / MANIFEST).is_file():
+        raise ModelUnavailableError(
+            f"{init} cannot be fine-tuned: start from tiny or from a folder that "
+            f"`seehear train` has written (no model folder at {source})"
+        )
+    return open_folder(source)
+
+
+def _tune(
     kind: str,
-    some: ImageData | AudioData,
+    some: Pairs,
     folder: ModelFolder,
     schedule: Schedule,
     epochs: int,
     context: RunContext,
 ) -> torch.nn.Module:
+    """Return the tower of one kind, trained on the files that are not held out."""
     torch.manual_seed(context.seed)
     tower: Any = build_tower(folder, kind, context.device)
     head = [tower.projection] if kind == "image" else [tower.projection, tower.attention]
     sizes = folder.config.image if kind == "image" else folder.config.audio
-    student = Student(tower).to(context.device)
-    train = _count(some, "train")
-    size = min(schedule.batch_size, train)
-    steps = epochs * -(-train // size)
+    student = ScaledTower(tower).to(context.device)
+    table = SentenceTable()
+    numbers = [np.zeros(0, np.int64) for _ in some.files]
+    rows = np.array([row for row, file in enumerate(some.files) if not file.held_out], np.int64)
+    for row in rows:
+        numbers[row] = np.array([table.number(text) for text in some.files[row].captions], np.int64)
     encoder = BuiltinEncoder(folder, device="cpu")
-    said = list(dict.fromkeys(c for i in some.items if i.split == "train" for c in i.captions))
-    dataset = make_dataset(
-        some.items,
-        np.ones(len(some.items), np.bool_) if kind == "image" else _audible(some),
-        lambda item: list(item.captions),
-        TowerPlan(schedule, dev_share=0.0, bank=len(said)),
-        lambda texts: torch.from_numpy(encoder.encode(Modality.TEXT, list(texts))),
-        said,
-        (),
-        np.zeros((len(some.items), 0), np.float16),
-    )
-    if isinstance(some, ImageData):
+    table.vectors = torch.from_numpy(encoder.encode(Modality.TEXT, list(table.sentences)))
+    source = PairSource(numbers, rows, np.full(len(rows), 1 / len(rows)))
+    if isinstance(some, ImagePairs):
         jitter = ImageJitter(smallest_area=0.6, aspect=0.2, colour=0.15, grey=0.02, whole=0.3)
-        embed = image_embed(some, folder.config.image_px, jitter, context.device)
+        embed = image_embed(some.pixels, folder.config.image_px, jitter, context.device)
     else:
-        embed = audio_embed(some, folder.config.window_s, AudioJitter(), context.device)
+        embed = audio_embed(some.waveforms, folder.config.window_s, AudioJitter(), context.device)
     groups = tower_groups(tower, head, sizes.blocks // _FROZEN_PART, _BACKBONE_RATE)
+    size = min(schedule.batch_size, len(rows))
+    steps = epochs * -(-len(rows) // size)
     plan = Schedule(steps, size, schedule.learning_rate, average=schedule.average)
-    extra = min(1024, 4 * len(said))
-    loss_weights = LossWeights(
-        classes=0.0, bank_negatives=extra, queue_size=min(512, train), same_cosine=0.95
-    )
-    train_tower(kind, student, groups, dataset, embed, loss_weights, plan, context)
+    negatives = Negatives(min(1024, 4 * len(table.sentences)), min(512, len(rows)))
+    tune_tower(kind, student, groups, source, table, embed, negatives, plan, context)
     return student.tower
 
 
-def _audible(some: ImageData | AudioData) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    assert isinstance(some, AudioData)
-    loud = [np.abs(some.waveform(row)).max(initial=0) > 1e-4 for row in range(len(some.items))]
-    return some.long_enough() & np.array(loud, np.bool_)
-
-
-def _figures(
-    encoder: BuiltinEncoder, taught: dict[str, ImageData | AudioData]
-) -> dict[str, dict[str, float]]:
-    """recall@k both ways, by kind, on the files of the split "val"."""
-    found = {}
-    for kind, some in taught.items():
-        rows = [row for row, item in enumerate(some.items) if item.split == "val"]
-        said = [(k, text) for k, row in enumerate(rows) for text in some.items[row].captions]
-        texts = encoder.encode(Modality.TEXT, [text for _, text in said])
-        vectors = _vectors(encoder, some, rows)
+def _measure(encoder: BuiltinEncoder, used: Mapping[str, Pairs]) -> dict[str, Figures]:
+    """Return success@k both ways, by kind, on the held-out files."""
+    found: dict[str, Figures] = {}
+    for kind, some in used.items():
+        rows = [row for row, file in enumerate(some.files) if file.held_out]
+        texts = [text for row in rows for text in some.files[row].captions]
         # A file answers every sentence that is also said about it.
-        right = np.array([[text in some.items[row].captions for row in rows] for _, text in said])
-        likeness = texts @ vectors.T
-        found[kind] = {
-            f"{way} success@{k}": _success(matrix, truth, k)
-            for way, matrix, truth in (
-                (f"text->{kind}", likeness, right),
-                (f"{kind}->text", likeness.T, right.T),
-            )
-            for k in _KS
-            if k < matrix.shape[1] or k == 1
-        }
+        relevant = np.array([[text in some.files[row].captions for row in rows] for text in texts])
+        similarities = encoder.encode(Modality.TEXT, texts) @ _encode(encoder, some, rows).T
+        figures = {}
+        for way, matrix, right in (
+            (f"text->{kind}", similarities, relevant),
+            (f"{kind}->text", similarities.T, relevant.T),
+        ):
+            ranks = first_relevant_ranks(matrix, right)
+            for k in CUTOFFS:
+                if k < matrix.shape[1] or k == 1:
+                    figures[f"{way} success@{k}"] = float((ranks <= k).mean())
+        found[kind] = figures
     return found
 
 
-def _success(likeness: Vectors, right: np.ndarray[Any, np.dtype[np.bool_]], k: int) -> float:
-    first = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
-    return float(np.take_along_axis(right, first, axis=1).any(axis=1).mean())
-
-
-def _vectors(encoder: BuiltinEncoder, some: ImageData | AudioData, rows: Sequence[int]) -> Vectors:
-    if isinstance(some, ImageData):
-        seen: list[Sample] = [ImageSample(np.asarray(some.pixels[row])) for row in rows]
-        return encoder.encode(Modality.IMAGE, seen)
+def _encode(encoder: BuiltinEncoder, some: Pairs, rows: Sequence[int]) -> Vectors:
+    """Return the vectors of some files as a search compares them, (n, dim)."""
+    if isinstance(some, ImagePairs):
+        images: list[Sample] = [ImageSample(np.asarray(some.pixels[row])) for row in rows]
+        return encoder.encode(Modality.IMAGE, images)
     spec = encoder.spec
     length = int(spec.window_s * spec.sample_rate_hz)
     means = []
     for row in rows:
-        wave = some.waveform(row)
+        wave = some.waveforms[row]
         windows: list[Sample] = [
             AudioSample(wave[start : start + length], spec.sample_rate_hz)
             for start in range(0, max(len(wave), 1), length)
@@ -251,18 +224,21 @@ def _vectors(encoder: BuiltinEncoder, some: ImageData | AudioData, rows: Sequenc
     return normalised(np.stack(means))
 
 
-def _count(some: ImageData | AudioData, split: str) -> int:
-    return sum(item.split == split for item in some.items)
+def _count(some: Pairs, *, held_out: bool) -> int:
+    return sum(file.held_out == held_out for file in some.files)
 
 
-def _left_out(own: PairsFile, taught: dict[str, ImageData | AudioData]) -> tuple[SkippedPair, ...]:
-    kinds: dict[str, ImageData | AudioData] = {"image": own.images, "audio": own.audio}
-    reason = f"fewer than {_LEAST_FILES} files of its kind"
+def _unused(found: PairsFile, used: Mapping[str, Pairs]) -> tuple[SkippedPair, ...]:
+    """Return the files of a kind that has too few of them."""
+    kinds: dict[str, tuple[str, Pairs]] = {
+        "image": ("images", found.images),
+        "audio": ("sounds", found.audio),
+    }
     return tuple(
-        SkippedPair(0, item.key, reason)
-        for kind, some in kinds.items()
-        if kind not in taught
-        for item in some.items
+        SkippedPair(0, file.path, f"there are fewer than {_MIN_FILES} {plural}")
+        for kind, (plural, some) in kinds.items()
+        if kind not in used
+        for file in some.files
     )
 
 

@@ -13,8 +13,8 @@ from seehear.encoders.builtin.encoder import TINY
 from seehear.encoders.builtin.folder import open_folder, save_folder
 from seehear.encoders.builtin.text_tower import TextTower
 from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.finetune.tower import arrays_of
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays, small_text
-from training.export import arrays_of
 from training.text_torch import embed_texts
 
 SENTENCES = [

@@ -18,8 +18,8 @@ from seehear.errors import UsageError
 from seehear.types import AudioSample, ImageSample, Modality, VideoSample
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
 from training.tflite import (
+    AUDIO_CLASSES,
     IMAGE_FEATURES,
-    SOUND_CLASSES,
     QuantisedTeacher,
     convolution_weights,
 )
@@ -84,7 +84,7 @@ def test_image_tower_gives_the_teachers_features() -> None:
 @needs_teachers
 def test_sound_tower_gives_the_teachers_classes() -> None:
     tower = AudioTower(8, 8).eval()
-    path = _TEACHERS / SOUND_CLASSES
+    path = _TEACHERS / AUDIO_CLASSES
     _start_from(tower.backbone, path)
     teacher = QuantisedTeacher(path)
     weight, bias = _classifier(path)
