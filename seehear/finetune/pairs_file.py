@@ -154,8 +154,8 @@ def _read_captions(pairs: Path, skipped: list[SkippedPair]) -> Captions:
             continue
         try:
             entry = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep"
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too long or deep"
             skipped.append(SkippedPair(number, "", f"not valid JSON: {reason}"))
             continue
         path = entry.get("path") if isinstance(entry, dict) else None
@@ -164,9 +164,21 @@ def _read_captions(pairs: Path, skipped: list[SkippedPair]) -> Captions:
             skipped.append(SkippedPair(number, "", '"path" is missing; it names the file'))
         elif not isinstance(text, str) or not text.strip():
             skipped.append(SkippedPair(number, path, '"text" is missing; it describes the file'))
+        elif "\0" in path or not _is_text(path) or not _is_text(text):
+            shown = path.encode("ascii", "backslashreplace").decode()
+            skipped.append(SkippedPair(number, shown, "it has characters that are not text"))
         else:
             found.setdefault(path, (number, []))[1].append(text.strip())
     return found
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: JSON can name lone halves of characters."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _split(

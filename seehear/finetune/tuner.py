@@ -6,7 +6,8 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from seehear.encoders.builtin import BuiltinEncoder
 from seehear.encoders.builtin.encoder import TINY, build_tower
 from seehear.encoders.builtin.folder import MANIFEST, ModelFolder, open_folder, save_folder
 from seehear.encoders.devices import choose_device
-from seehear.errors import ModelUnavailableError, UsageError
+from seehear.errors import ModelUnavailableError, StoreError, UsageError
 from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.finetune.augment import AudioJitter, ImageJitter
 from seehear.finetune.inputs import audio_embed, image_embed
@@ -67,7 +68,8 @@ def fine_tune(
     the same call goes on where it was. `progress` gets (stage, steps done, steps in all).
 
     Raises UsageError for pairs that cannot be used (with `strict`, for the first such pair) and
-    for an `out` that holds other files; ModelError for an `init` that cannot be fine-tuned.
+    for an `out` that holds other files; StoreError for an `out` that cannot be written to;
+    ModelError for an `init` that cannot be fine-tuned.
     """
     begin = time.monotonic()
     pairs, out = Path(pairs), Path(out)
@@ -95,9 +97,10 @@ def fine_tune(
     work = out / _CHECKPOINTS / _digest(pairs, folder, settings)
     context = RunContext(work, device, seed, progress)
     arrays = dict(folder.arrays)
-    for kind, some in used.items():
-        tower = _tune(kind, some, folder, schedule, epochs, context)
-        arrays |= arrays_of(tower, kind)
+    with _writing_to(out):
+        for kind, some in used.items():
+            tower = _tune(kind, some, folder, schedule, epochs, context)
+            arrays |= arrays_of(tower, kind)
     provenance = {
         "fine_tuned_from": {"name": folder.name, "revision": folder.revision},
         "pairs": found.pairs,
@@ -111,7 +114,8 @@ def fine_tune(
         "before": dict(folder.provenance),
     }
     name = out.resolve().name or folder.name
-    revision = save_folder(out, name, folder.config, arrays, folder.vocabulary, provenance)
+    with _writing_to(out):
+        revision = save_folder(out, name, folder.config, arrays, folder.vocabulary, provenance)
     after = _measure(BuiltinEncoder(open_folder(out), device=device), used)
     return TrainReport(
         folder=out,
@@ -136,6 +140,21 @@ def _check_out(out: Path, source: Path) -> None:
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if any(not name.startswith(".") for name in names) and not names & {MANIFEST, _CHECKPOINTS}:
         raise UsageError(f"{out} holds other files; choose an empty or a new folder for the model")
+
+
+@contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    """Raise StoreError for a folder that cannot be written to, or a full disk."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise StoreError(
+            f"the new model cannot be written to {out}: {reason or error}; "
+            "check the folder and the free space, or choose another folder"
+        ) from error
 
 
 def _open_init(source: Path, init: str) -> ModelFolder:
