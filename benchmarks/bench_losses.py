@@ -1,11 +1,11 @@
 """InfoNCE against the sigmoid loss, on the picture tower's projection.
 
-    python -m benchmarks.bench_losses --data DIR        Flickr8k's training pictures, three seeds
+    python -m benchmarks.bench_losses --data DIR        Flickr8k's training images, three seeds
     python -m benchmarks.bench_losses --quick           made-up features, seconds
 
 Both losses teach the same projection on the same pooled features of MobileNet v1 (ImageNet
 weights), with the same batches, steps and sentence vectors (the bundled text tower's). A sixth of
-the training pictures is kept apart and asked for by its captions; the split "val" is not touched.
+the training images is kept apart and asked for by its captions; the split "val" is not touched.
 The learning rate of each loss is the better of two for it.
 """
 
@@ -26,16 +26,17 @@ from numpy.typing import NDArray
 from benchmarks import record
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.towers import ImageTower
-from seehear.training import lessons
-from seehear.training.augment import ImageJitter
-from seehear.training.loop import Schedule, Workplace
-from seehear.training.prepare import Pictures, square
-from seehear.training.recipe import TowerPlan
-from seehear.training.run import start_from
-from seehear.training.shards import ShardItem, read_items
-from seehear.training.tflite import IMAGE_FEATURES
-from seehear.training.tower_stage import Embed, Pulls, Student, train_tower
+from seehear.finetune.augment import ImageJitter
+from seehear.finetune.inputs import Embed, resize_square
+from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import Modality
+from training import datasets
+from training.prepare import ImageData
+from training.recipe import TowerPlan
+from training.run import start_from
+from training.shards import ShardItem, read_items
+from training.tflite import IMAGE_FEATURES
+from training.tower_stage import LossWeights, Student, train_tower
 
 PX = 144
 RATES = (5e-4, 1e-3)
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.data is None and not options.quick:
         parser.error("--data DIR or --quick")
     quick = options.quick
-    pictures = made_up() if quick else flickr(options.data)
+    images = made_up() if quick else flickr(options.data)
     start = None if quick else options.data / "teachers" / IMAGE_FEATURES
     steps, batch = (6, 16) if quick else (STEPS, BATCH)
     results = {}
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for rate in RATES:
             schedule = Schedule(steps, batch, rate, weight_decay=0.05, average=0.97)
             some = [
-                projection_figures(pictures, start, schedule, sigmoid, seed)
+                projection_figures(images, start, schedule, sigmoid, seed)
                 for seed in (SEEDS[:1] if quick else SEEDS)
             ]
             figures = {key: mean(one[key] for one in some) for key in some[0]}
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def projection_figures(
-    pictures: Pictures, start: Path | None, schedule: Schedule, sigmoid: bool, seed: int
+    images: ImageData, start: Path | None, schedule: Schedule, sigmoid: bool, seed: int
 ) -> Figures:
     """Train a projection by one loss; recall of the pictures kept apart."""
     torch.manual_seed(seed)
@@ -94,29 +95,29 @@ def projection_figures(
         return torch.from_numpy(encoder.encode(Modality.TEXT, list(sentences)))
 
     plan = TowerPlan(schedule, dev_share=1 / 6, image_px=PX, dropout=0.3)
-    taught = lessons.make_lesson(
-        pictures.items,
-        np.ones(len(pictures.items), np.bool_),
+    dataset = datasets.make_dataset(
+        images.items,
+        np.ones(len(images.items), np.bool_),
         lambda item: list(item.captions),
         plan,
         encode,
         (),
         (),
-        pictures.probabilities,
+        images.probabilities,
     )
     student = Student(tower)
     with tempfile.TemporaryDirectory() as folder:
-        place = Workplace(Path(folder), seed=seed, progress=False, tensorboard=False)
+        context = RunContext(Path(folder), seed=seed)
         jitter = ImageJitter(smallest_area=0.5)
-        embed = _features(tower, pictures, taught.lesson.source.rows, plan, jitter, place)
-        watch = lessons.make_watch(
-            tower, pictures.items, taught.dev, plan, "images", encode,
-            lessons.plain_pictures(pictures, "cpu"),
+        embed = _features(tower, images, dataset.source.rows, plan, jitter, context)
+        eval_callback = datasets.make_eval_callback(
+            tower, images.items, dataset.dev, plan, "images", encode,
+            datasets.plain_images(images, "cpu"),
         )  # fmt: skip
-        pulls = Pulls(classes=0.0, sigmoid=sigmoid, extra_texts=0, recent_items=0)
+        loss_weights = LossWeights(classes=0.0, sigmoid=sigmoid, bank_negatives=0, queue_size=0)
         groups: list[dict[str, object]] = [{"params": list(tower.projection.parameters())}]
         return train_tower(
-            "head", student, groups, taught.lesson, embed, pulls, schedule, place, watch
+            "head", student, groups, dataset, embed, loss_weights, schedule, context, eval_callback
         )
 
 
@@ -125,19 +126,19 @@ _kept: dict[int, Embed] = {}
 
 def _features(
     tower: ImageTower,
-    pictures: Pictures,
+    images: ImageData,
     rows: NDArray[np.int64],
     plan: TowerPlan,
     jitter: ImageJitter,
-    place: Workplace,
+    context: RunContext,
 ) -> Embed:
     """The backbone stands still: its features are the same for every loss and seed."""
-    if id(pictures) not in _kept:
-        _kept[id(pictures)] = lessons.feature_embed(tower, pictures, rows, plan, jitter, place)
-    return _kept[id(pictures)]
+    if id(images) not in _kept:
+        _kept[id(images)] = datasets.feature_embed(tower, images, rows, plan, jitter, context)
+    return _kept[id(images)]
 
 
-def flickr(data: Path) -> Pictures:
+def flickr(data: Path) -> ImageData:
     """Flickr8k's training pictures."""
     from PIL import Image
 
@@ -146,11 +147,11 @@ def flickr(data: Path) -> Pictures:
         if item.dataset == "flickr8k" and item.split == "train":
             items.append(item)
             with Image.open(io.BytesIO(content)) as image:
-                pixels.append(square(np.asarray(image.convert("RGB")), PX))
-    return Pictures(items, np.stack(pixels), np.zeros((len(items), 0), np.float16))
+                pixels.append(resize_square(np.asarray(image.convert("RGB")), PX))
+    return ImageData(items, np.stack(pixels), np.zeros((len(items), 0), np.float16))
 
 
-def made_up(count: int = 60) -> Pictures:
+def made_up(count: int = 60) -> ImageData:
     """Noise with captions, so that the code runs."""
     rng = np.random.default_rng(0)
     words = ("a red wall", "a green door", "a blue car", "a yellow flower")
@@ -159,7 +160,7 @@ def made_up(count: int = 60) -> Pictures:
         for k in range(count)
     ]
     pixels = rng.integers(0, 256, (count, PX, PX, 3), dtype=np.uint8)
-    return Pictures(items, pixels, np.zeros((count, 0), np.float16))
+    return ImageData(items, pixels, np.zeros((count, 0), np.float16))
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def load(data: Path, model: Remembered, cache: Path) -> list[Item]:
     What the model makes of pictures and sounds is kept in `cache` by the model's revision; where
     it is there already, nothing is decoded, and the samples are empty ones that `model` knows.
     """
-    from seehear.training.shards import read_items
+    from training.shards import read_items
 
     kept = cache / f"{model.name}-{model.revision}.npz".replace("/", "-")
     vectors = _read(kept) if kept.is_file() else {}

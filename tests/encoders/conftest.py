@@ -199,7 +199,7 @@ def small_builtin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig, save_folder
     from seehear.encoders.builtin.towers import AudioTower, ImageTower
-    from seehear.training.text_torch import TextTorch, choose_vocabulary
+    from training.text_torch import TextTorch, choose_vocabulary
 
     sizes = TowerConfig(hidden=16, scale=0.25, blocks=3)
     text = TextConfig(width=8, hidden=8, blocks=1, heads=2, inner=16)

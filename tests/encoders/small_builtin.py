@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig
 from seehear.encoders.builtin.towers import AudioTower, ImageTower
-from seehear.training.export import arrays_of
-from seehear.training.text_stage import build_text_tower
-from seehear.training.text_torch import TextTorch, choose_vocabulary
+from seehear.finetune.tower import arrays_of
+from training.text_stage import build_text_tower
+from training.text_torch import TextTorch, choose_vocabulary
 
 SMALL = ModelConfig(
     dim=16,

@@ -13,9 +13,9 @@ from seehear.encoders.builtin.encoder import TINY
 from seehear.encoders.builtin.folder import open_folder, save_folder
 from seehear.encoders.builtin.text_tower import TextTower
 from seehear.encoders.builtin.tokenizer import Tokenizer
-from seehear.training.export import arrays_of
-from seehear.training.text_torch import embed_texts
+from seehear.finetune.tower import arrays_of
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays, small_text
+from training.text_torch import embed_texts
 
 SENTENCES = [
     "dog",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seehear.encoders.builtin.tokenizer import CONTINUED, UNKNOWN, Tokenizer, words_of
-from seehear.training.text_torch import choose_vocabulary
+from training.text_torch import choose_vocabulary
 
 VOCABULARY = [UNKNOWN, "a", "dog", "un", "##want", "##ed", "##e", "##d", "wanted", "cafe"]
 

@@ -15,14 +15,14 @@ from seehear.encoders.builtin.folder import save_folder
 from seehear.encoders.builtin.sound import spectrograms, waveform_16k
 from seehear.encoders.builtin.towers import AudioTower, ImageTower, MobileNetV1
 from seehear.errors import UsageError
-from seehear.training.tflite import (
+from seehear.types import AudioSample, ImageSample, Modality, VideoSample
+from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
+from training.tflite import (
+    AUDIO_CLASSES,
     IMAGE_FEATURES,
-    SOUND_CLASSES,
     QuantisedTeacher,
     convolution_weights,
 )
-from seehear.types import AudioSample, ImageSample, Modality, VideoSample
-from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
 
 _DATA = Path(
     os.environ.get("SEEHEAR_TRAINING_DATA", Path(__file__).parents[2].parent / "shared" / "data")
@@ -84,7 +84,7 @@ def test_image_tower_gives_the_teachers_features() -> None:
 @needs_teachers
 def test_sound_tower_gives_the_teachers_classes() -> None:
     tower = AudioTower(8, 8).eval()
-    path = _TEACHERS / SOUND_CLASSES
+    path = _TEACHERS / AUDIO_CLASSES
     _start_from(tower.backbone, path)
     teacher = QuantisedTeacher(path)
     weight, bias = _classifier(path)

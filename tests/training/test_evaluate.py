@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.training import evaluate
-from seehear.training.figures import chance, success
+from training import evaluate
+from training.metrics import chance, success
 
 
-def test_success_is_any_relevant_item_among_the_first_k() -> None:
-    items = np.eye(3, dtype=np.float32)
-    queries = np.array([[3, 2, 1], [1, 2, 3]], np.float32)
-    relevant = np.array([[False, True, False], [False, True, True]])
+def test_success_is_the_share_of_ranks_within_the_first_k() -> None:
+    ranks = np.array([2, 1, 4, 1])
 
-    assert success(queries, items, relevant, 1).tolist() == [False, True]
-    assert success(queries, items, relevant, 2).tolist() == [True, True]
+    assert [success(ranks, k) for k in (1, 2, 3, 4)] == [0.5, 0.75, 0.75, 1.0]
 
 
 def test_chance_is_that_of_a_random_order() -> None:
@@ -33,7 +30,7 @@ def test_command_writes_tables_and_json(
     data: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("seehear.training.figures.speeds", lambda *_: {"images a second": 1.0})
+    monkeypatch.setattr("training.metrics.speeds", lambda *_: {"images a second": 1.0})
     path = tmp_path / "figures.json"
     status = evaluate.main(
         ["--data", str(data), "--model", str(untrained), "--json", str(path), "--quiet"]

@@ -15,13 +15,13 @@ from torch import Tensor
 from seehear.encoders.builtin import load_tiny
 from seehear.encoders.builtin.folder import open_folder
 from seehear.errors import UsageError
-from seehear.training import lessons, run
-from seehear.training.loop import Schedule, Workplace
-from seehear.training.recipe import SHIPPED, read_recipe
-from seehear.training.run import run_recipe
-from seehear.training.tower_stage import Embed
+from seehear.finetune.inputs import Embed, image_embed
+from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import ImageSample, Modality
 from tests.training.conftest import TEACHER, small_recipe
+from training import run
+from training.recipe import SHIPPED, read_recipe
+from training.run import run_recipe
 
 
 def _run(data: Path, out: Path, steps: int = 4, *, tensorboard: bool = False) -> Path:
@@ -79,12 +79,11 @@ def test_stopped_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     whole = _run(data, tmp_path / "whole")
 
-    monkeypatch.setattr(run, "Workplace", partial(Workplace, checkpoint_every_s=0.0))
-    ordinary = lessons.picture_embed
+    monkeypatch.setattr(run, "RunContext", partial(RunContext, checkpoint_every_s=0.0))
     calls = []
 
     def failing(*arguments: Any) -> Embed:
-        embed = ordinary(*arguments)
+        embed = image_embed(*arguments)
 
         def once(*values: Any) -> Tensor:
             calls.append(1)
@@ -94,7 +93,7 @@ def test_stopped_run_goes_on_as_if_it_had_not_been(
 
         return once
 
-    monkeypatch.setattr(lessons, "picture_embed", failing)
+    monkeypatch.setattr(run, "image_embed", failing)
     with pytest.raises(KeyboardInterrupt):
         _run(data, tmp_path / "stopped")
     resumed = _run(data, tmp_path / "stopped")
@@ -117,7 +116,7 @@ def test_folder_without_shards_is_refused_with_one_line(
 
     assert status == 1
     message = capsys.readouterr().err
-    assert "holds no shards" in message
+    assert "has no shards" in message
     assert message.count("\n") == 1
 
 
@@ -131,11 +130,11 @@ def test_shipped_recipe_is_readable() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("name = 3", "is no str"),
+        ("name = 3", "not of type str"),
         ('nam = "x"', "no setting 'nam'"),
         ('name = "x"', "incomplete"),
-        ("name = ", "no readable recipe"),
-        ('name = "x"\n[text.schedule]\nsteps = "many"', "is no int"),
+        ("name = ", "cannot be read"),
+        ('name = "x"\n[text.schedule]\nsteps = "many"', "not of type int"),
     ],
 )
 def test_recipe_that_makes_no_sense_is_refused(tmp_path: Path, text: str, reason: str) -> None:

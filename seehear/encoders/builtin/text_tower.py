@@ -1,7 +1,7 @@
 """The text tower on numpy alone: a sentence is embedded in milliseconds, without torch.
 
 Piece embeddings, two gated convolution blocks over neighbouring pieces (arXiv:1612.08083), pooling
-by several learned attentions, a projection. `seehear.training.text_torch` is its torch twin; a
+by several learned attentions, a projection. `training.text_torch` is its torch twin; a
 test holds the two together.
 """
 

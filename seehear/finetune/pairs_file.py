@@ -1,0 +1,190 @@
+"""Read a pairs file, JSON Lines of {"path": FILE, "text": SENTENCE}, and decode its files."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear import media
+from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ
+from seehear.errors import MediaError, UsageError
+from seehear.finetune.inputs import Waveforms, resize_square, to_int16
+from seehear.types import Modality
+
+_MAX_S = 60.0
+_MIN_SAMPLES = 1600  # a tenth of a second
+_SILENT_PEAK = 1e-4
+
+Captions = dict[str, tuple[int, list[str]]]
+"""Path -> number of its first line, and all its sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedPair:
+    """A pair that cannot be used. `line` is its line in the pairs file, 0 for a whole file."""
+
+    line: int
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.path or 'no path'}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionedFile:
+    """A file of the pairs file with all its sentences."""
+
+    path: str
+    captions: tuple[str, ...]
+    held_out: bool
+    """Whether it measures the result instead of being trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePairs:
+    """Images with their sentences."""
+
+    files: Sequence[CaptionedFile]
+    pixels: NDArray[np.uint8]
+    """(n, px, px, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPairs:
+    """Sounds with their sentences."""
+
+    files: Sequence[CaptionedFile]
+    waveforms: Waveforms
+
+
+@dataclass(frozen=True, slots=True)
+class PairsFile:
+    """The decoded files of a pairs file."""
+
+    images: ImagePairs
+    audio: AudioPairs
+    skipped: tuple[SkippedPair, ...]
+    pairs: int
+    """How many pairs the decoded files have."""
+
+
+def read_pairs(
+    pairs: Path,
+    px: int,
+    held_out_share: float,
+    *,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> PairsFile:
+    """Read a pairs file and decode the files that it names; paths are relative to it.
+
+    Images become squares of `px` pixels. A file may have several lines, each with a sentence.
+    About `held_out_share` of the files, chosen by a hash of their names, are held out. Pairs that
+    cannot be used are listed. `progress` gets the files done and the files in all.
+
+    Raises UsageError for a pairs file that cannot be read and, with `strict`, for the first pair
+    that cannot be used.
+    """
+    skipped: list[SkippedPair] = []
+    captions = _read_captions(pairs, skipped)
+    pixels: dict[str, NDArray[np.uint8]] = {}
+    samples: dict[str, NDArray[np.int16]] = {}
+    for done, (path, (line, _)) in enumerate(captions.items(), 1):
+        if strict and skipped:
+            break
+        try:
+            modality = media.probe(pairs.parent / path).modality
+            if modality is Modality.IMAGE:
+                pixels[path] = resize_square(media.load_image(pairs.parent / path, px).pixels, px)
+            elif modality is Modality.AUDIO:
+                samples[path] = _decode_audio(pairs.parent / path)
+            else:
+                reason = f"{modality} files cannot be trained on, only images and sounds"
+                skipped.append(SkippedPair(line, path, reason))
+        except (MediaError, OSError) as error:
+            known = error.strerror if isinstance(error, OSError) else None
+            skipped.append(SkippedPair(line, path, " ".join((known or str(error)).split())))
+        if progress:
+            progress(done, len(captions))
+    skipped.sort(key=lambda pair: pair.line)
+    if strict and skipped:
+        raise UsageError(f"{pairs}, {skipped[0]}")
+    lengths = [0, *(len(values) for values in samples.values())]
+    joined = np.concatenate(list(samples.values())) if samples else np.zeros(0, np.int16)
+    return PairsFile(
+        ImagePairs(
+            _split(captions, list(pixels), held_out_share),
+            np.stack(list(pixels.values())) if pixels else np.zeros((0, px, px, 3), np.uint8),
+        ),
+        AudioPairs(
+            _split(captions, list(samples), held_out_share), Waveforms(joined, np.cumsum(lengths))
+        ),
+        tuple(skipped),
+        sum(len(captions[path][1]) for path in (*pixels, *samples)),
+    )
+
+
+def _decode_audio(path: Path) -> NDArray[np.int16]:
+    sound = media.load_audio(path, SAMPLE_RATE_HZ, max_s=_MAX_S)
+    if len(sound.waveform) < _MIN_SAMPLES:
+        raise MediaError("the sound is shorter than a tenth of a second")
+    if np.abs(sound.waveform).max() <= _SILENT_PEAK:
+        raise MediaError("the sound is silent")
+    return to_int16(sound.waveform)
+
+
+def _read_captions(pairs: Path, skipped: list[SkippedPair]) -> Captions:
+    try:
+        lines = pairs.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"{pairs} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{pairs} cannot be read: it is not UTF-8 text") from error
+    found: Captions = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too long or deep"
+            skipped.append(SkippedPair(number, "", f"not valid JSON: {reason}"))
+            continue
+        path = entry.get("path") if isinstance(entry, dict) else None
+        text = entry.get("text") if isinstance(entry, dict) else None
+        if not isinstance(path, str) or not path:
+            skipped.append(SkippedPair(number, "", '"path" is missing; it names the file'))
+        elif not isinstance(text, str) or not text.strip():
+            skipped.append(SkippedPair(number, path, '"text" is missing; it describes the file'))
+        elif "\0" in path or not _is_text(path) or not _is_text(text):
+            shown = path.encode("ascii", "backslashreplace").decode()
+            skipped.append(SkippedPair(number, shown, "it has characters that are not text"))
+        else:
+            found.setdefault(path, (number, []))[1].append(text.strip())
+    return found
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: JSON can name lone halves of characters."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _split(
+    captions: Mapping[str, tuple[int, list[str]]], paths: Sequence[str], share: float
+) -> list[CaptionedFile]:
+    # By a hash of the name, so that the split stays when pairs are added or reordered.
+    order = sorted(paths, key=lambda path: (zlib.crc32(path.encode()), path))
+    held_out = set(order[: min(max(round(share * len(paths)), 2), len(paths) // 2)])
+    return [CaptionedFile(path, tuple(captions[path][1]), path in held_out) for path in paths]

@@ -1,0 +1,138 @@
+"""What fine-tuning did, and whether the new model is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seehear.finetune.pairs_file import SkippedPair
+
+CUTOFFS = (1, 5, 10)
+MIN_HELD_OUT = 10
+"""With fewer held-out files a figure moves in steps of more than .1 and proves little."""
+
+_MAX_LISTED = 10
+_PLURALS = {"image": "images", "audio": "sounds"}
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The figure that decides for one kind of file, before and after."""
+
+    kind: str
+    """"image" or "audio"."""
+    figure: str
+    """Its name, such as "success@10": the share of sentences with a right file in the top 10."""
+    files: int
+    """How many files were held out."""
+    before: float
+    after: float
+
+    @property
+    def fell(self) -> bool:
+        """Whether the new model is worse on the held-out files."""
+        return not self.after >= self.before
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few held-out files to tell."""
+        return self.files < MIN_HELD_OUT
+
+    def warning(self, start: str) -> str | None:
+        """Return what to warn of, in one line, or None. `start` names the model before."""
+        change = f"from {_short(self.before)} to {_short(self.after)}"
+        of_kind = f"{self.files} {_PLURALS[self.kind]}"
+        if self.fell and not self.too_few:
+            return (
+                f"Held-out {self.figure} fell {change} on {of_kind}. "
+                f"The new model answers worse than {start}; do not use it."
+            )
+        if self.fell:
+            return (
+                f"Held-out {self.figure} fell {change}, on only {of_kind}. The new model may "
+                f"answer worse than {start}. Add pairs and train again, or compare the two."
+            )
+        if self.too_few:
+            return (
+                f"Only {of_kind} are held out: too few to tell whether the new model answers "
+                f"better than {start}. Add pairs, or compare the two."
+            )
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What fine-tuning did. Figures are success@k by kind, on files that were not trained on."""
+
+    folder: Path
+    init: str
+    """Name or folder of the model that it started from."""
+    revision: str
+    pairs: int
+    trained: Mapping[str, int]
+    """Files trained on, by kind ("image", "audio")."""
+    held_out: Mapping[str, int]
+    before: Mapping[str, Figures]
+    after: Mapping[str, Figures]
+    skipped: tuple[SkippedPair, ...]
+    duration_s: float
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The figure that decides, for each kind that was trained on."""
+        found = []
+        for kind, figures in self.after.items():
+            files = self.held_out[kind]
+            # Chance alone finds one of four files in the first quarter of them.
+            figure = f"success@{max(k for k in CUTOFFS if k == 1 or 4 * k <= files)}"
+            name = f"text->{kind} {figure}"
+            found.append(Verdict(kind, figure, files, self.before[kind][name], figures[name]))
+        return tuple(found)
+
+    @property
+    def fell(self) -> bool:
+        """Whether the new model is worse than the old one for any kind."""
+        return any(verdict.fell for verdict in self.verdicts)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that whoever uses the new model must read."""
+        found = (verdict.warning(self.init) for verdict in self.verdicts)
+        return tuple(warning for warning in found if warning)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {
+            **asdict(self),
+            "folder": str(self.folder),
+            "skipped": [asdict(pair) for pair in self.skipped],
+            "fell": self.fell,
+            "warnings": list(self.warnings),
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report for people, without the warnings."""
+        lines = [f"Skipped {pair}" for pair in self.skipped[:_MAX_LISTED]]
+        if len(self.skipped) > _MAX_LISTED:
+            lines.append(f"Skipped {len(self.skipped) - _MAX_LISTED:,} more.")
+        for kind, figures in self.after.items():
+            plural = _PLURALS[kind]
+            lines.append(
+                f"Trained on {self.trained[kind]:,} {plural}, "
+                f"measured on {self.held_out[kind]:,} others:"
+            )
+            lines.extend(
+                f"  {name}: {self.before[kind][name]:.2f} before, {value:.2f} after"
+                for name, value in figures.items()
+            )
+        lines.append(f"Saved to {self.folder} in {self.duration_s:.0f} s.")
+        return lines
+
+
+def _short(value: float) -> str:
+    """Return .61 for 0.61 and 1.00 for 1."""
+    return f"{value:.2f}".removeprefix("0")

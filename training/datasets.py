@@ -1,0 +1,231 @@
+"""Turn prepared images and sounds into what a tower stage needs: pairs, bank, classes, figures."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seehear.encoders.builtin.sound import spectrograms, waveform_16k
+from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
+from seehear.evaluation.similarity import first_relevant_ranks
+from seehear.finetune.augment import ImageJitter, jitter_images
+from seehear.finetune.inputs import Embed
+from seehear.finetune.loop import EvalCallback, RunContext, stage_rng
+from seehear.finetune.pairs import PairSource, SentenceTable
+from training.captions import CLASS_SENTENCES, fill
+from training.prepare import AudioData, ImageData
+from training.recipe import TowerPlan
+from training.shards import ShardItem
+from training.tower_stage import TowerDataset
+
+Describe = Callable[[ShardItem], list[str]]
+EncodeTexts = Callable[[Sequence[str]], Tensor]
+"""Sentences -> unit vectors (n, dim)."""
+EmbedRows = Callable[[nn.Module, Sequence[int]], Tensor]
+"""(tower, rows) -> unit vectors (n, dim) of items as they are at search time."""
+
+_ROWS_AT_ONCE = 32
+_DEV_IMAGES = 1000
+_VIEWS = 3
+
+
+class SentenceVectors:
+    """Vectors by sentence: those of the corpus are known, others are computed once."""
+
+    def __init__(
+        self, sentences: Sequence[str], vectors: NDArray[Any], compute: EncodeTexts
+    ) -> None:
+        self._rows = {sentence: row for row, sentence in enumerate(sentences)}
+        self._vectors = vectors
+        self._compute = compute
+        self._more: dict[str, Tensor] = {}
+
+    def __call__(self, sentences: Sequence[str]) -> Tensor:
+        """Return unit vectors (n, dim), float32 on the CPU."""
+        missing = [s for s in dict.fromkeys(sentences) if s not in self]
+        if missing:
+            self._more |= dict(zip(missing, self._compute(missing), strict=True))
+        result = torch.zeros(len(sentences), self._vectors.shape[1])
+        for row, sentence in enumerate(sentences):
+            known_row = self._rows.get(sentence)
+            if known_row is None:
+                result[row] = self._more[sentence]
+            else:
+                result[row] = torch.from_numpy(self._vectors[known_row].astype(np.float32))
+        return functional.normalize(result, dim=1)
+
+    def __contains__(self, sentence: str) -> bool:
+        return sentence in self._rows or sentence in self._more
+
+
+def make_dataset(
+    items: Sequence[ShardItem],
+    usable: NDArray[np.bool_],
+    describe: Describe,
+    plan: TowerPlan,
+    encode: EncodeTexts,
+    bank_sentences: Sequence[str],
+    class_sentences: Sequence[str],
+    probabilities: NDArray[np.float16],
+    cut: Tokenizer | None = None,
+    held: Sequence[str] = (),
+) -> TowerDataset:
+    """Collect what one tower is trained with, out of the training split of `items`.
+
+    `usable` (n,): items that may be trained on at all. Class sentences and probabilities are in
+    the same order; both may be empty. For a text tower that learns too, `cut` is its tokenizer
+    and `held` what it shall go on reading as its teacher does.
+    """
+    keys = [item.dataset + item.key for item in items]
+    rows, dev = split_rows(keys, [item.split for item in items], plan.dev_share)
+    table = SentenceTable()
+    numbers = [np.zeros(0, np.int64) for _ in items]
+    for row in rows:
+        captions = describe(items[row])
+        numbers[row] = np.array([table.number(sentence) for sentence in captions], np.int64)
+    has_captions = np.array([len(some) > 0 for some in numbers], np.bool_)
+    rows = rows[usable[rows] & has_captions[rows]]
+    weights = set_weights([item.dataset for item in items], rows, plan.shares)
+    bank = np.array([table.number(s) for s in bank_sentences[: plan.bank]], np.int64)
+    for sentence in held:
+        table.number(sentence)
+    table.vectors = encode(table.sentences)
+    return TowerDataset(
+        source=PairSource(numbers, rows, weights),
+        table=table,
+        bank=bank,
+        class_vectors=encode(class_sentences) if class_sentences else torch.zeros(0, 1),
+        class_probabilities=probabilities,
+        dev=dev[usable[dev]],
+        pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
+    )
+
+
+def feature_embed(
+    tower: ImageTower,
+    images: ImageData,
+    rows: NDArray[np.int64],
+    plan: TowerPlan,
+    jitter: ImageJitter,
+    context: RunContext,
+) -> Embed:
+    """Return how a step of the projection alone embeds `rows`, from features computed here once.
+
+    Each image is kept as it is and `_VIEWS` - 1 times augmented.
+    """
+    kept = np.zeros((len(images.items), _VIEWS, tower.backbone.width), np.float16)
+    rng = stage_rng(context.seed, "features", 0)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        pixels = torch.from_numpy(np.asarray(images.pixels[some])).permute(0, 3, 1, 2)
+        for view in range(_VIEWS):
+            varied = jitter if view else ImageJitter(whole=1.0, colour=0.0, grey=0.0)
+            seen = jitter_images(pixels.to(context.device), plan.image_px, varied, rng)
+            with torch.inference_mode():
+                kept[some, view] = tower.features(seen).half().cpu().numpy()
+        if context.progress:
+            context.progress("features", start + len(some), len(rows))
+
+    def embed(student: nn.Module, drawn: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        assert isinstance(student, ImageTower)
+        pooled = kept[drawn, rng.integers(_VIEWS, size=len(drawn))].astype(np.float32)
+        tensor = torch.from_numpy(pooled).to(context.device)
+        return student.project(functional.dropout(tensor, plan.dropout))
+
+    return embed
+
+
+def plain_images(images: ImageData, device: str) -> EmbedRows:
+    """Return how images are embedded at search time, but for their size."""
+
+    def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
+        pixels = torch.from_numpy(np.asarray(images.pixels[list(rows)])).permute(0, 3, 1, 2)
+        result: Tensor = tower(pixels.to(device))
+        return result
+
+    return embed
+
+
+def plain_audio(audio: AudioData, device: str) -> EmbedRows:
+    """Return how sounds are embedded at search time."""
+
+    def embed(tower: nn.Module, rows: Sequence[int]) -> Tensor:
+        waveforms = [waveform_16k(audio.waveforms[row], SAMPLE_RATE_HZ) for row in rows]
+        mels, counts = spectrograms(waveforms)
+        result: Tensor = tower(mels.to(device), counts.to(device))
+        return result
+
+    return embed
+
+
+def make_eval_callback(
+    tower: nn.Module,
+    items: Sequence[ShardItem],
+    dev: NDArray[np.int64],
+    plan: TowerPlan,
+    kind: str,
+    encode: EncodeTexts,
+    embed: EmbedRows,
+) -> EvalCallback:
+    """Return a callback that measures the dev rows.
+
+    It gives recall of items by their captions and accuracy on `plan.eval_set`.
+
+    `kind` is "images" or "audio". `encode` is asked each time: the text tower may be learning.
+    """
+    told = [int(row) for row in dev if items[row].captions][:_DEV_IMAGES]
+    captions = [caption for row in told for caption in items[row].captions[:5]]
+    owners = np.array([k for k, row in enumerate(told) for _ in items[row].captions[:5]])
+    right = owners[:, None] == np.arange(len(told))
+    named = [int(row) for row in dev if items[row].dataset == plan.eval_set and items[row].label]
+    labels = sorted({item.label for item in items if item.dataset == plan.eval_set and item.label})
+    truth = torch.tensor([labels.index(items[row].label or "") for row in named])
+    sentences = [fill(CLASS_SENTENCES[kind], label) for label in labels]
+
+    def vectors(rows: Sequence[int]) -> Tensor:
+        starts = range(0, len(rows), _ROWS_AT_ONCE)
+        parts = [embed(tower, rows[s : s + _ROWS_AT_ONCE]).float().cpu() for s in starts]
+        return torch.cat(parts)
+
+    def eval_callback(_step: int) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        with torch.inference_mode():
+            if told:
+                ranks = first_relevant_ranks((encode(captions) @ vectors(told).T).numpy(), right)
+                figures |= {f"dev_recall@{k}": float((ranks <= k).mean()) for k in (1, 10)}
+            if named:
+                guess = (vectors(named) @ encode(sentences).T).argmax(dim=1)
+                figures["dev_accuracy"] = float((guess == truth).float().mean())
+        return figures
+
+    return eval_callback
+
+
+def set_weights(
+    datasets: Sequence[str], rows: NDArray[np.int64], shares: dict[str, float]
+) -> NDArray[np.float64]:
+    """Weight rows so that a data set is drawn `shares` times as often as its size says."""
+    raw = np.array([shares.get(datasets[row], 1.0) for row in rows], np.float64)
+    weights: NDArray[np.float64] = raw / raw.sum()
+    return weights
+
+
+def split_rows(
+    keys: Sequence[str], splits: Sequence[str], dev_share: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split the "train" split into rows to train on and rows to choose settings by.
+
+    The held-out splits are in neither. A key's hash decides, so that a set may grow.
+    """
+    train = np.array([row for row, split in enumerate(splits) if split == "train"], np.int64)
+    draw = np.array([zlib.crc32(keys[row].encode()) % 10_000 for row in train])
+    dev = draw < dev_share * 10_000
+    return train[~dev], train[dev]

@@ -1,0 +1,127 @@
+"""Measure a model folder on what it was not trained on.
+
+    python -m training.evaluate --data DIR [--model DIR] [--json FILE] [--device cpu]
+
+Prints the tables of the model card as Markdown. Everything goes through the public encoder with
+the exported weights; `--model` is the bundled `tiny` where it is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seehear.encoders.builtin import BuiltinEncoder, load_tiny
+from seehear.errors import SeehearError
+from seehear.types import Modality, Vectors
+from training import metrics
+from training.held_out import encode_held_out
+
+CONCEPTS = Path(__file__).with_name("concepts.txt")
+_ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "tiny-imagenet", "imagenette", "pacs")
+
+Report = dict[str, dict[str, Any]]
+
+
+def evaluate(
+    data: Path, encoder: BuiltinEncoder, *, progress: bool = True, with_speeds: bool = True
+) -> Report:
+    """Compute every figure that `data` allows, by table and name; see `training.metrics`."""
+    images = encode_held_out(data, "images", encoder, progress)
+    audio_data = encode_held_out(data, "audio", encoder, progress)
+
+    def texts(sentences: Sequence[str]) -> Vectors:
+        return encoder.encode(Modality.TEXT, list(sentences))
+
+    words = CONCEPTS.read_text(encoding="utf-8").split()
+    captioned = {
+        name: metrics.captioned(images, name, texts)
+        for name in images.datasets()
+        if any(images.items[row].captions for row in images.rows(name, "val"))
+    }
+    named = {
+        name: metrics.zero_shot(images, "images", name, texts)
+        for name in images.datasets()
+        if name in _ZERO_SHOT_IMAGES
+    }
+    named["esc50"] = metrics.zero_shot(audio_data, "audio", "esc50", texts)
+    named["esc50, the ESC-10 classes"] = metrics.zero_shot(
+        audio_data, "audio", "esc50", texts, metrics.ESC10
+    )
+    report: Report = {
+        "Captions": captioned,
+        "Zero-shot by class sentence": named,
+        "Sound and text, by set": {
+            name: metrics.by_label(audio_data, name, "audio", texts)
+            for name in audio_data.datasets()
+        },
+        "Picture and sound": {"shared classes": metrics.across(images, audio_data)},
+        "Words outside the training labels": {
+            "text->image": metrics.concepts(images, words, texts),
+            "text->sound": metrics.concepts(audio_data, words, texts),
+        },
+    }
+    if with_speeds:
+        asked = [c for item in images.items for c in item.captions] or words
+        report["Speed"] = {"one process": metrics.speeds(encoder, asked)}
+    return {table: {n: row for n, row in rows.items() if row} for table, rows in report.items()}
+
+
+def markdown(report: Report) -> str:
+    """Format the report as Markdown tables; lists and tables inside a row go to the JSON alone."""
+    lines: list[str] = []
+    for title, rows in report.items():
+        columns = list(dict.fromkeys(n for row in rows.values() for n in _scalars(row)))
+        if not columns:
+            continue
+        lines += [f"### {title}", "", f"| | {' | '.join(columns)} |"]
+        lines.append("|---" * (len(columns) + 1) + "|")
+        for name, row in rows.items():
+            values = [_shown(row[column]) if column in row else "" for column in columns]
+            lines.append(f"| {name} | {' | '.join(values)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _scalars(row: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in row.items() if isinstance(value, int | float)]
+
+
+def _shown(value: float) -> str:
+    if isinstance(value, int) or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate", description="Measure a model folder."
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled tiny")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--device", default="cpu", metavar="NAME")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    options = parser.parse_args(arguments)
+    try:
+        encoder = load_tiny(options.model, device=options.device)
+        report = evaluate(options.data, encoder, progress=not options.quiet)
+    except SeehearError as error:
+        sys.stderr.write(f"training.evaluate: {error}\n")
+        return 1
+    if options.json:
+        space = encoder.space.key
+        options.json.write_text(
+            json.dumps({"model": space, **report}, indent=2) + "\n", encoding="utf-8"
+        )
+    sys.stdout.write(f"Measured with {encoder.space.key}.\n\n{markdown(report)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""Compute the figures of the model card from held-out vectors and sentences.
+
+Where several items answer a query, success@k says whether any of them is among the first k;
+recall@k is used where one item is right. Chance is that of a random order.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.builtin import BuiltinEncoder
+from seehear.evaluation.similarity import first_relevant_ranks
+from seehear.types import AudioSample, ImageSample, Modality, Vectors
+from training.captions import CLASS_SENTENCES, fill
+from training.held_out import HeldOut
+from training.shards import ShardItem
+
+Texts = Callable[[Sequence[str]], Vectors]
+Flags = NDArray[np.bool_]
+Figures = dict[str, Any]
+
+ESC10 = (
+    "dog barking", "rain falling", "sea waves", "baby crying", "clock ticking",
+    "person sneezing", "helicopter flying", "chainsaw running", "rooster crowing",
+    "fire crackling",
+)  # fmt: skip
+
+# Classes that images and sounds share: patterns of the image label and of the sound label.
+SHARED = {
+    "airplane": (r"\bairplane\b", r"\bairplane\b"),
+    "beaver": (r"\bbeaver\b", r"\bbeaver\b"),
+    "cannon": (r"\bcannon\b", r"\bcannon\b"),
+    "cat": (r"\bcat\b", r"\bcat meow"),
+    "chainsaw": (r"\bchainsaw\b", r"\bchainsaw\b"),
+    "church": (r"\bchurch\b", r"\bchurch bells\b"),
+    "clock": (r"\bclock\b", r"\bclock\b"),
+    "dog": (r"\bdog\b|terrier|retriever|dalmatian|poodle|mastiff|setter", r"\bdog\b"),
+    "frog": (r"frog\b", r"\bfrog\b"),
+    "grasshopper or cricket": (r"\bgrasshopper\b", r"\bgrasshopper\b|\bcrickets\b"),
+    "guitar": (r"\bguitar\b", r"\bguitar\b"),
+    "helicopter": (r"\bhelicopter\b", r"\bhelicopter\b"),
+    "horse": (r"\bhorse\b", r"\bhorse\b"),
+    "keyboard": (r"\bkeyboard\b", r"\btyping on\b"),
+    "koala": (r"\bkoala\b", r"\bkoala\b"),
+    "piano": (r"\bpiano\b", r"\bpiano\b"),
+    "rain": (r"^rain$", r"\brain\b"),
+    "rooster": (r"\brooster\b", r"\brooster\b"),
+    "saxophone": (r"\bsaxophone\b", r"\bsaxophone\b"),
+    "scissors": (r"\bscissors\b", r"\bscissors\b"),
+    "sea": (r"\b(seashore|coast|sea|wave)\b", r"\bsea waves\b"),
+    "train": (r"\btrain\b|\blocomotive\b", r"\btrain\b"),
+    "trombone": (r"\btrombone\b", r"\btrombone\b"),
+}
+
+
+def success(ranks: NDArray[np.int64], k: int) -> float:
+    """Return the share of queries whose first relevant item ranks at most `k`."""
+    return float((ranks <= k).mean())
+
+
+def chance(relevant: Flags, k: int) -> NDArray[np.float64]:
+    """Return how often a random order has a relevant item among the first k: per query, (q,)."""
+    n = relevant.shape[1]
+    k = min(k, n)
+    whole = math.comb(n, k)
+    return np.array([1.0 - math.comb(n - int(m), k) / whole for m in relevant.sum(axis=1)])
+
+
+def captioned(images: HeldOut, dataset: str, texts: Texts) -> Figures:
+    """Measure sentence to image and back on a captioned set's val part."""
+    rows = [r for r in images.rows(dataset, "val") if images.items[r].captions]
+    if not rows:
+        return {}
+    captions = [c for r in rows for c in images.items[r].captions[:5]]
+    owner = np.array([k for k, r in enumerate(rows) for _ in images.items[r].captions[:5]])
+    right = owner[:, None] == np.arange(len(rows))[None]
+    figures: Figures = {"pictures": len(rows), "captions": len(captions)}
+    similarities = texts(captions) @ images.vectors[rows].T
+    by_text = first_relevant_ranks(similarities, right)
+    by_image = first_relevant_ranks(similarities.T, right.T)
+    figures |= {f"text->image recall@{k}": success(by_text, k) for k in (1, 5, 10)}
+    figures |= {f"image->text success@{k}": success(by_image, k) for k in (1, 10)}
+    return figures
+
+
+def zero_shot(
+    held: HeldOut,
+    kind: str,
+    dataset: str,
+    texts: Texts,
+    only: Sequence[str] | None = None,
+) -> Figures:
+    """Measure how often the nearest class sentence is right on a set's val part."""
+    classes = [c for c in held.classes.get(dataset, []) if only is None or c in only]
+    rows = [r for r in held.rows(dataset, "val") if held.items[r].label in classes]
+    if not rows:
+        return {}
+    sentences = texts([fill(CLASS_SENTENCES[kind], name) for name in classes])
+    order = np.argsort(-(held.vectors[rows] @ sentences.T), axis=1)[:, :5]
+    truth = np.array([classes.index(held.items[r].label or "") for r in rows])
+    hits = order == truth[:, None]
+    return {
+        "items": len(rows),
+        "classes": len(classes),
+        "accuracy": _mean(hits[:, 0]),
+        "top 5": _mean(hits.any(axis=1)),
+        "chance": 1.0 / len(classes),
+    }
+
+
+def by_label(held: HeldOut, dataset: str, kind: str, texts: Texts) -> Figures:
+    """Measure label sentence to item and back on everything held out of one set."""
+    rows = [r for r in held.rows(dataset) if held.items[r].label]
+    labels = sorted({held.items[r].label or "" for r in rows})
+    if len(labels) < 2:
+        return {}
+    right = np.array([[held.items[r].label == label for r in rows] for label in labels])
+    sentences = texts([fill(CLASS_SENTENCES[kind], label) for label in labels])
+    similarities = sentences @ held.vectors[rows].T
+    by_text = first_relevant_ranks(similarities, right)
+    by_item = first_relevant_ranks(similarities.T, right.T)
+    figures: Figures = {"items": len(rows), "sentences": len(labels)}
+    for k in (1, 5):
+        figures[f"text->item success@{k}"] = success(by_text, k)
+        figures[f"text->item chance@{k}"] = float(chance(right, k).mean())
+        figures[f"item->text recall@{k}"] = success(by_item, k)
+        figures[f"item->text chance@{k}"] = float(chance(right.T, k).mean())
+    return figures
+
+
+def across(images: HeldOut, audio_data: HeldOut, k: int = 5) -> Figures:
+    """Measure image to sound and back on the classes that both have: means over the classes."""
+    seen = _shared_rows(images, 0)
+    heard = _shared_rows(audio_data, 1)
+    names = sorted(seen.keys() & heard.keys())
+    if len(names) < 2:
+        return {}
+    figures: Figures = {"classes": {n: [len(seen[n]), len(heard[n])] for n in names}}
+    for way, source, from_rows, target, to_rows in (
+        ("image->sound", images, seen, audio_data, heard),
+        ("sound->image", audio_data, heard, images, seen),
+    ):
+        gallery = np.array([r for n in names for r in to_rows[n]])
+        of_class = np.array([n for n in names for _ in to_rows[n]])
+        found, luck = [], []
+        for name in names:
+            right = np.tile(of_class == name, (len(from_rows[name]), 1))
+            similarities = source.vectors[from_rows[name]] @ target.vectors[gallery].T
+            found.append(success(first_relevant_ranks(similarities, right), k))
+            luck.append(float(chance(right, k).mean()))
+        figures[f"{way} success@{k}"] = float(np.mean(found))
+        figures[f"{way} chance@{k}"] = float(np.mean(luck))
+        figures[f"{way} by class"] = dict(zip(names, found, strict=True))
+    return figures
+
+
+def _shared_rows(held: HeldOut, side: int) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row, item in enumerate(held.items):
+        for name, patterns in SHARED.items():
+            if item.label and re.search(patterns[side], item.label):
+                found.setdefault(name, []).append(row)
+                break
+    return found
+
+
+def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> Figures:
+    """Measure how words that no training label has find the held-out items that show them."""
+    described = [_words_of(item) for item in held.items]
+    asked, rows = [], []
+    for word in words:
+        pattern = re.compile(rf"\b{re.escape(word)}(s|es)?\b")
+        right = np.array([bool(pattern.search(text)) for text in described])
+        if right.any():
+            asked.append(word)
+            rows.append(right)
+    if not asked:
+        return {}
+    relevant = np.stack(rows)
+    ranks = first_relevant_ranks(texts(asked) @ held.vectors.T, relevant)
+    return {
+        "concepts": len(asked),
+        "items": len(held.items),
+        f"success@{k}": success(ranks, k),
+        f"chance@{k}": float(chance(relevant, k).mean()),
+        "MRR": float((1.0 / ranks).mean()),
+        "median rank of the first": float(np.median(ranks)),
+        "not found": [word for word, rank in zip(asked, ranks, strict=True) if rank > k],
+    }
+
+
+def _words_of(item: ShardItem) -> str:
+    return " ".join([item.label or "", *item.names, *item.keywords, *item.captions]).lower()
+
+
+def speeds(encoder: BuiltinEncoder, sentences: Sequence[str]) -> Figures:
+    """Measure the throughput of one process on decoded samples; the first call does not count."""
+    rng = np.random.default_rng(0)
+    px = encoder.spec.image_px
+    images = [ImageSample(rng.integers(0, 256, (px, px * 4 // 3, 3), np.uint8)) for _ in range(256)]
+    rate = encoder.spec.sample_rate_hz
+    length = int(encoder.spec.window_s * rate)
+    windows = [
+        AudioSample((rng.standard_normal(length) * 0.1).clip(-1, 1).astype(np.float32), rate)
+        for _ in range(64)
+    ]
+    texts = [sentences[row % len(sentences)] for row in range(10_000)]
+    encoder.encode(Modality.TEXT, texts[:500])
+    single = [_seconds(partial(encoder.encode, Modality.TEXT, [s])) for s in texts[:200]]
+    encoder.encode(Modality.IMAGE, images[:32])
+    encoder.encode(Modality.AUDIO, windows[:8])
+    return {
+        "images a second": len(images)
+        / min(_seconds(lambda: encoder.encode(Modality.IMAGE, images)) for _ in range(3)),
+        f"windows of {encoder.spec.window_s:g} s a second": len(windows)
+        / min(_seconds(lambda: encoder.encode(Modality.AUDIO, windows)) for _ in range(3)),
+        "sentences a second": len(texts)
+        / min(_seconds(lambda: encoder.encode(Modality.TEXT, texts)) for _ in range(3)),
+        "one sentence, ms": 1000 * median(single),
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _mean(flags: Flags) -> float:
+    return float(np.asarray(flags, np.float64).mean())

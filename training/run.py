@@ -1,0 +1,340 @@
+"""Follow the whole recipe: corpus, teachers, text tower, image tower, audio tower, model folder.
+
+    python -m training --data DIR --out DIR [--recipe recipe.toml] [--device cuda]
+
+`--out` gets `model/` (a model folder), `runs/` (checkpoints, CSV and TensorBoard logs) and
+`cache/` (teacher's vectors, decoded media). Stopped at any moment, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seehear.encoders.builtin.towers import AudioTower, ImageTower
+from seehear.errors import SeehearError, UsageError
+from seehear.finetune.inputs import audio_embed, image_embed
+from seehear.finetune.loop import RunContext
+from seehear.finetune.tower import tower_groups
+from seehear.types import Vectors
+from training import captions, datasets
+from training.datasets import SentenceVectors, make_dataset, make_eval_callback
+from training.export import export, versions
+from training.logs import stage_bars, tensorboard_scalars
+from training.prepare import AudioData, ImageData, prepare_audio, prepare_images
+from training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
+from training.shards import read_sentences, shard_paths
+from training.text_stage import Distilled, distil_text
+from training.text_teacher import SentenceTeacher, cached_vectors, common_words
+from training.text_torch import choose_vocabulary, embed_texts
+from training.tflite import convolution_weights
+from training.tower_stage import Student, train_tower
+
+_HELD = 3  # every third sentence of the corpus anchors the text tower while it trains with images
+_DATA_NOTE = "see README.md beside this file for the licences of the data"
+
+
+@dataclass(frozen=True, slots=True)
+class TextTeacher:
+    """What the text tower learns from: sentences -> unit vectors (n, dim), and common words."""
+
+    encode: Callable[[Sequence[str]], Vectors]
+    words: Sequence[str]
+
+
+def run_recipe(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    tensorboard: bool = True,
+    teacher: TextTeacher | None = None,
+) -> Path:
+    """Follow a recipe from shards to a model folder; return the folder, `out/model`.
+
+    `teacher` takes the place of all-MiniLM-L6-v2. Raises UsageError for a data folder without
+    images or sounds, ModelUnavailableError for missing teachers.
+    """
+    _check_data(data)
+    runs = out / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with (
+        stage_bars(shown=progress) as bars,
+        tensorboard_scalars(runs / "tensorboard", written=tensorboard) as scalars,
+    ):
+        context = RunContext(runs, device, recipe.seed, bars, scalars)
+        return _follow(recipe, data, out, context, teacher)
+
+
+def _follow(
+    recipe: Recipe, data: Path, out: Path, context: RunContext, teacher: TextTeacher | None
+) -> Path:
+    cache, device, progress = out / "cache", context.device, context.progress is not None
+    encode = teacher.encode if teacher else SentenceTeacher(device=device).encode
+    words = teacher.words if teacher else common_words()
+    corpus = captions.corpus(
+        data,
+        words,
+        phrases_count=recipe.corpus.phrases,
+        mixtures_count=recipe.corpus.mixtures,
+        seed=recipe.seed,
+    )
+    targets = cached_vectors(corpus, cache, device=device, progress=progress, encode=encode)
+    if targets.shape[1] != recipe.model.dim:
+        raise UsageError(
+            f"the recipe's dim is {recipe.model.dim}, the sentence teacher's {targets.shape[1]}"
+        )
+    vocabulary = choose_vocabulary(corpus, words, recipe.corpus.vocabulary)
+    text = distil_text(
+        corpus,
+        targets,
+        vocabulary,
+        recipe.model.text,
+        recipe.text.schedule,
+        context,
+        warm_start=recipe.text.warm_start,
+    )
+    images = prepare_images(
+        data, cache, recipe.image.cache_px, _teacher_file(data, recipe.image), progress=progress
+    )
+    # A text tower that learns with the pictures is held to its teacher's vectors; else the towers
+    # meet the sentences where search will, at the vectors of the small text tower.
+    if recipe.image.text_rate:
+        vectors = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
+    else:
+        vectors = _vectors_now(text, corpus)
+    held = corpus[::_HELD] if recipe.image.text_rate else []
+    image, image_figures = _train_image_tower(recipe, data, images, vectors, text, held, context)
+    vectors = _vectors_now(text, corpus)
+    audio_data = prepare_audio(data, cache, _teacher_file(data, recipe.audio), progress=progress)
+    audio, audio_figures = _train_audio_tower(recipe, data, audio_data, vectors, context)
+    figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
+    provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, device)
+    return _exported(recipe, out, text, image, audio, provenance)
+
+
+def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
+    def encode(sentences: Sequence[str]) -> torch.Tensor:
+        return embed_texts(text.tower, text.tokenizer, sentences)
+
+    return SentenceVectors(corpus, encode(corpus).half().numpy(), encode)
+
+
+def _train_image_tower(
+    recipe: Recipe,
+    data: Path,
+    images: ImageData,
+    vectors: SentenceVectors,
+    text: Distilled,
+    held: Sequence[str],
+    context: RunContext,
+) -> tuple[nn.Module, dict[str, float]]:
+    plan, sizes = recipe.image, recipe.model.image
+    torch.manual_seed(recipe.seed)
+    tower = ImageTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    classes = []
+    if plan.classes:
+        names = captions.imagenet_names(data / "teachers" / "imagenet_labels.txt")
+        classes = [captions.fill(captions.CLASS_SENTENCES["images"], name) for name in names]
+    dataset = make_dataset(
+        images.items,
+        torch.ones(len(images.items), dtype=torch.bool).numpy(),
+        captions.image_captions,
+        plan,
+        vectors,
+        [s for s in read_sentences(data, "picture") if s in vectors],
+        classes,
+        images.probabilities,
+        text.tokenizer if plan.text_rate else None,
+        held,
+    )
+    if plan.start:
+        start_from(tower, data / "teachers" / plan.start)
+    eval_callback = make_eval_callback(
+        tower, images.items, dataset.dev, plan, "images",
+        lambda some: embed_texts(text.tower, text.tokenizer, some),
+        datasets.plain_images(images, context.device),
+    )  # fmt: skip
+    student = _student(tower, context.device, text.tower if plan.text_rate else None)
+    words: list[dict[str, Any]] = []
+    if plan.text_rate:
+        reading = list(text.tower.parameters())
+        words = [{"params": reading, "weight_decay": 0.0, "factor": plan.text_rate}]
+    jitter = recipe.image_jitter
+    if plan.head.steps:
+        rows = dataset.source.rows
+        embed = datasets.feature_embed(tower, images, rows, plan, jitter, context)
+        head: list[dict[str, Any]] = [{"params": list(tower.projection.parameters())}, *words]
+        train_tower(
+            "image_head",
+            student,
+            head,
+            dataset,
+            embed,
+            plan.active_losses,
+            plan.head,
+            context,
+            eval_callback,
+        )
+    embed = image_embed(images.pixels, plan.image_px, jitter, context.device, plan.dropout)
+    groups = tower_groups(tower, [tower.projection], plan.frozen_blocks, plan.backbone_rate)
+    figures = train_tower(
+        "image",
+        student,
+        [*groups, *words],
+        dataset,
+        embed,
+        plan.active_losses,
+        plan.schedule,
+        context,
+        eval_callback,
+    )
+    return tower, figures
+
+
+def _train_audio_tower(
+    recipe: Recipe, data: Path, audio_data: AudioData, vectors: SentenceVectors, context: RunContext
+) -> tuple[nn.Module, dict[str, float]]:
+    plan, sizes = recipe.audio, recipe.model.audio
+    torch.manual_seed(recipe.seed)
+    tower = AudioTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    classes = []
+    if plan.classes:
+        names = captions.audioset_names(data / "teachers" / "yamnet_classes.csv")
+        classes = [name.lower() for name in names]
+    dataset = make_dataset(
+        audio_data.items,
+        audio_data.long_enough(),
+        captions.audio_captions,
+        plan,
+        vectors,
+        [s for s in read_sentences(data, "sound") if s in vectors],
+        classes,
+        audio_data.probabilities,
+    )
+    embed = audio_embed(audio_data.waveforms, plan.clip_s, recipe.audio_jitter, context.device)
+    eval_callback = make_eval_callback(
+        tower, audio_data.items, dataset.dev, plan, "audio", vectors,
+        datasets.plain_audio(audio_data, context.device),
+    )  # fmt: skip
+    if plan.start:
+        start_from(tower, data / "teachers" / plan.start)
+    student = _student(tower, context.device)
+    head = [tower.projection, tower.attention]
+    groups = tower_groups(tower, head, plan.frozen_blocks, plan.backbone_rate)
+    figures = train_tower(
+        "audio",
+        student,
+        groups,
+        dataset,
+        embed,
+        plan.active_losses,
+        plan.schedule,
+        context,
+        eval_callback,
+    )
+    return tower, figures
+
+
+def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> Student:
+    student = Student(tower, text).to(device)
+    result: Student = student.to(memory_format=torch.channels_last)
+    return result
+
+
+def start_from(tower: ImageTower | AudioTower, teacher: Path) -> None:
+    """Give a tower's backbone the weights of a teacher's file.
+
+    Raises UsageError where the backbone is of other sizes than the teacher.
+    """
+    pairs = convolution_weights(teacher)
+    for layer, (weight, bias) in zip(tower.backbone.convolutions(), pairs, strict=False):
+        if tuple(layer.weight.shape) != weight.shape or layer.bias is None:
+            raise UsageError(f"the tower is of other sizes than {teacher.name}; leave out `start`")
+        layer.weight.data = torch.from_numpy(weight)
+        layer.bias.data = torch.from_numpy(bias)
+
+
+def _exported(
+    recipe: Recipe,
+    out: Path,
+    text: Distilled,
+    image: nn.Module,
+    audio: nn.Module,
+    provenance: dict[str, Any],
+) -> Path:
+    folder = out / "model"
+    towers = {"text": text.tower, "image": image, "audio": audio}
+    export(folder, recipe.name, recipe.model, towers, text.vocabulary, provenance)
+    return folder
+
+
+def _provenance(
+    recipe: Recipe,
+    data: Path,
+    sentences: int,
+    images: ImageData,
+    audio_data: AudioData,
+    figures: dict[str, dict[str, float]],
+    device: str,
+) -> dict[str, Any]:
+    return {
+        "recipe": asdict(recipe),
+        "data": {
+            "shards": [p.name for kind in ("images", "audio") for p in shard_paths(data, kind)],
+            "sentences": sentences,
+            "pictures": sum(item.split == "train" for item in images.items),
+            "sounds": sum(item.split == "train" for item in audio_data.items),
+            "note": _DATA_NOTE,
+        },
+        "steps": {
+            "text": recipe.text.schedule.steps,
+            "image": recipe.image.schedule.steps,
+            "audio": recipe.audio.schedule.steps,
+        },
+        "figures": figures,
+        "device": device.partition(":")[0],
+        "versions": versions(),
+    }
+
+
+def _teacher_file(data: Path, plan: TowerPlan) -> Path | None:
+    return data / "teachers" / plan.classes if plan.classes else None
+
+
+def _check_data(data: Path) -> None:
+    for kind in ("images", "audio"):
+        if not shard_paths(data, kind):
+            raise UsageError(f"{data / kind} has no shards (*.tar)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Train a model folder from shards."
+    )
+    parser.add_argument("--recipe", type=Path, default=SHIPPED, metavar="FILE")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help='"cpu" or "cuda"')
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    options = parser.parse_args(arguments)
+    try:
+        recipe = read_recipe(options.recipe)
+        folder = run_recipe(
+            recipe, options.data, options.out, device=options.device, progress=not options.quiet
+        )
+    except SeehearError as error:
+        sys.stderr.write(f"training: {error}\n")
+        return 1
+    sys.stdout.write(f"{folder}\n")
+    return 0
