@@ -97,7 +97,7 @@ class Collection:
 
         if not paths:
             raise UsageError("name at least one folder or file to index")
-        report = indexers.index(
+        return indexers.index(
             self._catalog,
             self._opened.model(model),
             [Path(path).expanduser() for path in paths],
@@ -107,9 +107,8 @@ class Collection:
             retry_failed=retry_failed,
             progress=progress,
             stop=stop,
+            prepare=self._prepare,
         )
-        self._prepare()
-        return report
 
     def watch(
         self,
@@ -129,11 +128,6 @@ class Collection:
         if not paths:
             raise UsageError("name at least one folder to watch")
 
-        def reported(report: IndexReport) -> None:
-            self._prepare()
-            if on_report is not None:
-                on_report(report)
-
         indexers.watch(
             self._catalog,
             self._opened.model(),
@@ -141,9 +135,10 @@ class Collection:
             self.settings,
             include=include,
             exclude=exclude,
-            on_report=reported,
+            on_report=on_report,
             progress=progress,
             stop=stop,
+            prepare=self._prepare,
         )
 
     def upgrade(

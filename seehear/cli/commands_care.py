@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seehear.cli import EXIT_ERROR, EXIT_INTERRUPTED, output
+from seehear.cli import EXIT_ERROR, EXIT_INTERRUPTED, output, progress
 from seehear.cli.commands_index import stop_on_interrupt
 from seehear.cli.options import CollectionOption, JsonOption, open_collection
 from seehear.errors import UsageError
@@ -36,10 +36,10 @@ def verify(
     stop = threading.Event()
     with (
         open_collection(collection) as library,
-        output.progress_display(quiet=json or not hashes) as progress,
+        progress.display(quiet=json or not hashes) as shown,
         stop_on_interrupt(stop),
     ):
-        found = library.verify(hashes=hashes, progress=progress, stop=stop)
+        found = library.verify(hashes=hashes, progress=shown, stop=stop)
     if json:
         output.print_json(_as_json(found))
     else:

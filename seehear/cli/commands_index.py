@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seehear.cli import EXIT_FAILED_FILES, EXIT_INTERRUPTED, output
+from seehear.cli import EXIT_FAILED_FILES, EXIT_INTERRUPTED, output, progress
 from seehear.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -45,7 +45,7 @@ def index(
     stop = threading.Event()
     with (
         open_collection(collection, model=model, device=device, must_exist=False) as library,
-        output.progress_display(quiet=json) as progress,
+        progress.display(quiet=json) as shown,
         stop_on_interrupt(stop),
     ):
         report = library.index(
@@ -54,7 +54,7 @@ def index(
             include=include or (),
             exclude=exclude or (),
             retry_failed=retry,
-            progress=progress,
+            progress=shown,
             stop=stop,
         )
     _tell(report, json=json)
@@ -104,10 +104,10 @@ def upgrade(
     stop = threading.Event()
     with (
         open_collection(collection, device=device) as library,
-        output.progress_display(quiet=json) as progress,
+        progress.display(quiet=json) as shown,
         stop_on_interrupt(stop),
     ):
-        report = library.upgrade(model, progress=progress, stop=stop)
+        report = library.upgrade(model, progress=shown, stop=stop)
         if drop_old and report.pending == 0 and not report.interrupted:
             for generation in library.generations():
                 if generation.state == "retired":

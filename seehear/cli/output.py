@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seehear.indexers import IndexReport, Progress
+    from seehear.indexers import IndexReport
     from seehear.types import Hit, Term
 
 BAR_CELLS = 8
@@ -182,79 +182,6 @@ def print_report(report: IndexReport) -> None:
         note(f"... and {report.failed - 5} more: see `seehear failures`")
     if report.interrupted:
         note("stopped early; what was done is kept: run the same command to go on")
-
-
-class ProgressLines:
-    """Plain progress lines for logs and pipes, at most one every few seconds."""
-
-    def __init__(self, every_s: float = 5.0) -> None:
-        import time
-
-        self._every_s = every_s
-        self._last_s = time.monotonic()  # a run that is over at once prints none
-
-    def __enter__(self) -> ProgressLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __call__(self, progress: Progress) -> None:
-        import time
-
-        now_s = time.monotonic()
-        if now_s - self._last_s >= self._every_s:
-            self._last_s = now_s
-            if progress.files_total is None:
-                note("scanning")
-            else:
-                note(f"{progress.files_done}/{progress.files_total} files, {_rate(progress)}")
-
-
-class ProgressBar:
-    """A live bar on standard error: files, rate and time left."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("scanning", total=None, rate="")
-
-    def __enter__(self) -> ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        self._bar.update(
-            self._task,
-            description=progress.stage,
-            completed=progress.files_done,
-            total=progress.files_total or None,
-            rate=_rate(progress),
-        )
-
-
-def _rate(progress: Progress) -> str:
-    return f"{progress.files_per_s:.1f} files/s"
-
-
-def progress_display(*, quiet: bool) -> ProgressBar | ProgressLines:
-    """A bar on a terminal, plain lines elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        return ProgressLines(every_s=math.inf if quiet else 5.0)
-    return ProgressBar()
 
 
 def size(size_bytes: float) -> str:
