@@ -22,7 +22,7 @@ from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
-    from seehear.indexers import IndexReport, Progress, Verification
+    from seehear.indexers import IndexReport, ModelChange, Progress, Verification
     from seehear.search import DuplicateGroup, Rerank
     from seehear.stores import Catalog, Failure, Generation, Root
     from seehear.stores.archive import Manifest
@@ -157,6 +157,18 @@ class Collection:
         if not roots:
             raise UsageError("the collection is empty; run `seehear index PATH --model NAME`")
         return self.index(*roots, model=model, progress=progress, stop=stop)
+
+    def model_change(self, model: str) -> ModelChange | None:
+        """Return what `index` with this model would encode again, and how long that may take.
+
+        None where it encodes nothing again. The time is measured on a few files, for some seconds;
+        it is None for a model that has to be downloaded first. Raises ModelError.
+        """
+        from seehear.encoders import full_name, is_fetched
+        from seehear.indexers import model_change
+
+        load = None if is_fetched(model) else lambda: self._opened.model(model)
+        return model_change(self._catalog, full_name(model), load, self.settings)
 
     def generations(self) -> list[Generation]:
         """Every generation, oldest first: which model, and whether it serves."""

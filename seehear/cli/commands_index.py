@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +18,10 @@ from seehear.cli.options import (
     ModelOption,
     open_collection,
 )
+from seehear.errors import UsageError
 
 if TYPE_CHECKING:
-    from seehear.indexers import IndexReport
+    from seehear.indexers import IndexReport, ModelChange
 
 Patterns = Annotated[
     list[str] | None,
@@ -37,26 +40,28 @@ def index(
         bool, typer.Option("--retry", help="Try files again that failed and have not changed.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 3 when any file failed.")
+        bool, typer.Option("--strict", help="Exit with status 3 if a file failed.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before another --model encodes all again.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Bring the collection up to date with folders of media."""
+    """Add folders of media to the collection, or bring it up to date."""
     stop = threading.Event()
-    with (
-        open_collection(collection, model=model, device=device, must_exist=False) as library,
-        progress.display(quiet=json) as shown,
-        stop_on_interrupt(stop),
-    ):
-        report = library.index(
-            *paths,
-            model=model,
-            include=include or (),
-            exclude=exclude or (),
-            retry_failed=retry,
-            progress=shown,
-            stop=stop,
-        )
+    with open_collection(collection, model=model, device=device, must_exist=False) as library:
+        if model is not None:
+            _agree(library.model_change(model), model, yes=yes)
+        with progress.display(quiet=json) as shown, stop_on_interrupt(stop):
+            report = library.index(
+                *paths,
+                model=model,
+                include=include or (),
+                exclude=exclude or (),
+                retry_failed=retry,
+                progress=shown,
+                stop=stop,
+            )
     _tell(report, json=json)
     if strict and report.failed:
         raise typer.Exit(EXIT_FAILED_FILES)
@@ -137,6 +142,36 @@ def generations(
         return
     for generation in found:
         print(f"{generation.id:>3}  {generation.state:<9} {generation.model} {generation.revision}")
+
+
+def _agree(change: ModelChange | None, model: str, *, yes: bool) -> None:
+    """Say what another model does to the collection, and ask whether to go on."""
+    if change is None:
+        return
+    from seehear.encoders import is_fetched
+
+    takes = ""
+    if change.seconds is not None:
+        takes = f", which takes about {progress.about(change.seconds)}"
+    elif is_fetched(model):
+        takes = ", after downloading the model"
+    files = output.counted(change.files, "file")
+    does = (
+        f"this collection uses the model {change.serving}. --model {model} encodes {files} again"
+        f"{takes}. Until it is done, {change.serving} answers searches"
+    )
+    command = f"seehear upgrade --model {shlex.quote(model)}"
+    if yes:
+        output.note(f"{does}.")
+    elif _is_terminal():
+        output.note(f"{does}. `{command}` does the same without asking.")
+        typer.confirm("Go on?", abort=True, err=True)
+    else:
+        raise UsageError(f"{does}. Add --yes to go on, or run `{command}`")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _tell(report: IndexReport, *, json: bool) -> None:

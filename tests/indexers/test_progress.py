@@ -140,7 +140,12 @@ def test_search_is_prepared_before_the_run_is_done(
     seen: list[Progress] = []
     at: list[Stage] = []
     prepare = collection._prepare
-    monkeypatch.setattr(collection, "_prepare", lambda: (at.append(seen[-1].stage), prepare()))
+
+    def note_stage() -> None:
+        at.append(seen[-1].stage)
+        prepare()
+
+    monkeypatch.setattr(collection, "_prepare", note_stage)
     collection.index(tmp_path / "a.txt", progress=seen.append)
     assert at == [Stage.PREPARE]
 
