@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Setting
     paths = _some_files(catalog)
     if not paths:
         return None
-    spent, segments = Counter[Modality](), Counter[Modality]()
+    spent, segments = defaultdict[Modality, float](float), Counter[Modality]()
     warm: set[Modality] = set()
     began = since = time.monotonic()
     decoded = cast(Generator[media.DecodedFile], media.decode_all(paths, model.spec, settings))
@@ -118,9 +118,10 @@ def _some_files(catalog: Catalog) -> list[Path]:
         assets = catalog.assets_of([place.asset_id for place in some])
         for place in some:
             asset = assets.get(place.asset_id)
-            # One more than is measured: the first of a kind warms up.
-            if asset is not None and len(found.setdefault(asset.modality, [])) <= TRIED_FILES:
-                if os.path.isfile(place.path):
-                    found[asset.modality].append(Path(place.path))
+            if asset is None or not os.path.isfile(place.path):
+                continue
+            same = found.setdefault(asset.modality, [])
+            if len(same) <= TRIED_FILES:  # one more than is measured: the first warms up
+                same.append(Path(place.path))
     turns = range(TRIED_FILES + 1)
     return [paths[turn] for turn in turns for paths in found.values() if turn < len(paths)]

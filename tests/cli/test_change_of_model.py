@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import typer
 
 from seehear.collection import Collection
 from seehear.encoders import full_name, is_fetched, registry
-from seehear.indexers import change
+from seehear.indexers import Progress, Stage, change
+from seehear.indexers.generation import generation_for
 from tests.cli.conftest import Run
 
 
@@ -84,21 +86,19 @@ def test_an_unknown_model_is_an_error_before_any_question(run: Run, indexed: Pat
 def test_a_run_that_was_stopped_counts_what_is_left(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
-
     stop = threading.Event()
+
+    def look(progress: Progress) -> None:
+        if progress.stage is Stage.ENCODE and progress.files_done:
+            stop.set()
+
     with Collection(tmp_path / "c") as library:
         library.index(folder, model="fake")
         catalog = library._catalog
         model = library._opened.model("fake:2")
-        from seehear.indexers.generation import generation_for
-
         made = generation_for(catalog, model)
         assert len(catalog.unencoded(made.id)) == 5
-        library.index(
-            folder / "notes.md", model="fake:2", progress=lambda p: p.files_done and stop.set(),
-            stop=stop,
-        )  # fmt: skip
+        library.index(folder / "notes.md", model="fake:2", progress=look, stop=stop)
         found = library.model_change("fake:2")
         left = len(catalog.unencoded(made.id))
         assert (found.files if found else 0) == left
@@ -129,14 +129,16 @@ def test_time_is_measured_on_files_that_are_there(
     with Collection(tmp_path / "c") as library:
         library.index(folder, model="fake")
         found = library.model_change("fake:2")
-        assert found is not None and found.seconds is not None
+        assert found is not None
+        assert found.seconds is not None
         assert 0 < found.seconds < 60
         monkeypatch.setattr(change, "TRIED_S", 0.0)
         assert library.model_change("fake:2") is not None  # whatever little could be measured
         for file in folder.rglob("*.*"):
             file.unlink()
         gone = library.model_change("fake:2")
-        assert gone is not None and gone.seconds is None
+        assert gone is not None
+        assert gone.seconds is None
 
 
 def test_names_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
