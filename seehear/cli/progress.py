@@ -26,8 +26,10 @@ LABELS = {
 
 
 def describe(progress: Progress) -> str:
-    """One line: the stage, the files and, while files are counted, the rate."""
+    """One line: the stage and, while it counts files, how many and how fast."""
     label = LABELS[progress.stage]
+    if not is_counting(progress):
+        return label
     if progress.files_total is None:
         return f"{label}: {progress.files_done} files" if progress.files_done else label
     line = f"{label}: {progress.files_done}/{progress.files_total} files"
@@ -79,7 +81,8 @@ class ProgressLines:
                 output.note(describe(last))  # where the stage ended: 426/426
             due = True
         else:
-            due = time.monotonic() - self._last_s >= self._every_s
+            news = last is None or is_counting(progress) or last.stage != progress.stage
+            due = news and time.monotonic() - self._last_s >= self._every_s
         if due and progress.stage != "done":  # the summary says that
             self._last_s = time.monotonic()
             self._told = True
