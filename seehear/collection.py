@@ -155,7 +155,9 @@ class Collection:
         """
         roots = [root.path for root in self._catalog.roots()]
         if not roots:
-            raise UsageError("the collection is empty; run `seehear index PATH --model NAME`")
+            raise UsageError(
+                "the collection is empty; add a folder with `seehear index FOLDER --model NAME`"
+            )
         return self.index(*roots, model=model, progress=progress, stop=stop)
 
     def model_change(self, model: str) -> ModelChange | None:
@@ -427,7 +429,7 @@ class Collection:
         with self._catalog.write_lock():
             count = self._catalog.forget(Path(path).expanduser().absolute())
         if count == 0:
-            raise UsageError(f"nothing in the collection lies at {path}; see `seehear status`")
+            raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
 
     def _prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""Commands that fill a collection and tell what is in it."""
+"""Commands that fill a collection and show what is in it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,27 @@ from seehear.errors import UsageError
 if TYPE_CHECKING:
     from seehear.indexers import IndexReport, ModelChange
 
-Patterns = Annotated[
+Include = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATTERN", help="As in .gitignore; may be given several times."),
+    typer.Option(metavar="PATTERN", help="Index only what matches, as in .gitignore; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Skip what matches, as in .gitignore; repeatable."),
 ]
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Folders or files to index.")
+    ],
     collection: CollectionOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
-    include: Patterns = None,
-    exclude: Patterns = None,
+    include: Include = None,
+    exclude: Exclude = None,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Try files again that failed and have not changed.")
+        bool, typer.Option("--retry", help="Try failed files again, even if they have not changed.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 3 if a file failed.")
@@ -47,7 +53,7 @@ def index(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Add folders of media to the collection, or bring it up to date."""
+    """Add folders to the collection, or update it."""
     stop = threading.Event()
     with open_collection(collection, model=model, device=device, must_exist=False) as library:
         if model is not None:
@@ -68,13 +74,15 @@ def index(
 
 
 def watch(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Folders or files to index.")
+    ],
     collection: CollectionOption = None,
     device: DeviceOption = None,
-    include: Patterns = None,
-    exclude: Patterns = None,
+    include: Include = None,
+    exclude: Exclude = None,
 ) -> None:
-    """Index folders and keep up with their changes until Ctrl-C."""
+    """Index folders, then follow their changes until Ctrl-C."""
     stop = threading.Event()
     with (
         open_collection(collection, device=device, must_exist=False) as library,
@@ -82,8 +90,8 @@ def watch(
     ):
         for path in paths:
             if not path.expanduser().exists():
-                output.note(f"{output.shown(path)} is not there: it is waited for")
-        output.note("watching; press Ctrl-C to stop")
+                output.note(f"{output.shown(path)} does not exist yet. Waiting for it.")
+        output.note("Watching. Press Ctrl-C to stop.")
         library.watch(
             *paths,
             include=include or (),
@@ -94,17 +102,21 @@ def watch(
 
 
 def upgrade(
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The new model.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="NAME", help="Model to switch to (see `seehear models`)."),
+    ],
     drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Drop the old generation once the new one serves.")
+        bool,
+        typer.Option("--drop-old", help="Delete the old model's data afterwards."),
     ] = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Encode the collection with another model.
+    """Switch the collection to another model.
 
-    The old one answers until the new one is complete.
+    Searches use the old model until the new one has encoded everything.
     """
     stop = threading.Event()
     with (
@@ -122,12 +134,13 @@ def upgrade(
 
 def generations(
     drop: Annotated[
-        int | None, typer.Option("--drop", metavar="ID", help="Take this generation out.")
+        int | None,
+        typer.Option("--drop", metavar="ID", help="Delete the data of this one; your files stay."),
     ] = None,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the generations, one per model; one of them serves."""
+    """List the models of the collection, and which is in use."""
     with open_collection(collection) as library:
         if drop is not None:
             library.drop_generation(drop)
@@ -196,7 +209,7 @@ class stop_on_interrupt:  # noqa: N801 - reads as a statement
             if self._stop.is_set():
                 raise KeyboardInterrupt
             self._stop.set()
-            output.note("stopping; press Ctrl-C again to stop at once")
+            output.note("Stopping. Press Ctrl-C again to stop at once.")
 
         self._previous = signal.signal(signal.SIGINT, ask)
 
@@ -207,7 +220,7 @@ class stop_on_interrupt:  # noqa: N801 - reads as a statement
 
 
 def status(collection: CollectionOption = None, json: JsonOption = False) -> None:
-    """Tell what the collection holds, with which model and index."""
+    """Show status: what the collection holds."""
     with open_collection(collection) as library:
         state = library.status()
     if json:
@@ -216,7 +229,7 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
     counted = ", ".join(f"{n} {kind}" for kind, n in state["by_modality"].items() if n)
     lines = [
         ("collection", state["collection"]),
-        ("model", state["model"] or "none yet: run `seehear index PATH`"),
+        ("model", state["model"] or "none yet: run `seehear index FOLDER`"),
         ("assets", f"{state['assets']} ({counted})" if counted else "0"),
         ("segments", state["segments"]),
         ("index", state["index"]),
@@ -224,7 +237,8 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         ("failures", f"{state['failures']} (see `seehear failures`)" if state["failures"] else 0),
     ]
     lines += [
-        ("root", root["path"] + ("" if root["online"] else " (offline)")) for root in state["roots"]
+        ("folder", root["path"] + ("" if root["online"] else " (offline)"))
+        for root in state["roots"]
     ]
     for name, value in lines:
         print(f"{name:<11} {value}")
@@ -242,15 +256,15 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
     for failure in found:
         print(f"{output.shown(failure.path)}: {failure.stage}: {failure.reason}")
     if not found:
-        output.note("no failures")
+        output.note("No failures.")
 
 
 def forget(
-    path: Annotated[Path, typer.Argument(help="A root, a folder below one, or a file.")],
+    path: Annotated[Path, typer.Argument(help="Folder or file to remove.")],
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take a path out of the collection; the files stay."""
+    """Remove a folder or file from the collection. Your files stay."""
     with open_collection(collection) as library:
         count = library.forget(path)
         place = path.expanduser().absolute()
@@ -258,9 +272,11 @@ def forget(
     if json:
         output.print_json({"forgotten": count})
     else:
-        output.note(f"{output.counted(count, 'file')} forgotten")
+        output.note(f"Removed {output.counted(count, 'file')} from the collection.")
         if indexed:
-            output.note("an index run over the folder takes in again what lies there: --exclude it")
+            output.note(
+                "The next `seehear index` of its folder adds it again unless you --exclude it."
+            )
 
 
 def register(app: typer.Typer) -> None:

@@ -79,7 +79,10 @@ def serve(
 
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
-    """Start the MCP server for AI assistants, on standard input and output."""
+    """Start the server for AI assistants (MCP).
+
+    It speaks over standard input and output.
+    """
     threads.for_queries()
     try:
         from seehear.server.mcp import run

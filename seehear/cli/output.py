@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seehear.types import Hit, Term
 
 BAR_CELLS = 8
-NOTHING_INDEXED = "nothing is indexed yet: run `seehear index PATH` on a folder of media"
+NOTHING_INDEXED = "the collection is empty; add a folder with `seehear index FOLDER`"
 
 
 def print_json(value: Any) -> None:
@@ -173,7 +173,7 @@ def print_report(report: IndexReport) -> None:
     counts = ("added", "updated", "moved", "removed", "unchanged", "failed")
     note(", ".join(f"{getattr(report, name)} {name}" for name in counts))
     for root in report.offline:
-        note(f"offline: {shown(root.path)}: {root.reason}; what was indexed there is kept")
+        note(f"offline: {shown(root.path)} ({root.reason}). Its files stay in the collection.")
     for remark in report.notes:
         note(f"note: {remark}")
     for failure in report.failures[:5]:
@@ -181,7 +181,7 @@ def print_report(report: IndexReport) -> None:
     if report.failed > 5:
         note(f"... and {report.failed - 5} more: see `seehear failures`")
     if report.interrupted:
-        note("stopped early; what was done is kept: run the same command to go on")
+        note("Stopped early. Run the same command again to continue.")
 
 
 def size(size_bytes: float) -> str:

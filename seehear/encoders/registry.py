@@ -120,5 +120,5 @@ def _unknown(name: str) -> str:
     known = [card.name for card in available_models()]
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     near = near or [k for k in known if name.lower() in k.lower()][:3]
-    advice = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+    advice = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
     return f"no model {name!r}; {advice} (`seehear models` lists them)"

@@ -234,8 +234,8 @@ class _Run:
         if serving is None or serving.id != generation.id:
             pending = len(list(self.catalog.unencoded(generation.id)))
             notes.append(
-                f"{generation.model} does not serve yet: {pending} assets are still to be encoded; "
-                "run the same command to go on"
+                f"{generation.model} is not in use yet: {pending} files are still to be encoded. "
+                "Run the same command again to continue"
             )
         return IndexReport(
             added=counts["added"],
