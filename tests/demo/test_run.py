@@ -69,6 +69,7 @@ def test_every_printed_command_works_when_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # ten processes with a model each, twice
 @pytest.mark.skipif(not (ROOT / "demo" / "media").is_dir(), reason="make demo makes the media")
 def test_the_demo_of_its_own_media_can_be_typed(tmp_path: Path) -> None:
     done = demo("demo/media", tmp_path, model="tiny")
