@@ -49,8 +49,11 @@ lock: $(VENV)/constraints.txt
 demo/media/LICENCES.md: demo/make_media.py demo/sounds.py | $(VENV)/.demo
 	$(BIN)/python demo/make_media.py demo/media
 
-demo: $(VENV)/.demo $(if $(filter demo/media,$(FOLDER)),demo/media/LICENCES.md)
-	$(BIN)/python demo/run.py $(FOLDER) --sheet $(SHEET)
+# A variable as one word of the shell, whatever is in it: spaces, quotes, $$.
+quoted = '$(subst ','\'',$(value $(1)))'
+
+demo: $(VENV)/.demo $(if $(filter demo/media,$(value FOLDER)),demo/media/LICENCES.md)
+	@$(BIN)/python demo/run.py --sheet $(call quoted,SHEET) -- $(call quoted,FOLDER)
 
 # Each room's tests run in a process of their own: what one room loads (torch, a browser, worker
 # processes) does not weigh on the next. Every room runs; the first failure decides the status.
@@ -85,4 +88,4 @@ dist: $(VENV)/.installed
 	@ls dist
 
 clean:
-	rm -rf $(VENV) .venv-newest dist demo/media demo/collection demo/sheet.html
+	rm -rf $(VENV) .venv-newest dist demo/media demo/collections demo/sheet.html

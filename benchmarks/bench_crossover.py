@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--embedded", type=Path, help="keep the embeddings here, and use them")
     parser.add_argument("--mib", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     parser.add_argument("--quick", action="store_true", help="small sizes; keeps nothing")
     chosen = parser.parse_args(arguments)
     base = embedded(chosen.embedded, 400 if chosen.quick else chosen.base, chosen.data)
@@ -107,8 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"recall@10 {row['recall_at_10']:.4f}",
             flush=True,
         )
-    if chosen.quick and chosen.results is None:
-        return 0
     document = {
         "dim": base.shape[1],
         "base": len(base),
@@ -116,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seed": 0,
         "sizes": rows,
     }
-    print(f"written: {record.save('crossover', document, chosen.results)}")
+    record.keep("crossover", document, chosen)
     return 0
 
 

@@ -49,7 +49,7 @@ BATCH = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the tables and write benchmarks/results/encode.json."""
+    """Measure, print the tables and keep the result."""
     options = _parser().parse_args(arguments)
     import torch
 
@@ -77,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     _print(result)
     name = "encode" if device.type == "cpu" else f"encode-{device.type}"
-    path = record.save(name, result, options.results)
-    print(f"written to {path.name}")
+    record.keep(name, result, options)
     return 0
 
 
@@ -94,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--compile", action="store_true", help="measure torch.compile as well")
     parser.add_argument("--architecture", default="ViT-B-32", help="of open_clip")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--results", type=Path, default=None, help="folder for the JSON")
+    record.add_options(parser)
     return parser
 
 

@@ -24,7 +24,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +57,7 @@ SPREAD = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the tables and write benchmarks/results/gpu.json (or gpu-cpu.json)."""
+    """Measure, print the tables and keep the result."""
     options = _parser().parse_args(arguments)
     if options.quick:
         options.count, options.batch, options.warm, options.rounds = 4_000, 4, 0, 1
@@ -83,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     _print(result)
     name = "gpu" if device.type == "cuda" else f"gpu-{device.type}"
-    print(f"written to {record.save(name, result, options.results).name}")
+    record.keep(name, result, options)
     return 0
 
 
@@ -109,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "--warm", type=int, default=8_192, help="samples before timing, so that ways are tried"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--results", type=Path, default=None, help="folder for the JSON")
+    record.add_options(parser)
     return parser
 
 

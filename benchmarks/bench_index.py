@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--media", type=Path, help="keep the made files here, and use them again")
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     parser.add_argument("--name", default="index", help="of the result")
     parser.add_argument("--quick", action="store_true", help="all kinds, few files; keeps nothing")
     parser.add_argument("--no-command", action="store_true", help="leave out the process figure")
@@ -253,8 +253,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rates = measure(kind, paths, model, settings, command=not chosen.no_command)
             report(rates)
             results.append(rates.as_json())
-            if chosen.quick and chosen.results is None:
-                continue
             document = {
                 "model": f"{model.name} {model.revision}",
                 "batch_size": settings.batch_size,
@@ -262,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "seed": 0,
                 "kinds": results,
             }
-            print(f"written: {record.save(chosen.name, document, chosen.results)}", flush=True)
+            record.keep(chosen.name, document, chosen)
     return 0
 
 

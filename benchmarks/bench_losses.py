@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_losses")
     parser.add_argument("--data", type=Path, metavar="DIR", help="shards, as for training")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--results", type=Path, default=None, help="folder for the JSON")
+    record.add_options(parser)
     options = parser.parse_args(arguments)
     if options.data is None and not options.quick:
         parser.error("--data DIR or --quick")
@@ -72,12 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             best = max(best, figures, key=lambda one: one.get("dev_recall@10", -1.0))
         results[name] = best
         sys.stdout.write(f"{name:8}  " + "  ".join(f"{k} {v:.4g}" for k, v in best.items()) + "\n")
-    path = record.save(
+    record.keep(
         "losses",
         {"seeds": len(SEEDS), "steps": steps, "batch": batch, "quick": quick, "losses": results},
-        options.results,
+        options,
     )
-    sys.stdout.write(f"saved to {path.name}\n")
     return 0
 
 

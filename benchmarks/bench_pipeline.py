@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--plot", type=Path, help="an .svg or .png file")
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     parser.add_argument("--quick", action="store_true", help="few files; keeps nothing")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -200,10 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if chosen.plot is not None:
         plot(rows, chosen.plot)
-    if chosen.quick and chosen.results is None:
-        return 0
-    path = record.save("pipeline", {"model": "fake", "seed": 0, "sizes": rows}, chosen.results)
-    print(f"written: {path}")
+    record.keep("pipeline", {"model": "fake", "seed": 0, "sizes": rows}, chosen)
     return 0
 
 

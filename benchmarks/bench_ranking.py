@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="tiny", metavar="NAME")
     parser.add_argument("--half", choices=sorted(DRAWS), default="test")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where encoded vectors are kept")
-    parser.add_argument("--results", type=Path, metavar="DIR", help="default: benchmarks/results")
+    record.add_options(parser)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(arguments)
     resamples = QUICK_RESAMPLES if options.quick else RESAMPLES
@@ -78,8 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n## {title}\n\n{table}")
     name = "ranking-quick" if options.quick else "ranking"
     circumstances = {"model": model.name, "revision": model.revision, "half": options.half}
-    path = record.save(name, {**circumstances, **found}, options.results)
-    print(f"\n{path}", file=sys.stderr)
+    record.keep(name, {**circumstances, **found}, options)
     return 0
 
 

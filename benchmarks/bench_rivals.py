@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, help="turns of each")
     parser.add_argument("--rclip", help="the program rclip, version 3.3")
     parser.add_argument("--clip-retrieval", help="a Python that has clip-retrieval")
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     parser.add_argument("--quick", action="store_true", help="few and small; keeps nothing")
     chosen = parser.parse_args(arguments)
     count = chosen.count or (QUICK if chosen.quick else COUNT)
@@ -261,8 +261,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{row['seconds_each_to_seehear']:.2f}",
         )
         print(f"{row['name']:15}" + "".join(f"{figure:>16}" for figure in figures))
-    if chosen.quick and chosen.results is None:
-        return 0
     document = {
         "photos": count,
         "few_photos": few,
@@ -271,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seed": 0,
         "programs": rows,
     }
-    print(f"written: {record.save('rivals', document, chosen.results)}")
+    record.keep("rivals", document, chosen)
     return 0
 
 

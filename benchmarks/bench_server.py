@@ -364,7 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="of each round (15)")
     parser.add_argument("--name", default="server", help="of the JSON")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     chosen = parser.parse_args(arguments)
     quick = chosen.quick
     clients = [int(n) for n in (chosen.clients or ("1,8" if quick else "1,8,32")).split(",")]
@@ -375,8 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stock(folder, chosen.assets or (300 if quick else 10_000), model=model)
         result = measure(folder, model, clients, chosen.seconds or (1.0 if quick else 15.0))
     print(as_table(result))
-    if not quick or chosen.results is not None:
-        print(f"written: {record.save(chosen.name, result, chosen.results)}")
+    record.keep(chosen.name, result, chosen)
     return 1 if any(row["wrong"] or _broken(row) for row in result["rounds"]) else 0
 
 

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--collection", type=Path, help="one that stocked.py made, to use again")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     chosen = parser.parse_args(arguments)
     assets = chosen.assets or (QUICK_ASSETS if chosen.quick else ASSETS)
     rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
@@ -59,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = measure(collection, rounds, _environment(Path(scratch)))
     result = {"model": "tiny", "assets": assets, "seed": 0, **result}
     _report(result)
-    if not chosen.quick or chosen.results is not None:
-        print(f"written: {record.save('start', result, chosen.results)}")
+    record.keep("start", result, chosen)
     return 0
 
 

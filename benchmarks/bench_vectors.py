@@ -272,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--with", dest="rivals", action="append", choices=RIVALS)
     parser.add_argument("--name", default="vectors", help="of the result")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     for hidden in ("--build", "--serve"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -299,17 +299,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     base = embedded(chosen.embedded, chosen.base, chosen.data)
     with tempfile.TemporaryDirectory(prefix="seehear-bench-") as scratch:
-        path = _compare_all(chosen, chosen.keep or Path(scratch), base)
-    if path is not None:
-        print(f"written: {path}")
+        _compare_all(chosen, chosen.keep or Path(scratch), base)
     return 0
 
 
-def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> Path | None:
+def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> None:
     """Every way in turns with exact search; the result is written anew after each."""
     folder.mkdir(parents=True, exist_ok=True)
     size_bytes = write_vectors(folder, base, chosen.count, chosen.queries)
-    singles, path = 8 if chosen.quick else 16, None
+    singles = 8 if chosen.quick else 16
     print(HEADER)
     with serving(EXACT, Task(folder, folder / EXACT, AIM, chosen.threads)) as (exact, first):
         weigh(exact, first, size_bytes, WEIGHED)
@@ -332,12 +330,10 @@ def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> Pat
             ways.append(way)
             if chosen.keep is None:
                 shutil.rmtree(task.own)
-            if not chosen.quick or chosen.results is not None:
-                path = _save(chosen, len(base), base.shape[1], ways)
-    return path
+            _save(chosen, len(base), base.shape[1], ways)
 
 
-def _save(chosen: argparse.Namespace, base: int, dim: int, ways: Sequence[Way]) -> Path:
+def _save(chosen: argparse.Namespace, base: int, dim: int, ways: Sequence[Way]) -> None:
     document = {
         "count": chosen.count,
         "dim": dim,
@@ -348,7 +344,7 @@ def _save(chosen: argparse.Namespace, base: int, dim: int, ways: Sequence[Way]) 
         "seed": 0,
         "ways": [way.as_json() for way in ways],
     }
-    return record.save(chosen.name, document, chosen.results)
+    record.keep(chosen.name, document, chosen)
 
 
 if __name__ == "__main__":

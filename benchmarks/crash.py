@@ -334,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", type=int, default=150)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the rounds then")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, help="folder for the JSON; default: the project's")
+    record.add_options(parser)
     chosen = parser.parse_args(arguments)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="seehear-crash-") as workspace:
@@ -355,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": round(time.monotonic() - started, 1),
     }
     print(f"{outcome.killed} of {outcome.rounds} runs killed, {len(outcome.problems)} problems")
-    print(f"written: {record.save('crash', result, chosen.results)}")
+    record.keep("crash", result, chosen)
     return 1 if outcome.problems else 0
 
 

@@ -319,6 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--keep", type=Path, help="folder for files that ended a worker")
+    record.add_options(parser)
     options = parser.parse_args(arguments)
     count = QUICK_FILES if options.quick else options.files
     started = time.monotonic()
@@ -331,8 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'memory':16}{result['peak_worker_mib']} of {result['limit_mib']} MiB")
     for words in tally.faults:
         print(f"fault           {words}")
-    if not options.quick:
-        print(record.save("fuzz_media", {"seed": options.seed, **result}))
+    record.keep("fuzz_media", {"seed": options.seed, **result}, options)
     return 1 if tally.faults else 0
 
 

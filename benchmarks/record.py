@@ -1,7 +1,12 @@
-"""Results of benchmarks: JSON with machine, commit, date and seed, in benchmarks/results/."""
+"""Results of benchmarks: JSON with machine, commit, date and seed.
+
+Published ones lie in benchmarks/results/ and are written there with --publish alone; other runs
+leave theirs in benchmarks/scratch/, which git ignores, and quick ones nowhere.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -11,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+SCRATCH = Path(__file__).parent / "scratch"
 
 
 def machine() -> dict[str, Any]:
@@ -34,9 +40,34 @@ def commit() -> str:
         return "unknown"
 
 
-def save(name: str, result: dict[str, Any], folder: Path | None = None) -> Path:
-    """Write a result with its circumstances as `name`.json."""
-    path = (folder or RESULTS) / f"{name}.json"
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where a result is written."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--publish", action="store_true", help="write into benchmarks/results (not with --quick)"
+    )
+    where.add_argument(
+        "--results", type=Path, metavar="DIR", help="write here (default: benchmarks/scratch)"
+    )
+
+
+def keep(name: str, result: dict[str, Any], options: argparse.Namespace) -> Path | None:
+    """Write a result where the options say, and print where; None where it is written nowhere."""
+    quick = getattr(options, "quick", False)
+    folder: Path | None = options.results
+    if folder is None and not quick:
+        folder = RESULTS if options.publish else SCRATCH
+    if folder is None:
+        print("not written: --quick measures too little")
+        return None
+    path = save(name, result, folder)
+    print(f"written: {path}", flush=True)
+    return path
+
+
+def save(name: str, result: dict[str, Any], folder: Path) -> Path:
+    """Write a result with its circumstances as `name`.json into a folder."""
+    path = folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "benchmark": name,

@@ -2,72 +2,106 @@
 
     python demo/run.py FOLDER --sheet sheet.html
 
-Every line that starts with $ is a command that works as it stands.
+Every line that starts with $ is a command that works as it stands, from the checkout's root.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # so that `python demo/run.py` finds the rest of the demo
+
+from demo.shell import command, set_up_shell, shown  # noqa: E402
+
+DEMO_MEDIA = HERE / "media"
 TEXTS = (
     "a cup of coffee on a table",
     "a rocket launch",
     "ocean waves",
     "a cat",
 )
-DEMO_MEDIA = Path(__file__).parent / "media"
+SHEET = ("-k", "12", "--sheet")
 
 
-def first_of(folder: Path, suffixes: tuple[str, ...]) -> Path | None:
-    """The first file of a kind below a folder, in the order of names."""
-    return next((p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes), None)
+def demo_questions(folder: Path) -> list[list[str]]:
+    """Searches of the demo's own media."""
+    photos, clips = folder / "photos", folder / "clips"
+    sound = folder / "sounds" / "motorcycle_engine.wav"
+    return [
+        *([text, "-k", "5"] for text in TEXTS),
+        ["--image", shown(photos / "cat.jpg"), "-k", "6"],
+        ["--audio", shown(sound), "-k", "6"],
+        ["--video", shown(clips / "mission.mp4"), "-k", "6"],
+        ["--image", shown(photos / "rocket.jpg"), "--in", "audio,video", "-k", "3"],
+    ]
 
 
-def questions(folder: Path) -> list[list[str]]:
-    """Searches that make sense in the folder: its own files serve as queries."""
-    if folder.resolve() == DEMO_MEDIA.resolve():
-        photo: Path | None = folder / "photos" / "cat.jpg"
-        sound: Path | None = folder / "sounds" / "motorcycle_engine.wav"
-        clip: Path | None = folder / "clips" / "mission.mp4"
-    else:
-        photo = first_of(folder, (".jpg", ".jpeg", ".png", ".heic", ".webp"))
-        sound = first_of(folder, (".mp3", ".wav", ".flac", ".m4a", ".ogg", ".opus"))
-        clip = first_of(folder, (".mp4", ".mkv", ".mov", ".webm", ".avi"))
-    asked = [[text, "-k", "5"] for text in TEXTS]
-    for option, file in (("--image", photo), ("--audio", sound), ("--video", clip)):
-        if file is not None:
-            asked.append([option, str(file), "-k", "6"])
-    # A sound for a photo: what the cat's photo would find is in the list above already.
-    loud = folder / "photos" / "rocket.jpg" if folder.resolve() == DEMO_MEDIA.resolve() else photo
-    if loud is not None:
-        asked.append(["--image", str(loud), "--in", "audio,video", "-k", "3"])
-    return asked
+def collection_of(folder: Path) -> Path:
+    """Where the demo keeps the collection of a folder: each has one of its own."""
+    if folder.resolve() == DEMO_MEDIA:
+        return HERE / "collection"
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+    return HERE / "collections" / digest
 
 
 def seehear(*arguments: str) -> None:
     """Run one command as a newcomer would, and show it."""
-    print(f"\n$ seehear {shlex.join(arguments)}", flush=True)
+    command("seehear", *arguments)
     status = subprocess.run([sys.executable, "-m", "seehear", *arguments], check=False).returncode
     if status != 0:
         sys.exit(status)
 
 
+def check(folder: Path) -> None:
+    """Leave with a plain sentence where there is nothing to index."""
+    if not folder.exists():
+        sys.exit(f'There is no folder "{folder}".')
+    if not folder.is_dir():
+        sys.exit(f'"{folder}" is a file. Give the folder that it is in, "{folder.parent}".')
+    try:
+        empty = not any(folder.iterdir())
+    except OSError as error:
+        sys.exit(f'Cannot open the folder "{folder}": {error.strerror}.')
+    if empty:
+        sys.exit(f'The folder "{folder}" is empty. Put photos, sounds, clips or notes into it.')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--sheet", type=Path, default=Path(__file__).parent / "sheet.html")
+    parser.add_argument("--sheet", type=Path, default=HERE / "sheet.html")
+    parser.add_argument("--collection", type=Path, help="default: one for each folder, in demo/")
     arguments = parser.parse_args()
-    os.environ.setdefault("SEEHEAR_COLLECTION", str(Path(__file__).parent / "collection"))
-    seehear("index", str(arguments.folder))
-    for question in questions(arguments.folder):
-        seehear("search", *question)
-    seehear("search", TEXTS[1], "-k", "12", "--sheet", str(arguments.sheet))
-    print(f"\nThe contact sheet of the last search: {arguments.sheet}")
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    folder = arguments.folder.expanduser().absolute()
+    sheet = shown(arguments.sheet.expanduser().absolute())
+    check(folder)
+    collection = (arguments.collection or collection_of(folder)).absolute()
+    os.environ["SEEHEAR_COLLECTION"] = str(collection)
+    set_up_shell(collection)
+    seehear("index", shown(folder))
+    if folder.resolve() == DEMO_MEDIA:
+        for question in demo_questions(folder):
+            seehear("search", *question)
+        seehear("search", TEXTS[1], *SHEET, sheet)
+    else:
+        from demo.own_folder import Tour
+
+        tour = Tour.of(collection, folder)
+        for sentence in tour.sentences:
+            print(f"\n{sentence}")
+        for question in tour.questions:
+            seehear("search", *question)
+        if not tour.questions:
+            return
+        seehear("search", *tour.questions[0][:-2], *SHEET, sheet)
+    print(f"\nThe last search as a page of pictures: {sheet}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
-    from seehear.indexers import IndexReport, Progress, Verification
+    from seehear.indexers import IndexReport, ModelChange, Progress, Verification
     from seehear.search import DuplicateGroup, Rerank
     from seehear.stores import Catalog, Failure, Generation, Root
     from seehear.stores.archive import Manifest
@@ -97,7 +97,7 @@ class Collection:
 
         if not paths:
             raise UsageError("name at least one folder or file to index")
-        report = indexers.index(
+        return indexers.index(
             self._catalog,
             self._opened.model(model),
             [Path(path).expanduser() for path in paths],
@@ -107,9 +107,8 @@ class Collection:
             retry_failed=retry_failed,
             progress=progress,
             stop=stop,
+            prepare=self._prepare,
         )
-        self._prepare()
-        return report
 
     def watch(
         self,
@@ -129,11 +128,6 @@ class Collection:
         if not paths:
             raise UsageError("name at least one folder to watch")
 
-        def reported(report: IndexReport) -> None:
-            self._prepare()
-            if on_report is not None:
-                on_report(report)
-
         indexers.watch(
             self._catalog,
             self._opened.model(),
@@ -141,9 +135,10 @@ class Collection:
             self.settings,
             include=include,
             exclude=exclude,
-            on_report=reported,
+            on_report=on_report,
             progress=progress,
             stop=stop,
+            prepare=self._prepare,
         )
 
     def upgrade(
@@ -160,8 +155,22 @@ class Collection:
         """
         roots = [root.path for root in self._catalog.roots()]
         if not roots:
-            raise UsageError("the collection is empty; run `seehear index PATH --model NAME`")
+            raise UsageError(
+                "the collection is empty; add a folder with `seehear index FOLDER --model NAME`"
+            )
         return self.index(*roots, model=model, progress=progress, stop=stop)
+
+    def model_change(self, model: str) -> ModelChange | None:
+        """Return what `index` with this model would encode again, and how long that may take.
+
+        None where it encodes nothing again. The time is measured on a few files, for some seconds;
+        it is None for a model that has to be downloaded first. Raises ModelError.
+        """
+        from seehear.encoders import full_name, is_fetched
+        from seehear.indexers import model_change
+
+        load = None if is_fetched(model) else lambda: self._opened.model(model)
+        return model_change(self._catalog, full_name(model), load, self.settings)
 
     def generations(self) -> list[Generation]:
         """Every generation, oldest first: which model, and whether it serves."""
@@ -420,7 +429,7 @@ class Collection:
         with self._catalog.write_lock():
             count = self._catalog.forget(Path(path).expanduser().absolute())
         if count == 0:
-            raise UsageError(f"nothing in the collection lies at {path}; see `seehear status`")
+            raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
 
     def _prepare(self) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
         _complain(error)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
-        print("seehear: interrupted; what was done is kept", file=sys.stderr)
+        print("seehear: interrupted; run the same command again to continue", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
 
 

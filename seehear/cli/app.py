@@ -20,7 +20,7 @@ from seehear.cli import (
 
 app = typer.Typer(
     name="seehear",
-    help="Find any picture, sound, moment of a video or passage of text in folders of media.",
+    help="Find photos, sounds, moments of videos and passages of text in your folders.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,10 +40,10 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Find any picture, sound, moment of a video or passage of text in folders of media."""
+    """Find photos, sounds, moments of videos and passages of text in your folders."""
 
 
 for room in (

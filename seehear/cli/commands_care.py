@@ -1,4 +1,4 @@
-"""Commands that look after a collection: check it, take it elsewhere."""
+"""Commands that look after a collection: check it, back it up, move it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seehear.cli import EXIT_ERROR, EXIT_INTERRUPTED, output
+from seehear.cli import EXIT_ERROR, EXIT_INTERRUPTED, output, progress
 from seehear.cli.commands_index import stop_on_interrupt
 from seehear.cli.options import CollectionOption, JsonOption, open_collection
 from seehear.errors import UsageError
@@ -22,24 +22,22 @@ LISTED = 20
 
 def verify(
     hashes: Annotated[
-        bool, typer.Option("--hashes", help="Also read every file and compare it with its hash.")
+        bool, typer.Option("--hashes", help="Also read every file and check that it is unchanged.")
     ] = False,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check the catalog and the caches; repair the caches.
+    """Check the collection and repair its caches.
 
-    With --hashes, check the files too.
-
-    Exit status 0: all is well, or is again. 1: something that cannot be made anew is wrong.
+    Exit status: 0 if it is OK (also after a repair), 1 if damage is left that cannot be repaired.
     """
     stop = threading.Event()
     with (
         open_collection(collection) as library,
-        output.progress_display(quiet=json or not hashes) as progress,
+        progress.display(quiet=json or not hashes) as shown,
         stop_on_interrupt(stop),
     ):
-        found = library.verify(hashes=hashes, progress=progress, stop=stop)
+        found = library.verify(hashes=hashes, progress=shown, stop=stop)
     if json:
         output.print_json(_as_json(found))
     else:
@@ -83,29 +81,32 @@ def _tell(found: Verification) -> None:
         rows = f" ({', '.join(fault.examples)})" if fault.examples else ""
         print(f"{fault.kind}: {fault.count} {fault.what}{rows}")
     if found.mended:
-        output.note("made anew: what the catalog derives from the rest")
+        output.note("Repaired: what the catalog derives from its data, such as the word index")
     for index in found.indexes:
         if not index.agreed:
-            print(f"cache: the {index.modality} index of {index.space} differs from the catalog")
+            print(f"cache: the {index.modality} index of {index.space} does not match the catalog")
     if found.renewed_files:
-        output.note(f"made anew: {found.renewed_files} cache files that were missing or behind")
+        files = output.counted(found.renewed_files, "cache file")
+        output.note(f"Repaired: {files} missing or out of date")
     if found.removed_files:
-        output.note(f"removed: {found.removed_files} cache files of dropped generations")
+        files = output.counted(found.removed_files, "cache file")
+        output.note(f"Removed: {files} of models that were dropped")
     for end in found.loose_ends:
-        output.note(f"{end.count} {end.what}; the next `seehear index` sees to it")
+        output.note(f"{end.count} {end.what}; the next `seehear index` cleans up")
     if found.hashes is not None:
         _tell_hashes(found.hashes)
     if found.unrepaired and not found.good:
-        output.note(f"nothing was repaired: {found.unrepaired}")
+        output.note(f"Nothing was repaired: {found.unrepaired}")
     if found.lost:
         output.note(
-            "the catalog has lost something: import an export or bring back a copy, or index anew "
-            "into another --collection"
+            "The catalog has lost data. Import an export, restore a backup, or index again into "
+            "another --collection."
         )
     if found.good:
+        repaired = found.mended or found.renewed_files
         vectors = sum(index.vectors for index in found.indexes)
         output.note(
-            f"good: {output.counted(found.assets, 'asset')}, "
+            f"{'OK (repaired)' if repaired else 'OK'}: {output.counted(found.assets, 'asset')}, "
             f"{output.counted(found.segments, 'segment')}, {output.counted(vectors, 'vector')}"
         )
 
@@ -116,24 +117,28 @@ def _tell_hashes(report: RehashReport) -> None:
     if len(report.deviations) > LISTED:
         print(f"... and {len(report.deviations) - LISTED} more; --json lists them all")
     output.note(
-        f"{report.files} files read ({output.size(report.bytes_read)}), "
-        f"{len(report.deviations)} not as indexed, {report.offline} offline"
+        f"Read {output.counted(report.files, 'file')} ({output.size(report.bytes_read)}): "
+        f"{len(report.deviations)} changed, altered or missing; {report.offline} offline"
     )
     if any(deviation.reason == "altered" for deviation in report.deviations):
         output.note(
-            "altered: other content under the same size and time, as a failing disk makes it; "
-            + ("the next `seehear index` reads it again" if report.marked else "not marked")
+            "altered: the content changed but size and date did not, as on a failing disk. "
+            + (
+                "The next `seehear index` reads these files again."
+                if report.marked
+                else "The collection could not be written, so `seehear index` will not notice."
+            )
         )
 
 
 def export(
-    archive: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")],
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="New file to write.")],
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the collection into one file, to keep or to move.
+    """Save the collection to one file, to keep or to move.
 
-    The media themselves and the caches are not in it. Others may search and index meanwhile.
+    Your media files and the caches are not in it. Searching and indexing can go on meanwhile.
     """
     with open_collection(collection) as library:
         manifest = library.export_to(archive)
@@ -141,23 +146,25 @@ def export(
         output.print_json(dataclasses.asdict(manifest))
     else:
         output.note(
-            f"{output.counted(manifest.assets, 'asset')} of "
-            f"{output.counted(len(manifest.roots), 'root')} in {output.shown(archive)} "
+            f"Saved {output.counted(manifest.assets, 'asset')} of "
+            f"{output.counted(len(manifest.roots), 'folder')} to {output.shown(archive)} "
             f"({output.size(manifest.size_bytes)})"
         )
 
 
 def import_(
-    archive: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` wrote.")],
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="File made by `seehear export`.")],
     moved: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="OLD=NEW", help="What lay in OLD lies in NEW; repeatable."),
+        typer.Option("--map", metavar="OLD=NEW", help="Old folder=new folder; repeatable."),
     ] = None,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fill an empty collection from an export. Index its folders afterwards: files that are the
-    same are not encoded again."""
+    """Load an export into an empty collection.
+
+    Index its folders afterwards: files that have not changed are not encoded again.
+    """
     from seehear.stores.archive import read_manifest
 
     folders = dict(_pair(line) for line in moved or ())
@@ -169,10 +176,10 @@ def import_(
         now = [{"path": str(root.path), "online": root.online} for root in roots]
         output.print_json({**dataclasses.asdict(manifest), "roots_now": now})
         return
-    output.note(f"{output.counted(manifest.assets, 'asset')} imported")
+    output.note(f"Imported {output.counted(manifest.assets, 'asset')}.")
     for root in roots:
-        there = "" if root.online else " (not there: import with --map, or mount it)"
-        print(f"root {output.shown(root.path)}{there}")
+        there = "" if root.online else " (not found: connect its drive, or import again with --map)"
+        print(f"folder {output.shown(root.path)}{there}")
 
 
 def _pair(line: str) -> tuple[Path, Path]:

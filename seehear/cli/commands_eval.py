@@ -1,4 +1,4 @@
-"""The command that says how good the answers of a collection are."""
+"""The command that measures how well searches find what they should."""
 
 from __future__ import annotations
 
@@ -23,27 +23,32 @@ def evaluate(
     qrels: Annotated[
         Path,
         typer.Argument(
-            metavar="QRELS", help="JSON Lines: queries with the files that answer them."
+            metavar="QRELS", help="JSON Lines file of queries and the files that answer them."
         ),
     ],
     k: Annotated[
         list[int] | None,
-        typer.Option("-k", metavar="N", min=1, help="Depth of recall@k and others (1, 5, 10)."),
+        typer.Option(
+            "-k",
+            metavar="N",
+            min=1,
+            help="Depth of recall@k; repeatable (default: 1, 5, 10).",
+        ),
     ] = None,
     mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help="auto, semantic, words.")
+        str, typer.Option("--mode", metavar="MODE", help="How to search: auto, semantic or words.")
     ] = "auto",
     run: Annotated[
         Path | None,
-        typer.Option("--run", metavar="FILE", help="Write the answers as JSON Lines, too."),
+        typer.Option("--run", metavar="FILE", help="Also write the answers here, as JSON Lines."),
     ] = None,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask judged queries and print how well they are answered.
+    """Measure how well searches work.
 
-    Recall, success, MRR, nDCG and median rank, for each route.
+    Prints recall, success, MRR, nDCG and median rank for each route.
     """
     from seehear.evaluation import evaluate_collection, read_qrels, write_run
     from seehear.evaluation.evaluate import CUTOFFS

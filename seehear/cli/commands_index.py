@@ -1,14 +1,16 @@
-"""Commands that fill a collection and tell what is in it."""
+"""Commands that fill a collection and show what is in it."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seehear.cli import EXIT_FAILED_FILES, EXIT_INTERRUPTED, output
+from seehear.cli import EXIT_FAILED_FILES, EXIT_INTERRUPTED, output, progress
 from seehear.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -16,60 +18,71 @@ from seehear.cli.options import (
     ModelOption,
     open_collection,
 )
+from seehear.errors import UsageError
 
 if TYPE_CHECKING:
-    from seehear.indexers import IndexReport
+    from seehear.indexers import IndexReport, ModelChange
 
-Patterns = Annotated[
+Include = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATTERN", help="As in .gitignore; may be given several times."),
+    typer.Option(metavar="PATTERN", help="Index only what matches, as in .gitignore; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Skip what matches, as in .gitignore; repeatable."),
 ]
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Folders or files to index.")
+    ],
     collection: CollectionOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
-    include: Patterns = None,
-    exclude: Patterns = None,
+    include: Include = None,
+    exclude: Exclude = None,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Try files again that failed and have not changed.")
+        bool, typer.Option("--retry", help="Try failed files again, even if they have not changed.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 3 when any file failed.")
+        bool, typer.Option("--strict", help="Exit with status 3 if a file failed.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before another --model encodes all again.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Bring the collection up to date with folders of media."""
+    """Add folders to the collection, or update it."""
     stop = threading.Event()
-    with (
-        open_collection(collection, model=model, device=device, must_exist=False) as library,
-        output.progress_display(quiet=json) as progress,
-        stop_on_interrupt(stop),
-    ):
-        report = library.index(
-            *paths,
-            model=model,
-            include=include or (),
-            exclude=exclude or (),
-            retry_failed=retry,
-            progress=progress,
-            stop=stop,
-        )
+    with open_collection(collection, model=model, device=device, must_exist=False) as library:
+        if model is not None:
+            _agree(library.model_change(model), model, yes=yes)
+        with progress.display(quiet=json) as shown, stop_on_interrupt(stop):
+            report = library.index(
+                *paths,
+                model=model,
+                include=include or (),
+                exclude=exclude or (),
+                retry_failed=retry,
+                progress=shown,
+                stop=stop,
+            )
     _tell(report, json=json)
     if strict and report.failed:
         raise typer.Exit(EXIT_FAILED_FILES)
 
 
 def watch(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Folders or files to index.")
+    ],
     collection: CollectionOption = None,
     device: DeviceOption = None,
-    include: Patterns = None,
-    exclude: Patterns = None,
+    include: Include = None,
+    exclude: Exclude = None,
 ) -> None:
-    """Index folders and keep up with their changes until Ctrl-C."""
+    """Index folders, then follow their changes until Ctrl-C."""
     stop = threading.Event()
     with (
         open_collection(collection, device=device, must_exist=False) as library,
@@ -77,8 +90,8 @@ def watch(
     ):
         for path in paths:
             if not path.expanduser().exists():
-                output.note(f"{output.shown(path)} is not there: it is waited for")
-        output.note("watching; press Ctrl-C to stop")
+                output.note(f"{output.shown(path)} does not exist yet. Waiting for it.")
+        output.note("Watching. Press Ctrl-C to stop.")
         library.watch(
             *paths,
             include=include or (),
@@ -89,25 +102,29 @@ def watch(
 
 
 def upgrade(
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The new model.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="NAME", help="Model to switch to (see `seehear models`)."),
+    ],
     drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Drop the old generation once the new one serves.")
+        bool,
+        typer.Option("--drop-old", help="Delete the old model's data afterwards."),
     ] = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Encode the collection with another model.
+    """Switch the collection to another model.
 
-    The old one answers until the new one is complete.
+    Searches use the old model until the new one has encoded everything.
     """
     stop = threading.Event()
     with (
         open_collection(collection, device=device) as library,
-        output.progress_display(quiet=json) as progress,
+        progress.display(quiet=json) as shown,
         stop_on_interrupt(stop),
     ):
-        report = library.upgrade(model, progress=progress, stop=stop)
+        report = library.upgrade(model, progress=shown, stop=stop)
         if drop_old and report.pending == 0 and not report.interrupted:
             for generation in library.generations():
                 if generation.state == "retired":
@@ -117,12 +134,13 @@ def upgrade(
 
 def generations(
     drop: Annotated[
-        int | None, typer.Option("--drop", metavar="ID", help="Take this generation out.")
+        int | None,
+        typer.Option("--drop", metavar="ID", help="Delete the data of this one; your files stay."),
     ] = None,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the generations, one per model; one of them serves."""
+    """List the models of the collection, and which is in use."""
     with open_collection(collection) as library:
         if drop is not None:
             library.drop_generation(drop)
@@ -137,6 +155,36 @@ def generations(
         return
     for generation in found:
         print(f"{generation.id:>3}  {generation.state:<9} {generation.model} {generation.revision}")
+
+
+def _agree(change: ModelChange | None, model: str, *, yes: bool) -> None:
+    """Say what another model does to the collection, and ask whether to go on."""
+    if change is None:
+        return
+    from seehear.encoders import is_fetched
+
+    takes = ""
+    if change.seconds is not None:
+        takes = f", which takes about {progress.about(change.seconds)}"
+    elif is_fetched(model):
+        takes = ", after downloading the model"
+    files = output.counted(change.files, "file")
+    does = (
+        f"this collection uses the model {change.serving}. --model {model} encodes {files} again"
+        f"{takes}. Until it is done, {change.serving} answers searches"
+    )
+    command = f"seehear upgrade --model {shlex.quote(model)}"
+    if yes:
+        output.note(f"{does}.")
+    elif _is_terminal():
+        output.note(f"{does}. `{command}` does the same without asking.")
+        typer.confirm("Go on?", abort=True, err=True)
+    else:
+        raise UsageError(f"{does}. Add --yes to go on, or run `{command}`")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _tell(report: IndexReport, *, json: bool) -> None:
@@ -161,7 +209,7 @@ class stop_on_interrupt:  # noqa: N801 - reads as a statement
             if self._stop.is_set():
                 raise KeyboardInterrupt
             self._stop.set()
-            output.note("stopping; press Ctrl-C again to stop at once")
+            output.note("Stopping. Press Ctrl-C again to stop at once.")
 
         self._previous = signal.signal(signal.SIGINT, ask)
 
@@ -172,7 +220,7 @@ class stop_on_interrupt:  # noqa: N801 - reads as a statement
 
 
 def status(collection: CollectionOption = None, json: JsonOption = False) -> None:
-    """Tell what the collection holds, with which model and index."""
+    """Show status: what the collection holds."""
     with open_collection(collection) as library:
         state = library.status()
     if json:
@@ -181,7 +229,7 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
     counted = ", ".join(f"{n} {kind}" for kind, n in state["by_modality"].items() if n)
     lines = [
         ("collection", state["collection"]),
-        ("model", state["model"] or "none yet: run `seehear index PATH`"),
+        ("model", state["model"] or "none yet: run `seehear index FOLDER`"),
         ("assets", f"{state['assets']} ({counted})" if counted else "0"),
         ("segments", state["segments"]),
         ("index", state["index"]),
@@ -189,7 +237,8 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         ("failures", f"{state['failures']} (see `seehear failures`)" if state["failures"] else 0),
     ]
     lines += [
-        ("root", root["path"] + ("" if root["online"] else " (offline)")) for root in state["roots"]
+        ("folder", root["path"] + ("" if root["online"] else " (offline)"))
+        for root in state["roots"]
     ]
     for name, value in lines:
         print(f"{name:<11} {value}")
@@ -207,15 +256,15 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
     for failure in found:
         print(f"{output.shown(failure.path)}: {failure.stage}: {failure.reason}")
     if not found:
-        output.note("no failures")
+        output.note("No failures.")
 
 
 def forget(
-    path: Annotated[Path, typer.Argument(help="A root, a folder below one, or a file.")],
+    path: Annotated[Path, typer.Argument(help="Folder or file to remove.")],
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take a path out of the collection; the files stay."""
+    """Remove a folder or file from the collection. Your files stay."""
     with open_collection(collection) as library:
         count = library.forget(path)
         place = path.expanduser().absolute()
@@ -223,9 +272,11 @@ def forget(
     if json:
         output.print_json({"forgotten": count})
     else:
-        output.note(f"{output.counted(count, 'file')} forgotten")
+        output.note(f"Removed {output.counted(count, 'file')} from the collection.")
         if indexed:
-            output.note("an index run over the folder takes in again what lies there: --exclude it")
+            output.note(
+                "The next `seehear index` of its folder adds it again unless you --exclude it."
+            )
 
 
 def register(app: typer.Typer) -> None:

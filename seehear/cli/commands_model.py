@@ -1,4 +1,4 @@
-"""Commands about models: which there are, how to train one's own."""
+"""Commands about models: list them, train your own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seehear.errors import SeehearError
 
 
 def models(json: JsonOption = False) -> None:
-    """List the models: what they encode, size and licence."""
+    """List the models, with size and licence."""
     from seehear.encoders import available_models
 
     cards = available_models()
@@ -39,7 +39,7 @@ def models(json: JsonOption = False) -> None:
     # A name is there to be typed: it stands whole, however narrow the terminal.
     for card in cards:
         size = output.size(card.size_bytes) if card.size_bytes else "size varies"
-        here = "here" if card.present else "to be fetched"
+        here = "installed" if card.present else "downloaded on first use"
         typer.echo(f"{card.name}\n    {card.summary}\n    {size} · {card.license} · {here}")
 
 

@@ -1,4 +1,4 @@
-"""Commands that open doors for programs: the HTTP service with its page, and the MCP server."""
+"""Commands that start servers: the HTTP service with its page, and the MCP server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from seehear.cli import output, threads
-from seehear.cli.options import CollectionOption, DeviceOption
+from seehear.cli import browser, output, threads
+from seehear.cli.options import CollectionOption, DeviceOption, open_collection
 from seehear.config import Settings
 from seehear.errors import UsageError
 
@@ -18,49 +18,70 @@ from seehear.errors import UsageError
 def serve(
     host: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", help="Where to listen; others than loopback need a token."),
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on; other than loopback needs a token."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 takes any.")] = 8000,
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = 8000,
     root: Annotated[
         list[Path] | None,
-        typer.Option("--root", metavar="DIR", help="A folder that clients may have indexed."),
+        typer.Option("--root", metavar="DIR", help="Folder that clients may index; repeatable."),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Holds the token (default: SEEHEAR_TOKEN)."),
+        typer.Option(metavar="FILE", help="File with the token (default: SEEHEAR_TOKEN)."),
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="HOST", help="A host name that clients use (a proxy's)."),
+        typer.Option("--name", metavar="HOST", help="Host name that clients use; repeatable."),
     ] = None,
     behind_proxy: Annotated[
         bool,
-        typer.Option("--behind-proxy", help="Believe a proxy on this machine about https."),
+        typer.Option("--behind-proxy", help="Trust a proxy on this machine to say it uses https."),
+    ] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the collection if it does not exist.")
+    ] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open the page in a browser.")
     ] = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Serve a collection over HTTP, with a web page at /."""
+    """Start the web page and the HTTP service."""
     threads.for_queries()
     from seehear import server
+
+    token = _token(token_file)
+    if not create:
+        open_collection(collection).close()  # refuses, as a search does, where there is none
+
+    def announce(address: str) -> None:
+        from seehear.server.security import is_loopback
+
+        opened = not no_browser and is_loopback(host) and browser.open_page(address)
+        told = "Opening it in your browser." if opened else "Open it in a browser."
+        output.note(f"seehear is running at {address}. {told} Press Ctrl-C to stop.")
 
     server.serve(
         collection,
         host=host,
         port=port,
         settings=_settings(device),
-        token=_token(token_file),
+        token=token,
         roots=[path.expanduser().absolute() for path in root or ()],
         names=name or (),
         behind_proxy=behind_proxy,
-        announce=lambda address: output.note(f"seehear answers at {address} (Ctrl-C ends it)"),
+        announce=announce,
     )
 
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
-    """Serve a collection to language-model assistants (MCP).
+    """Start the server for AI assistants (MCP).
 
-    Over standard input and output.
+    It speaks over standard input and output.
     """
     threads.for_queries()
     try:
@@ -78,14 +99,14 @@ def _settings(device: str | None) -> Settings:
 
 
 def _token(file: Path | None) -> str | None:
-    """The token of a file, or of the environment; arguments are visible to other users."""
+    """Read the token from a file, or from the environment; other users can see arguments."""
     if file is None:
         return os.environ.get("SEEHEAR_TOKEN") or None
     try:
         return file.expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
-        raise UsageError(f"the token file {file}: {reason}") from None
+        reason = getattr(error, "strerror", None) or "it is not a text file"
+        raise UsageError(f"cannot read the token file {file}: {reason}") from None
 
 
 def register(app: typer.Typer) -> None:

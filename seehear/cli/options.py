@@ -16,20 +16,18 @@ CollectionOption = Annotated[
     typer.Option(
         "--collection",
         metavar="DIR",
-        help="Where the collection lives (default: SEEHEAR_COLLECTION or a per-user folder).",
+        help="Folder of the collection (default: SEEHEAR_COLLECTION or a per-user folder).",
     ),
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="NAME", help="Model that encodes (see `seehear models`)."),
+    typer.Option("--model", metavar="NAME", help="Model to use (see `seehear models`)."),
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps (default: auto)."),
+    typer.Option("--device", metavar="D", help="Where to compute: auto, cpu, cuda, cuda:1 or mps."),
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def open_collection(

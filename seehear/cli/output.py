@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seehear.indexers import IndexReport, Progress
+    from seehear.indexers import IndexReport
     from seehear.types import Hit, Term
 
 BAR_CELLS = 8
-NOTHING_INDEXED = "nothing is indexed yet: run `seehear index PATH` on a folder of media"
+NOTHING_INDEXED = "the collection is empty; add a folder with `seehear index FOLDER`"
 
 
 def print_json(value: Any) -> None:
@@ -173,7 +173,7 @@ def print_report(report: IndexReport) -> None:
     counts = ("added", "updated", "moved", "removed", "unchanged", "failed")
     note(", ".join(f"{getattr(report, name)} {name}" for name in counts))
     for root in report.offline:
-        note(f"offline: {shown(root.path)}: {root.reason}; what was indexed there is kept")
+        note(f"offline: {shown(root.path)} ({root.reason}). Its files stay in the collection.")
     for remark in report.notes:
         note(f"note: {remark}")
     for failure in report.failures[:5]:
@@ -181,80 +181,7 @@ def print_report(report: IndexReport) -> None:
     if report.failed > 5:
         note(f"... and {report.failed - 5} more: see `seehear failures`")
     if report.interrupted:
-        note("stopped early; what was done is kept: run the same command to go on")
-
-
-class ProgressLines:
-    """Plain progress lines for logs and pipes, at most one every few seconds."""
-
-    def __init__(self, every_s: float = 5.0) -> None:
-        import time
-
-        self._every_s = every_s
-        self._last_s = time.monotonic()  # a run that is over at once prints none
-
-    def __enter__(self) -> ProgressLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __call__(self, progress: Progress) -> None:
-        import time
-
-        now_s = time.monotonic()
-        if now_s - self._last_s >= self._every_s:
-            self._last_s = now_s
-            if progress.files_total is None:
-                note("scanning")
-            else:
-                note(f"{progress.files_done}/{progress.files_total} files, {_rate(progress)}")
-
-
-class ProgressBar:
-    """A live bar on standard error: files, rate and time left."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("scanning", total=None, rate="")
-
-    def __enter__(self) -> ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        self._bar.update(
-            self._task,
-            description=progress.stage,
-            completed=progress.files_done,
-            total=progress.files_total or None,
-            rate=_rate(progress),
-        )
-
-
-def _rate(progress: Progress) -> str:
-    return f"{progress.files_per_s:.1f} files/s"
-
-
-def progress_display(*, quiet: bool) -> ProgressBar | ProgressLines:
-    """A bar on a terminal, plain lines elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        return ProgressLines(every_s=math.inf if quiet else 5.0)
-    return ProgressBar()
+        note("Stopped early. Run the same command again to continue.")
 
 
 def size(size_bytes: float) -> str:

@@ -5,7 +5,7 @@
 
 from seehear.encoders.base import Encoder, Model, Route, SingleSpaceModel, normalised
 from seehear.encoders.cards import ModelCard
-from seehear.encoders.registry import available_models, load_model
+from seehear.encoders.registry import available_models, full_name, is_fetched, load_model
 
 __all__ = [
     "Encoder",
@@ -14,6 +14,8 @@ __all__ = [
     "Route",
     "SingleSpaceModel",
     "available_models",
+    "full_name",
+    "is_fetched",
     "load_model",
     "normalised",
 ]

@@ -45,7 +45,7 @@ class ModelCard:
 
 PE_CORE_B = ModelCard(
     name="open_clip:PE-Core-B-16/meta",
-    summary="Perception Encoder base: text, pictures and video",
+    summary="Perception Encoder base: text, photos and video",
     license="Apache-2.0",
     size_bytes=1_791_000_000,
     modalities=TEXT_AND_PICTURES,
@@ -59,7 +59,7 @@ PE_CORE_B = ModelCard(
 )
 SIGLIP2_B = ModelCard(
     name="open_clip:ViT-B-16-SigLIP2/webli",
-    summary="SigLIP 2 base: text in many languages, pictures and video",
+    summary="SigLIP 2 base: text in many languages, photos and video",
     license="Apache-2.0",
     size_bytes=1_501_000_000,
     modalities=TEXT_AND_PICTURES,
@@ -73,7 +73,7 @@ SIGLIP2_B = ModelCard(
 )
 CLIP_B32 = ModelCard(
     name="open_clip:ViT-B-32/laion2b_s34b_b79k",
-    summary="CLIP trained on LAION-2B, the smaller one: text, pictures and video",
+    summary="CLIP trained on LAION-2B, the smaller one: text, photos and video",
     license="MIT",
     size_bytes=605_000_000,
     modalities=TEXT_AND_PICTURES,
@@ -87,7 +87,7 @@ CLIP_B32 = ModelCard(
 )
 CLAP_UNFUSED = ModelCard(
     name="clap:laion/clap-htsat-unfused",
-    summary="CLAP with an HTSAT sound tower: text and sound",
+    summary="CLAP with an HTSAT audio tower: text and sounds",
     license="Apache-2.0",
     size_bytes=614_000_000,
     modalities=TEXT_AND_SOUND,
@@ -107,7 +107,7 @@ CLAP_UNFUSED = ModelCard(
 )
 STANDARD = ModelCard(
     name="standard",
-    summary="Perception Encoder base and CLAP, joined by a bridge: everything",
+    summary="Perception Encoder base and CLAP together: text, photos, sounds and video",
     license="Apache-2.0",
     size_bytes=PE_CORE_B.size_bytes + CLAP_UNFUSED.size_bytes,
     modalities=EVERYTHING,
@@ -123,7 +123,7 @@ def tiny_card() -> ModelCard:
     files = [file for file in TINY_FOLDER.glob("*") if file.is_file()]
     return ModelCard(
         name="tiny",
-        summary="bundled; everything, small enough for any machine",
+        summary="bundled, small and fast: text, photos, sounds and video",
         # Some of its training data are for research and non-commercial use only: its card lists
         # them set by set.
         license="non-commercial (its data)",

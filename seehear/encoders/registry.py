@@ -85,11 +85,28 @@ def load_model(
     elif _is_folder(name):
         from seehear.encoders.builtin import load_tiny
 
-        folder = Path(name).expanduser().resolve()
-        model = SingleSpaceModel(str(folder), load_tiny(folder, device=device))
+        name = full_name(name)
+        model = SingleSpaceModel(name, load_tiny(Path(name), device=device))
     else:
         raise UnknownModelError(_unknown(name))
     return model
+
+
+def full_name(name: str) -> str:
+    """Return the name under which a collection remembers a model: a folder's whole path."""
+    kind = name.partition(":")[0]
+    if kind in {"tiny", "standard", "open_clip", "clap", "fake", "fake-joined"}:
+        return name
+    return str(Path(name).expanduser().resolve()) if _is_folder(name) else name
+
+
+def is_fetched(name: str) -> bool:
+    """Return whether loading this model has to download it first. Looks at files only."""
+    kind, _, rest = name.partition(":")
+    for card in available_models():
+        if card.name == name:
+            return not card.present
+    return kind in {"open_clip", "clap"} and not Path(rest).expanduser().exists()
 
 
 def _is_folder(name: str) -> bool:
@@ -103,5 +120,5 @@ def _unknown(name: str) -> str:
     known = [card.name for card in available_models()]
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     near = near or [k for k in known if name.lower() in k.lower()][:3]
-    advice = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+    advice = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
     return f"no model {name!r}; {advice} (`seehear models` lists them)"

@@ -13,6 +13,7 @@ from seehear.indexers.hashing import content_hash
 from seehear.indexers.report import FailedFile, IndexReport, OfflineRoot, Progress, Stage
 
 if TYPE_CHECKING:
+    from seehear.indexers.change import ModelChange, model_change
     from seehear.indexers.pipeline import index
     from seehear.indexers.rehashing import Deviation, RehashReport, rehash
     from seehear.indexers.verification import IndexCheck, Verification, verify
@@ -23,6 +24,7 @@ __all__ = [
     "FailedFile",
     "IndexCheck",
     "IndexReport",
+    "ModelChange",
     "OfflineRoot",
     "Progress",
     "RehashReport",
@@ -30,6 +32,7 @@ __all__ = [
     "Verification",
     "content_hash",
     "index",
+    "model_change",
     "rehash",
     "verify",
     "watch",
@@ -41,10 +44,12 @@ def __getattr__(name: str) -> object:
 
     homes = {
         "index": "pipeline",
+        "model_change": "change",
         "rehash": "rehashing",
         "verify": "verification",
         "watch": "watcher",
         "Deviation": "rehashing",
+        "ModelChange": "change",
         "IndexCheck": "verification",
         "RehashReport": "rehashing",
         "Verification": "verification",

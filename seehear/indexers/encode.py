@@ -203,7 +203,7 @@ class EncodeStage:
         self._in_vain += 1
         if self._in_vain >= HOPELESS:
             raise ModelError(
-                f"the model {self._model.name} refused {HOPELESS} {modality} samples in a row "
+                f"the model {self._model.name} failed on {HOPELESS} {modality} samples in a row "
                 f"({reason}); what was indexed before is kept"
             ) from error
         self._drop(batch[0].draft, Refusal("encode", reason, lasting=False))

@@ -60,6 +60,7 @@ def index(
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
     wait_s: float = 0.0,
+    prepare: Callable[[], None] | None = None,
 ) -> IndexReport:
     """Index folders and files; run again, it does only what has changed since.
 
@@ -67,7 +68,8 @@ def index(
     that narrow down what this run looks at; what they leave out stays as it is. `progress` is
     called in this thread, about ten times a second. Setting `stop`, or Ctrl-C, ends the run
     early: what is committed stays, and the report says `interrupted`. `wait_s` is how long to
-    wait for another run on the same collection.
+    wait for another run on the same collection. `prepare` makes what searches need: it is called
+    after a run that was not stopped, when others may write again.
 
     A model other than the serving one fills its own generation, from every root, and takes over
     when that is complete.
@@ -76,10 +78,16 @@ def index(
     CollectionLockedError while another run writes, StorageFullError, and ModelError where the
     model refuses everything. Files that fail are in the report.
     """
-    run = _Run(catalog, model, settings or Settings(), Tally(progress), Halt(stop))
+    tally = Tally(progress)
+    run = _Run(catalog, model, settings or Settings(), tally, Halt(stop))
     patterns = Patterns(include, exclude)
     with catalog.write_lock(wait_s):
-        return run.all(paths, patterns, retry_failed=retry_failed)
+        report = run.all(paths, patterns, retry_failed=retry_failed)
+    if prepare is not None and not report.interrupted:
+        tally.enter(Stage.PREPARE)
+        prepare()
+    tally.enter(Stage.DONE)
+    return report
 
 
 @dataclass(slots=True)
@@ -110,14 +118,12 @@ class _Run:
                 if not self._tick():
                     left = self._work(generation, found.diff)
                 if not self._tick():
-                    self.tally.begin(Stage.CLEAN)
+                    self.tally.enter(Stage.CLEAN)
                     self._clean(found, left)
                     promoted = builds and self._promote(generation)
             except KeyboardInterrupt:
                 self.halt.set()
-        report = self._report(generation, found, promoted=promoted)
-        self.tally.begin(Stage.DONE)
-        return report
+        return self._report(generation, found, promoted=promoted)
 
     def _tick(self) -> bool:
         """Report progress, and tell whether to stop."""
@@ -133,11 +139,11 @@ class _Run:
             perhaps_moved, gone = diff.vanished.split(sizes)
         self._remove(gone.ids())
         vanished = perhaps_moved.by_asset()
+        self.tally.begin(Stage.ENCODE, len(diff.work), diff.work.size_bytes)
         if not diff.work:
             return vanished.left()
         replaced = (item.before.size_bytes for item in diff.work if item.before is not None)
         work = moves_first(diff.work, Sizes(chain(perhaps_moved.sizes, replaced)))
-        self.tally.begin(Stage.ENCODE, len(diff.work), diff.work.size_bytes)
         samples: Channel[Message] = Channel(CHANNEL_BYTES)
         results: Channel[Result] = Channel(CHANNEL_RESULTS)
         claims = Claims(lambda digest: self._is_encoded(generation, digest))
@@ -228,8 +234,8 @@ class _Run:
         if serving is None or serving.id != generation.id:
             pending = len(list(self.catalog.unencoded(generation.id)))
             notes.append(
-                f"{generation.model} does not serve yet: {pending} assets are still to be encoded; "
-                "run the same command to go on"
+                f"{generation.model} is not in use yet: {pending} files are still to be encoded. "
+                "Run the same command again to continue"
             )
         return IndexReport(
             added=counts["added"],

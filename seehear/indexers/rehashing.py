@@ -67,14 +67,15 @@ def rehash(
     online = {root.id: root.online for root in catalog.roots()}
     places = [place for root_id in online for place in catalog.locations(root_id)]
     here = [place for place in places if online[place.root_id]]
-    tally.begin(Stage.SCAN, len(here), sum(place.size_bytes for place in here))
+    tally.begin(Stage.VERIFY, len(here), sum(place.size_bytes for place in here))
     deviations: list[Deviation] = []
     altered: list[Location] = []
     files = bytes_read = 0
     for place, digest in _hashes(here, stop):
         asset = catalog.asset(place.asset_id)
-        if asset is None:
-            continue  # another process removed it meanwhile
+        if asset is None:  # another process removed it meanwhile
+            tally.done(place.size_bytes)
+            continue
         reason = digest if isinstance(digest, MediaError) else None
         if reason is not None:
             gone = not os.path.lexists(place.path)
@@ -92,6 +93,7 @@ def rehash(
             _mark(catalog, altered)
         except CollectionLockedError:
             marked = False
+    tally.enter(Stage.DONE)
     return RehashReport(
         files=files,
         bytes_read=bytes_read,

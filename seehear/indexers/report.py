@@ -12,11 +12,22 @@ from pathlib import Path
 
 
 class Stage(StrEnum):
-    """Where a run is; decoding, encoding and writing overlap and are one stage to people."""
+    """Where a run is; decoding, encoding and writing overlap and are one stage to people.
+
+    An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order; `verify` through
+    VERIFY and DONE. A run that is stopped leaves stages out and still ends with DONE.
+    """
 
     SCAN = "scan"
+    """Looks through the folders."""
     ENCODE = "encode"
+    """Decodes, encodes and writes new and changed files."""
     CLEAN = "clean"
+    """Removes files that are gone."""
+    PREPARE = "prepare"
+    """Makes what searches need."""
+    VERIFY = "verify"
+    """Reads indexed files again."""
     DONE = "done"
 
 
@@ -41,19 +52,24 @@ class OfflineRoot:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """State of a run at one instant. Rates are over the last half minute."""
+    """State of a run at one instant. Rates are over the last half minute.
+
+    Within a stage counts only grow. From ENCODE on, `files_total` is the number of new and changed
+    files and stays the same; later stages keep the counts that ENCODE ended with, so that a run
+    which was not stopped ends with `files_done == files_total`.
+    """
 
     stage: Stage
     files_done: int
     files_total: int | None
-    """None while the scan still counts."""
+    """None during the scan, which does not know it yet."""
     bytes_done: int
     bytes_total: int | None
     failed: int
     files_per_s: float
     elapsed_s: float
     left_s: float | None
-    """Estimated from the bytes and files that are left; None while there is no estimate."""
+    """Estimated from the bytes and files that are left; None where there is no estimate."""
     current: Path | None = None
     """A file that is worked on, or the folder that is scanned."""
 
@@ -122,6 +138,8 @@ class Tally:
     _bytes_total: int | None = None
     _files_done: int = 0
     _bytes_done: int = 0
+    _rate: float | None = None
+    """Files a second of the last stage that counted, in the stages after it."""
     _current: str | None = None
     _started: float = field(default_factory=time.monotonic)
     _reported: float = 0.0
@@ -139,13 +157,27 @@ class Tally:
             self.count("failed")
 
     def begin(self, stage: Stage, files: int | None = None, size_bytes: int | None = None) -> None:
-        """Enter a stage of so many files and bytes, and report it at once."""
+        """Enter a stage that counts so many files and bytes from zero, and report it at once."""
         with self._lock:
             self._stage, self._files_total, self._bytes_total = stage, files, size_bytes
             self._files_done = self._bytes_done = 0
+            self._rate = None
             self._current = None
             self._marks.clear()
             self._marks.append((time.monotonic(), 0, 0))
+        self.report(force=True)
+
+    def enter(self, stage: Stage) -> None:
+        """Enter a stage that counts nothing: it keeps the counts and the rate of the last one.
+
+        Both the end of the last stage and the begin of this one are reported at once.
+        """
+        self.report(force=True)
+        with self._lock:
+            if self._rate is None:
+                since, *_ = self._marks[0] if self._marks else (self._started,)
+                self._rate = self._files_done / max(time.monotonic() - since, 1e-9)
+            self._stage, self._current = stage, None
         self.report(force=True)
 
     def done(self, size_bytes: int, files: int = 1) -> None:
@@ -170,13 +202,10 @@ class Tally:
 
     def snapshot(self, now: float) -> Progress:
         with self._lock:
-            self._marks.append((now, self._files_done, self._bytes_done))
-            while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW_S:
-                self._marks.popleft()
-            since, files, size = self._marks[0]
-            span = max(now - since, 1e-9)
-            files_per_s = (self._files_done - files) / span
-            bytes_per_s = (self._bytes_done - size) / span
+            files_per_s, left_s = self._rate, None
+            if files_per_s is None:
+                files_per_s, bytes_per_s = self._rates(now)
+                left_s = self._left_s(files_per_s, bytes_per_s)
             return Progress(
                 stage=self._stage,
                 files_done=self._files_done,
@@ -186,9 +215,18 @@ class Tally:
                 failed=self.counts["failed"],
                 files_per_s=files_per_s,
                 elapsed_s=now - self._started,
-                left_s=self._left_s(files_per_s, bytes_per_s),
+                left_s=left_s,
                 current=None if self._current is None else Path(self._current),
             )
+
+    def _rates(self, now: float) -> tuple[float, float]:
+        """Files and bytes a second over the last `WINDOW_S`."""
+        self._marks.append((now, self._files_done, self._bytes_done))
+        while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW_S:
+            self._marks.popleft()
+        since, files, size = self._marks[0]
+        span = max(now - since, 1e-9)
+        return (self._files_done - files) / span, (self._bytes_done - size) / span
 
     def _left_s(self, files_per_s: float, bytes_per_s: float) -> float | None:
         """Mean of what files and bytes promise: small files cost by number, large ones by size."""

@@ -79,7 +79,7 @@ def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:
     try:
         return GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:
-        raise UsageError(f"not a pattern by gitignore rules: {error}") from None
+        raise UsageError(f"not a valid .gitignore pattern: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def read_ignore_file(
     with open(path, "rb") as file:
         content = file.read(IGNORE_FILE_LIMIT_BYTES + 1)
     if len(content) > IGNORE_FILE_LIMIT_BYTES:
-        return above, f"longer than {IGNORE_FILE_LIMIT_BYTES} bytes, not a list of patterns"
+        return above, f"longer than {IGNORE_FILE_LIMIT_BYTES} bytes, so it is not read"
     lines = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
     good: list[str] = []
     problem: str | None = None
@@ -125,7 +125,7 @@ def read_ignore_file(
         try:
             GitIgnoreSpec.from_lines([line])
         except ValueError:
-            problem = problem or f"line {number} is no pattern by gitignore rules: {line!r}"
+            problem = problem or f"line {number} is not a valid .gitignore pattern: {line!r}"
         else:
             good.append(line)
     return IgnoreRules(folder, GitIgnoreSpec.from_lines(good), above), problem

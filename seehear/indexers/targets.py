@@ -55,7 +55,7 @@ def resolve(
         target = _known(roots, given)
         if target is None:
             if not os.path.exists(given):
-                raise UsageError(f"there is no file or folder {given}")
+                raise UsageError(f"no such file or folder: {given}")
             if add is None:
                 raise UsageError(f"{given} is not in the collection; index it first")
             root = add(Path(given))
@@ -121,7 +121,7 @@ def presence_of(root: Root, *, had_files: bool, was_file: bool) -> Presence:
             empty = next(listing, None) is None
     except FileNotFoundError:
         deleted = was_file and _has_files(os.path.dirname(path))
-        return Presence(None if deleted else "not there")
+        return Presence(None if deleted else "not found")
     except OSError as error:
         return Presence(f"cannot be read: {error.strerror or error}")
     if empty and had_files and inode != root.inode:

@@ -160,7 +160,7 @@ class _Check:
         self.indexes = _compare_all(catalog)
         bad = sum(found.bad for found in self.indexes)
         if bad:
-            self.faults.append(Fault("vectors are zeros or no numbers", bad))
+            self.faults.append(Fault("vectors are all zero or not finite", bad))
         wrong = not all(found.agreed for found in self.indexes)
         if wrong and not bad and not self.unrepaired:
             shutil.rmtree(folder, ignore_errors=True)

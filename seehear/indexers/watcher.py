@@ -65,6 +65,7 @@ def watch(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
+    prepare: Callable[[], None] | None = None,
 ) -> None:
     """Index `paths`, then follow their changes until `stop` is set or Ctrl-C.
 
@@ -75,7 +76,16 @@ def watch(
     halt = stop or threading.Event()
     watched = [os.path.abspath(os.fspath(path)) for path in paths]
     watcher = _Watcher(
-        catalog, model, settings or Settings(), watched, on_report, halt, include, exclude, progress
+        catalog,
+        model,
+        settings or Settings(),
+        watched,
+        on_report,
+        halt,
+        include,
+        exclude,
+        progress,
+        prepare,
     )
     try:
         watcher.run()
@@ -94,6 +104,7 @@ class _Watcher:
     include: Sequence[str]
     exclude: Sequence[str]
     progress: Callable[[Progress], None] | None
+    prepare: Callable[[], None] | None
     polling: bool = False
     due: set[str] = field(default_factory=set)
     """Folders and files that changed and are not indexed yet."""
@@ -183,6 +194,7 @@ class _Watcher:
                 progress=self.progress,
                 stop=self.stop,
                 wait_s=LOCK_WAIT_S,
+                prepare=self.prepare,
             )
         except CollectionLockedError:
             return  # still due: tried again with the next burst or look

@@ -307,9 +307,9 @@ class IndexRequest(Strict):
 
 
 class JobProgress(BaseModel):
-    stage: str
-    files_done: int
-    files_total: int | None = None
+    stage: str = Field(description="scan, encode, clean, prepare, done; in this order.")
+    files_done: int = Field(description="Only grows within a stage; equals the total at the end.")
+    files_total: int | None = Field(None, description="New and changed files; null during scan.")
     failed: int
     files_per_s: float
     left_s: float | None = None

@@ -59,6 +59,7 @@ def serve(
     )
     with _bound(host, port) as listening:
         if announce is not None:
+            listening.listen()  # a browser that comes before uvicorn waits in the queue
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listening.getsockname()[1]}")
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a service ends: nothing was cut short

@@ -63,7 +63,7 @@ def export(catalog: Catalog, target: Path) -> Manifest:
     Raises UsageError where there is a file already, StoreError where it cannot be written.
     """
     if target.exists():
-        raise UsageError(f"{target} is there already; choose another name")
+        raise UsageError(f"{target} already exists; choose another name")
     with _disk(f"cannot write {target}"), _workspace(target.parent) as scratch:
         copy = scratch / FILE_NAME
         catalog.copy_to(copy)
@@ -83,7 +83,7 @@ def export(catalog: Catalog, target: Path) -> Manifest:
         try:
             os.link(packed, target)  # unlike a rename, it never replaces
         except FileExistsError:
-            raise UsageError(f"{target} is there already; choose another name") from None
+            raise UsageError(f"{target} already exists; choose another name") from None
         except OSError:  # a file system without links
             packed.replace(target)
     return manifest
@@ -115,7 +115,7 @@ def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
     moved = Catalog.open(folder)
     try:
         if any(fault.kind is Kind.TRUTH for fault in moved.faults()):
-            raise StoreError(f"{archive} holds a catalog that is damaged; export it again")
+            raise StoreError(f"{archive} contains a damaged catalog; export it again")
         moved.remap(mapping)
         moved.renew_identity()
     finally:
@@ -128,7 +128,7 @@ def read_manifest(archive: Path) -> Manifest:
     Raises UsageError where there is no file or what is there is no archive.
     """
     if not archive.is_file():
-        raise UsageError(f"there is no file {archive}")
+        raise UsageError(f"no such file: {archive}")
     try:
         with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return _told(tar, archive)
@@ -146,8 +146,8 @@ def _told(tar: tarfile.TarFile, archive: Path) -> Manifest:
 def _unpack(archive: Path, target: Path) -> Manifest:
     """Copy the catalog of an archive to a file, comparing its digest on the way."""
     if not archive.is_file():
-        raise UsageError(f"there is no file {archive}")
-    cut = StoreError(f"{archive} is cut off or was altered; export it again")
+        raise UsageError(f"no such file: {archive}")
+    cut = StoreError(f"{archive} is incomplete or damaged; export it again")
     try:
         with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             manifest = _told(tar, archive)
@@ -158,7 +158,7 @@ def _unpack(archive: Path, target: Path) -> Manifest:
             if (digest, size) != (manifest.digest, manifest.size_bytes):
                 raise cut
             if tar.next() is not None:
-                raise StoreError(f"{archive} holds more than a collection; it is not imported")
+                raise StoreError(f"{archive} contains more than a collection; not imported")
     except (tarfile.TarError, EOFError) as error:
         # A file that does not even begin as one is no archive; later it is one that was cut off.
         raise (_no_archive(archive) if not target.exists() else cut) from error
@@ -169,7 +169,7 @@ def _read_member(tar: tarfile.TarFile, name: str, archive: Path) -> tarfile.TarI
     """The next member, which must be a plain file of that very name."""
     member = tar.next()
     if member is None:
-        raise StoreError(f"{archive} is cut off or was altered; export it again")
+        raise StoreError(f"{archive} is incomplete or damaged; export it again")
     if member.name != name or not member.isreg() or member.issparse():
         raise _no_archive(archive)
     return member
@@ -182,7 +182,9 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
 
 
 def _no_archive(archive: Path) -> UsageError:
-    return UsageError(f"{archive} is no export of a collection (`seehear export FILE` makes one)")
+    return UsageError(
+        f"{archive} is not an export of a collection; make one with `seehear export FILE`"
+    )
 
 
 def _manifest(told: bytes, archive: Path) -> Manifest:
@@ -214,12 +216,12 @@ def _check_tables(path: Path, archive: Path) -> None:
             rows = database.execute("SELECT type, sql FROM sqlite_master").fetchall()
             version = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{archive} holds no catalog: {error}") from None
+        raise StoreError(f"{archive} contains no catalog: {error}") from None
     for kind, sql in rows:
         written = " ".join(str(sql or "").upper().split())
         virtual = written.startswith("CREATE VIRTUAL")
         if kind not in _ALLOWED or (virtual and not written.startswith(fine)):
-            raise StoreError(f"{archive} holds more than a catalog ({kind}); it is not imported")
+            raise StoreError(f"{archive} contains more than a catalog ({kind}); not imported")
     if version is None or str(version[0]) > HEAD:
         raise SchemaVersionError(f"{archive} was written by a newer seehear; update seehear")
 

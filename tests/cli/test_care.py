@@ -22,7 +22,7 @@ def test_verify_says_what_it_found_and_did(
 ) -> None:
     run("index", folder)
     good = run("verify", "--hashes")
-    assert "good: 5 assets, 5 segments" in good.stderr
+    assert "OK: 5 assets, 5 segments" in good.stderr
     assert good.stdout == ""
 
     shutil.rmtree(tmp_path / "collection" / "cache")
@@ -35,11 +35,15 @@ def test_verify_says_what_it_found_and_did(
     assert [fault["kind"] for fault in told["faults"]] == ["derived"]
     assert {index["agreed"] for index in told["indexes"]} == {True}
     assert told["hashes"] is None
+    shutil.rmtree(tmp_path / "collection" / "cache")
+    repaired = run("verify").stderr
+    assert "OK (repaired): 5 assets" in repaired
+    assert "Repaired: " in repaired
 
     (folder / "fire.png").unlink()
     missing = run("verify", "--hashes")
     assert "missing: " in missing.stdout
-    assert "1 not as indexed" in missing.stderr
+    assert "1 changed, altered or missing" in missing.stderr
 
     sky = folder / "sub" / "sky.jpg"
     status, data = sky.stat(), bytearray(sky.read_bytes())
@@ -56,7 +60,7 @@ def test_verify_says_what_it_found_and_did(
     lost = run("verify", check=False)
     assert lost.returncode == 1
     assert "truth: 1 segments have no vector (1)" in lost.stdout
-    assert "import an export" in lost.stderr
+    assert "Import an export" in lost.stderr
 
 
 def test_a_collection_moves_to_another_place(
@@ -82,10 +86,10 @@ def test_a_collection_moves_to_another_place(
 
     for arguments, status, words in (
         (("import", export, *other), 2, "not empty"),
-        (("export", export), 2, "there already"),
-        (("import", folder / "nowhere", "--collection", tmp_path / "x"), 2, "no file"),
+        (("export", export), 2, "already exists"),
+        (("import", folder / "nowhere", "--collection", tmp_path / "x"), 2, "no such file"),
         (("import", export, "--map", "old", "--collection", tmp_path / "x"), 2, "OLD=NEW"),
-        (("import", export, "--map", "/a=/b", "--collection", tmp_path / "x"), 2, "nothing in"),
+        (("import", export, "--map", "/a=/b", "--collection", tmp_path / "x"), 2, "has no folder"),
     ):
         done = run(*arguments, check=False)
         assert (done.returncode, words in done.stderr) == (status, True), done.stderr
@@ -94,7 +98,7 @@ def test_a_collection_moves_to_another_place(
 def test_what_is_no_export_leaves_no_collection_behind(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "notes.md"
     other.write_text("no archive")
-    for name, words in ((other, "no export"), (tmp_path / "none", "there is no file")):
+    for name, words in ((other, "not an export"), (tmp_path / "none", "no such file")):
         done = run("import", name, check=False)
         assert done.returncode == 2
         assert words in done.stderr

@@ -120,8 +120,8 @@ def test_forget(ask: Ask, run: Run, folder: Path) -> None:
     run("index", folder)
     assert ask("forget", folder / "sub")["forgotten"] == 1
     note, hint = run("forget", folder / "fire.png").stderr.splitlines()
-    assert note == "1 file forgotten"
-    assert "takes in again" in hint
+    assert note == "Removed 1 file from the collection."
+    assert "adds it again" in hint
     run("index", folder / "fire.png")
     assert ask("status")["assets"] == 4
     assert run("forget", folder / "sub", check=False).returncode == 2
@@ -167,7 +167,7 @@ WRONG: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("index",), 2, "Missing argument"),
     (("index", "nowhere"), 2, "nowhere"),
     (("index", ".", "--model", "nonsense"), 1, "no model"),
-    (("forget", "nowhere"), 2, "nothing in the collection"),
+    (("forget", "nowhere"), 2, "is not in the collection"),
 )
 
 
@@ -202,6 +202,6 @@ def test_a_folder_to_watch_that_is_not_there_is_told(
     (tmp_path / "here").mkdir()
     told = run("watch", tmp_path / "here", tmp_path / "nowhere").stderr.splitlines()
     assert told == [
-        f"{tmp_path / 'nowhere'} is not there: it is waited for",
-        "watching; press Ctrl-C to stop",
+        f"{tmp_path / 'nowhere'} does not exist yet. Waiting for it.",
+        "Watching. Press Ctrl-C to stop.",
     ]

@@ -60,7 +60,7 @@ def test_a_good_query_says_that_nothing_is_indexed(empty: Run, tmp_path: Path) -
         done = empty(*arguments)
         assert done.stdout == ""
         assert done.stderr == (
-            "nothing is indexed yet: run `seehear index PATH` on a folder of media\n"
+            "the collection is empty; add a folder with `seehear index FOLDER`\n"
         )
         assert json.loads(empty(*arguments, "--json").stdout) == []
 
@@ -79,7 +79,7 @@ def test_what_is_empty_cannot_be_judged(empty: Run, tmp_path: Path) -> None:
     judged.write_text('{"text": "red", "relevant": ["red.png"]}\n')
     done = empty("eval", judged, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "nothing is indexed yet" in done.stderr
+    assert "the collection is empty" in done.stderr
 
 
 def test_the_library_checks_and_finds_nothing(empty: Run, tmp_path: Path) -> None:

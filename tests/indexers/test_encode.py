@@ -141,7 +141,7 @@ def test_an_encoder_that_refuses_everything_ends_the_run() -> None:
     encoder = Moody()
     encoder.most = 0
     sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), picture("red"))]
-    with pytest.raises(ModelError, match=r"refused 16 image samples in a row \(no room\)"):
+    with pytest.raises(ModelError, match=r"failed on 16 image samples in a row \(no room\)"):
         run(encoder, sent)
 
 

@@ -212,7 +212,7 @@ def test_an_offline_root_keeps_everything(
     away = media_folder.rename(tmp_path / "away")
     report = filled.index(media_folder)
     assert counts(report) == {}
-    assert [(root.path, root.reason) for root in report.offline] == [(media_folder, "not there")]
+    assert [(root.path, root.reason) for root in report.offline] == [(media_folder, "not found")]
     assert filled.catalog.counts().locations == 4
     assert [root.online for root in filled.catalog.roots()] == [False]
 
@@ -298,7 +298,7 @@ def test_what_patterns_leave_out_stays_and_what_is_ignored_leaves(
 
 
 def test_a_path_that_is_not_there_and_not_known(library: Library, media_folder: Path) -> None:
-    with pytest.raises(UsageError, match="there is no file or folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         library.index(media_folder / "missing")
 
 

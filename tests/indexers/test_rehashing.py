@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seehear.indexers import Progress, rehash
+from seehear.indexers import Progress, Stage, rehash
 from tests.indexers.helpers import Library, age, counts, picture
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -32,6 +32,11 @@ def test_a_whole_collection_has_no_deviations(library: Library, media_folder: Pa
     assert (report.files, report.deviations, report.offline) == (3, (), 0)
     assert report.bytes_read == sum(path.stat().st_size for path in media_folder.iterdir())
     assert seen[0].files_total == 3
+    assert [(p.stage, p.files_done) for p in (seen[0], *seen[-2:])] == [
+        (Stage.VERIFY, 0),
+        (Stage.VERIFY, 3),
+        (Stage.DONE, 3),
+    ]
 
 
 def test_deviations_are_told_apart_and_repaired_by_the_next_run(

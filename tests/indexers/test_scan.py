@@ -72,7 +72,7 @@ def test_a_line_that_is_no_pattern_leaves_the_others(tmp_path: Path) -> None:
     (tmp_path / ".seehearignore").write_bytes(b"\xef\xbb\xbf*.png\r\n!\r\n")
     scan = Scan()
     assert found(tmp_path, scan=scan) == ["b.jpg"]
-    assert "line 2 is no pattern" in scan.problems[0].reason
+    assert "line 2 is not a valid .gitignore pattern" in scan.problems[0].reason
     assert scan.knows(str(tmp_path / "a.png"))
 
 
@@ -85,7 +85,7 @@ def test_include_and_exclude_patterns(tmp_path: Path) -> None:
     assert patterns.covers("b.jpg")
     assert not patterns.covers("x/deep/c.jpg")
     assert not patterns.covers("a.png")
-    with pytest.raises(UsageError, match="not a pattern"):
+    with pytest.raises(UsageError, match="not a valid"):
         Patterns(["!"])
 
 

@@ -56,19 +56,19 @@ def test_a_whole_collection_is_good(filled: Library) -> None:
 
 FAULTS = {
     "DELETE FROM vectors WHERE segment_id = 1": "segments have no vector",
-    "DELETE FROM segments WHERE id = 1": "rows refer to nothing",
-    "DELETE FROM assets WHERE id = 1": "rows refer to nothing",
-    "DELETE FROM encodings WHERE asset_id = 1": "segments are of assets that are not marked",
+    "DELETE FROM segments WHERE id = 1": "rows refer to missing rows",
+    "DELETE FROM assets WHERE id = 1": "rows refer to missing rows",
+    "DELETE FROM encodings WHERE asset_id = 1": "segments belong to assets that are not marked",
     "UPDATE vectors SET data = x'00' WHERE segment_id = 1": "vectors are shorter or longer",
-    "UPDATE vectors SET data = zeroblob(length(data)) WHERE segment_id = 1": "vectors are zeros",
+    "UPDATE vectors SET data = zeroblob(length(data)) WHERE segment_id = 1": "vectors are all zero",
     "UPDATE vectors SET data = replace(hex(data), '', '') WHERE segment_id = 1": "vectors are sho",
-    "UPDATE vectors SET change = 999 WHERE segment_id = 1": "of a change that has not been",
-    "UPDATE vectors SET modality = 'video' WHERE segment_id = 1": "of another modality",
-    "INSERT INTO removals VALUES (1, 1, 1)": "there and removed at once",
+    "UPDATE vectors SET change = 999 WHERE segment_id = 1": "a change number from the future",
+    "UPDATE vectors SET modality = 'video' WHERE segment_id = 1": "do not match the modality",
+    "INSERT INTO removals VALUES (1, 1, 1)": "both present and removed",
     "DELETE FROM counters WHERE name = 'change'": "counters are missing",
     "INSERT INTO segments SELECT 99, generation_id, asset_id, ordinal, modality, start_s, stop_s,"
-    " text FROM segments WHERE id = 1": "segments are there twice",
-    "INSERT INTO generations VALUES (9, 'x', '1', 'serving', '2026-01-01')": "serve beside another",
+    " text FROM segments WHERE id = 1": "segments are duplicated",
+    "INSERT INTO generations VALUES (9, 'x', '1', 'serving', '2026-01-01')": "beside another",
 }
 
 
@@ -274,7 +274,7 @@ def test_loose_ends_of_a_run_that_was_cut_short_are_no_faults(filled: Library) -
     )
     found = verify(filled.catalog)
     told = {end.what: end.count for end in found.loose_ends}
-    assert told == {"contents lie nowhere any more": 1, "contents are not encoded yet": 1}
+    assert told == {"contents no longer have a file": 1, "contents are not encoded yet": 1}
     assert found.lost == ()
 
 

@@ -62,6 +62,7 @@ def test_the_image_is_made_of_what_there_is() -> None:
             command = json.loads(rest[rest.index("[") :])
             if word == "CMD":
                 assert options_of(command)["host"] == "0.0.0.0"
+                assert options_of(command)["create"]  # the volume is empty at the first start
             else:
                 compile(command[command.index("-c") + 1], "HEALTHCHECK", "exec")
         installed = rest.partition("pip install")[2]
@@ -113,7 +114,7 @@ def free_port() -> int:
 def seehear_serves(*arguments: str) -> Iterator[str]:
     """`seehear serve` as a process, ready; gives its address, and sees it end without complaint."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "seehear", "serve", "--device", "cpu", *arguments],
+        [sys.executable, "-m", "seehear", "serve", "--create", "--device", "cpu", *arguments],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -288,7 +289,7 @@ def test_the_command_says_in_a_line_why_it_does_not_serve(
             (["--token-file", str(tmp_path / "none")], 2, "No such file"),
             (["--root", str(tmp_path / "none")], 2, "is no folder"),
         ):
-            where = ["--collection", str(tmp_path / "c")]
+            where = ["--create", "--collection", str(tmp_path / "c")]
             monkeypatch.setattr(sys, "argv", ["seehear", "serve", *arguments, *where])
             with pytest.raises(SystemExit) as left:
                 main()

@@ -86,7 +86,7 @@ def test_metrics_count_by_route(client: TestClient) -> None:
     assert 'seehear_requests_total{method="POST",route="/v1/search",status="200"}' in text
     assert 'route="/v1/assets/{asset_id}",status="404"' in text
     assert 'route="none",status="404"' in text
-    assert "999999" not in text
+    assert "assets/999999" not in text
     assert 'seehear_encode_batch_samples_count{modality="text"}' in text
     assert "seehear_ready 1.0" in text
 
@@ -167,6 +167,11 @@ def test_an_index_job_from_start_to_report(
     assert {name for name, _ in events[:-1]} <= {"progress"}
     last = events[-1][1]
     assert last["state"] == "done"
+    assert (last["progress"]["stage"], last["progress"]["files_done"]) == ("done", 12)
+    progress = [state["progress"] for _, state in events if state["progress"]]
+    counted = [p["files_done"] for p in progress if p["files_total"] is not None]
+    assert counted == sorted(counted)
+    assert {p["files_total"] for p in progress} <= {None, 12}
     assert (last["report"]["added"], last["report"]["failed"]) == (11, 1)
     assert last["report"]["failures"][0]["name"] == "broken.jpg"
     assert str(media.parent) not in json.dumps(last)

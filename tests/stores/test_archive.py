@@ -91,7 +91,7 @@ def test_folders_can_be_exchanged_and_the_longest_counts(
 
 
 def test_mappings_that_fit_nothing_or_too_much(exported: Path, empty: Catalog) -> None:
-    with pytest.raises(UsageError, match="its roots are /media/photos"):
+    with pytest.raises(UsageError, match="its folders are /media/photos"):
         archive.restore(exported, empty, {Path("/media/photo"): Path("/x")})
     with pytest.raises(UsageError, match="same path"):
         both = {ROOT / "film.mp4": Path("/x/1"), ROOT / "song.mp3": Path("/x/1")}
@@ -108,9 +108,9 @@ def test_only_an_empty_collection_is_filled(
     with pytest.raises(UsageError, match="not empty"):
         archive.restore(exported, filled, {})
     assert filled.counts() == before
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         archive.export(filled, exported)
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="no such file"):
         archive.restore(tmp_path / "nowhere", empty, {})
 
 
@@ -155,18 +155,18 @@ def test_an_archive_cut_anywhere_or_altered_is_refused(
     cuts = [0, 1, 511, 512, 600, 1024, 1536, 2048, 5000, size // 2, size - 11_000]
     for cut in cuts:
         damaged.write_bytes(data[:cut])
-        with pytest.raises(SeehearError, match=r"cut off|no export"):
+        with pytest.raises(SeehearError, match=r"incomplete|not an export"):
             archive.restore(damaged, empty, {})
     start = data.index(b"SQLite format 3")
     for place in (start + 30, start + 4096 * 3 + 7, start + 4096 * 9 + 100):
         altered = bytearray(data)
         altered[place] ^= 1
         damaged.write_bytes(altered)
-        with pytest.raises(StoreError, match="cut off or was altered"):
+        with pytest.raises(StoreError, match="incomplete or damaged"):
             archive.restore(damaged, empty, {})
     for junk in (b"no archive at all" * 100, b"\0" * 20_000, b"PK\3\4" + bytes(1000)):
         damaged.write_bytes(junk)
-        with pytest.raises(SeehearError, match=r"no export|cut off"):
+        with pytest.raises(SeehearError, match=r"not an export|incomplete"):
             archive.restore(damaged, empty, {})
     assert empty.roots() == []
     assert os.listdir(tmp_path / "elsewhere")  # noqa: PTH208
@@ -222,7 +222,7 @@ def test_unsafe_archives_are_refused(
     case: str, exported: Path, empty: Catalog, tmp_path: Path
 ) -> None:
     unsafe = packed(tmp_path / "unsafe", UNSAFE[case](members(exported)))
-    with pytest.raises(SeehearError, match=r"no export|more than a collection|cut off"):
+    with pytest.raises(SeehearError, match=r"not an export|more than a collection|incomplete"):
         archive.restore(unsafe, empty, {})
     assert empty.roots() == []
     assert not (tmp_path / "catalog.db").exists()

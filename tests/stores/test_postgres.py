@@ -243,7 +243,7 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_without_a_collection_none_is_made(url: str, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no collection"):
+    with pytest.raises(StoreError, match="no collection in"):
         Catalog.open(tmp_path, create=False, url=url)
     engine = create_engine(url)
     assert inspect(engine).get_table_names() == []
@@ -258,7 +258,7 @@ def test_the_command_line_takes_the_database_from_the_environment(
     note(tmp_path / "media" / "siren.md", "A red fire engine.")
     run("index", tmp_path / "media")
     assert "siren.md" in run("search", "--mode", "words", "fire engine").stdout
-    assert "good: 1 asset," in run("verify").stderr
+    assert "OK: 1 asset," in run("verify").stderr
     assert not (tmp_path / "collection" / "catalog.db").exists()
     moved = run("export", tmp_path / "all.seehear", check=False)
     assert (moved.returncode, "server's own tools" in moved.stderr) == (1, True)

@@ -123,8 +123,8 @@ def test_lost_words_are_noticed_and_made_anew(filled: Catalog) -> None:
         words.remove(batch.connection, "passage_words", [filled.search_words(1, "fox", 1)[0][0][0]])
         words.put_file(batch.connection, 77, "gone.jpg", "/nowhere", "")
     assert [(fault.what, fault.kind) for fault in filled.faults()] == [
-        ("passages are not among the words", "derived"),
-        ("words are of files that are gone", "derived"),
+        ("passages are missing from the word index", "derived"),
+        ("words belong to files that are gone", "derived"),
     ]
     filled.mend()
     assert filled.faults() == []

@@ -32,9 +32,7 @@ function show(state) {
   if (state.state === "running") {
     if (progress?.files_total) { bar.max = progress.files_total; bar.value = progress.files_done; }
     else bar.removeAttribute("value");
-    $("#job-says").textContent = progress
-      ? `${progress.files_done} of ${progress.files_total ?? "…"} files, ${progress.files_per_s.toFixed(1)} per second${progress.current ? `: ${progress.current}` : ""}`
-      : "Looking through the folders …";
+    $("#job-says").textContent = told(progress);
     return;
   }
   bar.max = 1;
@@ -44,4 +42,14 @@ function show(state) {
     ? ["added", "updated", "moved", "removed", "unchanged", "failed"].filter((n) => report[n]).map((n) => `${report[n]} ${n}`).join(", ") || "Nothing has changed."
     : state.error;
   $("#job-failures").replaceChildren(...(report?.failures ?? []).map((f) => h("li", {}, `${f.name}: ${f.reason}`)));
+}
+
+/** What a run is doing, in a line: files are counted while they are indexed, and not after that. */
+function told(progress) {
+  const stage = progress?.stage ?? "scan";
+  if (stage === "scan") return "Looking through the folders …";
+  if (stage === "clean") return "Removing files that are gone …";
+  if (stage !== "encode") return "Preparing search …";
+  const rate = progress.files_done ? `, ${progress.files_per_s.toFixed(1)} per second` : "";
+  return `${progress.files_done} of ${progress.files_total} files${rate}${progress.current ? `: ${progress.current}` : ""}`;
 }

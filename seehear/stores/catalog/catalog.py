@@ -73,7 +73,7 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         exists = url is not None or (folder / FILE_NAME).is_file()
         if not folder.is_dir() or not exists:
             if not exists and (not create or read_only):
-                raise StoreError(f"no collection in {folder}; make one with `seehear index PATH`")
+                raise StoreError(f"no collection in {folder}; make one with `seehear index FOLDER`")
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -101,13 +101,13 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
 
     def _bring_up_to_date(self, version: str | None, create: bool) -> None:
         if version is None and not create:
-            raise StoreError("the database holds no collection; make one with `seehear index PATH`")
+            raise StoreError("no collection in the database; make one with `seehear index FOLDER`")
         if version is not None and version > SCHEMA:
             raise newer(version)
         if self.read_only and version != SCHEMA:
             raise StoreError(
-                f"{self.folder} was written by an older seehear and cannot be migrated"
-                " because it is read-only; make it writable once"
+                f"{self.folder} was written by an older seehear and must be updated,"
+                " but it is read-only; make it writable and open it once"
             )
         if version != SCHEMA:
             with self.write_lock(wait_s=60):
@@ -145,7 +145,7 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         if not self.read_only and not any(fault.kind is Kind.TRUTH for fault in found):
             with self.batch() as batch:
                 whole = words.is_whole(batch.connection)
-            found += [] if whole else [Fault("the index of words is damaged", 1, Kind.DERIVED)]
+            found += [] if whole else [Fault("the word index is damaged", 1, Kind.DERIVED)]
         return found
 
     def loose_ends(self) -> list[Fault]:
@@ -180,7 +180,7 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
     def _raw(self, action: str) -> Iterator[sqlite3.Connection]:
         """A connection of SQLite itself, for what SQLAlchemy does not know."""
         if self._engine.dialect.name != "sqlite":
-            raise StoreError("a catalog on a database server is moved with that server's own tools")
+            raise StoreError("move a catalog in PostgreSQL with pg_dump, not with `seehear export`")
         with translated(action), self._engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)

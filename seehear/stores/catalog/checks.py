@@ -37,28 +37,28 @@ _RULES = {
     "vectors have no segment": """
         SELECT v.segment_id FROM vectors v
         WHERE NOT EXISTS (SELECT 1 FROM segments s WHERE s.id = v.segment_id)""",
-    "vectors are of another modality or generation than their segment": """
+    "vectors do not match the modality or generation of their segment": """
         SELECT v.segment_id FROM vectors v
         JOIN segments s ON s.id = v.segment_id JOIN spaces p ON p.id = v.space_id
         WHERE v.modality <> s.modality OR p.generation_id <> s.generation_id""",
     "vectors are shorter or longer than their space": """
         SELECT v.segment_id FROM vectors v JOIN spaces p ON p.id = v.space_id
         WHERE length(v.data) <> 2 * p.dim""",
-    "vectors or removals are of a change that has not been": """
+    "vectors or removals carry a change number from the future": """
         SELECT segment_id FROM vectors
         WHERE change > (SELECT value FROM counters WHERE name = 'change')
         UNION SELECT segment_id FROM removals
         WHERE change > (SELECT value FROM counters WHERE name = 'change')""",
-    "segments are there and removed at once": """
+    "segments are both present and removed": """
         SELECT r.segment_id FROM removals r JOIN segments s ON s.id = r.segment_id""",
-    "segments are of assets that are not marked as encoded": """
+    "segments belong to assets that are not marked as encoded": """
         SELECT s.id FROM segments s
         WHERE NOT EXISTS (SELECT 1 FROM encodings e
             WHERE e.asset_id = s.asset_id AND e.generation_id = s.generation_id)""",
-    "segments are there twice": """
+    "segments are duplicated": """
         SELECT max(id) FROM segments GROUP BY generation_id, asset_id, ordinal
         HAVING count(*) > 1""",
-    "generations serve beside another one": """
+    "generations are in use beside another one": """
         SELECT id FROM generations WHERE state = 'serving'
         AND id <> (SELECT max(id) FROM generations WHERE state = 'serving')""",
     "counters are missing": """
@@ -67,13 +67,13 @@ _RULES = {
 }
 
 _WORDS = {
-    "passages are not among the words": """
+    "passages are missing from the word index": """
         SELECT id FROM segments WHERE text <> '' AND id NOT IN (SELECT rowid FROM passage_words)""",
-    "words are of passages that are gone": """
+    "words belong to passages that are gone": """
         SELECT rowid FROM passage_words WHERE rowid NOT IN (SELECT id FROM segments)""",
-    "file names are not among the words": """
+    "file names are missing from the word index": """
         SELECT id FROM locations WHERE id NOT IN (SELECT rowid FROM file_words)""",
-    "words are of files that are gone": """
+    "words belong to files that are gone": """
         SELECT rowid FROM file_words WHERE rowid NOT IN (SELECT id FROM locations)""",
 }
 
@@ -105,7 +105,7 @@ def is_corrupt(error: DatabaseError) -> bool:
 def loose_ends(connection: Connection) -> list[Fault]:
     """What a run that was cut short leaves for the next one: nothing is wrong with it."""
     queries = {
-        "contents lie nowhere any more": """
+        "contents no longer have a file": """
             SELECT id FROM assets WHERE id NOT IN (SELECT asset_id FROM locations)""",
         "contents are not encoded yet": """
             SELECT DISTINCT l.asset_id FROM locations l JOIN roots r ON r.id = l.root_id
@@ -133,7 +133,7 @@ def _structure(connection: Connection) -> list[Fault]:
     listed = (
         ("the database is damaged", broken, Kind.TRUTH),
         ("indexes of the database are damaged", of_index, Kind.DERIVED),
-        ("rows refer to nothing", loose, Kind.TRUTH),
+        ("rows refer to missing rows", loose, Kind.TRUTH),
     )
     return [
         Fault(what, len(lines), kind, tuple(lines[:EXAMPLES]))

@@ -65,10 +65,10 @@ def _connect_to_server(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise UsageError(f"the database is a URL such as {EXAMPLE_URL}") from None
+        raise UsageError(f"the database must be a URL such as {EXAMPLE_URL}") from None
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise UsageError(
-            f"a catalog lives in PostgreSQL ({EXAMPLE_URL}) or in the collection's own folder,"
+            f"a catalog can be in PostgreSQL ({EXAMPLE_URL}) or in the collection's folder,"
             f" not in {parsed.get_backend_name()}"
         )
     try:
@@ -155,7 +155,7 @@ def migrate(engine: Engine) -> None:
 def newer(version: str) -> SchemaVersionError:
     """The error for a catalog of a schema that this version does not know."""
     return SchemaVersionError(
-        f"the collection has schema {version}, newer than {HEAD} of this seehear; "
+        f"the collection was written by a newer seehear (schema {version}, this one knows {HEAD}); "
         "update seehear, or index into another --collection"
     )
 
@@ -183,8 +183,8 @@ def _translation(error: BaseException, action: str) -> StoreError:
         return StoreError(f"cannot {action}: the collection is read-only")
     if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreError(
-            f"cannot {action}: the catalog is damaged ({reason}); import an export or bring back "
-            "a copy, or move its folder away and index again"
+            f"cannot {action}: the catalog is damaged ({reason}); import an export, restore "
+            "a backup, or move its folder away and index again"
         )
     return StoreError(f"cannot {action}: {reason}")
 

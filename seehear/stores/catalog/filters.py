@@ -74,11 +74,11 @@ class Place:
     def __post_init__(self) -> None:
         if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
             raise UsageError(
-                f"latitude lies in [-90, 90] and longitude in [-180, 180], "
+                f"latitude must be in [-90, 90] and longitude in [-180, 180], "
                 f"not {self.latitude}, {self.longitude}"
             )
         if not (math.isfinite(self.radius_km) and self.radius_km >= 0):
-            raise UsageError(f"a radius is 0 km or more, not {self.radius_km}")
+            raise UsageError(f"a radius must be 0 km or more, not {self.radius_km}")
 
 
 FilterValue = str | float | int | datetime | Path | Place | None
@@ -155,7 +155,7 @@ class Compare:
             wanted = " or ".join(kind.__name__ for kind in types)
             raise UsageError(f"{self.field} is compared with {wanted}, not {self.value!r}")
         if isinstance(self.value, float) and math.isnan(self.value):
-            raise UsageError(f"{self.field} cannot be compared with a value that is no number")
+            raise UsageError(f"{self.field} needs a number")
         choices = CHOICES.get(self.field)
         if choices and self.value not in choices:
             raise UsageError(

@@ -84,7 +84,7 @@ class Generations(Drawer):
         serving = self.serving()
         if serving is not None and serving.id == generation_id:
             raise StoreError(
-                "the serving generation cannot be dropped; `seehear upgrade` makes another serve"
+                "cannot drop the model in use; switch to another one first with `seehear upgrade`"
             )
         while True:
             with self.batch() as batch:

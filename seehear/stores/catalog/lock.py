@@ -55,7 +55,7 @@ class WriteLock:
         """Hold it; raises CollectionLockedError where it is not free within the wait."""
         if not self._thread.acquire(timeout=max(0.0, wait_s)):
             raise CollectionLockedError(
-                "this process is writing to the collection already; wait for that to end"
+                "this process is already writing to the collection; wait until it is done"
             )
         try:
             self._acquire(wait_s)

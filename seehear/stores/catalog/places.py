@@ -147,12 +147,12 @@ class Places(Drawer):
                     _put_paths(batch.connection, table, [(id_, to) for id_, to in moved if to])
                 except IntegrityError:
                     raise UsageError(
-                        "two files or folders would lie at the same path; map them apart"
+                        "two files would get the same path; --map their folders to different ones"
                     ) from None
             unused = [old for old, _ in folders if old not in used]
             if unused:
                 raise UsageError(
-                    f"nothing in the collection lies at {os.fsdecode(unused[0]) or '/'}; its roots "
+                    f"the export has no folder {os.fsdecode(unused[0]) or '/'}; its folders "
                     f"are {', '.join(str(root.path) for root in self.roots()) or 'none'}"
                 )
             for row in batch.connection.execute(select(roots.c.id, roots.c.path)).all():

@@ -137,7 +137,7 @@ def terms_of(wanted: str) -> list[str]:
     What holds no letter or digit is left out. Raises UsageError for a null character.
     """
     if "\0" in wanted:
-        raise UsageError("a query cannot hold a null character")
+        raise UsageError("a query cannot contain a null character")
     terms = (phrase or word for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', wanted))
     return [term for term in terms if re.search(r"\w", term)]
 

@@ -1,0 +1,134 @@
+"""How far a run is, on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from seehear.cli import output
+
+if TYPE_CHECKING:
+    from seehear.indexers import Progress
+
+EVERY_S = 5.0
+"""Shortest time between two lines of the same stage in a log."""
+
+LABELS = {
+    "scan": "scanning",
+    "encode": "indexing",
+    "clean": "removing files that are gone",
+    "prepare": "preparing search",
+    "verify": "checking",
+    "done": "done",
+}
+
+
+def describe(progress: Progress) -> str:
+    """One line: the stage and, while it counts files, how many and how fast."""
+    label = LABELS[progress.stage]
+    if not is_counting(progress):
+        return label
+    if progress.files_total is None:
+        return f"{label}: {progress.files_done} files" if progress.files_done else label
+    line = f"{label}: {progress.files_done}/{progress.files_total} files"
+    return f"{line}, {rate(progress)}" if rate(progress) else line
+
+
+def rate(progress: Progress) -> str:
+    """Files a second, or nothing where none is done yet or the stage counts none."""
+    if not is_counting(progress) or not progress.files_done:
+        return ""
+    return f"{progress.files_per_s:.1f} files/s"
+
+
+def left(progress: Progress) -> str:
+    """Time left, where there is an estimate of it."""
+    return "" if progress.left_s is None else f"{about(progress.left_s)} left"
+
+
+def about(seconds: float) -> str:
+    """A length of time as a person would say it: 40 s, 5 min, 3 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{round(seconds / 3600)} h"
+
+
+def is_counting(progress: Progress) -> bool:
+    return progress.stage in {"scan", "encode", "verify"}
+
+
+class ProgressLines:
+    """Lines for logs and pipes: one every few seconds and, in a run that long, one per stage."""
+
+    def __init__(self, every_s: float = EVERY_S) -> None:
+        self._every_s = every_s
+        self._last_s = time.monotonic()  # a run that is over at once prints none
+        self._last: Progress | None = None
+        self._told = False
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        last, self._last = self._last, progress
+        if last is not None and last.stage != progress.stage and self._told:
+            if is_counting(last):
+                output.note(describe(last))  # where the stage ended: 426/426
+            due = True
+        else:
+            news = last is None or is_counting(progress) or last.stage != progress.stage
+            due = news and time.monotonic() - self._last_s >= self._every_s
+        if due and progress.stage != "done":  # the summary says that
+            self._last_s = time.monotonic()
+            self._told = True
+            output.note(describe(progress))
+
+
+class ProgressBar:
+    """A live bar: stage, files, rate and time left."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[left]}"),
+            console=output.console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(LABELS["scan"], total=None, rate="", left="")
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        self._bar.update(
+            self._task,
+            description=LABELS[progress.stage],
+            completed=progress.files_done,
+            # A bar of nothing to do moves until it is over, as one that does not know its length.
+            total=progress.files_total or None,
+            rate=rate(progress),
+            left=left(progress),
+            refresh=not is_counting(progress),
+        )
+
+
+def display(*, quiet: bool) -> ProgressBar | ProgressLines:
+    """A bar on a terminal, plain lines elsewhere, nothing where `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        return ProgressLines(every_s=math.inf if quiet else EVERY_S)
+    return ProgressBar()

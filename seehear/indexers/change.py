@@ -1,0 +1,127 @@
+"""What indexing with another model than the serving one will cost, before it begins."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+from seehear import media
+from seehear.config import Settings
+from seehear.encoders import Model
+from seehear.errors import MediaError
+from seehear.indexers.generation import spaces_of
+from seehear.stores import Catalog, Counts
+from seehear.types import Modality
+
+TRIED_S = 5.0
+"""Time to measure in: a person waits for the answer."""
+
+TRIED_FILES = 3
+"""Files of each modality that are tried."""
+
+LOOKED_AT = 500
+"""Files of each root among which they are chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """What a run with another model does to a collection."""
+
+    serving: str
+    """The model that answers until the other one is complete."""
+    model: str
+    files: int
+    """Indexed contents that the other model has not encoded yet."""
+    seconds: float | None
+    """Estimated from a few files of the collection; None where the model is not here yet."""
+
+
+def model_change(
+    catalog: Catalog, name: str, load: Callable[[], Model] | None, settings: Settings
+) -> ModelChange | None:
+    """Return what a run with the model `name` would encode again.
+
+    `load` gives the model; without it nothing is measured. None where nothing would be encoded
+    again: the model serves already, or has encoded everything that is indexed.
+    """
+    serving = catalog.serving()
+    counts = catalog.counts()
+    if serving is None or serving.model == name or not counts.assets:
+        return None
+    files, model = counts.assets, load() if load is not None else None
+    if model is not None:
+        for generation in catalog.generations():
+            mine = generation.model == name and generation.revision == model.revision
+            if mine and set(generation.spaces) == set(spaces_of(model)):
+                files = min(files, len(catalog.unencoded(generation.id)))
+    if not files:
+        return None
+    seconds = None
+    if model is not None:
+        whole_s = measured_s(catalog, model, counts, settings)
+        seconds = None if whole_s is None else whole_s * files / counts.assets
+    return ModelChange(serving.model, name, files, seconds)
+
+
+def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Settings) -> float | None:
+    """Estimate the seconds that a model takes for all segments of the serving generation.
+
+    Some files are decoded and encoded, for at most about `TRIED_S`. None where no file can be.
+    """
+    paths = _some_files(catalog)
+    if not paths:
+        return None
+    spent, segments = defaultdict[Modality, float](float), Counter[Modality]()
+    warm: set[Modality] = set()
+    began = since = time.monotonic()
+    decoded = cast(Generator[media.DecodedFile], media.decode_all(paths, model.spec, settings))
+    with closing(decoded):
+        for file in decoded:
+            try:
+                for segment, sample in file:
+                    kind = segment.modality
+                    if model.spaces_of(kind):
+                        model.encode(kind, [sample])
+                    if kind in warm:
+                        spent[kind] += time.monotonic() - since
+                        segments[kind] += 1
+                    warm.add(kind)  # the first of a kind pays for what is loaded once
+                    since = time.monotonic()
+                    if since - began > TRIED_S:
+                        break
+            except MediaError:
+                continue
+            if since - began > TRIED_S:
+                break
+    if not segments:
+        return None
+    common = sum(spent.values()) / sum(segments.values())
+    return sum(
+        count * (spent[kind] / segments[kind] if segments[kind] else common)
+        for kind, count in counts.segments_by_modality.items()
+    )
+
+
+def _some_files(catalog: Catalog) -> list[Path]:
+    """A few files of each modality that are there; each kind in turn."""
+    found: dict[Modality, list[Path]] = {}
+    for root in catalog.roots():
+        with closing(catalog.places(root.id)) as places:
+            some = list(islice(places, LOOKED_AT))
+        assets = catalog.assets_of([place.asset_id for place in some])
+        for place in some:
+            asset = assets.get(place.asset_id)
+            if asset is None or not os.path.isfile(place.path):
+                continue
+            same = found.setdefault(asset.modality, [])
+            if len(same) <= TRIED_FILES:  # one more than is measured: the first warms up
+                same.append(Path(place.path))
+    turns = range(TRIED_FILES + 1)
+    return [paths[turn] for turn in turns for paths in found.values() if turn < len(paths)]
