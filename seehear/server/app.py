@@ -31,8 +31,8 @@ _HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 
 
 _DESCRIPTION = """
 Find any picture, sound, moment of a video or passage of text by a description, a photo, a sound
-or a clip. Assets are named by number, folders by label: no path of the machine goes in or out.
-Where the service was started with a token, send `Authorization: Bearer TOKEN`.
+or a clip. Assets are named by number and folders by label: the service neither shows nor accepts
+paths of its machine. If it was started with a token, send `Authorization: Bearer TOKEN`.
 """
 
 
