@@ -1,12 +1,23 @@
-"""Write docs/commands.md from the command line itself: `python docs/generate.py`."""
+"""Write the reference pages from the code itself: `python docs/generate.py`.
+
+docs/commands.md comes from the command line, docs/python.md from the names in `seehear.__all__`.
+"""
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import enum
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
+import seehear
 from seehear.cli.app import app
 
 HEADER = """# Commands
@@ -42,5 +53,172 @@ def _section(name: str, command: Any) -> str:
     return f"## seehear {name}\n\n{command.help}\n\n    {' '.join(usage)} [OPTIONS]\n\n{table}\n"
 
 
+PYTHON_HEADER = """# Python
+
+Written by `python docs/generate.py` from the public names of `seehear`; a test keeps it current and
+runs the examples.
+
+```python
+import seehear
+
+library = seehear.open("~/seehear")  # the collection; the media stay where they are
+report = library.index("~/Pictures")
+print(report.added, "added", report.failed, "failed")
+
+for hit in library.search("a dog on a beach", k=5):
+    print(f"{hit.score:.2f} {hit.modality} {hit.path}")
+```
+
+Search by a file, leave something out, and choose the kinds of file:
+
+```python
+hits = library.search(image="~/Pictures/cat.jpg", without="people", modalities={"image", "audio"})
+```
+
+Use filters, and leave out weak matches:
+
+```python
+hits = library.search("the sea", where="size < 20MB", min_score=0.3)
+good = [hit for hit in hits if not hit.weak]
+```
+
+Find more like one hit and less like another:
+
+```python
+first, second = library.search("an animal", k=2)
+hits = library.search("an animal", like=[first], unlike=[second])
+```
+
+Catch errors: each is one line that says what to do.
+
+```python
+try:
+    library.search("the sea", where="colour = blue")
+except seehear.UsageError as error:
+    print(error)
+
+library.close()
+```
+
+`PathLike` is a `str` or a `pathlib.Path`; `Paths` is one of them or a sequence of them.
+"""
+
+
+class _Unquoted(str):
+    """An annotation as it is written, without the quotes of a string."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def python_page() -> str:
+    """Return docs/python.md as Markdown."""
+    values = {name: getattr(seehear, name) for name in seehear.__all__}
+    errors = {n: v for n, v in values.items() if inspect.isclass(v) and issubclass(v, Exception)}
+    sections = [PYTHON_HEADER]
+    for name, value in values.items():
+        if name in errors:
+            continue
+        if inspect.isclass(value):
+            sections += _class_sections(name, value)
+        else:
+            sections.append(_function_section(f"## seehear.{name}", f"seehear.{name}", value))
+    rows = [
+        f"| `{name}` | `{kind.__mro__[1].__name__}` | {_first_line(kind)} |"
+        for name, kind in errors.items()
+    ]
+    table = ["| error | is a | meaning |", "| --- | --- | --- |", *rows]
+    sections.append("## Errors\n\n" + "\n".join(table) + "\n")
+    return "\n".join(sections)
+
+
+def _class_sections(name: str, kind: type) -> Iterator[str]:
+    if issubclass(kind, enum.Enum):
+        values = ", ".join(f"`{member.value}`" for member in kind)
+        yield f"## seehear.{name}\n\n{_prose(kind)}\n\nValues: {values}.\n"
+        return
+    if dataclasses.is_dataclass(kind):
+        yield f"## seehear.{name}\n\n{_prose(kind)}\n\n{_field_table(kind)}\n"
+    else:
+        yield _function_section(f"## seehear.{name}", f"seehear.{name}", kind)
+    for member, value in vars(kind).items():
+        if member.startswith("_"):
+            continue
+        owner = name[0].lower() + name[1:]
+        if isinstance(value, property):
+            yield f"### {owner}.{member}\n\n{_prose(value)}\n"
+        elif inspect.isfunction(value):
+            yield _function_section(f"### {owner}.{member}", f"{owner}.{member}", value, bound=True)
+        elif isinstance(value, classmethod):
+            yield _function_section(
+                f"### {name}.{member}", f"{name}.{member}", value.__func__, bound=True
+            )
+
+
+def _function_section(title: str, call: str, value: Callable[..., Any], bound: bool = False) -> str:
+    signature = inspect.signature(value)
+    parameters = list(signature.parameters.values())[1 if bound else 0 :]
+    shown = [str(p.replace(annotation=_unquoted(p.annotation))) for p in parameters]
+    kinds = [parameter.kind for parameter in parameters]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        shown.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    result = "" if inspect.isclass(value) else f" -> {signature.return_annotation}"
+    line = f"{call}({', '.join(shown)}){result}"
+    if len(line) > 88:
+        inner = "".join(f"    {parameter},\n" for parameter in shown)
+        line = f"{call}(\n{inner}){result}"
+    return f"{title}\n\n```\n{line}\n```\n\n{_prose(value)}\n"
+
+
+def _unquoted(annotation: Any) -> Any:
+    return _Unquoted(annotation) if isinstance(annotation, str) else annotation
+
+
+def _field_table(kind: Any) -> str:
+    """Return the fields of a dataclass with their types, defaults and the strings below them."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    rows = []
+    for statement, below in zip(tree.body, [*tree.body[1:], ast.Pass()], strict=True):
+        if not isinstance(statement, ast.AnnAssign):
+            continue
+        default = ast.unparse(statement.value) if statement.value is not None else ""
+        if isinstance(statement.value, ast.Name):  # a constant: show its value
+            default = repr(getattr(inspect.getmodule(kind), default))
+        elif default.startswith("field("):
+            default = ""
+        meaning = ""
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            meaning = " ".join(str(below.value.value).split())
+        annotation = ast.unparse(statement.annotation).replace("|", "\\|")
+        cell = f"`{default}`" if default else ""
+        rows.append(f"| `{ast.unparse(statement.target)}` | `{annotation}` | {cell} | {meaning} |")
+    head = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
+
+
+def _first_line(value: Any) -> str:
+    return (inspect.getdoc(value) or "").partition("\n")[0]
+
+
+def _prose(value: Any) -> str:
+    """Return a docstring as Markdown: its arguments become a list."""
+    text = inspect.getdoc(value) or ""
+    before, heading, arguments = text.partition("Args:\n")
+    if not heading:
+        return text
+    block, _, after = arguments.partition("\n\n")
+    items = re.sub(r"\n\s{6,}", " ", block)  # a longer meaning goes on in the next line
+    listed = re.sub(r"(?m)^ *([\w, ]+): ", r"- `\1`: ", items)
+    return f"{before}{listed}\n\n{after}".strip()
+
+
+PAGES: dict[str, Callable[[], str]] = {"commands.md": command_page, "python.md": python_page}
+"""The generated pages by file name."""
+
+
 if __name__ == "__main__":
-    (Path(__file__).parent / "commands.md").write_text(command_page(), encoding="utf-8")
+    for file, page in PAGES.items():
+        (Path(__file__).parent / file).write_text(page(), encoding="utf-8")

@@ -2,7 +2,7 @@
 
     import seehear
 
-    library = seehear.open("~/.cache/mine")
+    library = seehear.open("~/seehear")
     library.index("~/Pictures")
     for hit in library.search("a dog on a beach", k=10):
         print(hit.score, hit.path, hit.moment)

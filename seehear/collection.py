@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Collection:
-    """Folders of media, made searchable. Safe to use from several threads.
+    """Index folders of media and search them. Safe to use from several threads.
 
-    `folder` is where the collection itself lives, not the media. Nothing heavy is loaded before
-    it is needed: a text query with the bundled model never imports torch.
+    `folder` holds the collection itself, not the media. Heavy libraries are loaded when they are
+    needed: a text query with the bundled model never imports torch.
 
-    `rerank` gives what a search found other scores (docs/searching.md).
+    `rerank` changes the scores of the results (docs/searching.md).
 
-    Raises StoreError where the folder cannot be opened, or (with `must_exist`) holds no collection.
+    Raises StoreError if the folder cannot be opened or, with `must_exist`, holds no collection.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Collection:
         return f"Collection({str(self.folder)!r})"
 
     def close(self) -> None:
-        """Let go of the catalog and the indexes."""
+        """Close the catalog and the indexes."""
         with self._opened.put_away():
             self._catalog.close()
 
@@ -85,13 +85,13 @@ class Collection:
         progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
     ) -> IndexReport:
-        """Bring the collection up to date with some folders or files.
+        """Index folders or files: add what is new, update what changed, remove what is gone.
 
-        Without `model`, the one that serves already is kept (or the settings' one on a new
-        collection). Another model builds its own generation beside the serving one and takes over
-        when it is complete. Files that fail are in the report; the rest goes on.
+        Without `model`, keep the model in use, or take the one of the settings for a new
+        collection. Another model builds its own generation beside the serving one and takes over
+        when it is complete. The report lists the files that failed.
 
-        Raises UsageError without a path, ModelError, CollectionLockedError, StorageFullError.
+        Raises UsageError if no path is given, ModelError, CollectionLockedError, StorageFullError.
         """
         from seehear import indexers
 
@@ -148,10 +148,10 @@ class Collection:
         progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
     ) -> IndexReport:
-        """Encode the whole collection with another model, beside the one that serves.
+        """Encode the whole collection with another model.
 
-        The old one answers until the new one is complete; a run that was stopped goes on where it
-        was. Raises as `index`, and UsageError for an empty collection.
+        The old model answers until the new one is complete; a stopped run continues where it
+        stopped. Raises as `index`, and UsageError for an empty collection.
         """
         roots = [root.path for root in self._catalog.roots()]
         if not roots:
@@ -173,12 +173,12 @@ class Collection:
         return model_change(self._catalog, full_name(model), load, self.settings)
 
     def generations(self) -> list[Generation]:
-        """Every generation, oldest first: which model, and whether it serves."""
+        """List the generations, oldest first: the model of each, and whether it serves."""
         return self._catalog.generations()
 
     def drop_generation(self, generation_id: int) -> None:
-        """Take out a generation that does not serve. Raises UsageError where there is none such,
-        StoreError for the one that serves."""
+        """Delete a generation that does not serve. Raises UsageError if the id is unknown,
+        StoreError for the serving generation."""
         if generation_id not in [generation.id for generation in self.generations()]:
             raise UsageError(f"there is no generation {generation_id}; see `seehear generations`")
         with self._catalog.write_lock():
@@ -191,19 +191,19 @@ class Collection:
         progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Verification:
-        """Check the catalog in itself and the caches against it; make anew what is only a cache.
+        """Check the catalog, and the caches against it; rebuild damaged caches.
 
-        With `hashes`, every file that can be reached is read and compared with what was indexed.
-        While another process writes, everything is checked and nothing repaired.
+        With `hashes`, also read every reachable file and compare it with what was indexed.
+        While another process writes, check everything and repair nothing.
         """
         from seehear import indexers
 
         return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
 
     def export_to(self, archive: PathLike) -> Manifest:
-        """Write the collection, without its caches, into one new file, as of one instant.
+        """Write the collection, without its caches, into one new file.
 
-        Raises UsageError where there is a file already, StoreError where it cannot be written.
+        Raises UsageError if the file exists, StoreError if it cannot be written.
         """
         from seehear.stores import archive as archives
 
@@ -214,11 +214,10 @@ class Collection:
         archive: PathLike,
         moved: Mapping[str, PathLike] | Mapping[Path, PathLike] | None = None,
     ) -> Manifest:
-        """Fill this collection, which must be empty, from an export; `moved` says in which new
-        folders old ones lie now.
+        """Fill this empty collection from an export; `moved` maps old folders to new folders.
 
-        Raises UsageError for a collection that is not empty, for what is no export, and for
-        folders that it does not know; StoreError for one that is cut off, altered or unsafe.
+        Raises UsageError if the collection is not empty, the file is not an export, or it does
+        not contain a folder in `moved`; StoreError if the file is cut off, altered or unsafe.
         """
         from seehear.stores import archive as archives
 
@@ -250,26 +249,26 @@ class Collection:
         unlike: Iterable[Hit | int] = (),
         explain: bool = False,
     ) -> list[Hit]:
-        """Find what fits words, photos, sounds and clips together, best first.
+        """Search by words, photos, sounds and videos together; return the best hits first.
 
         Args:
-            text: one description, or several that shall all fit.
-            image, audio, video: a file each, or several.
-            without, without_files: what hits shall not show.
-            k: most hits.
-            modalities: of "image", "audio", "video", "text"; None asks for all.
-            under: only what lies below this folder.
+            text: one description, or several that must all fit.
+            image, audio, video: files to search by.
+            without, without_files: words or files to leave out.
+            k: maximum number of hits.
+            modalities: kinds to search: "image", "audio", "video", "text"; None searches all.
+            under: search only this folder.
             where: a filter, such as "taken >= 2024-06 and duration < 60" (docs/searching.md).
-            min_score: leave out hits that score lower, in [0, 1].
-            mode: "semantic" goes by meaning, "words" by words as written, "auto" by both.
-            moments: most moments that a hit carries.
-            diverse: spread the hits over different things.
-            show_duplicates: list near-identical files as hits of their own.
-            like, unlike: hits (or their segment ids) of which there shall be more, or fewer.
-            explain: say in `Hit.why` how each score came about.
+            min_score: leave out hits with a lower score; from 0 to 1.
+            mode: search by meaning ("semantic"), by words as written ("words"), or both ("auto").
+            moments: maximum number of moments per hit.
+            diverse: show more variety among the hits.
+            show_duplicates: list near-identical files as separate hits.
+            like, unlike: hits, or their segment ids, to find more or less like.
+            explain: explain each score in `Hit.why`.
 
-        Raises UsageError for a query without parts or with impossible values, MediaError for a
-        query file that cannot be read, ModelError where the collection needs another model.
+        Raises UsageError for an empty query or a wrong value, MediaError for a query file that
+        cannot be read, ModelError if the model of the collection cannot be loaded.
         """
         parts = questions.of_arguments(
             self.part_of_file,
@@ -299,7 +298,7 @@ class Collection:
         )
 
     def ask(self, query: Query) -> list[Hit]:
-        """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
+        """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
             return engine.search(query)
         from seehear.search import check_query, parse_where
@@ -309,14 +308,14 @@ class Collection:
         return []
 
     def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
-        """The parts of a query in one line, `2:red car + photo.jpg - night` (docs/searching.md).
+        """Return the parts of a one-line query, `2:red car + photo.jpg - night`.
 
-        A word that names a file is that file. Raises as `part_of_file`.
+        A word that names a file stands for that file (docs/searching.md). Raises as `part_of_file`.
         """
         return questions.of_line(line, self.part_of_file)
 
     def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
-        """Words as a part of a query."""
+        """Make a part of a query from words."""
         return questions.of_words(words, weight=weight, exclude=exclude)
 
     def part_of_file(
@@ -327,10 +326,10 @@ class Collection:
         exclude: bool = False,
         expected: str | None = None,
     ) -> QueryPart:
-        """A photo, sound, clip or text file as a part of a query.
+        """Make a part of a query from a photo, sound, video or text file.
 
-        Raises UsageError where there is no such file or it is not of the modality `expected`,
-        MediaError where it cannot be read.
+        Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
+        it cannot be read.
         """
         return questions.of_file(
             path, self._spec, weight=weight, exclude=exclude, expected=expected
@@ -344,7 +343,7 @@ class Collection:
         modalities: Iterable[str] | None = None,
         under: PathLike | None = None,
     ) -> list[Hit]:
-        """Find what is like a file of any kind; the file itself and its copies are left out.
+        """Find files like a given file; leave out the file itself and its copies.
 
         Raises as `search`.
         """
@@ -369,7 +368,10 @@ class Collection:
         under: PathLike | None = None,
         where: str = "",
     ) -> list[DuplicateGroup]:
-        """Groups of files that are the same or nearly so. Raises UsageError for a bad filter."""
+        """Return groups of identical or near-identical files.
+
+        Raises UsageError for a bad filter.
+        """
         kinds = arguments.modalities(modalities)
         engine = self._opened.engine()
         if engine is None:
@@ -385,7 +387,7 @@ class Collection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to find: nothing was indexed yet, or all of it is forgotten."""
+        """True if the collection holds no files."""
         engine = self._opened.engine()
         if engine is None:
             return True
@@ -393,7 +395,7 @@ class Collection:
         return engine.describe_index() == "empty" and self._catalog.counts().assets == 0
 
     def status(self) -> dict[str, Any]:
-        """What the collection holds: plain values, as `status --json` prints them."""
+        """Return what the collection holds, as plain values that `status --json` prints."""
         counts = self._catalog.counts()
         generation = self._catalog.serving()
         engine = self._opened.engine()
@@ -414,17 +416,17 @@ class Collection:
         }
 
     def roots(self) -> list[Root]:
-        """The folders and files that were given to `index`, and whether they are there."""
+        """Return the folders and files that were given to `index`, and whether each is online."""
         return self._catalog.roots()
 
     def failures(self) -> list[Failure]:
-        """The files that could not be indexed, with stage and reason."""
+        """Return the files that could not be indexed, each with the stage and the reason."""
         return self._catalog.failures()
 
     def forget(self, path: PathLike) -> int:
-        """Take a root, a folder or a file out of the collection; returns how many files.
+        """Remove a root, a folder or a file from the collection; return the number of files.
 
-        The files themselves are left alone. Raises UsageError where nothing lies at the path.
+        The files themselves stay. Raises UsageError if the collection has nothing at the path.
         """
         with self._catalog.write_lock():
             count = self._catalog.forget(Path(path).expanduser().absolute())
@@ -455,10 +457,10 @@ def open_collection(
     device: str = "auto",
     rerank: Rerank | None = None,
 ) -> Collection:
-    """Open a collection, or start one: `seehear.open("~/.cache/mine")`.
+    """Open a collection, or start a new one: `seehear.open("~/seehear")`.
 
-    Without a folder it is the default one (SEEHEAR_COLLECTION or a per-user place). `model` is
-    what a new collection is indexed with; one that exists keeps its own. Raises StoreError.
+    Without a folder, open the default collection (SEEHEAR_COLLECTION, or a per-user folder).
+    `model` encodes a new collection; an existing collection keeps its model. Raises StoreError.
     """
     settings = Settings(device=device) if model is None else Settings(model=model, device=device)
     return Collection(folder, settings, rerank=rerank)

@@ -46,7 +46,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Defaults, overridden by SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE,
-        SEEHEAR_WORKERS and SEEHEAR_DATABASE. Raises UsageError for a value that is none."""
+        SEEHEAR_WORKERS and SEEHEAR_DATABASE. Raises UsageError for a value that is not valid."""
         env = os.environ if environment is None else environment
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(

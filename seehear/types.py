@@ -155,7 +155,7 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One distinct content, by hash of its bytes. It may lie at several locations."""
+    """One distinct content, by the hash of its bytes. It may be stored at several locations."""
 
     id: int
     content_hash: str
@@ -170,11 +170,10 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class QueryPart:
-    """One thing that a query asks for: words, or the samples of a file.
+    """Hold one part of a query: words, or the samples of a file.
 
-    `weight` is above 0; `exclude` turns the part into what hits shall not show.
-    A clip or a long sound gives several samples (shots and windows of its sound track); they are
-    one part. `label` is how a person would name the part ("a red car", "photo.jpg").
+    `weight` is above 0; `exclude` leaves out what the part shows. A video or a long sound gives
+    one part with several samples. `label` names the part for people ("a red car", "photo.jpg").
     """
 
     samples: tuple[Sample, ...]
@@ -196,7 +195,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A composed query. `modalities` None asks for every kind of asset."""
+    """Hold a whole query. `modalities` None searches every kind of file."""
 
     parts: tuple[QueryPart, ...]
     k: int = 10
@@ -204,20 +203,20 @@ class Query:
     under: Path | None = None
     min_score: float = 0.0
     where: str = ""
-    """A filter in words: "taken >= 2024-06 and duration < 60". Empty keeps everything."""
+    """A filter such as "taken >= 2024-06 and duration < 60"; "" keeps everything."""
     mode: Mode = Mode.AUTO
     moments: int = 1
-    """Most distinct moments that one hit carries."""
+    """Maximum number of moments per hit."""
     diverse: bool = False
-    """True spreads the hits over different things, at some cost in score."""
+    """Show more variety among the hits, at some cost in score."""
     show_duplicates: bool = False
-    """True lists near-duplicates as hits of their own instead of folding them into one."""
+    """List near-duplicates as separate hits instead of as one."""
     like: tuple[int, ...] = ()
-    """Segment ids of hits of which the user wants more."""
+    """Segment ids to find more like."""
     unlike: tuple[int, ...] = ()
-    """Segment ids of hits of which the user wants less."""
+    """Segment ids to find less like."""
     explain: bool = False
-    """True fills `Hit.why`."""
+    """Explain each score in `Hit.why`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,35 +261,35 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What the user gets for a query."""
+    """Hold one result of a search."""
 
     rank: int
     score: float
-    """Calibrated, in [0, 1]; compares across modalities."""
+    """How well the hit matches, from 0 to 1; comparable across modalities."""
     similarity: float
-    """Raw cosine of the best segment; 0 where words alone found the hit."""
+    """Raw cosine of the best segment; 0 if only words found the hit."""
     path: Path
     modality: Modality
-    """Of the asset: a hit in the sound track of a video is a VIDEO hit."""
+    """Kind of the file: a hit in the sound track of a video is a VIDEO hit."""
     asset_id: int
     segment_id: int
     matched: Modality
-    """Of the segment that matched: AUDIO when the sound track of a video answered."""
+    """Kind of the segment that matched: AUDIO for the sound track of a video."""
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = None
     weak: bool = False
-    """True where the score does not set the hit apart from what any query would bring up."""
+    """True if the match may well be chance."""
     moments: tuple[Moment, ...] = ()
-    """Best first, as many as the query asked for; empty where the hit has no times."""
+    """Matching moments, best first; empty if the hit has no times."""
     duplicates: tuple[Path, ...] = ()
-    """Near-identical files that were folded into this hit, best first."""
+    """Near-identical files shown as this one hit, best first."""
     why: tuple[Term, ...] = ()
-    """One term per part, where the query asked to explain."""
+    """One term per part of the query, if it asked to explain."""
 
     @property
     def moment(self) -> tuple[float, float] | None:
-        """Best [start_s, stop_s), or None where the hit has no times."""
+        """Return (start_s, stop_s) of the best moment, or None if the hit has no times."""
         if self.start_s is None or self.stop_s is None:
             return None
         return self.start_s, self.stop_s

@@ -1,4 +1,4 @@
-"""Retrievers for frameworks that people build on; each needs the framework's own package.
+"""Retrievers for LangChain and LlamaIndex; each needs the extra of its framework.
 
 from seehear.connectors.langchain import SeehearRetriever      # extra `langchain`
 from seehear.connectors.llama_index import SeehearRetriever    # extra `llama-index`

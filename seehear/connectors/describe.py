@@ -1,4 +1,4 @@
-"""A hit in words and in plain values, as language models and vector-store metadata want it."""
+"""Turn a hit into words for language models and into plain values for metadata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from seehear.types import Hit, Modality
 
 _NOUNS = {
-    Modality.IMAGE: "Picture",
+    Modality.IMAGE: "Photo",
     Modality.AUDIO: "Sound",
     Modality.VIDEO: "Video",
     Modality.TEXT: "Text",
@@ -15,7 +15,7 @@ _NOUNS = {
 
 
 def described(hit: Hit) -> str:
-    """The passage that matched; for other media what the file is, and when in it."""
+    """Return the passage that matched, or the name and moment of other media."""
     if hit.snippet:
         return hit.snippet
     moment = f", from {hit.moment[0]:.1f} s to {hit.moment[1]:.1f} s" if hit.moment else ""
@@ -23,7 +23,7 @@ def described(hit: Hit) -> str:
 
 
 def metadata_of(hit: Hit) -> dict[str, Any]:
-    """Everything about a hit that JSON can carry; times only where there are any."""
+    """Return the fields of a hit as JSON values; times only if the hit has them."""
     metadata: dict[str, Any] = {
         "path": str(hit.path),
         "modality": str(hit.modality),

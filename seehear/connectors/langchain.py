@@ -1,10 +1,10 @@
 """A LangChain retriever over a collection (extra `langchain`).
 
-    retriever = SeehearRetriever(collection=seehear.open("~/media"), k=5, modalities=["image"])
+    retriever = SeehearRetriever(collection=seehear.open("~/seehear"), k=5, modalities=["image"])
     documents = retriever.invoke("a red car at night")
 
-A document's text is the passage that matched, or else says what the file is, so that a language
-model can use it; the metadata say where it lies, its kind, its score and its moment.
+`seehear.open` takes a collection, not a media folder. A document's text is the passage that
+matched; for other media it names the file. The metadata hold its path, kind, score and moment.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from seehear.connectors.describe import described, metadata_of
 
 
 class SeehearRetriever(BaseRetriever):
-    """Finds pictures, sounds, moments of videos and passages of text by a sentence."""
+    """Find photos, sounds, moments of videos and passages of text by a sentence."""
 
     collection: Collection
     k: int = 10
     modalities: list[str] | None = None
-    """Of "image", "audio", "video", "text"; None asks for all."""
+    """Kinds to search: "image", "audio", "video", "text"; None searches all."""
     min_score: float = 0.0
     weak: bool = True
-    """False leaves out hits that do not stand out."""
+    """False leaves out weak matches."""
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun

@@ -1,9 +1,10 @@
 """A LlamaIndex retriever over a collection (extra `llama-index`).
 
-    retriever = SeehearRetriever(seehear.open("~/media"), k=5)
+    retriever = SeehearRetriever(seehear.open("~/seehear"), k=5)
     nodes = retriever.retrieve("a red car at night")
 
-Pictures come as ImageNode with their path, everything else as TextNode; the scores are seehear's.
+`seehear.open` takes a collection, not a media folder. Images become ImageNode with their path,
+everything else becomes TextNode; the scores are those of seehear.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from seehear.types import Hit, Modality
 
 
 class SeehearRetriever(BaseRetriever):
-    """Finds pictures, sounds, moments of videos and passages of text by a sentence.
+    """Find photos, sounds, moments of videos and passages of text by a sentence.
 
     Args:
-        collection: what to search.
-        k: most nodes.
-        modalities: of "image", "audio", "video", "text"; None asks for all.
-        min_score: leave out hits that score lower, in [0, 1].
-        weak: False leaves out hits that do not stand out.
+        collection: the collection to search.
+        k: maximum number of nodes.
+        modalities: kinds to search: "image", "audio", "video", "text"; None searches all.
+        min_score: leave out hits with a lower score; from 0 to 1.
+        weak: False leaves out weak matches.
     """
 
     def __init__(

@@ -67,7 +67,7 @@ class Engine:
         """
         generation = catalog.serving()
         if generation is None:
-            raise StoreError("the collection is empty; run `seehear index PATH` first")
+            raise StoreError("the collection is empty; run `seehear index FOLDER` first")
         self._catalog = catalog
         self._cache = cache
         self._model = model

@@ -26,7 +26,7 @@ def parts_of(query: Query, shelf: Shelf) -> list[Part]:
     or that was both liked and disliked."""
     both = set(query.like) & set(query.unlike)
     if both:
-        raise UsageError("the same hit cannot be both liked and disliked")
+        raise UsageError("the same hit cannot be in both like and unlike")
     liked = _parts(query.like, LIKED, shelf, exclude=False)
     return liked + _parts(query.unlike, DISLIKED, shelf, exclude=True)
 
@@ -36,7 +36,7 @@ def _parts(ids: Sequence[int], weight: float, shelf: Shelf, *, exclude: bool) ->
     parts = []
     for id_ in dict.fromkeys(ids):
         if id_ not in found:
-            raise UsageError("a hit that was liked or disliked is no longer in the collection")
+            raise UsageError("a hit in like or unlike is no longer in the collection; search again")
         modality = found[id_].segment.modality
         vectors = {}
         for space in shelf.spaces_of(modality):

@@ -65,15 +65,15 @@ def check(query: Query) -> None:
     if not query.parts and not query.like:
         raise UsageError("a query needs at least one text, photo, sound or clip")
     if len(query.parts) > MAX_PARTS:
-        raise UsageError(f"a query has at most {MAX_PARTS} parts, not {len(query.parts)}")
+        raise UsageError(f"a query may have at most {MAX_PARTS} parts, not {len(query.parts)}")
     if not 1 <= query.k <= MAX_K:
         raise UsageError(f"k must be from 1 to {MAX_K}, not {query.k}")
     if not 0.0 <= query.min_score <= 1.0:
-        raise UsageError(f"the least score must lie in [0, 1], not {query.min_score}")
+        raise UsageError(f"the minimum score must be from 0 to 1, not {query.min_score}")
     if not 1 <= query.moments <= 100:
         raise UsageError(f"moments must be from 1 to 100, not {query.moments}")
     if query.modalities is not None and not query.modalities:
-        raise UsageError(f"name at least one kind to search in, of {', '.join(Modality)}")
+        raise UsageError(f"name at least one kind to search: {', '.join(Modality)}")
     for part in query.parts:
         if not (math.isfinite(part.weight) and 0 < part.weight <= MAX_WEIGHT):
             raise UsageError(
@@ -82,11 +82,11 @@ def check(query: Query) -> None:
             )
     wanted = [part for part in query.parts if not part.exclude]
     if not wanted and not query.like:
-        raise UsageError("a query needs something to look for, not only what to leave out")
+        raise UsageError("say what to look for, not only what to leave out")
     for part in query.parts:
         twin = next((w for w in wanted if part.exclude and _asks_same(w, part)), None)
         if twin is not None and twin.weight <= part.weight:
-            raise UsageError(f"{_named(part)} is both asked for and left out: the weights cancel")
+            raise UsageError(f"{_named(part)} is both wanted and left out; remove one of the two")
         _check_content(part, query.mode)
 
 
@@ -95,9 +95,7 @@ def _check_content(part: QueryPart, mode: Mode) -> None:
     if not part.samples or (texts and not any(text.strip() for text in texts)):
         raise UsageError(f"{_named(part)} is empty; say what to look for")
     if mode is Mode.WORDS and not _written(part):
-        raise UsageError(
-            f"{_named(part)} has no words to look for as written; use --mode auto or semantic"
-        )
+        raise UsageError(f"{_named(part)} has no words to search for; use --mode auto or semantic")
 
 
 def encode(query: Query, model: Model) -> list[Part]:
@@ -118,7 +116,7 @@ def _encode_part(part: QueryPart, mode: Mode, model: Model) -> Part:
     text = _written(part)
     probes = () if mode is Mode.WORDS else _probes(part, model)
     if not probes and not (text and mode is not Mode.SEMANTIC):
-        raise UsageError(f"{_named(part)} holds nothing to look for (silence or no content)")
+        raise UsageError(f"{_named(part)} has no content to search by (it is silent or empty)")
     return Part(part.label or text, part.weight, part.exclude, probes, text)
 
 

@@ -3,7 +3,7 @@
     from seehear.server import create_app     # an ASGI application over one collection
     from seehear.server import serve          # the same, run by uvicorn until interrupted
 
-Nothing is imported before it is asked for: FastAPI is no part of the core.
+Both names are imported when they are first used: the core does not need FastAPI.
 """
 
 from __future__ import annotations

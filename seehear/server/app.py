@@ -31,8 +31,8 @@ _HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 
 
 _DESCRIPTION = """
 Find any picture, sound, moment of a video or passage of text by a description, a photo, a sound
-or a clip. Assets are named by number, folders by label: no path of the machine goes in or out.
-Where the service was started with a token, send `Authorization: Bearer TOKEN`.
+or a clip. Assets are named by number and folders by label: the service neither shows nor accepts
+paths of its machine. If it was started with a token, send `Authorization: Bearer TOKEN`.
 """
 
 
@@ -46,19 +46,19 @@ def create_app(
     host: str = "127.0.0.1",
     names: Sequence[str] = (),
 ) -> FastAPI:
-    """The service over one collection, as an ASGI application.
+    """Return the service over one collection, as an ASGI application.
 
     Args:
-        collection: where it lives; None takes the default one.
-        settings: of the collection; its model is the one of a new collection.
-        token: what clients must show; required unless `host` is a loopback address.
-        roots: folders that clients may have indexed.
-        limits: bounds on requests.
-        host: the address on which it will listen.
-        names: further host names under which clients reach it.
+        collection: its folder; None takes the default collection.
+        settings: of the collection; their model encodes a new collection.
+        token: clients must send it; required unless `host` is a loopback address.
+        roots: the only folders that clients may index.
+        limits: limits of requests.
+        host: the address to listen on.
+        names: further host names that clients use.
 
-    Raises UsageError for a missing or weak token and for a root that is no folder. The collection
-    is opened and the model loaded after the start; /readyz tells when that is done.
+    Raises UsageError for a missing or weak token and for a root that is not a folder. The service
+    opens the collection and loads the model after it starts; /readyz says when it is ready.
     """
     from seehear import __version__
 

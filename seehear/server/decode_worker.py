@@ -81,7 +81,7 @@ def _answer(request: wire.Message) -> Answer:
     except MediaError as error:
         failure = error
     except MemoryError:
-        failure = MediaLimitError("decoding needs too much memory")
+        failure = MediaLimitError("needs too much memory to decode")
     except OSError as error:
         failure = BrokenMediaError(error.strerror or "cannot be read", stage="open")
     except Exception as error:

@@ -71,7 +71,7 @@ class DecodePool:
             pairs = wire.unpack_pairs(head["items"], body)
             modality = Modality(head["modality"])
         except (wire.WireError, KeyError, ValueError):
-            raise BrokenMediaError("the decoder sent nonsense") from None
+            raise BrokenMediaError("the decoder sent an unreadable answer") from None
         return modality, tuple(sample for _, sample in pairs)
 
     def picture(
@@ -89,7 +89,7 @@ class DecodePool:
         drawn = body.tobytes()
         kind, magic = ("image/png", b"\x89PNG\r\n") if sound else ("image/webp", b"RIFF")
         if not drawn.startswith(magic):
-            raise BrokenMediaError("no picture could be drawn of it")
+            raise BrokenMediaError("cannot make a picture of it")
         return drawn, kind
 
     def waveform(self, path: Path, steps: int, most_s: float) -> tuple[float, list[float]]:
@@ -100,7 +100,7 @@ class DecodePool:
             peaks = np.clip(np.nan_to_num(body.view("<f4")), 0.0, 1.0)
             return float(head["stop_s"]), [round(float(peak), 3) for peak in peaks]
         except (KeyError, TypeError, ValueError):
-            raise BrokenMediaError("the decoder sent nonsense") from None
+            raise BrokenMediaError("the decoder sent an unreadable answer") from None
 
     def warm(self) -> None:
         """Start every worker, and have each read the libraries that it decodes with.
@@ -190,7 +190,7 @@ class _Worker:
         try:
             wire.send(self._requests, request)
         except OSError:
-            raise BrokenMediaError("the decoder died") from None
+            raise BrokenMediaError("the decoder crashed") from None
         until = time.monotonic() + timeout_s
         while True:
             check_current()
@@ -201,7 +201,7 @@ class _Worker:
                 if time.monotonic() > until:
                     raise MediaLimitError(f"takes longer than {timeout_s:g} s to decode") from None
         if answer is None:
-            raise BrokenMediaError("the decoder died of it")
+            raise BrokenMediaError("the decoder crashed on it")
         self._broken = False
         return answer
 

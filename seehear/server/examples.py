@@ -8,15 +8,15 @@ from seehear.server.schemas import EmbedRequest, Problem, SearchRequest
 
 _MEANINGS = {
     400: ("bad_request", "the request cannot be read"),
-    401: ("unauthorised", "a token is needed: Authorization: Bearer TOKEN"),
+    401: ("unauthorised", "send the token: Authorization: Bearer TOKEN"),
     403: ("foreign_origin", "requests from other sites are refused"),
-    404: ("no_such_asset", "there is no asset 7"),
-    409: ("already_running", "an index job is running already"),
+    404: ("no_such_asset", "no asset has the number 7"),
+    409: ("already_running", "an index run is already in progress"),
     413: ("media_too_large", "film.mp4: is longer than 30 minutes"),
     415: ("content_type", "send application/json or multipart/form-data"),
-    422: ("bad_query", "the query is empty: give text, a file, or hits to find more of"),
+    422: ("bad_query", "the query is empty; give a text, a file, or hits in `like`"),
     429: ("busy", "too many queries at once; try again"),
-    503: ("not_ready", "the model is being loaded"),
+    503: ("not_ready", "the model is loading"),
 }
 
 
@@ -30,7 +30,9 @@ def problems(*statuses: int, besides: Responses | None = None) -> Responses:
     """
     described: Responses = dict(besides or {})
     for status in (*statuses, 400, 421):
-        code, message = _MEANINGS.get(status, ("wrong_host", "not a name of this service"))
+        code, message = _MEANINGS.get(
+            status, ("wrong_host", "unknown host name; add it with `seehear serve --name`")
+        )
         kind = "invalid_request_error" if status < 500 else "server_error"
         described[status] = {
             "model": Problem,
@@ -95,9 +97,9 @@ def _body(
 SEARCH = _body(
     SearchRequest,
     {
-        "words": {"summary": "By words", "value": {"text": "a red car at night", "k": 5}},
+        "words": {"summary": "Search by words", "value": {"text": "a red car at night", "k": 5}},
         "excluding": {
-            "summary": "Without something, of two kinds, below a folder",
+            "summary": "Leave something out; search two kinds in one folder",
             "value": {
                 "text": "the sea",
                 "without": "people",
@@ -106,11 +108,11 @@ SEARCH = _body(
             },
         },
         "weighted": {
-            "summary": "Parts with weights",
+            "summary": "Give each part a weight",
             "value": {"parts": [{"text": "red", "weight": 2}, {"text": "car"}], "explain": True},
         },
         "refined": {
-            "summary": "More like some hits, less like others",
+            "summary": "Find more like some hits and less like others",
             "value": {"text": "a bird", "like": [12, 40], "unlike": [7]},
         },
     },
@@ -118,10 +120,10 @@ SEARCH = _body(
         SearchRequest,
         {
             "file": "Files of any kind to search by.",
-            "image": "Pictures; another kind is refused.",
-            "audio": "Sounds; another kind is refused.",
-            "video": "Clips; another kind is refused.",
-            "without_file": "What hits shall not be like.",
+            "image": "Images to search by; other kinds are refused.",
+            "audio": "Sounds to search by; other kinds are refused.",
+            "video": "Videos to search by; other kinds are refused.",
+            "without_file": "Files that hits must not be like.",
         },
     ),
     {"text": ["at night"], "k": 5},
@@ -129,7 +131,7 @@ SEARCH = _body(
 
 EMBED = _body(
     EmbedRequest,
-    {"texts": {"summary": "Two texts", "value": {"texts": ["a red car", "birdsong"]}}},
-    _form(EmbedRequest, {"file": "One file of any kind, in place of texts."}),
+    {"texts": {"summary": "Embed two texts", "value": {"texts": ["a red car", "birdsong"]}}},
+    _form(EmbedRequest, {"file": "One file of any kind, instead of texts."}),
     {"texts": ["a red car"]},
 )

@@ -70,7 +70,7 @@ class Jobs:
         """Begin a run. Raises ServiceError 409 while another one runs."""
         with self._lock:
             if self.running:
-                raise ServiceError(409, "already_running", "an index job is running already")
+                raise ServiceError(409, "already_running", "an index run is already in progress")
             job = IndexJob(labels)
             self._jobs[job.id] = job
             while len(self._jobs) > _KEPT:
@@ -85,7 +85,7 @@ class Jobs:
         """Raises ServiceError 404 for a job that is not there (any more)."""
         job = self._jobs.get(job_id)
         if job is None:
-            raise ServiceError(404, "no_such_job", "there is no such index job")
+            raise ServiceError(404, "no_such_job", "no index run has this id")
         return job
 
     def all(self) -> list[Job]:
@@ -113,7 +113,7 @@ class Jobs:
         except SeehearError as error:
             job.change(state="failed", error=problem_of(error, self._private).message)
         except Exception:
-            job.change(state="failed", error="the run broke off; see the service's log")
+            job.change(state="failed", error="the index run failed; see the service's log")
             raise  # to the log, by threading's own hook
 
     def _report_out(self, report: IndexReport) -> JobReport:

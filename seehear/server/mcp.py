@@ -32,7 +32,7 @@ from seehear.types import Asset, Hit, Modality, Query, QueryPart
 INSTRUCTIONS = """\
 Searches the user's own photos, sounds, videos and texts by what is in them. Describe what to find
 in plain words ("a dog on a beach", "church bells"). Scores lie in [0, 1]; hits marked weak are
-probably not what was meant: say so rather than presenting them as finds. Times are seconds."""
+probably not what the user meant: say so, do not present them as matches. Times are in seconds."""
 
 _THUMBNAIL_PX = 256
 _LARGE_PX = 1024
@@ -61,14 +61,17 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
     def search_media(
         description: Annotated[str, Field(description="What to find, in plain words.")],
         kinds: Annotated[
-            list[Modality] | None, Field(description="Only these kinds; none means all.")
+            list[Modality] | None,
+            Field(description="Search only these kinds; leave out to search all."),
         ] = None,
-        without: Annotated[str, Field(description="What hits shall not show.")] = "",
+        without: Annotated[str, Field(description="What hits must not show.")] = "",
         where: Annotated[
             str, Field(description='A filter, such as "taken >= 2024-06 and duration < 60".')
         ] = "",
-        count: Annotated[int, Field(ge=1, le=_MOST_HITS, description="Most hits.")] = 8,
-        pictures: Annotated[bool, Field(description="Send thumbnails along.")] = True,
+        count: Annotated[
+            int, Field(ge=1, le=_MOST_HITS, description="Maximum number of hits.")
+        ] = 8,
+        pictures: Annotated[bool, Field(description="Also send thumbnails.")] = True,
     ) -> list[Any]:
         """Find photos, sounds, moments of videos and passages of text by a description."""
         with told():
@@ -80,13 +83,15 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
         return answer
 
     def get_media(
-        asset_id: Annotated[int, Field(ge=0, description="As search_media gave it.")],
+        asset_id: Annotated[int, Field(ge=0, description="The asset_id of a hit.")],
         start_s: Annotated[
-            float | None, Field(ge=0, description="The moment of a video or sound to show.")
+            float | None, Field(ge=0, description="Start of the moment to show, in seconds.")
         ] = None,
-        stop_s: Annotated[float | None, Field(ge=0)] = None,
+        stop_s: Annotated[
+            float | None, Field(ge=0, description="End of the moment, in seconds.")
+        ] = None,
     ) -> list[Any]:
-        """Show one asset: its facts, a large picture (frame, spectrogram), a text's passages."""
+        """Show one file: its facts, and a large picture (frame, spectrogram) or its text."""
         with told():
             asset = desk.asset(asset_id)
             answer: list[Any] = [json.dumps(desk.facts(asset), ensure_ascii=False, indent=1)]
@@ -96,7 +101,7 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
         return [*answer, Image(*_as_image(drawn))]
 
     def describe_collection() -> dict[str, Any]:
-        """Tell how much of which kind there is, in which folders, found by which model."""
+        """Count the files of each kind; name the folders and the model."""
         with told():
             return desk.described()
 
@@ -132,7 +137,7 @@ class _Desk:
         self, description: str, kinds: list[Modality] | None, without: str, where: str, count: int
     ) -> list[Hit]:
         if not description.strip():
-            raise UsageError("the description is empty")
+            raise UsageError("the description is empty; say what to find")
         parts = [QueryPart((description,), label=description)]
         if without.strip():
             parts.append(QueryPart((without,), exclude=True, label=without))
@@ -166,7 +171,7 @@ class _Desk:
     def asset(self, asset_id: int) -> Asset:
         asset = self._library.asset(asset_id)
         if asset is None:
-            raise UsageError(f"there is no asset {asset_id}")
+            raise UsageError(f"no asset has the number {asset_id}")
         return asset
 
     def facts(self, asset: Asset) -> dict[str, Any]:
@@ -224,7 +229,9 @@ class _Desk:
     ) -> tuple[bytes, str]:
         path = self._library.file_of(asset.id)
         if path is None:
-            raise MediaError("the file is not there now (a drive unplugged?)", stage="open")
+            raise MediaError(
+                "the file cannot be reached; check that its drive is connected", stage="open"
+            )
         if asset.modality is not Modality.AUDIO:
             return self._decoder.picture(path, px, start_s=start_s)
         return self._decoder.picture(path, px, start_s=start_s, stop_s=stop_s, sound=True)

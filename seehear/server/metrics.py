@@ -31,21 +31,21 @@ class Metrics:
         )
         self.seconds = Histogram(
             "seehear_request_seconds",
-            "Time to the start of the answer.",
+            "Seconds until the answer starts.",
             ("route",),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._batches = Histogram(
             "seehear_encode_batch_samples",
-            "Samples that were encoded together.",
+            "Samples encoded in one batch.",
             ("modality",),
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
         self.decoded = Counter(
             "seehear_uploads_total",
-            "Uploaded files, by what became of them.",
+            "Uploaded files by outcome.",
             ("outcome",),
             registry=self.registry,
         )
@@ -56,8 +56,8 @@ class Metrics:
             "seehear_indexing", "1 while an index job runs.", registry=self.registry
         )
         for name, text, read in (
-            ("seehear_queries_waiting", "Queries that wait for a thread.", waiting),
-            ("seehear_queries_running", "Queries that are worked on.", running),
+            ("seehear_queries_waiting", "Queries waiting for a thread.", waiting),
+            ("seehear_queries_running", "Queries running.", running),
         ):
             Gauge(name, text, registry=self.registry).set_function(read)
 

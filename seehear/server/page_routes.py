@@ -29,7 +29,7 @@ def register(app: FastAPI) -> None:
 
     def answer(name: str, request: Request) -> Response:
         if kept.get(name) is None:
-            raise ServiceError(404, "no_such_file", "the page has no such file")
+            raise ServiceError(404, "no_such_file", "the page has no file of this name")
         content, kind, mark = kept[name]  # type: ignore[misc]
         headers = {"etag": mark, "cache-control": "no-cache"}
         if request.headers.get("if-none-match") == mark:

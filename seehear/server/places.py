@@ -8,6 +8,7 @@ only, so that no path ever comes from a request.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from seehear.errors import UsageError
@@ -31,14 +32,16 @@ class Places:
         return list(self._by_label)
 
     def root(self, label: str) -> Path:
-        """The root of that label. Raises UsageError for one that is not there."""
+        """Return the root of that label. Raises UsageError, with the nearest label, if unknown."""
         try:
             return self._by_label[label]
         except KeyError:
-            raise UsageError(f"there is no root {label!r}") from None
+            near = get_close_matches(label, self._by_label, n=1, cutoff=0.0)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise UsageError(f'no folder "{label}" in this collection{hint}') from None
 
     def label(self, root: Path) -> str:
-        """The label of a root, "" for a folder that is none."""
+        """Return the label of a root, "" for any other folder."""
         return next((label for label, path in self._by_label.items() if path == root), "")
 
     def folder_of(self, file: Path) -> str:
@@ -64,7 +67,7 @@ class Places:
         root = self.root(label)
         steps = PurePosixPath(inner)
         if steps.is_absolute() or ".." in steps.parts or "\\" in inner or "\0" in inner:
-            raise UsageError(f"{folder!r} is no folder of this collection")
+            raise UsageError(f'no folder "{folder}" in this collection')
         return root / steps
 
 

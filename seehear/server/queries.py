@@ -41,18 +41,20 @@ def check_request(request: SearchRequest, uploads: int, limits: ServiceLimits) -
     if request.k > limits.k:
         raise UsageError(f"k must be at most {limits.k}, not {request.k}")
     if len(texts) + uploads > limits.parts:
-        raise UsageError(f"a query has at most {limits.parts} parts")
+        raise UsageError(f"a query may have at most {limits.parts} parts")
     if any(len(text) > limits.text_characters for text in texts):
-        raise UsageError(f"a text of a query has at most {limits.text_characters} characters")
+        raise UsageError(f"each text may have at most {limits.text_characters} characters")
     for part in request.parts:
         if (part.text is None) == (part.upload is None):
-            raise UsageError("each of `parts` has either `text` or `upload`")
+            raise UsageError("give each of `parts` either `text` or `upload`")
         if part.upload is not None and part.upload >= uploads:
-            raise UsageError(f"`upload` {part.upload} names no file of this request")
+            raise UsageError(
+                f"no file number {part.upload} in this request; `upload` counts files from 0"
+            )
     wanted = [text for text in _listed(request.text) if text.strip()]
     wanted += [p.text for p in request.parts if p.text and p.text.strip() and not p.exclude]
     if not wanted and not uploads and not request.like:
-        raise UsageError("the query is empty: give text, a file, or hits to find more of")
+        raise UsageError("the query is empty; give a text, a file, or hits in `like`")
 
 
 def build_query(

@@ -40,7 +40,7 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(401, 403, 404, 422, 503),
     )
     def describe(asset_id: AssetId) -> AssetOut:
-        """What an asset is, where it lies, and the segments under which it is found."""
+        """Describe one asset: its facts, the places where it is stored, and its segments."""
         return _describe(service, asset_id)
 
     @app.get(
@@ -50,8 +50,11 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(
             *(401, 403, 404, 413, 415, 422, 429, 503),
             besides={
-                200: {"content": {"image/webp": {}, "image/png": {}}, "description": "A picture."},
-                304: {"description": "The client has it already."},
+                200: {
+                    "content": {"image/webp": {}, "image/png": {}},
+                    "description": "The picture.",
+                },
+                304: {"description": "Not changed; the client can use its copy."},
             },
         ),
     )
@@ -62,7 +65,7 @@ def register(app: FastAPI, service: Service) -> None:
         start_s: Seconds = None,
         stop_s: Seconds = None,
     ) -> Response:
-        """A photo made small, a video's frame at `start_s`, a sound's spectrogram."""
+        """Show a small photo, a video's frame at `start_s`, or a sound's spectrogram."""
         asset = await run_in_threadpool(_asset, service, asset_id)
         if asset.modality is Modality.TEXT:
             raise ServiceError(404, "no_picture", "a text has no picture")
@@ -97,7 +100,7 @@ def register(app: FastAPI, service: Service) -> None:
     async def waveform(
         request: Request, asset_id: AssetId, steps: Annotated[int, Query(ge=8, le=2000)] = 400
     ) -> Waveform:
-        """Loudness over time of a sound or of a video's sound track, at most its first hour."""
+        """Give the loudness over time of a sound or a video's sound track, up to one hour."""
         asset = await run_in_threadpool(_asset, service, asset_id)
         if asset.modality not in {Modality.AUDIO, Modality.VIDEO}:
             raise ServiceError(404, "no_sound", f"a {asset.modality} has no sound")
@@ -116,18 +119,20 @@ def register(app: FastAPI, service: Service) -> None:
             *(401, 403, 404, 409, 422, 503),
             besides={
                 200: {"content": {"*/*": {}}, "description": "The file."},
-                206: {"content": {"*/*": {}}, "description": "The range that was asked for."},
-                416: {"description": "A range outside of the file."},
+                206: {"content": {"*/*": {}}, "description": "The requested range."},
+                416: {"description": "The range lies outside the file."},
             },
         ),
     )
     def media(asset_id: AssetId, *, download: bool = False) -> FileResponse:
-        """The file itself; ranges are served, so that a player can start anywhere."""
+        """Send the file itself, whole or in ranges, so that a player can start anywhere."""
         asset = _asset(service, asset_id)
         path = _file(service, asset)
         stat = os.stat(path)  # noqa: PTH116 - the same call that FileResponse makes
         if stat.st_size != asset.size_bytes:
-            raise ServiceError(409, "changed", "the file has changed; index its folder again")
+            raise ServiceError(
+                409, "changed", "the file has changed since it was indexed; index its folder again"
+            )
         kind = content_type_of(asset.format)
         return FileResponse(
             path,
@@ -142,14 +147,16 @@ def register(app: FastAPI, service: Service) -> None:
 def _asset(service: Service, asset_id: int) -> Asset:
     asset = service.library.asset(asset_id)
     if asset is None:
-        raise ServiceError(404, "no_such_asset", f"there is no asset {asset_id}")
+        raise ServiceError(404, "no_such_asset", f"no asset has the number {asset_id}")
     return asset
 
 
 def _file(service: Service, asset: Asset) -> FilePath:
     path = service.library.file_of(asset.id)
     if path is None:
-        raise ServiceError(404, "offline", "the file is not there now (a drive unplugged?)")
+        raise ServiceError(
+            404, "offline", "the file cannot be reached; check that its drive is connected"
+        )
     return path
 
 

@@ -39,14 +39,20 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(401, 403, 404, 409, 413, 415, 422, 503),
     )
     def start(wish: IndexRequest) -> Job:
-        """Bring roots up to date: those named when the service was started, and no others."""
+        """Index roots: only those that the service was started with."""
         places = service.places()
         offered = [label for label in places.labels if places.root(label) in service.roots]
         if not offered:
-            raise ServiceError(404, "no_roots", "the service was started without --root")
+            raise ServiceError(
+                404, "no_roots", "this service may not index; start it with --root to allow it"
+            )
         labels = wish.roots or offered
         if unknown := [label for label in labels if label not in offered]:
-            raise ServiceError(404, "no_such_root", f"the service has no root {unknown[0]!r}")
+            raise ServiceError(
+                404,
+                "no_such_root",
+                f'no root "{unknown[0]}" to index; choose from: {", ".join(offered)}',
+            )
         paths = [places.root(label) for label in labels]
         return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]
 
@@ -57,7 +63,7 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(401, 403),
     )
     def jobs() -> Jobs:
-        """Index jobs since the service started, newest first."""
+        """List index runs since the service started, newest first."""
         return Jobs(jobs=service.jobs.all())
 
     @app.get(
@@ -67,7 +73,7 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(401, 403, 404, 422),
     )
     def job(job_id: JobId) -> Job:
-        """How far a job is, or what came of it."""
+        """Show the progress or the result of an index run."""
         return service.jobs.get(job_id).snapshot()[1]
 
     @app.delete(
@@ -77,7 +83,7 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(401, 403, 404, 422),
     )
     def stop(job_id: JobId) -> Job:
-        """Ask a job to stop; what it has done is kept."""
+        """Stop an index run; keep the files that it has indexed."""
         found = service.jobs.get(job_id)
         found.stop.set()
         return found.snapshot()[1]
@@ -91,7 +97,7 @@ def register(app: FastAPI, service: Service) -> None:
     async def events(
         found: IndexJob = job_of_path,
     ) -> AsyncIterator[ServerSentEvent]:
-        """Server-sent events: `progress` while the job runs, then one `done`."""
+        """Send server-sent events: `progress` during the run, then one `done`."""
         seen = -1
         while True:
             version, state = found.snapshot()

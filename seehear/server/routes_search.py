@@ -59,7 +59,7 @@ def register(app: FastAPI, service: Service) -> None:
         responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
     )
     async def embed(request: Request) -> EmbedAnswer:
-        """Turn texts, or one file, into vectors of every space that their kind has."""
+        """Turn texts or one file into vectors, in every space of their kind."""
         async with received(request, EmbedRequest, limits) as (wish, uploads):
             _check_embed(wish, uploads, limits.embed_inputs, limits.text_characters)
             return await service.desk.run(request, lambda: _embed(service, wish, uploads))
@@ -117,18 +117,18 @@ def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, .
 
 def _check_embed(wish: EmbedRequest, uploads: list[Upload], most: int, characters: int) -> None:
     if uploads and (wish.texts or len(uploads) > 1):
-        raise UsageError("send texts or one file, not both or several")
+        raise UsageError("send either texts or one file")
     if not uploads:
         _check_texts(wish.texts, most, characters)
 
 
 def _check_texts(texts: list[str], most: int, characters: int) -> None:
     if not texts:
-        raise UsageError("there is nothing to embed")
+        raise UsageError("nothing to embed; send texts or one file")
     if len(texts) > most:
-        raise UsageError(f"at most {most} texts at once")
+        raise UsageError(f"send at most {most} texts at once")
     if any(len(text) > characters for text in texts):
-        raise UsageError(f"a text has at most {characters} characters")
+        raise UsageError(f"each text may have at most {characters} characters")
 
 
 def _embed(service: Service, wish: EmbedRequest, uploads: list[Upload]) -> EmbedAnswer:
@@ -159,11 +159,11 @@ def _embeddings(
     model = service.library.model()
     if wish.model not in {"default", model.name}:
         raise ServiceError(
-            404, "model_not_found", f"this service embeds with {model.name} (or `default`)"
+            404, "model_not_found", f"unknown model; use `{model.name}` or `default`"
         )
     space = model.spaces_of(Modality.TEXT)[0]  # the first is the one that pictures share
     if wish.dimensions not in {None, space.dim}:
-        raise UsageError(f"dimensions: this model has {space.dim}")
+        raise UsageError(f"dimensions must be {space.dim}, the dimension of this model")
     vectors = np.asarray(model.encode(Modality.TEXT, texts)[space], dtype="<f4")
     rows: list[Any] = (
         [base64.b64encode(row.tobytes()).decode() for row in vectors]

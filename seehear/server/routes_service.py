@@ -26,12 +26,12 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 
     @app.get("/healthz", response_model=Health, tags=["service"])
     async def health() -> Health:
-        """The process is alive."""
+        """Say that the process is alive."""
         return Health(status="ok")
 
     @app.get("/readyz", response_model=Health, tags=["service"], responses=examples.problems(503))
     async def readiness() -> Health:
-        """The model is loaded and warm, and the collection is open."""
+        """Say if the model is loaded and the collection is open."""
         if not service.ready:
             raise ServiceError(503, "not_ready", service.trouble, 2)
         return Health(status="ready")
@@ -43,11 +43,13 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         responses=examples.problems(
             401,
             403,
-            besides={200: {"content": {"text/plain": {}}, "description": "For Prometheus."}},
+            besides={
+                200: {"content": {"text/plain": {}}, "description": "Metrics for Prometheus."}
+            },
         ),
     )
     def metrics() -> Response:
-        """Counters in Prometheus' text format."""
+        """Give metrics in Prometheus' text format."""
         service.metrics.indexing.set(service.jobs.running)
         return Response(service.metrics.page(), headers={"content-type": CONTENT_TYPE})
 
@@ -58,7 +60,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         responses=examples.problems(401, 403, 503),
     )
     def status() -> Status:
-        """What the collection holds."""
+        """Show what the collection holds, and the limits of requests."""
         return _status(service)
 
     @app.get(
@@ -68,7 +70,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         responses=examples.problems(401, 403, 503),
     )
     def folders() -> Folders:
-        """Folders that `under` of a search takes."""
+        """List the folders that `under` of a search accepts."""
         found, complete = service.library.folders(service.places(), _MOST_FOLDERS)
         return Folders(folders=found, complete=complete)
 
@@ -79,7 +81,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         responses=examples.problems(403),
     )
     async def session(request: Request) -> Session:
-        """Whether the page has to sign in."""
+        """Say if the page must sign in."""
         if sessions is None:
             return Session(required=False, signed_in=True)
         return Session(required=True, signed_in=sessions.accepts(request.cookies.get(COOKIE, "")))
@@ -91,11 +93,11 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         responses=examples.problems(401, 403, 404, 413, 415, 422),
     )
     async def sign_in(request: Request, wish: SignIn) -> Response:
-        """Trade the token for a cookie, which pictures and players of the page send along."""
+        """Sign in: exchange the token for a cookie, which the page sends with every request."""
         if sessions is None:
-            raise ServiceError(404, "no_token", "this service has no token")
+            raise ServiceError(404, "no_token", "this service needs no token")
         if not sessions.knows(wish.token):
-            raise ServiceError(401, "unauthorised", "that is not the token")
+            raise ServiceError(401, "unauthorised", "wrong token")
         answer = JSONResponse({"required": True, "signed_in": True})
         answer.set_cookie(
             COOKIE,
@@ -114,7 +116,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         responses=examples.problems(403),
     )
     async def sign_out() -> Response:
-        """Forget the cookie."""
+        """Sign out: delete the cookie."""
         answer = JSONResponse({"required": sessions is not None, "signed_in": sessions is None})
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer

@@ -14,9 +14,9 @@ def _writable(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError("text holds half a surrogate pair") from None
+        raise ValueError("text contains half of a surrogate pair") from None
     if "\0" in text:
-        raise ValueError("text holds a NUL character")
+        raise ValueError("text contains a NUL character")
     return text
 
 
@@ -25,46 +25,51 @@ SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class Strict(BaseModel):
-    """A request: unknown fields are mistakes, and are told."""
+    """A request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Part(Strict):
-    """One thing a query asks for: words, or an uploaded file by its place in the form."""
+    """One part of a query: a text, or an uploaded file by its number."""
 
     text: Words | None = None
     upload: int | None = Field(
-        None, ge=0, lt=64, description="Index of an uploaded file, in the order of the form."
+        None,
+        ge=0,
+        lt=64,
+        description="Number of an uploaded file, from 0, in the order of the form.",
     )
     weight: float = Field(1.0, gt=0.0, le=100.0)
-    exclude: bool = Field(False, description="Hits shall not show this.")
+    exclude: bool = Field(False, description="Find hits that do not show this.")
 
 
 class SearchRequest(Strict):
-    """A query. At least one of `text`, `parts`, `like` or an uploaded file."""
+    """A query. Give at least one of `text`, `parts`, `like` or an uploaded file."""
 
-    text: Words | list[Words] | None = Field(None, description="What hits shall show.")
-    without: Words | list[Words] | None = Field(None, description="What hits shall not show.")
-    parts: list[Part] = Field([], description="Parts with weights, besides `text`.")
-    like: list[SegmentId] = Field([], max_length=64, description="Segments to find more of.")
-    unlike: list[SegmentId] = Field([], max_length=64, description="Segments to find less of.")
-    k: int = Field(20, ge=1, description="Most hits.")
+    text: Words | list[Words] | None = Field(None, description="What to find.")
+    without: Words | list[Words] | None = Field(None, description="What to leave out.")
+    parts: list[Part] = Field([], description="Further parts of the query, with weights.")
+    like: list[SegmentId] = Field([], max_length=64, description="Find more like these segments.")
+    unlike: list[SegmentId] = Field([], max_length=64, description="Find less like these segments.")
+    k: int = Field(20, ge=1, description="Maximum number of hits.")
     modalities: list[Modality] | None = Field(
-        None, max_length=8, description="Only assets of these kinds."
+        None, max_length=8, description="Search only these kinds."
     )
     under: Words | None = Field(
-        None, max_length=4096, description="Only below this folder, named as in `folder` of a hit."
+        None, max_length=4096, description="Search only this folder, named as in `folder` of a hit."
     )
     where: Words = Field(
-        "", max_length=2000, description="A filter: `taken >= 2024-06 and duration < 60`."
+        "", max_length=2000, description="A filter, such as `taken >= 2024-06 and duration < 60`."
     )
-    min_score: float = Field(0.0, ge=0.0, le=1.0)
-    mode: Mode = Field(Mode.AUTO, description="By meaning, by words, or both.")
-    moments: int = Field(1, ge=1, le=50, description="Most moments of one file.")
-    diverse: bool = Field(False, description="Spread the hits over different things.")
-    show_duplicates: bool = Field(False, description="Near-duplicates as hits of their own.")
-    explain: bool = Field(False, description="Say what made each score.")
+    min_score: float = Field(0.0, ge=0.0, le=1.0, description="Leave out lower scores.")
+    mode: Mode = Field(
+        Mode.AUTO, description="Search by meaning (semantic), by words as written, or both (auto)."
+    )
+    moments: int = Field(1, ge=1, le=50, description="Maximum number of moments per file.")
+    diverse: bool = Field(False, description="Show more variety among the hits.")
+    show_duplicates: bool = Field(False, description="List near-duplicates as separate hits.")
+    explain: bool = Field(False, description="Explain each score, in `why`.")
 
 
 SEARCH_ANSWER: dict[str, Any] = {
@@ -94,7 +99,7 @@ SEARCH_ANSWER: dict[str, Any] = {
 
 
 class MomentOut(BaseModel):
-    """A stretch [start_s, stop_s) of a file that answers the query."""
+    """A moment of a file that matches: from start_s up to stop_s, in seconds."""
 
     start_s: float
     stop_s: float
@@ -116,7 +121,7 @@ class TermOut(BaseModel):
     expected: float | None = None
     spread: float | None = None
     crowd: float = Field(
-        0.0, description="How much higher the cosine scores for other files that answer as well."
+        0.0, description="How much the score rises because other files match as well, in log-odds."
     )
     words: str = ""
     words_score: float = 0.0
@@ -126,7 +131,7 @@ class Place(BaseModel):
     """Where a file lies, without the machine's own paths."""
 
     name: str = Field(description="File name.")
-    folder: str = Field(description="Label of the root and the folders below it.")
+    folder: str = Field(description="Folder, from the label of its root on.")
     online: bool = True
 
 
@@ -134,13 +139,15 @@ class HitOut(BaseModel):
     """One hit."""
 
     rank: int
-    score: float = Field(description="Calibrated, in [0, 1]; compares across kinds.")
-    similarity: float | None = Field(description="Raw cosine of the best segment.")
-    weak: bool = Field(description="Not set apart from what any query would bring up.")
+    score: float = Field(description="How well it matches, from 0 to 1; comparable across kinds.")
+    similarity: float | None = Field(
+        description="Raw cosine of the best segment; not comparable across kinds."
+    )
+    weak: bool = Field(description="True for a match that may well be chance.")
     asset_id: int
     segment_id: int
     modality: Modality
-    matched: Modality = Field(description="Of the segment: `audio` for a video's sound track.")
+    matched: Modality = Field(description="What matched: `audio` for the sound track of a video.")
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = None
@@ -153,7 +160,7 @@ class HitOut(BaseModel):
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: str | None = None
-    thumbnail: str | None = Field(None, description="Address of a picture of the hit.")
+    thumbnail: str | None = Field(None, description="Address of a preview picture.")
     media: str = Field(description="Address of the file itself.")
 
 
@@ -163,15 +170,13 @@ class SearchAnswer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [SEARCH_ANSWER]})
 
     hits: list[HitOut]
-    stands_out: bool = Field(
-        description="False where no hit is set apart: the collection may hold nothing like it."
-    )
+    stands_out: bool = Field(description="False if there is no close match: all hits are weak.")
     model: str | None
     took_ms: float
 
 
 class SegmentOut(BaseModel):
-    """A piece of an asset that can be found."""
+    """One searchable piece of an asset."""
 
     segment_id: int
     modality: Modality
@@ -181,7 +186,7 @@ class SegmentOut(BaseModel):
 
 
 class AssetOut(BaseModel):
-    """One distinct content and where it lies."""
+    """One distinct file content and where it is stored."""
 
     asset_id: int
     modality: Modality
@@ -199,7 +204,7 @@ class AssetOut(BaseModel):
 
 
 class Waveform(BaseModel):
-    """Loudest sample in equal steps of time, in [0, 1]."""
+    """The loudest sample of each of equal steps of time, from 0 to 1."""
 
     start_s: float
     stop_s: float
@@ -207,13 +212,13 @@ class Waveform(BaseModel):
 
 
 class EmbedRequest(Strict):
-    """Texts to turn into vectors; a form with a file has none."""
+    """Texts to turn into vectors; leave them out when you send a file."""
 
-    texts: list[Words] = Field([], description="At least one, unless a file is sent.")
+    texts: list[Words] = Field([], description="At least one text, unless you send a file.")
 
 
 class SpaceOut(BaseModel):
-    """Vectors in one space; only vectors of the same space compare."""
+    """Vectors in one space; compare only vectors of the same space."""
 
     space: str = Field(description="name@revision:dimensions")
     dimensions: int
@@ -221,7 +226,7 @@ class SpaceOut(BaseModel):
 
 
 class EmbedAnswer(BaseModel):
-    """Vectors of what was sent. A clip or long sound gives one row per sample of it."""
+    """Vectors of what was sent; a video or a long sound gives several rows."""
 
     model: str
     modality: Modality
@@ -229,19 +234,19 @@ class EmbedAnswer(BaseModel):
 
 
 class OpenAIEmbeddingsRequest(BaseModel):
-    """As OpenAI's clients send it; fields that mean nothing here are ignored."""
+    """A request in the shape of OpenAI's API; other fields are ignored."""
 
     model_config = ConfigDict(
         extra="ignore",
         json_schema_extra={"examples": [{"model": "default", "input": ["a red car", "birdsong"]}]},
     )
 
-    input: Words | list[Words] = Field(description="Text or texts; token numbers are refused.")
+    input: Words | list[Words] = Field(description="One or more texts; token numbers are refused.")
     model: str = Field(
         "default", max_length=200, description="The served model's name, or `default`."
     )
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1, description="Only the model's own dimension.")
+    dimensions: int | None = Field(None, ge=1, description="Must be the model's own dimension.")
     user: str | None = None
 
 
@@ -257,7 +262,7 @@ class OpenAIUsage(BaseModel):
 
 
 class OpenAIEmbeddings(BaseModel):
-    """As OpenAI's clients read it."""
+    """An answer in the shape of OpenAI's API."""
 
     object: Literal["list"] = "list"
     data: list[OpenAIEmbedding]
@@ -268,7 +273,7 @@ class OpenAIEmbeddings(BaseModel):
 class RootOut(BaseModel):
     label: str
     online: bool
-    indexable: bool = Field(description="Whether `POST /v1/index` may bring it up to date.")
+    indexable: bool = Field(description="True if `POST /v1/index` may index it.")
 
 
 class Status(BaseModel):
@@ -289,14 +294,14 @@ class Status(BaseModel):
 
 
 class Folders(BaseModel):
-    """Folders for the filter, by label."""
+    """Folders that `under` accepts, by label."""
 
     folders: list[str]
-    complete: bool = Field(description="False where there are more than are listed.")
+    complete: bool = Field(description="False if there are more folders than listed.")
 
 
 class IndexRequest(Strict):
-    """Which of the roots named at the start to bring up to date; none means all."""
+    """Which of the roots given with `--root` to index; leave out to index all."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{}, {"retry_failed": True}]}
@@ -313,7 +318,7 @@ class JobProgress(BaseModel):
     failed: int
     files_per_s: float
     left_s: float | None = None
-    current: str | None = Field(None, description="Name of a file that is worked on.")
+    current: str | None = Field(None, description="Name of a file being indexed.")
 
 
 class JobReport(BaseModel):
@@ -327,7 +332,9 @@ class JobReport(BaseModel):
     interrupted: bool
     seconds: float
     offline: list[str]
-    failures: list[dict[str, str]] = Field(description="`name`, `stage`, `reason`; the first 100.")
+    failures: list[dict[str, str]] = Field(
+        description="The first 100 failed files: `name`, `stage`, `reason`."
+    )
 
 
 class Job(BaseModel):
@@ -346,7 +353,7 @@ class Jobs(BaseModel):
 
 
 class Session(BaseModel):
-    """Whether the page has to sign in."""
+    """Says if the page must sign in."""
 
     required: bool
     signed_in: bool

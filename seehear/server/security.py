@@ -205,7 +205,9 @@ class Guard:
         }
         host = headers.get("host", "")
         if self._hosts is not None and _hostname(host) not in self._hosts:
-            raise ServiceError(421, "wrong_host", "this service does not answer to that host name")
+            raise ServiceError(
+                421, "wrong_host", "unknown host name; add it with `seehear serve --name`"
+            )
         self._check_origin(scope, headers, host)
         path: str = scope["path"]
         if self._sessions is None or path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX):
@@ -215,7 +217,7 @@ class Guard:
             return headers
         if self._sessions.accepts(_cookie(headers.get("cookie", ""))):
             return headers
-        raise ServiceError(401, "unauthorised", "a token is needed: Authorization: Bearer TOKEN")
+        raise ServiceError(401, "unauthorised", "send the token: Authorization: Bearer TOKEN")
 
     @staticmethod
     def _check_origin(scope: Scope, headers: dict[str, str], host: str) -> None:

@@ -44,7 +44,7 @@ class ServiceOptions:
     def __post_init__(self) -> None:
         for root in self.roots:
             if not root.is_dir():
-                raise UsageError(f"the root {root} is no folder")
+                raise UsageError(f"the root {root} is not a folder")
 
 
 class PictureCache:
@@ -92,7 +92,7 @@ class Service:
         self.roots = tuple(root.expanduser().absolute() for root in options.roots)
         self.private = [str(self.folder), str(Path.home()), *map(str, self.roots)]
         self.jobs = Jobs(self._open_for_index, self.private)
-        self.trouble = "the model is being loaded"
+        self.trouble = "the model is loading"
         self._library: Library | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._warm_up, name="seehear-warm-up", daemon=True)

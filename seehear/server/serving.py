@@ -1,4 +1,4 @@
-"""Running the application with uvicorn."""
+"""Run the application with uvicorn."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def serve(
     behind_proxy: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until interrupted. Arguments as of `create_app`.
+    """Serve until interrupted. The other arguments are those of `create_app`.
 
-    `behind_proxy` believes X-Forwarded-Proto of a proxy on this machine, so that cookies are
-    marked secure. `announce` is told the address before the first request is taken.
+    `behind_proxy` trusts X-Forwarded-Proto of a proxy on this machine, so that cookies are marked
+    secure. `announce` is called with the address before the service takes the first request.
 
-    Raises UsageError as `create_app` does, and SeehearError where the port cannot be had.
+    Raises UsageError as `create_app` does, and SeehearError if the port is not available.
     """
     import uvicorn
 

@@ -95,7 +95,7 @@ def _sorted_out(form: FormData) -> tuple[dict[str, Any], list[tuple[str, UploadF
             try:
                 fields[name] = json.loads(value)
             except (ValueError, RecursionError):
-                raise ServiceError(422, "invalid", "parts: is no JSON") from None
+                raise ServiceError(422, "invalid", "parts: not valid JSON") from None
         else:
             fields[name] = value
     return fields, files

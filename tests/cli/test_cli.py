@@ -158,7 +158,7 @@ WRONG: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("search", "--image", "BROKEN"), 2, "broken.jpg: "),
     (("search", "red", "--image", "NOTES"), 2, "holds text, not image"),
     (("search", "--not", "red"), 2, "not only what to leave out"),
-    (("search", "red", "-", "red"), 2, "the weights cancel"),
+    (("search", "red", "-", "red"), 2, "both wanted and left out"),
     (("search", "red", "+"), 2, "nothing follows"),
     (("search", "red", "--like", "1", "--unlike", "1"), 2, "last search"),
     (("search", "red", "--weight", "0"), 2, "above 0"),

@@ -29,7 +29,7 @@ BAD: dict[tuple[str, ...], str] = {
     ("search",): "at least one",
     ("search", "--not", "red"): "not only what to leave out",
     ("search", "red", "--where", NONSENSE): "the filter ends too soon",
-    ("search", "--image", "FILE", "--mode", "words"): "no words to look for",
+    ("search", "--image", "FILE", "--mode", "words"): "no words to search for",
     ("duplicates", "--where", NONSENSE): "the filter ends too soon",
     ("duplicates", "--in", "smell"): "'smell' is none of them",
     ("similar", "nowhere.jpg"): "there is no file",

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -79,14 +74,6 @@ class Looking:
 
     def __exit__(self, *_: object) -> None:
         self._context.close()
-
-    def shot(self, name: str) -> None:
-        """Keep a picture of the window in docs/screenshots, if SEEHEAR_SCREENSHOTS asks for it."""
-        picture = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        assert len(picture.resize((64, 64)).getcolors(64 * 64) or ()) > 8, "the window is blank"
-        if os.environ.get("SEEHEAR_SCREENSHOTS"):
-            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-            picture.save(SCREENSHOTS / f"{name}.webp", quality=82, method=6)
 
     def _heard(self, message: Any) -> None:
         refused = "Failed to load resource" in message.text

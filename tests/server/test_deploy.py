@@ -287,7 +287,7 @@ def test_the_command_says_in_a_line_why_it_does_not_serve(
                 f"cannot listen on 127.0.0.1 port {port}: Address already in use",
             ),
             (["--token-file", str(tmp_path / "none")], 2, "No such file"),
-            (["--root", str(tmp_path / "none")], 2, "is no folder"),
+            (["--root", str(tmp_path / "none")], 2, "is not a folder"),
         ):
             where = ["--create", "--collection", str(tmp_path / "c")]
             monkeypatch.setattr(sys, "argv", ["seehear", "serve", *arguments, *where])

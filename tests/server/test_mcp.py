@@ -105,7 +105,7 @@ def test_what_goes_wrong_is_told_to_the_model(collection_folder: Path) -> None:
         for tool, arguments, message in (
             ("search_media", {"description": "  "}, "empty"),
             ("search_media", {"description": "x", "where": "colour = 1"}, "colour"),
-            ("get_media", {"asset_id": 99999}, "no asset 99999"),
+            ("get_media", {"asset_id": 99999}, "no asset has the number 99999"),
         ):
             answer = await client.call_tool(tool, arguments)
             assert answer.is_error

@@ -219,7 +219,7 @@ def test_copies_are_folded_and_more_can_be_shown(browser: Browser, crowd: Runnin
         assert page.evaluate(focused) == 41  # keys go on with the first new one
         only(page, "image")
         assert len(names(page)) == 4
-        assert page.locator(".badge.copies").all_inner_texts() == ["+1 alike"]
+        assert page.locator(".badge.copies").all_inner_texts() == ["+1 similar"]
         page.click("#narrow")
         page.check("#duplicates")
         settled(page)
@@ -276,7 +276,7 @@ def test_weak_hits_stand_apart(look: Looking) -> None:
     assert all(page.locator("#strong .card").evaluate_all("c => c.map(x => !x.hit.weak)"))
     assert all(page.locator("#weak .card").evaluate_all("c => c.map(x => x.hit.weak)"))
     ask(page, "quixotic zebra parade")
-    assert page.inner_text("#says").startswith("Nothing")
+    assert page.inner_text("#says") == "No close matches. Showing the nearest."
     assert page.locator("#strong .card").count() == 0
 
 
@@ -341,7 +341,7 @@ def test_a_recorded_sound_is_a_query(look: Looking) -> None:
     page.wait_for_selector(".chip:has-text('recording')")
     settled(page)
     assert page.locator("#trouble").is_hidden()
-    assert names(page) or page.inner_text("#says").startswith("Nothing")
+    assert names(page) or page.inner_text("#says").startswith("Nothing found")
 
 
 def test_a_pasted_picture_is_a_query(look: Looking, tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ def test_the_folders_are_brought_up_to_date(browser: Browser, own_copy: tuple[Pa
     with Running(app) as server, Looking(browser, server.address) as look:
         page = look.page
         page.wait_for_selector("#update:not([hidden])")
-        assert "press Update" in page.inner_text(".hero")
+        assert "Press Update" in page.inner_text(".hero")
         page.click("#update")
         until(page, "document.querySelector('#job-title').textContent === 'Up to date'")
         assert "11 added, 1 failed" in page.inner_text("#job-says")

@@ -127,7 +127,7 @@ def test_it_refuses_to_start_unsafely(tmp_path: Path) -> None:
         create_app(tmp_path, host="0.0.0.0")
     with pytest.raises(UsageError, match="at least 16"):
         create_app(tmp_path, token="short")
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         create_app(tmp_path, roots=[tmp_path / "none"])
 
 
@@ -345,5 +345,5 @@ def test_openai_clients_are_understood(running: Running) -> None:
         assert answer.usage.total_tokens == 4
         plain = client.embeddings.create(model="default", input="red", encoding_format="float")
         assert plain.data[0].embedding == pytest.approx(answer.data[0].embedding)
-        with pytest.raises(openai.NotFoundError, match="embeds with fake"):
+        with pytest.raises(openai.NotFoundError, match="unknown model; use `fake` or `default`"):
             client.embeddings.create(model="text-embedding-3-small", input="x")

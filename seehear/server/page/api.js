@@ -18,12 +18,12 @@ async function call(method, path, { json, form, signal } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Trouble(0, "offline", "The service does not answer. Is it still running?");
+    throw new Trouble(0, "offline", "The service does not answer. Check that it is still running.");
   }
   if (answer.ok) return answer.json();
   let told = {};
   try { told = (await answer.json()).error ?? {}; } catch { /* not ours: a proxy's page */ }
-  const sentence = told.message ?? `The service answered ${answer.status}.`;
+  const sentence = told.message ?? `The service failed with error ${answer.status}.`;
   const again = Number(answer.headers.get("retry-after") ?? 0);
   const named = /^\S+\.\w+:/.test(sentence); // a file's name keeps its letters
   throw new Trouble(answer.status, told.code ?? "http", named ? sentence : sentence[0].toUpperCase() + sentence.slice(1), again);

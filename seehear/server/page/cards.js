@@ -17,7 +17,7 @@ export function card(hit, query, does) {
     },
     picture(hit, query),
     h("span.badge.kind", {}, icon(hit.modality), times(hit), heard(hit)),
-    badge("copies", hit.duplicates.length ? `+${hit.duplicates.length} alike` : ""),
+    badge("copies", hit.duplicates.length ? `+${hit.duplicates.length} similar` : ""),
   );
   const made = h(
     "li.card",
@@ -49,7 +49,7 @@ function times(hit) {
 }
 
 function heard(hit) {
-  return hit.modality === "video" && hit.matched !== "video" ? h("span", {}, hit.matched === "audio" ? "heard" : "said") : null;
+  return hit.modality === "video" && hit.matched !== "video" ? h("span", {}, hit.matched === "audio" ? "by sound" : "by subtitles") : null;
 }
 
 function badge(kind, text) {

@@ -92,7 +92,7 @@ function show(answer) {
   $("#longer").hidden = hits.length < state.k || state.k >= 1000;
   $("#trouble").hidden = true;
   if (!hits.length) $("#says").textContent = "Nothing found. Try other words, or fewer filters.";
-  else if (!answer.stands_out) $("#says").textContent = "Nothing here stands out for that; these are the nearest.";
+  else if (!answer.stands_out) $("#says").textContent = "No close matches. Showing the nearest.";
   else {
     const strong = hits.filter((hit) => !hit.weak).length;
     $("#says").textContent = `${strong} ${strong === 1 ? "result" : "results"}`;
@@ -172,14 +172,14 @@ async function toggleRecord() {
   const button = $("#record");
   button.setAttribute("aria-pressed", "true");
   $("use", button).setAttribute("href", "#i-stop");
-  $("#says").textContent = "Recording … press again to stop.";
+  $("#says").textContent = "Recording. Press again to stop.";
   try {
     const made = await record(recording.signal, (level) => $("#level").style.setProperty("--level", level));
     state.files.push({ ...made, url: null });
     chips();
     search();
   } catch {
-    fail(new api.Trouble(0, "microphone", "The microphone cannot be used; the browser does not allow it here."));
+    fail(new api.Trouble(0, "microphone", "Cannot use the microphone. Allow it for this page in the browser's settings."));
   } finally {
     recording = null;
     button.setAttribute("aria-pressed", "false");
@@ -265,7 +265,10 @@ $("#options").addEventListener("change", () => search());
 $("#attach").addEventListener("click", () => $("#pick").click());
 $("#pick").addEventListener("change", (event) => { addFiles(event.target.files); event.target.value = ""; });
 $("#record").addEventListener("click", toggleRecord);
-$("#record").hidden = !navigator.mediaDevices || !window.MediaRecorder;
+// Browsers give the microphone to pages of this machine and of https alone.
+const canRecord = Boolean(navigator.mediaDevices && window.MediaRecorder);
+$("#record").hidden = !canRecord;
+if (!canRecord) $("#sound-how").textContent = "drop or choose a file";
 $("#longer").addEventListener("click", () => { Object.assign(state, { k: Math.min(1000, state.k * 2), longer: true }); search(); });
 $("#narrow").addEventListener("click", () => {
   const open = $("#options").hidden;
@@ -279,7 +282,7 @@ $(".ways").addEventListener("click", (event) => {
   const way = event.target.closest("button")?.dataset.way;
   if (way === "words") { text.value = "waves at the sea"; search(); text.focus(); }
   if (way === "file") $("#pick").click();
-  if (way === "sound") toggleRecord();
+  if (way === "sound") $(canRecord ? "#record" : "#pick").click();
 });
 $("#reset").addEventListener("click", () => {
   for (const field of $("#options").querySelectorAll("input, select")) {
@@ -352,14 +355,16 @@ async function start() {
 }
 
 function describe(found) {
-  const counts = Object.entries(found.by_modality).filter(([, n]) => n);
   const names = { image: ["photo", "photos"], video: ["video", "videos"], audio: ["sound", "sounds"], text: ["text", "texts"] };
-  const told = counts.map(([kind, n]) => `${n.toLocaleString()} ${names[kind][n === 1 ? 0 : 1]}`);
+  const told = Object.entries(names)
+    .map(([kind, [one, many]]) => [found.by_modality[kind] ?? 0, one, many])
+    .filter(([n]) => n)
+    .map(([n, one, many]) => `${n.toLocaleString()} ${n === 1 ? one : many}`);
   const mayUpdate = found.roots.some((root) => root.indexable);
   $("#holdings").textContent = told.join(" · ");
   $("#update").hidden = !mayUpdate;
   if (!found.assets) {
-    $(".hero p").textContent = mayUpdate ? "Nothing is indexed yet: press Update." : "Nothing is indexed yet: run “seehear index” on a folder.";
+    $(".hero p").textContent = mayUpdate ? "No files are indexed yet. Press Update." : "No files are indexed yet. Run “seehear index FOLDER”.";
   }
 }
 $("#update").addEventListener("click", () => update(() => { api.status().then(describe); search(); }).catch(fail));

@@ -30,6 +30,7 @@ function show(state) {
   const { progress, report } = state;
   $("#job-stop").hidden = state.state !== "running";
   if (state.state === "running") {
+    $("#job-title").textContent = "Updating";
     if (progress?.files_total) { bar.max = progress.files_total; bar.value = progress.files_done; }
     else bar.removeAttribute("value");
     $("#job-says").textContent = told(progress);
@@ -37,9 +38,9 @@ function show(state) {
   }
   bar.max = 1;
   bar.value = 1;
-  $("#job-title").textContent = { done: "Up to date", stopped: "Stopped", failed: "Not finished" }[state.state];
+  $("#job-title").textContent = { done: "Up to date", stopped: "Stopped", failed: "Failed" }[state.state];
   $("#job-says").textContent = report
-    ? ["added", "updated", "moved", "removed", "unchanged", "failed"].filter((n) => report[n]).map((n) => `${report[n]} ${n}`).join(", ") || "Nothing has changed."
+    ? ["added", "updated", "moved", "removed", "unchanged", "failed"].filter((n) => report[n]).map((n) => `${report[n]} ${n}`).join(", ") || "No files have changed."
     : state.error;
   $("#job-failures").replaceChildren(...(report?.failures ?? []).map((f) => h("li", {}, `${f.name}: ${f.reason}`)));
 }

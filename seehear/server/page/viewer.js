@@ -53,7 +53,7 @@ function film(hit) {
   begin(player, hit);
   player.addEventListener("error", () => {
     const still = h("img", { alt: `${hit.name} at ${span(hit)}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1280` });
-    player.replaceWith(h("div", {}, still, h("p", {}, "This browser cannot play the file; download it to watch.")));
+    player.replaceWith(h("div", {}, still, h("p", {}, "This browser cannot play this file. Download it to watch it.")));
   }, { once: true });
   return player;
 }
@@ -84,14 +84,14 @@ function begin(player, hit) {
 function about(hit) {
   const size = hit.width_px ? `${hit.width_px} × ${hit.height_px}` : "";
   return h("dl", {}, lines([
-    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (its ${hit.matched === "audio" ? "sound" : hit.matched} matched)`)],
+    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${hit.matched === "audio" ? "sound" : "subtitles"})`)],
     ["Score", scoreBar(hit.score)],
     ["Moment", span(hit)],
     ["Folder", hit.folder],
     ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
     ["Size", size],
     ["Taken", hit.taken_at ? new Date(hit.taken_at).toLocaleString() : ""],
-    ...hit.why.map((term) => [term.exclude ? `Not “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
+    ...hit.why.map((term) => [term.exclude ? `Without “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
   ]));
 }
 
@@ -117,8 +117,8 @@ function complete(hit, found) {
   const others = found.places.filter((place) => place.name !== hit.name || place.folder !== hit.folder);
   list.append(...lines([
     ["File", `${found.format.toUpperCase()}, ${bytes(found.size_bytes)}`],
-    ["Also at", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
-    ["Alike", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
+    ["Also in", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
+    ["Similar files", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
   ]));
   const moments = hit.moments.length > 1 ? hit.moments : [];
   const player = $("video, audio", stage);
