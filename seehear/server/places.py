@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from seehear.errors import UsageError
+from seehear.suggestions import did_you_mean
 
 
 class Places:
@@ -35,7 +36,8 @@ class Places:
         try:
             return self._by_label[label]
         except KeyError:
-            raise UsageError(f"there is no root {label!r}") from None
+            hint = did_you_mean(label, self._by_label)
+            raise UsageError(f'No folder "{label}".{hint}') from None
 
     def label(self, root: Path) -> str:
         """The label of a root, "" for a folder that is none."""
@@ -54,6 +56,10 @@ class Places:
                 depth = len(root.parts)
         return best
 
+    def named(self, folder: Path) -> str:
+        """A folder by its label; one outside of all roots by its own name alone."""
+        return self.folder_of(folder / "file") or printable(folder.name)
+
     def resolve(self, folder: str) -> Path:
         """The path that a label with folders stands for, by its text alone.
 
@@ -64,7 +70,7 @@ class Places:
         root = self.root(label)
         steps = PurePosixPath(inner)
         if steps.is_absolute() or ".." in steps.parts or "\\" in inner or "\0" in inner:
-            raise UsageError(f"{folder!r} is no folder of this collection")
+            raise UsageError(f"{folder!r} is not a folder of this collection")
         return root / steps
 
 
