@@ -12,6 +12,7 @@ from typer.models import CommandInfo
 from seehear.cli import (
     commands_care,
     commands_eval,
+    commands_facets,
     commands_index,
     commands_model,
     commands_search,
@@ -22,7 +23,7 @@ app = typer.Typer(
     name="seehear",
     help="Find any picture, sound, moment of a video or passage of text in folders of media.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -40,7 +41,7 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Find any picture, sound, moment of a video or passage of text in folders of media."""
@@ -49,6 +50,7 @@ def _options(
 for room in (
     commands_index,
     commands_search,
+    commands_facets,
     commands_eval,
     commands_care,
     commands_serve,
@@ -65,6 +67,7 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
         return app
     alone = copy.copy(app)
     alone.registered_commands = named
+    alone._add_completion = False  # only the whole application is asked for completions
     return alone
 
 

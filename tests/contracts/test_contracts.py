@@ -107,6 +107,7 @@ def test_the_links_at_the_root_lead_into_the_package() -> None:
         ("typer", ("cli",)),
         ("av", ("media",)),
         ("PIL", ("media",)),
+        ("timg", ("media",)),
     ],
 )
 def test_library_fences(library: str, rooms: tuple[str, ...]) -> None:

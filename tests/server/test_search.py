@@ -223,8 +223,8 @@ def test_nothing_stands_out_is_said(client: TestClient) -> None:
         ({"parts": [{"weight": 1}]}, "either"),
         ({"parts": [{"upload": 0}]}, "names no file"),
         ({"parts": [{"text": "x", "weight": -1}]}, "weight"),
-        ({"text": "x", "under": "/etc"}, "no root"),
-        ({"text": "x", "under": "media/../.."}, "no folder"),
+        ({"text": "x", "under": "/etc"}, 'No folder "etc"'),
+        ({"text": "x", "under": "media/../.."}, "not a folder"),
         ({"text": "x", "where": "colour = red"}, "colour"),
     ],
 )
