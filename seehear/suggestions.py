@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 
 NEAREST = 3
 """Values that a message names at most."""
-ALIKE = 0.6
+ALIKE = 0.65
 """Ratio of SequenceMatcher from which on two words are taken for the same, mistyped."""
 PART_OF_A_VALUE = 0.95
 """What a match with one word of a value is worth beside a match with the whole."""

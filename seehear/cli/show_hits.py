@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ from seehear.errors import SeehearError, UsageError
 
 if TYPE_CHECKING:
     from seehear.types import Hit
+
+OPENER_S = 5.0
+"""Seconds in which a system's opener has said that it has no program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,33 @@ def open_file(hit: Hit) -> None:
 
     No system has a way to say at which second a program shall start: the moment is told.
     """
-    import typer
-
-    name = output.shown(hit.path)
+    name = output.printable(output.shown(hit.path))
     if not hit.path.is_file():
         raise SeehearError(f"Cannot open {name}: the file is not there now (an unplugged drive?)")
     at = f". The match starts at {output.clock(hit.start_s)}" if hit.start_s else ""
-    output.note(f"Opening {output.printable(name)}{at}")
-    if typer.launch(str(hit.path)) != 0:
+    output.note(f"Opening {name}{at}")
+    if not _launched(hit.path):
         raise SeehearError(f"Cannot open {name}: your system has no program for it")
+
+
+def _launched(path: Path) -> bool:
+    """Whether the system's opener took the file. `typer.launch` does not tell where it fails."""
+    import subprocess
+
+    if sys.platform == "win32":
+        os.startfile(path)
+        return True
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    try:
+        process = subprocess.Popen(
+            [opener, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return process.wait(OPENER_S) == 0
+    except subprocess.TimeoutExpired:
+        return True  # it is the program itself, which goes on
+    except OSError:
+        return False

@@ -7,13 +7,15 @@ comparison that has to hold is met by nothing, no item meets the whole filter.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from seehear.errors import UnknownFolderError, UsageError
-from seehear.stores import Catalog, Facet
+from seehear.stores import Catalog
 from seehear.stores.catalog.facets import FIELDS
-from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or
+from seehear.stores.catalog.filters import CHOICES, And, Compare, Field, Filter, Not, Op, Or
+from seehear.stores.catalog.paths import fold
 from seehear.suggestions import NEAREST, did_you_mean, nearest
 
 LISTED = 5
@@ -34,48 +36,74 @@ def check_values(catalog: Catalog, where: Filter | None, under: Path | None) -> 
     asked: list[Filter] = [] if where is None else [where]
     if under is not None:
         asked.insert(0, Compare(Field.FOLDER, Op.UNDER, under))
-    if asked and (unknown := _unknown(catalog, And(tuple(asked)))) is not None:
-        error = _error(catalog, unknown)
-        if error is not None:
-            raise error
+    if not asked:
+        return
+    check = _Check(catalog)
+    unknown = check.first_unknown(And(tuple(asked)))
+    if unknown is not None and check.values(Field.MODALITY):
+        raise check.error(unknown)
 
 
-def _unknown(catalog: Catalog, part: Filter) -> Compare | None:
-    """The first comparison that has to hold and that nothing in the collection meets."""
-    if isinstance(part, Not):
-        return None
-    if isinstance(part, And):
-        return next(filter(None, (_unknown(catalog, one) for one in part.parts)), None)
-    if isinstance(part, Or):
-        found = [_unknown(catalog, one) for one in part.parts]
-        return found[0] if found and all(found) else None
-    if part.field not in _FACETS or part.op not in (Op.EQ, Op.LIKE, Op.UNDER):
-        return None
-    if part.field in (Field.MODALITY, Field.ORIENTATION):
-        return None  # their few words are known to all
-    return None if catalog.any_match(part) else part
+class _Check:
+    """One filter that has met nothing; the values of each field are read once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._values: dict[Field, list[str]] = {}
+
+    def values(self, field: Field) -> list[str]:
+        """The values of a field, most frequent first."""
+        if field not in self._values:
+            found = self._catalog.facet(_FACETS[field]).values
+            self._values[field] = [one.value for one in found]
+        return self._values[field]
+
+    def first_unknown(self, part: Filter) -> Compare | None:
+        """The first comparison that has to hold and that nothing in the collection meets."""
+        if isinstance(part, Not):
+            return None
+        if isinstance(part, And):
+            return next(filter(None, map(self.first_unknown, part.parts)), None)
+        if isinstance(part, Or):
+            found = [self.first_unknown(one) for one in part.parts]
+            return found[0] if found and all(found) else None
+        return None if self._exists(part) else part
+
+    def _exists(self, part: Compare) -> bool:
+        """Whether anything meets a comparison; True for those that ask for no value of a list."""
+        if isinstance(part.value, Path):
+            return self._catalog.anything_below(part.value)
+        if part.field not in _FACETS or part.field in CHOICES:
+            return True  # the few words of CHOICES are known to all
+        wanted = fold(str(part.value))
+        if part.op is Op.EQ:
+            return any(fold(value) == wanted for value in self.values(part.field))
+        if part.op is Op.LIKE:
+            fits = re.compile(_pattern(wanted), re.DOTALL).fullmatch
+            return any(fits(fold(value)) for value in self.values(part.field))
+        return True
+
+    def error(self, part: Compare) -> UsageError:
+        """What to tell of a comparison that nothing meets."""
+        values = self.values(part.field)[:MOST_VALUES]
+        if isinstance(part.value, Path):
+            return _folder_error(self._catalog, part.value, values)
+        name = _NAMES.get(part.field, part.field.value)
+        if not values:
+            return UsageError(f"No file has the field {name}")
+        asked = str(part.value)
+        told = f'No {name} "{asked}".'
+        if part.op is Op.LIKE:
+            asked = asked.strip("*")
+            told = f'No {name} {"matches" if set("*?") & set(asked) else "contains"} "{asked}".'
+        if hint := did_you_mean(asked, values):
+            return UsageError(told + hint)
+        more = ", ..." if len(values) > LISTED else ""
+        return UsageError(f"{told} There are: {', '.join(values[:LISTED])}{more}")
 
 
-def _error(catalog: Catalog, part: Compare) -> UsageError | None:
-    values = [found.value for found in catalog.facet(_FACETS[part.field], MOST_VALUES).values]
-    if isinstance(part.value, Path):
-        return _folder_error(catalog, part.value, values) if values else None
-    name = _NAMES.get(part.field, part.field.value)
-    if not values:
-        return (
-            UsageError(f"No file has the field {name}")
-            if catalog.facet(Facet.TYPE, 1).values
-            else None
-        )
-    asked = str(part.value)
-    told = f'No {name} "{asked}".'
-    if part.op is Op.LIKE:
-        asked = asked.strip("*")
-        told = f'No {name} {"matches" if set("*?") & set(asked) else "contains"} "{asked}".'
-    if hint := did_you_mean(asked, values):
-        return UsageError(told + hint)
-    more = ", ..." if len(values) > LISTED else ""
-    return UsageError(f"{told} There are: {', '.join(values[:LISTED])}{more}")
+def _pattern(text: str) -> str:
+    return "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in text)
 
 
 def _folder_error(catalog: Catalog, folder: Path, holding: Sequence[str]) -> UsageError:

@@ -42,7 +42,7 @@ def library(tmp_path: Path) -> Library:
         ("tag = baech", 'No tag "baech". Did you mean Beach?'),
         ("tag = zzz", 'No tag "zzz". There are: Beach, snow, summer'),
         ("artist = Simon", 'No artist "Simon". Did you mean Nina Simone?'),
-        ("city = Vienna", 'No city "Vienna". Did you mean Wien?'),
+        ("city = Vienna", 'No city "Vienna". There are: Wien'),
         ("format = jpgg", 'No format "jpgg". Did you mean jpg?'),
         ("format = tif", 'No format "tif". There are: jpg, wav'),
         ("lens = 50mm", "No file has the field lens"),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, String, cast, func, select
+from sqlalchemy import Connection, String, and_, cast, func, or_, select
 
-from seehear.stores.catalog.conditions import COLUMNS, PLACES, condition, folded, shown
-from seehear.stores.catalog.filters import Field, Filter
-from seehear.stores.catalog.paths import fold
+from seehear.stores.catalog.conditions import COLUMNS, shown
+from seehear.stores.catalog.filters import Field
+from seehear.stores.catalog.paths import fold, folder_range
+from seehear.stores.catalog.schema import locations
 
 
 class Facet(StrEnum):
@@ -61,6 +64,35 @@ FIELDS: dict[Facet, Field] = {
 _TAKEN = cast(shown.c.taken_at, String)  # "2024-06-01 14:30:00", in both databases
 
 
+def facet_values(connection: Connection, facet: Facet, top: int | None) -> FacetValues:
+    """Return the values of a facet with the number of items that have each, most frequent first.
+
+    Spellings that differ in case alone are one value, as they are for filters; but not of folders,
+    each of which counts what lies directly in it. Subtitles beside a video are that video.
+    """
+    rows: Iterable[Any]
+    if facet is Facet.FOLDER:
+        rows = [(text.rstrip("/") or "/", count) for text, count in connection.execute(_FOLDERS)]
+    else:
+        column = _column(facet)
+        rows = connection.execute(
+            select(column, func.count())
+            .where(column.is_not(None), column != "", shown.c.id.in_(_LYING_SOMEWHERE))
+            .group_by(column)
+        )
+        rows = _merged(rows, "; " if facet is Facet.TAG else None)
+    ranked = sorted((FacetValue(value, int(count)) for value, count in rows), key=_order)
+    return FacetValues(facet, tuple(ranked[:top]), len(ranked))
+
+
+_LYING_SOMEWHERE = select(locations.c.asset_id).where(locations.c.sidecar_of.is_(None))
+_FOLDERS = (
+    select(locations.c.folders, func.count(locations.c.asset_id.distinct()))
+    .where(locations.c.sidecar_of.is_(None))
+    .group_by(locations.c.folders)
+)
+
+
 def _column(facet: Facet) -> Any:
     if facet is Facet.YEAR:
         return func.substr(_TAKEN, 1, 4)
@@ -69,44 +101,31 @@ def _column(facet: Facet) -> Any:
     return COLUMNS[FIELDS[facet]]
 
 
-def facet_values(connection: Connection, facet: Facet, top: int | None) -> FacetValues:
-    """Return the values of a facet with the number of items that have each, most frequent first.
-
-    Spellings that differ in case alone are one value, as they are for filters; but not of folders,
-    each of which counts what lies directly in it.
-    """
-    column = _column(facet)
-    rows: Iterable[Any] = connection.execute(
-        select(func.min(column), func.count(shown.c.id.distinct()))
-        .select_from(PLACES)
-        .where(column.is_not(None), column != "")
-        .group_by(column if facet is Facet.FOLDER else folded(column))
-    )
-    if facet is Facet.TAG:
-        rows = _tags(rows)
-    elif facet is Facet.FOLDER:
-        rows = [(str(value).rstrip("/") or "/", count) for value, count in rows]
-    ranked = sorted((FacetValue(str(value), int(count)) for value, count in rows), key=_order)
-    return FacetValues(facet, tuple(ranked[:top]), len(ranked))
-
-
 def _order(value: FacetValue) -> tuple[int, str]:
     return -value.count, value.value
 
 
-def _tags(rows: Iterable[Any]) -> list[tuple[str, int]]:
-    """The tags of an item lie in one text, joined by semicolons."""
+def _merged(rows: Iterable[Any], joined: str | None) -> list[tuple[str, int]]:
+    """Values whose case differs as one; texts that hold several values, `joined`, taken apart.
+
+    Here and not in the database: it groups equal texts fast, and folds slowly.
+    """
     counts: Counter[str] = Counter()
     spelled: dict[str, str] = {}
     for text, count in rows:
-        tags = {fold(tag): tag for one in str(text).split(";") if (tag := one.strip())}
-        for key, tag in tags.items():
-            counts[key] += int(count)
-            spelled[key] = min(tag, spelled.get(key, tag))
-    return [(spelled[key], count) for key, count in counts.items()]
+        for value in {text} if joined is None else set(text.split(joined)):
+            counts[value] += int(count) if value else 0
+    folded: Counter[str] = Counter()
+    for value, count in counts.items():
+        if count:
+            folded[key := fold(value)] += count
+            spelled[key] = min(value, spelled.get(key, value))
+    return [(spelled[key], count) for key, count in folded.items()]
 
 
-def any_match(connection: Connection, where: Filter) -> bool:
-    """Whether anything in the collection meets a filter."""
-    query = select(1).select_from(PLACES).where(condition(where)).limit(1)
-    return connection.execute(query).first() is not None
+def anything_below(connection: Connection, folder: Path) -> bool:
+    """Whether anything lies at a path or below it."""
+    low, high = folder_range(folder)
+    path = locations.c.path
+    found = select(1).where(or_(path == os.fsencode(folder), and_(path >= low, path < high)))
+    return connection.execute(found.limit(1)).first() is not None

@@ -121,10 +121,10 @@ class Items(Drawer):
         with self._read() as connection:
             return facets.facet_values(connection, facet, top)
 
-    def any_match(self, where: Filter) -> bool:
-        """Whether anything in the collection meets a filter."""
+    def anything_below(self, folder: Path) -> bool:
+        """Whether anything lies at a path or below it."""
         with self._read() as connection:
-            return facets.any_match(connection, where)
+            return facets.anything_below(connection, folder)
 
     def pieces(self, segment_ids: Sequence[int] | Ids) -> Pieces:
         """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
