@@ -45,7 +45,7 @@ def modality(word: str) -> Modality:
     """Return the modality that a word such as "photos" means. Raises UsageError for another."""
     known = MODALITY_WORDS.get(word.strip().casefold())
     if known is None:
-        hint = did_you_mean(word, " ".join(_WORDS.values()).split())
+        hint = did_you_mean(word.removesuffix("s"), " ".join(_WORDS.values()).split())
         raise UsageError(f'No type "{word}".{hint} The types are {", ".join(_WORDS)}')
     return known
 

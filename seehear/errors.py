@@ -46,13 +46,13 @@ class UnknownFolderError(UsageError):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         nearest: Sequence[Path] = (),
         indexed: Sequence[Path] = (),
         *,
         exists: bool = False,
     ) -> None:
-        self.folder = folder
+        self.folder = Path(folder)
         self.nearest = tuple(nearest)
         self.indexed = tuple(indexed)
         self.exists = exists

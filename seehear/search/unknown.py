@@ -108,9 +108,9 @@ def _pattern(text: str) -> str:
 
 def _folder_error(catalog: Catalog, folder: Path, holding: Sequence[str]) -> UsageError:
     """`holding` are the folders in which files lie."""
-    if os.path.exists(folder):  # noqa: PTH110 - Path.exists raises where it may not look
-        return UnknownFolderError(folder, exists=True)
     roots = [root.path for root in catalog.roots()]
+    if os.path.exists(folder):  # noqa: PTH110 - Path.exists raises where it may not look
+        return UnknownFolderError(folder, indexed=roots[:NEAREST], exists=True)
     named: dict[str, set[Path]] = {}
     for held in map(Path, holding):
         for one in (held, *held.parents):

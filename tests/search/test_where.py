@@ -14,7 +14,7 @@ from seehear import arguments
 from seehear.errors import UsageError
 from seehear.search import Wish, is_compact, parse_compact, parse_where, parts_from
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
-from seehear.types import QueryPart
+from seehear.types import Modality, QueryPart
 
 MB = 10**6
 
@@ -185,8 +185,8 @@ def test_the_name_of_a_container_says_whether_sound_or_video_is_meant() -> None:
 )
 def test_words_for_a_type_are_understood_everywhere(words: str, kind: str) -> None:
     for word in words.split():
-        assert arguments.modalities([word]) == {kind}
-        assert arguments.modalities(f"{word},{word}") == {kind}
+        assert arguments.modalities([word]) == {Modality(kind)}
+        assert arguments.modalities(f"{word},{word}") == {Modality(kind)}
         assert parse_where(f"type = {word}") == Compare(Field.MODALITY, Op.EQ, kind)
 
 
