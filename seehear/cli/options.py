@@ -21,7 +21,7 @@ CollectionOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="NAME", help="Model that encodes (see `seehear models`)."),
+    typer.Option("--model", metavar="NAME", help="Model to use (see `seehear models`)."),
 ]
 DeviceOption = Annotated[
     str | None,

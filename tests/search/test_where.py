@@ -185,8 +185,8 @@ def test_the_name_of_a_container_says_whether_sound_or_video_is_meant() -> None:
 )
 def test_words_for_a_type_are_understood_everywhere(words: str, kind: str) -> None:
     for word in words.split():
-        assert arguments.modalities([word]) == {Modality(kind)}
-        assert arguments.modalities(f"{word},{word}") == {Modality(kind)}
+        assert arguments.modalities([word]) == frozenset({Modality(kind)})
+        assert arguments.modalities(f"{word},{word}") == frozenset({Modality(kind)})
         assert parse_where(f"type = {word}") == Compare(Field.MODALITY, Op.EQ, kind)
 
 
