@@ -26,7 +26,7 @@ Written by `python docs/generate.py` from the commands' own help; a test keeps i
 Exit status: 0 done, 1 an error (one line on standard error), 2 wrong usage, 3 files failed under
 `index --strict`, 130 interrupted. Results go to standard output, everything else to standard error.
 The environment: `SEEHEAR_COLLECTION`, `SEEHEAR_MODEL`, `SEEHEAR_DEVICE`, `SEEHEAR_BATCH_SIZE`,
-`SEEHEAR_WORKERS`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`.
+`SEEHEAR_WORKERS`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`, `SEEHEAR_PREVIEW`.
 """
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from seehear.errors import SpaceMismatchError as SpaceMismatchError
     from seehear.errors import StorageFullError as StorageFullError
     from seehear.errors import StoreError as StoreError
+    from seehear.errors import UnknownFolderError as UnknownFolderError
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
@@ -60,6 +61,7 @@ _HOMES = {
         "SpaceMismatchError",
         "StorageFullError",
         "StoreError",
+        "UnknownFolderError",
         "UnknownModelError",
         "UnsupportedMediaError",
         "UsageError",

@@ -6,10 +6,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seehear.errors import UsageError
+from seehear.suggestions import did_you_mean
 from seehear.types import Hit, Modality, Mode
 
 PathLike = str | Path
 Paths = PathLike | Iterable[PathLike]
+
+_WORDS = {
+    Modality.IMAGE: "image picture photo photograph pic",
+    Modality.AUDIO: "audio sound song recording music",
+    Modality.VIDEO: "video film movie clip",
+    Modality.TEXT: "text note document doc",
+}
+MODALITY_WORDS: dict[str, Modality] = {
+    spelled: kind
+    for kind, words in _WORDS.items()
+    for word in words.split()
+    for spelled in (word, word + "s")
+}
+"""Every word for a modality, in the singular and the plural."""
 
 
 def listed(text: str | Sequence[str] | None) -> list[str]:
@@ -26,20 +41,33 @@ def folder(path: PathLike | None) -> Path | None:
     return Path(path).expanduser().absolute() if path is not None else None
 
 
-def modalities(names: Iterable[str] | None) -> frozenset[Modality] | None:
+def modality(word: str) -> Modality:
+    """Return the modality that a word such as "photos" means. Raises UsageError for another."""
+    known = MODALITY_WORDS.get(word.strip().casefold())
+    if known is None:
+        hint = did_you_mean(word.removesuffix("s"), " ".join(_WORDS.values()).split())
+        raise UsageError(f'No type "{word}".{hint} The types are {", ".join(_WORDS)}')
+    return known
+
+
+def modalities(names: str | Iterable[str] | None) -> frozenset[Modality] | None:
+    """Return the modalities that words name, one by one or in a text with commas; None for None.
+
+    Raises UsageError for a word that names none.
+    """
     if names is None:
         return None
-    try:
-        return frozenset(Modality(name) for name in names)
-    except ValueError as error:
-        raise UsageError(f"{error}; choose of {', '.join(Modality)}") from None
+    if isinstance(names, str):
+        names = [word for word in names.split(",") if word.strip()]
+    return frozenset(modality(name) for name in names)
 
 
 def mode(name: str) -> Mode:
     try:
         return Mode(name)
     except ValueError:
-        raise UsageError(f"no mode {name!r}; choose of {', '.join(Mode)}") from None
+        hint = did_you_mean(name, Mode)
+        raise UsageError(f'No mode "{name}".{hint} The modes are {", ".join(Mode)}') from None
 
 
 def segments(hits: Iterable[Hit | int]) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.indexers import IndexReport, ModelChange, Progress, Verification
     from seehear.search import DuplicateGroup, Rerank
-    from seehear.stores import Catalog, Failure, Generation, Root
+    from seehear.stores import Catalog, FacetValues, Failure, Generation, Root
     from seehear.stores.archive import Manifest
 
 
@@ -256,7 +256,8 @@ class Collection:
             image, audio, video: files to search by.
             without, without_files: words or files to leave out.
             k: maximum number of hits.
-            modalities: kinds to search: "image", "audio", "video", "text"; None searches all.
+            modalities: kinds to search: "image", "audio", "video", "text", or words such as
+                "photos"; None searches all.
             under: search only this folder.
             where: a filter, such as "taken >= 2024-06 and duration < 60" (docs/searching.md).
             min_score: leave out hits with a lower score; from 0 to 1.
@@ -384,6 +385,18 @@ class Collection:
             under=arguments.folder(under),
             where=where,
         )
+
+    def facets(self, field: str, *, top: int | None = None) -> FacetValues:
+        """Return the values of a field with how many items have each, most frequent first.
+
+        `field` is "type", "format", "folder", "year", "month", "tag", "camera", "lens",
+        "orientation", "artist", "album", "genre", "city" or "country", in the singular or the
+        plural. Without `top` all values are returned.
+        Raises UsageError for a field that has no list of values.
+        """
+        from seehear.search import facet_named
+
+        return self._catalog.facet(facet_named(field), top)
 
     @property
     def is_empty(self) -> bool:

@@ -2,6 +2,7 @@
 
     SeehearError                 everything this package raises on purpose
     ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
+    │   └── UnknownFolderError       nothing in the collection lies in that folder
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
     │   ├── UnsupportedMediaError    content of a kind that seehear does not read
     │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
@@ -20,6 +21,13 @@
 Every message is one line that says what, where and what to do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from shlex import quote
+
 
 class SeehearError(Exception):
     """Base of all errors that seehear raises on purpose."""
@@ -27,6 +35,57 @@ class SeehearError(Exception):
 
 class UsageError(SeehearError):
     """The request itself makes no sense."""
+
+
+class UnknownFolderError(UsageError):
+    """Nothing in the collection lies in a folder.
+
+    `nearest` are folders that may be meant, `indexed` those that there are; `exists` says that the
+    folder is on the disk, though nothing in it is indexed.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        nearest: Sequence[Path] = (),
+        indexed: Sequence[Path] = (),
+        *,
+        exists: bool = False,
+    ) -> None:
+        self.folder = Path(folder)
+        self.nearest = tuple(nearest)
+        self.indexed = tuple(indexed)
+        self.exists = exists
+        super().__init__(self._told_here())
+
+    def told(self, named: Callable[[Path], str]) -> str:
+        """The message, in which `named` gives the names of folders."""
+        message = f'No folder "{named(self.folder)}".'
+        if self.nearest:
+            return f"{message} Did you mean {' or '.join(map(named, self.nearest))}?"
+        return f"{message} The indexed folders are {', '.join(map(named, self.indexed))}"
+
+    def _told_here(self) -> str:
+        if self.exists:
+            name = _from_here(self.folder)
+            return f'Nothing in "{name}" is indexed. Index it first: seehear index {quote(name)}'
+        return self.told(_from_here)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_folder_error, (self.folder, self.nearest, self.indexed, self.exists)
+
+
+def _rebuild_folder_error(
+    folder: Path, nearest: Sequence[Path], indexed: Sequence[Path], exists: bool
+) -> UnknownFolderError:
+    return UnknownFolderError(folder, nearest, indexed, exists=exists)
+
+
+def _from_here(path: Path) -> str:
+    """A path as short as it can be and still be opened from here."""
+    with suppress(ValueError, OSError):
+        path = path.relative_to(Path.cwd())
+    return str(path)
 
 
 class MediaError(SeehearError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,9 +11,27 @@ from seehear.arguments import PathLike, Paths
 from seehear.errors import MediaError, UsageError
 from seehear.types import QueryPart, SampleSpec
 
+_A = {"image": "a picture", "audio": "a sound", "video": "a video", "text": "a text"}
+
 
 def of_words(words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
     return QueryPart((words,), weight=weight, exclude=exclude, label=words)
+
+
+def is_file(name: PathLike) -> bool:
+    """Whether a name is that of a file that exists; any text at all may be asked about."""
+    return os.path.isfile(os.path.expanduser(name))  # noqa: PTH111, PTH113 - these raise nothing
+
+
+def media_file(words: Sequence[str]) -> Path | None:
+    """Return the file of media that words, alone or together, are the name of; None for others."""
+    name = " ".join(words)
+    if not words or not is_file(name):
+        return None
+    from seehear.media import SUFFIXES
+
+    file = Path(name).expanduser()
+    return file if any(file.suffix.lower() in group for group in SUFFIXES.values()) else None
 
 
 def of_file(
@@ -30,25 +49,22 @@ def of_file(
     """
     from seehear import media
 
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}")
+    file = Path(os.path.expanduser(path))  # noqa: PTH111 - raises nothing
+    if not is_file(file):
+        raise UsageError(f"No file {file}")
     try:
         modality, samples = media.query_samples(file, spec())
     except MediaError as error:
         named = str(error) if file.name in str(error) else f"{file}: {error}"
         raise type(error)(named, stage=error.stage) from None
     if expected is not None and modality != expected:
-        raise UsageError(f"{file} holds {modality}, not {expected}")
+        raise UsageError(f"{file} is {_A[modality]}, not {_A[expected]}")
     return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)
 
 
 def of_line(line: str | Sequence[str], load: Callable[[str], QueryPart]) -> list[QueryPart]:
     """A query in one line, `2:red car + photo.jpg - night`; names of files go through `load`."""
     from seehear.search import parse_compact, parts_from
-
-    def is_file(name: str) -> bool:
-        return Path(name).expanduser().is_file()
 
     return list(parts_from(parse_compact(line), is_file, load))
 

@@ -21,7 +21,7 @@ def main() -> None:
 
         app = app_for(sys.argv[1:])
     try:
-        app()  # shows wrong usage itself, with status 2
+        app(prog_name="seehear")  # shows wrong usage itself, with status 2
     except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
         _complain(error)
         sys.exit(EXIT_USAGE)

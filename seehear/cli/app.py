@@ -12,6 +12,7 @@ from typer.models import CommandInfo
 from seehear.cli import (
     commands_care,
     commands_eval,
+    commands_facets,
     commands_index,
     commands_model,
     commands_search,
@@ -22,7 +23,7 @@ app = typer.Typer(
     name="seehear",
     help="Find photos, sounds, moments of videos and passages of text in your folders.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -49,6 +50,7 @@ def _options(
 for room in (
     commands_index,
     commands_search,
+    commands_facets,
     commands_eval,
     commands_care,
     commands_serve,
@@ -65,6 +67,7 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
         return app
     alone = copy.copy(app)
     alone.registered_commands = named
+    alone._add_completion = False  # only the whole application is asked for completions
     return alone
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,26 +11,50 @@ import typer
 
 from seehear.cli import collector, last_search, output, threads
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
+from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
 
 if TYPE_CHECKING:
     from seehear.collection import Collection
-    from seehear.types import Hit, QueryPart
+    from seehear.types import QueryPart
 
-KINDS = ("image", "audio", "video", "text")
 MODES = ("auto", "semantic", "words")
+FILES = ("image", "audio", "video")
 
-CountOption = Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits.")]
+CountOption = Annotated[
+    int, typer.Option("-k", "--top", metavar="N", min=1, help="How many hits to show.")
+]
 KindsOption = Annotated[
-    str | None, typer.Option("--in", metavar="KINDS", help="Of image,audio,video,text.")
+    str | None,
+    typer.Option(
+        "--in", "--type", metavar="TYPES", help="Only these types, such as photos,videos."
+    ),
 ]
 UnderOption = Annotated[
-    Path | None, typer.Option("--under", metavar="FOLDER", help="Only what lies below a folder.")
+    Path | None,
+    typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
+]
+WhereOption = Annotated[
+    str,
+    typer.Option(
+        "--where", metavar="FILTER", help='Only files that match, such as "taken >= 2024-06".'
+    ),
 ]
 SheetOption = Annotated[
     Path | None,
-    typer.Option("--sheet", metavar="FILE.html", help="Write a contact sheet for the browser."),
+    typer.Option(
+        "--sheet", metavar="FILE.html", help="Write a web page with pictures of the hits."
+    ),
 ]
+PathsOption = Annotated[bool, typer.Option("--paths", help="Print only the paths, one per line.")]
+ZeroOption = Annotated[
+    bool,
+    typer.Option("-0", "--print0", help="Like --paths, for xargs -0: paths end with a zero byte."),
+]
+OpenOption = Annotated[
+    bool, typer.Option("--open", help="Open the best hit with the program of your system.")
+]
+PreviewOption = Annotated[bool, typer.Option("--preview", help="Show thumbnails in the terminal.")]
 Files = list[Path] | None
 Ranks = list[int] | None
 
@@ -38,64 +63,100 @@ def search(
     text: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TEXT", help='What you look for; or parts: "2:red car" + photo.jpg - night.'
+            metavar="TEXT",
+            help='What to look for, or a file. Combine parts: "2:red car" + photo.jpg - night.',
         ),
     ] = None,
-    image: Annotated[Files, typer.Option("--image", metavar="FILE", help="Ask by a photo.")] = None,
-    audio: Annotated[Files, typer.Option("--audio", metavar="FILE", help="Ask by a sound.")] = None,
-    video: Annotated[Files, typer.Option("--video", metavar="FILE", help="Ask by a clip.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text", metavar="TEXT", help="Search for these words, even if a file has this name."
+        ),
+    ] = None,
+    image: Annotated[
+        Files, typer.Option("--image", metavar="FILE", help="Search with a photo.")
+    ] = None,
+    audio: Annotated[
+        Files, typer.Option("--audio", metavar="FILE", help="Search with a sound.")
+    ] = None,
+    video: Annotated[
+        Files, typer.Option("--video", metavar="FILE", help="Search with a video.")
+    ] = None,
     without: Annotated[
-        list[str] | None, typer.Option("--not", metavar="TEXT", help="What hits shall not show.")
+        list[str] | None, typer.Option("--not", metavar="TEXT", help="What hits should not show.")
     ] = None,
     not_image: Annotated[
         Files,
-        typer.Option("--not-image", metavar="FILE", help="A file that hits shall not be like."),
+        typer.Option("--not-image", metavar="FILE", help="A file that hits should not be like."),
     ] = None,
     weight: Annotated[
         list[float] | None,
         typer.Option(
-            "--weight", metavar="W", help="Of text, photos, sounds, clips, in that order."
+            "--weight",
+            metavar="W",
+            help="How much a part counts; in the order words, photos, sounds, videos.",
         ),
     ] = None,
     k: CountOption = 10,
     kinds: KindsOption = None,
     under: UnderOption = None,
-    where: Annotated[
-        str, typer.Option("--where", metavar="FILTER", help='Such as "taken >= 2024-06".')
-    ] = "",
+    where: WhereOption = "",
     min_score: Annotated[
-        float, typer.Option("--min-score", metavar="S", min=0.0, max=1.0, help="Least score.")
+        float,
+        typer.Option("--min-score", metavar="S", min=0.0, max=1.0, help="Minimum score, 0 to 1."),
     ] = 0.0,
     mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help=f"{', '.join(MODES)}.")
+        str,
+        typer.Option(
+            "--mode",
+            metavar="MODE",
+            help="semantic: by meaning; words: by the words as written; auto: by both.",
+        ),
     ] = "auto",
     moments: Annotated[
-        int, typer.Option("--moments", metavar="N", min=1, help="Most moments of one file.")
+        int,
+        typer.Option("--moments", metavar="N", min=1, help="Show up to N moments of each file."),
     ] = 1,
     diverse: Annotated[
-        bool, typer.Option("--diverse", help="Spread the hits over different things.")
+        bool, typer.Option("--diverse", help="Show a wider range of different hits.")
     ] = False,
     show_duplicates: Annotated[
-        bool, typer.Option("--show-duplicates", help="List near-identical files one by one.")
+        bool, typer.Option("--show-duplicates", help="List near-identical files separately.")
     ] = False,
     like: Annotated[
-        Ranks, typer.Option("--like", metavar="RANK", help="More like this hit of the last search.")
+        Ranks,
+        typer.Option("--like", metavar="RANK", help="More like this hit of the last search."),
     ] = None,
     unlike: Annotated[
-        Ranks, typer.Option("--unlike", metavar="RANK", help="Less like this hit of it.")
+        Ranks,
+        typer.Option("--unlike", metavar="RANK", help="Less like this hit of the last search."),
     ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say how each score came about.")
-    ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain each score.")] = False,
+    paths: PathsOption = False,
+    print0: ZeroOption = False,
+    open_best: OpenOption = False,
+    preview: PreviewOption = False,
     sheet: SheetOption = None,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find media by words, photos, sounds and clips."""
+    """Find media by words, photos, sounds and videos."""
     threads.for_queries()
+    from seehear import arguments, questions
+
+    shown = Shown(json, paths, print0, open_best, preview, sheet)
+    file = questions.media_file(text or [])
+    if file is not None:
+        told = shlex.join(text or [])
+        output.note(
+            f"Searching with the file {output.shown(file)}. "
+            f"To search for these words use: seehear search --text {told}"
+        )
     asked: dict[str, Any] = {
-        "text": text or [],
+        "text": [] if file is not None else text or [],
+        "words": words or [],
+        "file": [str(file.absolute())] if file is not None else [],
         "image": [str(path.absolute()) for path in image or ()],
         "audio": [str(path.absolute()) for path in audio or ()],
         "video": [str(path.absolute()) for path in video or ()],
@@ -110,20 +171,18 @@ def search(
             before, found = last_search.recall(library.folder)
             liked = last_search.segments_at(like or [], found)
             unliked = last_search.segments_at(unlike or [], found)
-            asked = asked if any(asked.values()) else before
-        from seehear.types import Mode, Query
+            asked = asked if any(asked.values()) else asked | before
+        from seehear.types import Query
 
-        if mode not in MODES:
-            raise UsageError(f"--mode takes {', '.join(MODES)}, not {mode!r}")
         hits = library.ask(
             Query(
                 parts=tuple(_parts(library, asked)),
                 k=k,
-                modalities=_kinds(kinds),
-                under=under.expanduser().absolute() if under else None,
+                modalities=arguments.modalities(kinds),
+                under=arguments.folder(under),
                 where=where,
                 min_score=min_score,
-                mode=Mode(mode),
+                mode=arguments.mode(mode),
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
@@ -134,45 +193,54 @@ def search(
         )
         last_search.remember(library.folder, asked, hits)
         empty = not hits and library.is_empty
-    names = [Path(name).name for kind in ("image", "audio", "video") for name in asked[kind]]
-    _show(hits, " ".join([*asked["text"], *names]), sheet, json, empty=empty)
+    names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
+    show_hits(hits, shown, title=" ".join([*asked["text"], *asked["words"], *names]), empty=empty)
 
 
 def similar(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A photo, sound, clip or text.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A photo, sound, video or text.")],
     k: CountOption = 10,
     kinds: KindsOption = None,
     under: UnderOption = None,
+    paths: PathsOption = False,
+    print0: ZeroOption = False,
+    open_best: OpenOption = False,
+    preview: PreviewOption = False,
     sheet: SheetOption = None,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find what is like a file of any kind.
+    """Find files that are like a file.
 
     The file itself and its copies are left out.
     """
+    from seehear import arguments
+
+    shown = Shown(json, paths, print0, open_best, preview, sheet)
     with collector.at_rest(), open_collection(collection, device=device) as library:
-        hits = library.similar(file, k=k, modalities=_kinds(kinds), under=under)
+        hits = library.similar(file, k=k, modalities=arguments.modalities(kinds), under=under)
         empty = not hits and library.is_empty
-    _show(hits, file.name, sheet, json, empty=empty)
+    show_hits(hits, shown, title=file.name, empty=empty)
 
 
 def duplicates(
     kinds: KindsOption = None,
     under: UnderOption = None,
-    where: Annotated[
-        str, typer.Option("--where", metavar="FILTER", help='Such as "taken >= 2024-06".')
-    ] = "",
+    where: WhereOption = "",
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List files that are the same or nearly so.
+    """List groups of identical or nearly identical files.
 
-    In groups; the one to keep stands first.
+    The first file of each group is the one to keep.
     """
+    from seehear import arguments
+
     with open_collection(collection) as library:
-        groups = library.duplicates(modalities=_kinds(kinds), under=under, where=where)
+        groups = library.duplicates(
+            modalities=arguments.modalities(kinds), under=under, where=where
+        )
         empty = not groups and library.is_empty
     if empty:
         output.note(output.NOTHING_INDEXED)
@@ -190,11 +258,12 @@ def duplicates(
         )
         return
     for group in groups:
-        print(f"{group.likeness} ({group.similarity:.3f})")
+        same = group.likeness == "copies"
+        print("identical" if same else f"nearly identical ({group.similarity:.3f})")
         for path in group.paths:
-            print(f"  {output.shown(path)}")
+            output.print_line(f"  {output.shown(path)}")
     if not groups and not empty:
-        output.note("no duplicates")
+        output.note("No duplicates found.")
 
 
 def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
@@ -203,7 +272,7 @@ def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
 
     weights = list(asked["weight"])
     if any(weight <= 0 for weight in weights):
-        raise UsageError("a weight is a number above 0; use --not for what hits shall not show")
+        raise UsageError("A weight must be above 0. To exclude something use --not")
 
     def next_weight() -> float:
         return float(weights.pop(0)) if weights else 1.0
@@ -215,54 +284,31 @@ def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
         parts += library.composed(words)
     elif words:
         parts.append(library.part(" ".join(words), weight=next_weight()))
-    for kind in ("image", "audio", "video"):
+    parts += [library.part(said, weight=next_weight()) for said in asked["words"]]
+    parts += [library.part_of_file(file, weight=next_weight()) for file in asked["file"]]
+    for kind in FILES:
         parts += [
             library.part_of_file(file, weight=next_weight(), expected=kind) for file in asked[kind]
         ]
     if weights:
-        raise UsageError("there are more weights than parts to weigh")
+        raise UsageError("There are more weights than parts. Give one --weight for each part")
     parts += [library.part(text, exclude=True) for text in asked["without"]]
     parts += [library.part_of_file(file, exclude=True) for file in asked["not_image"]]
     return parts
 
 
 def _note_lost_files(words: Sequence[str]) -> None:
-    """Parts of a line that look like a file and are none: they are looked for as words."""
+    """Tell of parts of a line that look like a file and are none: they are words."""
     from mimetypes import guess_type
 
+    from seehear import arguments, questions
     from seehear.search import parse_compact
 
     for wish in parse_compact(words):
         kind = (guess_type(wish.what)[0] or "").partition("/")[0]
-        if kind in KINDS and not wish.quoted and not Path(wish.what).expanduser().is_file():
-            output.note(f"there is no file {wish.what} here: it is looked for as words")
-
-
-def _show(hits: Sequence[Hit], title: str, sheet: Path | None, json: bool, *, empty: bool) -> None:
-    if empty:
-        output.note(output.NOTHING_INDEXED)
-    if sheet is not None:
-        from seehear.cli.sheet import write_sheet
-
-        write_sheet(sheet, title, hits)
-        output.note(f"contact sheet: {output.shown(sheet)}")
-    if json:
-        output.print_json([output.hit_as_json(hit) for hit in hits])
-    elif hits:
-        output.print_hits(hits)
-    elif not empty:
-        output.note("nothing found")
-
-
-def _kinds(text: str | None) -> frozenset[Any] | None:
-    if text is None:
-        return None
-    from seehear.types import Modality
-
-    kinds = {kind.strip() for kind in text.split(",")}
-    if unknown := kinds - set(KINDS):
-        raise UsageError(f"--in takes {','.join(KINDS)}; {sorted(unknown)[0]!r} is none of them")
-    return frozenset(Modality(kind) for kind in kinds)
+        media = kind in arguments.MODALITY_WORDS
+        if media and not wish.quoted and not questions.is_file(wish.what):
+            output.note(f"No file {wish.what} here. Searching for it as words.")
 
 
 def register(app: typer.Typer) -> None:

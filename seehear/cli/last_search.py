@@ -33,13 +33,13 @@ def recall(collection: Path) -> tuple[dict[str, Any], dict[int, int]]:
         note = json.loads(_file(collection).read_text(encoding="utf-8"))
         return dict(note["asked"]), {int(rank): int(id_) for rank, id_ in note["segments"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError("there is no last search to refine; search for something first") from None
+        raise UsageError("No search to refine yet. Search for something first") from None
 
 
 def segments_at(ranks: Sequence[int], found: dict[int, int]) -> list[int]:
     """The segments of hits by rank. Raises UsageError for a rank that the search did not have."""
     if missing := [rank for rank in ranks if rank not in found]:
-        raise UsageError(f"the last search had {len(found)} hits; there was none at {missing[0]}")
+        raise UsageError(f"The last search had {len(found)} hits, and none with rank {missing[0]}")
     return [found[rank] for rank in ranks]
 
 

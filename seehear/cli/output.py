@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seehear.indexers import IndexReport
-    from seehear.types import Hit, Term
+    from seehear.types import Hit
 
-BAR_CELLS = 8
-NOTHING_INDEXED = "the collection is empty; add a folder with `seehear index FOLDER`"
+NOTHING_INDEXED = "Nothing is indexed yet. Index a folder of media first: seehear index FOLDER"
+_TURNING = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Ends of lines and changes of direction that Unicode knows beside the control characters."""
 
 
 def print_json(value: Any) -> None:
@@ -62,9 +64,28 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest // 10:02d}.{rest % 10}"
 
 
-def moment(hit: Hit) -> str:
-    """The moment of a hit, or nothing where it has no times."""
-    return f"{clock(hit.moment[0])} - {clock(hit.moment[1])}" if hit.moment else ""
+def print_line(text: str) -> None:
+    """Print a line of a result; what is not UTF-8, or would steer the terminal, is escaped."""
+    line = printable(text).encode("utf-8", "backslashreplace")
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that would steer the terminal or turn its direction."""
+    return "".join(
+        char.encode("unicode_escape").decode() if _steers(char) else char for char in text
+    )
+
+
+def _steers(char: str) -> bool:
+    return ord(char) < 32 or 127 <= ord(char) < 160 or char in _TURNING
+
+
+def print_paths(paths: Sequence[Path], *, end: bytes = b"\n") -> None:
+    """Print paths alone, as the file system spells them, each with an end behind it."""
+    sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
+    sys.stdout.flush()
 
 
 def hit_as_json(hit: Hit) -> dict[str, Any]:
@@ -89,64 +110,6 @@ def hit_as_json(hit: Hit) -> dict[str, Any]:
         "duplicates": [str(path) for path in hit.duplicates],
         "why": [dataclasses.asdict(term) for term in hit.why],
     }
-
-
-def print_hits(hits: Sequence[Hit]) -> None:
-    """The ranked table; weak hits are dim and say so, for those who see no colours."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, justify in (("#", "right"), ("score", "left"), ("kind", "left"), ("file", "left")):
-        table.add_column(name, justify=justify, no_wrap=name != "file")  # type: ignore[arg-type]
-    if any(hit.moment for hit in hits):
-        table.add_column("moment", no_wrap=True)
-    timed = any(hit.moment for hit in hits)
-    for hit in hits:
-        filled = round(hit.score * BAR_CELLS)
-        bar = "█" * filled + "░" * (BAR_CELLS - filled)
-        name = shown(hit.path)
-        if hit.duplicates:
-            name += f" (and {len(hit.duplicates)} like it)"
-        if hit.snippet:
-            name += f"\n  {_shortened(hit.snippet)}"
-        for term in hit.why:
-            name += f"\n  {_explained(term)}"
-        times = "\n".join(f"{clock(m.start_s)} - {clock(m.stop_s)}" for m in hit.moments)
-        score = f"{hit.score:.2f} {bar}{' weak' if hit.weak else ''}"
-        row = [str(hit.rank), score, _kind(hit), name]
-        table.add_row(
-            *row, *([times or moment(hit)] if timed else []), style="dim" if hit.weak else ""
-        )
-    out = console()
-    if not out.is_terminal:
-        out.width = 160  # a pipe has no width; wide enough that paths do not wrap
-    out.print(table)
-    if all(hit.weak for hit in hits):
-        note("no hit stands out: the collection may hold nothing like this")
-
-
-def _explained(term: Term) -> str:
-    """One part's share in a score, in words."""
-    told = [f"{'not ' if term.exclude else ''}{term.part!r}: {term.score:.2f}"]
-    if term.similarity is not None and term.expected is not None and term.spread is not None:
-        told.append(
-            f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
-            f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
-        )
-    if term.crowd >= 0.005:  # else it would read as +0.00
-        told.append(f"others as good: +{term.crowd:.2f}")
-    if term.words:
-        told.append(f"words: {term.words}")
-    return "; ".join(told)
-
-
-def _kind(hit: Hit) -> str:
-    return str(hit.modality) if hit.matched == hit.modality else f"{hit.modality} ({hit.matched})"
-
-
-def _shortened(text: str, most: int = 100) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + " …"
 
 
 def report_as_json(report: IndexReport) -> dict[str, Any]:

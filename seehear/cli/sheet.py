@@ -67,14 +67,18 @@ def _view(hit: Hit) -> str:
     if hit.matched is Modality.TEXT and hit.modality is Modality.TEXT:
         return f"<blockquote>{escape((hit.snippet or '')[:240])}</blockquote>"
     try:
-        kind, picture = _picture(hit)
+        kind, picture = thumbnail_of(hit)
     except (MediaError, OSError) as error:
         return f"<small>{escape(str(error))}</small>"
     data = base64.b64encode(picture).decode("ascii")
     return f'<img alt="" src="data:image/{kind};base64,{data}">'
 
 
-def _picture(hit: Hit) -> tuple[str, bytes]:
+def thumbnail_of(hit: Hit) -> tuple[str, bytes]:
+    """The format and the bytes of a picture of a hit: its frame, its spectrogram.
+
+    Raises MediaError, OSError.
+    """
     if hit.modality is Modality.AUDIO:
         return "png", media.spectrogram_picture(hit.path, hit.start_s or 0.0, hit.stop_s)
     time_s = None

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seehear.arguments import modality
 from seehear.errors import UsageError
 from seehear.types import Modality
 
@@ -145,9 +146,9 @@ def _judged(entry: dict[str, Any], number: int, path: Path) -> Judged:
         raise UsageError(f"{where}: a query names at least one of text, image, audio, video")
     kinds = _words(entry, "in", where)
     try:
-        modalities = frozenset(Modality(kind) for kind in kinds) or None
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}; choose of {', '.join(Modality)}") from None
+        modalities = frozenset(modality(kind) for kind in kinds) or None
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
     return Judged(
         name=str(entry.get("query", number)),
         relevant=_relevant(entry.get("relevant"), where, path),

@@ -11,11 +11,13 @@
 | moments | windows merged |
 | feedback | likes and dislikes become parts |
 | where, compact | the filter language, and queries in one line |
+| unknown | why a filter finds nothing: values that the collection does not have |
 """
 
 from seehear.search.compact import Wish, is_compact, parse_compact, parts_from
 from seehear.search.duplicates import DuplicateGroup, Likeness
 from seehear.search.engine import Engine
+from seehear.search.fields import facet_named
 from seehear.search.parts import check as check_query
 from seehear.search.rank import Rerank, Result
 from seehear.search.where import parse_where
@@ -28,6 +30,7 @@ __all__ = [
     "Result",
     "Wish",
     "check_query",
+    "facet_named",
     "is_compact",
     "parse_compact",
     "parse_where",

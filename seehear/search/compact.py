@@ -56,11 +56,11 @@ def parse_compact(query: str | Sequence[str]) -> tuple[Wish, ...]:
         if words:
             wishes.append(_wish(" ".join(words), exclude, quoted))
         elif sign_before or (not text and wishes):
-            raise UsageError(f'nothing follows the "{sign_before}" in the query')
+            raise UsageError(f'Nothing follows the "{sign_before}" in the query')
         words, quoted = [], False
         exclude, sign_before = text == "-", text
     if not wishes:
-        raise UsageError("the query is empty; say what to look for")
+        raise UsageError("The query is empty. Say what to look for")
     return tuple(wishes)
 
 
@@ -86,7 +86,7 @@ def _wish(text: str, exclude: bool, quoted: bool) -> Wish:
         return Wish(text, 1.0, exclude, quoted)
     weight = float(weighted[1])
     if weight == 0:
-        raise UsageError(f'"{text}" has weight 0; leave it away instead')
+        raise UsageError(f'"{text}" has weight 0. Leave it out instead')
     return Wish(weighted[2].strip(), weight, exclude, quoted)
 
 

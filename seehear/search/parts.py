@@ -63,39 +63,43 @@ class Part:
 def check(query: Query) -> None:
     """Raises UsageError, one line, for a query that makes no sense."""
     if not query.parts and not query.like:
-        raise UsageError("a query needs at least one text, photo, sound or clip")
+        raise UsageError("Say what to look for: words, or a photo, sound or clip")
     if len(query.parts) > MAX_PARTS:
-        raise UsageError(f"a query may have at most {MAX_PARTS} parts, not {len(query.parts)}")
+        raise UsageError(f"A query can have {MAX_PARTS} parts, not {len(query.parts)}")
     if not 1 <= query.k <= MAX_K:
-        raise UsageError(f"k must be from 1 to {MAX_K}, not {query.k}")
+        raise UsageError(f"The number of hits (k) must be from 1 to {MAX_K}, not {query.k}")
     if not 0.0 <= query.min_score <= 1.0:
-        raise UsageError(f"the minimum score must be from 0 to 1, not {query.min_score}")
+        raise UsageError(f"The minimum score must be from 0 to 1, not {query.min_score}")
     if not 1 <= query.moments <= 100:
-        raise UsageError(f"moments must be from 1 to 100, not {query.moments}")
+        raise UsageError(f"The number of moments must be from 1 to 100, not {query.moments}")
     if query.modalities is not None and not query.modalities:
-        raise UsageError(f"name at least one kind to search: {', '.join(Modality)}")
+        raise UsageError(f"Choose at least one type: {', '.join(Modality)}")
     for part in query.parts:
         if not (math.isfinite(part.weight) and 0 < part.weight <= MAX_WEIGHT):
             raise UsageError(
-                f"the weight of {_named(part)} must be above 0 and at most {MAX_WEIGHT:g}, "
-                f"not {part.weight:g}; to exclude something use --not"
+                f"The weight of {_named(part)} must be above 0 and at most {MAX_WEIGHT:g}, "
+                f"not {part.weight:g}. To exclude something use --not"
             )
     wanted = [part for part in query.parts if not part.exclude]
     if not wanted and not query.like:
-        raise UsageError("say what to look for, not only what to leave out")
+        raise UsageError("Say what to look for, not only what to exclude")
     for part in query.parts:
         twin = next((w for w in wanted if part.exclude and _asks_same(w, part)), None)
         if twin is not None and twin.weight <= part.weight:
-            raise UsageError(f"{_named(part)} is both wanted and left out; remove one of the two")
+            raise UsageError(
+                f"{_named(part)} is both searched for and excluded. Remove one of them"
+            )
         _check_content(part, query.mode)
 
 
 def _check_content(part: QueryPart, mode: Mode) -> None:
     texts = [sample for sample in part.samples if isinstance(sample, str)]
     if not part.samples or (texts and not any(text.strip() for text in texts)):
-        raise UsageError(f"{_named(part)} is empty; say what to look for")
+        raise UsageError(f"{_named(part)} is empty. Say what to look for")
     if mode is Mode.WORDS and not _written(part):
-        raise UsageError(f"{_named(part)} has no words to search for; use --mode auto or semantic")
+        raise UsageError(
+            f"{_named(part)} is not words, and --mode words searches by words only. Use --mode auto"
+        )
 
 
 def encode(query: Query, model: Model) -> list[Part]:
@@ -116,7 +120,7 @@ def _encode_part(part: QueryPart, mode: Mode, model: Model) -> Part:
     text = _written(part)
     probes = () if mode is Mode.WORDS else _probes(part, model)
     if not probes and not (text and mode is not Mode.SEMANTIC):
-        raise UsageError(f"{_named(part)} has no content to search by (it is silent or empty)")
+        raise UsageError(f"{_named(part)} has nothing to search for (it is silent or empty)")
     return Part(part.label or text, part.weight, part.exclude, probes, text)
 
 
@@ -153,4 +157,4 @@ def _asks_same(one: QueryPart, other: QueryPart) -> bool:
 
 
 def _named(part: QueryPart) -> str:
-    return f'"{part.label}"' if part.label else "a part of the query"
+    return f'"{part.label}"' if part.label else "A part of the query"

@@ -21,6 +21,7 @@ from seehear.search.calibrate import (
     fit_background,
     levelled,
 )
+from seehear.search.unknown import check_values
 from seehear.search.where import parse_where
 from seehear.stores import (
     Catalog,
@@ -147,7 +148,11 @@ class Shelf:
         return self.resolve(list(dict.fromkeys(ranked)))
 
     def allowed(self, query: Query) -> Allowed:
-        """Which segments meet the query's filters. Raises UsageError for a filter that is none."""
+        """Return which segments meet the query's filters.
+
+        Raises UsageError for a filter that cannot be read, and for one that finds nothing because
+        of a folder, camera, tag or the like that the collection does not have.
+        """
         where = parse_where(query.where)
         asked = query.modalities or frozenset(Modality)
         ids: dict[Modality, Ids | None] = {}
@@ -167,7 +172,10 @@ class Shelf:
                     where=where,
                 )
             )
-        return Allowed(ids)
+        allowed = Allowed(ids)
+        if not allowed.modalities:
+            check_values(self._catalog, where, query.under)
+        return allowed
 
     def ids(self, item: Modality, allowed: Allowed) -> Ids:
         """Sorted ids of the segments of one modality that may be hit."""

@@ -21,7 +21,7 @@ def parse_where(text: str) -> Filter | None:
     if not text.strip():
         return None
     if len(text) > MAX_LENGTH:
-        raise UsageError(f"the filter has {len(text)} characters; at most {MAX_LENGTH} are read")
+        raise UsageError(f"The filter has {len(text)} characters; the limit is {MAX_LENGTH}")
     from seehear.search.where_tree import filter_of  # loads the parser: most queries need none
 
     return filter_of(text)

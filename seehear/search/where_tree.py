@@ -12,9 +12,13 @@ from pathlib import Path
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
+from seehear import arguments
 from seehear.errors import UsageError
+from seehear.search.fields import field_named
+from seehear.search.formats import format_filter
 from seehear.stores.catalog.filters import (
     CHOICES,
+    DETAILS,
     And,
     Compare,
     Field,
@@ -26,14 +30,6 @@ from seehear.stores.catalog.filters import (
     Place,
 )
 
-_SYNONYMS = {
-    "kind": "modality", "type": "modality", "file": "name", "filename": "name", "date": "taken",
-    "length": "duration", "tag": "keyword", "tags": "keyword", "keywords": "keyword",
-    "lat": "latitude", "lon": "longitude", "mtime": "modified", "under": "folder",
-}  # fmt: skip
-_SAME_WORDS = {
-    "photo": "image", "picture": "image", "sound": "audio", "clip": "video", "note": "text",
-}  # fmt: skip
 _DATES = (Field.TAKEN, Field.MODIFIED)
 _NUMBERS = (Field.WIDTH, Field.HEIGHT, Field.LATITUDE, Field.LONGITUDE)
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -46,7 +42,7 @@ _DATE = re.compile(
 
 
 def filter_of(text: str) -> Filter:
-    """The filter that a text means. Raises UsageError as `parse_where` does."""
+    """Return the filter that a text means. Raises UsageError as `parse_where` does."""
     try:
         return _ToFilter().transform(_grammar().parse(text))
     except UnexpectedInput as error:
@@ -56,7 +52,7 @@ def filter_of(text: str) -> Filter:
             raise error.orig_exc from None
         raise
     except RecursionError:
-        raise UsageError("the filter is nested too deeply") from None
+        raise UsageError("The filter has too many brackets inside each other") from None
 
 
 @cache
@@ -69,10 +65,10 @@ def _explain(text: str, error: UnexpectedInput) -> str:
     rest = text[error.pos_in_stream :] if error.pos_in_stream is not None else ""
     found = rest.split()[0] if rest.split() else ""
     if not found or getattr(error, "token", Token("$END", "")).type == "$END":
-        return f'the filter ends too soon: {text} ...; it reads like "taken >= 2024 and size < 2MB"'
+        return f'The filter is incomplete: {text} ... Example: "taken >= 2024 and size < 2MB"'
     return (
-        f'the filter cannot be read at "{found}" (character {error.column}); '
-        'it reads like "taken >= 2024-06 and duration < 60"'
+        f'Cannot read the filter at "{found}" (character {error.column}). '
+        'Example: "taken >= 2024-06 and duration < 60"'
     )
 
 
@@ -125,22 +121,24 @@ class _ToFilter(Transformer[Token, Filter]):
 
 
 def _field(name: Token) -> Field:
-    known = name.lower()
-    try:
-        return Field(_SYNONYMS.get(known, known))
-    except ValueError:
-        raise UsageError(
-            f'there is no field "{name}" ({_at(name)}); the fields are {", ".join(Field)}'
-        ) from None
+    return field_named(name, f" ({_at(name)})")
 
 
 def _comparison(field: Field, operator: str, value: Token) -> Filter:
+    if operator == "!~":
+        found = _comparison(field, "~", value)
+        return And((Compare(field, Op.KNOWN), Not(found))) if field in DETAILS else Not(found)
     if field is Field.PLACE:
-        raise UsageError(f"place reads near(latitude, longitude, kilometres) ({_at(value)})")
-    if field is Field.FOLDER:
+        raise UsageError(
+            f"Filter by place with near(latitude, longitude, kilometres) ({_at(value)})"
+        )
+    if field is Field.FOLDER and operator != "~":
         return _folder_comparison(operator, value)
     if field in _DATES:
         return _date_comparison(field, operator, value)
+    if field is Field.FORMAT and operator in ("=", "!="):
+        same = format_filter(str(value))
+        return same if operator == "=" else Not(same)
     try:
         return Compare(field, Op(operator), _read(field, operator, value))
     except UsageError as error:
@@ -151,7 +149,7 @@ def _comparison(field: Field, operator: str, value: Token) -> Filter:
 def _read(field: Field, operator: str, value: Token) -> FilterValue:
     """The value that a word stands for, by the kind of the field."""
     if field in CHOICES:
-        return _SAME_WORDS.get(value.lower(), value.lower())
+        return arguments.modality(value) if field is Field.MODALITY else value.lower()
     if field is Field.SIZE:
         return _with_unit(value, _SIZES, "size", "500, 20KB or 1.5MB")
     if field is Field.DURATION:
@@ -165,7 +163,7 @@ def _read(field: Field, operator: str, value: Token) -> FilterValue:
 
 def _folder_comparison(operator: str, value: Token) -> Filter:
     if operator not in ("=", "!="):
-        raise UsageError(f"folder compares with = and != only ({_at(value)})")
+        raise UsageError(f"folder can be compared with = != ~ !~ only ({_at(value)})")
     below = Compare(Field.FOLDER, Op.UNDER, Path(value).expanduser().absolute())
     return below if operator == "=" else Not(below)
 
@@ -173,7 +171,7 @@ def _folder_comparison(operator: str, value: Token) -> Filter:
 def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
     """Dates are periods: `= 2024-06` is any time of that June, `> 2024-06` is after it."""
     if operator == "~":
-        raise UsageError(f"{field} is a date; compare it with = < > <= >= ({_at(value)})")
+        raise UsageError(f"{field} is a date: compare it with = != < > <= >= ({_at(value)})")
     start, stop = _period(value)
     within = And((Compare(field, Op.GE, start), Compare(field, Op.LT, stop)))
     if operator == "=":
@@ -190,7 +188,7 @@ def _period(value: Token) -> tuple[datetime, datetime]:
     found = _DATE.fullmatch(str(value).strip())
     if found is None:
         raise UsageError(
-            f'"{value}" ({_at(value)}) is no date; dates read 2024, 2024-06, 2024-06-01 or '
+            f'"{value}" ({_at(value)}) is not a date. Write 2024, 2024-06, 2024-06-01 or '
             "2024-06-01T14:30"
         )
     given = [int(part) for part in found.groups() if part is not None]
@@ -198,7 +196,7 @@ def _period(value: Token) -> tuple[datetime, datetime]:
         start = datetime(*(given + [1, 1][len(given) - 1 :] if len(given) < 3 else given))  # type: ignore[arg-type]
         return start, _period_end(start, len(given))
     except (ValueError, OverflowError) as error:
-        raise UsageError(f'"{value}" ({_at(value)}) is no date: {error}') from None
+        raise UsageError(f'"{value}" ({_at(value)}) is not a date: {error}') from None
 
 
 def _period_end(start: datetime, precision: int) -> datetime:
@@ -216,7 +214,7 @@ def _number(value: Token) -> float:
     try:
         number = float(value)
     except ValueError:
-        raise UsageError(f'"{value}" ({_at(value)}) is no number') from None
+        raise UsageError(f'"{value}" ({_at(value)}) is not a number') from None
     if not abs(number) < 1e15:
         raise UsageError(f'"{value}" ({_at(value)}) is out of range')
     return number
@@ -225,7 +223,7 @@ def _number(value: Token) -> float:
 def _with_unit(value: Token, units: Mapping[str, float], what: str, example: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", str(value).replace(" ", ""))
     if found is None or found[2].lower() not in units:
-        raise UsageError(f'"{value}" ({_at(value)}) is no {what}; it reads like {example}')
+        raise UsageError(f'"{value}" ({_at(value)}) is not a {what}. Write {example}')
     return float(found[1]) * float(units[found[2].lower()])
 
 

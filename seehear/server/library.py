@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from seehear.collection import Collection
 from seehear.config import Settings
+from seehear.errors import UnknownFolderError, UsageError
 from seehear.server.batching import BatchingModel, check_current
 from seehear.server.places import Places
 from seehear.types import Asset, Hit, Modality, Query, Segment
@@ -79,7 +80,11 @@ class Library(Collection):
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""
         check_current()
-        return super().ask(query)
+        try:
+            return super().ask(query)
+        except UnknownFolderError as error:
+            places = Places(root.path for root in self.roots())
+            raise UsageError(error.told(places.named)) from None
 
     def asset(self, asset_id: int) -> Asset | None:
         return self._catalog.asset(asset_id)

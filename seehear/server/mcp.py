@@ -27,6 +27,7 @@ from seehear.server.library import Library, Models
 from seehear.server.limits import ServiceLimits
 from seehear.server.places import Places, printable
 from seehear.server.problems import without_paths
+from seehear.server.schemas import Kind
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 INSTRUCTIONS = """\
@@ -61,7 +62,7 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
     def search_media(
         description: Annotated[str, Field(description="What to find, in plain words.")],
         kinds: Annotated[
-            list[Modality] | None,
+            list[Kind] | None,
             Field(description="Search only these kinds; leave out to search all."),
         ] = None,
         without: Annotated[str, Field(description="What hits must not show.")] = "",

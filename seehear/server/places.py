@@ -8,10 +8,10 @@ only, so that no path ever comes from a request.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from seehear.errors import UsageError
+from seehear.suggestions import did_you_mean
 
 
 class Places:
@@ -36,9 +36,8 @@ class Places:
         try:
             return self._by_label[label]
         except KeyError:
-            near = get_close_matches(label, self._by_label, n=1, cutoff=0.0)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise UsageError(f'no folder "{label}" in this collection{hint}') from None
+            hint = did_you_mean(label, self._by_label)
+            raise UsageError(f'No folder "{label}".{hint}') from None
 
     def label(self, root: Path) -> str:
         """Return the label of a root, "" for any other folder."""
@@ -57,6 +56,10 @@ class Places:
                 depth = len(root.parts)
         return best
 
+    def named(self, folder: Path) -> str:
+        """A folder by its label; one outside of all roots by its own name alone."""
+        return self.folder_of(folder / "file") or printable(folder.name)
+
     def resolve(self, folder: str) -> Path:
         """The path that a label with folders stands for, by its text alone.
 
@@ -67,7 +70,7 @@ class Places:
         root = self.root(label)
         steps = PurePosixPath(inner)
         if steps.is_absolute() or ".." in steps.parts or "\\" in inner or "\0" in inner:
-            raise UsageError(f'no folder "{folder}" in this collection')
+            raise UsageError(f"{folder!r} is not a folder of this collection")
         return root / steps
 
 

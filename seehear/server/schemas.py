@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from seehear.arguments import modality
+from seehear.errors import UsageError
 from seehear.types import Modality, Mode
 
 
@@ -21,6 +23,19 @@ def _writable(text: str) -> str:
 
 
 Words = Annotated[str, AfterValidator(_writable)]
+
+
+def _kind(word: object) -> object:
+    """A word for a modality, such as "photos", as the modality."""
+    if not isinstance(word, str):
+        return word
+    try:
+        return modality(word)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+Kind = Annotated[Modality, BeforeValidator(_kind)]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
@@ -53,8 +68,8 @@ class SearchRequest(Strict):
     like: list[SegmentId] = Field([], max_length=64, description="Find more like these segments.")
     unlike: list[SegmentId] = Field([], max_length=64, description="Find less like these segments.")
     k: int = Field(20, ge=1, description="Maximum number of hits.")
-    modalities: list[Modality] | None = Field(
-        None, max_length=8, description="Search only these kinds."
+    modalities: list[Kind] | None = Field(
+        None, max_length=8, description="Search only these kinds; `photos` means images, too."
     )
     under: Words | None = Field(
         None, max_length=4096, description="Search only this folder, named as in `folder` of a hit."

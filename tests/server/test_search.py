@@ -68,6 +68,23 @@ def test_a_moment_of_a_video_is_named(client: TestClient) -> None:
     assert client.get(hits[0]["thumbnail"]).status_code == 200
 
 
+def test_words_for_types_and_formats(client: TestClient) -> None:
+    photos = found(client, text="red", modalities=["photos"])
+    assert photos == found(client, text="red", modalities=["image"])
+    assert {hit["modality"] for hit in photos} == {"image"}
+    assert found(client, text="red", where="type = sounds and format = wave")
+
+
+def test_an_unknown_folder_names_the_nearest_by_its_label(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"text": "red", "under": "media/photo"})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == {
+        "code": "bad_query",
+        "message": 'No folder "media/photo". Did you mean media/photos?',
+        "type": "invalid_request_error",
+    }
+
+
 def test_filters(client: TestClient) -> None:
     assert {
         hit["modality"] for hit in found(client, text="green", modalities=["text", "video"])
@@ -223,9 +240,12 @@ def test_nothing_stands_out_is_said(client: TestClient) -> None:
         ({"parts": [{"weight": 1}]}, "either"),
         ({"parts": [{"upload": 0}]}, "no file number 0"),
         ({"parts": [{"text": "x", "weight": -1}]}, "weight"),
-        ({"text": "x", "under": "/etc"}, 'no folder "etc"'),
-        ({"text": "x", "under": "media/../.."}, "no folder"),
+        ({"text": "x", "under": "/etc"}, 'No folder "etc"'),
+        ({"text": "x", "under": "media/../.."}, "not a folder"),
         ({"text": "x", "where": "colour = red"}, "colour"),
+        ({"text": "x", "modalities": ["fotos"]}, 'No type "fotos". Did you mean photo'),
+        ({"text": "x", "where": "format = jpgg"}, 'No format "jpgg". '),
+        ({"text": "x", "where": "folder = /etc"}, 'No folder "etc". The indexed folders are media'),
     ],
 )
 def test_a_bad_query_is_told_in_one_line(

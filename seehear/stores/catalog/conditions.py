@@ -35,7 +35,17 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
+from seehear.stores.catalog.filters import (
+    DETAILS,
+    And,
+    Compare,
+    Field,
+    Filter,
+    Not,
+    Op,
+    Or,
+    Place,
+)
 from seehear.stores.catalog.paths import folder_range
 from seehear.stores.catalog.schema import assets, locations
 from seehear.types import Modality
@@ -97,7 +107,7 @@ def _number(name: str) -> Any:
     return shown.c.details[name].as_float()
 
 
-_COLUMNS: dict[Field, Any] = {
+COLUMNS: dict[Field, Any] = {
     Field.MODALITY: shown.c.modality,
     Field.NAME: of_place("name"),
     Field.MODIFIED: of_place("modified_ns"),
@@ -108,20 +118,20 @@ _COLUMNS: dict[Field, Any] = {
     Field.WIDTH: shown.c.width_px,
     Field.HEIGHT: shown.c.height_px,
     Field.ORIENTATION: _text("orientation"),
-    Field.CAMERA: _text("camera"),
     Field.LATITUDE: _number("latitude"),
     Field.LONGITUDE: _number("longitude"),
     Field.PLACE: _number("latitude") + _number("longitude"),
-    Field.TITLE: _text("title"),
-    Field.CAPTION: _text("caption"),
+    Field.FOLDER: of_place("folders"),
+    **{field: _text(field.value) for field in DETAILS},
     Field.KEYWORD: _text("keywords"),
 }
+"""The column of each field, of a row of `PLACES`."""
 # Keywords lie in one string, joined and here bounded by semicolons, so that each is found whole.
 _KEYWORDS = "; " + func.coalesce(_text("keywords"), "") + "; "
 
 
 def condition(part: Filter) -> ColumnElement[bool]:
-    """The condition that a filter stands for. What is not known compares as false."""
+    """Return the condition of a filter. Items that lack a field do not match."""
     if isinstance(part, And):
         return and_(true(), *(condition(p) for p in part.parts))
     if isinstance(part, Or):
@@ -151,7 +161,7 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         return _within(value)
     if part.field is Field.KEYWORD and part.op is not Op.KNOWN:
         return _keyword(part.op, str(value))
-    column = _COLUMNS[part.field]
+    column = COLUMNS[part.field]
     if part.field is Field.MODIFIED and isinstance(value, datetime):
         # Whole seconds apart from the fraction: a float holds no nanoseconds of today.
         seconds = int(value.replace(microsecond=0).timestamp())
@@ -170,8 +180,8 @@ def _keyword(op: Op, value: str) -> ColumnElement[bool]:
 
 def _within(place: Place) -> ColumnElement[bool]:
     """Great-circle distance by the haversine formula (R. W. Sinnott, Sky and Telescope, 1984)."""
-    latitude = func.radians(_COLUMNS[Field.LATITUDE])
-    longitude = func.radians(_COLUMNS[Field.LONGITUDE])
+    latitude = func.radians(COLUMNS[Field.LATITUDE])
+    longitude = func.radians(COLUMNS[Field.LONGITUDE])
     lat, lon = math.radians(place.latitude), math.radians(place.longitude)
     chord = func.power(func.sin((latitude - lat) / 2), 2) + math.cos(lat) * func.cos(
         latitude

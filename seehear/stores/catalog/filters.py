@@ -2,8 +2,8 @@
 
     And((Compare(Field.TAKEN, Op.GE, datetime(2024, 6, 1)), Compare(Field.DURATION, Op.LT, 60.0)))
 
-Logic is two-valued: a comparison with what is not known (a sound has no width) is false, and its
-negation true. A filter holds for an item where it holds as a whole for one of its locations; a
+Logic is two-valued: an item that lacks the field (a sound has no width) does not match, and matches
+the negation. A filter holds for an item where it holds as a whole for one of its locations; a
 subtitle beside a video is judged by the video.
 
 A filter is made of checked values only; the catalog turns it into bound parameters, never into
@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from seehear.errors import UsageError
+from seehear.suggestions import did_you_mean
 
 
 class Field(StrEnum):
@@ -26,7 +27,7 @@ class Field(StrEnum):
 
     MODALITY = "modality"  # str: text, image, audio, video
     FORMAT = "format"  # str: "jpeg", "mp4", ...
-    FOLDER = "folder"  # Path, absolute
+    FOLDER = "folder"  # Path, absolute; str for LIKE
     NAME = "name"  # str: file name without folder; case does not count
     TAKEN = "taken"  # datetime without time zone, as the camera's clock said
     MODIFIED = "modified"  # datetime; without time zone it is local time
@@ -36,6 +37,12 @@ class Field(StrEnum):
     HEIGHT = "height"  # pixels
     ORIENTATION = "orientation"  # str: landscape, portrait, square
     CAMERA = "camera"  # str
+    LENS = "lens"  # str
+    ARTIST = "artist"  # str
+    ALBUM = "album"  # str
+    GENRE = "genre"  # str
+    CITY = "city"  # str
+    COUNTRY = "country"  # str
     LATITUDE = "latitude"  # degrees, north positive
     LONGITUDE = "longitude"  # degrees, east positive
     PLACE = "place"  # Place
@@ -74,14 +81,28 @@ class Place:
     def __post_init__(self) -> None:
         if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
             raise UsageError(
-                f"latitude must be in [-90, 90] and longitude in [-180, 180], "
+                f"latitude goes from -90 to 90 and longitude from -180 to 180, "
                 f"not {self.latitude}, {self.longitude}"
             )
         if not (math.isfinite(self.radius_km) and self.radius_km >= 0):
-            raise UsageError(f"a radius must be 0 km or more, not {self.radius_km}")
+            raise UsageError(f"the radius must be 0 km or more, not {self.radius_km}")
 
 
 FilterValue = str | float | int | datetime | Path | Place | None
+
+DETAILS = (
+    Field.CAMERA,
+    Field.LENS,
+    Field.TITLE,
+    Field.CAPTION,
+    Field.KEYWORD,
+    Field.ARTIST,
+    Field.ALBUM,
+    Field.GENRE,
+    Field.CITY,
+    Field.COUNTRY,
+)
+"""Text that a file says about itself."""
 
 _ORDER = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE, Op.KNOWN})
 _WORDS = frozenset({Op.EQ, Op.NE, Op.LIKE, Op.KNOWN})
@@ -92,11 +113,8 @@ OPERATORS: dict[Field, frozenset[Op]] = {
     Field.ORIENTATION: _CHOICE | {Op.KNOWN},
     Field.FORMAT: _WORDS,
     Field.NAME: _WORDS,
-    Field.CAMERA: _WORDS,
-    Field.TITLE: _WORDS,
-    Field.CAPTION: _WORDS,
-    Field.KEYWORD: _WORDS,
-    Field.FOLDER: frozenset({Op.UNDER}),
+    **dict.fromkeys(DETAILS, _WORDS),
+    Field.FOLDER: frozenset({Op.UNDER, Op.LIKE}),
     Field.PLACE: frozenset({Op.WITHIN, Op.KNOWN}),
     Field.TAKEN: _ORDER,
     Field.MODIFIED: _ORDER,
@@ -150,19 +168,20 @@ class Compare:
             )
         if self.op is Op.KNOWN:
             return
-        types = _TYPES.get(self.field, (str,))
+        types = (str,) if self.op is Op.LIKE else _TYPES.get(self.field, (str,))
         if not isinstance(self.value, types) or isinstance(self.value, bool):
             wanted = " or ".join(kind.__name__ for kind in types)
-            raise UsageError(f"{self.field} is compared with {wanted}, not {self.value!r}")
+            raise UsageError(f"{self.field} takes {wanted}, not {self.value!r}")
         if isinstance(self.value, float) and math.isnan(self.value):
-            raise UsageError(f"{self.field} needs a number")
+            raise UsageError(f"{self.field} takes a number, not {self.value}")
         choices = CHOICES.get(self.field)
         if choices and self.value not in choices:
+            hint = did_you_mean(str(self.value), choices)
             raise UsageError(
-                f"{self.field} is one of {', '.join(sorted(choices))}, not {self.value!r}"
+                f'No {self.field} "{self.value}".{hint} Choose from {", ".join(sorted(choices))}'
             )
         if isinstance(self.value, Path) and not self.value.is_absolute():
-            raise UsageError(f"{self.field} needs an absolute path, not {self.value}")
+            raise UsageError(f"{self.field} takes an absolute path, not {self.value}")
 
 
 @dataclass(frozen=True, slots=True)

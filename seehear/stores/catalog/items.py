@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from seehear.stores.catalog import reading, words
+from seehear.stores.catalog import facets, reading, words
 from seehear.stores.catalog.conditions import condition, shown_as, shown_modality
 from seehear.stores.catalog.conditions import under as below_folder
 from seehear.stores.catalog.drawer import Drawer
@@ -115,6 +115,16 @@ class Items(Drawer):
                     )
                 )
         return np.array(sorted(found), dtype=np.int64)
+
+    def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
+        """Return the values of a facet with how many items have each, most frequent first."""
+        with self._read() as connection:
+            return facets.facet_values(connection, facet, top)
+
+    def anything_below(self, folder: Path) -> bool:
+        """Whether anything lies at a path or below it."""
+        with self._read() as connection:
+            return facets.anything_below(connection, folder)
 
     def pieces(self, segment_ids: Sequence[int] | Ids) -> Pieces:
         """What ranking needs of segments, by growing id; those that lie nowhere are left out."""

@@ -1,0 +1,175 @@
+"""The ranked list of hits for people, as wide as the terminal.
+
+     1  0.94 ████████       image  …/2023/Vienna/opera.jpg
+     2  0.16 █░░░░░░░ weak  video  clips/morning.mp4        0:06.0 - 0:12.0
+
+Of a path that is too long its end is shown. A pipe has no width: there nothing is cut.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seehear.cli.output import clock, note, printable, shown
+
+if TYPE_CHECKING:
+    from seehear.types import Hit, Term
+
+BAR_CELLS = 8
+LEAST_FILE = 24
+"""Columns of the file below which the table does without its bar, and then without end times."""
+SNIPPET_CELLS = 100
+INDENT = "    "
+DIM, PLAIN = "\033[2m", "\033[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    bar: bool
+    stop: bool
+    """True shows when a moment ends."""
+    file_cells: int
+
+
+def print_hits(hits: Sequence[Hit], preview: Callable[[Hit], str | None] | None = None) -> None:
+    """Print the table on standard output; `preview` gives a picture to print below each hit.
+
+    Weak hits are dim and say so, for those who see no colours.
+    """
+    width = terminal_width()
+    dims = width is not None and "NO_COLOR" not in os.environ
+    lines = []
+    for hit, row in zip(hits, _rows(hits, width), strict=True):
+        lines += [f"{DIM}{line}{PLAIN}" if dims and hit.weak else line for line in row]
+        if preview is not None and (picture := preview(hit)) is not None:
+            lines.append(picture)
+    text = "".join(line + "\n" for line in lines)
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()
+    if all(hit.weak for hit in hits):
+        note("No close matches. Showing the nearest.")
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal; None where standard output is none."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return max(20, shutil.get_terminal_size().columns)
+
+
+def _rows(hits: Sequence[Hit], width: int | None) -> list[list[str]]:
+    """The lines of each hit."""
+    files = [_file(hit) for hit in hits]
+    layout = _layout(hits, files, width)
+    ranks = len(str(hits[-1].rank))
+    kinds = max(len(_kind(hit)) for hit in hits)
+    scores = max(len(_score(hit, layout.bar)) for hit in hits)
+    rows = []
+    for hit, file in zip(hits, files, strict=True):
+        cells = [str(hit.rank).rjust(ranks), _score(hit, layout.bar).ljust(scores)]
+        cells.append(_kind(hit).ljust(kinds))
+        times = _times(hit, layout.stop) or [""]
+        name = keep_end(file, layout.file_cells)
+        cells.append(name + " " * (layout.file_cells - cell_len(name)) if times[0] else name)
+        start = "  ".join(cells)
+        lines = [f"{start}  {times[0]}".rstrip()]
+        lines += [" " * cell_len(start) + f"  {time}" for time in times[1:]]
+        inner = SNIPPET_CELLS if width is None else width - len(INDENT)
+        if hit.snippet:
+            lines.append(INDENT + keep_start(_one_line(hit.snippet), min(inner, SNIPPET_CELLS)))
+        for term in hit.why:
+            told = _one_line(_explained(term))
+            lines.append(INDENT + (told if width is None else keep_start(told, inner)))
+        rows.append(lines)
+    return rows
+
+
+def _layout(hits: Sequence[Hit], files: Sequence[str], width: int | None) -> _Layout:
+    """The first layout in which files have room: with everything, without bars, without ends."""
+    longest = max(cell_len(file) for file in files)
+    if width is None:
+        return _Layout(bar=True, stop=True, file_cells=longest)
+    fixed = len(str(hits[-1].rank)) + 2 + max(len(_kind(hit)) for hit in hits) + 2 + 2
+    room = 0
+    for bar, stop in ((True, True), (False, True), (False, False)):
+        times = max((len(time) + 2 for hit in hits for time in _times(hit, stop)), default=0)
+        room = width - fixed - max(len(_score(hit, bar)) for hit in hits) - times
+        if room >= min(longest, LEAST_FILE):
+            return _Layout(bar, stop, min(longest, room))
+    return _Layout(bar=False, stop=False, file_cells=max(1, min(longest, room)))
+
+
+def _score(hit: Hit, bar: bool) -> str:
+    filled = round(hit.score * BAR_CELLS)
+    drawn = f" {'█' * filled}{'░' * (BAR_CELLS - filled)}" if bar else ""
+    return f"{hit.score:.2f}{drawn}{' weak' if hit.weak else ''}"
+
+
+def _kind(hit: Hit) -> str:
+    return str(hit.modality) if hit.matched == hit.modality else f"{hit.modality} ({hit.matched})"
+
+
+def _file(hit: Hit) -> str:
+    name = printable(shown(hit.path))
+    return f"{name} (+{len(hit.duplicates)} similar)" if hit.duplicates else name
+
+
+def _times(hit: Hit, stop: bool) -> list[str]:
+    spans = [(m.start_s, m.stop_s) for m in hit.moments] or ([hit.moment] if hit.moment else [])
+    return [f"{clock(a)} - {clock(b)}" if stop else clock(a) for a, b in spans]
+
+
+def _explained(term: Term) -> str:
+    """One part's share in a score, in words."""
+    told = [f"{'not ' if term.exclude else ''}{term.part!r}: {term.score:.2f}"]
+    if term.similarity is not None and term.expected is not None and term.spread is not None:
+        told.append(
+            f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
+            f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
+        )
+    if term.crowd >= 0.005:  # else it would read as +0.00
+        told.append(f"others as good: +{term.crowd:.2f}")
+    if term.words:
+        told.append(f"words: {term.words}")
+    return "; ".join(told)
+
+
+def cell_len(text: str) -> int:
+    """Return how many columns a text takes: two for each wide character, none for a mark."""
+    from rich.cells import cell_len as measured
+
+    return len(text) if text.isascii() else measured(text)
+
+
+def keep_end(text: str, cells: int) -> str:
+    """Return a text that fits some columns: its end, behind an ellipsis, where it is longer."""
+    if cell_len(text) <= cells:
+        return text
+    start = max(0, len(text) - cells)  # a character has a column at least, or is a mark
+    while start < len(text) and (
+        cell_len(text[start:]) > cells - 1 or unicodedata.combining(text[start])
+    ):
+        start += 1
+    return "…" + text[start:]
+
+
+def keep_start(text: str, cells: int) -> str:
+    """Return a text that fits some columns: whole words, and an ellipsis, where it is longer."""
+    if cell_len(text) <= cells:
+        return text
+    stop = min(len(text), cells)
+    while stop and cell_len(text[:stop]) > cells - 2:
+        stop -= 1
+    words = text[:stop].rsplit(" ", 1)[0] if " " in text[: stop + 1] else text[:stop]
+    return words.rstrip() + " …"
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))

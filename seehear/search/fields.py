@@ -1,0 +1,46 @@
+"""The words for what can be filtered by, and for what values can be listed of."""
+
+from __future__ import annotations
+
+from seehear.errors import UsageError
+from seehear.stores import Facet
+from seehear.stores.catalog.facets import FIELDS
+from seehear.stores.catalog.filters import Field
+from seehear.suggestions import did_you_mean
+
+FIELD_WORDS: dict[str, Field] = {field.value: field for field in Field} | {
+    "kind": Field.MODALITY, "type": Field.MODALITY, "file": Field.NAME, "filename": Field.NAME,
+    "date": Field.TAKEN, "year": Field.TAKEN, "month": Field.TAKEN, "length": Field.DURATION,
+    "tag": Field.KEYWORD, "tags": Field.KEYWORD, "keywords": Field.KEYWORD,
+    "lat": Field.LATITUDE, "lon": Field.LONGITUDE, "mtime": Field.MODIFIED, "under": Field.FOLDER,
+}  # fmt: skip
+"""Every word for a field of a filter."""
+_FACETS = {field: facet for facet, field in FIELDS.items()}
+
+
+def field_named(name: str, place: str = "") -> Field:
+    """Return the field that a word means; `place` says in the error where it stands.
+
+    Raises UsageError that names the nearest fields.
+    """
+    found = FIELD_WORDS.get(name.lower())
+    if found is None:
+        hint = did_you_mean(name, FIELD_WORDS)
+        raise UsageError(f'No field "{name}"{place}.{hint} The fields are {", ".join(Field)}')
+    return found
+
+
+def facet_named(name: str) -> Facet:
+    """Return what values are to be listed of, by any word for it.
+
+    Raises UsageError that names the nearest ones.
+    """
+    word = name.lower()
+    singular = word.removesuffix("s")
+    if (facet := next((one for one in Facet if one.value in (word, singular)), None)) is not None:
+        return facet
+    field = FIELD_WORDS.get(word)
+    if field is None or field not in _FACETS:
+        hint = did_you_mean(name, Facet)
+        raise UsageError(f'No list of values for "{name}".{hint} Choose from {", ".join(Facet)}')
+    return _FACETS[field]

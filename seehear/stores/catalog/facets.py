@@ -1,0 +1,131 @@
+"""The values of a collection, with how many items have each: `seehear facets`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, String, and_, cast, func, or_, select
+
+from seehear.stores.catalog.conditions import COLUMNS, shown
+from seehear.stores.catalog.filters import Field
+from seehear.stores.catalog.paths import fold, folder_range
+from seehear.stores.catalog.schema import locations
+
+
+class Facet(StrEnum):
+    """What values can be listed of, in the order in which people ask for it."""
+
+    TYPE = "type"
+    FORMAT = "format"
+    FOLDER = "folder"
+    YEAR = "year"
+    MONTH = "month"
+    TAG = "tag"
+    CAMERA = "camera"
+    LENS = "lens"
+    ORIENTATION = "orientation"
+    ARTIST = "artist"
+    ALBUM = "album"
+    GENRE = "genre"
+    CITY = "city"
+    COUNTRY = "country"
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """One value, and how many items have it."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValues:
+    """The values of a facet, most frequent first: the first of `distinct`."""
+
+    facet: Facet
+    values: tuple[FacetValue, ...]
+    distinct: int
+
+
+FIELDS: dict[Facet, Field] = {
+    Facet.TYPE: Field.MODALITY,
+    Facet.TAG: Field.KEYWORD,
+    **{facet: Field(facet.value) for facet in Facet if facet.value in set(Field)},
+}
+"""The field of a filter that finds the items of a value."""
+
+_TAKEN = cast(shown.c.taken_at, String)  # "2024-06-01 14:30:00", in both databases
+
+
+def facet_values(connection: Connection, facet: Facet, top: int | None) -> FacetValues:
+    """Return the values of a facet with the number of items that have each, most frequent first.
+
+    Spellings that differ in case alone are one value, as they are for filters; but not of folders,
+    each of which counts what lies directly in it. Subtitles beside a video are that video.
+    """
+    rows: Iterable[Any]
+    if facet is Facet.FOLDER:
+        rows = [(text.rstrip("/") or "/", count) for text, count in connection.execute(_FOLDERS)]
+    else:
+        column = _column(facet)
+        rows = connection.execute(
+            select(column, func.count())
+            .where(column.is_not(None), column != "", shown.c.id.in_(_LYING_SOMEWHERE))
+            .group_by(column)
+        )
+        rows = _merged(rows, "; " if facet is Facet.TAG else None)
+    ranked = sorted((FacetValue(value, int(count)) for value, count in rows), key=_order)
+    return FacetValues(facet, tuple(ranked[:top]), len(ranked))
+
+
+_LYING_SOMEWHERE = select(locations.c.asset_id).where(locations.c.sidecar_of.is_(None))
+_FOLDERS = (
+    select(locations.c.folders, func.count(locations.c.asset_id.distinct()))
+    .where(locations.c.sidecar_of.is_(None))
+    .group_by(locations.c.folders)
+)
+
+
+def _column(facet: Facet) -> Any:
+    if facet is Facet.YEAR:
+        return func.substr(_TAKEN, 1, 4)
+    if facet is Facet.MONTH:
+        return func.substr(_TAKEN, 1, 7)
+    return COLUMNS[FIELDS[facet]]
+
+
+def _order(value: FacetValue) -> tuple[int, str]:
+    return -value.count, value.value
+
+
+def _merged(rows: Iterable[Any], joined: str | None) -> list[tuple[str, int]]:
+    """Values whose case differs as one; texts that hold several values, `joined`, taken apart.
+
+    Here and not in the database: it groups equal texts fast, and folds slowly.
+    """
+    counts: Counter[str] = Counter()
+    spelled: dict[str, str] = {}
+    for text, count in rows:
+        for value in {text} if joined is None else set(text.split(joined)):
+            counts[value] += int(count) if value else 0
+    folded: Counter[str] = Counter()
+    for value, count in counts.items():
+        if count:
+            folded[key := fold(value)] += count
+            spelled[key] = min(value, spelled.get(key, value))
+    return [(spelled[key], count) for key, count in folded.items()]
+
+
+def anything_below(connection: Connection, folder: Path) -> bool:
+    """Whether anything lies at a path or below it."""
+    low, high = folder_range(folder)
+    path = locations.c.path
+    found = select(1).where(or_(path == os.fsencode(folder), and_(path >= low, path < high)))
+    return connection.execute(found.limit(1)).first() is not None

@@ -1,0 +1,53 @@
+"""What a person may have meant: the values that are nearest to a word that is unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+NEAREST = 3
+"""Values that a message names at most."""
+ALIKE = 0.65
+"""Ratio of SequenceMatcher from which on two words are taken for the same, mistyped."""
+PART_OF_A_VALUE = 0.95
+"""What a match with one word of a value is worth beside a match with the whole."""
+
+
+def nearest(word: str, values: Iterable[str], most: int = NEAREST) -> list[str]:
+    """Return the values that look most like a word, best first; none where nothing is near.
+
+    A value is also near by one of its words: "ihpone" is near "Apple iPhone 12".
+    """
+    wanted = word.casefold()
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(wanted)
+
+    def likeness(text: str) -> float:
+        if not wanted or not text:
+            return 0.0
+        if wanted in text or (len(text) > 2 and text in wanted):
+            return 0.9
+        matcher.set_seq1(text)
+        fast = min(matcher.real_quick_ratio(), matcher.quick_ratio())
+        return matcher.ratio() if fast >= ALIKE else 0.0
+
+    found = []
+    for value in dict.fromkeys(values):
+        whole = value.casefold()
+        words = [one for one in re.split(r"[\W_]+", whole) if one and one != whole]
+        parts = max((likeness(one) for one in words), default=0.0)
+        score = max(likeness(whole), PART_OF_A_VALUE * parts)
+        if score >= ALIKE:
+            found.append((-score, value))
+    return [value for _, value in sorted(found)[:most]]
+
+
+def did_you_mean(word: str, values: Iterable[str]) -> str:
+    """Return " Did you mean X or Y?" with the nearest values; empty where nothing is near."""
+    found = nearest(word, values)
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f" Did you mean {found[0]}?"
+    return f" Did you mean {', '.join(found[:-1])} or {found[-1]}?"
