@@ -17,7 +17,8 @@ from seehear import arguments, questions
 from seehear.arguments import PathLike, Paths
 from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
-from seehear.opened import Opened
+from seehear.libraries import naming_faults
+from seehear.opened import Opened, while_open
 from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ class Collection:
 
     `rerank` gives what a search found other scores (docs/searching.md).
 
-    Raises StoreError where the folder cannot be opened, or (with `must_exist`) holds no collection.
+    Raises StoreError where the folder cannot be opened, or (with `must_exist`) holds no collection,
+    and UsageError where it holds other files. Every method raises CollectionClosedError after
+    `close`, and EnvironmentFaultError where a library cannot be loaded.
     """
 
+    @naming_faults()
     def __init__(
         self,
         folder: PathLike | None = None,
@@ -56,6 +60,7 @@ class Collection:
         )
         self._opened = Opened(self._catalog, self.settings, self._load, rerank)
 
+    @while_open
     def __enter__(self) -> Collection:
         return self
 
@@ -71,10 +76,13 @@ class Collection:
         return f"Collection({str(self.folder)!r})"
 
     def close(self) -> None:
-        """Let go of the catalog and the indexes."""
-        with self._opened.put_away():
-            self._catalog.close()
+        """Let go of the catalog and the indexes; every later call raises CollectionClosedError.
 
+        Calls that run in other threads come to their end. Closing again does nothing.
+        """
+        self._opened.close()
+
+    @while_open
     def index(
         self,
         *paths: PathLike,
@@ -111,6 +119,7 @@ class Collection:
         self._prepare()
         return report
 
+    @while_open
     def watch(
         self,
         *paths: PathLike,
@@ -146,6 +155,7 @@ class Collection:
             stop=stop,
         )
 
+    @while_open
     def upgrade(
         self,
         model: str,
@@ -163,10 +173,12 @@ class Collection:
             raise UsageError("the collection is empty; run `seehear index PATH --model NAME`")
         return self.index(*roots, model=model, progress=progress, stop=stop)
 
+    @while_open
     def generations(self) -> list[Generation]:
         """Every generation, oldest first: which model, and whether it serves."""
         return self._catalog.generations()
 
+    @while_open
     def drop_generation(self, generation_id: int) -> None:
         """Take out a generation that does not serve. Raises UsageError where there is none such,
         StoreError for the one that serves."""
@@ -175,6 +187,7 @@ class Collection:
         with self._catalog.write_lock():
             self._catalog.drop_generation(generation_id)
 
+    @while_open
     def verify(
         self,
         *,
@@ -191,6 +204,7 @@ class Collection:
 
         return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
 
+    @while_open
     def export_to(self, archive: PathLike) -> Manifest:
         """Write the collection, without its caches, into one new file, as of one instant.
 
@@ -200,6 +214,7 @@ class Collection:
 
         return archives.export(self._catalog, Path(archive).expanduser())
 
+    @while_open
     def import_from(
         self,
         archive: PathLike,
@@ -219,6 +234,7 @@ class Collection:
         with self._opened.put_away():
             return archives.restore(Path(archive).expanduser(), self._catalog, folders)
 
+    @while_open
     def search(
         self,
         text: str | Sequence[str] | None = None,
@@ -289,6 +305,7 @@ class Collection:
             )
         )
 
+    @while_open
     def ask(self, query: Query) -> list[Hit]:
         """Answer a query made by hand; `search` makes one from plain arguments. Raises as it."""
         if (engine := self._opened.engine()) is not None:
@@ -299,6 +316,7 @@ class Collection:
         parse_where(query.where)
         return []
 
+    @while_open
     def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
         """The parts of a query in one line, `2:red car + photo.jpg - night` (docs/searching.md).
 
@@ -306,10 +324,12 @@ class Collection:
         """
         return questions.of_line(line, self.part_of_file)
 
+    @while_open
     def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
         """Words as a part of a query."""
         return questions.of_words(words, weight=weight, exclude=exclude)
 
+    @while_open
     def part_of_file(
         self,
         path: PathLike,
@@ -327,6 +347,7 @@ class Collection:
             path, self._spec, weight=weight, exclude=exclude, expected=expected
         )
 
+    @while_open
     def similar(
         self,
         path: PathLike,
@@ -353,6 +374,7 @@ class Collection:
         others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
         return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(others, 1)]
 
+    @while_open
     def duplicates(
         self,
         *,
@@ -375,6 +397,7 @@ class Collection:
         )
 
     @property
+    @while_open
     def is_empty(self) -> bool:
         """Whether there is nothing to find: nothing was indexed yet, or all of it is forgotten."""
         engine = self._opened.engine()
@@ -383,6 +406,7 @@ class Collection:
         # Counting a large collection takes a while; the indexes know their sizes.
         return engine.describe_index() == "empty" and self._catalog.counts().assets == 0
 
+    @while_open
     def status(self) -> dict[str, Any]:
         """What the collection holds: plain values, as `status --json` prints them."""
         counts = self._catalog.counts()
@@ -404,14 +428,17 @@ class Collection:
             ],
         }
 
+    @while_open
     def roots(self) -> list[Root]:
         """The folders and files that were given to `index`, and whether they are there."""
         return self._catalog.roots()
 
+    @while_open
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, with stage and reason."""
         return self._catalog.failures()
 
+    @while_open
     def forget(self, path: PathLike) -> int:
         """Take a root, a folder or a file out of the collection; returns how many files.
 
@@ -449,7 +476,9 @@ def open_collection(
     """Open a collection, or start one: `seehear.open("~/.cache/mine")`.
 
     Without a folder it is the default one (SEEHEAR_COLLECTION or a per-user place). `model` is
-    what a new collection is indexed with; one that exists keeps its own. Raises StoreError.
+    what a new collection is indexed with; one that exists keeps its own. A folder that is missing
+    or empty becomes a collection. Raises UsageError for a folder that holds other files, such as
+    media, StoreError where it cannot be opened.
     """
     settings = Settings(device=device) if model is None else Settings(model=model, device=device)
     return Collection(folder, settings, rerank=rerank)

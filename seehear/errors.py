@@ -2,6 +2,7 @@
 
     SeehearError                 everything this package raises on purpose
     ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
+    ├── EnvironmentFaultError    a library cannot be loaded: the installation is at fault, no file
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
     │   ├── UnsupportedMediaError    content of a kind that seehear does not read
     │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
@@ -12,6 +13,7 @@
     │   ├── ModelIntegrityError      weights differ from their manifest or architecture
     │   └── SpaceMismatchError       vectors of two embedding spaces would mix
     ├── StoreError               a collection cannot be opened, read or written
+    │   ├── CollectionClosedError    `close` was called before
     │   ├── CollectionLockedError    another process is writing
     │   ├── SchemaVersionError       written by a newer version of seehear
     │   └── StorageFullError         the disk is full
@@ -27,6 +29,17 @@ class SeehearError(Exception):
 
 class UsageError(SeehearError):
     """The request itself makes no sense."""
+
+
+class EnvironmentFaultError(SeehearError):
+    """A library cannot be loaded, or the machine cannot run it; no file is to blame.
+
+    `library` is the name of the library as it is imported, None where no single one is known.
+    """
+
+    def __init__(self, reason: str, library: str | None = None) -> None:
+        super().__init__(reason)
+        self.library = library
 
 
 class MediaError(SeehearError):
@@ -82,6 +95,10 @@ class SpaceMismatchError(ModelError):
 
 class StoreError(SeehearError):
     """A collection cannot be opened, read or written."""
+
+
+class CollectionClosedError(StoreError):
+    """The collection was closed; open it again."""
 
 
 class CollectionLockedError(StoreError):

@@ -31,7 +31,8 @@ def serve(
     `behind_proxy` believes X-Forwarded-Proto of a proxy on this machine, so that cookies are
     marked secure. `announce` is told the address before the first request is taken.
 
-    Raises UsageError as `create_app` does, and SeehearError where the port cannot be had.
+    Raises UsageError as `create_app` does, SeehearError where the port cannot be had, and
+    EnvironmentFaultError where a library cannot be loaded.
     """
     import uvicorn
 
@@ -61,8 +62,17 @@ def serve(
         if announce is not None:
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listening.getsockname()[1]}")
+        server = uvicorn.Server(config)
+        service = app.state.service
+
+        def end() -> None:
+            server.should_exit = True
+
+        service.on_fault = end
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a service ends: nothing was cut short
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
+        if service.fault is not None:
+            raise service.fault
 
 
 def _bound(host: str, port: int) -> socket.socket:

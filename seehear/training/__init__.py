@@ -20,7 +20,9 @@ __all__ = ["TrainReport", "fine_tune"]
 def __getattr__(name: str) -> object:
     # `from seehear.training import fine_tune` loads torch; naming the package does not.
     if name in __all__:
-        from seehear.training import tuning
+        from seehear.libraries import naming_faults
 
+        with naming_faults():
+            from seehear.training import tuning
         return getattr(tuning, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seehear import media
 from seehear.errors import MediaError, UsageError
+from seehear.libraries import fault_of
 from seehear.training.prepare import Pictures, Sounds, square
 from seehear.training.shards import ShardItem
 from seehear.types import Modality
@@ -70,6 +71,8 @@ def read_pairs(pairs: Path, px: int, val_share: float, *, strict: bool = False) 
             else:
                 skipped.append(SkippedPair(line, path, f"{modality} is not trained on"))
         except (MediaError, OSError) as error:
+            if (fault := fault_of(error)) is not None:
+                raise fault from error
             reason = error.strerror if isinstance(error, OSError) else None
             skipped.append(SkippedPair(line, path, " ".join((reason or str(error)).split())))
     if strict and skipped:

@@ -19,6 +19,7 @@ from seehear.encoders.builtin.encoder import TINY, build_tower
 from seehear.encoders.builtin.folder import ModelFolder, open_folder, save_folder
 from seehear.encoders.devices import choose_device
 from seehear.errors import UsageError
+from seehear.libraries import naming_faults
 from seehear.training.augment import ImageJitter, SoundJitter
 from seehear.training.export import arrays_of, versions
 from seehear.training.lessons import make_lesson, picture_embed, sound_embed
@@ -80,6 +81,7 @@ class TrainReport:
         return said
 
 
+@naming_faults()
 def fine_tune(
     pairs: Path,
     *,
@@ -99,7 +101,8 @@ def fine_tune(
     `init` is "tiny" or a model folder. The text tower stays as it is: it keeps the words that the
     pairs do not hold, and pictures and sounds move towards their sentences. Stopped half-way, the
     same call goes on. Raises UsageError for pairs that cannot be used (with `strict`, for the
-    first one), ModelError for an `init` that is no such model.
+    first one), ModelError for an `init` that is no such model, EnvironmentFaultError where a
+    library cannot be loaded.
     """
     begin = time.monotonic()
     pairs, out = Path(pairs), Path(out)
