@@ -88,16 +88,21 @@ _KNOWN = {library.module: library for library in LIBRARIES}
 LOAD_TIMEOUT_S = 120.0
 """A cold disk takes long to read torch; more than this is a broken installation."""
 
+NO_RESULT = "no result within"
+"""How the reason begins where a process took too long: a busy machine, or one that hangs."""
+
 _OURS = "seehear"
 _MACHINERY = {"importlib", "_frozen_importlib", "_frozen_importlib_external", "contextlib"}
+_IMPORT = "import sys; __import__(sys.argv[1])"
 _CHILD = """
 import sys
-name, sys.path[:] = sys.argv[1], sys.argv[2:]
+code, count = sys.argv[1], int(sys.argv[2])
+sys.path[:], sys.argv[1:] = sys.argv[3 + count:], sys.argv[3:3 + count]
 try:
-    __import__(name)
+    exec(code, {"__name__": "__child__"})
 except BaseException as error:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    sys.stdout.buffer.write(reason.encode("utf-8", "replace"))
+    sys.stdout.buffer.write(b"\\n" + reason.encode("utf-8", "replace"))
     sys.stdout.flush()
     sys.exit(1)
 """
@@ -144,10 +149,19 @@ def why_not_loaded(library: Library, timeout_s: float = LOAD_TIMEOUT_S) -> str |
 
     A library that ends its process (an illegal instruction, a broken CUDA) is a reason as well.
     """
+    loads, said = in_child(_IMPORT, library.probe or library.module, timeout_s=timeout_s)
+    return None if loads else said
+
+
+def in_child(code: str, *arguments: str, timeout_s: float) -> tuple[bool, str]:
+    """Run Python code in a process of its own, with `arguments` as sys.argv[1:].
+
+    Returns whether it ended well, and the last line that it printed, or why it did not.
+    """
     import subprocess
 
     paths = [entry for entry in sys.path if Path(entry).is_absolute()]
-    command = [sys.executable, "-P", "-c", _CHILD, library.probe or library.module, *paths]
+    command = [sys.executable, "-P", "-c", _CHILD, code, str(len(arguments)), *arguments, *paths]
     try:
         done = subprocess.run(
             command,
@@ -158,15 +172,14 @@ def why_not_loaded(library: Library, timeout_s: float = LOAD_TIMEOUT_S) -> str |
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"does not load within {timeout_s:g} seconds"
+        return False, f"{NO_RESULT} {timeout_s:g} seconds"
     except OSError as error:
-        return f"no process can be started: {error.strerror or error}"
-    if done.returncode == 0:
-        return None
+        return False, f"no process can be started: {error.strerror or error}"
     if done.returncode < 0:
-        return f"ends its process with signal {-done.returncode}"
+        return False, f"ends its process with signal {-done.returncode}"
     said = done.stdout.decode("utf-8", "replace").strip().splitlines()
-    return said[-1] if said else f"ends its process with exit status {done.returncode}"
+    last = said[-1] if said else f"exit status {done.returncode}"
+    return done.returncode == 0, last
 
 
 def decoder_fault() -> EnvironmentFaultError | None:
@@ -178,7 +191,9 @@ def decoder_fault() -> EnvironmentFaultError | None:
         if library.decodes and (reason := why_not_loaded(library)) is not None:
             module = library.module
             return EnvironmentFaultError(
-                f"the library {module} cannot be loaded ({reason}); {remedy(module)}", module
+                f"the library {module} cannot be loaded ({reason}); {remedy(module)} "
+                "(see `seehear doctor`)",
+                module,
             )
     return None
 
@@ -191,7 +206,7 @@ def remedy(module: str, *, missing: bool = False) -> str:
     wanted = f"seehear[{library.extra}]" if library.extra else requirement(library.package)
     if missing:
         return f"install it: pip install '{wanted}'"
-    return f"install it again: pip install --force-reinstall '{wanted}' (see `seehear doctor`)"
+    return f"install it again: pip install --force-reinstall '{wanted}'"
 
 
 def requirement(package: str) -> str:
@@ -261,4 +276,5 @@ def _sentence(module: str, error: BaseException) -> str:
         return f"the library {module} is not installed; {remedy(module, missing=True)}"
     said = str(error).strip().splitlines()
     reason = " ".join((said[0] if said else type(error).__name__).split())[:200]
-    return f"the library {module} cannot be loaded ({reason}); {remedy(module)}"
+    advice = f"{remedy(module)} (see `seehear doctor`)" if module in _KNOWN else remedy(module)
+    return f"the library {module} cannot be loaded ({reason}); {advice}"

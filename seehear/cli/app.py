@@ -11,6 +11,7 @@ from typer.models import CommandInfo
 
 from seehear.cli import (
     commands_care,
+    commands_doctor,
     commands_eval,
     commands_index,
     commands_model,
@@ -51,6 +52,7 @@ for room in (
     commands_search,
     commands_eval,
     commands_care,
+    commands_doctor,
     commands_serve,
     commands_model,
 ):
