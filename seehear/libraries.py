@@ -132,7 +132,9 @@ def fault_of(error: BaseException) -> EnvironmentFaultError | None:
             return found
         library = _unloaded(found)
         if library is not None:
-            return EnvironmentFaultError(_sentence(library, found), library)
+            missing = isinstance(found, ModuleNotFoundError) and found.name == library
+            reason = (str(found).strip() or type(found).__name__).splitlines()[0]
+            return EnvironmentFaultError(_sentence(library, reason, missing=missing), library)
         # What other libraries caught and went on from is in their context, and no fault.
         found = found.__cause__ or (found.__context__ if isinstance(found, SeehearError) else None)
     return None
@@ -189,11 +191,9 @@ def decoder_fault() -> EnvironmentFaultError | None:
     """
     for library in LIBRARIES:
         if library.decodes and (reason := why_not_loaded(library)) is not None:
-            module = library.module
+            missing = reason == f"No module named {library.module!r}"
             return EnvironmentFaultError(
-                f"the library {module} cannot be loaded ({reason}); {remedy(module)} "
-                "(see `seehear doctor`)",
-                module,
+                _sentence(library.module, reason, missing=missing), library.module
             )
     return None
 
@@ -271,10 +271,9 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "cannot allocate memory" in str(error).lower()
 
 
-def _sentence(module: str, error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and (error.name or "") == module:
+def _sentence(module: str, reason: str, *, missing: bool) -> str:
+    if missing:
         return f"the library {module} is not installed; {remedy(module, missing=True)}"
-    said = str(error).strip().splitlines()
-    reason = " ".join((said[0] if said else type(error).__name__).split())[:200]
     advice = f"{remedy(module)} (see `seehear doctor`)" if module in _KNOWN else remedy(module)
+    reason = " ".join(reason.split())[:200]
     return f"the library {module} cannot be loaded ({reason}); {advice}"

@@ -26,7 +26,7 @@ _BUSY = "run `seehear doctor` again while the machine is not busy"
 _GPU = """
 import json, os
 told = {"driver": os.path.exists("/proc/driver/nvidia/version"), "torch": "", "faiss": 0}
-import torch
+torch = __import__("torch")
 if torch.cuda.is_available():
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     torch.ones(8, device="cuda").sum().item()
@@ -35,7 +35,7 @@ elif torch.backends.mps.is_available():
     told["torch"] = "Apple GPU (mps)"
 told["built"] = torch.version.cuda
 try:
-    import faiss
+    faiss = __import__("faiss")
     told["faiss"] = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
 except Exception:
     pass

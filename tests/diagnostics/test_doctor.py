@@ -8,10 +8,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections import namedtuple
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -92,7 +92,8 @@ def test_versions_are_compared_with_the_lock(
     lock = tmp_path / "requirements.lock"
     lock.write_text(
         "# made by a tool\n"
-        "alpha==2.0 ; python_full_version < '3.13' \\\n    --hash=sha256:00 \\\n    --hash=sha256:01\n"
+        "alpha==2.0 ; python_full_version < '3.13' \\\n"
+        "    --hash=sha256:00 \\\n    --hash=sha256:01\n"
         "alpha==2.1 ; python_full_version >= '3.13' \\\n    --hash=sha256:02\n"
         "torch==2.15.0 \\\n    --hash=sha256:03\n"
         "elsewhere[extra]==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:04\n"
@@ -271,8 +272,7 @@ def test_who_holds_the_lock_is_named(collection: Path) -> None:
 def test_free_disk_is_judged(
     free: int, level: Level, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = namedtuple("usage", "total used free")(1 << 41, 0, free)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert places.disk_row("disk", tmp_path / "not" / "there").level is level
 
 
