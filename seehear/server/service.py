@@ -92,7 +92,8 @@ class Service:
         self.trouble = "the model is being loaded"
         self.fault: EnvironmentFaultError | None = None
         """A library that cannot be loaded: the service will never be ready."""
-        self.on_fault: Callable[[], None] = lambda: None
+        self.on_fault: Callable[[], None] = lambda: log.error("not ready: %s", self.fault)
+        """Called once when there is one; whoever runs the service may end it instead."""
         self._library: Library | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._warm_up, name="seehear-warm-up", daemon=True)
@@ -139,7 +140,6 @@ class Service:
                 self._library = self._opened()
             except EnvironmentFaultError as fault:
                 self.trouble, self.fault = problem_of(fault, self.private).message, fault
-                log.error("not ready: %s", fault)  # noqa: TRY400 - one line says it
                 self.on_fault()
                 return
             except SeehearError as error:
