@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from seehear.collection import open_collection as open  # noqa: A004 - reads as seehear.open
     from seehear.config import Settings as Settings
     from seehear.errors import BrokenMediaError as BrokenMediaError
+    from seehear.errors import CollectionClosedError as CollectionClosedError
     from seehear.errors import CollectionLockedError as CollectionLockedError
+    from seehear.errors import EnvironmentFaultError as EnvironmentFaultError
     from seehear.errors import InterruptedIndexError as InterruptedIndexError
     from seehear.errors import MediaError as MediaError
     from seehear.errors import MediaLimitError as MediaLimitError
@@ -49,7 +51,9 @@ _HOMES = {
     "seehear.config": ("Settings",),
     "seehear.errors": (
         "BrokenMediaError",
+        "CollectionClosedError",
         "CollectionLockedError",
+        "EnvironmentFaultError",
         "InterruptedIndexError",
         "MediaError",
         "MediaLimitError",
@@ -74,11 +78,14 @@ __all__ = ["open", *sorted(_HOME_OF)]  # noqa: PLE0604 - strings all
 
 
 def __getattr__(name: str) -> Any:
-    if name == "open":
-        return importlib.import_module("seehear.collection").open_collection
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'seehear' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    from seehear.libraries import naming_faults
+
+    with naming_faults():
+        if name == "open":
+            return importlib.import_module("seehear.collection").open_collection
+        if name in _HOME_OF:
+            return getattr(importlib.import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'seehear' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

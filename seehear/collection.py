@@ -17,7 +17,8 @@ from seehear import arguments, questions
 from seehear.arguments import PathLike, Paths
 from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
-from seehear.opened import Opened
+from seehear.libraries import naming_faults
+from seehear.opened import Opened, while_open
 from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ class Collection:
 
     `rerank` changes the scores of the results (docs/searching.md).
 
-    Raises StoreError if the folder cannot be opened or, with `must_exist`, holds no collection.
+    Raises StoreError if the folder cannot be opened or, with `must_exist`, holds no collection, and
+    UsageError if it holds other files. Every method raises CollectionClosedError after `close`, and
+    EnvironmentFaultError if a library cannot be loaded.
     """
 
+    @naming_faults()
     def __init__(
         self,
         folder: PathLike | None = None,
@@ -56,6 +60,7 @@ class Collection:
         )
         self._opened = Opened(self._catalog, self.settings, self._load, rerank)
 
+    @while_open
     def __enter__(self) -> Collection:
         return self
 
@@ -71,10 +76,13 @@ class Collection:
         return f"Collection({str(self.folder)!r})"
 
     def close(self) -> None:
-        """Close the catalog and the indexes."""
-        with self._opened.put_away():
-            self._catalog.close()
+        """Close the catalog and the indexes; every later call raises CollectionClosedError.
 
+        Calls that run in other threads come to their end. Closing again does nothing.
+        """
+        self._opened.close()
+
+    @while_open
     def index(
         self,
         *paths: PathLike,
@@ -110,6 +118,7 @@ class Collection:
             prepare=self._prepare,
         )
 
+    @while_open
     def watch(
         self,
         *paths: PathLike,
@@ -141,6 +150,7 @@ class Collection:
             prepare=self._prepare,
         )
 
+    @while_open
     def upgrade(
         self,
         model: str,
@@ -160,6 +170,7 @@ class Collection:
             )
         return self.index(*roots, model=model, progress=progress, stop=stop)
 
+    @while_open
     def model_change(self, model: str) -> ModelChange | None:
         """Return what `index` with this model would encode again, and how long that may take.
 
@@ -172,10 +183,12 @@ class Collection:
         load = None if is_fetched(model) else lambda: self._opened.model(model)
         return model_change(self._catalog, full_name(model), load, self.settings)
 
+    @while_open
     def generations(self) -> list[Generation]:
         """List the generations, oldest first: the model of each, and whether it serves."""
         return self._catalog.generations()
 
+    @while_open
     def drop_generation(self, generation_id: int) -> None:
         """Delete a generation that does not serve. Raises UsageError if the id is unknown,
         StoreError for the serving generation."""
@@ -184,6 +197,7 @@ class Collection:
         with self._catalog.write_lock():
             self._catalog.drop_generation(generation_id)
 
+    @while_open
     def verify(
         self,
         *,
@@ -200,6 +214,7 @@ class Collection:
 
         return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
 
+    @while_open
     def export_to(self, archive: PathLike) -> Manifest:
         """Write the collection, without its caches, into one new file.
 
@@ -209,6 +224,7 @@ class Collection:
 
         return archives.export(self._catalog, Path(archive).expanduser())
 
+    @while_open
     def import_from(
         self,
         archive: PathLike,
@@ -227,6 +243,7 @@ class Collection:
         with self._opened.put_away():
             return archives.restore(Path(archive).expanduser(), self._catalog, folders)
 
+    @while_open
     def search(
         self,
         text: str | Sequence[str] | None = None,
@@ -298,6 +315,7 @@ class Collection:
             )
         )
 
+    @while_open
     def ask(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
@@ -308,6 +326,7 @@ class Collection:
         parse_where(query.where)
         return []
 
+    @while_open
     def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
         """Return the parts of a one-line query, `2:red car + photo.jpg - night`.
 
@@ -315,10 +334,12 @@ class Collection:
         """
         return questions.of_line(line, self.part_of_file)
 
+    @while_open
     def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
         """Make a part of a query from words."""
         return questions.of_words(words, weight=weight, exclude=exclude)
 
+    @while_open
     def part_of_file(
         self,
         path: PathLike,
@@ -336,6 +357,7 @@ class Collection:
             path, self._spec, weight=weight, exclude=exclude, expected=expected
         )
 
+    @while_open
     def similar(
         self,
         path: PathLike,
@@ -362,6 +384,7 @@ class Collection:
         others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
         return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(others, 1)]
 
+    @while_open
     def duplicates(
         self,
         *,
@@ -399,6 +422,7 @@ class Collection:
         return self._catalog.facet(facet_named(field), top)
 
     @property
+    @while_open
     def is_empty(self) -> bool:
         """True if the collection holds no files."""
         engine = self._opened.engine()
@@ -407,6 +431,7 @@ class Collection:
         # Counting a large collection takes a while; the indexes know their sizes.
         return engine.describe_index() == "empty" and self._catalog.counts().assets == 0
 
+    @while_open
     def status(self) -> dict[str, Any]:
         """Return what the collection holds, as plain values that `status --json` prints."""
         counts = self._catalog.counts()
@@ -428,14 +453,17 @@ class Collection:
             ],
         }
 
+    @while_open
     def roots(self) -> list[Root]:
         """Return the folders and files that were given to `index`, and whether each is online."""
         return self._catalog.roots()
 
+    @while_open
     def failures(self) -> list[Failure]:
         """Return the files that could not be indexed, each with the stage and the reason."""
         return self._catalog.failures()
 
+    @while_open
     def forget(self, path: PathLike) -> int:
         """Remove a root, a folder or a file from the collection; return the number of files.
 
@@ -472,8 +500,10 @@ def open_collection(
 ) -> Collection:
     """Open a collection, or start a new one: `seehear.open("~/seehear")`.
 
-    Without a folder, open the default collection (SEEHEAR_COLLECTION, or a per-user folder).
-    `model` encodes a new collection; an existing collection keeps its model. Raises StoreError.
+    Without a folder, open the default collection (SEEHEAR_COLLECTION, or a per-user folder). A
+    folder that is missing or empty becomes a collection. `model` encodes a new collection; an
+    existing collection keeps its model. Raises UsageError for a folder that holds other files, such
+    as media, and StoreError if it cannot be opened.
     """
     settings = Settings(device=device) if model is None else Settings(model=model, device=device)
     return Collection(folder, settings, rerank=rerank)

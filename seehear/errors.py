@@ -3,6 +3,7 @@
     SeehearError                 everything this package raises on purpose
     ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
     │   └── UnknownFolderError       nothing in the collection lies in that folder
+    ├── EnvironmentFaultError    a library cannot be loaded: the installation is at fault, no file
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
     │   ├── UnsupportedMediaError    content of a kind that seehear does not read
     │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
@@ -13,6 +14,7 @@
     │   ├── ModelIntegrityError      weights differ from their manifest or architecture
     │   └── SpaceMismatchError       vectors of two embedding spaces would mix
     ├── StoreError               a collection cannot be opened, read or written
+    │   ├── CollectionClosedError    `close` was called before
     │   ├── CollectionLockedError    another process is writing
     │   ├── SchemaVersionError       written by a newer version of seehear
     │   └── StorageFullError         the disk is full
@@ -88,6 +90,17 @@ def _from_here(path: Path) -> str:
     return str(path)
 
 
+class EnvironmentFaultError(SeehearError):
+    """A library cannot be loaded, or the machine cannot run it; no file is to blame.
+
+    `library` is the name of the library as it is imported, None where no single one is known.
+    """
+
+    def __init__(self, reason: str, library: str | None = None) -> None:
+        super().__init__(reason)
+        self.library = library
+
+
 class MediaError(SeehearError):
     """One file cannot be turned into samples.
 
@@ -141,6 +154,10 @@ class SpaceMismatchError(ModelError):
 
 class StoreError(SeehearError):
     """A collection cannot be opened, read or written."""
+
+
+class CollectionClosedError(StoreError):
+    """The collection was closed; open it again."""
 
 
 class CollectionLockedError(StoreError):

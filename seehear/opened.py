@@ -8,15 +8,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from seehear.config import Settings
-from seehear.errors import ModelError
+from seehear.errors import CollectionClosedError, ModelError
+from seehear.libraries import naming_faults
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.search import Engine, Rerank
     from seehear.stores import Catalog
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Holder(Protocol):
+    _opened: Opened
+
+
+H = TypeVar("H", bound=_Holder)
+
+
+def while_open(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], T]:
+    """Wrap a method of a collection: refuse it after `close`, and name libraries that do not load.
+
+    Raises CollectionClosedError, EnvironmentFaultError.
+    """
+
+    @wraps(method)
+    def guarded(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._opened.in_use(), naming_faults():
+            return method(self, *args, **kwargs)
+
+    return guarded
 
 
 class Opened:
@@ -39,6 +66,45 @@ class Opened:
         self._models: dict[str, Model] = {}
         self._engine: tuple[int, Engine] | None = None
         self._lock = threading.RLock()
+        self._closed = False
+        self._calls = 0
+        self._counting = threading.Lock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Count a call that uses the collection. Raises CollectionClosedError after `close`."""
+        with self._counting:
+            if self._closed:
+                raise CollectionClosedError(
+                    f"the collection in {self._catalog.folder} is closed; open it again"
+                )
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._calls -= 1
+            self._let_go_when_closed()
+
+    def close(self) -> None:
+        """Refuse new calls and let go of everything; calls that run come to their end first.
+
+        Closing again does nothing.
+        """
+        with self._counting:
+            if self._closed:
+                return
+            self._closed = True
+        self._let_go_when_closed()
+
+    def _let_go_when_closed(self) -> None:
+        with self._counting:
+            if self._calls or not self._closed:
+                return
+        with self._lock:
+            self._engine = None
+            self._models.clear()
+            self._catalog.close()
 
     def model(self, name: str | None = None) -> Model:
         """The model of that name; else the one that serves, else the settings' one."""

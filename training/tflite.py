@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import ModelUnavailableError
+from seehear.libraries import naming_faults
 
 Floats = NDArray[np.float32]
 
@@ -29,12 +30,8 @@ _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 def _interpreter(path: Path) -> Any:
-    try:
+    with naming_faults():
         from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise ModelUnavailableError(
-            "ai-edge-litert is missing; install it with: pip install --group training"
-        ) from error
     if not path.is_file():
         raise ModelUnavailableError(f"the teacher {path} is missing")
     return Interpreter(str(path), num_threads=2)

@@ -10,18 +10,20 @@ import sys
 
 from seehear.cli import collector
 from seehear.errors import MediaError, SeehearError, UsageError
+from seehear.libraries import naming_faults
 
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:
     """Run one command and leave with its exit status."""
-    with collector.at_rest():
-        from seehear.cli.app import app_for
-
-        app = app_for(sys.argv[1:])
     try:
-        app(prog_name="seehear")  # shows wrong usage itself, with status 2
+        with naming_faults():
+            with collector.at_rest():
+                from seehear.cli.app import app_for
+
+                app = app_for(sys.argv[1:])
+            app(prog_name="seehear")  # shows wrong usage itself, with status 2
     except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
         _complain(error)
         sys.exit(EXIT_USAGE)

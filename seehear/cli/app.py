@@ -11,6 +11,7 @@ from typer.models import CommandInfo
 
 from seehear.cli import (
     commands_care,
+    commands_doctor,
     commands_eval,
     commands_facets,
     commands_index,
@@ -53,6 +54,7 @@ for room in (
     commands_facets,
     commands_eval,
     commands_care,
+    commands_doctor,
     commands_serve,
     commands_model,
 ):

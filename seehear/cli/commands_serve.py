@@ -84,12 +84,8 @@ def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> Non
     It speaks over standard input and output.
     """
     threads.for_queries()
-    try:
-        from seehear.server.mcp import run
-    except ImportError as error:
-        raise UsageError(
-            f"the MCP server needs {error.name}; install it with: pip install 'seehear[mcp]'"
-        ) from None
+    from seehear.server.mcp import run
+
     run(collection, _settings(device))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from seehear import media
 from seehear.cli.output import clock, shown
 from seehear.errors import MediaError, StoreError
+from seehear.libraries import fault_of
 from seehear.types import Hit, Modality
 
 THUMBNAIL_PX = 320
@@ -69,6 +70,8 @@ def _view(hit: Hit) -> str:
     try:
         kind, picture = thumbnail_of(hit)
     except (MediaError, OSError) as error:
+        if (fault := fault_of(error)) is not None:
+            raise fault from error
         return f"<small>{escape(str(error))}</small>"
     data = base64.b64encode(picture).decode("ascii")
     return f'<img alt="" src="data:image/{kind};base64,{data}">'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,15 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Loads(Protocol):
+    """An encoder or a model that loads its libraries and weights when they are first needed."""
+
+    def load(self, modality: Modality) -> None:
+        """Load ahead what encoding a modality needs. Raises whatever loading raises."""
+        ...
+
+
 class SingleSpaceModel:
     """A model of one encoder that covers every modality by itself."""
 
@@ -110,6 +119,11 @@ class SingleSpaceModel:
                 "choose a model that does (see `seehear models`)"
             )
         return Route(query, item, self._encoder.space)
+
+    def load(self, modality: Modality) -> None:
+        """Load ahead what the encoder needs for a modality, where it can."""
+        if isinstance(self._encoder, Loads):
+            self._encoder.load(modality)
 
     def encode(
         self, modality: Modality, samples: Sequence[Sample]

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING
 from seehear.encoders.base import Model, SingleSpaceModel
 from seehear.encoders.cards import ModelCard, known_cards
 from seehear.encoders.devices import check_device_name
-from seehear.errors import UnknownModelError
+from seehear.encoders.plain import one_line
+from seehear.errors import ModelError, SeehearError, UnknownModelError
+from seehear.libraries import fault_of
 
 if TYPE_CHECKING:
     from seehear.encoders.bridge import Progress
@@ -50,10 +52,24 @@ def load_model(
     happens when the model first needs it.
 
     Raises UnknownModelError where the name means nothing, ModelUnavailableError where its weights
-    are neither here nor reachable, ModelIntegrityError where they do not fit, and UsageError for
-    a device that is not there.
+    are neither here nor reachable, ModelIntegrityError where they do not fit, ModelError where
+    they cannot be loaded for any other reason, EnvironmentFaultError where a library cannot be
+    loaded, and UsageError for a device that is not there.
     """
     check_device_name(device)
+    try:
+        return _loaded(name, device, cache, progress)
+    except Exception as error:
+        if (fault := fault_of(error)) is not None:
+            raise fault from error
+        if isinstance(error, SeehearError):
+            raise
+        raise ModelError(
+            f"the model {name} cannot be loaded ({one_line(error)}); see `seehear doctor`"
+        ) from error
+
+
+def _loaded(name: str, device: str, cache: Path | None, progress: Progress | None) -> Model:
     kind, _, rest = name.partition(":")
     model: Model
     if name == "tiny":

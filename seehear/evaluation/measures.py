@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.errors import UsageError
 from seehear.evaluation.qrels import Answer, Judged
+from seehear.libraries import naming_faults
 
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
@@ -43,14 +43,10 @@ class Measured:
 
 
 def require() -> None:
-    """Raises UsageError where the library that measures is not installed."""
+    """Raises EnvironmentFaultError where the library that measures cannot be loaded."""
     # It looks for every engine that it knows when it is imported: only who evaluates pays.
-    try:
+    with naming_faults():
         import ir_measures  # noqa: F401
-    except ImportError:
-        raise UsageError(
-            "evaluation needs ir-measures; install it with: pip install 'seehear[eval]'"
-        ) from None
 
 
 def per_query(

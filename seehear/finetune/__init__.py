@@ -20,8 +20,10 @@ __all__ = ["TrainReport", "fine_tune"]
 def __getattr__(name: str) -> object:
     # `from seehear.finetune import fine_tune` loads torch; naming the package does not.
     if name == "fine_tune":
-        from seehear.finetune.tuner import fine_tune
+        from seehear.libraries import naming_faults
 
+        with naming_faults():
+            from seehear.finetune.tuner import fine_tune
         return fine_tune
     if name == "TrainReport":
         from seehear.finetune.report import TrainReport

@@ -15,6 +15,7 @@ from seehear import media
 from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ
 from seehear.errors import MediaError, UsageError
 from seehear.finetune.inputs import Waveforms, resize_square, to_int16
+from seehear.libraries import fault_of
 from seehear.types import Modality
 
 _MAX_S = 60.0
@@ -110,6 +111,8 @@ def read_pairs(
                 reason = f"{modality} files cannot be trained on, only images and sounds"
                 skipped.append(SkippedPair(line, path, reason))
         except (MediaError, OSError) as error:
+            if (fault := fault_of(error)) is not None:
+                raise fault from error
             known = error.strerror if isinstance(error, OSError) else None
             skipped.append(SkippedPair(line, path, " ".join((known or str(error)).split())))
         if progress:

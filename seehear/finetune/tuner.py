@@ -36,6 +36,7 @@ from seehear.finetune.tower import (
     tower_groups,
     tune_tower,
 )
+from seehear.libraries import naming_faults
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
 
 _MIN_FILES = 4
@@ -47,6 +48,7 @@ _CHECKPOINT_FORMAT = 2
 Pairs = ImagePairs | AudioPairs
 
 
+@naming_faults()
 def fine_tune(
     pairs: Path,
     *,

@@ -7,22 +7,25 @@
 
 A draft is one content on its way. Its samples may lie in several batches, beside samples of other
 files, and it goes on to be written only when all of them are encoded. What fails, fails alone: a
-batch that the encoder refuses is halved until the file that it refuses stands by itself.
+batch that the encoder refuses is halved until the file that it refuses stands by itself. Then the
+plainest sample is tried: an encoder that refuses that as well is at fault, and ends the run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders import Model
+from seehear.encoders.plain import load_encoder, one_line, try_encoder
 from seehear.errors import ModelError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Copy, Refusal
+from seehear.libraries import fault_of
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Sample, Segment, Vectors
 
 PATIENCE_S = 5.0
@@ -111,7 +114,9 @@ class EncodeStage:
     """Takes samples from `inbox` until it ends; runs in one thread.
 
     `encoded` is called with each draft that is complete, `refused` with each that failed, once.
-    Raises ModelError where the encoder refuses everything.
+    `expected` are the modalities to come, as far as names tell: their encoders are loaded first.
+    Raises EnvironmentFaultError where a library cannot be loaded, and ModelError where the encoder
+    cannot encode anything.
     """
 
     def __init__(
@@ -121,14 +126,18 @@ class EncodeStage:
         inbox: Channel[Message],
         encoded: Callable[[Draft], None],
         refused: Callable[[Draft, Refusal], None],
+        expected: Iterable[Modality] = (),
     ) -> None:
         self._model, self._inbox = model, inbox
         self._encoded, self._refused = encoded, refused
         self._buffers = {modality: _Buffer(size=batch_size) for modality in Modality}
+        self._expected = expected
         self._in_vain = 0
         self.busy_s = 0.0
 
     def run(self) -> None:
+        for modality in self._expected:
+            load_encoder(self._model, modality)
         while True:
             message = self._inbox.get(PATIENCE_S)
             if isinstance(message, Sampled):
@@ -176,8 +185,10 @@ class EncodeStage:
         try:
             vectors = self._model.encode(modality, [sampled.sample for sampled in batch])
             _check(vectors, len(batch))
-        except Exception as error:  # whatever an encoder raises concerns these samples alone
+        except Exception as error:  # of these samples, unless the encoder is broken
             self.busy_s += time.monotonic() - since
+            if (fault := fault_of(error)) is not None:
+                raise fault from error
             self._refuse(modality, batch, error)
             return
         self.busy_s += time.monotonic() - since
@@ -199,7 +210,8 @@ class EncodeStage:
             self._encode(modality, batch[:half])
             self._encode(modality, [s for s in batch[half:] if not s.draft.dropped])
             return
-        reason = _one_line(error)
+        try_encoder(self._model, modality)
+        reason = one_line(error)
         self._in_vain += 1
         if self._in_vain >= HOPELESS:
             raise ModelError(
@@ -231,8 +243,3 @@ def _check(vectors: Mapping[EmbeddingSpace, Vectors], count: int) -> None:
 def _is_memory(error: Exception) -> bool:
     # torch.OutOfMemoryError is no MemoryError, and torch is not imported in this room.
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return (lines[0].strip() if lines else "") or type(error).__name__

@@ -10,13 +10,15 @@ that called `index` reports progress and waits; the first error of any stage end
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
+from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.indexers.channel import Channel
@@ -33,8 +35,9 @@ from seehear.indexers.survey import Survey, Surveyor
 from seehear.indexers.targets import resolve
 from seehear.indexers.worklist import Worklist
 from seehear.indexers.write import Result, WriteStage
+from seehear.libraries import require
 from seehear.stores import Catalog, Generation
-from seehear.types import Ids
+from seehear.types import Ids, Modality
 
 CHANNEL_BYTES = 64 << 20
 """Decoded samples that wait for the encoder: about ten batches of pictures, or one of windows of
@@ -43,6 +46,9 @@ sound; enough that neither side waits for the other's hiccups."""
 CHANNEL_RESULTS = 1024
 REMOVE_AT_ONCE = 1000
 """Removals in one transaction: a reader never waits long, and a kill loses little."""
+
+NAMES_LOOKED_AT = 10_000
+"""Files to do whose names tell which encoders to try first."""
 
 LOOKED_AT_ONCE = 1000
 """Assets that a generation lacks, whose places are held in memory together."""
@@ -75,8 +81,9 @@ def index(
     when that is complete.
 
     Raises UsageError for a path that is not there or a pattern that is none,
-    CollectionLockedError while another run writes, StorageFullError, and ModelError where the
-    model refuses everything. Files that fail are in the report.
+    CollectionLockedError while another run writes, StorageFullError, ModelError where the model
+    encodes nothing, and EnvironmentFaultError where a library cannot be loaded; neither is
+    recorded against any file. Files that fail are in the report.
     """
     tally = Tally(progress)
     run = _Run(catalog, model, settings or Settings(), tally, Halt(stop))
@@ -132,6 +139,8 @@ class _Run:
 
     def _work(self, generation: Generation, diff: Diff) -> Ids:
         """Decode, encode and write; returns the vanished locations that are left to remove."""
+        if len(diff.work):
+            require("faiss")  # told now, not when the collection has grown to need it
         perhaps_moved, gone = diff.vanished, Leaving()
         if diff.vanished:
             # Where no file has the size, nothing can have moved: such files leave the results now.
@@ -158,7 +167,12 @@ class _Run:
             stop=self.halt,
         )
         encoder = EncodeStage(
-            self.model, self.settings.batch_size, samples, decoder.encoded, decoder.refused
+            self.model,
+            self.settings.batch_size,
+            samples,
+            decoder.encoded,
+            decoder.refused,
+            _expected(diff.work, self.model),
         )
         writer = WriteStage(
             self.catalog,
@@ -257,3 +271,13 @@ class _Run:
             pending=pending,
             seconds=self.tally.seconds(),
         )
+
+
+def _expected(work: Worklist, model: Model) -> list[Modality]:
+    """The modalities of the work by its names, that its model encodes; a hint, no more."""
+    suffixes = {os.path.splitext(one.file.path)[1].lower() for one in islice(work, NAMES_LOOKED_AT)}
+    return [
+        modality
+        for modality in Modality
+        if model.spaces_of(modality) and not suffixes.isdisjoint(media.SUFFIXES[modality])
+    ]

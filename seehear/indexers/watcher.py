@@ -26,6 +26,7 @@ from seehear.indexers.pipeline import index
 from seehear.indexers.report import IndexReport, Progress
 from seehear.indexers.rules import IGNORE_FILE
 from seehear.indexers.targets import is_below
+from seehear.libraries import require
 from seehear.stores import Catalog
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def watch(
     do. A root that is not there is waited for. Raises as `index` does, but for a collection that
     another run is writing to: then the changes are kept for the next burst.
     """
+    require("watchfiles")  # before the first run, which may take hours
     halt = stop or threading.Event()
     watched = [os.path.abspath(os.fspath(path)) for path in paths]
     watcher = _Watcher(

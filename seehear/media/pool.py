@@ -10,7 +10,8 @@
             ...
 
 A worker is a Python process that imports seehear.media and nothing heavier, under memory and time
-limits. One that dies or hangs is replaced, and its file fails with MediaError(stage="decode").
+limits. One that dies or hangs is replaced, and its file fails with MediaError(stage="decode"). A
+decoding library that cannot be loaded ends the run: no file is to blame for it.
 
     tasks -> [slot][slot][slot]...    in order; each holds a few MiB of samples at most
                 ^     ^     ^
@@ -32,7 +33,7 @@ from pathlib import Path
 
 from seehear.config import Settings
 from seehear.errors import MediaError
-from seehear.media.process import StartError, Watchdog, WorkerProcess
+from seehear.media.process import DecoderCheck, StartError, Watchdog, WorkerProcess
 from seehear.media.slot import Slot
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
@@ -104,7 +105,8 @@ def decode_all(
     is decoded at all; it is called from another thread, in no particular order. `stop`, once set,
     ends the iteration after the current pair. Closing the iterator ends the workers.
 
-    Raises MediaError only where no worker can be started; a file's own errors are on the file.
+    Raises EnvironmentFaultError where no worker can be started or a decoding library cannot be
+    loaded; a file's own errors are on the file.
     """
     pool = _Pool(spec, settings or Settings(), wanted, stop or threading.Event())
     try:
@@ -124,7 +126,7 @@ class _Pool:
         self._spec, self._settings, self._wanted, self._stop = spec, settings, wanted, stop
         self._count = settings.decode_workers or min(MOST_WORKERS, os.cpu_count() or 1)
         self._todo: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
-        self._watchdog = Watchdog()
+        self._watchdog, self._check = Watchdog(), DecoderCheck()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self._pending: deque[Slot] = deque()
@@ -180,7 +182,9 @@ class _Pool:
         asks = self._wanted is not None
         for left in reversed(range(START_ATTEMPTS)):
             try:
-                return WorkerProcess(self._spec, self._settings, self._watchdog, asks=asks)
+                return WorkerProcess(
+                    self._spec, self._settings, self._watchdog, self._check, asks=asks
+                )
             except StartError:
                 if not left or self._closing.wait(_WAKE_S):
                     raise
@@ -195,10 +199,7 @@ class _Pool:
                     if worker is None or not worker.usable:
                         worker = self._started()
                     worker.decode(slot, self._wanted)
-                except StartError as error:
-                    worker = None
-                    slot.fail_all(MediaError(str(error)))
-                except Exception as error:  # of `wanted`, or a fault of ours: for the caller
+                except Exception as error:  # of the environment, `wanted` or ours: for the caller
                     if worker is not None:
                         worker.end()
                     slot.fail_all(error)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from seehear.config import Settings
-from seehear.errors import MediaError, MediaLimitError
+from seehear.errors import EnvironmentFaultError, MediaError, MediaLimitError
+from seehear.libraries import decoder_fault
 from seehear.media import wire
 from seehear.media.slot import AbandonedError, Slot, Stamp
 from seehear.types import SampleSpec
@@ -28,11 +29,12 @@ TIME_PER_SECOND = 2.0
 _ENTRY = "from seehear.media.worker import main; main()"
 _TICK_S = 0.1
 _LAST_BREATH_S = 1.0
+_SIGKILL = 9
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 
 
-class StartError(Exception):
+class StartError(EnvironmentFaultError):
     """No worker process can be started."""
 
 
@@ -83,15 +85,37 @@ class Watchdog:
                         worker.kill()
 
 
+class DecoderCheck:
+    """Whether the decoding libraries load at all, asked when a worker has died and then known."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = False
+        self._fault: EnvironmentFaultError | None = None
+
+    def fault(self) -> EnvironmentFaultError | None:
+        """The first library that does not load in a fresh process; None where all do."""
+        with self._lock:
+            if not self._done:
+                self._fault, self._done = decoder_fault(), True
+            return self._fault
+
+
 class WorkerProcess:
     """A running worker. Raises StartError where it cannot be started."""
 
     def __init__(
-        self, spec: SampleSpec, settings: Settings, watchdog: Watchdog, *, asks: bool
+        self,
+        spec: SampleSpec,
+        settings: Settings,
+        watchdog: Watchdog,
+        check: DecoderCheck,
+        *,
+        asks: bool,
     ) -> None:
         self.hung = False
         self.usable = True
-        self._watchdog = watchdog
+        self._watchdog, self._check = watchdog, check
         self._timeout_s = settings.decode_timeout_s
         self._memory_bytes = settings.decode_memory_bytes
         self._asks = asks
@@ -109,13 +133,17 @@ class WorkerProcess:
             self._receive(START_TIMEOUT_S)
         except wire.WireError:
             self.end()
+            if (fault := self._library_fault()) is not None:
+                raise fault from None
             raise StartError(
-                f"decode workers cannot be started ({self._death()}); "
-                f"check the installation of seehear in {sys.prefix}"
+                f"decode workers cannot be started ({self._death()}); see `seehear doctor`"
             ) from None
 
     def decode(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
-        """Fill a slot with a file. A death of the worker is the file's error."""
+        """Fill a slot with a file. A death of the worker is the file's error.
+
+        Raises EnvironmentFaultError where a decoding library cannot be loaded.
+        """
         path = os.fspath(slot.task.path)  # type: ignore[attr-defined]
         try:
             self._send({"path": path})
@@ -126,8 +154,11 @@ class WorkerProcess:
         except wire.WireError as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LAST_BREATH_S)  # it may be about to say what it died of
-            reason = self._death() if self._process.poll() is not None else str(error)
+            died = self._process.poll() is not None
+            reason = self._death() if died else str(error)
             self.end()
+            if died and (fault := self._library_fault()) is not None:
+                raise fault from None
             slot.finish(self._obituary(reason))
 
     def _follow(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
@@ -157,6 +188,8 @@ class WorkerProcess:
                 error = wire.unpack_error(head["error"]) if "error" in head else None
                 slot.finish(error, changed=bool(head.get("changed")))
                 return
+            elif kind == "fault":
+                raise wire.unpack_fault(head.get("fault", {}))
             else:
                 raise wire.WireError("a message of no known kind")
 
@@ -194,6 +227,12 @@ class WorkerProcess:
                 f"decoding was stopped: no result within {self._timeout_s:.0f} seconds"
             )
         return MediaError(f"the decoder died on it ({reason})")
+
+    def _library_fault(self) -> EnvironmentFaultError | None:
+        """The library that this process died of, and every other one would; else None."""
+        # Who kills by SIGKILL stands outside: we ourselves, or a system that is short of memory.
+        killed = self.hung or self._process.returncode in (0, -_SIGKILL)
+        return None if killed else self._check.fault()
 
     def _death(self) -> str:
         code = self._process.poll()

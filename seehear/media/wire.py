@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from seehear.errors import (
     BrokenMediaError,
+    EnvironmentFaultError,
     MediaError,
     MediaLimitError,
     UnsupportedMediaError,
@@ -195,3 +196,16 @@ def unpack_error(record: Message) -> MediaError:
     """The inverse of `pack_error`."""
     kind = _ERRORS.get(str(record.get("kind")), MediaError)
     return kind(str(record.get("reason")), stage=str(record.get("stage")))
+
+
+def pack_fault(fault: EnvironmentFaultError) -> Message:
+    """An EnvironmentFaultError as JSON."""
+    return {"reason": str(fault), "library": fault.library}
+
+
+def unpack_fault(record: Message) -> EnvironmentFaultError:
+    """The inverse of `pack_fault`."""
+    library = record.get("library")
+    return EnvironmentFaultError(
+        str(record.get("reason")), None if library is None else str(library)
+    )

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, MediaLimitError
+from seehear.libraries import fault_of
 from seehear.media import describe, files, source, wire
 from seehear.media.sniff import sniff
 from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSample
@@ -62,9 +63,24 @@ class Worker:
         self._files = 0
 
     def serve(self, path: str) -> None:
-        """Report one file: its stamp, its description and samples, and how it ended."""
+        """Report one file: its stamp, its description and samples, and how it ended.
+
+        A library that cannot be loaded is reported as such: it is no fault of the file.
+        """
         _limit_cpu(self._cpu_s)
         self._files += 1
+        try:
+            error, changed = self._read(path)
+        except EnvironmentFaultError as fault:
+            wire.send(self._results, {"type": "fault", "fault": wire.pack_fault(fault)})
+            return
+        last = {"type": "end", "changed": changed, "worn": self.worn()}
+        if error is not None:
+            last["error"] = wire.pack_error(error)
+        wire.send(self._results, last)
+
+    def _read(self, path: str) -> tuple[MediaError | None, bool]:
+        """What is wrong with a file, and whether it changed meanwhile."""
         try:
             with source.open_regular(path) as file:
                 before = os.fstat(file.fileno())
@@ -74,14 +90,14 @@ class Worker:
                     changed = _stamp(os.stat(path)) != _stamp(before)  # noqa: PTH116
                 changed = changed or _stamp(after) != _stamp(before)
         except MediaError as failure:
-            error, changed = failure, False
-        except OSError as failure:
-            reason = f"cannot be read: {source.reason_of(failure)}"
-            error, changed = MediaError(reason, stage="open"), False
-        last = {"type": "end", "changed": changed, "worn": self.worn()}
-        if error is not None:
-            last["error"] = wire.pack_error(error)
-        wire.send(self._results, last)
+            return failure, False
+        except Exception as failure:
+            if (fault := fault_of(failure)) is not None:
+                raise fault from failure
+            if not isinstance(failure, OSError):
+                raise
+            return MediaError(f"cannot be read: {source.reason_of(failure)}", stage="open"), False
+        return error, changed
 
     def worn(self) -> bool:
         """Whether the process should be replaced before the next file."""
@@ -107,6 +123,8 @@ class Worker:
             wire.send(self._results, {"type": "info", "info": wire.pack_info(info)})
             self._send_pairs(files.samples_open(item, self._spec))
         except MediaError as error:
+            if (fault := fault_of(error)) is not None:
+                raise fault from error
             if stamp:
                 wire.send(self._results, {"type": "stamp", "hash": None, **stamp})
             return error

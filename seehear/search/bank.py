@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import Model
+from seehear.encoders.plain import encoder_errors
 from seehear.types import (
     AudioSample,
     EmbeddingSpace,
@@ -76,10 +77,11 @@ def encode_bank(modality: Modality, model: Model) -> dict[EmbeddingSpace, Vector
     """
     samples = bank_samples(modality, model.spec)
     step = PORTION.get(modality, len(samples))
-    portions = [
-        model.encode(modality, samples[start : start + step])
-        for start in range(0, len(samples), step)
-    ]
+    with encoder_errors(model, modality):
+        portions = [
+            model.encode(modality, samples[start : start + step])
+            for start in range(0, len(samples), step)
+        ]
     return {
         space: np.concatenate([portion[space] for portion in portions])
         for space in model.spaces_of(modality)

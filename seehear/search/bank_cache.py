@@ -22,6 +22,7 @@ import numpy as np
 
 from seehear.config import default_cache
 from seehear.encoders.base import Model
+from seehear.encoders.plain import encoder_errors
 from seehear.search import bank
 from seehear.types import EmbeddingSpace, Modality, Vectors
 
@@ -66,7 +67,8 @@ def _read(modality: Modality, model: Model, folder: Path) -> Banks | None:
         if rows is None:
             return None
         found[space] = rows
-    first = model.encode(modality, bank.bank_samples(modality, model.spec, count=1))
+    with encoder_errors(model, modality):
+        first = model.encode(modality, bank.bank_samples(modality, model.spec, count=1))
     # |a - b|^2 = 2 - 2 cos for rows of unit length; a row of zeros equals only its like.
     far = np.sqrt(2 - 2 * SAME_COSINE)
     same = all(np.linalg.norm(rows[0] - first[space][0]) < far for space, rows in found.items())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seehear.encoders.base import Model
+from seehear.encoders.plain import encoder_errors
 from seehear.errors import UsageError
 from seehear.search.calibrate import Floats
 from seehear.types import EmbeddingSpace, Modality, Mode, Query, QueryPart, modality_of
@@ -130,7 +131,8 @@ def _probes(part: QueryPart, model: Model) -> tuple[Probe, ...]:
         samples = [sample for sample in part.samples if modality_of(sample) is modality]
         if not samples:
             continue
-        encoded = model.encode(modality, samples)
+        with encoder_errors(model, modality):
+            encoded = model.encode(modality, samples)
         kept: list[Probe] = []
         for row in range(len(samples)):
             probe = Probe(modality, {space: vectors[row] for space, vectors in encoded.items()})

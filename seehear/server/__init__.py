@@ -21,16 +21,10 @@ __all__ = ["ServiceLimits", "create_app", "serve"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from seehear.errors import UsageError
+    from seehear.libraries import naming_faults
 
-    try:
+    with naming_faults():
         from seehear.server import app, limits, serving
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("seehear"):
-            raise
-        raise UsageError(
-            f"the HTTP service needs {error.name}; install it with: pip install 'seehear[server]'"
-        ) from None
     found: dict[str, object] = {
         "create_app": app.create_app,
         "serve": serving.serve,

@@ -11,7 +11,7 @@ of seehear.media.wire: a JSON head and raw bytes.
     {"do": "waveform", "path": ..., "steps": 400, "most_s": 3600.0}
         -> {"stop_s": 12.5} and float32 peaks
 
-A failure is {"error": {...}}, a MediaError.
+A failure is {"error": {...}}, a MediaError, or {"fault": {...}}, a library that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 
 from seehear import media
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.libraries import fault_of
 from seehear.media import wire
 from seehear.types import SampleSpec, Segment, modality_of
 
@@ -78,16 +79,21 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
 def _answer(request: wire.Message) -> Answer:
     try:
         return _DOES[request.pop("do")](**request)
-    except MediaError as error:
-        failure = error
-    except MemoryError:
-        failure = MediaLimitError("needs too much memory to decode")
-    except OSError as error:
-        failure = BrokenMediaError(error.strerror or "cannot be read", stage="open")
     except Exception as error:
-        # A decoder's own bug; the parent must not be told more than that.
-        failure = BrokenMediaError(f"the decoder failed ({type(error).__name__})")
-    return {"error": wire.pack_error(failure)}, ()
+        if (fault := fault_of(error)) is not None:
+            return {"fault": wire.pack_fault(fault)}, ()
+        return {"error": wire.pack_error(_failure(error))}, ()
+
+
+def _failure(error: Exception) -> MediaError:
+    if isinstance(error, MediaError):
+        return error
+    if isinstance(error, MemoryError):
+        return MediaLimitError("decoding needs too much memory")
+    if isinstance(error, OSError):
+        return BrokenMediaError(error.strerror or "cannot be read", stage="open")
+    # A decoder's own bug; the parent must not be told more than that.
+    return BrokenMediaError(f"the decoder failed ({type(error).__name__})")
 
 
 def _query(path: str, spec: dict[str, Any], most_pixels: int, most_s: float) -> Answer:

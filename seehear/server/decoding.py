@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 
 from seehear.errors import BrokenMediaError, MediaLimitError
+from seehear.libraries import decoder_fault
 from seehear.media import wire
 from seehear.server.batching import check_current
 from seehear.types import Modality, Sample, SampleSpec
@@ -58,7 +59,10 @@ class DecodePool:
     def query(
         self, path: Path, spec: SampleSpec, most_pixels: int, most_s: float
     ) -> tuple[Modality, tuple[Sample, ...]]:
-        """The samples of a query file. Raises MediaError."""
+        """The samples of a query file.
+
+        Raises MediaError, EnvironmentFaultError where a decoding library cannot be loaded.
+        """
         asked = {
             "do": "query",
             "path": str(path),
@@ -105,11 +109,12 @@ class DecodePool:
     def warm(self) -> None:
         """Start every worker, and have each read the libraries that it decodes with.
 
-        Raises MediaError where they cannot be started.
+        Raises MediaError where they cannot be started, EnvironmentFaultError where a library
+        cannot be loaded.
         """
         with ExitStack() as held:
             for worker in [held.enter_context(self._worker()) for _ in range(self._size)]:
-                worker.ask({"do": "warm"}, self._timeout_s)
+                _check(worker.ask({"do": "warm"}, self._timeout_s)[0])
 
     def close(self) -> None:
         """End the workers."""
@@ -125,8 +130,7 @@ class DecodePool:
     def _ask(self, request: wire.Message) -> tuple[wire.Message, wire.Body]:
         with self._worker() as worker:
             head, body = worker.ask(request, self._timeout_s)
-        if (error := head.get("error")) is not None:
-            raise wire.unpack_error(error if isinstance(error, dict) else {})
+        _check(head)
         return head, body
 
     @contextmanager
@@ -152,6 +156,13 @@ class DecodePool:
                 return self._idle.get(timeout=_TICK_S)
             except queue.Empty:
                 continue
+
+
+def _check(head: wire.Message) -> None:
+    """Raise the error that an answer holds."""
+    for name, unpack in (("error", wire.unpack_error), ("fault", wire.unpack_fault)):
+        if (record := head.get(name)) is not None:
+            raise unpack(record if isinstance(record, dict) else {})
 
 
 class _Worker:
@@ -201,6 +212,8 @@ class _Worker:
                 if time.monotonic() > until:
                     raise MediaLimitError(f"takes longer than {timeout_s:g} s to decode") from None
         if answer is None:
+            if (fault := decoder_fault()) is not None:
+                raise fault
             raise BrokenMediaError("the decoder crashed on it")
         self._broken = False
         return answer

@@ -35,6 +35,7 @@ _STATUS: tuple[tuple[type[SeehearError], int, str], ...] = (
     (errors.BrokenMediaError, 422, "broken_media"),
     (errors.MediaError, 422, "unreadable_media"),
     (errors.UsageError, 422, "bad_query"),
+    (errors.EnvironmentFaultError, 503, "environment"),
     (errors.CollectionLockedError, 409, "collection_locked"),
     (errors.StorageFullError, 507, "storage_full"),
     (errors.ModelError, 503, "model_unavailable"),

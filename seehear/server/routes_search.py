@@ -10,6 +10,7 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 
 from seehear.errors import MediaError, UsageError
+from seehear.libraries import naming_faults
 from seehear.server import examples
 from seehear.server.batching import check_current
 from seehear.server.problems import ServiceError
@@ -139,7 +140,8 @@ def _embed(service: Service, wish: EmbedRequest, uploads: list[Upload]) -> Embed
         samples = tuple(sample for sample in samples if _kind(sample) is modality)
     else:
         modality, samples = Modality.TEXT, tuple(wish.texts)
-    encoded = model.encode(modality, samples)
+    with naming_faults():
+        encoded = model.encode(modality, samples)
     spaces = [
         SpaceOut(space=space.key, dimensions=space.dim, vectors=_rows(vectors))
         for space, vectors in encoded.items()
@@ -164,7 +166,8 @@ def _embeddings(
     space = model.spaces_of(Modality.TEXT)[0]  # the first is the one that pictures share
     if wish.dimensions not in {None, space.dim}:
         raise UsageError(f"dimensions must be {space.dim}, the dimension of this model")
-    vectors = np.asarray(model.encode(Modality.TEXT, texts)[space], dtype="<f4")
+    with naming_faults():
+        vectors = np.asarray(model.encode(Modality.TEXT, texts)[space], dtype="<f4")
     rows: list[Any] = (
         [base64.b64encode(row.tobytes()).decode() for row in vectors]
         if wish.encoding_format == "base64"

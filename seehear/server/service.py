@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seehear.config import Settings, default_collection
-from seehear.errors import SeehearError, UsageError
+from seehear.encoders.plain import try_encoder
+from seehear.errors import EnvironmentFaultError, SeehearError, UsageError
 from seehear.server.admission import Desk
 from seehear.server.decoding import DecodePool
 from seehear.server.jobs import Jobs
@@ -21,10 +21,7 @@ from seehear.server.metrics import Metrics
 from seehear.server.places import Places
 from seehear.server.problems import ServiceError, problem_of
 from seehear.stores.vectors.base import READY_AFTER
-from seehear.types import AudioSample, ImageSample, Modality, Query, QueryPart, Sample, VideoSample
-
-if TYPE_CHECKING:
-    from seehear.encoders import Model
+from seehear.types import Modality, Query, QueryPart
 
 log = logging.getLogger("seehear.server")
 
@@ -93,6 +90,10 @@ class Service:
         self.private = [str(self.folder), str(Path.home()), *map(str, self.roots)]
         self.jobs = Jobs(self._open_for_index, self.private)
         self.trouble = "the model is loading"
+        self.fault: EnvironmentFaultError | None = None
+        """A library that cannot be loaded: the service will never be ready."""
+        self.on_fault: Callable[[], None] = lambda: log.error("not ready: %s", self.fault)
+        """Called once when there is one; whoever runs the service may end it instead."""
         self._library: Library | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._warm_up, name="seehear-warm-up", daemon=True)
@@ -137,6 +138,10 @@ class Service:
         while not self._stopping.is_set():
             try:
                 self._library = self._opened()
+            except EnvironmentFaultError as fault:
+                self.trouble, self.fault = problem_of(fault, self.private).message, fault
+                self.on_fault()
+                return
             except SeehearError as error:
                 self.trouble = problem_of(error, self.private).message
                 log.warning("not ready: %s", error)
@@ -157,7 +162,7 @@ class Service:
             model = library.model()
             for modality in Modality:
                 if model.spaces_of(modality):
-                    model.encode(modality, [_warm_sample(model, modality)])
+                    try_encoder(model, modality)
             for _ in range(READY_AFTER + 1):  # after some, they are ready for many
                 library.ask(Query(parts=(QueryPart(("warm up",), label="warm up"),), k=1))
             self.decoder.warm()
@@ -165,17 +170,3 @@ class Service:
             library.close()
             raise
         return library
-
-
-def _warm_sample(model: Model, modality: Modality) -> Sample:
-    """Something of the right shape; what it shows does not matter."""
-    import numpy as np
-
-    spec = model.spec
-    if modality is Modality.TEXT:
-        return "warm up"
-    if modality is Modality.AUDIO:
-        times = np.arange(round(spec.window_s * spec.sample_rate_hz), dtype=np.float32)
-        return AudioSample(np.float32(0.1) * np.sin(times / np.float32(7)), spec.sample_rate_hz)
-    grey = ImageSample(np.full((spec.image_px, spec.image_px, 3), 128, dtype=np.uint8))
-    return grey if modality is Modality.IMAGE else VideoSample((grey,))

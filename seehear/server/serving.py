@@ -31,7 +31,8 @@ def serve(
     `behind_proxy` trusts X-Forwarded-Proto of a proxy on this machine, so that cookies are marked
     secure. `announce` is called with the address before the service takes the first request.
 
-    Raises UsageError as `create_app` does, and SeehearError if the port is not available.
+    Raises UsageError as `create_app` does, SeehearError if the port is not available, and
+    EnvironmentFaultError if a library cannot be loaded.
     """
     import uvicorn
 
@@ -62,8 +63,17 @@ def serve(
             listening.listen()  # a browser that comes before uvicorn waits in the queue
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listening.getsockname()[1]}")
+        server = uvicorn.Server(config)
+        service = app.state.service
+
+        def end() -> None:
+            server.should_exit = True
+
+        service.on_fault = end
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a service ends: nothing was cut short
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
+        if service.fault is not None:
+            raise service.fault
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, picture, tone
-from seehear.errors import ModelError
+from seehear.errors import EnvironmentFaultError, ModelError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Copy, Refusal, Stamp
 from seehear.indexers.diff import Work
 from seehear.indexers.encode import Abandoned, Completed, Draft, EncodeStage, Message, Sampled
 from seehear.indexers.scan import ScannedFile
+from seehear.libraries import require
 from seehear.types import (
     AudioSample,
     EmbeddingSpace,
@@ -137,12 +140,38 @@ def test_out_of_memory_makes_later_batches_smaller() -> None:
     assert max(encoder.batches) <= 3
 
 
-def test_an_encoder_that_refuses_everything_ends_the_run() -> None:
+def test_an_encoder_that_cannot_encode_anything_ends_the_run_at_once() -> None:
     encoder = Moody()
     encoder.most = 0
     sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), picture("red"))]
-    with pytest.raises(ModelError, match=r"failed on 16 image samples in a row \(no room\)"):
+    with pytest.raises(ModelError, match=r"cannot encode image here \(no room\); see .* doctor"):
         run(encoder, sent)
+
+
+def test_an_encoder_that_refuses_every_file_ends_the_run() -> None:
+    encoder = Moody()
+    encoder.hated = [picture("red")]
+    sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), encoder.hated[0])]
+    with pytest.raises(ModelError, match=r"refused 16 image samples in a row \(not this one\)"):
+        run(encoder, sent)
+
+
+@pytest.mark.parametrize("how", [ModuleNotFoundError, ImportError, OSError, RuntimeError])
+def test_a_library_that_does_not_load_ends_the_run_at_once(
+    how: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torchaudio.py").write_text(f"raise {how.__name__}('it does not fit')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+
+    class Late(FakeEncoder):
+        def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+            require("torchaudio")
+            return super().encode(modality, samples)
+
+    with pytest.raises(EnvironmentFaultError, match="it does not fit") as caught:
+        run(Late(), messages(draft_of("a"), picture("red")))
+    assert caught.value.library == "torchaudio"
 
 
 def test_numbers_that_are_not_finite_fail_their_file() -> None:

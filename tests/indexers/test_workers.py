@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seehear import media
-from seehear.errors import MediaError
+from seehear.errors import EnvironmentFaultError
 from seehear.indexers import Progress, Stage
 from tests.indexers.helpers import Library, broken, counts, note, picture, sound
 
@@ -64,7 +64,7 @@ def test_a_worker_that_cannot_start_is_one_clear_error(
 ) -> None:
     picture(media_folder / "a.png")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(MediaError):
+    with pytest.raises(EnvironmentFaultError):
         library.index(media_folder)
     monkeypatch.undo()
     assert counts(library.index(media_folder)) == {"added": 1}

@@ -22,7 +22,13 @@ import pytest
 
 from seehear import media
 from seehear.config import Settings
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
+from seehear.errors import (
+    BrokenMediaError,
+    EnvironmentFaultError,
+    MediaError,
+    MediaLimitError,
+    UnsupportedMediaError,
+)
 from seehear.media import process, wire
 from seehear.types import (
     AudioSample,
@@ -244,7 +250,7 @@ def test_workers_that_cannot_start_are_the_error_of_the_run(
     every_format: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_ENTRY", "raise SystemExit(7)")
-    with pytest.raises(MediaError, match="cannot be started"):
+    with pytest.raises(EnvironmentFaultError, match="cannot be started"):
         list(media.decode_all([every_format["jpg"]], SPEC, SETTINGS))
 
 

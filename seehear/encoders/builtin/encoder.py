@@ -102,6 +102,19 @@ class BuiltinEncoder:
             return self._encode_sounds([s for s in samples if isinstance(s, AudioSample)])
         return self._encode_shots([s for s in samples if isinstance(s, VideoSample)])
 
+    def load(self, modality: Modality) -> None:
+        """Load torch and the tower of a modality; texts need neither.
+
+        Raises ModelIntegrityError where the weights do not fit.
+        """
+        if modality is Modality.AUDIO:
+            from seehear.encoders.builtin.sound import load_spectrograms
+
+            load_spectrograms()
+            self._tower("audio")
+        elif modality is not Modality.TEXT:
+            self._tower("image")
+
     def _encode_images(self, samples: Sequence[ImageSample]) -> Vectors:
         import torch
 

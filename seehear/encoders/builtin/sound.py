@@ -22,6 +22,11 @@ def _log_mel() -> LogMel:
     return LogMel()
 
 
+def load_spectrograms() -> None:
+    """Load the library that makes spectrograms, ahead of the first sound."""
+    _log_mel()
+
+
 def waveform_16k(waveform: NDArray[np.float32], sample_rate_hz: int) -> Tensor:
     """float32 (n,) at any rate -> float32 (m,) at 16 kHz with a peak of one half.
 

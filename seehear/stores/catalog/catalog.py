@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from seehear.errors import StorageFullError, StoreError
+from seehear.errors import StorageFullError, StoreError, UsageError
 from seehear.stores.catalog import checks, words
 from seehear.stores.catalog.checks import Fault, Kind
 from seehear.stores.catalog.database import (
@@ -29,6 +30,38 @@ from seehear.stores.catalog.items import Items
 from seehear.stores.catalog.known import KnownPlaces
 from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.places import Places
+
+_NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
+"""What systems put into a folder by themselves; names that begin with a dot count as well."""
+_OUR_OWN = {
+    "cache",
+    "write.lock",
+    "write.pid",
+    *(f"{FILE_NAME}-{s}" for s in ("wal", "shm", "journal")),
+}
+"""What a process that was killed while it made a collection may have left, and what is a cache."""
+
+
+def _holds_other_files(folder: Path) -> bool:
+    """Whether a folder has anything inside that a new collection would lie among."""
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(
+            not entry.name.startswith(".")
+            and entry.name.lower() not in _NO_CONTENT
+            and entry.name not in _OUR_OWN
+            for entry in entries
+        )
+
+
+def _not_a_collection(folder: Path) -> UsageError:
+    name = str(folder)
+    return UsageError(
+        f"{name} holds other files and is no collection; give the collection a folder of its own: "
+        f"library = seehear.open(OTHER), then library.index({name!r}); "
+        f"or seehear index {shlex.quote(name)} --collection OTHER"
+    )
 
 
 class Catalog(Places, KnownPlaces, Items, Generations, History):
@@ -67,7 +100,8 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         A folder that cannot be written is opened for reading. `url` names another database than
         the SQLite file in the folder, which then holds caches and the lock alone. Raises
         StoreError where there is none and `create` is False, SchemaVersionError for one that a
-        newer version wrote, UsageError for a URL that is none.
+        newer version wrote, UsageError for a URL that is none and for a folder without a
+        collection that holds other files.
         """
         folder = folder.absolute()
         exists = url is not None or (folder / FILE_NAME).is_file()
@@ -75,6 +109,8 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
             if not exists and (not create or read_only):
                 raise StoreError(f"no collection in {folder}; make one with `seehear index FOLDER`")
             try:
+                if not exists and _holds_other_files(folder):
+                    raise _not_a_collection(folder)
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"cannot make {folder}: {error.strerror}") from None

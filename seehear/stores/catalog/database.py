@@ -71,13 +71,8 @@ def _connect_to_server(url: str) -> Engine:
             f"a catalog can be in PostgreSQL ({EXAMPLE_URL}) or in the collection's folder,"
             f" not in {parsed.get_backend_name()}"
         )
-    try:
-        # Connections that a restart of the server ended are noticed before they are used.
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-    except ModuleNotFoundError:
-        raise UsageError(
-            "a catalog in PostgreSQL needs the package psycopg: pip install 'seehear[postgres]'"
-        ) from None
+    # Connections that a restart of the server ended are noticed before they are used.
+    return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
 
 
 def has_log(folder: Path) -> bool:

@@ -1,0 +1,44 @@
+"""What `seehear doctor` looks at: the installation, the machine, the collection.
+
+Every check returns rows and prints nothing. This room imports the standard library alone, because
+it must work where any other library is broken; what needs one runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from seehear.config import Settings
+from seehear.diagnostics import installation, machine, places
+from seehear.diagnostics.rows import Level, Row
+
+__all__ = ["Level", "Row", "examine"]
+
+
+def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
+    """Look at everything, and yield each row as soon as it is known.
+
+    `collection` is the folder to look at; None takes the default one.
+    """
+    yield from _guarded("Python", lambda: [installation.python_row()])
+    yield from _guarded("packages", installation.package_rows)
+    yield from _guarded("FAISS", lambda: [installation.faiss_row()])
+    yield from machine.library_rows()
+    yield from _guarded("GPU", lambda: [machine.gpu_row()])
+    yield from _guarded("decoding", lambda: [machine.decoding_row()])
+    yield from _guarded("model tiny", lambda: [machine.bundled_model_row()])
+    yield from _guarded("collection", lambda: places.collection_rows(collection, settings))
+    yield from _guarded(
+        "model", lambda: [machine.model_row(*places.model_of(collection, settings))]
+    )
+    yield from _guarded("cache", places.cache_rows)
+
+
+def _guarded(topic: str, check: Callable[[], list[Row]]) -> list[Row]:
+    """The rows of a check; one that fails itself is a row, and not the end of all of them."""
+    try:
+        return check()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return [Row(topic, Level.FAULT, f"could not be checked: {reason}")]

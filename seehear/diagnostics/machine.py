@@ -1,0 +1,165 @@
+"""What runs here: the libraries, the GPU, decode workers, the models. Each in a process apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from seehear.diagnostics.rows import Level, Row
+from seehear.libraries import LIBRARIES, NO_RESULT, Library, in_child, remedy, why_not_loaded
+
+TINY = Path(__file__).resolve().parents[1] / "models" / "tiny"
+MANIFEST = "manifest.json"
+GPU_TIMEOUT_S = 120.0
+DECODE_TIMEOUT_S = 120.0
+MODEL_TIMEOUT_S = 300.0
+"""A large model is read from disk and tried with each modality."""
+
+_BUSY = "run `seehear doctor` again while the machine is not busy"
+
+_GPU = """
+import json, os
+told = {"driver": os.path.exists("/proc/driver/nvidia/version"), "torch": "", "faiss": 0}
+torch = __import__("torch")
+if torch.cuda.is_available():
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    torch.ones(8, device="cuda").sum().item()
+    told["torch"] = f"{', '.join(names)} (CUDA {torch.version.cuda})"
+elif torch.backends.mps.is_available():
+    told["torch"] = "Apple GPU (mps)"
+told["built"] = torch.version.cuda
+try:
+    faiss = __import__("faiss")
+    told["faiss"] = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+except Exception:
+    pass
+print(json.dumps(told))
+"""
+_DECODE = """
+import tempfile
+from pathlib import Path
+from seehear import media
+from seehear.config import Settings
+from seehear.types import SampleSpec
+with tempfile.TemporaryDirectory() as folder:
+    image = Path(folder, "a.ppm")
+    image.write_bytes(b"P6 2 2 255 " + bytes(12))
+    for file in media.decode_all([image], SampleSpec(), Settings(decode_workers=1)):
+        assert len(list(file)) == 1
+"""
+_MODEL = """
+import sys
+from seehear.encoders import load_model
+from seehear.encoders.plain import try_encoder
+from seehear.types import Modality
+model = load_model(sys.argv[1], sys.argv[2])
+done = [m for m in Modality if model.spaces_of(m)]
+for modality in done:
+    try_encoder(model, modality)
+print(", ".join(done))
+"""
+
+
+def library_rows() -> Iterator[Row]:
+    """Whether each library loads, a row each."""
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        yield from pool.map(library_row, LIBRARIES)
+
+
+def library_row(library: Library) -> Row:
+    """Whether one library loads. That one of an extra is not installed is well."""
+    topic = library.module
+    if library.extra and not _is_there(library.module):
+        return Row(topic, Level.OK, f"not installed; only for {library.use}")
+    reason = why_not_loaded(library)
+    if reason is None:
+        return Row(topic, Level.OK, f"{_version(library.package)} ({library.use})")
+    if reason.startswith(NO_RESULT):
+        return Row(topic, Level.WARNING, f"cannot be told: {reason}", _BUSY)
+    missing = not _is_there(library.module)
+    found = "not installed" if missing else f"cannot be loaded: {reason}"
+    return Row(topic, Level.FAULT, found, remedy(library.module, missing=missing))
+
+
+def gpu_row() -> Row:
+    """Which GPU is used, or that there is none."""
+    well, said = in_child(_GPU, timeout_s=GPU_TIMEOUT_S)
+    if not well:
+        return Row("GPU", Level.WARNING, f"could not be tried: {said}", "mend the library torch")
+    told = json.loads(said)
+    if told["torch"]:
+        search = f"; FAISS sees {told['faiss']}" if told["faiss"] else "; FAISS uses the processor"
+        return Row("GPU", Level.OK, told["torch"] + search)
+    if told["driver"]:
+        built = f"is built for CUDA {told['built']}" if told["built"] else "is built without CUDA"
+        return Row(
+            "GPU",
+            Level.WARNING,
+            f"an NVIDIA driver is here, but torch cannot use it: torch {built}",
+            "update the driver, or install a torch that is built for it; or use --device cpu",
+        )
+    return Row("GPU", Level.OK, "no GPU: runs on the processor")
+
+
+def decoding_row() -> Row:
+    """Whether a decode worker starts and decodes an image."""
+    well, said = in_child(_DECODE, timeout_s=DECODE_TIMEOUT_S)
+    if well:
+        return Row("decoding", Level.OK, "a decode worker starts and decodes an image")
+    if said.startswith(NO_RESULT):
+        return Row("decoding", Level.WARNING, f"cannot be told: {said}", _BUSY)
+    return Row("decoding", Level.FAULT, said, "mend what is reported above, then try again")
+
+
+def bundled_model_row(folder: Path = TINY) -> Row:
+    """Whether the files of the bundled model are those of its manifest."""
+    again = "install seehear again: pip install --force-reinstall --no-deps seehear"
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = dict(manifest["files"])
+        revision = str(manifest["revision"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Row("model tiny", Level.FAULT, f"its manifest cannot be read: {error}", again)
+    for name, expected in files.items():
+        try:
+            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            return Row("model tiny", Level.FAULT, f"{name}: {error.strerror or error}", again)
+        if digest != expected.get("sha256"):
+            return Row("model tiny", Level.FAULT, f"{name} is damaged: its hash differs", again)
+    return Row("model tiny", Level.OK, f"revision {revision}, every hash as in its manifest")
+
+
+def model_row(name: str, device: str) -> Row:
+    """Whether a model loads, and encodes the plainest sample of each modality."""
+    well, said = in_child(_MODEL, name, device, timeout_s=MODEL_TIMEOUT_S)
+    if well:
+        return Row("model", Level.OK, f"{name} loads and encodes {said}")
+    if said.startswith(NO_RESULT):
+        return Row("model", Level.WARNING, f"{name}: cannot be told: {said}", _BUSY)
+    return Row(
+        "model",
+        Level.FAULT,
+        f"{name} does not work: {said}",
+        "mend what is reported above, or choose another model (see `seehear models`)",
+    )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "of unknown version"

@@ -1,0 +1,230 @@
+"""Where things lie: the collection and its lock, free disk, caches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from seehear.config import DEFAULT_MODEL, Settings, default_cache, default_collection
+from seehear.diagnostics.rows import Level, Row
+
+CATALOG = "catalog.db"
+MIGRATIONS = Path(__file__).resolve().parents[1] / "stores" / "catalog" / "migrations" / "versions"
+LITTLE_BYTES, LEAST_BYTES = 2 << 30, 200 << 20
+MOUNTS = Path("/proc/mounts")
+_SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.rclone"}
+
+
+def collection_rows(folder: Path | None, settings: Settings) -> list[Row]:
+    """The collection: whether it is there, can be read and written, who writes, and free disk."""
+    folder = (folder.expanduser() if folder is not None else default_collection()).absolute()
+    rows = [_collection_row(folder, settings)]
+    if settings.database is not None:
+        rows.append(Row("database", Level.OK, "the catalog lies on a PostgreSQL server"))
+    if (kind := network_share(folder)) is not None:
+        rows.append(
+            Row(
+                "share",
+                Level.WARNING,
+                f"the collection lies on a network share ({kind}), where locks are unsafe",
+                "keep it on a disk of this machine; the media may stay on the share",
+            )
+        )
+    rows += [lock_row(folder), disk_row("disk", folder)]
+    return rows
+
+
+def _collection_row(folder: Path, settings: Settings) -> Row:
+    catalog = folder / CATALOG
+    if not folder.exists():
+        return _new_row(folder)
+    if not folder.is_dir():
+        return Row("collection", Level.FAULT, f"{folder} is a file", "choose another --collection")
+    if settings.database is not None:
+        return _permission_row(folder, f"{folder} (caches and lock)")
+    if catalog.is_file():
+        return _catalog_row(folder, catalog)
+    if any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        return Row(
+            "collection",
+            Level.FAULT,
+            f"{folder} holds other files and is no collection",
+            "give the collection a folder of its own with --collection",
+        )
+    return _new_row(folder)
+
+
+def _catalog_row(folder: Path, catalog: Path) -> Row:
+    try:
+        version, _ = _read(catalog)
+    except sqlite3.Error as error:
+        return Row(
+            "collection",
+            Level.FAULT,
+            f"{catalog} cannot be read: {error}",
+            "run `seehear verify`; if that fails, import an export or index again",
+        )
+    newest = newest_schema()
+    if version is not None and version > newest:
+        return Row(
+            "collection",
+            Level.FAULT,
+            f"{folder} was written by a newer seehear (schema {version}, this one knows {newest})",
+            "install the newest seehear",
+        )
+    older = "" if version == newest else f", will be brought from schema {version} to {newest}"
+    return _permission_row(folder, f"{folder} (schema {version}{older})")
+
+
+def _new_row(folder: Path) -> Row:
+    parent = _existing(folder)
+    if not os.access(parent, os.W_OK):
+        return Row(
+            "collection",
+            Level.FAULT,
+            f"{folder} is not there, and {parent} cannot be written",
+            "choose another --collection, or make that folder writable",
+        )
+    return Row("collection", Level.OK, f"none in {folder} yet; `seehear index PATH` makes one")
+
+
+def _permission_row(folder: Path, found: str) -> Row:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return Row("collection", Level.FAULT, f"{folder} cannot be read", "make it readable")
+    files = [folder, *(path for path in (folder / CATALOG,) if path.exists())]
+    if not all(os.access(path, os.W_OK) for path in files):
+        return Row(
+            "collection",
+            Level.WARNING,
+            f"{found} is read-only: it can be searched, not indexed",
+            "make it writable to index",
+        )
+    return Row("collection", Level.OK, found)
+
+
+def model_of(folder: Path | None, settings: Settings) -> tuple[str, str]:
+    """The model that a collection needs, else the settings' one; and the device."""
+    folder = (folder.expanduser() if folder is not None else default_collection()).absolute()
+    name = None
+    with suppress(sqlite3.Error):
+        if settings.database is None and (folder / CATALOG).is_file():
+            _, name = _read(folder / CATALOG)
+    return name or settings.model or DEFAULT_MODEL, settings.device
+
+
+def _read(catalog: Path) -> tuple[str | None, str | None]:
+    """Schema version and serving model of a catalog. Raises sqlite3.Error."""
+    # What may not be written cannot be opened with its log: then nobody writes it either.
+    mode = "ro" if os.access(catalog.parent, os.W_OK) else "ro&immutable=1"
+    target = f"file:{quote(os.fsencode(catalog))}?mode={mode}"
+    with closing(sqlite3.connect(target, uri=True, timeout=5.0)) as database:
+        version = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        serving = database.execute(
+            "SELECT model FROM generations WHERE state = 'serving'"
+        ).fetchone()
+    return (version[0] if version else None), (serving[0] if serving else None)
+
+
+def newest_schema() -> str:
+    """The newest schema that this seehear knows, from the names of its migrations."""
+    return max(path.name[1:5] for path in MIGRATIONS.glob("v[0-9][0-9][0-9][0-9]_*.py"))
+
+
+def lock_row(folder: Path) -> Row:
+    """Who holds the collection for writing."""
+    lock = folder / "write.lock"
+    if not _is_locked(lock):
+        return Row("lock", Level.OK, "nobody is writing to the collection")
+    holder = "another process"
+    with suppress(OSError, ValueError):
+        holder = f"process {int((folder / 'write.pid').read_text(encoding='ascii'))}"
+    return Row(
+        "lock",
+        Level.WARNING,
+        f"{holder} is writing to the collection",
+        "searches work; to index, wait for it to end or stop it",
+    )
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows: the file cannot be opened for writing while it is locked
+        return lock.is_file() and not os.access(lock, os.W_OK)
+    try:
+        with lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            fcntl.flock(file, fcntl.LOCK_UN)
+    except OSError:
+        return False
+    return False
+
+
+def disk_row(topic: str, folder: Path) -> Row:
+    """How much is free on the disk of a folder, or of where it would be made."""
+    free = shutil.disk_usage(_existing(folder)).free
+    found = f"{free / 1e9:.1f} GB free for {folder}"
+    if free < LEAST_BYTES:
+        return Row(topic, Level.FAULT, found, "make room on that disk")
+    if free < LITTLE_BYTES:
+        return Row(topic, Level.WARNING, found, "make room soon")
+    return Row(topic, Level.OK, found)
+
+
+def cache_rows() -> list[Row]:
+    """The cache folder: how large it is, and whether it can be written."""
+    folder = default_cache().absolute()
+    if not folder.exists():
+        parent = _existing(folder)
+        writable = os.access(parent, os.W_OK)
+        found = f"none in {folder} yet"
+    else:
+        writable = os.access(folder, os.W_OK)
+        found = f"{folder}, {_size(folder) / 1e6:.1f} MB"
+    if not writable:
+        return [
+            Row(
+                "cache",
+                Level.WARNING,
+                f"{folder} cannot be written: what is kept there is worked out each time",
+                "make it writable, or set SEEHEAR_CACHE to another folder",
+            )
+        ]
+    return [Row("cache", Level.OK, found)]
+
+
+def network_share(folder: Path) -> str | None:
+    """The kind of the network share that a folder lies on; None on a disk or where unknown."""
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None  # a system without that list
+    here, best, kind = _existing(folder).resolve(), -1, ""
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = Path(fields[1].replace("\\040", " ").replace("\\011", "\t"))
+        if here.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), fields[2]
+    return kind if kind in _SHARES else None
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.lstat().st_size
+    return total

