@@ -1,4 +1,7 @@
-"""Write docs/commands.md from the command line itself: `python docs/generate.py`."""
+"""Write the pages that are made from the code: `python docs/generate.py`.
+
+docs/commands.md from the command line, docs/formats.md from the list of formats.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import typer
 
+from seehear import media
 from seehear.cli.app import app
 
 HEADER = """# Commands
@@ -42,5 +46,47 @@ def _section(name: str, command: Any) -> str:
     return f"## seehear {name}\n\n{command.help}\n\n    {' '.join(usage)} [OPTIONS]\n\n{table}\n"
 
 
+FORMATS_HEADER = """# Formats
+
+Written by `python docs/generate.py` from the list that `seehear formats` prints; a test keeps it
+current. What a file is, its content decides: a photo without a suffix is read, and a text that is
+named .jpg is reported as broken. Files of other kinds are skipped and counted by suffix in the
+summary of `seehear index`, in `seehear status` and in `seehear failures`.
+
+## Read
+
+| kind | type | suffixes | what is read | limit |
+| --- | --- | --- | --- | --- |
+"""
+NOT_READ_HEADER = """
+## Not read
+
+| kind | suffixes | why, and what to do |
+| --- | --- | --- |
+"""
+
+
+def format_page() -> str:
+    """The page of formats as Markdown."""
+    read = "".join(
+        f"| {item.name} | {item.modality} | {_listed(item.suffixes)} | {item.content} "
+        f"| {item.limit} |\n"
+        for item in media.FORMATS
+    )
+    unread = "".join(
+        f"| {item.name} | {_listed(item.suffixes)} | {item.reason} |\n"
+        for item in media.UNREAD_FORMATS
+    )
+    return FORMATS_HEADER + read + NOT_READ_HEADER + unread
+
+
+def _listed(suffixes: tuple[str, ...]) -> str:
+    return " ".join(f"`{suffix}`" for suffix in suffixes)
+
+
+PAGES = {"commands.md": command_page, "formats.md": format_page}
+
+
 if __name__ == "__main__":
-    (Path(__file__).parent / "commands.md").write_text(command_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        (Path(__file__).parent / name).write_text(page(), encoding="utf-8")

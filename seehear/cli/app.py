@@ -12,6 +12,7 @@ from typer.models import CommandInfo
 from seehear.cli import (
     commands_care,
     commands_eval,
+    commands_formats,
     commands_index,
     commands_model,
     commands_search,
@@ -48,6 +49,7 @@ def _options(
 
 for room in (
     commands_index,
+    commands_formats,
     commands_search,
     commands_eval,
     commands_care,

@@ -5,6 +5,7 @@ from seehear.stores.catalog.bulk import Content, Place
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.checks import Fault
 from seehear.stores.catalog.checks import Kind as FaultKind
+from seehear.stores.catalog.database import FILE_NAME, is_collection
 from seehear.stores.catalog.known import KnownFile
 from seehear.stores.catalog.pieces import Columns
 from seehear.stores.catalog.records import (
@@ -22,6 +23,7 @@ from seehear.stores.vectors.cache import VectorCache
 from seehear.stores.vectors.flat import FlatIndex
 
 __all__ = [
+    "FILE_NAME",
     "Batch",
     "Catalog",
     "Columns",
@@ -41,4 +43,5 @@ __all__ = [
     "State",
     "VectorCache",
     "VectorIndex",
+    "is_collection",
 ]

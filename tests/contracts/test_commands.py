@@ -1,4 +1,4 @@
-"""Every command has help, and the page that documents them is the one that they generate."""
+"""Every command has help, and the pages made from the code are the ones that it generates."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def test_every_command_and_option_has_help(name: str) -> None:
     assert all(parameter.help for parameter in command.params if parameter.name != "help")
 
 
-def test_the_page_of_commands_is_current() -> None:
+@pytest.mark.parametrize("name", ["commands.md", "formats.md"])
+def test_the_generated_pages_are_current(name: str) -> None:
     found = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert found is not None
     assert found.loader is not None
     generate = importlib.util.module_from_spec(found)
     found.loader.exec_module(generate)
-    page = (DOCS / "commands.md").read_text(encoding="utf-8")
-    assert page == generate.command_page(), "run `python docs/generate.py`"
+    page = (DOCS / name).read_text(encoding="utf-8")
+    assert page == generate.PAGES[name](), "run `python docs/generate.py`"
