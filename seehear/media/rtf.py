@@ -46,7 +46,8 @@ def from_rtf(data: bytes) -> str:
     """The words of a file, at most LIMITS.text_characters. Raises BrokenMediaError."""
     reader = _Reader()
     reader.read(data)
-    return "".join(reader.parts)
+    # Letters beyond the first 65,536 are written as two halves.
+    return "".join(reader.parts).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class _Reader:
@@ -114,7 +115,6 @@ class _Reader:
         elif word == b"u":
             self._flush()
             code = value % 0x10000
-            # Halves of a pair become one letter when the whole is put together.
             self._text(chr(code))
             self._skip = self._spare
         elif word in _SIGNS:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
-
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import picture, xml_stream
 from seehear.media.limits import LIMITS
@@ -90,8 +88,10 @@ def load(drawing: Drawing, min_px: int) -> ImageSample:
             raise
         raise BrokenMediaError("corrupt: the drawing cannot be drawn") from None
     with Image.open(io.BytesIO(png), formats=["PNG"]) as drawn:
-        pixels = np.array(drawn.convert("RGB"), dtype=np.uint8)
-    return ImageSample(picture.finished(Image.fromarray(pixels), min_px))
+        rgb = drawn.convert("RGB")
+    if rgb.size != tuple(size):  # resvg rounds the shape that it keeps
+        rgb = rgb.resize((size[0], size[1]))
+    return ImageSample(picture.finished(rgb, min_px))
 
 
 def _unpacked(file: BinaryIO) -> bytes:

@@ -1,4 +1,4 @@
-"""Small documents of every form, written by hand: packed ones, rich text, mail, tables, subtitles."""
+"""Small documents of every form, written by hand: packed ones, rich text, mail, subtitles."""
 
 from __future__ import annotations
 

@@ -227,7 +227,9 @@ def test_hostile_drawings(tmp_path: Path) -> None:
     whole = gzip.compress(bytes(LIMITS.svg_bytes + 5))
     assert "MiB" in refused(named(tmp_path, "x.svgz", whole), MediaLimitError)
     assert "truncated" in refused(named(tmp_path, "y.svgz", gzip.compress(b"<svg>" * 99)[:20]))
-    refused(make_documents.svg()[:-30], BrokenMediaError)
+    for share in (0.02, 0.3, 0.6, 0.95):
+        cut = make_documents.svg()[: int(share * len(make_documents.svg()))]
+        refused(named(tmp_path, "cut.svg", cut), BrokenMediaError)
     assert "size" in refused(make_documents.svg(0, 0))
     refused(make_documents.svg(10**6, 1), MediaLimitError)
     page = b"<!---->" * 9_000 + b"<p>No drawing.</p>"
