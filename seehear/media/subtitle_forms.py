@@ -22,6 +22,9 @@ LAST_LINE_S = 5.0
 LONGEST_LINE_S = 20.0
 """A line of a song ends by then, however long the music goes on without words."""
 
+LONGEST_LINE = 1_000
+"""Characters of one line of a song, which may stand at many times."""
+
 _CLOCK = r"(\d{1,6}):(\d{1,2}):(\d{1,2})[.,:](\d{1,3})"
 _ASS_FIELDS = "layer, start, end, style, name, marginl, marginr, marginv, effect, text"
 _ASS_MARKS = re.compile(r"\{[^{}\n]{0,2000}\}")
@@ -72,7 +75,7 @@ def from_lrc(text: str) -> list[Timed]:
     for match in _LRC_STAMPS.finditer(text):
         end = text.find("\n", match.end())
         words = text[match.end() : end if end >= 0 else len(text)]
-        words = _LRC_WORD_STAMP.sub(" ", words).strip()
+        words = _LRC_WORD_STAMP.sub(" ", words[:LONGEST_LINE]).strip()
         for minutes, seconds, fraction in _LRC_STAMP.findall(match[0]):
             at = int(minutes) * 60 + int(seconds) + int((fraction or "0").ljust(3, "0")) / 1000
             lines.append((max(0.0, at - earlier), words))

@@ -17,6 +17,9 @@ from seehear.media.source import size_of
 GUESS_BYTES = 256 << 10
 """Read to guess an encoding; more would not change the guess, and costs seconds."""
 
+MOST_UNCLOSED = 1_000
+"""Tags or comments without an end, behind the last one that has one."""
+
 SNIFFED_CHARACTERS = 4 << 10
 """Enough rows to tell which sign parts the cells of a table."""
 
@@ -157,7 +160,11 @@ _INLINE = frozenset(_INLINE_TAGS.split())
 
 
 def from_html(text: str) -> tuple[str, str | None]:
-    """The visible words of a page, blocks as paragraphs, and its title."""
+    """The visible words of a page, blocks as paragraphs, and its title. Raises BrokenMediaError."""
+    for opening, closing in (("<", ">"), ("<!--", "-->")):
+        # Python's parser looks for the end of each one anew, to the end of the page.
+        if text.count(opening, max(0, text.rfind(closing))) > MOST_UNCLOSED:
+            raise BrokenMediaError(f"corrupt: a page in which {opening} never ends")
     page = _Page()
     page.feed(text)
     page.close()

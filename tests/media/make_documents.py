@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -204,7 +204,7 @@ def document(name: str, paragraphs: Sequence[str]) -> bytes:
     """A document of a form, with these paragraphs in their order."""
     text = "\n\n".join(paragraphs)
     rows = "\n".join(f'{at};"{p}"' for at, p in enumerate(paragraphs))
-    made = {
+    made: dict[str, Callable[[], bytes]] = {
         "docx": lambda: docx(paragraphs),
         "pptx": lambda: pptx(paragraphs),
         "xlsx": lambda: xlsx(paragraphs),

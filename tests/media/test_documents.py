@@ -329,6 +329,13 @@ def test_rich_text_and_mail_that_mean_harm(tmp_path: Path) -> None:
     assert words(named(tmp_path, "open.csv", 'a,"' + "b " * 200_000)).startswith("a,")
 
 
+@pytest.mark.parametrize("tag", ["<?xml ", "<!DOCTYPE svg [", "<!--", "<a href='", "</"])
+def test_a_page_whose_tags_never_end(tag: str, tmp_path: Path) -> None:
+    for lead in ("<p>Words</p>", "--> " * 50_000):
+        path = named(tmp_path, "x.html", lead + tag * 100_000)
+        assert "never ends" in refused(path, BrokenMediaError)
+
+
 def test_known_formats_that_are_not_read_say_so(tmp_path: Path) -> None:
     for name, head in (
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)),
