@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def formats(json: JsonOption = False) -> None:
-    """List the kinds of files that are read, and those that are not with the reason.
+    """List the kinds of files that are read.
 
-    Files of a kind that is not listed are skipped and counted by suffix.
+    And those that are known but not read, with the reason. Files of all other kinds are
+    skipped and counted by suffix.
     """
     from seehear import media
 
