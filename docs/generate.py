@@ -1,6 +1,7 @@
 """Write the reference pages from the code itself: `python docs/generate.py`.
 
-docs/commands.md comes from the command line, docs/python.md from the names in `seehear.__all__`.
+docs/commands.md comes from the command line, docs/formats.md from the list of formats,
+docs/python.md from the names in `seehear.__all__`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import typer
 
 import seehear
+from seehear import media
 from seehear.cli.app import app
 
 HEADER = """# Commands
@@ -215,7 +217,49 @@ def _prose(value: Any) -> str:
     return f"{before}{listed}\n\n{after}".strip()
 
 
-PAGES: dict[str, Callable[[], str]] = {"commands.md": command_page, "python.md": python_page}
+FORMATS_HEADER = """# Formats
+
+Written by `python docs/generate.py` from the list that `seehear formats` prints; a test keeps it
+current. What a file is, its content decides: a photo without a suffix is read, and a text that is
+named .jpg is reported as broken. Files of other kinds are skipped and counted by suffix in the
+summary of `seehear index`, in `seehear status` and in `seehear failures`.
+
+## Read
+
+| kind | type | suffixes | what is read | limit |
+| --- | --- | --- | --- | --- |
+"""
+NOT_READ_HEADER = """
+## Not read
+
+| kind | suffixes | why, and what to do |
+| --- | --- | --- |
+"""
+
+
+def format_page() -> str:
+    """The page of formats as Markdown."""
+    read = "".join(
+        f"| {item.name} | {item.modality} | {_listed(item.suffixes)} | {item.content} "
+        f"| {item.limit} |\n"
+        for item in media.FORMATS
+    )
+    unread = "".join(
+        f"| {item.name} | {_listed(item.suffixes)} | {item.reason} |\n"
+        for item in media.UNREAD_FORMATS
+    )
+    return FORMATS_HEADER + read + NOT_READ_HEADER + unread
+
+
+def _listed(suffixes: tuple[str, ...]) -> str:
+    return " ".join(f"`{suffix}`" for suffix in suffixes)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": command_page,
+    "formats.md": format_page,
+    "python.md": python_page,
+}
 """The generated pages by file name."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -441,11 +442,13 @@ class Collection:
             "collection": str(self.folder),
             "model": generation.model if generation else None,
             "revision": generation.revision if generation else None,
-            "assets": counts.assets,
+            "assets": counts.assets - counts.subtitles,
             "segments": counts.segments,
             "by_modality": {str(kind): n for kind, n in counts.by_modality.items()},
+            "subtitles": counts.subtitles,
             "locations": counts.locations,
             "failures": counts.failures,
+            "unsupported": self.unsupported(),
             "size_bytes": counts.size_bytes,
             "index": engine.describe_index() if engine is not None else "empty",
             "roots": [
@@ -457,6 +460,18 @@ class Collection:
     def roots(self) -> list[Root]:
         """Return the folders and files that were given to `index`, and whether each is online."""
         return self._catalog.roots()
+
+    @while_open
+    def unsupported(self) -> dict[str, int]:
+        """How many files of kinds that are not read the roots hold, by suffix, most first.
+
+        As the last run over each whole root met them; see `IndexReport.unsupported`.
+        """
+        from seehear.indexers.report import most_common
+
+        return most_common(
+            sum((Counter(root.unsupported) for root in self._catalog.roots()), Counter())
+        )
 
     @while_open
     def failures(self) -> list[Failure]:

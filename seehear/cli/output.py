@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,7 @@ def report_as_json(report: IndexReport) -> dict[str, Any]:
         "removed": report.removed,
         "unchanged": report.unchanged,
         "skipped": report.skipped,
+        "unsupported": dict(report.unsupported),
         "failed": report.failed,
         "offline": [str(root.path) for root in report.offline],
         "interrupted": report.interrupted,
@@ -135,6 +136,8 @@ def print_report(report: IndexReport) -> None:
     """The summary after an index run, on standard error: it is not a result."""
     counts = ("added", "updated", "moved", "removed", "unchanged", "failed")
     note(", ".join(f"{getattr(report, name)} {name}" for name in counts))
+    if report.skipped:
+        note(skipped(report.skipped, report.unsupported))
     for root in report.offline:
         note(f"offline: {shown(root.path)} ({root.reason}). Its files stay in the collection.")
     for remark in report.notes:
@@ -145,6 +148,28 @@ def print_report(report: IndexReport) -> None:
         note(f"... and {report.failed - 5} more: see `seehear failures`")
     if report.interrupted:
         note("Stopped early. Run the same command again to continue.")
+
+
+NAMED = 8
+"""Suffixes in one line; `status --json` has them all."""
+
+
+def skipped(total: int, unsupported: Mapping[str, int]) -> str:
+    """`9 skipped: 4 .docx, 3 .psd, 2 .svg; see `seehear formats``."""
+    special = total - sum(unsupported.values())
+    parts = [f"{special} broken links or special files"] if special else []
+    if unsupported:
+        parts.insert(0, unread(unsupported))
+    return f"{total} skipped: {'; '.join(reversed(parts))}"
+
+
+def unread(unsupported: Mapping[str, int]) -> str:
+    """`4 .docx, 3 .psd, 2 .svg; see `seehear formats``, with the rarer ones summed."""
+    listed = list(unsupported.items())
+    parts = [f"{count} {name}" for name, count in listed[:NAMED]]
+    if rest := sum(count for _, count in listed[NAMED:]):
+        parts.append(f"{rest} others")
+    return f"{', '.join(parts)}; see `seehear formats`"
 
 
 def size(size_bytes: float) -> str:

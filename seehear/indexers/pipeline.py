@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,7 +29,14 @@ from seehear.indexers.diff import NEVER_NS, Diff, moves_first
 from seehear.indexers.encode import EncodeStage, Message
 from seehear.indexers.generation import generation_for
 from seehear.indexers.leaving import Leaving, Sizes
-from seehear.indexers.report import FailedFile, IndexReport, Progress, Stage, Tally
+from seehear.indexers.report import (
+    FailedFile,
+    IndexReport,
+    Progress,
+    Stage,
+    Tally,
+    most_common,
+)
 from seehear.indexers.rules import Patterns
 from seehear.indexers.stages import Halt, run_stages
 from seehear.indexers.survey import Survey, Surveyor
@@ -209,6 +217,9 @@ class _Run:
             batch.remove_orphans()
             for root_id in found.root_ids:
                 batch.set_sidecars(root_id)
+            for root_id in found.whole_root_ids:
+                counted = self.tally.unsupported.get(root_id, Counter())
+                batch.set_unsupported(root_id, most_common(counted))
 
     def _remove(self, locations: Ids) -> None:
         for start in range(0, len(locations), REMOVE_AT_ONCE):
@@ -259,6 +270,7 @@ class _Run:
             unchanged=counts["unchanged"] + found.diff.unchanged,
             failed=counts["failed"] + len(remembered),
             skipped=counts["skipped"],
+            unsupported=most_common(sum(self.tally.unsupported.values(), Counter())),
             encoded=counts["encoded"],
             segments=counts["segments"],
             bytes_read=counts["bytes_read"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -94,7 +94,10 @@ class IndexReport:
     failed: int = 0
     """Files that could not be indexed, remembered failures included."""
     skipped: int = 0
-    """Files that are no media, sockets, pipes, and links that lead nowhere."""
+    """Files of kinds that are not read, sockets, pipes, and links that lead nowhere."""
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    """How many of the skipped ones are files of a kind that is not read, by suffix, most first:
+    {".docx": 4, "no suffix": 1}. At most `SUFFIXES_NAMED` suffixes, the rest under "others"."""
     encoded: int = 0
     """Assets (distinct contents) that were decoded and encoded in this run."""
     segments: int = 0
@@ -119,6 +122,20 @@ class IndexReport:
         return bool(self.added or self.updated or self.moved or self.removed or self.promoted)
 
 
+SUFFIXES_NAMED = 40
+"""Suffixes that a report names; the files of rarer ones are counted together."""
+
+OTHERS = "others"
+
+
+def most_common(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by suffix, most first, bounded as in `IndexReport.unsupported`."""
+    ranked = sorted(counts.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0]))
+    named = [(name, count) for name, count in ranked[:SUFFIXES_NAMED] if name != OTHERS]
+    rest = sum(counts.values()) - sum(count for _, count in named)
+    return {**dict(named), **({OTHERS: rest} if rest else {})}
+
+
 WINDOW_S = 30.0
 """Span over which rates are measured: long enough to be calm, short enough to follow a change."""
 
@@ -133,6 +150,8 @@ class Tally:
     on_progress: Callable[[Progress], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[FailedFile] = field(default_factory=list)
+    unsupported: dict[int, Counter[str]] = field(default_factory=dict)
+    """Files of kinds that are not read, by root and suffix."""
     _stage: Stage = Stage.SCAN
     _files_total: int | None = None
     _bytes_total: int | None = None
@@ -155,6 +174,12 @@ class Tally:
         with self._lock:
             self.failures.append(failure)
             self.count("failed")
+
+    def skip(self, root_id: int, suffix: str) -> None:
+        """Count a file of a kind that is not read."""
+        with self._lock:
+            self.unsupported.setdefault(root_id, Counter())[suffix] += 1
+            self.count("skipped")
 
     def begin(self, stage: Stage, files: int | None = None, size_bytes: int | None = None) -> None:
         """Enter a stage that counts so many files and bytes from zero, and report it at once."""

@@ -28,8 +28,15 @@ MACHINE_FOLDERS = frozenset(
 """Folders that systems and network drives make for themselves; what lies there is deleted or a
 thumbnail of something that lies elsewhere. None of them is hidden by its name."""
 
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"})
+
 IGNORE_FILE_LIMIT_BYTES = 1 << 20
 """A list of patterns is short; something longer under that name is something else."""
+
+
+def is_litter(name: str) -> bool:
+    """True for the files that file managers leave in every folder."""
+    return name.lower() in _LITTER
 
 
 def is_hidden(name: str, status: os.stat_result | None = None) -> bool:

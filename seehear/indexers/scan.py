@@ -4,6 +4,7 @@
              │ hidden, ignored, left out by a pattern ......... not looked at
              │ socket, pipe, device, broken link .............. counted in `skipped`
              │ unreadable folder, name too long ............... a problem; nothing below it is known
+             │ a collection's own folder ...................... noted, not entered
              └ linked folder .................................. after all real ones, each once
 
 Links to folders are followed, because libraries are often put together from them. Each real folder
@@ -29,8 +30,10 @@ from seehear.indexers.rules import (
     IgnoreRules,
     Patterns,
     is_hidden,
+    is_litter,
     read_ignore_file,
 )
+from seehear.stores import FILE_NAME, is_collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ class Scan:
     """Other roots met on the way, which are scanned on their own."""
     skipped: int = 0
     """Sockets, pipes, devices and links that lead nowhere."""
+    collections: list[tuple[str, bool]] = field(default_factory=list)
+    """Folders of collections met on the way, which are not entered: (path, whether it is the
+    collection that is being filled)."""
 
     def knows(self, path: str) -> bool:
         """Whether the absence of `path` from the walk means that it is gone."""
@@ -89,7 +95,8 @@ def walk(
 
     `root` is the folder that patterns and ignore files are relative to (`top` itself, or one
     above it). Paths in `apart` are other roots: not entered, noted in `scan.nested`. The folder
-    `excluded` (the collection's own) is passed over silently. An unreadable `top` raises OSError.
+    `excluded` (the collection's own) and those of other collections are noted in
+    `scan.collections`, not entered. An unreadable `top` raises OSError.
     """
     walker = _Walk(top, root or top, scan, patterns or Patterns())
     return walker.run(frozenset(apart) - {top}, excluded, stop)
@@ -101,13 +108,13 @@ class _Walk:
         self._real_root = os.path.realpath(root)
         self._apart: frozenset[str] = frozenset()
         self._visited: set[tuple[int, int]] = set()
+        self._excluded: tuple[int, int] | None = None
 
     def run(
         self, apart: frozenset[str], excluded: str | None, stop: threading.Event | None
     ) -> Iterator[ScannedFile]:
         self._apart = apart
-        if excluded is not None and (identity := _identity(excluded)) is not None:
-            self._visited.add(identity)  # as if it had been visited: it is passed over
+        self._excluded = None if excluded is None else _identity(excluded)
         status = os.stat(self._top)
         if not stat.S_ISDIR(status.st_mode):
             if stat.S_ISREG(status.st_mode):
@@ -140,6 +147,9 @@ class _Walk:
                 return
             self._visited.add(identity)
             names, others = _listed(folder.path)
+            if identity == self._excluded or (FILE_NAME in names and is_collection(folder.path)):
+                self._scan.collections.append((folder.path, identity == self._excluded))
+                return
         except OSError as error:
             self._unknown(folder.path, error)
             return
@@ -185,7 +195,11 @@ class _Walk:
     def _file(
         self, name: str, path: str, relative: str, rules: IgnoreRules | None
     ) -> ScannedFile | None:
-        if name.startswith(".") or (rules is not None and rules.ignores(relative)):
+        if (
+            name.startswith(".")
+            or is_litter(name)
+            or (rules is not None and rules.ignores(relative))
+        ):
             return None
         if not self._patterns.takes(relative):
             return None

@@ -30,6 +30,8 @@ class Survey:
     notes: list[str] = field(default_factory=list)
     root_ids: list[int] = field(default_factory=list)
     """Roots that were scanned."""
+    whole_root_ids: list[int] = field(default_factory=list)
+    """Those of which every file was looked at."""
 
 
 @dataclass(slots=True)
@@ -103,9 +105,7 @@ class Surveyor:
         except OSError as error:
             scan.unknown.append(target.top)
             self.survey.notes.append(f"{target.top} cannot be read: {error.strerror or error}")
-        self.tally.count("skipped", scan.skipped)
-        self.survey.root_ids.append(target.root.id)
-        self.survey.notes.extend(f"{problem.path}: {problem.reason}" for problem in scan.problems)
+        self._conclude(target, scan)
 
         def gone(path: str) -> bool:
             return scan.knows(path) and self.patterns.covers(relative_to(path, root))
@@ -119,6 +119,18 @@ class Surveyor:
             here = path == target.top or is_below(path, target.top)
             if here and gone(path) and not _in_other_root(path, root, roots):
                 diff.cured.append((target.root.id, path))
+
+    def _conclude(self, target: Target, scan: Scan) -> None:
+        """Note what the scan of a target met besides files."""
+        self.tally.count("skipped", scan.skipped)
+        self.survey.root_ids.append(target.root.id)
+        if target.is_whole and not self.patterns and not scan.unknown:
+            self.survey.whole_root_ids.append(target.root.id)
+        self.survey.notes.extend(
+            f"{path} is skipped: it is {'this' if own else 'another'} collection's own folder"
+            for path, own in scan.collections
+        )
+        self.survey.notes.extend(f"{problem.path}: {problem.reason}" for problem in scan.problems)
 
     def _note(self, size_bytes: int, outcome: Work | Failure | None) -> None:
         diff = self.survey.diff

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from seehear import media
 from seehear.errors import StoreError
 from seehear.indexers.channel import Channel
 from seehear.indexers.claims import Claims, Copy, Refusal
@@ -53,7 +54,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that is no media."""
+    """A file of a kind that is not read."""
 
     work: Work
 
@@ -174,7 +175,8 @@ class WriteStage:
         if result.work.before is not None:
             batch.remove_location(result.work.before.id)
         self._clear_failure(batch, result.work)
-        self._later("skipped")
+        suffix = media.suffix_label(result.work.file.path)
+        self._after_commit.append(lambda: self._tally.skip(result.work.root_id, suffix))
         self._done(result.work)
 
     def _clear_failure(self, batch: Batch, work: Work) -> None:

@@ -21,6 +21,15 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from seehear.media.formats import (
+    FORMATS,
+    NO_SUFFIX,
+    RAW_SUFFIXES,
+    SIDECAR_SUFFIXES,
+    SUFFIXES,
+    UNREAD_FORMATS,
+    suffix_label,
+)
 from seehear.media.limits import LIMITS, Limits
 from seehear.types import AudioSample, ImageSample, MediaInfo, Modality, Sample, SampleSpec, Segment
 
@@ -29,35 +38,6 @@ if TYPE_CHECKING:
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 """A path (str or path-like) or the content of a file (bytes-like)."""
-
-_IMAGE_SUFFIXES = """
-.jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .jp2 .j2k .jpx .jpf .j2c
-.pbm .pgm .ppm .pnm .pam .pfm .heic .heif .hif .avif
-"""
-_RAW_SUFFIXES = """
-.dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr .fff .iiq
-.mrw .kdc .dcr .mef .mos .erf .rwl
-"""
-_AUDIO_SUFFIXES = """
-.wav .w64 .rf64 .bwf .mp3 .mp2 .flac .ogg .oga .opus .spx .m4a .m4b .aac .aif .aiff .aifc
-.caf .wma .ac3 .eac3 .dts .amr .ape .wv .tta .au .snd .mka .weba .mpc .dsf
-"""
-_VIDEO_SUFFIXES = """
-.mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf
-.flv .ogv .mxf
-"""
-_TEXT_SUFFIXES = ".txt .text .md .markdown .mdown .rst .html .htm .xhtml .pdf .srt .vtt"
-
-RAW_SUFFIXES = frozenset(_RAW_SUFFIXES.split())
-SUFFIXES: dict[Modality, frozenset[str]] = {
-    Modality.IMAGE: frozenset(_IMAGE_SUFFIXES.split()) | RAW_SUFFIXES,
-    Modality.AUDIO: frozenset(_AUDIO_SUFFIXES.split()),
-    Modality.VIDEO: frozenset(_VIDEO_SUFFIXES.split()),
-    Modality.TEXT: frozenset(_TEXT_SUFFIXES.split()),
-}
-"""Suffixes by modality: a hint for people. What a file is, its content decides."""
-
-SIDECAR_SUFFIXES = frozenset({".srt", ".vtt"})
 
 
 def probe(source: Source) -> MediaInfo:
@@ -171,10 +151,13 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "FORMATS",
     "LIMITS",
+    "NO_SUFFIX",
     "RAW_SUFFIXES",
     "SIDECAR_SUFFIXES",
     "SUFFIXES",
+    "UNREAD_FORMATS",
     "DecodeTask",
     "DecodedFile",
     "Limits",
@@ -188,5 +171,6 @@ __all__ = [
     "query_samples",
     "samples",
     "spectrogram_picture",
+    "suffix_label",
     "thumbnail",
 ]

@@ -35,8 +35,12 @@ def probe_open(item: OpenFile) -> MediaInfo:
         item.info = _probe_picture(item)
     elif reader is Reader.FFMPEG:
         item.info = _probe_container(item)
+    elif reader is Reader.SVG:
+        item.info = _probe_svg(item)
     elif reader is Reader.PDF:
         item.info = _probe_pdf(item)
+    elif reader is Reader.ARCHIVE:
+        item.info = _probe_document(item)
     else:
         item.info = _probe_text(item)
     item.file.seek(0)
@@ -127,11 +131,33 @@ def _probe_pdf(item: OpenFile) -> MediaInfo:
     return _info(Modality.TEXT, "pdf", details, taken)
 
 
+def _probe_svg(item: OpenFile) -> MediaInfo:
+    from seehear.media import svg
+
+    drawing = svg.read(item.file)
+    size = drawing.width_px, drawing.height_px
+    return _info(Modality.IMAGE, "svg", drawing.details, None, *size)
+
+
+def _probe_document(item: OpenFile) -> MediaInfo:
+    from seehear.media import documents
+
+    with documents.opened_document(item.file, "probe") as document:
+        assert document is not None  # `recognise` has seen to it
+        taken, details = documents.details_of(document)
+    return _info(Modality.TEXT, item.kind.format, details, taken)
+
+
 def _probe_text(item: OpenFile) -> MediaInfo:
     from seehear.media import text
 
     details: Details = {}
     name = item.kind.format
+    if name == "eml":
+        from seehear.media import mail
+
+        taken, details = mail.details_of(item.file.read(mail.HEADER_BYTES))
+        return _info(Modality.TEXT, name, details, taken)
     if name in {"md", "html"}:
         start = text.read_text(item.file)
         title = text.front_matter_title(start) if name == "md" else text.from_html(start)[1]

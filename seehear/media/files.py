@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,7 +14,7 @@ from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaEr
 from seehear.media import truncation
 from seehear.media.describe import TIFF, OpenFile, probe_open
 from seehear.media.limits import LIMITS
-from seehear.media.sniff import Reader, sniff
+from seehear.media.sniff import NO_DOCUMENT, Kind, Reader, refuse, sniff
 from seehear.media.source import head_of, opened, size_of, suffix_of
 from seehear.types import (
     AudioSample,
@@ -29,6 +29,8 @@ from seehear.types import (
 if TYPE_CHECKING:
     from seehear.media import Source
 
+SUBTITLE_FORMS = frozenset({"srt", "vtt", "ass", "sbv", "ttml", "lrc"})
+
 QUERY_SAMPLES = 8
 """Samples of one kind taken from a query file: enough to cover a clip, few enough to answer at
 once."""
@@ -37,7 +39,9 @@ _BYTE_LIMITS = {
     Reader.PILLOW: LIMITS.image_bytes,
     Reader.RAW: LIMITS.image_bytes,
     Reader.FFMPEG: LIMITS.video_bytes,
+    Reader.SVG: LIMITS.svg_bytes,
     Reader.PDF: LIMITS.pdf_bytes,
+    Reader.ARCHIVE: LIMITS.document_bytes,
     Reader.TEXT: LIMITS.text_bytes,
 }
 
@@ -59,7 +63,19 @@ def recognise(file: BinaryIO, suffix: str) -> OpenFile:
             stage="probe",
         )
     truncation.check_complete(file, kind)
+    if kind.reader is Reader.ARCHIVE:
+        kind = _document_kind(file, suffix)
     return OpenFile(file, kind)
+
+
+def _document_kind(file: BinaryIO, suffix: str) -> Kind:
+    """Which document an archive is, by the files in it."""
+    from seehear.media import documents
+
+    with documents.opened_document(file, "probe") as document:
+        name = document.format if document is not None else ""
+    file.seek(0)
+    return Kind(name, Reader.ARCHIVE) if name else refuse(suffix, f"the content is {NO_DOCUMENT}")
 
 
 def probe(source: Source) -> MediaInfo:
@@ -121,7 +137,7 @@ def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSam
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
     with recognised(source) as item:
-        if item.kind.reader in (Reader.PILLOW, Reader.RAW):
+        if item.kind.reader in (Reader.PILLOW, Reader.RAW, Reader.SVG):
             return _picture(item, px)
         _expect(item, Reader.FFMPEG, "picture")
         return _frame(item, time_s, px)
@@ -161,6 +177,10 @@ def _expect(item: OpenFile, reader: Reader, what: str) -> None:
 def _picture(item: OpenFile, min_px: int) -> ImageSample:
     from seehear.media import picture
 
+    if item.kind.reader is Reader.SVG:
+        from seehear.media import svg
+
+        return svg.load(svg.read(item.file), min_px)
     if item.kind.reader is Reader.RAW:
         from seehear.media import raw
 
@@ -267,10 +287,10 @@ def _spectrogram(
 def _passages(
     item: OpenFile, info: MediaInfo, spec: SampleSpec
 ) -> Iterator[tuple[Segment, Sample]]:
-    if info.format in {"srt", "vtt"}:
-        from seehear.media import subtitles, text
+    if info.format in SUBTITLE_FORMS:
+        from seehear.media import subtitles
 
-        cues = subtitles.cues(text.read_text(item.file))
+        cues = subtitles.read_cues(item.file, info.format)
         yield from subtitles.passages(cues, spec.passage_words)
         return
     from seehear.media.passages import passages
@@ -282,17 +302,39 @@ def _passages(
 
 
 def _words(item: OpenFile, info: MediaInfo) -> str:
-    from seehear.media import text
-
+    """All words of a document or a text file, at most LIMITS.text_characters."""
     if item.kind.reader is Reader.PDF:
         from seehear.media import pdf
 
         with pdf.opened_pdf(item.file) as reader:
             return "\n\n".join(pdf.text_of(reader))[: LIMITS.text_characters]
-    words = text.read_text(item.file)
-    if info.format == "md":
-        return text.from_markdown(words)
-    if info.format == "html":
-        visible, title = text.from_html(words)
-        return f"{title}\n\n{visible}" if title else visible
-    return words
+    if item.kind.reader is Reader.ARCHIVE:
+        from seehear.media import documents
+
+        with documents.opened_document(item.file, "decode") as document:
+            return documents.text_of(document) if document is not None else ""
+    return _text_words(item.file, info.format)
+
+
+def _text_words(file: BinaryIO, name: str) -> str:
+    from seehear.media import mail, rtf, text
+
+    plain: dict[str, Callable[[str], str]] = {
+        "csv": text.from_table,
+        "json": text.from_json,
+        "md": text.from_markdown,
+        "html": _page_words,
+    }
+    if name == "rtf":
+        return rtf.from_rtf(file.read())
+    if name == "eml":
+        return mail.words_of(file.read())
+    words = text.read_text(file)
+    return plain[name](words) if name in plain else words
+
+
+def _page_words(page: str) -> str:
+    from seehear.media import text
+
+    visible, title = text.from_html(page)
+    return f"{title}\n\n{visible}" if title else visible

@@ -46,6 +46,16 @@ class Limits:
     """Thirty times the longest novel. Longer text files are logs and dumps."""
     text_characters: int = 4_000_000
     """Text that is read from one file, about 700,000 words; the rest is left out."""
+    document_bytes: int = 256 << 20
+    """A packed document (docx, epub, ...), as a file and unpacked. Only its text is unpacked, which
+    stays below 16 MiB for the longest books; zip grows a thousandfold."""
+    document_entries: int = 20_000
+    """Files in a packed document. An e-book with an image on every page has some thousand."""
+    svg_bytes: int = 32 << 20
+    """A drawing, unpacked. Maps of a country reach 20 MiB."""
+    svg_elements: int = 200_000
+    """Elements of a drawing, repeated ones counted as often as they are drawn: ten lines of ten
+    repetitions each are ten thousand million elements."""
     pdf_bytes: int = 1 << 30
     """Scanned books reach several hundred MiB."""
     pdf_pages: int = 10_000

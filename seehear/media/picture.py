@@ -37,6 +37,8 @@ _PLUGINS = {
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "PSD": ("PIL.PsdImagePlugin", "PsdImageFile"),
+    "ICO": ("PIL.IcoImagePlugin", "IcoImageFile"),
     "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("pillow_heif.as_plugin", "HeifImageFile"),
@@ -60,7 +62,10 @@ def opened_picture(file: BinaryIO, kind: Kind) -> Iterator[ImageFile.ImageFile]:
         # The plugin itself rather than Image.open: nothing is guessed, and the limit is ours.
         module, name = _PLUGINS[kind.decoder]
         picture: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(file)
-    # Closing the picture would close the file, which is the caller's.
+        # Closing the picture would close the file, which is the caller's.
+        if kind.decoder == "ICO":  # its directory has one byte for a size; the image inside, four
+            icon: Any = picture
+            check_size(*icon.ico.frame(icon.ico.getentryindex(icon.size)).size)
     check_size(*picture.size)
     yield picture
 

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NoReturn
 
 from seehear.errors import BrokenMediaError, UnsupportedMediaError
-from seehear.media import RAW_SUFFIXES, SUFFIXES
+from seehear.media.formats import PACKED_SUFFIXES, RAW_SUFFIXES, SUFFIXES
 from seehear.types import Modality
 
 
@@ -24,7 +24,9 @@ class Reader(Enum):
     PILLOW = "pillow"
     RAW = "raw"
     FFMPEG = "ffmpeg"
+    SVG = "svg"
     PDF = "pdf"
+    ARCHIVE = "archive"
     TEXT = "text"
 
 
@@ -52,6 +54,13 @@ _PILLOW = (
     ),
     (re.compile(rb"P[1-6]\s"), "pnm", "PPM"),
     (re.compile(rb"P7\nWIDTH|P7\n#|P[fF]\s+-?\d"), "pnm", "PPM"),
+    (re.compile(rb"8BPS\x00\x01\x00{6}"), "psd", "PSD"),
+    # Four bytes that other files begin with, too: the first image's reserved byte and its planes.
+    (
+        re.compile(rb"\x00\x00\x01\x00[\x01-\xff]\x00.{3}\x00[\x00\x01]\x00", re.DOTALL),
+        "ico",
+        "ICO",
+    ),
 )
 
 _RAW = (
@@ -94,11 +103,14 @@ _FFMPEG = (
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
+NO_DOCUMENT = "a zip archive, and no document that seehear reads"
+
 _BINARY_OTHERS = (
     # Told apart by name because people meet them in media folders and ask why.
-    (re.compile(rb"PK\x03\x04"), "a zip archive or an office document"),
-    (re.compile(rb"\{\\rtf"), "rich text"),
-    (re.compile(rb"\xd0\xcf\x11\xe0"), "an old office document"),
+    (re.compile(rb"PK\x03\x04"), NO_DOCUMENT),
+    (re.compile(rb"\xd0\xcf\x11\xe0"), "an old office document, or one that asks for a password"),
+    (re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL "), "JPEG XL"),
+    (re.compile(rb"8BPS\x00\x02"), "a large Photoshop document"),
     (re.compile(rb"\x7fELF|MZ"), "a program"),
 )
 
@@ -120,6 +132,8 @@ def sniff(head: bytes, suffix: str) -> Kind:
         return kind
     if b"%PDF-" in head[:1024]:
         return Kind("pdf", Reader.PDF)
+    if (kind := _document(head, suffix)) is not None:
+        return kind
     claimed = _CLAIMED.get(suffix)
     if suffix in {".ts", ".mts"} and looks_like_text(head):
         raise UnsupportedMediaError("the content is TypeScript, not a video", stage="probe")
@@ -128,13 +142,34 @@ def sniff(head: bytes, suffix: str) -> Kind:
         return Kind(suffix[1:], Reader.FFMPEG)
     for pattern, name in _BINARY_OTHERS:
         if pattern.match(head):
-            _refuse(suffix, f"the content is {name}")
-    if suffix in {"", *SUFFIXES[Modality.TEXT]} and suffix != ".pdf" and looks_like_text(head):
+            refuse(suffix, f"the content is {name}")
+    if suffix in _TEXT_SUFFIXES and looks_like_text(head):
         return Kind(_text_format(head, suffix), Reader.TEXT)
-    return _refuse(suffix, "the content is of no kind that seehear reads")
+    return refuse(suffix, "the content is of no kind that seehear reads")
 
 
-def _refuse(suffix: str, reason: str) -> NoReturn:
+def _document(head: bytes, suffix: str) -> Kind | None:
+    """Documents that say what they are; which of the packed ones, their directory says later."""
+    if head.startswith(b"{\\rtf"):
+        return Kind("rtf", Reader.TEXT)
+    if head.startswith(b"PK\x03\x04") and (
+        suffix in PACKED_SUFFIXES or _PACKED_NAME.match(head, 30)
+    ):
+        return Kind("document", Reader.ARCHIVE)
+    packed = suffix == ".svgz" and head.startswith(b"\x1f\x8b")
+    if packed or _is_svg(head, suffix):
+        return Kind("svg", Reader.SVG)
+    return None
+
+
+def _is_svg(head: bytes, suffix: str) -> bool:
+    plain = _unmarked(head)
+    # A drawing may begin with longer words about itself than `head` holds.
+    return _SVG.match(plain) is not None or (suffix == ".svg" and b"<svg" in plain)
+
+
+def refuse(suffix: str, reason: str) -> NoReturn:
+    """Raise UnsupportedMediaError, or BrokenMediaError where the suffix claims a media format."""
     if suffix in _CLAIMED:
         raise BrokenMediaError(f"named {suffix}, but {reason}", stage="probe")
     raise UnsupportedMediaError(reason, stage="probe")
@@ -299,24 +334,53 @@ def looks_like_text(head: bytes) -> bool:
     return _CONTROL.search(head) is None
 
 
+_PACKED_NAME = re.compile(
+    rb"mimetypeapplication/(epub|vnd\.oasis)|\[Content_Types\]\.xml|_rels/|docProps/|word/|ppt/|xl/"
+)
+"""How the first file of a document's archive begins; its name stands at byte 30."""
+
+_SVG = re.compile(
+    rb"\s*+(?:<\?xml[^>]*+>)?+(?>\s*+(?:<!--(?:(?!-->).)*+-->|<!DOCTYPE\s+svg[^\[>]*+"
+    rb"(?:\[[^\]]*+\]\s*+)?+>))*+\s*+<(?:svg:)?svg[\s>]",
+    re.DOTALL,
+)
+_HTML = re.compile(
+    rb"(?>\s*+<!--(?:(?!-->).)*+-->)*+\s*+<(!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
+)
+"""Possessive throughout: many comments could be parted in more ways than there is time for."""
+
 _CUE = re.compile(
     rb"\s*\d+[ \t]*\r?\n[ \t]*\d+:\d\d:\d\d[,.]\d+[ \t]*-->[ \t]*\d+:\d\d:\d\d[,.]\d+"
 )
 _TEXT_FORMATS = {
     ".md": "md", ".markdown": "md", ".mdown": "md",
     ".html": "html", ".htm": "html", ".xhtml": "html",
-    ".srt": "srt", ".vtt": "vtt",
+    ".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ass", ".sbv": "sbv", ".ttml": "ttml",
+    ".dfxp": "ttml", ".lrc": "lrc", ".csv": "csv", ".tsv": "csv", ".json": "json",
+    ".jsonl": "json", ".ndjson": "json", ".eml": "eml",
 }  # fmt: skip
+_TEXT_SUFFIXES = frozenset({"", *_TEXT_FORMATS, ".txt", ".text", ".rst"})
+_MAIL = re.compile(rb"(?:(?:return-path|received|delivered-to|message-id|mime-version)\s*:)", re.I)
 
 
-def _text_format(head: bytes, suffix: str) -> str:
+def _unmarked(head: bytes) -> bytes:
+    """Text as far as it is ASCII: without a byte order mark and the zeros of UTF-16."""
     plain = head.replace(b"\x00", b"")
     for mark in _BOMS:
         plain = plain.removeprefix(mark)
+    return plain
+
+
+def _text_format(head: bytes, suffix: str) -> str:
+    plain = _unmarked(head)
     if plain.startswith(b"WEBVTT"):
         return "vtt"
     if _CUE.match(plain):
         return "srt"
-    if re.match(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html[\s>])", plain, re.I | re.S):
+    if plain.lstrip().startswith(b"[Script Info]"):
+        return "ass"
+    if suffix == "" and _MAIL.match(plain):
+        return "eml"
+    if _HTML.match(plain):
         return "html"
     return _TEXT_FORMATS.get(suffix, "txt")

@@ -1,4 +1,4 @@
-"""Subtitles: SubRip (srt) and WebVTT, as passages with times.
+"""Subtitles as passages with times: SubRip (srt) and WebVTT here, others in subtitle_forms.py.
 
 Neighbouring cues are joined up to the length of a passage, so that a sentence that spans three
 cues is one; a pause ends a passage. The last cue of a passage opens the next one.
@@ -10,14 +10,17 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaLimitError
+from seehear.media import subtitle_forms, text
 from seehear.media.limits import LIMITS
 from seehear.types import Modality, Segment
 
 PAUSE_S = 4.0
 """A silence this long between two cues starts a new passage: the scene has moved on."""
 
+_NO_TIMES = "corrupt: subtitles without a single time"
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}", re.M)
 _MARKUP = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
@@ -32,11 +35,33 @@ class Cue:
     text: str
 
 
+def read_cues(file: BinaryIO, form: str) -> list[Cue]:
+    """The cues of a subtitle file of that form, in order of time. Raises MediaError."""
+    words = text.read_text(file)
+    if form in {"srt", "vtt"}:
+        return cues(words)
+    if form == "ttml":
+        file.seek(0)
+        timed = subtitle_forms.from_ttml(file.read(4 * LIMITS.text_characters))
+    else:
+        timed = subtitle_forms.FORMS[form](words)
+    if not timed:
+        raise BrokenMediaError(_NO_TIMES)
+    if len(timed) > LIMITS.subtitle_cues:
+        raise MediaLimitError(f"more than {LIMITS.subtitle_cues:,} subtitles")
+    found = [
+        Cue(start_s, stop_s, folded)
+        for start_s, stop_s, line in timed
+        if (folded := " ".join(line.split())) and start_s <= stop_s <= LIMITS.video_duration_s
+    ]
+    return sorted(found, key=lambda cue: (cue.start_s, cue.stop_s))
+
+
 def cues(text: str) -> list[Cue]:
-    """The cues of a subtitle file, in order of time. Raises MediaError."""
+    """The cues of SubRip or WebVTT, in order of time. Raises MediaError."""
     times = list(_TIMES.finditer(text))
     if not times:
-        raise BrokenMediaError("corrupt: subtitles without a single time")
+        raise BrokenMediaError(_NO_TIMES)
     if len(times) > LIMITS.subtitle_cues:
         raise MediaLimitError(f"more than {LIMITS.subtitle_cues:,} subtitles")
     found = []

@@ -1,7 +1,10 @@
-"""Text files as plain text: encodings, Markdown, HTML. Subtitles and PDF lie beside it."""
+"""Text files as plain text: encodings, Markdown, HTML, tables, JSON. Other forms lie beside it."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from html.parser import HTMLParser
 from typing import BinaryIO
@@ -13,6 +16,12 @@ from seehear.media.source import size_of
 
 GUESS_BYTES = 256 << 10
 """Read to guess an encoding; more would not change the guess, and costs seconds."""
+
+MOST_UNCLOSED = 1_000
+"""Tags or comments without an end, behind the last one that has one."""
+
+SNIFFED_CHARACTERS = 4 << 10
+"""Enough rows to tell which sign parts the cells of a table."""
 
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -101,6 +110,47 @@ def front_matter_title(text: str) -> str | None:
     return heading[1] if heading else None
 
 
+def from_table(text: str) -> str:
+    """The cells of a table, a row to a line, whichever of the usual signs parts them."""
+    delimiter = max("\t;,|", key=text[:SNIFFED_CHARACTERS].count)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error:  # a cell without end: the words are there all the same
+        return text
+    return "\n".join(", ".join(cell.strip() for cell in row if cell.strip()) for row in rows)
+
+
+def from_json(text: str) -> str:
+    """The texts in JSON, each with its name; lines of JSON one after the other.
+
+    What does not parse (with comments, cut off by our limit) is read as it stands.
+    """
+    try:
+        return "\n".join(_json_texts(json.loads(text)))
+    except (ValueError, RecursionError):
+        pass
+    try:
+        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        return text
+    return "\n\n".join("\n".join(_json_texts(line)) for line in lines)
+
+
+def _json_texts(value: object) -> list[str]:
+    """Texts in the order of the document, as "name: text", without recursion."""
+    found: list[str] = []
+    pending: list[tuple[str, object]] = [("", value)]
+    while pending:
+        name, item = pending.pop()
+        if isinstance(item, str):
+            found.append(f"{name}: {item}" if name else item)
+        elif isinstance(item, dict):
+            pending.extend((str(key), inner) for key, inner in reversed(item.items()))
+        elif isinstance(item, list):
+            pending.extend((name, inner) for inner in reversed(item))
+    return found
+
+
 _HIDDEN = frozenset({"script", "style", "noscript", "template", "svg", "math", "head", "iframe"})
 _INLINE_TAGS = """
 a abbr b bdi bdo big cite code data del dfn em font i ins kbd label mark q s samp small span
@@ -110,7 +160,11 @@ _INLINE = frozenset(_INLINE_TAGS.split())
 
 
 def from_html(text: str) -> tuple[str, str | None]:
-    """The visible words of a page, blocks as paragraphs, and its title."""
+    """The visible words of a page, blocks as paragraphs, and its title. Raises BrokenMediaError."""
+    for opening, closing in (("<", ">"), ("<!--", "-->")):
+        # Python's parser looks for the end of each one anew, to the end of the page.
+        if text.count(opening, max(0, text.rfind(closing))) > MOST_UNCLOSED:
+            raise BrokenMediaError(f"corrupt: a page in which {opening} never ends")
     page = _Page()
     page.feed(text)
     page.close()

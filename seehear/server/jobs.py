@@ -124,6 +124,7 @@ class Jobs:
             removed=report.removed,
             unchanged=report.unchanged,
             skipped=report.skipped,
+            unsupported=dict(report.unsupported),
             failed=report.failed,
             interrupted=report.interrupted,
             seconds=round(report.seconds, 3),

@@ -148,6 +148,8 @@ def _status(service: Service) -> Status:
         failures=state["failures"],
         size_bytes=state["size_bytes"],
         by_modality=state["by_modality"],
+        subtitles=state["subtitles"],
+        unsupported=state["unsupported"],
         index=without_paths(str(state["index"]), service.private),
         roots=roots,
         limits={name: limits[name] for name in _SHOWN_LIMITS},

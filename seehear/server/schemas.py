@@ -303,6 +303,8 @@ class Status(BaseModel):
     failures: int
     size_bytes: int
     by_modality: dict[str, int]
+    subtitles: int = Field(description="Subtitle files beside their video, which are no assets.")
+    unsupported: dict[str, int] = Field(description="Files of kinds that are not read, by suffix.")
     index: str
     roots: list[RootOut]
     limits: dict[str, Any]
@@ -343,6 +345,9 @@ class JobReport(BaseModel):
     removed: int
     unchanged: int
     skipped: int
+    unsupported: dict[str, int] = Field(
+        description="How many of the skipped files are of kinds that are not read, by suffix."
+    )
     failed: int
     interrupted: bool
     seconds: float

@@ -5,6 +5,7 @@ from seehear.stores.catalog.bulk import Content, Place
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.checks import Fault
 from seehear.stores.catalog.checks import Kind as FaultKind
+from seehear.stores.catalog.database import FILE_NAME, is_collection
 from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
 from seehear.stores.catalog.known import KnownFile
 from seehear.stores.catalog.pieces import Columns
@@ -23,6 +24,7 @@ from seehear.stores.vectors.cache import VectorCache
 from seehear.stores.vectors.flat import FlatIndex
 
 __all__ = [
+    "FILE_NAME",
     "Batch",
     "Catalog",
     "Columns",
@@ -45,4 +47,5 @@ __all__ = [
     "State",
     "VectorCache",
     "VectorIndex",
+    "is_collection",
 ]

@@ -22,7 +22,7 @@ def test_every_command_and_option_has_help(name: str) -> None:
     assert all(parameter.help for parameter in command.params if parameter.name != "help")
 
 
-@pytest.mark.parametrize("name", ["commands.md", "python.md"])
+@pytest.mark.parametrize("name", ["commands.md", "formats.md", "python.md"])
 def test_the_generated_pages_are_current(name: str) -> None:
     found = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert found is not None

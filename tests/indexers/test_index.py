@@ -199,7 +199,7 @@ def test_copies_of_a_broken_file_all_fail(library: Library, media_folder: Path) 
 
 def test_files_that_are_no_media_are_skipped(library: Library, media_folder: Path) -> None:
     broken(media_folder / "program", b"\x7fELF" + bytes(200))
-    broken(media_folder / "data.json", b'{"a": 1}')
+    broken(media_folder / "data.xml", b"<a>1</a>")
     picture(media_folder / "a.png")
     report = library.index(media_folder)
     assert counts(report) == {"added": 1, "skipped": 2}

@@ -25,7 +25,7 @@ def test_every_kind_from_workers_equals_decoding_in_this_process(
     note(media_folder / "notes.md", "The forest is green. " * 40)
     broken(media_folder / "bad.jpg")
     broken(media_folder / "empty.png", b"")
-    broken(media_folder / "data.json", b"{}")
+    broken(media_folder / "data.xml", b"<a/>")
     report = library.index(media_folder)
     assert counts(report) == {"added": 6, "failed": 2, "skipped": 1}
     assert report.encoded == 5

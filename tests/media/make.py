@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.media import make_documents
+
 Colour = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
 
@@ -30,14 +32,16 @@ MARK: Colour = (250, 250, 250)
 
 IMAGE_FORMATS = (
     "jpg", "png", "webp", "gif", "tif", "bmp", "jp2", "j2k", "ppm", "pgm", "pbm", "pfm",
-    "heic", "avif", "dng",
+    "heic", "avif", "dng", "psd", "svg",
 )  # fmt: skip
 AUDIO_FORMATS = (
     "wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "aiff", "au", "caf", "wma", "mka", "ac3",
     "wv", "w64", "mp2",
 )  # fmt: skip
 VIDEO_FORMATS = ("mp4", "mkv", "webm", "mov", "avi", "ts", "mpg", "flv", "wmv", "3gp")
-TEXT_FORMATS = ("txt", "md", "html", "pdf", "srt", "vtt")
+TEXT_FORMATS = (
+    "txt", "md", "html", "pdf", "srt", "vtt", *make_documents.DOCUMENTS, *make_documents.SUBTITLES,
+)  # fmt: skip
 
 SENTENCES = (
     "The lighthouse stands on the northern cliff above the harbour.",
@@ -62,6 +66,13 @@ def make_image(
     suffix = path.suffix.lower()
     if suffix == ".dng":
         return make_dng(path, size, colour)
+    if suffix == ".svg":
+        path.write_bytes(make_documents.svg(*size))
+        return path
+    if suffix == ".psd":
+        planes = pixels(size, colour).transpose(2, 0, 1).tobytes()
+        path.write_bytes(make_documents.psd(*size, planes))
+        return path
     if suffix in {".heic", ".heif"}:
         import pillow_heif
 
@@ -367,6 +378,13 @@ def make_text(path: Path, words: str | None = None) -> Path:
         return make_pdf(path, [text])
     if suffix in {".srt", ".vtt"}:
         return make_subtitles(path)
+    if suffix[1:] in make_documents.SUBTITLES:
+        timed = [(3.0 * at, 3.0 * at + 2.5, line) for at, line in enumerate(SENTENCES)]
+        path.write_text(make_documents.subtitles(suffix[1:], timed), encoding="utf-8")
+        return path
+    if suffix[1:] in make_documents.DOCUMENTS:
+        path.write_bytes(make_documents.document(suffix[1:], text.split("\n\n")))
+        return path
     if suffix == ".html":
         body = "".join(f"<p>{part}</p>" for part in text.split("\n\n"))
         text = (

@@ -213,6 +213,14 @@ OPEN_ENDED = {
     "srt",
     "vtt",
     "wv",
+    "csv",
+    "json",
+    "eml",
+    "ass",
+    "sbv",
+    "ttml",
+    "lrc",
+    "svg",  # its first bytes are those of any XML; tests of its own are in test_documents.py
 }
 
 

@@ -186,10 +186,15 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE passage_words, file_words"))
+        connection.execute(text("ALTER TABLE roots DROP COLUMN unsupported"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     library.catalog = Catalog.open(library.folder, url=url)
     assert library.catalog.faults() == []
     assert search(library, "siren", mode="words") == ["notes.md"]
+    (root,) = library.catalog.roots()
+    with library.catalog.batch() as batch:
+        batch.set_unsupported(root.id, {".doc": 2})
+    assert dict(library.catalog.roots()[0].unsupported) == {".doc": 2}
     with engine.begin() as connection:
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         assert version == HEAD

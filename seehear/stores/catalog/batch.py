@@ -35,6 +35,7 @@ from seehear.stores.catalog.schema import (
     failures,
     locations,
     removals,
+    roots,
     segments,
     vectors,
 )
@@ -43,7 +44,7 @@ from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, V
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
 
-SUBTITLES = (".SRT", ".VTT")
+SUBTITLES = (".SRT", ".VTT", ".ASS", ".SSA", ".SBV", ".TTML", ".DFXP", ".LRC")
 
 
 class Batch:
@@ -244,7 +245,8 @@ class Batch:
 
         "film.srt" and "film.en.srt" belong to "film.mkv".
         """
-        suffix = func.upper(func.substr(locations.c.name, func.length(locations.c.name) - 3))
+        name = func.upper(locations.c.name)
+        is_subtitle = or_(*(name.endswith(suffix) for suffix in SUBTITLES))
         is_video = assets.c.modality == Modality.VIDEO.value
         rows = self.connection.execute(
             select(
@@ -261,7 +263,7 @@ class Batch:
                 or_(
                     is_video,
                     locations.c.sidecar_of.is_not(None),
-                    and_(assets.c.modality == Modality.TEXT.value, suffix.in_(SUBTITLES)),
+                    and_(assets.c.modality == Modality.TEXT.value, is_subtitle),
                 ),
             )
             # One folder after the other, so that memory holds no more than one.
@@ -275,6 +277,12 @@ class Batch:
                 self._put_sidecars(changes)
                 changes = []
         self._put_sidecars(changes)
+
+    def set_unsupported(self, root_id: int, counts: Mapping[str, int]) -> None:
+        """Keep how many files of a root are of kinds that are not read, by suffix."""
+        self.connection.execute(
+            update(roots).where(roots.c.id == root_id).values(unsupported=dict(counts))
+        )
 
     def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
         if changes:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     ColumnElement,
     Text,
     and_,
-    case,
     exists,
     false,
     func,
@@ -59,18 +58,12 @@ PLACES = held.outerjoin(beside, beside.c.asset_id == held.c.sidecar_of).join(
     shown, shown.c.id == func.coalesce(beside.c.asset_id, held.c.asset_id)
 )
 
-shown_modality = case(
-    (
-        exists(
-            select(1).where(
-                locations.c.asset_id == assets.c.id, locations.c.sidecar_of.is_not(None)
-            )
-        ),
-        Modality.VIDEO.value,
-    ),
-    else_=assets.c.modality,
+_here = locations.c.asset_id == assets.c.id
+is_sidecar = and_(
+    exists(select(1).where(_here, locations.c.sidecar_of.is_not(None))),
+    not_(exists(select(1).where(_here, locations.c.sidecar_of.is_(None)))),
 )
-"""The modality under which an asset is counted: subtitles beside a video are that video."""
+"""Subtitles that lie beside their video and nowhere else: the video is counted, and not they."""
 
 
 class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower and the like

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
 FILE_NAME = "catalog.db"
-HEAD = "0003"
+HEAD = "0004"
 """The newest schema, as numbered in migrations/versions."""
 
 EXAMPLE_URL = "postgresql://user@host/name"
@@ -73,6 +73,20 @@ def _connect_to_server(url: str) -> Engine:
         )
     # Connections that a restart of the server ended are noticed before they are used.
     return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+
+
+def is_collection(folder: str) -> bool:
+    """Whether a folder is that of a collection, by the tables of its catalog's file."""
+    file = os.path.join(os.fsencode(folder), FILE_NAME.encode())  # noqa: PTH118
+    target = f"file:{quote(file)}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(target, uri=True)) as database:
+            rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name for (name,) in rows}
+    except sqlite3.Error:
+        return False
+    # Nothing yet: a collection whose first commit is still in the log.
+    return tables >= {"roots", "generations"} or (not tables and has_log(Path(folder)))
 
 
 def has_log(folder: Path) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, not_, select
 
 from seehear.stores.catalog import facets, reading, words
-from seehear.stores.catalog.conditions import condition, shown_as, shown_modality
+from seehear.stores.catalog.conditions import condition, is_sidecar, shown_as
 from seehear.stores.catalog.conditions import under as below_folder
 from seehear.stores.catalog.drawer import Drawer
 from seehear.stores.catalog.filters import Filter
@@ -50,10 +50,11 @@ class Items(Drawer):
                 )
             kinds = _counted(
                 connection,
-                select(shown_modality, func.count())
-                .select_from(asset_table)
-                .group_by(shown_modality),
+                select(asset_table.c.modality, func.count())
+                .where(not_(is_sidecar))
+                .group_by(asset_table.c.modality),
             )
+            total = reading.count(connection, asset_table)
             cut = _counted(
                 connection,
                 select(segments.c.modality, func.count())
@@ -61,7 +62,8 @@ class Items(Drawer):
                 .group_by(segments.c.modality),
             )
             return Counts(
-                assets=reading.count(connection, asset_table),
+                assets=total,
+                subtitles=total - sum(kinds.values()),
                 by_modality={kind: int(kinds.get(kind.value, 0)) for kind in Modality},
                 segments=sum(cut.values()),
                 segments_by_modality={kind: int(cut.get(kind.value, 0)) for kind in Modality},

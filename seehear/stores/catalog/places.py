@@ -41,7 +41,13 @@ class Places(Drawer):
         with self._read() as connection:
             rows = connection.execute(select(roots).order_by(roots.c.id))
             return [
-                Root(row.id, Path(os.fsdecode(row.path)), bool(row.online), row.inode)
+                Root(
+                    row.id,
+                    Path(os.fsdecode(row.path)),
+                    bool(row.online),
+                    row.inode,
+                    row.unsupported or {},
+                )
                 for row in rows
             ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +30,8 @@ class Root:
     inode: int | None = None
     """Of the folder when it last had files. Another one under the same path is another drive, or
     a mount point without its drive."""
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    """Files of kinds that are not read, by suffix, as the last run over the whole root met them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,9 @@ class Counts:
 
     assets: int
     by_modality: Mapping[Modality, int]
-    """Assets of each modality."""
+    """Assets of each modality, without `subtitles`."""
+    subtitles: int
+    """Assets that are subtitles beside a video and lie nowhere else: to people a part of it."""
     segments: int
     """Of the generation asked for; the serving one by default."""
     segments_by_modality: Mapping[Modality, int]

@@ -38,6 +38,8 @@ roots = Table(
     Column("path", LargeBinary, nullable=False, unique=True),
     Column("online", Boolean, nullable=False),
     Column("inode", BigInteger),
+    # Files of kinds that are not read, by suffix, as the last run over the whole root met them.
+    Column("unsupported", JSON),
 )
 
 assets = Table(

@@ -1,0 +1,84 @@
+"""One e-mail: its headers and its message. Attachments are not opened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as policy
+from email.utils import parsedate_to_datetime
+
+from seehear.errors import BrokenMediaError
+from seehear.media import text
+from seehear.media.limits import LIMITS
+from seehear.media.metadata import MOST_CHARACTERS, Details
+
+_SHOWN = ("Subject", "From", "To", "Cc")
+HEADER_BYTES = 1 << 20
+
+
+def details_of(data: bytes) -> tuple[datetime | None, Details]:
+    """Date, subject as the title and sender as the artist, from the headers alone."""
+    message = _parsed(data[:HEADER_BYTES])
+    details: Details = {}
+    for name, field in (("title", "Subject"), ("artist", "From")):
+        if words := _header(message, field):
+            details[name] = words
+    try:
+        date = parsedate_to_datetime(_header(message, "Date"))
+    except (ValueError, TypeError, IndexError):
+        return None, details
+    return (date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date), details
+
+
+def words_of(data: bytes) -> str:
+    """Headers that people read, and the message: plain where there is a plain form."""
+    message = _parsed(data)
+    heads = [f"{name}: {words}" for name in _SHOWN if (words := _header(message, name))]
+    if not heads and not message.keys():
+        raise BrokenMediaError("corrupt: an e-mail without headers")
+    return "\n\n".join([*heads, _body(message)])[: LIMITS.text_characters]
+
+
+def _body(message: EmailMessage) -> str:
+    try:
+        part = message.get_body(preferencelist=("plain", "html"))
+        if part is None:
+            return ""
+        payload = part.get_payload(decode=True)
+        if not isinstance(payload, bytes):
+            return ""
+        words = _decoded(payload[: 4 * LIMITS.text_characters], part.get_content_charset())
+        return text.from_html(words)[0] if part.get_content_type() == "text/html" else words
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        words = " ".join(str(error).split())[:120]
+        raise BrokenMediaError(f"corrupt: the e-mail cannot be read ({words})") from None
+    except RecursionError:
+        raise BrokenMediaError("corrupt: the parts of the e-mail are nested without end") from None
+
+
+def _decoded(payload: bytes, charset: str | None) -> str:
+    if charset is not None:
+        try:
+            return payload.decode(charset)
+        except (LookupError, ValueError):
+            pass  # what the message says of itself is wrong
+    return text.decode(payload)
+
+
+def _parsed(data: bytes) -> EmailMessage:
+    try:
+        return message_from_bytes(data, policy=policy)
+    except RecursionError:
+        raise BrokenMediaError("corrupt: the parts of the e-mail are nested without end") from None
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        words = " ".join(str(error).split())[:120]
+        raise BrokenMediaError(f"corrupt: the e-mail cannot be read ({words})") from None
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    try:
+        value = str(message.get(name, ""))
+    except Exception:  # headers may be broken in any way; the message is what counts
+        return ""
+    return " ".join(value.encode("utf-8", "replace").decode().split())[:MOST_CHARACTERS]

@@ -1,0 +1,175 @@
+"""The forms of subtitles beside SubRip and WebVTT, as lists of cues in the order of the file.
+
+ass, ssa   "Dialogue: 0,0:00:01.00,0:00:03.50,Default,,0,0,0,,Words{\\i1} with\\Nmarks"
+sbv        "0:00:01.000,0:00:03.500" and the words below it, up to a blank line
+ttml       <p begin="00:00:01.000" end="00:00:03.500">Words</p>, times also as "1.5s" or frames
+lrc        "[00:12.50]A line of a song", up to the next one
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from seehear.media import xml_stream
+from seehear.media.limits import LIMITS
+
+Timed = tuple[float, float, str]
+"""(start_s, stop_s, words)"""
+
+LAST_LINE_S = 5.0
+"""How long the last line of a song stands, which nothing follows."""
+LONGEST_LINE_S = 20.0
+"""A line of a song ends by then, however long the music goes on without words."""
+
+LONGEST_LINE = 1_000
+"""Characters of one line of a song, which may stand at many times."""
+
+_CLOCK = r"(\d{1,6}):(\d{1,2}):(\d{1,2})[.,:](\d{1,3})"
+_ASS_FIELDS = "layer, start, end, style, name, marginl, marginr, marginv, effect, text"
+_ASS_MARKS = re.compile(r"\{[^{}\n]{0,2000}\}")
+_SBV_TIMES = re.compile(rf"^{_CLOCK},{_CLOCK}[ \t]*$", re.M)
+_LRC_STAMPS = re.compile(r"^(?:[ \t]*\[\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?\]){1,200}", re.M)
+_LRC_STAMP = re.compile(r"\[(\d{1,4}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
+_LRC_WORD_STAMP = re.compile(r"<\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?>")
+
+
+def from_ass(text: str) -> list[Timed]:
+    """The lines of dialogue; comments and drawings are left out."""
+    fields = [name.strip() for name in _ASS_FIELDS.split(",")]
+    found: list[Timed] = []
+    for line in text.split("\n"):
+        kind, _, rest = line.partition(":")
+        name = kind.strip().lower()
+        if name == "format" and "text" in rest.lower():
+            fields = [field.strip().lower() for field in rest.split(",")]
+        if name != "dialogue" or "text" not in fields:
+            continue
+        values = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))
+        start, stop = _clock(values.get("start", "")), _clock(values.get("end", ""))
+        words = values.get("text", "")
+        if start is None or stop is None or re.search(r"\\p[1-9]", words):
+            continue
+        words = re.sub(r"\\[Nnh]", " ", _ASS_MARKS.sub("", words))
+        found.append((start, stop, words))
+    return found
+
+
+def from_sbv(text: str) -> list[Timed]:
+    """The captions that YouTube exports."""
+    times = list(_SBV_TIMES.finditer(text))
+    found: list[Timed] = []
+    for index, match in enumerate(times):
+        end = times[index + 1].start() if index + 1 < len(times) else len(text)
+        words = text[match.end() : end].replace("[br]", " ")
+        numbers = match.groups()
+        found.append((_seconds(numbers[:4]), _seconds(numbers[4:]), words))
+    return found
+
+
+def from_lrc(text: str) -> list[Timed]:
+    """The lines of a song's text; a line may be sung at several times."""
+    offset = re.search(r"^\[offset:[ \t]*([+-]?\d{1,7})\]", text, re.M | re.I)
+    earlier = int(offset[1]) / 1000 if offset else 0.0
+    lines: list[tuple[float, str]] = []
+    for match in _LRC_STAMPS.finditer(text):
+        end = text.find("\n", match.end())
+        words = text[match.end() : end if end >= 0 else len(text)]
+        words = _LRC_WORD_STAMP.sub(" ", words[:LONGEST_LINE]).strip()
+        for minutes, seconds, fraction in _LRC_STAMP.findall(match[0]):
+            at = int(minutes) * 60 + int(seconds) + int((fraction or "0").ljust(3, "0")) / 1000
+            lines.append((max(0.0, at - earlier), words))
+    lines.sort(key=lambda line: line[0])
+    stops = [start for start, _ in lines[1:]] + [lines[-1][0] + LAST_LINE_S] if lines else []
+    return [
+        (start, min(stop, start + LONGEST_LINE_S), words)
+        for (start, words), stop in zip(lines, stops, strict=True)
+    ]
+
+
+def from_ttml(data: bytes) -> list[Timed]:
+    """The paragraphs of a timed text. Raises BrokenMediaError for what is no XML."""
+    reader = _TimedText()
+    xml_stream.read([data], reader)
+    return reader.found
+
+
+class _TimedText:
+    def __init__(self) -> None:
+        self.found: list[Timed] = []
+        self._frames_per_s, self._ticks_per_s = 30.0, 1.0
+        self._start: list[float] = [0.0]
+        """Where each open element begins: times inside count from there."""
+        self._open: tuple[float, float] | None = None
+        self._words: list[str] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        given = {xml_stream.local(key): value for key, value in attributes.items()}
+        if name == "tt":
+            self._frames_per_s = _number(given.get("frameRate"), 30.0)
+            self._ticks_per_s = _number(given.get("tickRate"), 1.0)
+        begin = self._time(given.get("begin"))
+        start = self._start[-1] + (begin or 0.0)
+        if name == "p":
+            stop, lasts = self._time(given.get("end")), self._time(given.get("dur"))
+            if stop is not None:
+                self._open = (start, self._start[-1] + stop)
+            elif lasts is not None:
+                self._open = (start, start + lasts)
+            self._words = []
+        elif name == "br":
+            self._words.append(" ")
+        self._start.append(start)
+
+    def end(self, name: str) -> None:
+        self._start.pop()
+        if name == "p" and self._open is not None:
+            self.found.append((*self._open, "".join(self._words)))
+            self._open = None
+            if len(self.found) > LIMITS.subtitle_cues:
+                raise xml_stream.Done
+
+    def data(self, text: str) -> None:
+        if self._open is not None:
+            self._words.append(text)
+
+    def _time(self, value: str | None) -> float | None:
+        if not value:
+            return None
+        if clock := re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d)(?:\.(\d{1,9})|:(\d{1,3}))?", value):
+            hours, minutes, seconds, fraction, frames = clock.groups()
+            whole = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+            return whole + float(f"0.{fraction or 0}") + int(frames or 0) / self._frames_per_s
+        if offset := re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)(h|m|s|ms|f|t)", value):
+            units = {
+                "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001,
+                "f": 1 / self._frames_per_s, "t": 1 / self._ticks_per_s,
+            }  # fmt: skip
+            return float(offset[1]) * units[offset[2]]
+        return None
+
+
+def _number(value: str | None, otherwise: float) -> float:
+    try:
+        found = float(value or "")
+    except ValueError:
+        return otherwise
+    return found if 0 < found < 1e12 else otherwise
+
+
+def _clock(value: str) -> float | None:
+    match = re.fullmatch(_CLOCK, value.strip())
+    return _seconds(match.groups()) if match else None
+
+
+def _seconds(parts: tuple[str, ...]) -> float:
+    hours, minutes, seconds, fraction = parts
+    whole = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    return whole + int(fraction.ljust(3, "0")) / 1000
+
+
+FORMS: dict[str, Callable[[str], list[Timed]]] = {
+    "ass": from_ass,
+    "sbv": from_sbv,
+    "lrc": from_lrc,
+}

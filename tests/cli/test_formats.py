@@ -1,0 +1,60 @@
+"""What the command line says of kinds of files: those that are read, and those that were met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seehear import media
+from seehear.cli.output import skipped, unread
+from tests.cli.conftest import Run
+from tests.indexers.helpers import broken
+
+Ask = Callable[..., Any]
+
+
+def test_formats_lists_every_suffix(run: Run, ask: Ask) -> None:
+    shown = run("formats").stdout
+    told = ask("formats")
+    listed = [s for item in (*told["read"], *told["not_read"]) for s in item["suffixes"]]
+    assert {s for group in media.SUFFIXES.values() for s in group} <= set(listed)
+    assert all(suffix in shown for suffix in listed)
+    assert all(item["reason"] for item in told["not_read"])
+    assert {item["modality"] for item in told["read"]} == {"image", "audio", "video", "text"}
+
+
+def test_what_is_skipped_is_named_by_suffix(run: Run, ask: Ask, folder: Path) -> None:
+    for name in ("a.doc", "b.DOC", "c.xml", "Thumbs.db"):
+        broken(folder / name, b"\x7fELF" + bytes(200))
+    done = run("index", folder)
+    assert "3 skipped: 2 .doc, 1 .xml; see `seehear formats`" in done.stderr
+    assert ask("index", folder)["unsupported"] == {".doc": 2, ".xml": 1}
+    assert ask("status")["unsupported"] == {".doc": 2, ".xml": 1}
+    assert "2 .doc, 1 .xml; see `seehear formats`" in run("status").stdout
+    assert "not read: 2 .doc, 1 .xml; see `seehear formats`" in run("failures").stderr
+
+
+def test_a_folder_that_holds_its_collection(run: Run, folder: Path) -> None:
+    run.collection = folder / "collection"
+    done = run("index", folder)
+    assert f"note: {run.collection} is skipped: it is this collection's own folder" in done.stderr
+    assert "5 added" in done.stderr
+    assert "5 unchanged" in run("index", folder).stderr
+
+
+def test_subtitles_are_told_apart_in_status(run: Run, ask: Ask, indexed: Path) -> None:
+    state = ask("status")
+    assert sum(state["by_modality"].values()) == state["assets"]
+    assert state["subtitles"] == 0
+
+
+def test_long_lists_of_suffixes_are_summed() -> None:
+    many = {f".s{at:02}": 20 - at for at in range(12)}
+    line = unread(many)
+    assert line.startswith("20 .s00, 19 .s01, ")
+    assert f", {sum(n for n in list(many.values())[8:])} others; see" in line
+    assert skipped(3, {}) == "3 skipped: 3 broken links or special files"
+    assert skipped(3, {".doc": 2}) == (
+        "3 skipped: 1 broken links or special files; 2 .doc; see `seehear formats`"
+    )
