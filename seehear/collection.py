@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
 from seehear.libraries import naming_faults
 from seehear.opened import Opened, while_open
+from seehear.status import count_unsupported, describe_collection
 from seehear.types import Hit, Query, QueryPart, SampleSpec
 
 if TYPE_CHECKING:
@@ -410,6 +410,7 @@ class Collection:
             where=where,
         )
 
+    @while_open
     def facets(self, field: str, *, top: int | None = None) -> FacetValues:
         """Return the values of a field with how many items have each, most frequent first.
 
@@ -435,26 +436,7 @@ class Collection:
     @while_open
     def status(self) -> dict[str, Any]:
         """Return what the collection holds, as plain values that `status --json` prints."""
-        counts = self._catalog.counts()
-        generation = self._catalog.serving()
-        engine = self._opened.engine()
-        return {
-            "collection": str(self.folder),
-            "model": generation.model if generation else None,
-            "revision": generation.revision if generation else None,
-            "assets": counts.assets - counts.subtitles,
-            "segments": counts.segments,
-            "by_modality": {str(kind): n for kind, n in counts.by_modality.items()},
-            "subtitles": counts.subtitles,
-            "locations": counts.locations,
-            "failures": counts.failures,
-            "unsupported": self.unsupported(),
-            "size_bytes": counts.size_bytes,
-            "index": engine.describe_index() if engine is not None else "empty",
-            "roots": [
-                {"path": str(root.path), "online": root.online} for root in self._catalog.roots()
-            ],
-        }
+        return describe_collection(self.folder, self._catalog, self._opened.engine())
 
     @while_open
     def roots(self) -> list[Root]:
@@ -463,15 +445,11 @@ class Collection:
 
     @while_open
     def unsupported(self) -> dict[str, int]:
-        """How many files of kinds that are not read the roots hold, by suffix, most first.
+        """Return how many files of kinds that are not read the roots hold, by suffix, most first.
 
         As the last run over each whole root met them; see `IndexReport.unsupported`.
         """
-        from seehear.indexers.report import most_common
-
-        return most_common(
-            sum((Counter(root.unsupported) for root in self._catalog.roots()), Counter())
-        )
+        return count_unsupported(self._catalog)
 
     @while_open
     def failures(self) -> list[Failure]:

@@ -1,0 +1,41 @@
+"""What a collection holds, counted: the values that `seehear status --json` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seehear.search import Engine
+    from seehear.stores import Catalog
+
+
+def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -> dict[str, Any]:
+    """Return the counts, the model and the roots as plain values; `engine` is None where nothing
+    is indexed."""
+    counts = catalog.counts()
+    generation = catalog.serving()
+    return {
+        "collection": str(folder),
+        "model": generation.model if generation else None,
+        "revision": generation.revision if generation else None,
+        "assets": counts.assets - counts.subtitles,
+        "segments": counts.segments,
+        "by_modality": {str(kind): n for kind, n in counts.by_modality.items()},
+        "subtitles": counts.subtitles,
+        "locations": counts.locations,
+        "failures": counts.failures,
+        "unsupported": count_unsupported(catalog),
+        "size_bytes": counts.size_bytes,
+        "index": engine.describe_index() if engine is not None else "empty",
+        "roots": [{"path": str(root.path), "online": root.online} for root in catalog.roots()],
+    }
+
+
+def count_unsupported(catalog: Catalog) -> dict[str, int]:
+    """Return how many files of kinds that are not read the roots hold, by suffix, most first."""
+    from seehear.indexers.report import most_common
+
+    return most_common(sum((Counter(root.unsupported) for root in catalog.roots()), Counter()))
