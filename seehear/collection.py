@@ -20,7 +20,7 @@ from seehear.errors import UsageError
 from seehear.libraries import naming_faults
 from seehear.opened import Opened, while_open
 from seehear.status import count_unsupported, describe_collection
-from seehear.types import Hit, Query, QueryPart, SampleSpec
+from seehear.types import Hit, Query, QueryPart
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
@@ -354,9 +354,8 @@ class Collection:
         Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
         it cannot be read.
         """
-        return questions.of_file(
-            path, self._spec, weight=weight, exclude=exclude, expected=expected
-        )
+        spec = self._opened.spec
+        return questions.of_file(path, spec, weight=weight, exclude=exclude, expected=expected)
 
     @while_open
     def similar(
@@ -371,9 +370,11 @@ class Collection:
 
         Raises as `search`.
         """
+        from seehear.indexers import content_hash
+
         file = Path(path).expanduser()
         part = self.part_of_file(file)
-        own = self._catalog.find_asset(_hash_of(file))
+        own = self._catalog.find_asset(content_hash(file))
         found = self.ask(
             Query(
                 parts=(part,),
@@ -470,13 +471,8 @@ class Collection:
 
     def _prepare(self) -> None:
         """After writing: keep what every search needs, so that none has to make it again."""
-        engine = self._opened.engine()
-        if engine is not None:
+        if (engine := self._opened.engine()) is not None:
             engine.prepare()
-
-    def _spec(self) -> SampleSpec:
-        """How the model that answers queries wants media cut."""
-        return self._opened.model().spec
 
     def _load(self, name: str) -> Model:
         from seehear.encoders import load_model
@@ -500,9 +496,3 @@ def open_collection(
     """
     settings = Settings(device=device) if model is None else Settings(model=model, device=device)
     return Collection(folder, settings, rerank=rerank)
-
-
-def _hash_of(path: Path) -> str:
-    from seehear.indexers import content_hash
-
-    return content_hash(path)

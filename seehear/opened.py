@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.search import Engine, Rerank
     from seehear.stores import Catalog
+    from seehear.types import SampleSpec
 
 
 P = ParamSpec("P")
@@ -115,6 +116,10 @@ class Opened:
             if name not in self._models:
                 self._models[name] = self._load(name)
             return self._models[name]
+
+    def spec(self) -> SampleSpec:
+        """How the model that answers queries wants media cut."""
+        return self.model().spec
 
     def engine(self) -> Engine | None:
         """The engine of the serving generation; None while nothing is indexed.
