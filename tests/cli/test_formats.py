@@ -32,7 +32,7 @@ def test_what_is_skipped_is_named_by_suffix(run: Run, ask: Ask, folder: Path) ->
     assert ask("index", folder)["unsupported"] == {".doc": 2, ".xml": 1}
     assert ask("status")["unsupported"] == {".doc": 2, ".xml": 1}
     assert "2 .doc, 1 .xml; see `seehear formats`" in run("status").stdout
-    assert "not read: 2 .doc, 1 .xml; see `seehear formats`" in run("failures").stderr
+    assert "Not read: 2 .doc, 1 .xml; see `seehear formats`" in run("failures").stderr
 
 
 def test_a_folder_that_holds_its_collection(run: Run, folder: Path) -> None:
