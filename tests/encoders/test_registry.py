@@ -18,7 +18,7 @@ from seehear.types import Modality
         ("tinny", "did you mean tiny"),
         ("Standard", "did you mean standard"),
         ("PE-Core-B-16", "did you mean open_clip:PE-Core-B-16/meta"),
-        ("xyzzy", "known are tiny, standard, open_clip:"),
+        ("xyzzy", "choose one of tiny, standard, open_clip:"),
         ("open_clip:", "no model 'open_clip:'"),
         ("clap:", "no model 'clap:'"),
     ],

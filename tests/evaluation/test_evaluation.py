@@ -162,7 +162,7 @@ def test_qrels_are_read(tmp_path: Path) -> None:
         ('{"relevant": []}', "at least one"),
         ('{"text": 5, "relevant": []}', '"text" is a string'),
         ('{"text": "x", "relevant": {"a": -1}}', "grades"),
-        ('{"text": "x", "relevant": [], "in": "movies"}', "movies"),
+        ('{"text": "x", "relevant": [], "in": "smells"}', "smells"),
         ('{"text": "x", "relevant": [], "colour": 1}', "unknown key 'colour'"),
         ('{"query": "a", "text": "x", "relevant": []}\n' * 2, "line 2: the query 'a' is there"),
     ],
