@@ -26,9 +26,9 @@ from benchmarks.bench_vectors import embedded
 from benchmarks.vector_rivals import K, recall
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import ROUNDED_ABOVE_BYTES, FlatIndex
-from seehear.stores.vectors.matrix import Matrix, halves
-from seehear.stores.vectors.proposer import Proposer
-from seehear.stores.vectors.two_tier import TwoTierIndex
+from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
+from seehear.stores.vectors.pq_index import CompressedIndex
+from seehear.stores.vectors.vector_file import VectorFile, to_float16
 from seehear.types import Vectors
 
 SIZES_MIB = (4, 8, 16, 32, 64, 128, 256)
@@ -36,17 +36,17 @@ QUICK_MIB = (2, 4)
 QUERIES = 64
 
 
-def both(vectors: Vectors, folder: Path) -> tuple[FlatIndex, TwoTierIndex]:
+def both(vectors: Vectors, folder: Path) -> tuple[FlatIndex, IvfPqRefineIndex]:
     """Exact search, and two tiers as they are opened from their files."""
-    matrix = Matrix(np.arange(len(vectors)), halves(vectors))
-    built = TwoTierIndex.build(matrix)
+    matrix = VectorFile(np.arange(len(vectors)), to_float16(vectors))
+    built = IvfPqRefineIndex.build(matrix)
     matrix.save(folder / "m", "bench", 1)
     built.proposer.save(folder / "p", "bench", 1)
-    loaded = Matrix.load(folder / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
-    proposer = Proposer.load(folder / "p", "bench", 1)
+    loaded = VectorFile.load(folder / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
+    proposer = CompressedIndex.load(folder / "p", "bench", 1)
     assert loaded is not None
     assert proposer is not None
-    return FlatIndex(matrix), TwoTierIndex(loaded[0], proposer)
+    return FlatIndex(matrix), IvfPqRefineIndex(loaded[0], proposer)
 
 
 def measure(size_mib: int, base: Vectors, rounds: int, folder: Path) -> dict[str, Any]:

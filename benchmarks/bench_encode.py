@@ -118,8 +118,8 @@ def _towers(device: torch.device, quick: bool, encoders: list[tuple[Encoder, str
     """The towers of `tiny`, with random weights, and the picture towers of open_clip encoders."""
     import torch
 
-    from seehear.encoders.builtin.towers import AudioTower, ImageTower
     from seehear.encoders.open_clip import OpenClipEncoder
+    from seehear.encoders.tiny.towers import AudioTower, ImageTower
 
     sizes: dict[str, Any] = {"scale": 0.25, "blocks": 6} if quick else {}
     rows, side, frames = (8, 64, 96) if quick else (BATCH, 144, 998)
@@ -151,13 +151,13 @@ def _measure_ways(tower: Tower, device: torch.device, options: Any) -> list[dict
     """One row for each way: rows per second, ratio to plain, worst cosine, seconds to build."""
     import torch
 
-    from seehear.encoders.faster import all_ways
+    from seehear.encoders.autotune import all_backends
 
     built: dict[str, tuple[Callable[..., torch.Tensor], float, bool]] = {
         "plain": (tower.module, 0.0, True)
     }
     failed: dict[str, str] = {}
-    makers = {way.name: (way.build, way.usable(tower.module, device)) for way in all_ways()}
+    makers = {way.name: (way.build, way.usable(tower.module, device)) for way in all_backends()}
     other = "channels first" if tower.channels_last else "channels last"
     makers[other] = (partial(_laid_out, channels_last=not tower.channels_last), False)
     if not options.compile:
@@ -245,7 +245,7 @@ def _encoders(options: Any) -> list[tuple[Encoder, str]]:
     """The bundled encoder where its weights are there, and an open_clip one with random weights."""
     encoders: list[tuple[Encoder, str]] = []
     try:
-        from seehear.encoders.builtin import load_tiny
+        from seehear.encoders.tiny import load_tiny
 
         encoders.append((load_tiny(device=options.device), "tiny"))
     except ModelError as error:
@@ -281,9 +281,12 @@ def _measure_texts(encoder: Encoder, name: str, options: Any) -> dict[str, Any] 
     import torch
 
     from seehear.encoders.captions import bridge_captions
-    from seehear.encoders.open_clip import OpenClipEncoder, short_texts
+    from seehear.encoders.open_clip import OpenClipEncoder, encode_text_unpadded
 
-    if not isinstance(encoder, OpenClipEncoder) or (short := short_texts(encoder._model)) is None:
+    if (
+        not isinstance(encoder, OpenClipEncoder)
+        or (short := encode_text_unpadded(encoder._model)) is None
+    ):
         return None
     texts = list(bridge_captions()[: 8 if options.quick else BATCH])
     tokens = encoder._tokenizer(texts).to(encoder.device)

@@ -29,20 +29,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import record
-from seehear.encoders.builtin import load_tiny
 from seehear.encoders.devices import choose_device
+from seehear.encoders.tiny import load_tiny
 from seehear.errors import UsageError
-from seehear.stores.vectors.cards import (
-    Plan,
-    cards_of,
-    code_bytes,
-    faiss_has_cards,
-    faiss_has_graphs,
-)
 from seehear.stores.vectors.flat import FlatIndex
-from seehear.stores.vectors.matrix import CHUNK, Matrix, halves
-from seehear.stores.vectors.on_cards import CardIndex
-from seehear.stores.vectors.two_tier import exactly
+from seehear.stores.vectors.gpu_devices import (
+    GpuPlan,
+    code_bytes,
+    faiss_has_gpu,
+    faiss_has_graphs,
+    gpu_devices,
+)
+from seehear.stores.vectors.gpu_index import GpuIndex
+from seehear.stores.vectors.ivf_pq_refine import exact_topk
+from seehear.stores.vectors.vector_file import CHUNK, VectorFile, to_float16
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check(device: torch.device, kind: str) -> None:
     """Raises UsageError where FAISS cannot search on that device."""
     if device.type == "cuda":
-        if not (faiss_has_cards() and cards_of(f"cuda:{device.index or 0}")):
+        if not (faiss_has_gpu() and gpu_devices(f"cuda:{device.index or 0}")):
             raise UsageError("FAISS finds no card that it can use; install faiss-gpu")
         if kind == "cagra" and not faiss_has_graphs():
             raise UsageError("this FAISS was built without cuVS, which has CAGRA; use --kind flat")
@@ -135,7 +135,7 @@ def _encode(modality: Modality, device: torch.device, options: Any) -> dict[str,
     pure = len(batch[0]) / seconds["forward"]
     return {
         "modality": str(modality),
-        "way": tower.decision.way,
+        "way": tower.decision.backend,
         "encode_per_s": round(encoded, 1),
         "forward_per_s": round(pure, 1),
         "share": round(encoded / pure, 3),
@@ -162,13 +162,13 @@ def _batch(
     """What the tower would be given for some of those samples, on the device."""
     import torch
 
-    from seehear.encoders.builtin.encoder import _at_once, squashed
-    from seehear.encoders.builtin.sound import spectrograms, waveform_16k
+    from seehear.encoders.tiny.encoder import _at_once, resize_batch
+    from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
 
     if modality is Modality.IMAGE:
         some = samples[: _at_once(encoder._tower("image"))]
         size = encoder._folder.config.image_px
-        parts = [squashed(s.pixels, size) for s in some if isinstance(s, ImageSample)]
+        parts = [resize_batch(s.pixels, size) for s in some if isinstance(s, ImageSample)]
         return (torch.cat(parts).to(device),)
     some = samples[: _at_once(encoder._tower("audio"))]
     heard = [s for s in some if isinstance(s, AudioSample)]
@@ -179,11 +179,11 @@ def _batch(
 def _search(device: torch.device, options: Any) -> dict[str, Any]:
     matrix, queries = _collection(options.count)
     start = time.perf_counter()
-    index: CardIndex | FlatIndex
+    index: GpuIndex | FlatIndex
     if device.type == "cuda":
         code = code_bytes(DIM) if options.kind == "ivfpq" else 0
-        plan = Plan(options.kind, (device.index or 0,), True, code)
-        index = CardIndex.build(matrix, plan)
+        plan = GpuPlan(options.kind, (device.index or 0,), True, code)
+        index = GpuIndex.build(matrix, plan)
         row_bytes = 2 * DIM if options.kind == "flat" else 0
     else:
         index, row_bytes = FlatIndex(matrix), 4 * DIM
@@ -194,12 +194,12 @@ def _search(device: torch.device, options: Any) -> dict[str, Any]:
         "one": lambda: index.search(queries[:1], K),
         "many": lambda: index.search(queries, K),
     }
-    if isinstance(index, CardIndex):
+    if isinstance(index, GpuIndex):
         depth = index._depths(K, len(index))[0]
         probes = index._probes(len(index))
         held = index.held
-        calls["one_on_the_card"] = lambda: held.propose(queries[:1], depth, probes)
-        calls["many_on_the_card"] = lambda: held.propose(queries, depth, probes)
+        calls["one_on_the_card"] = lambda: held.candidates(queries[:1], depth, probes)
+        calls["many_on_the_card"] = lambda: held.candidates(queries, depth, probes)
     rows = []
     for name, seconds in _take_turns(calls, options.rounds).items():
         asked = 1 if name.startswith("one") else len(queries)
@@ -209,7 +209,7 @@ def _search(device: torch.device, options: Any) -> dict[str, Any]:
             # A batch reads the vectors once at best; one query always reads them all.
             row["share_of_bandwidth"] = round(row_bytes * len(matrix) / seconds / bandwidth, 3)
         rows.append(row)
-    right = exactly(matrix, queries[:64], K)
+    right = exact_topk(matrix, queries[:64], K)
     found = index.search(queries[:64], K)[1]
     agreed = [np.isin(ids, best[1]).mean() for ids, best in zip(found, right, strict=True)]
     return {
@@ -223,7 +223,7 @@ def _search(device: torch.device, options: Any) -> dict[str, Any]:
     }
 
 
-def _collection(count: int) -> tuple[Matrix, Vectors]:
+def _collection(count: int) -> tuple[VectorFile, Vectors]:
     """Random unit vectors around centres, kept in half precision, and 256 queries alike."""
     rng = np.random.default_rng(SEED)
     centres = rng.standard_normal((CENTRES, DIM), dtype=np.float32)
@@ -236,8 +236,8 @@ def _collection(count: int) -> tuple[Matrix, Vectors]:
     numbers = np.empty((count, DIM), dtype="<f2")
     for start in range(0, count, CHUNK):
         stop = min(start + CHUNK, count)
-        numbers[start:stop] = halves(some(stop - start))
-    return Matrix(np.arange(count, dtype=np.int64), numbers), some(256)
+        numbers[start:stop] = to_float16(some(stop - start))
+    return VectorFile(np.arange(count, dtype=np.int64), numbers), some(256)
 
 
 def _bandwidth(device: torch.device, size: int, rounds: int) -> float:

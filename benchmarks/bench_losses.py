@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import record
-from seehear.encoders.builtin import load_tiny
-from seehear.encoders.builtin.towers import ImageTower
+from seehear.encoders.tiny import load_tiny
+from seehear.encoders.tiny.towers import ImageTower
 from seehear.finetune.augment import ImageJitter
 from seehear.finetune.inputs import Embed, resize_square
 from seehear.finetune.loop import RunContext, Schedule

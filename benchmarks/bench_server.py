@@ -100,7 +100,7 @@ class Oracle:
         self._lock = threading.Lock()
 
     def fresh(self, text: str) -> list[Hit]:
-        return self._collection.ask(Query(parts=(QueryPart((text,), label=text),), k=K))
+        return self._collection.run(Query(parts=(QueryPart((text,), label=text),), k=K))
 
     def kept(self, text: str) -> list[Hit]:
         with self._lock:

@@ -36,7 +36,7 @@ import numpy as np
 
 from benchmarks import memory, record, vector_data, vector_rivals
 from benchmarks.vector_rivals import EXACT, OURS, RIVALS, Task
-from seehear.stores.vectors.matrix import CHUNK, halves
+from seehear.stores.vectors.vector_file import CHUNK, to_float16
 from seehear.types import Vectors
 
 AIM = 0.99
@@ -231,7 +231,7 @@ def write_vectors(folder: Path, base: Vectors, count: int, queries: int) -> int:
     vectors, asked = vector_data.collection_and_queries(base, count, queries)
     for start in range(0, count, CHUNK):  # as a collection keeps them, in half precision
         rows = vectors[start : start + CHUNK]
-        rows[:] = vector_data.unit(halves(rows).astype(np.float32))
+        rows[:] = vector_data.unit(to_float16(rows).astype(np.float32))
     np.save(folder / "vectors.npy", vectors)
     np.save(folder / "queries.npy", asked)
     return vectors.nbytes

@@ -198,7 +198,7 @@ def check(collection: Path) -> list[str]:
         return [f"it does not open or answer: {error}"]
     catalog = Catalog.open(collection)
     try:
-        faults = [f"{fault.count} x {fault.what}" for fault in catalog.faults()]
+        faults = [f"{fault.count} x {fault.what}" for fault in catalog.integrity_issues()]
     finally:
         catalog.close()
     with closing(sqlite3.connect(collection / "catalog.db")) as database:

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from benchmarks.ranking_asks import Ask
 from benchmarks.ranking_data import Item, Remembered
 from seehear.search import Engine
-from seehear.search.calibrate import (
+from seehear.search.calibration.baseline import (
     HUB_SHARE,
     QUERY_SHARE,
     WEAK_BELOW,
-    Background,
-    Sampled,
-    among,
-    crowd_of,
-    fit_background,
-    levelled,
+    SimilarityBaseline,
+    VectorSample,
+    fit_baseline,
     log_odds,
+    share_spread,
+    top_file_odds,
+    with_support,
 )
-from seehear.search.diversity import NEAR_DUPLICATE
-from seehear.search.shelf import OWN_QUERIES, Shelf
+from seehear.search.dedup import NEAR_DUPLICATE
+from seehear.search.snapshot import OWN_QUERIES, CollectionSnapshot
 from seehear.stores import Catalog, VectorCache
 from seehear.types import (
     EmbeddingSpace,
@@ -61,7 +61,7 @@ class World:
     items: list[Item]
     model: Remembered
     engine: Engine
-    shelf: Shelf
+    shelf: CollectionSnapshot
     position: dict[int, int]
     """Of an asset id among the items."""
     owners: dict[Modality, Ids]
@@ -120,7 +120,7 @@ def build(items: Sequence[Item], model: Remembered, folder: Path) -> World:
     }
     engine = Engine(catalog, cache, model)
     engine.prepare()
-    shelf = Shelf(catalog, cache, serving, model)
+    shelf = CollectionSnapshot(catalog, cache, serving, model)
     return World(list(items), model, engine, shelf, position, owners)
 
 
@@ -189,21 +189,21 @@ def standardised(
 ) -> Ranker:
     """z by other shares of the query's and the item's nearness to everything, and other spreads:
     "own" of each route, the "widest" of the space, those of the "query" beside the widest."""
-    known: dict[tuple[Modality, Modality], Background] = {}
+    known: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
 
-    def fit(q: Modality) -> dict[tuple[Modality, Modality], Background]:
+    def fit(q: Modality) -> dict[tuple[Modality, Modality], SimilarityBaseline]:
         fitted = []
         for i in Modality:
             route = world.shelf.route(q, i)
             own = None
             if q is not Modality.TEXT:
                 sample = world.shelf.sample(q, route.space)
-                own = Sampled(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
+                own = VectorSample(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
             bank = world.shelf.bank(q, route.space)
             items = world.shelf.sample(i, route.space)
             shares = {"query_share": query_share, "hub_share": hub_share}
-            fitted.append(fit_background(route, bank, own, items, **shares))
-        drawn = levelled(fitted, world.shelf.count())
+            fitted.append(fit_baseline(route, bank, own, items, **shares))
+        drawn = share_spread(fitted, world.shelf.count())
         if spreads != "by reach":
             widest = max(b.spread for b in fitted)
             drawn = [
@@ -229,8 +229,8 @@ def standardised(
 def in_a_crowd(odds: Scores, others: NDArray[np.bool_]) -> Scores:
     """As the product does it."""
     values = odds.astype(np.float32)
-    crowd = crowd_of(values[others], np.flatnonzero(others))
-    return np.asarray(among(values, crowd), dtype=np.float64)
+    crowd = top_file_odds(values[others], np.flatnonzero(others))
+    return np.asarray(with_support(values, crowd), dtype=np.float64)
 
 
 def with_the_mean(odds: Scores, others: NDArray[np.bool_]) -> Scores:

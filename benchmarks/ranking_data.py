@@ -221,7 +221,7 @@ def made_up() -> list[Item]:
     for known in fake.CONCEPTS:
         for word in concepts_of(" ".join(known.words)):
             for number in range(6):
-                plain = fake.picture(known.name).pixels
+                plain = fake.image(known.name).pixels
                 grain = rng.integers(-8, 9, plain.shape)
                 picture = ImageSample((plain + grain).clip(0, 255).astype(np.uint8))
                 sound = fake.tone(known.name, 0.5 + 0.05 * number)

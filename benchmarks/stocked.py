@@ -21,7 +21,7 @@ import numpy as np
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.encoders import Model, load_model
-from seehear.stores import Catalog, Content, Place
+from seehear.stores import Catalog, NewContent, NewLocation
 from seehear.types import MediaInfo, Modality, Segment, Vectors
 
 SENTENCES = 4096
@@ -63,7 +63,11 @@ def stock(folder: Path, assets: int, *, model: str = "tiny", seed: int = 0) -> N
             numbers = range(start, min(start + AT_ONCE, assets - 1))
             contents = [_content(n, said, meant, loaded, rng) for n in numbers]
             places = [
-                [Place(place_root, _path(root, n, content), content.size_bytes, 10**18 + n, n + 1)]
+                [
+                    NewLocation(
+                        place_root, _path(root, n, content), content.size_bytes, 10**18 + n, n + 1
+                    )
+                ]
                 for n, content in zip(numbers, contents, strict=True)
             ]
             with catalog.batch() as batch:
@@ -79,7 +83,7 @@ def stock(folder: Path, assets: int, *, model: str = "tiny", seed: int = 0) -> N
 
 def _content(
     number: int, said: list[str], meant: Vectors, model: Model, rng: np.random.Generator
-) -> Content:
+) -> NewContent:
     about = int(rng.integers(len(said)))
     info, segments = _shape(number, said[about])
     noise = rng.standard_normal((len(segments), meant.shape[1])).astype(np.float32)
@@ -87,7 +91,7 @@ def _content(
     rows = meant[about] + noise
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     (space,) = model.spaces_of(Modality.TEXT)
-    return Content(
+    return NewContent(
         hashlib.blake2b(str(number).encode(), digest_size=32).hexdigest(),
         1000 + number,
         info,
@@ -118,7 +122,7 @@ def _shape(number: int, sentence: str) -> tuple[MediaInfo, list[Segment]]:
     return MediaInfo(Modality.TEXT, "md"), [Segment(Modality.TEXT, text=one) for one in passages]
 
 
-def _path(root: Path, number: int, content: Content) -> Path:
+def _path(root: Path, number: int, content: NewContent) -> Path:
     name = f"{number:06d}.{_SUFFIX[content.info.modality]}"
     return root / "stock" / f"{number // 1000:03d}" / name
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from seehear.stores.vectors.matrix import CHUNK, Matrix, halves
-from seehear.stores.vectors.proposer import Proposer
-from seehear.stores.vectors.two_tier import TwoTierIndex
+from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
+from seehear.stores.vectors.pq_index import CompressedIndex
+from seehear.stores.vectors.vector_file import CHUNK, VectorFile, to_float16
 from seehear.types import Ids, Vectors
 
 FAISS = {
@@ -151,9 +151,9 @@ def _build_ours(task: Task) -> None:
     vectors = task.vectors()
     kept = np.empty(vectors.shape, dtype="<f2")
     for ids, rows in task.chunks():
-        kept[ids] = halves(rows)
-    matrix = Matrix(np.arange(len(vectors)), kept)
-    built = TwoTierIndex.build(matrix)
+        kept[ids] = to_float16(rows)
+    matrix = VectorFile(np.arange(len(vectors)), kept)
+    built = IvfPqRefineIndex.build(matrix)
     matrix.save(task.own / "m", "bench", 1)
     built.proposer.save(task.own / "p", "bench", 1)
 
@@ -161,11 +161,11 @@ def _build_ours(task: Task) -> None:
 def _open_ours(task: Task) -> Opened:
     """The index as a collection has it: written, closed, and opened again, so that it is mapped."""
     vectors = task.vectors()
-    loaded = Matrix.load(task.own / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
-    proposer = Proposer.load(task.own / "p", "bench", 1)
+    loaded = VectorFile.load(task.own / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
+    proposer = CompressedIndex.load(task.own / "p", "bench", 1)
     assert loaded is not None
     assert proposer is not None
-    index, tuning = TwoTierIndex(loaded[0], proposer), proposer.tuning
+    index, tuning = IvfPqRefineIndex(loaded[0], proposer), proposer.tuning
     note = (
         f"{tuning.probes} of {proposer.lists} lists, {tuning.depth_10} reranked, "
         f"own recall {tuning.recall:.4f}"

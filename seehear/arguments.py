@@ -27,17 +27,17 @@ MODALITY_WORDS: dict[str, Modality] = {
 """Every word for a modality, in the singular and the plural."""
 
 
-def listed(text: str | Sequence[str] | None) -> list[str]:
+def as_list(text: str | Sequence[str] | None) -> list[str]:
     if text is None:
         return []
     return [text] if isinstance(text, str) else list(text)
 
 
-def paths(files: Paths) -> list[PathLike]:
+def as_paths(files: Paths) -> list[PathLike]:
     return [files] if isinstance(files, str | Path) else list(files)
 
 
-def folder(path: PathLike | None) -> Path | None:
+def as_folder(path: PathLike | None) -> Path | None:
     return Path(path).expanduser().absolute() if path is not None else None
 
 
@@ -50,7 +50,7 @@ def modality(word: str) -> Modality:
     return known
 
 
-def modalities(names: str | Iterable[str] | None) -> frozenset[Modality] | None:
+def parse_modalities(names: str | Iterable[str] | None) -> frozenset[Modality] | None:
     """Return the modalities that words name, one by one or in a text with commas; None for None.
 
     Raises UsageError for a word that names none.
@@ -62,7 +62,7 @@ def modalities(names: str | Iterable[str] | None) -> frozenset[Modality] | None:
     return frozenset(modality(name) for name in names)
 
 
-def mode(name: str) -> Mode:
+def parse_mode(name: str) -> Mode:
     try:
         return Mode(name)
     except ValueError:
@@ -70,5 +70,5 @@ def mode(name: str) -> Mode:
         raise UsageError(f'No mode "{name}".{hint} The modes are {", ".join(Mode)}') from None
 
 
-def segments(hits: Iterable[Hit | int]) -> tuple[int, ...]:
+def segment_ids(hits: Iterable[Hit | int]) -> tuple[int, ...]:
     return tuple(hit.segment_id if isinstance(hit, Hit) else hit for hit in hits)

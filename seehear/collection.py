@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from seehear import arguments, questions
+from seehear import arguments, query_builder
 from seehear.arguments import PathLike, Paths
 from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
 from seehear.libraries import naming_faults
-from seehear.opened import Opened, while_open
+from seehear.loaded_models import LoadedModels, while_open
 from seehear.status import count_unsupported, describe_collection
 from seehear.types import Hit, Query, QueryPart
 
@@ -59,7 +59,7 @@ class Collection:
         self._catalog: Catalog = Catalog.open(
             self.folder, create=not must_exist, url=self.settings.database
         )
-        self._opened = Opened(self._catalog, self.settings, self._load, rerank)
+        self._opened = LoadedModels(self._catalog, self.settings, self._load, rerank)
 
     @while_open
     def __enter__(self) -> Collection:
@@ -216,7 +216,7 @@ class Collection:
         return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
 
     @while_open
-    def export_to(self, archive: PathLike) -> Manifest:
+    def export(self, archive: PathLike) -> Manifest:
         """Write the collection, without its caches, into one new file.
 
         Raises UsageError if the file exists, StoreError if it cannot be written.
@@ -226,10 +226,10 @@ class Collection:
         return archives.export(self._catalog, Path(archive).expanduser())
 
     @while_open
-    def import_from(
+    def import_archive(
         self,
         archive: PathLike,
-        moved: Mapping[str, PathLike] | Mapping[Path, PathLike] | None = None,
+        path_map: Mapping[str, PathLike] | Mapping[Path, PathLike] | None = None,
     ) -> Manifest:
         """Fill this empty collection from an export; `moved` maps old folders to new folders.
 
@@ -239,9 +239,9 @@ class Collection:
         from seehear.stores import archive as archives
 
         folders = {
-            Path(old): Path(new).expanduser().absolute() for old, new in (moved or {}).items()
+            Path(old): Path(new).expanduser().absolute() for old, new in (path_map or {}).items()
         }
-        with self._opened.put_away():
+        with self._opened.suspended():
             return archives.restore(Path(archive).expanduser(), self._catalog, folders)
 
     @while_open
@@ -289,8 +289,8 @@ class Collection:
         Raises UsageError for an empty query or a wrong value, MediaError for a query file that
         cannot be read, ModelError if the model of the collection cannot be loaded.
         """
-        parts = questions.of_arguments(
-            self.part_of_file,
+        parts = query_builder.build_parts(
+            self.file_part,
             text=text,
             image=image,
             audio=audio,
@@ -298,26 +298,26 @@ class Collection:
             without=without,
             without_files=without_files,
         )
-        return self.ask(
+        return self.run(
             Query(
                 parts=parts,
                 k=k,
-                modalities=arguments.modalities(modalities),
-                under=arguments.folder(under),
+                modalities=arguments.parse_modalities(modalities),
+                under=arguments.as_folder(under),
                 where=where,
                 min_score=min_score,
-                mode=arguments.mode(mode),
+                mode=arguments.parse_mode(mode),
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
-                like=arguments.segments(like),
-                unlike=arguments.segments(unlike),
+                like=arguments.segment_ids(like),
+                unlike=arguments.segment_ids(unlike),
                 explain=explain,
             )
         )
 
     @while_open
-    def ask(self, query: Query) -> list[Hit]:
+    def run(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
             return engine.search(query)
@@ -328,20 +328,20 @@ class Collection:
         return []
 
     @while_open
-    def composed(self, line: str | Sequence[str]) -> list[QueryPart]:
+    def parse_query(self, line: str | Sequence[str]) -> list[QueryPart]:
         """Return the parts of a one-line query, `2:red car + photo.jpg - night`.
 
-        A word that names a file stands for that file (docs/searching.md). Raises as `part_of_file`.
+        A word that names a file stands for that file (docs/searching.md). Raises as `file_part`.
         """
-        return questions.of_line(line, self.part_of_file)
+        return query_builder.parse_query(line, self.file_part)
 
     @while_open
-    def part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
+    def text_part(self, words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
         """Make a part of a query from words."""
-        return questions.of_words(words, weight=weight, exclude=exclude)
+        return query_builder.text_part(words, weight=weight, exclude=exclude)
 
     @while_open
-    def part_of_file(
+    def file_part(
         self,
         path: PathLike,
         *,
@@ -355,7 +355,9 @@ class Collection:
         it cannot be read.
         """
         spec = self._opened.spec
-        return questions.of_file(path, spec, weight=weight, exclude=exclude, expected=expected)
+        return query_builder.file_part(
+            path, spec, weight=weight, exclude=exclude, expected=expected
+        )
 
     @while_open
     def similar(
@@ -373,14 +375,14 @@ class Collection:
         from seehear.indexers import content_hash
 
         file = Path(path).expanduser()
-        part = self.part_of_file(file)
+        part = self.file_part(file)
         own = self._catalog.find_asset(content_hash(file))
-        found = self.ask(
+        found = self.run(
             Query(
                 parts=(part,),
                 k=k + (own is not None),
-                modalities=arguments.modalities(modalities),
-                under=arguments.folder(under),
+                modalities=arguments.parse_modalities(modalities),
+                under=arguments.as_folder(under),
             )
         )
         others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
@@ -398,7 +400,7 @@ class Collection:
 
         Raises UsageError for a bad filter.
         """
-        kinds = arguments.modalities(modalities)
+        kinds = arguments.parse_modalities(modalities)
         engine = self._opened.engine()
         if engine is None:
             from seehear.search import parse_where
@@ -407,7 +409,7 @@ class Collection:
             return []
         return engine.duplicates(
             kinds,
-            under=arguments.folder(under),
+            under=arguments.as_folder(under),
             where=where,
         )
 
@@ -464,7 +466,7 @@ class Collection:
         The files themselves stay. Raises UsageError if the collection has nothing at the path.
         """
         with self._catalog.write_lock():
-            count = self._catalog.forget(Path(path).expanduser().absolute())
+            count = self._catalog.remove(Path(path).expanduser().absolute())
         if count == 0:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count

@@ -36,6 +36,6 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
 
 def count_unsupported(catalog: Catalog) -> dict[str, int]:
     """Return how many files of kinds that are not read the roots hold, by suffix, most first."""
-    from seehear.indexers.report import most_common
+    from seehear.indexers.progress import most_common
 
     return most_common(sum((Counter(root.unsupported) for root in catalog.roots()), Counter()))

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 """float32 (n, dim), each row L2-normalised."""
 
+Floats = NDArray[np.float32]
+"""float32 of any shape: scores, similarities, activations."""
+
 Ids = NDArray[np.int64]
 """int64 (n,), segment ids."""
 
@@ -233,7 +236,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class PartExplanation:
     """Why a hit has its score: what one part of the query contributed."""
 
     part: str
@@ -252,7 +255,7 @@ class Term:
     """What an unrelated pair of this query and this item would have as cosine."""
     spread: float | None = None
     """Standard deviation of such unrelated pairs."""
-    crowd: float = 0.0
+    support_bonus: float = 0.0
     """How much higher the cosine scores for the other files that answer as well."""
     words: str = ""
     """What the words matched, in words: "file name", "phrase in a passage"; empty for nothing."""
@@ -273,7 +276,7 @@ class Hit:
     """Kind of the file: a hit in the sound track of a video is a VIDEO hit."""
     asset_id: int
     segment_id: int
-    matched: Modality
+    matched_modality: Modality
     """Kind of the segment that matched: AUDIO for the sound track of a video."""
     start_s: float | None = None
     stop_s: float | None = None
@@ -284,7 +287,7 @@ class Hit:
     """Matching moments, best first; empty if the hit has no times."""
     duplicates: tuple[Path, ...] = ()
     """Near-identical files shown as this one hit, best first."""
-    why: tuple[Term, ...] = ()
+    why: tuple[PartExplanation, ...] = ()
     """One term per part of the query, if it asked to explain."""
 
     @property

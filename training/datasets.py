@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.encoders.builtin.sound import spectrograms, waveform_16k
-from seehear.encoders.builtin.tokenizer import Tokenizer
-from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
+from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
+from seehear.encoders.tiny.tokenizer import Tokenizer
+from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ, ImageTower
 from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.finetune.augment import ImageJitter, jitter_images
 from seehear.finetune.inputs import Embed

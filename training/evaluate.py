@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seehear.encoders.builtin import BuiltinEncoder, load_tiny
+from seehear.encoders.tiny import TinyEncoder, load_tiny
 from seehear.errors import SeehearError
 from seehear.types import Modality, Vectors
 from training import metrics
@@ -28,7 +28,7 @@ Report = dict[str, dict[str, Any]]
 
 
 def evaluate(
-    data: Path, encoder: BuiltinEncoder, *, progress: bool = True, with_speeds: bool = True
+    data: Path, encoder: TinyEncoder, *, progress: bool = True, with_speeds: bool = True
 ) -> Report:
     """Compute every figure that `data` allows, by table and name; see `training.metrics`."""
     images = encode_held_out(data, "images", encoder, progress)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from seehear.encoders.builtin.folder import ModelConfig, save_folder
+from seehear.encoders.tiny.checkpoint import ModelConfig, save_folder
 from seehear.finetune.tower import arrays_of
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seehear import media
 from seehear.encoders import normalised
-from seehear.encoders.builtin import BuiltinEncoder
+from seehear.encoders.tiny import TinyEncoder
 from seehear.errors import MediaError
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
 from training.shards import ShardItem, read_items
@@ -44,7 +44,7 @@ class HeldOut:
         return sorted({item.dataset for item in self.items})
 
 
-def encode_held_out(data: Path, kind: str, encoder: BuiltinEncoder, progress: bool) -> HeldOut:
+def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool) -> HeldOut:
     """Encode what is not in the training split of `data/kind` ("images" or "audio").
 
     Items that cannot be decoded are left out.
@@ -81,7 +81,7 @@ def encode_held_out(data: Path, kind: str, encoder: BuiltinEncoder, progress: bo
 
 
 def _samples(
-    content: bytes, kind: str, encoder: BuiltinEncoder
+    content: bytes, kind: str, encoder: TinyEncoder
 ) -> Iterator[ImageSample | AudioSample]:
     spec = encoder.spec
     if kind == "images":
@@ -96,7 +96,7 @@ def _samples(
 
 
 def _means(
-    encoder: BuiltinEncoder,
+    encoder: TinyEncoder,
     modality: Modality,
     groups: Sequence[Sequence[ImageSample | AudioSample]],
 ) -> Vectors:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.builtin import BuiltinEncoder
+from seehear.encoders.tiny import TinyEncoder
 from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
 from training.captions import CLASS_SENTENCES, fill
@@ -202,7 +202,7 @@ def _words_of(item: ShardItem) -> str:
     return " ".join([item.label or "", *item.names, *item.keywords, *item.captions]).lower()
 
 
-def speeds(encoder: BuiltinEncoder, sentences: Sequence[str]) -> Figures:
+def speeds(encoder: TinyEncoder, sentences: Sequence[str]) -> Figures:
     """Measure the throughput of one process on decoded samples; the first call does not count."""
     rng = np.random.default_rng(0)
     px = encoder.spec.image_px

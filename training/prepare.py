@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from seehear import media
-from seehear.encoders.builtin.towers import FRAME_HOP, SAMPLE_RATE_HZ, LogMel
+from seehear.encoders.tiny.towers import FRAME_HOP, SAMPLE_RATE_HZ, LogMel
 from seehear.errors import MediaError
 from seehear.finetune.inputs import Waveforms, resize_square, to_int16
 from training.shards import ShardItem, read_items, shard_paths

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
-from seehear.encoders.builtin.folder import ModelConfig
+from seehear.encoders.tiny.checkpoint import ModelConfig
 from seehear.errors import UsageError
 from seehear.finetune.augment import AudioJitter, ImageJitter
 from seehear.finetune.loop import Schedule

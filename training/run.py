@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seehear.encoders.builtin.towers import AudioTower, ImageTower
+from seehear.encoders.tiny.towers import AudioTower, ImageTower
 from seehear.errors import SeehearError, UsageError
 from seehear.finetune.inputs import audio_embed, image_embed
 from seehear.finetune.loop import RunContext

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seehear.encoders.builtin.folder import TextConfig
-from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.encoders.tiny.checkpoint import TextConfig
+from seehear.encoders.tiny.tokenizer import Tokenizer
 from seehear.finetune.loop import RunContext, Schedule, run_stage
 from training.losses import relational_kd_loss
 from training.text_torch import TextTorch, padded

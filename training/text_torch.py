@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.encoders.builtin.tokenizer import CONTINUED, UNKNOWN, Tokenizer, words_of
+from seehear.encoders.tiny.tokenizer import CONTINUED, UNKNOWN, Tokenizer, words_of
 
 _TAPS = 5
 _MOST_ENDING = 7

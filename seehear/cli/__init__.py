@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from seehear.cli import collector
+from seehear.cli import gc_pause
 from seehear.errors import MediaError, SeehearError, UsageError
 from seehear.libraries import naming_faults
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Run one command and leave with its exit status."""
     try:
         with naming_faults():
-            with collector.at_rest():
+            with gc_pause.gc_paused():
                 from seehear.cli.app import app_for
 
                 app = app_for(sys.argv[1:])

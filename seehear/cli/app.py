@@ -10,12 +10,12 @@ import typer
 from typer.models import CommandInfo
 
 from seehear.cli import (
-    commands_care,
     commands_doctor,
     commands_eval,
     commands_facets,
     commands_formats,
     commands_index,
+    commands_maintenance,
     commands_model,
     commands_search,
     commands_serve,
@@ -55,7 +55,7 @@ for room in (
     commands_search,
     commands_facets,
     commands_eval,
-    commands_care,
+    commands_maintenance,
     commands_doctor,
     commands_serve,
     commands_model,

@@ -14,7 +14,7 @@ from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open
 from seehear.errors import UsageError
 
 if TYPE_CHECKING:
-    from seehear.evaluation import Judged
+    from seehear.evaluation import JudgedQuery
 
 PROGRESS_EVERY_S = 5.0
 
@@ -73,7 +73,7 @@ def evaluate(
         print(found.table())
 
 
-def _note_missing(judged: Sequence[Judged]) -> None:
+def _note_missing(judged: Sequence[JudgedQuery]) -> None:
     """Relevant files that are not there: a path that is relative to another folder, mostly."""
     files = sorted({path for one in judged for path in one.relevant})
     missing = [path for path in files if not Path(path).exists()]

@@ -80,7 +80,7 @@ def _print_values(found: FacetValues) -> None:
 
 def _shown(found: FacetValues, value: str) -> str:
     """A value as a filter takes it from here: folders relative to the current one."""
-    return output.shown(Path(value)) if found.facet == "folder" else value
+    return output.display_path(Path(value)) if found.facet == "folder" else value
 
 
 def _print_overview(every: list[FacetValues]) -> None:

@@ -90,7 +90,7 @@ def watch(
     ):
         for path in paths:
             if not path.expanduser().exists():
-                output.note(f"{output.shown(path)} does not exist yet. Waiting for it.")
+                output.note(f"{output.display_path(path)} does not exist yet. Waiting for it.")
         output.note("Watching. Press Ctrl-C to stop.")
         library.watch(
             *paths,
@@ -259,7 +259,7 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
         )
         return
     for failure in found:
-        print(f"{output.shown(failure.path)}: {failure.stage}: {failure.reason}")
+        print(f"{output.display_path(failure.path)}: {failure.stage}: {failure.reason}")
     if not found:
         output.note("No failures.")
     if unread:
@@ -274,8 +274,8 @@ def forget(
     """Remove a folder or file from the collection. Your files stay."""
     with open_collection(collection) as library:
         count = library.forget(path)
-        place = path.expanduser().absolute()
-        indexed = any(place.is_relative_to(root.path) for root in library.roots())
+        location = path.expanduser().absolute()
+        indexed = any(location.is_relative_to(root.path) for root in library.roots())
     if json:
         output.print_json({"forgotten": count})
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seehear.cli import collector, last_search, output, threads
+from seehear.cli import blas_threads, gc_pause, last_search, output
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
 from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
@@ -56,7 +56,7 @@ OpenOption = Annotated[
 ]
 PreviewOption = Annotated[bool, typer.Option("--preview", help="Show thumbnails in the terminal.")]
 Files = list[Path] | None
-Ranks = list[int] | None
+RanksOption = list[int] | None
 
 
 def search(
@@ -124,11 +124,11 @@ def search(
         bool, typer.Option("--show-duplicates", help="List near-identical files separately.")
     ] = False,
     like: Annotated[
-        Ranks,
+        RanksOption,
         typer.Option("--like", metavar="RANK", help="More like this hit of the last search."),
     ] = None,
     unlike: Annotated[
-        Ranks,
+        RanksOption,
         typer.Option("--unlike", metavar="RANK", help="Less like this hit of the last search."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Explain each score.")] = False,
@@ -142,15 +142,15 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find media by words, photos, sounds and videos."""
-    threads.for_queries()
-    from seehear import arguments, questions
+    blas_threads.limit_blas_threads()
+    from seehear import arguments, query_builder
 
     shown = Shown(json, paths, print0, open_best, preview, sheet)
-    file = questions.media_file(text or [])
+    file = query_builder.media_file(text or [])
     if file is not None:
         told = shlex.join(text or [])
         output.note(
-            f"Searching with the file {output.shown(file)}. "
+            f"Searching with the file {output.display_path(file)}. "
             f"To search for these words use: seehear search --text {told}"
         )
     asked: dict[str, Any] = {
@@ -166,7 +166,7 @@ def search(
     }
     liked: list[int] = []
     unliked: list[int] = []
-    with collector.at_rest(), open_collection(collection, device=device) as library:
+    with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
         if like or unlike:
             before, found = last_search.recall(library.folder)
             liked = last_search.segments_at(like or [], found)
@@ -174,15 +174,15 @@ def search(
             asked = asked if any(asked.values()) else asked | before
         from seehear.types import Query
 
-        hits = library.ask(
+        hits = library.run(
             Query(
                 parts=tuple(_parts(library, asked)),
                 k=k,
-                modalities=arguments.modalities(kinds),
-                under=arguments.folder(under),
+                modalities=arguments.parse_modalities(kinds),
+                under=arguments.as_folder(under),
                 where=where,
                 min_score=min_score,
-                mode=arguments.mode(mode),
+                mode=arguments.parse_mode(mode),
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
@@ -218,8 +218,8 @@ def similar(
     from seehear import arguments
 
     shown = Shown(json, paths, print0, open_best, preview, sheet)
-    with collector.at_rest(), open_collection(collection, device=device) as library:
-        hits = library.similar(file, k=k, modalities=arguments.modalities(kinds), under=under)
+    with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
+        hits = library.similar(file, k=k, modalities=arguments.parse_modalities(kinds), under=under)
         empty = not hits and library.is_empty
     show_hits(hits, shown, title=file.name, empty=empty)
 
@@ -239,7 +239,7 @@ def duplicates(
 
     with open_collection(collection) as library:
         groups = library.duplicates(
-            modalities=arguments.modalities(kinds), under=under, where=where
+            modalities=arguments.parse_modalities(kinds), under=under, where=where
         )
         empty = not groups and library.is_empty
     if empty:
@@ -261,7 +261,7 @@ def duplicates(
         same = group.likeness == "copies"
         print("identical" if same else f"nearly identical ({group.similarity:.3f})")
         for path in group.paths:
-            output.print_line(f"  {output.shown(path)}")
+            output.print_line(f"  {output.display_path(path)}")
     if not groups and not empty:
         output.note("No duplicates found.")
 
@@ -281,19 +281,19 @@ def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
     words: list[str] = asked["text"]
     if words and is_compact(words):
         _note_lost_files(words)
-        parts += library.composed(words)
+        parts += library.parse_query(words)
     elif words:
-        parts.append(library.part(" ".join(words), weight=next_weight()))
-    parts += [library.part(said, weight=next_weight()) for said in asked["words"]]
-    parts += [library.part_of_file(file, weight=next_weight()) for file in asked["file"]]
+        parts.append(library.text_part(" ".join(words), weight=next_weight()))
+    parts += [library.text_part(said, weight=next_weight()) for said in asked["words"]]
+    parts += [library.file_part(file, weight=next_weight()) for file in asked["file"]]
     for kind in FILES:
         parts += [
-            library.part_of_file(file, weight=next_weight(), expected=kind) for file in asked[kind]
+            library.file_part(file, weight=next_weight(), expected=kind) for file in asked[kind]
         ]
     if weights:
         raise UsageError("There are more weights than parts. Give one --weight for each part")
-    parts += [library.part(text, exclude=True) for text in asked["without"]]
-    parts += [library.part_of_file(file, exclude=True) for file in asked["not_image"]]
+    parts += [library.text_part(text, exclude=True) for text in asked["without"]]
+    parts += [library.file_part(file, exclude=True) for file in asked["not_image"]]
     return parts
 
 
@@ -301,13 +301,13 @@ def _note_lost_files(words: Sequence[str]) -> None:
     """Tell of parts of a line that look like a file and are none: they are words."""
     from mimetypes import guess_type
 
-    from seehear import arguments, questions
+    from seehear import arguments, query_builder
     from seehear.search import parse_compact
 
     for wish in parse_compact(words):
         kind = (guess_type(wish.what)[0] or "").partition("/")[0]
         media = kind in arguments.MODALITY_WORDS
-        if media and not wish.quoted and not questions.is_file(wish.what):
+        if media and not wish.quoted and not query_builder.is_file(wish.what):
             output.note(f"No file {wish.what} here. Searching for it as words.")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from seehear.cli import browser, output, threads
+from seehear.cli import blas_threads, browser, output
 from seehear.cli.options import CollectionOption, DeviceOption, open_collection
 from seehear.config import Settings
 from seehear.errors import UsageError
@@ -51,7 +51,7 @@ def serve(
     device: DeviceOption = None,
 ) -> None:
     """Start the web page and the HTTP service."""
-    threads.for_queries()
+    blas_threads.limit_blas_threads()
     from seehear import server
 
     token = _token(token_file)
@@ -83,7 +83,7 @@ def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> Non
 
     It speaks over standard input and output.
     """
-    threads.for_queries()
+    blas_threads.limit_blas_threads()
     from seehear.server.mcp import run
 
     run(collection, _settings(device))

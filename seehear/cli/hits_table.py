@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seehear.cli.output import clock, note, printable, shown
+from seehear.cli.output import clock, display_path, note, printable
 
 if TYPE_CHECKING:
-    from seehear.types import Hit, Term
+    from seehear.types import Hit, PartExplanation
 
 BAR_CELLS = 8
 LEAST_FILE = 24
@@ -46,8 +46,8 @@ def print_hits(hits: Sequence[Hit], preview: Callable[[Hit], str | None] | None 
     lines = []
     for hit, row in zip(hits, _rows(hits, width), strict=True):
         lines += [f"{DIM}{line}{PLAIN}" if dims and hit.weak else line for line in row]
-        if preview is not None and (picture := preview(hit)) is not None:
-            lines.append(picture)
+        if preview is not None and (image := preview(hit)) is not None:
+            lines.append(image)
     text = "".join(line + "\n" for line in lines)
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
@@ -113,11 +113,15 @@ def _score(hit: Hit, bar: bool) -> str:
 
 
 def _kind(hit: Hit) -> str:
-    return str(hit.modality) if hit.matched == hit.modality else f"{hit.modality} ({hit.matched})"
+    return (
+        str(hit.modality)
+        if hit.matched_modality == hit.modality
+        else f"{hit.modality} ({hit.matched_modality})"
+    )
 
 
 def _file(hit: Hit) -> str:
-    name = printable(shown(hit.path))
+    name = printable(display_path(hit.path))
     return f"{name} (+{len(hit.duplicates)} similar)" if hit.duplicates else name
 
 
@@ -126,7 +130,7 @@ def _times(hit: Hit, stop: bool) -> list[str]:
     return [f"{clock(a)} - {clock(b)}" if stop else clock(a) for a, b in spans]
 
 
-def _explained(term: Term) -> str:
+def _explained(term: PartExplanation) -> str:
     """One part's share in a score, in words."""
     told = [f"{'not ' if term.exclude else ''}{term.part!r}: {term.score:.2f}"]
     if term.similarity is not None and term.expected is not None and term.spread is not None:
@@ -134,8 +138,8 @@ def _explained(term: Term) -> str:
             f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
             f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
         )
-    if term.crowd >= 0.005:  # else it would read as +0.00
-        told.append(f"others as good: +{term.crowd:.2f}")
+    if term.support_bonus >= 0.005:  # else it would read as +0.00
+        told.append(f"others as good: +{term.support_bonus:.2f}")
     if term.words:
         told.append(f"words: {term.words}")
     return "; ".join(told)

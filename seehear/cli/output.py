@@ -47,7 +47,7 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as short as it can be and still be opened from here."""
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
@@ -96,7 +96,7 @@ def hit_as_json(hit: Hit) -> dict[str, Any]:
         "similarity": None if math.isnan(hit.similarity) else round(hit.similarity, 4),
         "path": str(hit.path),
         "modality": str(hit.modality),
-        "matched": str(hit.matched),
+        "matched": str(hit.matched_modality),
         "start_s": hit.start_s,
         "stop_s": hit.stop_s,
         "snippet": hit.snippet,
@@ -139,11 +139,13 @@ def print_report(report: IndexReport) -> None:
     if report.skipped:
         note(skipped(report.skipped, report.unsupported))
     for root in report.offline:
-        note(f"offline: {shown(root.path)} ({root.reason}). Its files stay in the collection.")
+        note(
+            f"offline: {display_path(root.path)} ({root.reason}). Its files stay in the collection."
+        )
     for remark in report.notes:
         note(f"note: {remark}")
     for failure in report.failures[:5]:
-        note(f"failed: {shown(failure.path)} ({failure.stage}): {failure.reason}")
+        note(f"failed: {display_path(failure.path)} ({failure.stage}): {failure.reason}")
     if report.failed > 5:
         note(f"... and {report.failed - 5} more: see `seehear failures`")
     if report.interrupted:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from seehear.cli.contact_sheet import thumbnail_of
 from seehear.cli.hits_table import INDENT
 from seehear.cli.output import note
-from seehear.cli.sheet import thumbnail_of
 from seehear.errors import MediaError, UsageError
 from seehear.suggestions import did_you_mean
 from seehear.types import Modality
@@ -84,13 +84,13 @@ def _way() -> str | None:
 
 def _drawn(hit: Hit, graphics: Graphics) -> str | None:
     """The picture of a hit, or why there is none."""
-    from seehear.media.terminal import terminal_picture
+    from seehear.media.terminal import terminal_image
 
     if hit.modality is Modality.TEXT:
         return None  # its passage stands there already
     try:
-        _, picture = thumbnail_of(hit)
+        _, image = thumbnail_of(hit)
     except (MediaError, OSError) as error:
         return f"{INDENT}(no preview: {' '.join(str(error).split())})"
-    text = terminal_picture(picture, graphics, COLUMNS, ROWS)
+    text = terminal_image(image, graphics, COLUMNS, ROWS)
     return "\n".join(INDENT + line for line in text.split("\n"))

@@ -42,10 +42,10 @@ def show_hits(hits: Sequence[Hit], shown: Shown, *, title: str, empty: bool) -> 
     if empty:
         output.note(output.NOTHING_INDEXED)
     if shown.sheet is not None:
-        from seehear.cli.sheet import write_sheet
+        from seehear.cli.contact_sheet import write_sheet
 
         write_sheet(shown.sheet, title, hits)
-        output.note(f"Page with pictures: {output.shown(shown.sheet)}")
+        output.note(f"Page with pictures: {output.display_path(shown.sheet)}")
     if shown.json:
         output.print_json([output.hit_as_json(hit) for hit in hits])
     elif shown.paths or shown.print0:
@@ -70,7 +70,7 @@ def open_file(hit: Hit) -> None:
 
     No system has a way to say at which second a program shall start: the moment is told.
     """
-    name = output.printable(output.shown(hit.path))
+    name = output.printable(output.display_path(hit.path))
     if not hit.path.is_file():
         raise SeehearError(f"Cannot open {name}: the file is not there now (an unplugged drive?)")
     at = f". The match starts at {output.clock(hit.start_s)}" if hit.start_s else ""

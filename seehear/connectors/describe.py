@@ -27,7 +27,7 @@ def metadata_of(hit: Hit) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "path": str(hit.path),
         "modality": str(hit.modality),
-        "matched": str(hit.matched),
+        "matched": str(hit.matched_modality),
         "rank": hit.rank,
         "score": hit.score,
         "similarity": hit.similarity,

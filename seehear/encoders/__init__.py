@@ -4,7 +4,7 @@
 """
 
 from seehear.encoders.base import Encoder, Model, Route, SingleSpaceModel, normalised
-from seehear.encoders.cards import ModelCard
+from seehear.encoders.model_cards import ModelCard
 from seehear.encoders.registry import available_models, full_name, is_fetched, load_model
 
 __all__ = [

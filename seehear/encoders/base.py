@@ -135,9 +135,9 @@ SILENCE_RMS = 1e-4
 """Root mean square under which a sound is silence: -80 dB, the noise floor of a good recorder."""
 
 
-def is_silent(sound: AudioSample) -> bool:
+def is_silent(audio: AudioSample) -> bool:
     """Whether a window of sound holds nothing to hear."""
-    wave = sound.waveform
+    wave = audio.waveform
     return not len(wave) or float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE_RMS
 
 

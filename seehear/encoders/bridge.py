@@ -49,7 +49,7 @@ HELD_OUT = 0.1
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-5.0, 2.1, 0.5))
 _BATCH = 64
 
-Progress = Callable[[str, int, int], None]
+BridgeProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
@@ -99,7 +99,7 @@ def fit_bridge(
     source: Encoder,
     target: Encoder,
     captions: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: BridgeProgress | None = None,
 ) -> Bridge:
     """Fit a bridge from one encoder's space to another's on sentences that both embed."""
     sentences = bridge_captions() if captions is None else captions
@@ -135,7 +135,7 @@ def cached_bridge(
     target: Encoder,
     folder: Path | None = None,
     captions: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: BridgeProgress | None = None,
 ) -> Bridge:
     """The bridge between two encoders: from the cache folder, or fitted and put there.
 
@@ -248,7 +248,7 @@ def _digest(tensors: dict[str, NDArray[np.float32]]) -> str:
     return digest.hexdigest()
 
 
-def _embed(encoder: Encoder, sentences: Sequence[str], progress: Progress | None) -> Vectors:
+def _embed(encoder: Encoder, sentences: Sequence[str], progress: BridgeProgress | None) -> Vectors:
     what = f"fitting the bridge: texts through {encoder.space.name}"
     rows = []
     for start in range(0, len(sentences), _BATCH):

@@ -62,8 +62,8 @@ def _joined(*parts: str) -> str:
 
 def _seen(lists: dict[str, Any]) -> Iterator[str]:
     for kind in lists["seen"]:
-        for thing, doing, place in product(kind["things"], kind["doing"], kind["places"]):
-            yield _asked(_joined(thing, doing, place), lists["asked"]["seen"])
+        for thing, doing, location in product(kind["things"], kind["doing"], kind["places"]):
+            yield _asked(_joined(thing, doing, location), lists["asked"]["seen"])
 
 
 def _heard(lists: dict[str, Any]) -> Iterator[str]:

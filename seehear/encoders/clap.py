@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.encoders.autotune import AutotunedModule
 from seehear.encoders.base import is_silent
-from seehear.encoders.cards import CLAP_UNFUSED, TEXT_AND_SOUND, HubFile
 from seehear.encoders.devices import choose_device
-from seehear.encoders.faster import FasterTower
 from seehear.encoders.hub import HubModel, revision_of, unavailable
+from seehear.encoders.model_cards import CLAP_UNFUSED, TEXT_AND_AUDIO, HubFile
 from seehear.encoders.torch_tools import (
     check_samples,
     chunks,
@@ -68,28 +68,28 @@ class ClapEncoder:
         self, space: EmbeddingSpace, *, model: Any, processor: Any, device: torch.device
     ) -> None:
         self.space = space
-        self.modalities = TEXT_AND_SOUND
+        self.modalities = TEXT_AND_AUDIO
         self.device = device
         self._model = model
         self._tokenizer = processor.tokenizer
         self._tokenizing = threading.Lock()  # fast tokenizers keep padding as state
-        self._hear = FasterTower(sound_tower(model), f"{space.key} sounds", device)
+        self._hear = AutotunedModule(audio_tower(model), f"{space.key} sounds", device)
         self._read = text_tower(model)
         self.features = ClapFeatures.of(processor.feature_extractor)
         window_s = self.features.longest / self.features.sample_rate_hz
         self.spec = SampleSpec(
             sample_rate_hz=self.features.sample_rate_hz, window_s=window_s, hop_s=window_s / 2
         )
-        places = model.config.text_config.max_position_embeddings
+        positions = model.config.text_config.max_position_embeddings
         # RoBERTa numbers positions from the one after its padding token.
-        self._max_tokens = min(MAX_TOKENS, places - model.config.text_config.pad_token_id - 1)
+        self._max_tokens = min(MAX_TOKENS, positions - model.config.text_config.pad_token_id - 1)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
             return self._texts([s for s in samples if isinstance(s, str)])
-        return self._sounds([s for s in samples if isinstance(s, AudioSample)])
+        return self._audio([s for s in samples if isinstance(s, AudioSample)])
 
     def _texts(self, texts: Sequence[str]) -> Vectors:
         present = [position for position, text in enumerate(texts) if text.strip()]
@@ -106,22 +106,22 @@ class ClapEncoder:
             rows.append(self._forward(self._read, tokens["input_ids"], tokens["attention_mask"]))
         return self._placed(present, rows, len(texts))
 
-    def _sounds(self, sounds: Sequence[AudioSample]) -> Vectors:
+    def _audio(self, audio: Sequence[AudioSample]) -> Vectors:
         import torch
 
-        for sound in sounds:
+        for sound in audio:
             if sound.sample_rate_hz != self.spec.sample_rate_hz:
                 raise UsageError(
                     f"model {self.space.name} takes sound at {self.spec.sample_rate_hz} Hz, "
                     f"not at {sound.sample_rate_hz} Hz"
                 )
-        present = [position for position, sound in enumerate(sounds) if not is_silent(sound)]
+        present = [position for position, sound in enumerate(audio) if not is_silent(sound)]
         rows = []
         for batch in chunks(present, MAX_BATCH):
-            features = np.stack([self.features(sounds[position].waveform) for position in batch])
+            features = np.stack([self.features(audio[position].waveform) for position in batch])
             long = torch.zeros((len(batch), 1), dtype=torch.bool)
             rows.append(self._forward(self._hear, torch.from_numpy(features), long))
-        return self._placed(present, rows, len(sounds))
+        return self._placed(present, rows, len(audio))
 
     def _forward(self, tower: Callable[..., torch.Tensor], *batch: torch.Tensor) -> Vectors:
         import torch
@@ -134,7 +134,7 @@ class ClapEncoder:
         return scatter(present, together, count, self.space.dim)
 
 
-def sound_tower(model: Any) -> torch.nn.Module:
+def audio_tower(model: Any) -> torch.nn.Module:
     """The sound side of a CLAP as one module: features and whether they are long, to rows."""
     from torch import nn
 

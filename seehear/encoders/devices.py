@@ -39,9 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
         if not torch.cuda.is_available():
             raise UsageError(f"device {name} was asked for, but no CUDA card can be used here")
         if number and int(number) >= torch.cuda.device_count():
-            cards = torch.cuda.device_count()
+            gpus = torch.cuda.device_count()
             raise UsageError(
-                f"device {name} was asked for, but the last card here is cuda:{cards - 1}"
+                f"device {name} was asked for, but the last card here is cuda:{gpus - 1}"
             )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device mps was asked for, but this machine has no Apple GPU")

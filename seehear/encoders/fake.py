@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from seehear.encoders.base import is_silent, normalised
 from seehear.encoders.bridge import fit_bridge
-from seehear.encoders.joined import JoinedModel
+from seehear.encoders.composite import CompositeModel
 from seehear.errors import UsageError
 from seehear.types import (
     AudioSample,
@@ -117,7 +117,7 @@ def concept(name: str) -> Concept:
     raise KeyError(name)
 
 
-def picture(name: str, width_px: int = 64, height_px: int = 48) -> ImageSample:
+def image(name: str, width_px: int = 64, height_px: int = 48) -> ImageSample:
     """A picture filled with the colour of a concept."""
     pixels = np.empty((height_px, width_px, 3), dtype=np.uint8)
     pixels[:] = concept(name).rgb
@@ -131,9 +131,9 @@ def tone(name: str, duration_s: float = 1.0, sample_rate_hz: int = 16_000) -> Au
     return AudioSample(wave.astype(np.float32), sample_rate_hz)
 
 
-def clip(*names: str, width_px: int = 64, height_px: int = 48) -> VideoSample:
+def video(*names: str, width_px: int = 64, height_px: int = 48) -> VideoSample:
     """A shot with one frame for each concept named."""
-    return VideoSample(tuple(picture(name, width_px, height_px) for name in names))
+    return VideoSample(tuple(image(name, width_px, height_px) for name in names))
 
 
 class FakeEncoder:
@@ -180,20 +180,20 @@ class FakeEncoder:
         return rows if self._rotation is None else normalised(rows @ self._rotation)
 
 
-def fake_joined(revision: str = "1") -> JoinedModel:
+def fake_joined(revision: str = "1") -> CompositeModel:
     """A model of two fake encoders in spaces of their own, joined by a bridge like `standard`.
 
     Its bridge is fitted on the concepts' words in a few milliseconds and kept nowhere.
     """
-    sight = FakeEncoder(revision, frozenset(Modality) - {Modality.AUDIO}, "fake-sight")
-    sound = FakeEncoder(
+    vision = FakeEncoder(revision, frozenset(Modality) - {Modality.AUDIO}, "fake-sight")
+    audio = FakeEncoder(
         revision, frozenset({Modality.TEXT, Modality.AUDIO}), "fake-sound", turned=True
     )
     words = [word for concept in CONCEPTS for word in concept.words]
     others = ["letter", "harbour", "dog", "music", "people", "kitchen", "engine", "child"]
     captions = [f"{a} {b}" for a in words + others for b in words[::3] + others]
-    return JoinedModel(
-        "fake-joined", sight, sound, lambda: fit_bridge(sound, sight, captions), "fake"
+    return CompositeModel(
+        "fake-joined", vision, audio, lambda: fit_bridge(audio, vision, captions), "fake"
     )
 
 
@@ -265,13 +265,13 @@ def _image_content(image: ImageSample) -> NDArray[np.float32]:
     return content
 
 
-def _audio_content(sound: AudioSample) -> NDArray[np.float32]:
+def _audio_content(audio: AudioSample) -> NDArray[np.float32]:
     content = np.zeros(DIM, dtype=np.float32)
-    wave = sound.waveform
-    if len(wave) < 16 or is_silent(sound):
+    wave = audio.waveform
+    if len(wave) < 16 or is_silent(audio):
         return content
     power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
-    frequencies_hz = np.fft.rfftfreq(len(wave), 1 / sound.sample_rate_hz)
+    frequencies_hz = np.fft.rfftfreq(len(wave), 1 / audio.sample_rate_hz)
     edges = np.searchsorted(frequencies_hz, _BAND_EDGES_HZ)
     energies = np.array([power[low:high].sum() for low, high in pairwise(edges)])
     if energies.sum() <= 1e-6 * power.sum():

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from seehear.encoders.cards import HubFile
+from seehear.encoders.model_cards import HubFile
 from seehear.errors import ModelUnavailableError
 
 _log = logging.getLogger(__name__)

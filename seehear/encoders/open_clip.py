@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seehear.encoders.autotune import AutotunedModule
 from seehear.encoders.base import normalised
-from seehear.encoders.cards import TEXT_AND_PICTURES
 from seehear.encoders.devices import choose_device
-from seehear.encoders.faster import FasterTower
 from seehear.encoders.hub import revision_of, unavailable
-from seehear.encoders.open_clip_pixels import CardTransform
-from seehear.encoders.open_clip_source import Source, resolve
+from seehear.encoders.model_cards import TEXT_AND_IMAGES
+from seehear.encoders.open_clip_pixels import GpuImageTransform
+from seehear.encoders.open_clip_source import ResolvedWeights, resolve
 from seehear.encoders.torch_tools import (
     check_samples,
     chunks,
@@ -65,21 +65,21 @@ class OpenClipEncoder:
         tokenizer: Callable[[list[str]], torch.Tensor],
         spec: SampleSpec,
         device: torch.device,
-        on_card: CardTransform | None = None,
+        on_gpu: GpuImageTransform | None = None,
     ) -> None:
         self.space = space
-        self.modalities = TEXT_AND_PICTURES
+        self.modalities = TEXT_AND_IMAGES
         self.spec = spec
         self.device = device
         self._model = model
         self._preprocess = preprocess
         self._tokenizer = tokenizer
         self._tokenizing = threading.Lock()  # fast tokenizers keep padding as state
-        self._on_card = on_card
-        self._encode_text = short_texts(model) or model.encode_text
+        self._on_gpu = on_gpu
+        self._encode_text = encode_text_unpadded(model) or model.encode_text
         self._encode_image: Callable[..., torch.Tensor] = model.encode_image
-        if picture_tower_alone(model):
-            self._encode_image = FasterTower(model.visual, f"{space.key} pictures", device)
+        if image_tower_alone(model):
+            self._encode_image = AutotunedModule(model.visual, f"{space.key} pictures", device)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
@@ -105,7 +105,7 @@ class OpenClipEncoder:
         present = [position for position, image in enumerate(images) if image.pixels.size]
         rows = []
         for batch in chunks(present, MAX_BATCH):
-            prepare = self.prepare if self._on_card is None else self.prepare_on_card
+            prepare = self.prepare if self._on_gpu is None else self.prepare_on_gpu
             pixels = torch.stack([prepare(images[position]) for position in batch])
             rows.append(self._forward(self._encode_image, pixels))
         return self._placed(present, rows, len(images))
@@ -123,11 +123,11 @@ class OpenClipEncoder:
 
         return self._preprocess(to_pil_image(image.pixels))
 
-    def prepare_on_card(self, image: ImageSample) -> torch.Tensor:
+    def prepare_on_gpu(self, image: ImageSample) -> torch.Tensor:
         """The same, computed where the model is; see open_clip_pixels.py."""
-        if self._on_card is None:
+        if self._on_gpu is None:
             return self.prepare(image)
-        return self._on_card(image.pixels)
+        return self._on_gpu(image.pixels)
 
     def _forward(self, tower: Callable[..., torch.Tensor], batch: torch.Tensor) -> Vectors:
         import torch
@@ -140,7 +140,7 @@ class OpenClipEncoder:
         return scatter(present, together, count, self.space.dim)
 
 
-def short_texts(model: Any) -> Callable[..., torch.Tensor] | None:
+def encode_text_unpadded(model: Any) -> Callable[..., torch.Tensor] | None:
     """A faster `encode_text` that leaves out the padding, or None where that would change it.
 
     Its rows are not normalised.
@@ -176,7 +176,7 @@ def short_texts(model: Any) -> Callable[..., torch.Tensor] | None:
     return encode_text
 
 
-def picture_tower_alone(model: Any) -> bool:
+def image_tower_alone(model: Any) -> bool:
     """Whether encoding a picture is no more than calling `model.visual` and normalising."""
     from open_clip.model import CLIP, CustomTextCLIP
 
@@ -194,7 +194,7 @@ def load_open_clip(name: str, device: str = "auto") -> OpenClipEncoder:
     return _build(resolve(name), chosen)
 
 
-def _build(source: Source, device: torch.device) -> OpenClipEncoder:
+def _build(source: ResolvedWeights, device: torch.device) -> OpenClipEncoder:
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from safetensors import SafetensorError
@@ -254,5 +254,5 @@ def _build(source: Source, device: torch.device) -> OpenClipEncoder:
         tokenizer=tokenizer,
         spec=spec,
         device=device,
-        on_card=CardTransform.of(settings, device) if device.type == "cuda" else None,
+        on_gpu=GpuImageTransform.of(settings, device) if device.type == "cuda" else None,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CardTransform:
+class GpuImageTransform:
     """From pixels to a model's input, by the settings of open_clip's `PreprocessCfg`."""
 
     size: tuple[int, int]
@@ -33,7 +33,7 @@ class CardTransform:
     device: torch.device
 
     @classmethod
-    def of(cls, settings: Any, device: torch.device) -> CardTransform:
+    def of(cls, settings: Any, device: torch.device) -> GpuImageTransform:
         """The twin of the transform that the library makes from these settings."""
         size = settings.size
         height, width = (size, size) if isinstance(size, int) else size
@@ -54,23 +54,23 @@ class CardTransform:
         import torch
         from open_clip.transform import center_crop_or_pad
 
-        picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-        picture = to_device(picture, self.device).float()
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        image = to_device(image, self.device).float()
         height, width = self._resized(*pixels.shape[:2])
-        picture = self._pass(picture, picture.shape[2], width)
-        picture = self._pass(picture, height, width)[0]
-        cut: torch.Tensor = center_crop_or_pad(picture, list(self.size), fill=self.fill)
+        image = self._pass(image, image.shape[2], width)
+        image = self._pass(image, height, width)[0]
+        cut: torch.Tensor = center_crop_or_pad(image, list(self.size), fill=self.fill)
         mean = torch.tensor(self.mean, device=self.device)[:, None, None]
         std = torch.tensor(self.std, device=self.device)[:, None, None]
         return (cut / 255.0 - mean) / std
 
-    def _pass(self, picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def _pass(self, image: torch.Tensor, height: int, width: int) -> torch.Tensor:
         import torch
 
-        if picture.shape[2:] == (height, width):
-            return picture
+        if image.shape[2:] == (height, width):
+            return image
         resized: torch.Tensor = torch.nn.functional.interpolate(
-            picture, size=(height, width), mode=self.interpolation, antialias=True
+            image, size=(height, width), mode=self.interpolation, antialias=True
         )
         return resized.add_(0.5).floor_().clamp_(0, 255)
 

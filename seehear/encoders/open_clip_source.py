@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seehear.encoders.cards import HUB_CARDS, HubFile, ModelCard
 from seehear.encoders.hub import HubModel, unavailable
+from seehear.encoders.model_cards import HUB_CARDS, HubFile, ModelCard
 from seehear.encoders.torch_tools import quiet_libraries
 from seehear.errors import UnknownModelError
 
@@ -45,7 +45,7 @@ _FOLDER_FILES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ResolvedWeights:
     """Where an open_clip model is to be loaded from."""
 
     label: str
@@ -57,7 +57,7 @@ class Source:
     quick_gelu: bool = False
 
 
-def resolve(name: str) -> Source:
+def resolve(name: str) -> ResolvedWeights:
     """What `name` (what follows `open_clip:`) stands for, fetched where need be.
 
     Raises UnknownModelError or ModelUnavailableError.
@@ -100,7 +100,7 @@ def _tags_of(architecture: str) -> str:
     return f"choose one of {', '.join(f'{architecture}/{tag}' for tag in tags)}"
 
 
-def _tag(architecture: str, tag: str, revision: str, *, looks_like_path: bool) -> Source:
+def _tag(architecture: str, tag: str, revision: str, *, looks_like_path: bool) -> ResolvedWeights:
     from open_clip.pretrained import get_pretrained_cfg
 
     config = get_pretrained_cfg(architecture, tag)
@@ -123,7 +123,7 @@ def _tag(architecture: str, tag: str, revision: str, *, looks_like_path: bool) -
         safe = f"{file.rpartition('.')[0]}.safetensors"
         names = (safe, file) if file else _WEIGHT_NAMES
         weights = hub.first_file(repo, names, revision or "main")
-    return Source(
+    return ResolvedWeights(
         label=f"{architecture}/{tag}",
         architecture=architecture,
         weights=weights,
@@ -132,8 +132,8 @@ def _tag(architecture: str, tag: str, revision: str, *, looks_like_path: bool) -
     )
 
 
-def _file(architecture: str, weights: Path) -> Source:
-    return Source(
+def _file(architecture: str, weights: Path) -> ResolvedWeights:
+    return ResolvedWeights(
         label=architecture,
         architecture=architecture,
         weights=weights,
@@ -164,19 +164,19 @@ def _preprocessing_of(architecture: str) -> dict[str, Any]:
     return known[0] if known and all(one == known[0] for one in known) else {}
 
 
-def _folder(folder: Path) -> Source:
+def _folder(folder: Path) -> ResolvedWeights:
     if not (folder / "open_clip_config.json").is_file():
         raise UnknownModelError(f"no model in {folder}: it has no open_clip_config.json")
     for name in _WEIGHT_NAMES:
         if (folder / name).is_file():
             weights = folder / name
-            return Source(folder.name, f"local-dir:{folder}", weights)
+            return ResolvedWeights(folder.name, f"local-dir:{folder}", weights)
     raise unavailable(
         f"open_clip:{folder}", None, "unknown", "open_clip:FOLDER", "the folder has no weights"
     )
 
 
-def _hub_folder(name: str) -> Source:
+def _hub_folder(name: str) -> ResolvedWeights:
     repo, _, revision = name.removeprefix("hf-hub:").partition("@")
     card = next((card for card in HUB_CARDS if card.weights[0].repo == repo), None)
     revision = revision or (card.weights[0].revision if card else "main")
@@ -186,7 +186,7 @@ def _hub_folder(name: str) -> Source:
     weights = hub.first_file(repo, _WEIGHT_NAMES, revision)
     for extra in _FOLDER_FILES:
         hub.extra_file(HubFile(repo, extra, revision))
-    return Source(repo, f"local-dir:{config.parent}", weights)
+    return ResolvedWeights(repo, f"local-dir:{config.parent}", weights)
 
 
 def _license(card: ModelCard | None, repo: str) -> str:

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear.encoders.base import Model, SingleSpaceModel
-from seehear.encoders.cards import ModelCard, known_cards
 from seehear.encoders.devices import check_device_name
+from seehear.encoders.model_cards import ModelCard, known_cards
 from seehear.encoders.plain import one_line
 from seehear.errors import ModelError, SeehearError, UnknownModelError
 from seehear.libraries import fault_of
 
 if TYPE_CHECKING:
-    from seehear.encoders.bridge import Progress
+    from seehear.encoders.bridge import BridgeProgress
 
 
 def available_models() -> list[ModelCard]:
@@ -43,7 +43,7 @@ def load_model(
     device: str = "auto",
     *,
     cache: Path | None = None,
-    progress: Progress | None = None,
+    progress: BridgeProgress | None = None,
 ) -> Model:
     """Load the model of that name onto a device ("auto", "cpu", "cuda", "cuda:1", "mps").
 
@@ -69,11 +69,11 @@ def load_model(
         ) from error
 
 
-def _loaded(name: str, device: str, cache: Path | None, progress: Progress | None) -> Model:
+def _loaded(name: str, device: str, cache: Path | None, progress: BridgeProgress | None) -> Model:
     kind, _, rest = name.partition(":")
     model: Model
     if name == "tiny":
-        from seehear.encoders.builtin import load_tiny
+        from seehear.encoders.tiny import load_tiny
 
         model = SingleSpaceModel(name, load_tiny(device=device))
     elif kind == "standard":
@@ -99,7 +99,7 @@ def _loaded(name: str, device: str, cache: Path | None, progress: Progress | Non
 
         model = SingleSpaceModel(name, FakeEncoder(rest or "1"))
     elif _is_folder(name):
-        from seehear.encoders.builtin import load_tiny
+        from seehear.encoders.tiny import load_tiny
 
         name = full_name(name)
         model = SingleSpaceModel(name, load_tiny(Path(name), device=device))

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seehear.encoders.bridge import Progress, cached_bridge, revision_for
-from seehear.encoders.cards import CLAP_UNFUSED, PE_CORE_B, STANDARD
+from seehear.encoders.bridge import BridgeProgress, cached_bridge, revision_for
 from seehear.encoders.clap import load_clap
+from seehear.encoders.composite import CompositeModel
 from seehear.encoders.hub import HubModel, unavailable
-from seehear.encoders.joined import JoinedModel
+from seehear.encoders.model_cards import CLAP_UNFUSED, PE_CORE_B, STANDARD
 from seehear.encoders.open_clip import load_open_clip
 
-SIGHT_FOLDER = "PE-Core-B-16"
-SOUND_FOLDER = "clap-htsat-unfused"
+VISION_FOLDER = "PE-Core-B-16"
+AUDIO_FOLDER = "clap-htsat-unfused"
 
 
 def load_standard(
@@ -24,8 +24,8 @@ def load_standard(
     device: str = "auto",
     *,
     bridges: Path | None = None,
-    progress: Progress | None = None,
-) -> JoinedModel:
+    progress: BridgeProgress | None = None,
+) -> CompositeModel:
     """Load `standard` from the hub, or from copies on disk.
 
     `bridges` is where the fitted bridge is kept (None: the per-user cache folder). Fitting it
@@ -37,12 +37,12 @@ def load_standard(
         )
         for file in STANDARD.weights:  # so that what is missing is said of `standard`
             hub.file(file)
-        sight_name = PE_CORE_B.name.partition(":")[2]
-        sound_name = CLAP_UNFUSED.name.partition(":")[2]
+        vision_name = PE_CORE_B.name.partition(":")[2]
+        audio_name = CLAP_UNFUSED.name.partition(":")[2]
         name = STANDARD.name
     else:
         folder = folder.expanduser().resolve()
-        for part in (SIGHT_FOLDER, SOUND_FOLDER):
+        for part in (VISION_FOLDER, AUDIO_FOLDER):
             if not (folder / part).is_dir():
                 raise unavailable(
                     f"{STANDARD.name}:{folder}",
@@ -51,13 +51,13 @@ def load_standard(
                     f"{STANDARD.name}:FOLDER",
                     f"the folder holds no copy of {part}",
                 )
-        sight_name, sound_name = str(folder / SIGHT_FOLDER), str(folder / SOUND_FOLDER)
+        vision_name, audio_name = str(folder / VISION_FOLDER), str(folder / AUDIO_FOLDER)
         name = f"{STANDARD.name}:{folder}"
-    sight, sound = load_open_clip(sight_name, device), load_clap(sound_name, device)
-    return JoinedModel(
+    vision, audio = load_open_clip(vision_name, device), load_clap(audio_name, device)
+    return CompositeModel(
         name,
-        sight,
-        sound,
-        lambda: cached_bridge(sound, sight, bridges, progress=progress),
+        vision,
+        audio,
+        lambda: cached_bridge(audio, vision, bridges, progress=progress),
         revision_for(None),
     )

@@ -1,16 +1,16 @@
 """How good a search is: judged queries in, measures with intervals out."""
 
-from seehear.evaluation.asking import evaluate_collection
 from seehear.evaluation.evaluate import Evaluation, RouteResult, Search, evaluate, measure
-from seehear.evaluation.measures import Measured
-from seehear.evaluation.qrels import Answer, Judged, read_qrels, read_run, write_run
+from seehear.evaluation.measures import MeasuredValue
+from seehear.evaluation.qrels import JudgedQuery, ScoredItem, read_qrels, read_run, write_run
+from seehear.evaluation.runner import evaluate_collection
 
 __all__ = [
-    "Answer",
     "Evaluation",
-    "Judged",
-    "Measured",
+    "JudgedQuery",
+    "MeasuredValue",
     "RouteResult",
+    "ScoredItem",
     "Search",
     "evaluate",
     "evaluate_collection",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seehear.evaluation.measures import MEDIAN_RANK, Measured, per_query, summarise
-from seehear.evaluation.qrels import Answer, Judged
+from seehear.evaluation.measures import MEDIAN_RANK, MeasuredValue, per_query, summarise
+from seehear.evaluation.qrels import JudgedQuery, ScoredItem
 from seehear.types import Hit
 
 CUTOFFS = (1, 5, 10)
@@ -15,7 +15,7 @@ DEPTH = 100
 """Hits that each query is asked for: the depth to which ranks are known."""
 ALL = "all"
 
-Search = Callable[[Judged, int], Iterable[Hit]]
+Search = Callable[[JudgedQuery, int], Iterable[Hit]]
 """Answers a judged query with its first k hits, best first."""
 
 
@@ -25,9 +25,9 @@ class RouteResult:
 
     route: str
     queries: int
-    measures: tuple[Measured, ...]
+    measures: tuple[MeasuredValue, ...]
 
-    def __getitem__(self, name: str) -> Measured:
+    def __getitem__(self, name: str) -> MeasuredValue:
         """One measure by its name, such as "nDCG@10". Raises KeyError."""
         for measured in self.measures:
             if measured.name == name:
@@ -45,7 +45,7 @@ class Evaluation:
     """Queries to which nothing is relevant."""
     false_alarms: float | None
     """Share of those that still got a hit which is not weak; None where there are none."""
-    run: Mapping[str, Sequence[Answer]]
+    run: Mapping[str, Sequence[ScoredItem]]
 
     @property
     def overall(self) -> RouteResult:
@@ -97,7 +97,7 @@ class Evaluation:
 
 def evaluate(
     search: Search,
-    judged: Sequence[Judged],
+    judged: Sequence[JudgedQuery],
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     depth: int = DEPTH,
@@ -108,12 +108,12 @@ def evaluate(
     `search` is given a judged query and how many hits are wanted. Queries without relevant items
     count only towards false alarms.
     """
-    run: dict[str, list[Answer]] = {}
+    run: dict[str, list[ScoredItem]] = {}
     alarms = []
     for number, one in enumerate(judged, 1):
         hits = list(search(one, max(depth, *cutoffs)))
         # A relevant file counts as found also where it was folded into its near-duplicate.
-        run[one.name] = [Answer(str(_judged_path(hit, one)), hit.score) for hit in hits]
+        run[one.name] = [ScoredItem(str(_judged_path(hit, one)), hit.score) for hit in hits]
         if not one.relevant:
             alarms.append(any(not hit.weak for hit in hits))
         if progress is not None:
@@ -127,14 +127,14 @@ def evaluate(
 
 
 def measure(
-    judged: Sequence[Judged],
-    run: Mapping[str, Sequence[Answer]],
+    judged: Sequence[JudgedQuery],
+    run: Mapping[str, Sequence[ScoredItem]],
     *,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> tuple[RouteResult, ...]:
     """The measures of a run that was made earlier, per route and last of all together."""
     answerable = [one for one in judged if one.relevant]
-    groups: dict[str, list[Judged]] = {}
+    groups: dict[str, list[JudgedQuery]] = {}
     for one in answerable:
         groups.setdefault(one.route, []).append(one)
     if len(groups) != 1 and answerable:
@@ -145,7 +145,7 @@ def measure(
     )
 
 
-def _judged_path(hit: Hit, one: Judged) -> object:
+def _judged_path(hit: Hit, one: JudgedQuery) -> object:
     for path in (hit.path, *hit.duplicates):
         if str(path) in one.relevant:
             return path

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.evaluation.qrels import Answer, Judged
+from seehear.evaluation.qrels import JudgedQuery, ScoredItem
 from seehear.libraries import naming_faults
 
 RESAMPLES = 1_000
@@ -30,7 +30,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredValue:
     """A measure over some queries: its mean (or median) with its interval."""
 
     name: str
@@ -50,7 +50,7 @@ def require() -> None:
 
 
 def per_query(
-    judged: Sequence[Judged], run: Mapping[str, Sequence[Answer]], cutoffs: Sequence[int]
+    judged: Sequence[JudgedQuery], run: Mapping[str, Sequence[ScoredItem]], cutoffs: Sequence[int]
 ) -> dict[str, Values]:
     """Values of every measure by its name, one for each query in order: float64 (queries,).
 
@@ -83,7 +83,7 @@ def per_query(
     return values
 
 
-def summarise(values: Mapping[str, Values], seed: int = 0) -> list[Measured]:
+def summarise(values: Mapping[str, Values], seed: int = 0) -> list[MeasuredValue]:
     """Each measure over all its queries, with its bootstrap interval. The seed fixes the draws."""
     found = []
     for name, row in values.items():
@@ -92,15 +92,15 @@ def summarise(values: Mapping[str, Values], seed: int = 0) -> list[Measured]:
         draws = row[rng.integers(0, len(row), (RESAMPLES, len(row)))]
         edge = (1 - CONFIDENCE) / 2
         low, high = np.quantile(middle(draws, axis=1), [edge, 1 - edge])
-        found.append(Measured(name, float(middle(row)), float(low), float(high)))
+        found.append(MeasuredValue(name, float(middle(row)), float(low), float(high)))
     return found
 
 
-def _distinct(answers: Sequence[Answer]) -> list[str]:
+def _distinct(answers: Sequence[ScoredItem]) -> list[str]:
     return list(dict.fromkeys(answer.path for answer in answers))
 
 
-def _first_rank(one: Judged, answers: Sequence[Answer]) -> float:
+def _first_rank(one: JudgedQuery, answers: Sequence[ScoredItem]) -> float:
     paths = _distinct(answers)
     ranks = [rank for rank, path in enumerate(paths, 1) if path in one.relevant]
     return float(min(ranks, default=len(paths) + 1))

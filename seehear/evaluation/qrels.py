@@ -38,7 +38,7 @@ _KEYS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedQuery:
     """One query with its relevant items."""
 
     name: str
@@ -51,7 +51,7 @@ class Judged:
     modalities: frozenset[Modality] | None = None
     where: str = ""
     route: str = field(default="")
-    place: str = ""
+    location: str = ""
     """Where it was read, for messages: "qrels.jsonl, line 3"."""
 
     def __post_init__(self) -> None:
@@ -63,16 +63,16 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScoredItem:
     """One hit of a run."""
 
     path: str
     score: float
 
 
-def read_qrels(path: Path) -> list[Judged]:
+def read_qrels(path: Path) -> list[JudgedQuery]:
     """The queries of a file. Raises UsageError, with the line, for one that cannot be read."""
-    judged: list[Judged] = []
+    judged: list[JudgedQuery] = []
     names: set[str] = set()
     for number, entry in _lines(path):
         one = _judged(entry, number, path)
@@ -85,9 +85,9 @@ def read_qrels(path: Path) -> list[Judged]:
     return judged
 
 
-def read_run(path: Path) -> dict[str, list[Answer]]:
+def read_run(path: Path) -> dict[str, list[ScoredItem]]:
     """Answers by query, in the order of the file. Raises UsageError, with the line."""
-    run: dict[str, list[Answer]] = {}
+    run: dict[str, list[ScoredItem]] = {}
     for number, entry in _lines(path):
         name, hit, score = entry.get("query"), entry.get("path"), entry.get("score")
         number_given = isinstance(score, int | float) and not isinstance(score, bool)
@@ -95,11 +95,13 @@ def read_run(path: Path) -> dict[str, list[Answer]]:
             raise UsageError(
                 f'{path}, line {number}: a hit reads {{"query": "q1", "path": "a.jpg", "score": 1}}'
             )
-        run.setdefault(name, []).append(Answer(str(_absolute(hit, path)), float(entry["score"])))
+        run.setdefault(name, []).append(
+            ScoredItem(str(_absolute(hit, path)), float(entry["score"]))
+        )
     return run
 
 
-def write_run(path: Path, run: Mapping[str, Sequence[Answer]]) -> None:
+def write_run(path: Path, run: Mapping[str, Sequence[ScoredItem]]) -> None:
     """Write answers so that `read_run` reads them. Raises UsageError where that cannot be."""
     lines = [
         json.dumps({"query": name, "path": answer.path, "score": answer.score}, ensure_ascii=False)
@@ -131,7 +133,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, entry
 
 
-def _judged(entry: dict[str, Any], number: int, path: Path) -> Judged:
+def _judged(entry: dict[str, Any], number: int, path: Path) -> JudgedQuery:
     where = f"{path}, line {number}"
     unknown = set(entry) - _KEYS
     if unknown:
@@ -149,7 +151,7 @@ def _judged(entry: dict[str, Any], number: int, path: Path) -> Judged:
         modalities = frozenset(modality(kind) for kind in kinds) or None
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-    return Judged(
+    return JudgedQuery(
         name=str(entry.get("query", number)),
         relevant=_relevant(entry.get("relevant"), where, path),
         texts=texts,
@@ -158,7 +160,7 @@ def _judged(entry: dict[str, Any], number: int, path: Path) -> Judged:
         modalities=modalities,
         where=" ".join(_words(entry, "where", where)),
         route=" ".join(_words(entry, "route", where)),
-        place=where,
+        location=where,
     )
 
 

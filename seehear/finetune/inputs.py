@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.encoders.builtin.encoder import squashed
-from seehear.encoders.builtin.sound import spectrograms
-from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ, ImageTower
+from seehear.encoders.tiny.encoder import resize_batch
+from seehear.encoders.tiny.log_mel import spectrograms
+from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ, ImageTower
 from seehear.finetune.augment import (
     AudioJitter,
     ImageJitter,
@@ -56,7 +56,7 @@ def to_int16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
 
 def resize_square(pixels: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
     """Resize pixels (h, w, 3) to (px, px, 3) as the encoder does, without a crop."""
-    result: NDArray[np.uint8] = squashed(pixels, px)[0].permute(1, 2, 0).contiguous().numpy()
+    result: NDArray[np.uint8] = resize_batch(pixels, px)[0].permute(1, 2, 0).contiguous().numpy()
     return result
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear import media
-from seehear.encoders.builtin.towers import SAMPLE_RATE_HZ
+from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ
 from seehear.errors import MediaError, UsageError
 from seehear.finetune.inputs import Waveforms, resize_square, to_int16
 from seehear.libraries import fault_of
@@ -136,12 +136,12 @@ def read_pairs(
 
 
 def _decode_audio(path: Path) -> NDArray[np.int16]:
-    sound = media.load_audio(path, SAMPLE_RATE_HZ, max_s=_MAX_S)
-    if len(sound.waveform) < _MIN_SAMPLES:
+    audio = media.load_audio(path, SAMPLE_RATE_HZ, max_s=_MAX_S)
+    if len(audio.waveform) < _MIN_SAMPLES:
         raise MediaError("the sound is shorter than a tenth of a second")
-    if np.abs(sound.waveform).max() <= _SILENT_PEAK:
+    if np.abs(audio.waveform).max() <= _SILENT_PEAK:
         raise MediaError("the sound is silent")
-    return to_int16(sound.waveform)
+    return to_int16(audio.waveform)
 
 
 def _read_captions(pairs: Path, skipped: list[SkippedPair]) -> Captions:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.encoders.builtin.towers import AudioTower, ImageTower
+from seehear.encoders.tiny.towers import AudioTower, ImageTower
 from seehear.finetune.inputs import Embed
 from seehear.finetune.loop import RunContext, Schedule, run_stage
 from seehear.finetune.losses import info_nce

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from seehear.encoders import normalised
-from seehear.encoders.builtin import BuiltinEncoder
-from seehear.encoders.builtin.encoder import TINY, build_tower
-from seehear.encoders.builtin.folder import MANIFEST, ModelFolder, open_folder, save_folder
 from seehear.encoders.devices import choose_device
+from seehear.encoders.tiny import TinyEncoder
+from seehear.encoders.tiny.checkpoint import MANIFEST, Checkpoint, open_folder, save_folder
+from seehear.encoders.tiny.encoder import TINY, build_tower
 from seehear.errors import ModelUnavailableError, StoreError, UsageError
 from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.finetune.augment import AudioJitter, ImageJitter
@@ -93,7 +93,7 @@ def fine_tune(
             f"{pairs} needs at least {_MIN_FILES} images or {_MIN_FILES} sounds that can be read "
             f"({len(found.skipped)} pairs skipped{first})"
         )
-    before = _measure(BuiltinEncoder(folder, device=device), used)
+    before = _measure(TinyEncoder(folder, device=device), used)
     schedule = Schedule(0, batch_size, learning_rate, average=0.98)
     settings = [_CHECKPOINT_FORMAT, epochs, val_share, *asdict(schedule).values(), seed]
     work = out / _CHECKPOINTS / _digest(pairs, folder, settings)
@@ -118,7 +118,7 @@ def fine_tune(
     name = out.resolve().name or folder.name
     with _writing_to(out):
         revision = save_folder(out, name, folder.config, arrays, folder.vocabulary, provenance)
-    after = _measure(BuiltinEncoder(open_folder(out), device=device), used)
+    after = _measure(TinyEncoder(open_folder(out), device=device), used)
     return TrainReport(
         folder=out,
         init=init,
@@ -159,7 +159,7 @@ def _writing_to(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _open_init(source: Path, init: str) -> ModelFolder:
+def _open_init(source: Path, init: str) -> Checkpoint:
     """Open the model to start from; say what may be fine-tuned where it is something else."""
     if not (source / MANIFEST).is_file():
         raise ModelUnavailableError(
@@ -172,7 +172,7 @@ def _open_init(source: Path, init: str) -> ModelFolder:
 def _tune(
     kind: str,
     some: Pairs,
-    folder: ModelFolder,
+    folder: Checkpoint,
     schedule: Schedule,
     epochs: int,
     context: RunContext,
@@ -188,7 +188,7 @@ def _tune(
     rows = np.array([row for row, file in enumerate(some.files) if not file.held_out], np.int64)
     for row in rows:
         numbers[row] = np.array([table.number(text) for text in some.files[row].captions], np.int64)
-    encoder = BuiltinEncoder(folder, device="cpu")
+    encoder = TinyEncoder(folder, device="cpu")
     table.vectors = torch.from_numpy(encoder.encode(Modality.TEXT, list(table.sentences)))
     source = PairSource(numbers, rows, np.full(len(rows), 1 / len(rows)))
     if isinstance(some, ImagePairs):
@@ -205,7 +205,7 @@ def _tune(
     return student.tower
 
 
-def _measure(encoder: BuiltinEncoder, used: Mapping[str, Pairs]) -> dict[str, Figures]:
+def _measure(encoder: TinyEncoder, used: Mapping[str, Pairs]) -> dict[str, Figures]:
     """Return success@k both ways, by kind, on the held-out files."""
     found: dict[str, Figures] = {}
     for kind, some in used.items():
@@ -227,7 +227,7 @@ def _measure(encoder: BuiltinEncoder, used: Mapping[str, Pairs]) -> dict[str, Fi
     return found
 
 
-def _encode(encoder: BuiltinEncoder, some: Pairs, rows: Sequence[int]) -> Vectors:
+def _encode(encoder: TinyEncoder, some: Pairs, rows: Sequence[int]) -> Vectors:
     """Return the vectors of some files as a search compares them, (n, dim)."""
     if isinstance(some, ImagePairs):
         images: list[Sample] = [ImageSample(np.asarray(some.pixels[row])) for row in rows]
@@ -263,6 +263,6 @@ def _unused(found: PairsFile, used: Mapping[str, Pairs]) -> tuple[SkippedPair, .
     )
 
 
-def _digest(pairs: Path, folder: ModelFolder, settings: Sequence[Any]) -> str:
+def _digest(pairs: Path, folder: Checkpoint, settings: Sequence[Any]) -> str:
     identity = json.dumps([folder.revision, settings]).encode() + pairs.read_bytes()
     return hashlib.sha256(identity).hexdigest()[:12]

@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seehear.indexers.hashing import content_hash
-from seehear.indexers.report import FailedFile, IndexReport, OfflineRoot, Progress, Stage
+from seehear.indexers.progress import FailedFile, IndexReport, OfflineRoot, Progress, Stage
 
 if TYPE_CHECKING:
     from seehear.indexers.change import ModelChange, model_change
     from seehear.indexers.pipeline import index
-    from seehear.indexers.rehashing import Deviation, RehashReport, rehash
+    from seehear.indexers.rehashing import FileMismatch, RehashReport, rehash
     from seehear.indexers.verification import IndexCheck, Verification, verify
     from seehear.indexers.watcher import watch
 
 __all__ = [
-    "Deviation",
     "FailedFile",
+    "FileMismatch",
     "IndexCheck",
     "IndexReport",
     "ModelChange",
@@ -48,7 +48,7 @@ def __getattr__(name: str) -> object:
         "rehash": "rehashing",
         "verify": "verification",
         "watch": "watcher",
-        "Deviation": "rehashing",
+        "FileMismatch": "rehashing",
         "ModelChange": "change",
         "IndexCheck": "verification",
         "RehashReport": "rehashing",

@@ -113,15 +113,15 @@ def _some_files(catalog: Catalog) -> list[Path]:
     """A few files of each modality that are there; each kind in turn."""
     found: dict[Modality, list[Path]] = {}
     for root in catalog.roots():
-        with closing(catalog.places(root.id)) as places:
-            some = list(islice(places, LOOKED_AT))
+        with closing(catalog.known_locations(root.id)) as locations:
+            some = list(islice(locations, LOOKED_AT))
         assets = catalog.assets_of([place.asset_id for place in some])
-        for place in some:
-            asset = assets.get(place.asset_id)
-            if asset is None or not os.path.isfile(place.path):
+        for location in some:
+            asset = assets.get(location.asset_id)
+            if asset is None or not os.path.isfile(location.path):
                 continue
             same = found.setdefault(asset.modality, [])
             if len(same) <= TRIED_FILES:  # one more than is measured: the first warms up
-                same.append(Path(place.path))
+                same.append(Path(location.path))
     turns = range(TRIED_FILES + 1)
     return [paths[turn] for turn in turns for paths in found.values() if turn < len(paths)]

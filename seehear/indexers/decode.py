@@ -18,13 +18,19 @@ from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
-from seehear.indexers.channel import Channel
-from seehear.indexers.claims import Claims, Copy, Refusal, Stamp
-from seehear.indexers.diff import GRAIN_NS, IN_DOUBT, Work
-from seehear.indexers.encode import Abandoned, Completed, Draft, Message, Sampled
-from seehear.indexers.report import Tally
-from seehear.indexers.scan import trimmed
-from seehear.indexers.write import Encoded, Failed, Known, Result, Skipped
+from seehear.indexers.bounded_queue import BoundedQueue
+from seehear.indexers.dedup import FileStat, HashedFile, IndexFailure, InFlightContents
+from seehear.indexers.diff import MTIME_GRANULARITY_NS, RACY_INODE, Work
+from seehear.indexers.encode import (
+    DecodeDone,
+    DecodeFailed,
+    DecodeMessage,
+    PendingAsset,
+    SampleReady,
+)
+from seehear.indexers.progress import ProgressTracker
+from seehear.indexers.scan import inode63
+from seehear.indexers.write import AssetEncoded, ContentKnown, FileFailed, FileSkipped, WriteMessage
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
 
 ATTEMPTS = 2
@@ -50,10 +56,10 @@ class DecodeStage:
         model: Model,
         settings: Settings,
         *,
-        claims: Claims,
-        tally: Tally,
-        samples: Channel[Message],
-        results: Channel[Result],
+        claims: InFlightContents,
+        tally: ProgressTracker,
+        samples: BoundedQueue[DecodeMessage],
+        results: BoundedQueue[WriteMessage],
         stop: threading.Event,
     ) -> None:
         self._spec, self._settings = model.spec, settings
@@ -70,7 +76,7 @@ class DecodeStage:
                 _tasks(pending),
                 self._spec,
                 self._settings,
-                wanted=self._claims.wanted,
+                wanted=self._claims.try_claim,
                 stop=self._stop,
             )
             with closing(
@@ -80,7 +86,7 @@ class DecodeStage:
                     if self._stop.is_set():
                         break
                     self._take(file)
-            again = [*self._again, *(_Attempt(copy.work) for copy in self._claims.leftover())]
+            again = [*self._again, *(_Attempt(copy.work) for copy in self._claims.orphans())]
             if not again:
                 return
             pending, self._again = (attempt for attempt in again), []
@@ -92,11 +98,11 @@ class DecodeStage:
         self._tally.working_on(work.file.path)
         if file.skipped:
             assert file.content_hash is not None
-            self._follow(file.content_hash, Copy(work, _stamp(file, attempt.read_ns)))
+            self._follow(file.content_hash, HashedFile(work, _stamp(file, attempt.read_ns)))
             return
         if file.content_hash is not None:
-            self._claims.own(file.content_hash)
-        draft: Draft | None = None
+            self._claims.confirm(file.content_hash)
+        draft: PendingAsset | None = None
         try:
             for segment, sample in file:
                 draft = draft or _draft(file, attempt)
@@ -105,56 +111,58 @@ class DecodeStage:
                 if segment.modality in self._encodable:
                     draft.segments.append(segment)
                     ordinal = len(draft.segments) - 1
-                    self._samples.put(Sampled(draft, ordinal, sample), size_of(sample))
+                    self._samples.put(SampleReady(draft, ordinal, sample), size_of(sample))
         except MediaError as error:
             self._fail(file, attempt, draft, error)
             return
         if not self._stop.is_set():  # once it is set, the iteration may have ended early
-            self._samples.put(Completed(draft or _draft(file, attempt)))
+            self._samples.put(DecodeDone(draft or _draft(file, attempt)))
 
-    def _follow(self, digest: str, copy: Copy) -> None:
-        answer = self._claims.follow(digest, copy)
-        if isinstance(answer, Refusal):
-            self._results.put(Failed(copy.work, answer))
+    def _follow(self, digest: str, copy: HashedFile) -> None:
+        answer = self._claims.attach(digest, copy)
+        if isinstance(answer, IndexFailure):
+            self._results.put(FileFailed(copy.work, answer))
         elif not answer:
-            self._results.put(Known(digest, copy))
+            self._results.put(ContentKnown(digest, copy))
 
     def _fail(
-        self, file: media.DecodedFile, attempt: _Attempt, draft: Draft | None, error: MediaError
+        self,
+        file: media.DecodedFile,
+        attempt: _Attempt,
+        draft: PendingAsset | None,
+        error: MediaError,
     ) -> None:
-        refusal = Refusal(error.stage, str(error), _is_lasting(error))
+        refusal = IndexFailure(error.stage, str(error), _is_lasting(error))
         if file.changed or isinstance(error, UnsupportedMediaError):
             if draft is not None:
-                self._samples.put(Abandoned(draft, None))
-            copies = self._claims.released(file.content_hash) if file.content_hash else []
+                self._samples.put(DecodeFailed(draft, None))
+            copies = self._claims.abandon(file.content_hash) if file.content_hash else []
             if not file.changed:
                 for work in (attempt.work, *(copy.work for copy in copies)):
-                    self._results.put(Skipped(work))
+                    self._results.put(FileSkipped(work))
                 return
             self._again.extend(_Attempt(copy.work) for copy in copies)
             if attempt.number < ATTEMPTS:
                 self._again.append(_Attempt(attempt.work, attempt.number + 1))
             else:
-                refusal = Refusal("open", "the file keeps changing while it is read", False)
-                self._results.put(Failed(attempt.work, refusal))
+                refusal = IndexFailure("open", "the file keeps changing while it is read", False)
+                self._results.put(FileFailed(attempt.work, refusal))
         elif draft is not None:
-            self._samples.put(Abandoned(draft, refusal))
+            self._samples.put(DecodeFailed(draft, refusal))
         else:
-            self._results.put(Failed(attempt.work, refusal))
-            for copy in (
-                self._claims.refused(file.content_hash, refusal) if file.content_hash else []
-            ):
-                self._results.put(Failed(copy.work, refusal))
+            self._results.put(FileFailed(attempt.work, refusal))
+            for copy in self._claims.fail(file.content_hash, refusal) if file.content_hash else []:
+                self._results.put(FileFailed(copy.work, refusal))
 
-    def encoded(self, draft: Draft) -> None:
+    def encoded(self, draft: PendingAsset) -> None:
         """Called by the encoder with a draft whose vectors are complete."""
-        self._results.put(Encoded(draft))
+        self._results.put(AssetEncoded(draft))
 
-    def refused(self, draft: Draft, refusal: Refusal) -> None:
+    def refused(self, draft: PendingAsset, refusal: IndexFailure) -> None:
         """Called by the encoder with a draft that failed."""
-        self._results.put(Failed(draft.copy.work, refusal))
-        for copy in self._claims.refused(draft.content_hash, refusal):
-            self._results.put(Failed(copy.work, refusal))
+        self._results.put(FileFailed(draft.copy.work, refusal))
+        for copy in self._claims.fail(draft.content_hash, refusal):
+            self._results.put(FileFailed(copy.work, refusal))
 
 
 def _tasks(pending: Iterable[_Attempt]) -> Iterator[media.DecodeTask]:
@@ -169,16 +177,20 @@ def _is_lasting(error: MediaError) -> bool:
     return error.stage != "open" or isinstance(error, BrokenMediaError | MediaLimitError)
 
 
-def _draft(file: media.DecodedFile, attempt: _Attempt) -> Draft:
+def _draft(file: media.DecodedFile, attempt: _Attempt) -> PendingAsset:
     assert file.content_hash is not None
     assert file.info is not None
-    return Draft(file.content_hash, Copy(attempt.work, _stamp(file, attempt.read_ns)), file.info)
+    return PendingAsset(
+        file.content_hash, HashedFile(attempt.work, _stamp(file, attempt.read_ns)), file.info
+    )
 
 
-def _stamp(file: media.DecodedFile, read_ns: int) -> Stamp:
+def _stamp(file: media.DecodedFile, read_ns: int) -> FileStat:
     """The stamp to store; a file touched right before it was read is in doubt (see diff.py)."""
-    doubtful = read_ns - GRAIN_NS <= file.modified_ns <= time.time_ns()
-    return Stamp(file.size_bytes, file.modified_ns, IN_DOUBT if doubtful else trimmed(file.inode))
+    doubtful = read_ns - MTIME_GRANULARITY_NS <= file.modified_ns <= time.time_ns()
+    return FileStat(
+        file.size_bytes, file.modified_ns, RACY_INODE if doubtful else inode63(file.inode)
+    )
 
 
 def size_of(sample: Sample) -> int:

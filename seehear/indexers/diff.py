@@ -28,17 +28,17 @@ from typing import TYPE_CHECKING
 from seehear.indexers.scan import ScannedFile
 
 if TYPE_CHECKING:
-    from seehear.indexers.leaving import Leaving, Sizes
-    from seehear.indexers.worklist import Worklist
+    from seehear.indexers.missing import MissingLocations, SizeSet
+    from seehear.indexers.work_queue import WorkQueue
     from seehear.stores import Failure, KnownFile
 
-GRAIN_NS = 2_000_000_000
+MTIME_GRANULARITY_NS = 2_000_000_000
 """The coarsest time stamp in use, that of FAT."""
 
-IN_DOUBT = 0
+RACY_INODE = 0
 """An inode that no file has."""
 
-NEVER_NS = -1
+ALWAYS_RETRY_NS = -1
 """Time stamp of a failure that says nothing about the file, such as a missing permission: no file
 has it, so the next run tries again."""
 
@@ -60,8 +60,8 @@ class Diff:
     Work and what vanished may be as many as the collection has files, and are kept as bytes.
     """
 
-    work: Worklist
-    vanished: Leaving
+    work: WorkQueue
+    vanished: MissingLocations
     failed_before: list[Failure] = field(default_factory=list)
     cured: list[tuple[int, str]] = field(default_factory=list)
     """(root, path) of remembered failures whose file is gone."""
@@ -95,7 +95,7 @@ def is_as_before(file: ScannedFile, before: KnownFile) -> bool:
     return (
         file.size_bytes == before.size_bytes
         and file.modified_ns == before.modified_ns
-        and file.inode == before.inode != IN_DOUBT
+        and file.inode == before.inode != RACY_INODE
     )
 
 
@@ -103,7 +103,7 @@ def _same_failure(file: ScannedFile, failure: Failure) -> bool:
     return file.size_bytes == failure.size_bytes and file.modified_ns == failure.modified_ns
 
 
-def moves_first(work: Iterable[Work], sizes: Sizes) -> Iterator[Work]:
+def moves_first(work: Iterable[Work], sizes: SizeSet) -> Iterator[Work]:
     """Work that may be a move, by size, before the rest; otherwise in the order given.
 
     `sizes` are those of locations whose content goes away. A file of the same size may hold it,

@@ -23,32 +23,32 @@ from numpy.typing import NDArray
 from seehear.encoders import Model
 from seehear.encoders.plain import load_encoder, one_line, try_encoder
 from seehear.errors import ModelError
-from seehear.indexers.channel import Channel
-from seehear.indexers.claims import Copy, Refusal
+from seehear.indexers.bounded_queue import BoundedQueue
+from seehear.indexers.dedup import HashedFile, IndexFailure
 from seehear.libraries import fault_of
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Sample, Segment, Vectors
 
-PATIENCE_S = 5.0
+MAX_BATCH_WAIT_S = 5.0
 """Longest time that a sample waits for its batch to fill: a lone sound among thousands of
 pictures is committed soon, and a batch is rarely left half empty."""
 
-HOPELESS = 16
+MAX_CONSECUTIVE_FAILURES = 16
 """Samples refused one after the other, without one success, that end the run: the encoder is
 broken, and not the files."""
 
-Row = NDArray[np.float32]
+SegmentRow = NDArray[np.float32]
 
 
 @dataclass(slots=True)
-class Draft:
+class PendingAsset:
     """One content between decoding and writing."""
 
     content_hash: str
-    copy: Copy
+    copy: HashedFile
     """The file that it is read from."""
     info: MediaInfo
     segments: list[Segment] = field(default_factory=list)
-    rows: dict[EmbeddingSpace, list[tuple[int, Row]]] = field(default_factory=dict)
+    rows: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = field(default_factory=dict)
     waiting: int = 0
     """Samples that are decoded and not encoded yet."""
     complete: bool = False
@@ -62,7 +62,7 @@ class Draft:
         Rows of zeros are how an encoder says "nothing there"; a segment without any other row is
         left out, so that no silence becomes a hit for everything.
         """
-        telling: dict[EmbeddingSpace, list[tuple[int, Row]]] = {
+        telling: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = {
             space: sorted(((at, row) for at, row in rows if row.any()), key=lambda pair: pair[0])
             for space, rows in self.rows.items()
         }
@@ -77,35 +77,35 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class SampleReady:
     """A decoded sample; `ordinal` is the place of its segment in the draft."""
 
-    draft: Draft
+    draft: PendingAsset
     ordinal: int
     sample: Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class DecodeDone:
     """The last sample of a draft is decoded."""
 
-    draft: Draft
+    draft: PendingAsset
 
 
 @dataclass(frozen=True, slots=True)
-class Abandoned:
+class DecodeFailed:
     """The file of a draft failed halfway (why), or changed and is read again (None)."""
 
-    draft: Draft
-    refusal: Refusal | None
+    draft: PendingAsset
+    refusal: IndexFailure | None
 
 
-Message = Sampled | Completed | Abandoned
+DecodeMessage = SampleReady | DecodeDone | DecodeFailed
 
 
 @dataclass(slots=True)
 class _Buffer:
-    samples: list[Sampled] = field(default_factory=list)
+    samples: list[SampleReady] = field(default_factory=list)
     since: float = 0.0
     size: int = 1
 
@@ -123,9 +123,9 @@ class EncodeStage:
         self,
         model: Model,
         batch_size: int,
-        inbox: Channel[Message],
-        encoded: Callable[[Draft], None],
-        refused: Callable[[Draft, Refusal], None],
+        inbox: BoundedQueue[DecodeMessage],
+        encoded: Callable[[PendingAsset], None],
+        refused: Callable[[PendingAsset, IndexFailure], None],
         expected: Iterable[Modality] = (),
     ) -> None:
         self._model, self._inbox = model, inbox
@@ -139,10 +139,10 @@ class EncodeStage:
         for modality in self._expected:
             load_encoder(self._model, modality)
         while True:
-            message = self._inbox.get(PATIENCE_S)
-            if isinstance(message, Sampled):
+            message = self._inbox.get(MAX_BATCH_WAIT_S)
+            if isinstance(message, SampleReady):
                 self._take(message)
-            elif isinstance(message, Completed):
+            elif isinstance(message, DecodeDone):
                 message.draft.complete = True
                 self._hand_on(message.draft)
             elif message is not None:
@@ -155,7 +155,7 @@ class EncodeStage:
             buffer.samples = [s for s in buffer.samples if s.draft.complete]
             self._flush(modality)
 
-    def _take(self, sampled: Sampled) -> None:
+    def _take(self, sampled: SampleReady) -> None:
         if sampled.draft.dropped:
             return
         modality = sampled.draft.segments[sampled.ordinal].modality
@@ -170,7 +170,7 @@ class EncodeStage:
     def _flush_overdue(self) -> None:
         now = time.monotonic()
         for modality, buffer in self._buffers.items():
-            if buffer.samples and now - buffer.since > PATIENCE_S:
+            if buffer.samples and now - buffer.since > MAX_BATCH_WAIT_S:
                 self._flush(modality)
 
     def _flush(self, modality: Modality) -> None:
@@ -178,7 +178,7 @@ class EncodeStage:
         samples, buffer.samples = buffer.samples, []
         self._encode(modality, [s for s in samples if not s.draft.dropped])
 
-    def _encode(self, modality: Modality, batch: Sequence[Sampled]) -> None:
+    def _encode(self, modality: Modality, batch: Sequence[SampleReady]) -> None:
         if not batch:
             return
         since = time.monotonic()
@@ -201,7 +201,7 @@ class EncodeStage:
         for draft in {id(sampled.draft): sampled.draft for sampled in batch}.values():
             self._hand_on(draft)
 
-    def _refuse(self, modality: Modality, batch: Sequence[Sampled], error: Exception) -> None:
+    def _refuse(self, modality: Modality, batch: Sequence[SampleReady], error: Exception) -> None:
         if len(batch) > 1:
             # Often too much at once for the memory there is: later batches are smaller as well.
             if _is_memory(error):
@@ -213,20 +213,21 @@ class EncodeStage:
         try_encoder(self._model, modality)
         reason = one_line(error)
         self._in_vain += 1
-        if self._in_vain >= HOPELESS:
+        if self._in_vain >= MAX_CONSECUTIVE_FAILURES:
             raise ModelError(
-                f"the model {self._model.name} failed on {HOPELESS} {modality} samples in a row "
+                f"the model {self._model.name} failed on {MAX_CONSECUTIVE_FAILURES} {modality} "
+                f"samples in a row "
                 f"({reason}); what was indexed before is kept"
             ) from error
-        self._drop(batch[0].draft, Refusal("encode", reason, lasting=False))
+        self._drop(batch[0].draft, IndexFailure("encode", reason, permanent=False))
 
-    def _drop(self, draft: Draft, refusal: Refusal | None) -> None:
+    def _drop(self, draft: PendingAsset, refusal: IndexFailure | None) -> None:
         if not draft.dropped:
             draft.dropped = True
             if refusal is not None:
                 self._refused(draft, refusal)
 
-    def _hand_on(self, draft: Draft) -> None:
+    def _hand_on(self, draft: PendingAsset) -> None:
         if draft.complete and draft.waiting == 0 and not draft.dropped:
             draft.dropped = True  # handed on once, and never again
             self._encoded(draft)

@@ -22,27 +22,27 @@ from pathlib import Path
 from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
-from seehear.indexers.channel import Channel
-from seehear.indexers.claims import Claims
+from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.decode import DecodeStage
-from seehear.indexers.diff import NEVER_NS, Diff, moves_first
-from seehear.indexers.encode import EncodeStage, Message
+from seehear.indexers.dedup import InFlightContents
+from seehear.indexers.diff import ALWAYS_RETRY_NS, Diff, moves_first
+from seehear.indexers.encode import DecodeMessage, EncodeStage
 from seehear.indexers.generation import generation_for
-from seehear.indexers.leaving import Leaving, Sizes
-from seehear.indexers.report import (
+from seehear.indexers.ignore import PathPatterns
+from seehear.indexers.missing import MissingLocations, SizeSet
+from seehear.indexers.progress import (
     FailedFile,
     IndexReport,
     Progress,
+    ProgressTracker,
     Stage,
-    Tally,
     most_common,
 )
-from seehear.indexers.rules import Patterns
-from seehear.indexers.stages import Halt, run_stages
+from seehear.indexers.roots import resolve
+from seehear.indexers.stages import StopEvent, run_stages
 from seehear.indexers.survey import Survey, Surveyor
-from seehear.indexers.targets import resolve
-from seehear.indexers.worklist import Worklist
-from seehear.indexers.write import Result, WriteStage
+from seehear.indexers.work_queue import WorkQueue
+from seehear.indexers.write import WriteMessage, WriteStage
 from seehear.libraries import require
 from seehear.stores import Catalog, Generation
 from seehear.types import Ids, Modality
@@ -93,9 +93,9 @@ def index(
     encodes nothing, and EnvironmentFaultError where a library cannot be loaded; neither is
     recorded against any file. Files that fail are in the report.
     """
-    tally = Tally(progress)
-    run = _Run(catalog, model, settings or Settings(), tally, Halt(stop))
-    patterns = Patterns(include, exclude)
+    tally = ProgressTracker(progress)
+    run = _Run(catalog, model, settings or Settings(), tally, StopEvent(stop))
+    patterns = PathPatterns(include, exclude)
     with catalog.write_lock(wait_s):
         report = run.all(paths, patterns, retry_failed=retry_failed)
     if prepare is not None and not report.interrupted:
@@ -110,11 +110,11 @@ class _Run:
     catalog: Catalog
     model: Model
     settings: Settings
-    tally: Tally
-    halt: Halt
+    tally: ProgressTracker
+    halt: StopEvent
 
     def all(
-        self, paths: Sequence[str | Path], patterns: Patterns, *, retry_failed: bool
+        self, paths: Sequence[str | Path], patterns: PathPatterns, *, retry_failed: bool
     ) -> IndexReport:
         targets = resolve(self.catalog, paths, self.catalog.add_root)
         generation = generation_for(self.catalog, self.model)
@@ -122,14 +122,14 @@ class _Run:
         if builds:
             # To take over, a generation needs all that the serving one has.
             targets = resolve(self.catalog, (), None)
-        with closing(Worklist(self.catalog.folder)) as work:
-            found, promoted = Survey(Diff(work, Leaving())), False
+        with closing(WorkQueue(self.catalog.folder)) as work:
+            found, promoted = Survey(Diff(work, MissingLocations())), False
             surveyor = Surveyor(
                 self.catalog, generation, patterns, self.tally, self._tick, found, retry_failed
             )
             try:
                 self.tally.begin(Stage.SCAN)
-                surveyor.look(targets)
+                surveyor.run(targets)
                 if not self._tick():
                     left = self._work(generation, found.diff)
                 if not self._tick():
@@ -149,10 +149,10 @@ class _Run:
         """Decode, encode and write; returns the vanished locations that are left to remove."""
         if len(diff.work):
             require("faiss")  # told now, not when the collection has grown to need it
-        perhaps_moved, gone = diff.vanished, Leaving()
+        perhaps_moved, gone = diff.vanished, MissingLocations()
         if diff.vanished:
             # Where no file has the size, nothing can have moved: such files leave the results now.
-            sizes = Sizes(item.file.size_bytes for item in diff.work)
+            sizes = SizeSet(item.file.size_bytes for item in diff.work)
             perhaps_moved, gone = diff.vanished.split(sizes)
         self._remove(gone.ids())
         vanished = perhaps_moved.by_asset()
@@ -160,10 +160,10 @@ class _Run:
         if not diff.work:
             return vanished.left()
         replaced = (item.before.size_bytes for item in diff.work if item.before is not None)
-        work = moves_first(diff.work, Sizes(chain(perhaps_moved.sizes, replaced)))
-        samples: Channel[Message] = Channel(CHANNEL_BYTES)
-        results: Channel[Result] = Channel(CHANNEL_RESULTS)
-        claims = Claims(lambda digest: self._is_encoded(generation, digest))
+        work = moves_first(diff.work, SizeSet(chain(perhaps_moved.sizes, replaced)))
+        samples: BoundedQueue[DecodeMessage] = BoundedQueue(CHANNEL_BYTES)
+        results: BoundedQueue[WriteMessage] = BoundedQueue(CHANNEL_RESULTS)
+        claims = InFlightContents(lambda digest: self._is_encoded(generation, digest))
         decoder = DecodeStage(
             work,
             self.model,
@@ -239,7 +239,7 @@ class _Run:
         """
         lacking = self.catalog.unencoded(generation.id)
         if lacking:
-            hopeless = {f.path for f in self.catalog.failures() if f.modified_ns != NEVER_NS}
+            hopeless = {f.path for f in self.catalog.failures() if f.modified_ns != ALWAYS_RETRY_NS}
             for start in range(0, len(lacking), LOOKED_AT_ONCE):
                 chunk = lacking[start : start + LOOKED_AT_ONCE]
                 for paths in self.catalog.paths_of(chunk).values():
@@ -285,7 +285,7 @@ class _Run:
         )
 
 
-def _expected(work: Worklist, model: Model) -> list[Modality]:
+def _expected(work: WorkQueue, model: Model) -> list[Modality]:
     """The modalities of the work by its names, that its model encodes; a hint, no more."""
     suffixes = {os.path.splitext(one.file.path)[1].lower() for one in islice(work, NAMES_LOOKED_AT)}
     return [

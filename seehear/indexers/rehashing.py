@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seehear.errors import CollectionLockedError, MediaError
-from seehear.indexers.diff import IN_DOUBT
+from seehear.indexers.diff import RACY_INODE
 from seehear.indexers.hashing import content_hash
-from seehear.indexers.report import Progress, Stage, Tally
+from seehear.indexers.progress import Progress, ProgressTracker, Stage
 from seehear.stores import Catalog, Location
 
 AHEAD = 8
@@ -26,7 +26,7 @@ THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Deviation:
+class FileMismatch:
     """A file that is not what was indexed at its path."""
 
     path: Path
@@ -41,7 +41,7 @@ class RehashReport:
 
     files: int
     bytes_read: int
-    deviations: tuple[Deviation, ...]
+    deviations: tuple[FileMismatch, ...]
     offline: int
     """Files in roots that are offline, which were not read."""
     marked: bool
@@ -63,29 +63,29 @@ def rehash(
     whatever their time stamp says; nothing else is changed. Where another process writes for
     longer than `MARK_WAIT_S` at the end, they are not marked, and the report says so.
     """
-    tally = Tally(progress)
+    tally = ProgressTracker(progress)
     online = {root.id: root.online for root in catalog.roots()}
-    places = [place for root_id in online for place in catalog.locations(root_id)]
-    here = [place for place in places if online[place.root_id]]
+    locations = [place for root_id in online for place in catalog.locations(root_id)]
+    here = [place for place in locations if online[place.root_id]]
     tally.begin(Stage.VERIFY, len(here), sum(place.size_bytes for place in here))
-    deviations: list[Deviation] = []
+    deviations: list[FileMismatch] = []
     altered: list[Location] = []
     files = bytes_read = 0
-    for place, digest in _hashes(here, stop):
-        asset = catalog.asset(place.asset_id)
+    for location, digest in _hashes(here, stop):
+        asset = catalog.asset(location.asset_id)
         if asset is None:  # another process removed it meanwhile
-            tally.done(place.size_bytes)
+            tally.done(location.size_bytes)
             continue
         reason = digest if isinstance(digest, MediaError) else None
         if reason is not None:
-            gone = not os.path.lexists(place.path)
-            deviations.append(Deviation(place.path, "missing" if gone else str(reason)))
+            gone = not os.path.lexists(location.path)
+            deviations.append(FileMismatch(location.path, "missing" if gone else str(reason)))
         elif digest != asset.content_hash:
-            deviations.append(Deviation(place.path, _how(place)))
-            altered.append(place)
+            deviations.append(FileMismatch(location.path, _how(location)))
+            altered.append(location)
         files += 1
-        bytes_read += place.size_bytes
-        tally.done(place.size_bytes)
+        bytes_read += location.size_bytes
+        tally.done(location.size_bytes)
         tally.report()
     marked = repair and bool(altered)
     if marked:
@@ -98,40 +98,40 @@ def rehash(
         files=files,
         bytes_read=bytes_read,
         deviations=tuple(deviations),
-        offline=len(places) - len(here),
+        offline=len(locations) - len(here),
         marked=marked,
         interrupted=stop is not None and stop.is_set(),
         seconds=tally.seconds(),
     )
 
 
-def _mark(catalog: Catalog, places: list[Location]) -> None:
+def _mark(catalog: Catalog, locations: list[Location]) -> None:
     with catalog.write_lock(MARK_WAIT_S), catalog.batch() as batch:
-        for place in places:
+        for location in locations:
             batch.put_location(
-                place.root_id,
-                place.path,
-                place.asset_id,
-                place.size_bytes,
-                place.modified_ns,
-                IN_DOUBT,
+                location.root_id,
+                location.path,
+                location.asset_id,
+                location.size_bytes,
+                location.modified_ns,
+                RACY_INODE,
             )
 
 
 def _hashes(
-    places: list[Location], stop: threading.Event | None
+    locations: list[Location], stop: threading.Event | None
 ) -> Iterator[tuple[Location, str | MediaError]]:
     """Hashes in order, a few files ahead."""
 
-    def read(place: Location) -> str | MediaError:
+    def read(location: Location) -> str | MediaError:
         try:
-            return content_hash(place.path)
+            return content_hash(location.path)
         except MediaError as error:
             return error
 
     with ThreadPoolExecutor(THREADS, "seehear-hash") as pool:
         ahead: list[tuple[Location, Future[str | MediaError]]] = []
-        for place in places:
+        for place in locations:
             if stop is not None and stop.is_set():
                 break
             ahead.append((place, pool.submit(read, place)))
@@ -142,10 +142,10 @@ def _hashes(
             yield first, future.result()
 
 
-def _how(place: Location) -> str:
+def _how(location: Location) -> str:
     try:
-        status = os.stat(place.path)
+        status = os.stat(location.path)
     except OSError:
         return "missing"
-    same = (status.st_size, status.st_mtime_ns) == (place.size_bytes, place.modified_ns)
+    same = (status.st_size, status.st_mtime_ns) == (location.size_bytes, location.modified_ns)
     return "altered" if same else "changed"

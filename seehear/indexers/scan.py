@@ -24,11 +24,11 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from seehear.indexers.rules import (
+from seehear.indexers.ignore import (
     IGNORE_FILE,
     MACHINE_FOLDERS,
     IgnoreRules,
-    Patterns,
+    PathPatterns,
     is_hidden,
     is_litter,
     read_ignore_file,
@@ -71,7 +71,9 @@ class Scan:
 
     def knows(self, path: str) -> bool:
         """Whether the absence of `path` from the walk means that it is gone."""
-        return not any(path == place or path.startswith(place + os.sep) for place in self.unknown)
+        return not any(
+            path == location or path.startswith(location + os.sep) for location in self.unknown
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def walk(
     scan: Scan,
     *,
     root: str | None = None,
-    patterns: Patterns | None = None,
+    patterns: PathPatterns | None = None,
     apart: Collection[str] = (),
     excluded: str | None = None,
     stop: threading.Event | None = None,
@@ -98,12 +100,12 @@ def walk(
     `excluded` (the collection's own) and those of other collections are noted in
     `scan.collections`, not entered. An unreadable `top` raises OSError.
     """
-    walker = _Walk(top, root or top, scan, patterns or Patterns())
+    walker = _Walk(top, root or top, scan, patterns or PathPatterns())
     return walker.run(frozenset(apart) - {top}, excluded, stop)
 
 
 class _Walk:
-    def __init__(self, top: str, root: str, scan: Scan, patterns: Patterns) -> None:
+    def __init__(self, top: str, root: str, scan: Scan, patterns: PathPatterns) -> None:
         self._top, self._root, self._scan, self._patterns = top, root, scan, patterns
         self._real_root = os.path.realpath(root)
         self._apart: frozenset[str] = frozenset()
@@ -225,12 +227,12 @@ class _Walk:
     def _rules_above(self, relative: str) -> IgnoreRules | None:
         """Ignore files of the folders from the root down to the parent of `top`."""
         rules: IgnoreRules | None = None
-        place, above = self._root, ""
+        location, above = self._root, ""
         for name in relative.split("/") if relative else []:
-            path = os.path.join(place, IGNORE_FILE)
+            path = os.path.join(location, IGNORE_FILE)
             if os.path.isfile(path):
                 rules = self._read_rules(path, above, rules)
-            place = os.path.join(place, name)
+            location = os.path.join(location, name)
             above = f"{above}/{name}" if above else name
         return rules
 
@@ -259,10 +261,10 @@ class _Walk:
 
 
 def _scanned(path: str, status: os.stat_result) -> ScannedFile:
-    return ScannedFile(path, status.st_size, status.st_mtime_ns, trimmed(status.st_ino))
+    return ScannedFile(path, status.st_size, status.st_mtime_ns, inode63(status.st_ino))
 
 
-def trimmed(inode: int) -> int:
+def inode63(inode: int) -> int:
     """An inode as databases can keep it: the lower 63 bits (network drives use all 64)."""
     return inode & (1 << 63) - 1
 

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from seehear.indexers.channel import Channel, ChannelBroken
+from seehear.indexers.bounded_queue import BoundedQueue, QueueAborted
 
 TICK_S = 0.05
 
 
-class Halt(threading.Event):
+class StopEvent(threading.Event):
     """What the stages look at: set by an error or Ctrl-C, or by the caller's own event."""
 
     def __init__(self, wish: threading.Event | None = None) -> None:
@@ -24,7 +24,7 @@ class Halt(threading.Event):
 
 def run_stages(
     stages: Mapping[str, Callable[[], None]],
-    channels: Sequence[Channel[Any]],
+    channels: Sequence[BoundedQueue[Any]],
     halt: threading.Event,
     tick: Callable[[], object],
 ) -> None:
@@ -39,7 +39,7 @@ def run_stages(
     def guarded(stage: Callable[[], None]) -> None:
         try:
             stage()
-        except ChannelBroken:
+        except QueueAborted:
             pass  # the stage that broke it has raised the error that counts
         except BaseException as error:
             errors.append(error)
@@ -48,7 +48,7 @@ def run_stages(
     def end_all() -> None:
         halt.set()
         for channel in channels:
-            channel.break_off()
+            channel.abort()
 
     threads = [
         threading.Thread(target=guarded, args=(stage,), name=f"seehear-{name}", daemon=True)

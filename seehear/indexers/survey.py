@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from seehear.indexers.diff import Diff, Work, compare
-from seehear.indexers.leaving import Met
-from seehear.indexers.report import OfflineRoot, Tally
-from seehear.indexers.rules import Patterns
+from seehear.indexers.ignore import PathPatterns
+from seehear.indexers.missing import IdBitmap
+from seehear.indexers.progress import OfflineRoot, ProgressTracker
+from seehear.indexers.roots import Target, is_below, root_state
 from seehear.indexers.scan import Scan, relative_to, walk
-from seehear.indexers.targets import Target, is_below, presence_of
 from seehear.stores import Catalog, Failure, Generation, Root
 
 AT_ONCE = 256
@@ -40,13 +40,13 @@ class Surveyor:
 
     catalog: Catalog
     generation: Generation
-    patterns: Patterns
-    tally: Tally
+    patterns: PathPatterns
+    tally: ProgressTracker
     tick: Callable[[], bool]
     survey: Survey
     retry_failed: bool = False
 
-    def look(self, targets: Sequence[Target]) -> None:
+    def run(self, targets: Sequence[Target]) -> None:
         """Scan and compare every target; offline roots are noted and left alone."""
         by_root: dict[int, list[Target]] = {}
         for target in targets:
@@ -63,10 +63,10 @@ class Surveyor:
 
     def _is_there(self, root: Root) -> bool:
         """Whether a root can be scanned; one that cannot is noted and left as it is."""
-        with closing(self.catalog.places(root.id)) as places:
-            first = list(islice(places, 2))
-        was_file = [place.path for place in first] == [str(root.path)]
-        presence = presence_of(root, had_files=bool(first), was_file=was_file)
+        with closing(self.catalog.known_locations(root.id)) as locations:
+            first = list(islice(locations, 2))
+        was_file = [location.path for location in first] == [str(root.path)]
+        presence = root_state(root, had_files=bool(first), was_file=was_file)
         online = presence.reason is None
         if online != root.online or presence.inode not in {None, root.inode}:
             self.catalog.set_online(root.id, online, presence.inode)
@@ -84,7 +84,7 @@ class Surveyor:
             apart=roots,
             excluded=str(self.catalog.folder),
         )
-        met, met_failures = Met(), set[str]()
+        met, met_failures = IdBitmap(), set[str]()
         try:
             while chunk := list(islice(files, AT_ONCE)):
                 known = self.catalog.known_files(
@@ -111,10 +111,10 @@ class Surveyor:
             return scan.knows(path) and self.patterns.covers(relative_to(path, root))
 
         below = None if target.is_whole else Path(target.top)
-        if len(met) < self.catalog.count_places(target.root.id, below):
-            for place in self.catalog.places(target.root.id, below):
-                if place.id not in met and gone(place.path):
-                    diff.vanished.add(place.id, place.asset_id, place.size_bytes)
+        if len(met) < self.catalog.count_locations(target.root.id, below):
+            for location in self.catalog.known_locations(target.root.id, below):
+                if location.id not in met and gone(location.path):
+                    diff.vanished.add(location.id, location.asset_id, location.size_bytes)
         for path in failures.keys() - met_failures:
             here = path == target.top or is_below(path, target.top)
             if here and gone(path) and not _in_other_root(path, root, roots):

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from seehear.errors import CollectionLockedError
+from seehear.indexers.progress import Progress
 from seehear.indexers.rehashing import RehashReport, rehash
-from seehear.indexers.report import Progress
-from seehear.stores import Catalog, Fault, FaultKind, Generation, VectorCache, VectorIndex
+from seehear.stores import Catalog, FaultKind, Generation, IntegrityIssue, VectorCache, VectorIndex
 from seehear.stores.vectors.cache import FOLDER as CACHE_FOLDER
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
@@ -55,11 +55,11 @@ class Verification:
     assets: int
     segments: int
     """Of the serving generation."""
-    faults: tuple[Fault, ...]
+    faults: tuple[IntegrityIssue, ...]
     """What does not hold in the catalog."""
     mended: bool
     """Whether the derived ones among them were made anew."""
-    loose_ends: tuple[Fault, ...]
+    loose_ends: tuple[IntegrityIssue, ...]
     """What the next index run does by itself: no faults."""
     indexes: tuple[IndexCheck, ...]
     renewed_files: int
@@ -73,9 +73,9 @@ class Verification:
     hashes: RehashReport | None
 
     @property
-    def lost(self) -> tuple[Fault, ...]:
+    def lost(self) -> tuple[IntegrityIssue, ...]:
         """Faults in the truth: restore an export or a copy, or index anew."""
-        return tuple(fault for fault in self.faults if fault.kind is FaultKind.TRUTH)
+        return tuple(fault for fault in self.faults if fault.kind is FaultKind.DATA_LOSS)
 
     @property
     def good(self) -> bool:
@@ -121,7 +121,7 @@ def verify(
         segments=counts.segments if counts else 0,
         faults=tuple(checked.faults),
         mended=checked.mended,
-        loose_ends=tuple(catalog.loose_ends()) if counts else (),
+        loose_ends=tuple(catalog.pending_work()) if counts else (),
         indexes=tuple(checked.indexes),
         renewed_files=checked.renewed_files,
         removed_files=checked.removed_files,
@@ -143,12 +143,12 @@ class _Check:
         self.renewed_files = 0
         self.removed_files = 0
         self.indexes: list[IndexCheck] = []
-        self.faults = catalog.faults()
-        self.broken = any(fault.kind is FaultKind.TRUTH for fault in self.faults)
+        self.faults = catalog.integrity_issues()
+        self.broken = any(fault.kind is FaultKind.DATA_LOSS for fault in self.faults)
         if self.broken:
             return  # what is made of a broken catalog would be broken too
         if self.faults and not unrepaired:
-            catalog.mend()
+            catalog.rebuild_derived()
             self.mended = True
         self._caches(catalog)
 
@@ -160,7 +160,7 @@ class _Check:
         self.indexes = _compare_all(catalog)
         bad = sum(found.bad for found in self.indexes)
         if bad:
-            self.faults.append(Fault("vectors are all zero or not finite", bad))
+            self.faults.append(IntegrityIssue("vectors are all zero or not finite", bad))
         wrong = not all(found.agreed for found in self.indexes)
         if wrong and not bad and not self.unrepaired:
             shutil.rmtree(folder, ignore_errors=True)

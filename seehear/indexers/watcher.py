@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.errors import CollectionLockedError
+from seehear.indexers.ignore import IGNORE_FILE
 from seehear.indexers.pipeline import index
-from seehear.indexers.report import IndexReport, Progress
-from seehear.indexers.rules import IGNORE_FILE
-from seehear.indexers.targets import is_below
+from seehear.indexers.progress import IndexReport, Progress
+from seehear.indexers.roots import is_below
 from seehear.libraries import require
 from seehear.stores import Catalog
 
@@ -120,7 +120,7 @@ class _Watcher:
         self.last_whole_run = time.monotonic()
         while not self.stop.is_set():
             for changes in self._bursts():
-                self.due.update(changed_places(changes, self.paths, str(self.catalog.folder)))
+                self.due.update(changed_paths(changes, self.paths, str(self.catalog.folder)))
                 self._look_at_the_clock()
                 moved = self._moved()
                 self.due.update(moved)
@@ -205,17 +205,18 @@ class _Watcher:
         if self.on_report is not None and (tell or worth_telling or report.offline):
             self.on_report(report)
 
-    def _known(self, places: Iterable[str]) -> list[str]:
+    def _known(self, locations: Iterable[str]) -> list[str]:
         """Places that an index run accepts: those below a root, and paths that exist."""
         roots = [str(root.path) for root in self.catalog.roots()]
         return [
-            place
-            for place in places
-            if os.path.exists(place) or any(place == r or is_below(place, r) for r in roots)
+            location
+            for location in locations
+            if os.path.exists(location)
+            or any(location == r or is_below(location, r) for r in roots)
         ]
 
 
-def changed_places(
+def changed_paths(
     changes: Iterable[tuple[object, str]], watched: Sequence[str], collection: str
 ) -> set[str]:
     """Folders to scan for a burst of changes: the ones that hold what changed.
@@ -223,7 +224,7 @@ def changed_places(
     Hidden files and the collection's own folder change nothing; a changed ignore file concerns
     its folder. A folder that is gone stands for itself, so that what it held is noticed.
     """
-    places: set[str] = set()
+    locations: set[str] = set()
     for _, path in changes:
         if path == collection or is_below(path, collection):
             continue
@@ -233,10 +234,10 @@ def changed_places(
         names = path[len(top) :].strip(os.sep).split(os.sep)
         if any(name.startswith(".") and name != IGNORE_FILE for name in names):
             continue
-        places.add(top if path == top else os.path.dirname(path))
-    if len(places) > MANY_FOLDERS:
-        return {w for w in watched if any(p == w or is_below(p, w) for p in places)}
-    return places
+        locations.add(top if path == top else os.path.dirname(path))
+    if len(locations) > MANY_FOLDERS:
+        return {w for w in watched if any(p == w or is_below(p, w) for p in locations)}
+    return locations
 
 
 def _identity(path: str) -> Identity:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from seehear import media
 from seehear.errors import StoreError
-from seehear.indexers.channel import Channel
-from seehear.indexers.claims import Claims, Copy, Refusal
-from seehear.indexers.diff import NEVER_NS, Work, is_as_before
-from seehear.indexers.encode import Draft
-from seehear.indexers.leaving import Departures
-from seehear.indexers.report import FailedFile, Tally
-from seehear.stores import Batch, Catalog, Content, Generation, Place
+from seehear.indexers.bounded_queue import BoundedQueue
+from seehear.indexers.dedup import HashedFile, IndexFailure, InFlightContents
+from seehear.indexers.diff import ALWAYS_RETRY_NS, Work, is_as_before
+from seehear.indexers.encode import PendingAsset
+from seehear.indexers.missing import MoveMatcher
+from seehear.indexers.progress import FailedFile, ProgressTracker
+from seehear.stores import Batch, Catalog, Generation, NewContent, NewLocation
 
 COMMIT_FILES = 256
 COMMIT_S = 1.0
@@ -30,36 +30,36 @@ would be lost to a kill."""
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class AssetEncoded:
     """A content whose vectors are complete."""
 
-    draft: Draft
+    draft: PendingAsset
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ContentKnown:
     """A file whose content the catalog has."""
 
     content_hash: str
-    copy: Copy
+    copy: HashedFile
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FileFailed:
     """A file that cannot be indexed."""
 
     work: Work
-    refusal: Refusal
+    refusal: IndexFailure
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class FileSkipped:
     """A file of a kind that is not read."""
 
     work: Work
 
 
-Result = Encoded | Known | Failed | Skipped
+WriteMessage = AssetEncoded | ContentKnown | FileFailed | FileSkipped
 
 
 class WriteStage:
@@ -70,10 +70,10 @@ class WriteStage:
         catalog: Catalog,
         generation: Generation,
         *,
-        claims: Claims,
-        tally: Tally,
-        inbox: Channel[Result],
-        vanished: Departures,
+        claims: InFlightContents,
+        tally: ProgressTracker,
+        inbox: BoundedQueue[WriteMessage],
+        vanished: MoveMatcher,
         failing: Collection[str],
     ) -> None:
         self._catalog, self._generation, self._inbox = catalog, generation, inbox
@@ -84,7 +84,7 @@ class WriteStage:
         self.busy_s = 0.0
 
     def run(self) -> None:
-        results: list[Result] = []
+        results: list[WriteMessage] = []
         since = 0.0
         while True:
             timeout_s = max(0.0, since + COMMIT_S - time.monotonic()) if results else None
@@ -100,48 +100,50 @@ class WriteStage:
             if ended:
                 return
 
-    def _commit(self, results: list[Result]) -> None:
+    def _commit(self, results: list[WriteMessage]) -> None:
         started = time.monotonic()
         self._after_commit.clear()
         with self._catalog.batch() as batch:
-            self._write_encoded(batch, [r for r in results if isinstance(r, Encoded)])
-            self._write_known(batch, [r for r in results if isinstance(r, Known)])
+            self._write_encoded(batch, [r for r in results if isinstance(r, AssetEncoded)])
+            self._write_known(batch, [r for r in results if isinstance(r, ContentKnown)])
             for result in results:
-                if isinstance(result, Failed):
+                if isinstance(result, FileFailed):
                     self._write_failed(batch, result)
-                elif isinstance(result, Skipped):
+                elif isinstance(result, FileSkipped):
                     self._write_skipped(batch, result)
         for note in self._after_commit:
             note()
         self.busy_s += time.monotonic() - started
 
-    def _write_encoded(self, batch: Batch, results: list[Encoded]) -> None:
-        contents: list[Content] = []
-        copies: list[list[Copy]] = []
+    def _write_encoded(self, batch: Batch, results: list[AssetEncoded]) -> None:
+        contents: list[NewContent] = []
+        copies: list[list[HashedFile]] = []
         for draft in (result.draft for result in results):
             segments, vectors = draft.encoded()
             size_bytes = draft.copy.stamp.size_bytes
-            contents.append(Content(draft.content_hash, size_bytes, draft.info, segments, vectors))
-            copies.append([draft.copy, *self._claims.written(draft.content_hash)])
+            contents.append(
+                NewContent(draft.content_hash, size_bytes, draft.info, segments, vectors)
+            )
+            copies.append([draft.copy, *self._claims.complete(draft.content_hash)])
             self._later("encoded")
             self._later("segments", len(segments))
             self._later("bytes_read", size_bytes)
-        places = [[_place(copy) for copy in group] for group in copies]
+        locations = [[_new_location(copy) for copy in group] for group in copies]
         if contents:
-            ids = batch.put_contents(self._generation.id, contents, places)
+            ids = batch.put_contents(self._generation.id, contents, locations)
             for asset_id, group in zip(ids, copies, strict=True):
                 self._located(batch, asset_id, group)
 
-    def _write_known(self, batch: Batch, results: list[Known]) -> None:
+    def _write_known(self, batch: Batch, results: list[ContentKnown]) -> None:
         ids = batch.asset_ids([result.content_hash for result in results])
         lost = [r.copy.work.file.path for r in results if r.content_hash not in ids]
         if lost:
             raise StoreError(f"the catalog lost the content of {lost[0]}; run the command again")
-        batch.put_places([(ids[r.content_hash], _place(r.copy)) for r in results])
+        batch.put_locations([(ids[r.content_hash], _new_location(r.copy)) for r in results])
         for result in results:
             self._located(batch, ids[result.content_hash], [result.copy])
 
-    def _located(self, batch: Batch, asset_id: int, copies: list[Copy]) -> None:
+    def _located(self, batch: Batch, asset_id: int, copies: list[HashedFile]) -> None:
         for copy in copies:
             self._clear_failure(batch, copy.work)
             self._later(self._class(batch, copy.work, asset_id))
@@ -156,14 +158,14 @@ class WriteStage:
         batch.remove_location(gone)
         return "moved"
 
-    def _write_failed(self, batch: Batch, result: Failed) -> None:
+    def _write_failed(self, batch: Batch, result: FileFailed) -> None:
         work, refusal = result.work, result.refusal
         path, file = Path(work.file.path), work.file
-        modified_ns = file.modified_ns if refusal.lasting else NEVER_NS
+        modified_ns = file.modified_ns if refusal.permanent else ALWAYS_RETRY_NS
         batch.put_failure(
             work.root_id, path, refusal.stage, refusal.reason, file.size_bytes, modified_ns
         )
-        if refusal.lasting and work.before is not None and not is_as_before(file, work.before):
+        if refusal.permanent and work.before is not None and not is_as_before(file, work.before):
             # The content that the location stands for is not there any more. (An unchanged file
             # is read again for another model, and may fail by accident: it stays as it was.)
             batch.remove_location(work.before.id)
@@ -171,7 +173,7 @@ class WriteStage:
         self._after_commit.append(lambda: self._tally.fail(failure))
         self._done(work)
 
-    def _write_skipped(self, batch: Batch, result: Skipped) -> None:
+    def _write_skipped(self, batch: Batch, result: FileSkipped) -> None:
         if result.work.before is not None:
             batch.remove_location(result.work.before.id)
         self._clear_failure(batch, result.work)
@@ -190,7 +192,7 @@ class WriteStage:
         self._after_commit.append(lambda: self._tally.done(work.file.size_bytes))
 
 
-def _place(copy: Copy) -> Place:
+def _new_location(copy: HashedFile) -> NewLocation:
     stamp = copy.stamp
     path = Path(copy.work.file.path)
-    return Place(copy.work.root_id, path, stamp.size_bytes, stamp.modified_ns, stamp.inode)
+    return NewLocation(copy.work.root_id, path, stamp.size_bytes, stamp.modified_ns, stamp.inode)

@@ -48,9 +48,9 @@ def probe(source: Source) -> MediaInfo:
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
     "codec", "frame_rate", "sample_rate_hz", "channels".
     """
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.probe(source)
+    return decode.probe(source)
 
 
 def samples(
@@ -67,9 +67,9 @@ def samples(
     `info` is what `probe` gave, None probes again. A file without any content to find (a silent
     sound, an empty page) yields nothing. The iterator holds the file open until it ends.
     """
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.samples(source, info, spec)
+    return decode.samples(source, info, spec)
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -78,9 +78,9 @@ def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sam
     A clip gives shots, then windows of its sound track. Raises BrokenMediaError where there is
     nothing to search for (silence, an empty text).
     """
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.query_samples(source, spec)
+    return decode.query_samples(source, spec)
 
 
 def load_image(source: Source, min_px: int) -> ImageSample:
@@ -88,16 +88,16 @@ def load_image(source: Source, min_px: int) -> ImageSample:
 
     Scaled down so that the shorter side has `min_px` pixels (never up); `min_px` 0 keeps the size.
     """
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.load_image(source, min_px)
+    return decode.load_image(source, min_px)
 
 
 def load_audio(source: Source, sample_rate_hz: int, *, max_s: float = 600.0) -> AudioSample:
     """The first `max_s` seconds of a sound (or of a video's sound track), mono."""
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.load_audio(source, sample_rate_hz, max_s=max_s)
+    return decode.load_audio(source, sample_rate_hz, max_s=max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
@@ -105,9 +105,9 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
 
     A time past the end gives the last frame. A picture gives itself.
     """
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.frame_at(source, time_s, px)
+    return decode.frame_at(source, time_s, px)
 
 
 def thumbnail(
@@ -115,12 +115,12 @@ def thumbnail(
 ) -> bytes:
     """A WebP picture, longer side at most `px`, of a picture, a video (at `time_s`, else early on)
     or a sound (its spectrogram). Raises UnsupportedMediaError for text."""
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.thumbnail(source, info, px, time_s=time_s)
+    return decode.thumbnail(source, info, px, time_s=time_s)
 
 
-def spectrogram_picture(
+def spectrogram_image(
     source: Source,
     start_s: float = 0.0,
     stop_s: float | None = None,
@@ -129,11 +129,9 @@ def spectrogram_picture(
     height_px: int = 180,
 ) -> bytes:
     """A PNG of the sound's log-mel spectrogram over [start_s, stop_s), at most a minute of it."""
-    from seehear.media import files
+    from seehear.media import decode
 
-    return files.spectrogram_picture(
-        source, start_s, stop_s, width_px=width_px, height_px=height_px
-    )
+    return decode.spectrogram_image(source, start_s, stop_s, width_px=width_px, height_px=height_px)
 
 
 def is_sidecar(path: str | os.PathLike[str]) -> bool:
@@ -170,7 +168,7 @@ __all__ = [
     "probe",
     "query_samples",
     "samples",
-    "spectrogram_picture",
+    "spectrogram_image",
     "suffix_label",
     "thumbnail",
 ]

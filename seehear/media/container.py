@@ -16,8 +16,8 @@ from av.codec.context import ThreadType
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
-from seehear.media.quiet import silence_ffmpeg
-from seehear.media.sniff import Kind
+from seehear.media.mute_logs import silence_ffmpeg
+from seehear.media.sniff import SniffedFormat
 from seehear.media.truncation import limit_duration
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _SHORTER_SHARE = 0.02
 
 
 @contextmanager
-def opened_container(file: BinaryIO, kind: Kind) -> Iterator[InputContainer]:
+def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputContainer]:
     """The container with its streams known. Raises MediaError."""
     silence_ffmpeg()
     file.seek(0)
@@ -70,14 +70,14 @@ def opened_container(file: BinaryIO, kind: Kind) -> Iterator[InputContainer]:
         container.close()
 
 
-def sound_of(container: InputContainer) -> AudioStream | None:
+def audio_stream(container: InputContainer) -> AudioStream | None:
     """The track that a player would choose: the default one, else the first."""
     streams = [s for s in container.streams.audio if _decodable(s)]
     chosen = [s for s in streams if _is(s, "default")] or streams
     return chosen[0] if chosen else None
 
 
-def film_of(container: InputContainer) -> VideoStream | None:
+def video_stream(container: InputContainer) -> VideoStream | None:
     """The moving picture; the cover of a song is none."""
     streams = [
         s
@@ -125,7 +125,7 @@ def stream_has_data(container: InputContainer, stream: Stream) -> bool:
     return any(packet.size for packet in container.demux(stream))
 
 
-class Damage:
+class DecodeErrors:
     """Counts what could not be decoded, and says when it is too much."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class Damage:
         self.good += bool(frames)
         return frames
 
-    def judge(self, decoded_s: float, stated_s: float | None) -> None:
+    def raise_if_too_many(self, decoded_s: float, stated_s: float | None) -> None:
         """Raise BrokenMediaError where much was damaged or missing at the end."""
         if self.good == 0:
             raise BrokenMediaError("corrupt: nothing can be decoded")

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from PIL import ExifTags, Image, IptcImagePlugin
 
 from seehear.media.limits import LIMITS
-from seehear.media.quiet import quiet
+from seehear.media.mute_logs import mute
 
 Details = dict[str, str | int | float]
 
@@ -41,27 +41,27 @@ def orientation(width_px: int, height_px: int) -> str:
     return "landscape" if width_px > height_px else "portrait"
 
 
-def of_picture(picture: Image.Image) -> tuple[datetime | None, Details]:
+def of_image(image: Image.Image) -> tuple[datetime | None, Details]:
     """When a picture was taken, and its details."""
     taken: list[datetime | None] = [None]
     details: Details = {}
 
     def from_exif() -> None:
-        taken[0], found = of_exif(picture.getexif())
+        taken[0], found = of_exif(image.getexif())
         details.update(found)
 
     def from_text() -> None:
-        info = picture.info
+        info = image.info
         for key, name in (("Title", "title"), ("Description", "caption"), ("Author", "artist")):
             _put(details, name, info.get(key))
 
     readers: tuple[Callable[[], object], ...] = (
         from_text,
         from_exif,
-        lambda: details.update(of_iptc(picture)),
-        lambda: details.update(of_xmp(_xmp_of(picture))),
+        lambda: details.update(of_iptc(image)),
+        lambda: details.update(of_xmp(_xmp_of(image))),
     )
-    with quiet():
+    with mute():
         for read in readers:
             try:
                 read()
@@ -97,7 +97,7 @@ def of_exif(exif: Image.Exif) -> tuple[datetime | None, Details]:
             _put(details, "caption", comment[8:])
         elif isinstance(comment, bytes) and comment[:7] == b"UNICODE":
             _put(details, "caption", comment[8:].decode("utf-16-le", "ignore"))
-    details.update(_place(_directory(exif, ExifTags.IFD.GPSInfo)))
+    details.update(_coordinates(_directory(exif, ExifTags.IFD.GPSInfo)))
     date = next(
         (date for tag in (36867, 36868) if (date := exif_date(inner.get(tag)))),
         None,
@@ -105,9 +105,9 @@ def of_exif(exif: Image.Exif) -> tuple[datetime | None, Details]:
     return date or exif_date(exif.get(306)), details
 
 
-def of_iptc(picture: Image.Image) -> Details:
+def of_iptc(image: Image.Image) -> Details:
     """Title, caption, keywords and author of an IPTC block."""
-    block = IptcImagePlugin.getiptcinfo(picture) or {}  # type: ignore[arg-type]
+    block = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[arg-type]
     details: Details = {}
     for key, name in (((2, 5), "title"), ((2, 120), "caption"), ((2, 25), "keywords")):
         value = block.get(key)
@@ -197,7 +197,7 @@ def _date(parts: Iterable[str]) -> datetime | None:
     return date if 1826 <= date.year <= 2200 else None
 
 
-def _place(gps: Mapping[int, Any]) -> Details:
+def _coordinates(gps: Mapping[int, Any]) -> Details:
     details: Details = {}
     for name, value_tag, side_tag, negative, most in (
         ("latitude", 2, 1, "S", 90),
@@ -228,8 +228,8 @@ def _directory(exif: Image.Exif, tag: int) -> Mapping[int, Any]:
         return {}
 
 
-def _xmp_of(picture: Image.Image) -> bytes | str | None:
-    info = picture.info
+def _xmp_of(image: Image.Image) -> bytes | str | None:
+    info = image.info
     packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
     return packet if isinstance(packet, bytes | str) else None
 

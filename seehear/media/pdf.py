@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
 from seehear.media.metadata import Details, iso_date
-from seehear.media.quiet import quiet, silence_pypdf
+from seehear.media.mute_logs import mute, silence_pypdf
 from seehear.media.source import size_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def limited(stage: str) -> Iterator[None]:
 
     most = LIMITS.pdf_stream_bytes
     with (
-        quiet(),
+        mute(),
         as_media_errors(stage),
         pypdf.apply_configuration(
             maximum_declared_stream_length=most,

@@ -34,7 +34,7 @@ from pathlib import Path
 from seehear.config import Settings
 from seehear.errors import MediaError
 from seehear.media.process import DecoderCheck, StartError, Watchdog, WorkerProcess
-from seehear.media.slot import Slot
+from seehear.media.sample_buffer import SampleBuffer
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
 MOST_WORKERS = 8
@@ -75,7 +75,7 @@ class DecodedFile:
     """True where `wanted` declined its content."""
     changed: bool = False
     error: MediaError | None = None
-    _slot: Slot | None = field(default=None, repr=False)
+    _slot: SampleBuffer | None = field(default=None, repr=False)
 
     @property
     def path(self) -> Path:
@@ -125,12 +125,12 @@ class _Pool:
     ) -> None:
         self._spec, self._settings, self._wanted, self._stop = spec, settings, wanted, stop
         self._count = settings.decode_workers or min(MOST_WORKERS, os.cpu_count() or 1)
-        self._todo: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[SampleBuffer | None] = queue.SimpleQueue()
         self._watchdog, self._check = Watchdog(), DecoderCheck()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
-        self._pending: deque[Slot] = deque()
-        self._current: Slot | None = None
+        self._pending: deque[SampleBuffer] = deque()
+        self._current: SampleBuffer | None = None
 
     def run(self, tasks: Iterator[DecodeTask | Path]) -> Iterator[DecodedFile]:
         pending = self._pending
@@ -142,7 +142,7 @@ class _Pool:
                     more = False
                     break
                 task = task if isinstance(task, DecodeTask) else DecodeTask(Path(task))
-                slot = Slot(task, self._stop)
+                slot = SampleBuffer(task, self._stop)
                 pending.append(slot)
                 self._todo.put(slot)
                 self._grow(len(pending))
@@ -208,7 +208,7 @@ class _Pool:
                 worker.end()
 
 
-def _file_of(slot: Slot) -> DecodedFile:
+def _file_of(slot: SampleBuffer) -> DecodedFile:
     """What is known of a file when its turn has come. Raises what stops the whole run."""
     slot.raise_fatal()
     task = slot.task

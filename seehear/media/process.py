@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, cast
 from seehear.config import Settings
 from seehear.errors import EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import decoder_fault
-from seehear.media import wire
-from seehear.media.slot import AbandonedError, Slot, Stamp
+from seehear.media import protocol
+from seehear.media.sample_buffer import AbandonedError, ContentStamp, SampleBuffer
 from seehear.types import SampleSpec
 
 START_TIMEOUT_S = 60.0
@@ -28,7 +28,7 @@ TIME_PER_SECOND = 2.0
 1; a slow machine on a large film needs more, and a file built to waste time gets no more."""
 _ENTRY = "from seehear.media.worker import main; main()"
 _TICK_S = 0.1
-_LAST_BREATH_S = 1.0
+_EXIT_WAIT_S = 1.0
 _SIGKILL = 9
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
@@ -131,15 +131,15 @@ class WorkerProcess:
         try:
             self._send(setup)
             self._receive(START_TIMEOUT_S)
-        except wire.WireError:
+        except protocol.WireError:
             self.end()
             if (fault := self._library_fault()) is not None:
                 raise fault from None
             raise StartError(
-                f"decode workers cannot be started ({self._death()}); see `seehear doctor`"
+                f"decode workers cannot be started ({self._exit_reason()}); see `seehear doctor`"
             ) from None
 
-    def decode(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
+    def decode(self, slot: SampleBuffer, wanted: Callable[[str], bool] | None) -> None:
         """Fill a slot with a file. A death of the worker is the file's error.
 
         Raises EnvironmentFaultError where a decoding library cannot be loaded.
@@ -151,17 +151,17 @@ class WorkerProcess:
         except AbandonedError:
             self.end()  # quicker than waiting for the rest of a long film
             slot.finish()
-        except wire.WireError as error:
+        except protocol.WireError as error:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_LAST_BREATH_S)  # it may be about to say what it died of
+                self._process.wait(_EXIT_WAIT_S)  # it may be about to say what it died of
             died = self._process.poll() is not None
-            reason = self._death() if died else str(error)
+            reason = self._exit_reason() if died else str(error)
             self.end()
             if died and (fault := self._library_fault()) is not None:
                 raise fault from None
-            slot.finish(self._obituary(reason))
+            slot.finish(self._crash_error(reason))
 
-    def _follow(self, slot: Slot, wanted: Callable[[str], bool] | None) -> None:
+    def _follow(self, slot: SampleBuffer, wanted: Callable[[str], bool] | None) -> None:
         left_s = self._timeout_s
         while True:
             since = time.monotonic()
@@ -177,21 +177,21 @@ class WorkerProcess:
                 # Hashing reads the file once, and a disk may be slow: the clock starts here.
                 left_s = self._timeout_s
             elif kind == "info":
-                info = wire.unpack_info(head.get("info", {}))
+                info = protocol.unpack_info(head.get("info", {}))
                 left_s = self._timeout_s + TIME_PER_SECOND * (info.duration_s or 0.0)
                 slot.describe(info)
             elif kind == "pairs":
-                slot.put(wire.unpack_pairs(head.get("items", ()), body), len(body))
+                slot.put(protocol.unpack_pairs(head.get("items", ()), body), len(body))
             elif kind == "end":
                 if head.get("worn"):
                     self.end()
-                error = wire.unpack_error(head["error"]) if "error" in head else None
+                error = protocol.unpack_error(head["error"]) if "error" in head else None
                 slot.finish(error, changed=bool(head.get("changed")))
                 return
             elif kind == "fault":
-                raise wire.unpack_fault(head.get("fault", {}))
+                raise protocol.unpack_fault(head.get("fault", {}))
             else:
-                raise wire.WireError("a message of no known kind")
+                raise protocol.WireError("a message of no known kind")
 
     def kill(self) -> None:
         """End the process at once; its thread notices by the end of the pipe."""
@@ -210,18 +210,18 @@ class WorkerProcess:
 
     def _send(self, head: dict[str, Any]) -> None:
         try:
-            wire.send(self._input, head)
+            protocol.send(self._input, head)
         except (OSError, ValueError) as error:
-            raise wire.WireError("the worker has ended") from error
+            raise protocol.WireError("the worker has ended") from error
 
-    def _receive(self, seconds: float) -> tuple[wire.Message, wire.Body]:
+    def _receive(self, seconds: float) -> tuple[protocol.WireMessage, protocol.WireBody]:
         self._watchdog.expect(self, seconds)
         try:
-            return wire.receive(self._output)
+            return protocol.receive(self._output)
         finally:
             self._watchdog.relax(self)
 
-    def _obituary(self, reason: str) -> MediaError:
+    def _crash_error(self, reason: str) -> MediaError:
         if self.hung:
             return MediaLimitError(
                 f"decoding was stopped: no result within {self._timeout_s:.0f} seconds"
@@ -234,7 +234,7 @@ class WorkerProcess:
         killed = self.hung or self._process.returncode in (0, -_SIGKILL)
         return None if killed else self._check.fault()
 
-    def _death(self) -> str:
+    def _exit_reason(self) -> str:
         code = self._process.poll()
         if code is None or code >= 0:
             return f"exit status {code}" if code else "it ended by itself"
@@ -281,14 +281,14 @@ def _widen(pipe: Any) -> None:
             fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def _stamp(head: wire.Message) -> Stamp:
+def _stamp(head: protocol.WireMessage) -> ContentStamp:
     try:
         digest = head["hash"]
-        return Stamp(
+        return ContentStamp(
             None if digest is None else str(digest),
             int(head["size"]),
             int(head["modified_ns"]),
             int(head["inode"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise wire.WireError("a stamp that does not add up") from error
+        raise protocol.WireError("a stamp that does not add up") from error

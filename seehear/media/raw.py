@@ -13,12 +13,12 @@ import rawpy
 from PIL import Image
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
-from seehear.media import metadata, picture
-from seehear.media.quiet import quiet
-from seehear.media.sniff import Kind, Reader
+from seehear.media import image, metadata
+from seehear.media.mute_logs import mute
+from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.types import ImageSample
 
-_JPEG = Kind("jpeg", Reader.PILLOW, "JPEG")
+_JPEG = SniffedFormat("jpeg", Decoder.PILLOW, "JPEG")
 _TURN_OF_FLIP = {3: 3, 5: 8, 6: 6}
 """LibRaw's flip as an EXIF orientation."""
 
@@ -38,7 +38,7 @@ def opened_raw(file: BinaryIO) -> Iterator[Any]:
         except rawpy.LibRawFileUnsupportedError:
             raise NotRawError from None
         sizes = raw.sizes
-        picture.check_size(max(sizes.raw_width, sizes.width), max(sizes.raw_height, sizes.height))
+        image.check_size(max(sizes.raw_width, sizes.width), max(sizes.raw_height, sizes.height))
         yield raw
     except (rawpy.LibRawError, MemoryError, ValueError) as error:
         text = error.args[0] if error.args else ""
@@ -64,9 +64,9 @@ def load(file: BinaryIO, min_px: int) -> ImageSample:
         if preview is not None:
             return preview
         half = bool(min_px) and min(raw.sizes.width, raw.sizes.height) >= 2 * min_px
-        with quiet():
+        with mute():
             pixels = raw.postprocess(use_camera_wb=True, half_size=half, output_bps=8)
-        return ImageSample(picture.finished(Image.fromarray(pixels), min_px))
+        return ImageSample(image.finished(Image.fromarray(pixels), min_px))
 
 
 def _preview(raw: Any, min_px: int) -> ImageSample | None:
@@ -87,18 +87,18 @@ def _shaped(thumb: Any, flip: int, min_px: int) -> ImageSample | None:
         pixels = np.ascontiguousarray(thumb.data)
         if pixels.ndim != 3 or min(pixels.shape[:2]) < min_px:
             return None
-        return ImageSample(picture.finished(Image.fromarray(pixels), min_px, turn=turn))
+        return ImageSample(image.finished(Image.fromarray(pixels), min_px, turn=turn))
     if thumb.format != rawpy.ThumbFormat.JPEG:
         return None
-    with picture.opened_picture(io.BytesIO(thumb.data), _JPEG) as embedded:
+    with image.opened_image(io.BytesIO(thumb.data), _JPEG) as embedded:
         if min(embedded.size) < min_px:
             return None
-        if picture.orientation_of(embedded, _JPEG) != 1:
+        if image.orientation_of(embedded, _JPEG) != 1:
             turn = 1  # the preview says itself how it lies, and `load` follows that
-    whole = picture.load(io.BytesIO(thumb.data), _JPEG, min_px)
+    whole = image.load(io.BytesIO(thumb.data), _JPEG, min_px)
     if turn == 1:
         return whole
-    return ImageSample(picture.finished(Image.fromarray(whole.pixels), 0, turn=turn))
+    return ImageSample(image.finished(Image.fromarray(whole.pixels), 0, turn=turn))
 
 
 def preview_jpeg(raw: Any) -> bytes | None:
@@ -118,7 +118,7 @@ def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Deta
         try:
             exif = Image.Exif()
             exif.load_from_fp(file)
-            with quiet():
+            with mute():
                 taken, details = metadata.of_exif(exif)
         except Exception:  # a broken block must not cost the picture
             taken, details = None, {}
@@ -128,7 +128,7 @@ def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Deta
     if preview is None:
         return None, {}
     try:
-        with picture.opened_picture(io.BytesIO(preview), _JPEG) as embedded:
-            return metadata.of_picture(embedded)
+        with image.opened_image(io.BytesIO(preview), _JPEG) as embedded:
+            return metadata.of_image(embedded)
     except MediaError:
         return None, {}

@@ -18,7 +18,7 @@ from seehear.media.formats import PACKED_SUFFIXES, RAW_SUFFIXES, SUFFIXES
 from seehear.types import Modality
 
 
-class Reader(Enum):
+class Decoder(Enum):
     """The decoder that reads a kind."""
 
     PILLOW = "pillow"
@@ -31,11 +31,11 @@ class Reader(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SniffedFormat:
     """A recognised format. `decoder` is the name that the reader knows it by."""
 
     format: str
-    reader: Reader
+    reader: Decoder
     decoder: str = ""
 
 
@@ -121,17 +121,17 @@ _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65000, 65535})
 """Packings of ARW, ORF, SRW, NEF, KDC and PEF that no TIFF library reads."""
 
 
-def sniff(head: bytes, suffix: str) -> Kind:
+def sniff(head: bytes, suffix: str) -> SniffedFormat:
     """The kind of a file from its first bytes; the suffix only where the bytes cannot tell.
 
     Raises UnsupportedMediaError for content that is no media, BrokenMediaError where the suffix
     claims a media format all the same.
     """
-    kind = _picture(head, suffix) or _container(head) or _elementary(head, suffix)
+    kind = _image(head, suffix) or _container(head) or _elementary(head, suffix)
     if kind is not None:
         return kind
     if b"%PDF-" in head[:1024]:
-        return Kind("pdf", Reader.PDF)
+        return SniffedFormat("pdf", Decoder.PDF)
     if (kind := _document(head, suffix)) is not None:
         return kind
     claimed = _CLAIMED.get(suffix)
@@ -139,26 +139,26 @@ def sniff(head: bytes, suffix: str) -> Kind:
         raise UnsupportedMediaError("the content is TypeScript, not a video", stage="probe")
     if claimed in (Modality.AUDIO, Modality.VIDEO) and not head.startswith(b"#EXTM3U"):
         # Headers that begin with junk: FFmpeg looks further, among the demuxers of this table.
-        return Kind(suffix[1:], Reader.FFMPEG)
+        return SniffedFormat(suffix[1:], Decoder.FFMPEG)
     for pattern, name in _BINARY_OTHERS:
         if pattern.match(head):
             refuse(suffix, f"the content is {name}")
     if suffix in _TEXT_SUFFIXES and looks_like_text(head):
-        return Kind(_text_format(head, suffix), Reader.TEXT)
+        return SniffedFormat(_text_format(head, suffix), Decoder.TEXT)
     return refuse(suffix, "the content is of no kind that seehear reads")
 
 
-def _document(head: bytes, suffix: str) -> Kind | None:
+def _document(head: bytes, suffix: str) -> SniffedFormat | None:
     """Documents that say what they are; which of the packed ones, their directory says later."""
     if head.startswith(b"{\\rtf"):
-        return Kind("rtf", Reader.TEXT)
+        return SniffedFormat("rtf", Decoder.TEXT)
     if head.startswith(b"PK\x03\x04") and (
         suffix in PACKED_SUFFIXES or _PACKED_NAME.match(head, 30)
     ):
-        return Kind("document", Reader.ARCHIVE)
+        return SniffedFormat("document", Decoder.ARCHIVE)
     packed = suffix == ".svgz" and head.startswith(b"\x1f\x8b")
     if packed or _is_svg(head, suffix):
-        return Kind("svg", Reader.SVG)
+        return SniffedFormat("svg", Decoder.SVG)
     return None
 
 
@@ -175,63 +175,63 @@ def refuse(suffix: str, reason: str) -> NoReturn:
     raise UnsupportedMediaError(reason, stage="probe")
 
 
-def _picture(head: bytes, suffix: str) -> Kind | None:
+def _image(head: bytes, suffix: str) -> SniffedFormat | None:
     for pattern, name, plugin in _PILLOW:
         if pattern.match(head):
-            return Kind(name, Reader.PILLOW, plugin)
+            return SniffedFormat(name, Decoder.PILLOW, plugin)
     for pattern, name in _RAW:
         if pattern.match(head):
-            return Kind(name, Reader.RAW)
+            return SniffedFormat(name, Decoder.RAW)
     return _boxed_or_tiff(head, suffix)
 
 
-def _boxed_or_tiff(head: bytes, suffix: str) -> Kind | None:
+def _boxed_or_tiff(head: bytes, suffix: str) -> SniffedFormat | None:
     """Families whose members share their first bytes: TIFF with RAW, and the boxes of ISO."""
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return _tiff(head, suffix)
     if head[4:8] == b"ftyp":
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, _box_end(head), 4))}
         if head[8:12] == b"crx ":
-            return Kind("cr3", Reader.RAW)
+            return SniffedFormat("cr3", Decoder.RAW)
         if brands & _AVIF_BRANDS:
-            return Kind("avif", Reader.PILLOW, "AVIF")
+            return SniffedFormat("avif", Decoder.PILLOW, "AVIF")
         if brands & _HEIF_BRANDS and b"mp41" not in brands and b"qt  " not in brands:
-            return Kind("heic", Reader.PILLOW, "HEIF")
+            return SniffedFormat("heic", Decoder.PILLOW, "HEIF")
     return None
 
 
-def _container(head: bytes) -> Kind | None:
+def _container(head: bytes) -> SniffedFormat | None:
     for pattern, name, demuxer in _FFMPEG:
         if pattern.match(head):
             if name == "mkv" and b"webm" in head[:64]:
-                return Kind("webm", Reader.FFMPEG, demuxer)
-            return Kind(name, Reader.FFMPEG, demuxer)
+                return SniffedFormat("webm", Decoder.FFMPEG, demuxer)
+            return SniffedFormat(name, Decoder.FFMPEG, demuxer)
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand == b"qt  ":
-            return Kind("mov", Reader.FFMPEG, "mov")
-        return Kind("3gp" if brand.startswith(b"3g") else "mp4", Reader.FFMPEG, "mov")
+            return SniffedFormat("mov", Decoder.FFMPEG, "mov")
+        return SniffedFormat("3gp" if brand.startswith(b"3g") else "mp4", Decoder.FFMPEG, "mov")
     return None
 
 
-def _elementary(head: bytes, suffix: str) -> Kind | None:
+def _elementary(head: bytes, suffix: str) -> SniffedFormat | None:
     """Streams without a header of their own: MPEG transport streams, MP3 and AAC frames."""
     for packet, lead in ((188, 0), (192, 4), (204, 0)):
         syncs = head[lead : lead + 8 * packet : packet]
         if len(syncs) >= 4 and set(syncs) == {0x47}:
-            return Kind("ts", Reader.FFMPEG, "mpegts")
+            return SniffedFormat("ts", Decoder.FFMPEG, "mpegts")
     if head[:3] == b"ID3":
         return _after_tag(head, suffix)
     return _frame(head)
 
 
-def _after_tag(head: bytes, suffix: str) -> Kind:
+def _after_tag(head: bytes, suffix: str) -> SniffedFormat:
     """What follows an ID3 tag, which may hold a cover larger than `head`."""
     after = 10 + _syncsafe(head[6:10])
     if head[after : after + 4] == b"fLaC":
-        return Kind("flac", Reader.FFMPEG, "flac")
+        return SniffedFormat("flac", Decoder.FFMPEG, "flac")
     name = "aac" if suffix == ".aac" else "mp3"
-    return _frame(head[after:]) or Kind(name, Reader.FFMPEG, name)
+    return _frame(head[after:]) or SniffedFormat(name, Decoder.FFMPEG, name)
 
 
 _BIT_RATES = (  # kbit/s by index, for layers 1 to 3 of MPEG-1, then 1 and 2/3 of MPEG-2
@@ -243,7 +243,7 @@ _BIT_RATES = (  # kbit/s by index, for layers 1 to 3 of MPEG-1, then 1 and 2/3 o
 )
 
 
-def _frame(head: bytes) -> Kind | None:
+def _frame(head: bytes) -> SniffedFormat | None:
     """Frames of AAC (ADTS) or MPEG audio: a header, and another one right behind its frame.
 
     One header alone is two bytes of sync and little else, which a UTF-16 text begins with, too.
@@ -252,10 +252,10 @@ def _frame(head: bytes) -> Kind | None:
         return None
     layer = head[1] >> 1 & 3
     if head[1] & 0xF6 == 0xF0:
-        kind = Kind("aac", Reader.FFMPEG, "aac")
+        kind = SniffedFormat("aac", Decoder.FFMPEG, "aac")
         length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     else:
-        kind = Kind("mp3" if layer == 1 else "mp2", Reader.FFMPEG, "mp3")
+        kind = SniffedFormat("mp3" if layer == 1 else "mp2", Decoder.FFMPEG, "mp3")
         length = _mpeg_frame_bytes(head)
     follows = head[length : length + 2]
     same = len(follows) == 2 and follows[0] == 0xFF and follows[1] & 0xFE == head[1] & 0xFE
@@ -278,15 +278,15 @@ def _mpeg_frame_bytes(head: bytes) -> int:
     return scale * table[rate_index] // sample_rate + padding
 
 
-def _tiff(head: bytes, suffix: str) -> Kind:
+def _tiff(head: bytes, suffix: str) -> SniffedFormat:
     tags = _tiff_tags(head)
     if _TIFF_DNG_VERSION in tags:
-        return Kind("dng", Reader.RAW)
+        return SniffedFormat("dng", Decoder.RAW)
     if tags.get(_TIFF_COMPRESSION) in _RAW_COMPRESSIONS or suffix in RAW_SUFFIXES:
-        return Kind(suffix[1:] if suffix in RAW_SUFFIXES else "raw", Reader.RAW)
+        return SniffedFormat(suffix[1:] if suffix in RAW_SUFFIXES else "raw", Decoder.RAW)
     if _TIFF_MAKE in tags and _TIFF_SUB_IFDS in tags:
-        return Kind("raw", Reader.RAW)  # LibRaw looks; Pillow reads what it declines
-    return Kind("tiff", Reader.PILLOW, "TIFF")
+        return SniffedFormat("raw", Decoder.RAW)  # LibRaw looks; Pillow reads what it declines
+    return SniffedFormat("tiff", Decoder.PILLOW, "TIFF")
 
 
 def _tiff_tags(head: bytes) -> dict[int, int]:

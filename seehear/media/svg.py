@@ -15,7 +15,7 @@ from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
 from seehear.errors import BrokenMediaError, MediaLimitError
-from seehear.media import picture, xml_stream
+from seehear.media import image, xml_stream
 from seehear.media.limits import LIMITS
 from seehear.media.metadata import MOST_CHARACTERS, Details, orientation
 from seehear.types import ImageSample
@@ -91,7 +91,7 @@ def load(drawing: Drawing, min_px: int) -> ImageSample:
         rgb = drawn.convert("RGB")
     if rgb.size != tuple(size):  # resvg rounds the shape that it keeps
         rgb = rgb.resize((size[0], size[1]))
-    return ImageSample(picture.finished(rgb, min_px))
+    return ImageSample(image.finished(rgb, min_px))
 
 
 def _unpacked(file: BinaryIO) -> bytes:

@@ -24,7 +24,7 @@ class Graphics(StrEnum):
     """Half blocks in 24-bit colours: two pixels a character, in any terminal with colours."""
 
 
-def terminal_picture(picture: bytes, graphics: Graphics, columns: int, rows: int) -> str:
+def terminal_image(picture: bytes, graphics: Graphics, columns: int, rows: int) -> str:
     """Return the text that draws a picture, at most so many characters wide and high.
 
     Raises ModuleNotFoundError for sixel and blocks where timg (extra `preview`) is not installed.

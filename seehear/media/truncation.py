@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media.limits import LIMITS
-from seehear.media.sniff import Kind, Reader
+from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.media.source import head_of, size_of
 
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x7FFFFFFF, 0x7FFFFF00})
@@ -22,11 +22,11 @@ SLACK_BYTES = 64
 """Writers miscount headers and padding by a few bytes; a cut file lacks far more."""
 
 
-def check_complete(file: BinaryIO, kind: Kind) -> None:
+def check_complete(file: BinaryIO, kind: SniffedFormat) -> None:
     """Raise BrokenMediaError where the file ends before its headers say, MediaLimitError where
     they claim a duration beyond the limits."""
     check = _CHECKS.get(kind.format)
-    if kind.reader is Reader.RAW and check is None:
+    if kind.reader is Decoder.RAW and check is None:
         check = _tiff
     if check is None:
         return
@@ -230,9 +230,9 @@ def _tiff(file: BinaryIO, size: int) -> int:
         tags = _tags(file, order, count, size)
         todo.extend(_read(file, order + "I"))
         todo.extend(tags.get(330, ()))
-        for places, lengths in _STRIPS:
-            ends = zip(tags.get(places, ()), tags.get(lengths, ()), strict=False)
-            end = max([end, *(place + length for place, length in ends)])
+        for positions, lengths in _STRIPS:
+            ends = zip(tags.get(positions, ()), tags.get(lengths, ()), strict=False)
+            end = max([end, *(position + length for position, length in ends)])
     return end - size
 
 
@@ -249,10 +249,10 @@ def _tags(file: BinaryIO, order: str, count: int, size: int) -> dict[int, tuple[
             continue
         whole = f"{order}{number}{layout}"
         if struct.calcsize(whole) > 4:
-            (place,) = _read(file, order + "I")
-            if place + struct.calcsize(whole) > size:
+            (position,) = _read(file, order + "I")
+            if position + struct.calcsize(whole) > size:
                 raise struct.error
-            file.seek(place)
+            file.seek(position)
         tags[tag] = _read(file, whole)
     file.seek(start + 12 * count)
     return tags

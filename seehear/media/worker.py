@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import fault_of
-from seehear.media import describe, files, source, wire
+from seehear.media import decode, media_info, protocol, source
 from seehear.media.sniff import sniff
 from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSample
 
@@ -39,19 +39,19 @@ Head = dict[str, Any]
 def main() -> None:
     """Serve tasks until standard input ends."""
     tasks, results = _private_pipes()
-    with suppress(wire.WireError, BrokenPipeError, KeyboardInterrupt):
-        setup, _ = wire.receive(tasks)
+    with suppress(protocol.WireError, BrokenPipeError, KeyboardInterrupt):
+        setup, _ = protocol.receive(tasks)
         _limit_memory(int(setup["memory_bytes"]))
-        worker = Worker(tasks, results, SampleSpec(**setup["spec"]), setup)
-        wire.send(results, {"type": "ready"})
-        while not worker.worn():
-            task, _ = wire.receive(tasks)
+        worker = WorkerLoop(tasks, results, SampleSpec(**setup["spec"]), setup)
+        protocol.send(results, {"type": "ready"})
+        while not worker.should_recycle():
+            task, _ = protocol.receive(tasks)
             worker.serve(task["path"])
     # No clean-up that a broken decoder could hang in.
     os._exit(0)
 
 
-class Worker:
+class WorkerLoop:
     """Decodes one file at a time and reports it."""
 
     def __init__(self, tasks: BinaryIO, results: BinaryIO, spec: SampleSpec, setup: Head) -> None:
@@ -72,12 +72,12 @@ class Worker:
         try:
             error, changed = self._read(path)
         except EnvironmentFaultError as fault:
-            wire.send(self._results, {"type": "fault", "fault": wire.pack_fault(fault)})
+            protocol.send(self._results, {"type": "fault", "fault": protocol.pack_fault(fault)})
             return
-        last = {"type": "end", "changed": changed, "worn": self.worn()}
+        last = {"type": "end", "changed": changed, "worn": self.should_recycle()}
         if error is not None:
-            last["error"] = wire.pack_error(error)
-        wire.send(self._results, last)
+            last["error"] = protocol.pack_error(error)
+        protocol.send(self._results, last)
 
     def _read(self, path: str) -> tuple[MediaError | None, bool]:
         """What is wrong with a file, and whether it changed meanwhile."""
@@ -99,7 +99,7 @@ class Worker:
             return MediaError(f"cannot be read: {source.reason_of(failure)}", stage="open"), False
         return error, changed
 
-    def worn(self) -> bool:
+    def should_recycle(self) -> bool:
         """Whether the process should be replaced before the next file."""
         if self._starved or self._files >= FILES_PER_LIFE:
             return True
@@ -114,19 +114,19 @@ class Worker:
             head = source.head_of(file)
             sniff(head, suffix)  # what is no media is not worth its hash
             digest, file = _hashed(file, stat.st_size)
-            wire.send(self._results, {"type": "stamp", "hash": digest, **stamp})
+            protocol.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
-            if self._asks and not wire.receive(self._tasks)[0]["go"]:
+            if self._asks and not protocol.receive(self._tasks)[0]["go"]:
                 return None
-            item = files.recognise(file, suffix)
-            info = describe.probe_open(item)
-            wire.send(self._results, {"type": "info", "info": wire.pack_info(info)})
-            self._send_pairs(files.samples_open(item, self._spec))
+            item = decode.recognise(file, suffix)
+            info = media_info.probe_open(item)
+            protocol.send(self._results, {"type": "info", "info": protocol.pack_info(info)})
+            self._send_pairs(decode.samples_open(item, self._spec))
         except MediaError as error:
             if (fault := fault_of(error)) is not None:
                 raise fault from error
             if stamp:
-                wire.send(self._results, {"type": "stamp", "hash": None, **stamp})
+                protocol.send(self._results, {"type": "stamp", "hash": None, **stamp})
             return error
         except MemoryError:
             self._starved = True
@@ -135,8 +135,8 @@ class Worker:
             return BrokenMediaError("corrupt: its parts are nested without end")
         return None
 
-    def _send_pairs(self, pairs: Iterator[wire.Pair]) -> None:
-        batch: list[wire.Pair] = []
+    def _send_pairs(self, pairs: Iterator[protocol.Pair]) -> None:
+        batch: list[protocol.Pair] = []
         size = 0
         for pair in pairs:
             batch.append(pair)
@@ -147,10 +147,10 @@ class Worker:
         if batch:
             self._send_batch(batch)
 
-    def _send_batch(self, batch: list[wire.Pair]) -> None:
-        items, buffers = wire.pack_pairs(batch)
+    def _send_batch(self, batch: list[protocol.Pair]) -> None:
+        items, buffers = protocol.pack_pairs(batch)
         # Work, not time: a pool that is busy elsewhere may let us wait here for long.
-        wire.send(self._results, {"type": "pairs", "items": items}, buffers)
+        protocol.send(self._results, {"type": "pairs", "items": items}, buffers)
         _limit_cpu(self._cpu_s)
 
 

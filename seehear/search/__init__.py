@@ -14,25 +14,25 @@
 | unknown | why a filter finds nothing: values that the collection does not have |
 """
 
-from seehear.search.compact import Wish, is_compact, parse_compact, parts_from
 from seehear.search.duplicates import DuplicateGroup, Likeness
+from seehear.search.encode_query import check_query as check_query
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
-from seehear.search.parts import check as check_query
-from seehear.search.rank import Rerank, Result
-from seehear.search.where import parse_where
+from seehear.search.filter_text import parse_where
+from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact, terms_to_parts
+from seehear.search.ranking import RankedAsset, Rerank
 
 __all__ = [
     "DuplicateGroup",
     "Engine",
     "Likeness",
+    "QueryTerm",
+    "RankedAsset",
     "Rerank",
-    "Result",
-    "Wish",
     "check_query",
     "facet_named",
     "is_compact",
     "parse_compact",
     "parse_where",
-    "parts_from",
+    "terms_to_parts",
 ]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seehear.search.diversity import Shown, same
-from seehear.search.shelf import Allowed, Shelf
+from seehear.search.dedup import ResultView, is_near_duplicate
+from seehear.search.snapshot import CollectionSnapshot, IdFilter
 from seehear.stores import VectorIndex
 from seehear.types import Asset, Ids, Modality, Query, Vectors
 
@@ -46,7 +46,7 @@ class DuplicateGroup:
 
 
 def groups(
-    shelf: Shelf, query: Query, progress: Callable[[int, int], None] | None = None
+    snapshot: CollectionSnapshot, query: Query, progress: Callable[[int, int], None] | None = None
 ) -> list[DuplicateGroup]:
     """All groups of two files or more that meet a query's filters, by their first paths.
 
@@ -54,11 +54,11 @@ def groups(
     number of assets compared and their total.
     """
     found: list[DuplicateGroup] = []
-    allowed = shelf.allowed(query)
+    allowed = snapshot.id_filter(query)
     for modality in allowed.modalities:
-        ids, assets = _representatives(shelf, modality, allowed)
-        together = _near(shelf, modality, ids, assets, progress) if len(ids) else []
-        paths = _paths(shelf, {asset.id for asset in assets}, query)
+        ids, assets = _representatives(snapshot, modality, allowed)
+        together = _near(snapshot, modality, ids, assets, progress) if len(ids) else []
+        paths = _paths(snapshot, {asset.id for asset in assets}, query)
         found += [
             group
             for members, similarity in together
@@ -67,20 +67,22 @@ def groups(
     return sorted(found, key=lambda group: group.paths)
 
 
-def _paths(shelf: Shelf, assets: set[int], query: Query) -> dict[int, list[Path]]:
+def _paths(snapshot: CollectionSnapshot, assets: set[int], query: Query) -> dict[int, list[Path]]:
     """Every path of assets, those that meet the query's filters first."""
-    fitting = {path for paths in shelf.fitting_paths(assets, query).values() for path in paths}
+    fitting = {path for paths in snapshot.matching_paths(assets, query).values() for path in paths}
     return {
         asset: sorted(paths, key=lambda path: (path not in fitting, path))
-        for asset, paths in shelf.paths_of(assets).items()
+        for asset, paths in snapshot.paths_of(assets).items()
     }
 
 
-def _representatives(shelf: Shelf, modality: Modality, allowed: Allowed) -> tuple[Ids, list[Asset]]:
+def _representatives(
+    snapshot: CollectionSnapshot, modality: Modality, allowed: IdFilter
+) -> tuple[Ids, list[Asset]]:
     """First segment and asset of each asset of one modality, in the order of segment ids."""
     firsts: dict[int, tuple[int, Asset]] = {}
-    for chunk in _chunks(shelf.ids(modality, allowed)):
-        for found in shelf.resolve(chunk):
+    for chunk in _chunks(snapshot.ids(modality, allowed)):
+        for found in snapshot.resolve(chunk):
             if found.asset.modality is modality and found.sidecar is None:
                 firsts.setdefault(found.asset.id, (found.segment_id, found.asset))
     ids = np.array([id_ for id_, _ in firsts.values()], dtype=np.int64)
@@ -88,7 +90,7 @@ def _representatives(shelf: Shelf, modality: Modality, allowed: Allowed) -> tupl
 
 
 def _near(
-    shelf: Shelf,
+    snapshot: CollectionSnapshot,
     modality: Modality,
     ids: Ids,
     assets: list[Asset],
@@ -99,18 +101,18 @@ def _near(
     As with hits, an asset joins the first group whose first member it equals, so that a chain of
     small differences does not make one group of everything.
     """
-    space = shelf.route(modality, modality).space
-    index = shelf.index(space, modality)
-    kept, vectors = shelf.vectors([int(id_) for id_ in ids], space, modality)
+    space = snapshot.route(modality, modality).space
+    index = snapshot.index(space, modality)
+    kept, vectors = snapshot.vectors([int(id_) for id_ in ids], space, modality)
     row_of = {int(id_): row for row, id_ in enumerate(kept)}
     position_of = {int(id_): position for position, id_ in enumerate(ids)}
     home: dict[int, int] = {}
     members: dict[int, list[int]] = {}
     least: dict[int, float] = {}
 
-    def shown(position: int) -> Shown:
+    def shown(position: int) -> ResultView:
         row = row_of.get(int(ids[position]))
-        return Shown(assets[position], modality, None if row is None else vectors[row])
+        return ResultView(assets[position], modality, None if row is None else vectors[row])
 
     for start in range(0, len(ids), CHUNK):
         here = np.isin(kept, ids[start : start + CHUNK])
@@ -119,7 +121,7 @@ def _near(
             me = shown(position)
             others = sorted(position_of[i] for i in near.get(int(ids[position]), ()))
             leaders = [p for p in others if p < position and home.get(p) == p]
-            leader = next((p for p in leaders if same(shown(p), me)), position)
+            leader = next((p for p in leaders if is_near_duplicate(shown(p), me)), position)
             home[position] = leader
             members.setdefault(leader, []).append(position)
             if leader != position:

@@ -21,29 +21,29 @@ from numpy.typing import NDArray
 
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
-from seehear.search import evidence, feedback, parts, retrieve
-from seehear.search.calibrate import WEAK_BELOW, Floats
-from seehear.search.diversity import Shown, fold, spread
+from seehear.search import encode_query, feedback, retrieve, scoring
+from seehear.search.calibration.baseline import WEAK_BELOW
+from seehear.search.dedup import ResultView, collapse, mmr
 from seehear.search.duplicates import DuplicateGroup, groups
-from seehear.search.moments import Stretch, stretches
-from seehear.search.parts import Part
-from seehear.search.rank import (
+from seehear.search.encode_query import EncodedPart
+from seehear.search.lexical import WordMatch
+from seehear.search.moments import Interval, merge_adjacent
+from seehear.search.ranking import (
+    RankedAsset,
     Ranking,
     Rerank,
-    Result,
     Scored,
+    apply_rerank,
     rank,
-    reranked,
     score,
-    timed_pieces,
+    timed_segments,
 )
-from seehear.search.shelf import Allowed, Shelf, within
-from seehear.search.words import WordMatch
-from seehear.stores import Catalog, Columns, Found, Pieces, VectorCache
-from seehear.stores.vectors.base import READY_AFTER
-from seehear.types import Hit, Ids, Modality, Mode, Moment, Query
+from seehear.search.snapshot import CollectionSnapshot, IdFilter, within
+from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorCache
+from seehear.stores.vectors.base import WARMUP_QUERIES
+from seehear.types import Floats, Hit, Ids, Modality, Mode, Moment, Query
 
-SLACK = 2
+OVERFETCH = 2
 """Assets that are looked at for each hit wanted: some are near-duplicates of others."""
 SPREAD_POOL = 5
 """The same where hits are spread over different things."""
@@ -76,37 +76,37 @@ class Engine:
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(RANKED_AT_ONCE)
         self._change = catalog.change()
-        self._shelf = self._new_shelf(self._change)
+        self._snapshot = self._new_snapshot(self._change)
         self._asked = 0
 
-    def current(self) -> Shelf:
+    def current(self) -> CollectionSnapshot:
         """What of the collection is searched, as of now."""
-        with self._at_one_instant() as shelf:
-            return shelf
+        with self._read_snapshot() as snapshot:
+            return snapshot
 
     @contextmanager
-    def _at_one_instant(self) -> Iterator[Shelf]:
+    def _read_snapshot(self) -> Iterator[CollectionSnapshot]:
         """The shelf as the catalog is now; whatever is read within is of the same instant."""
         seen = 0
         while True:
-            with self._catalog.one_instant():
+            with self._catalog.read_snapshot():
                 change = self._catalog.change()
                 with self._lock:
                     # Another thread may have come later, and seen more, before this one got here.
                     late = seen <= change < self._change
                     seen = self._change
-                    shelf = None if late else self._shelf_of(change)
-                if shelf is not None:
-                    yield shelf
+                    snapshot = None if late else self._snapshot_of(change)
+                if snapshot is not None:
+                    yield snapshot
                     return
 
-    def _shelf_of(self, change: int) -> Shelf:
+    def _snapshot_of(self, change: int) -> CollectionSnapshot:
         """The shelf after a change, which is the last one at the instant that is being read."""
         if change != self._change:
             self._cache.refresh()
-            self._shelf = self._new_shelf(change, self._shelf.columns)
+            self._snapshot = self._new_snapshot(change, self._snapshot.columns)
             self._change = change
-        return self._shelf
+        return self._snapshot
 
     def prepare(self) -> None:
         """Keep in the catalog what every search needs and only encoding can give.
@@ -114,9 +114,9 @@ class Engine:
         For the writer, after indexing. Without it the first search of each process does the same
         work for itself, and answers are no different.
         """
-        shelf = self.current()
-        shelf.keep_banks()
-        shelf.keep_backgrounds()
+        snapshot = self.current()
+        snapshot.keep_banks()
+        snapshot.keep_baselines()
 
     def describe_index(self) -> str:
         """Kinds of the indexes and how many vectors they serve, for a person.
@@ -133,13 +133,13 @@ class Engine:
 
         Raises UsageError for a query or a filter that makes no sense.
         """
-        parts.check(query)
-        encoded = parts.encode(query, self._model)
-        with self._turns, self._at_one_instant() as shelf:
-            self._count(shelf)
-            allowed = shelf.allowed(query)
-            asked = encoded + feedback.parts_of(query, shelf)
-            return _Search(query, asked, allowed, shelf, self._rerank).hits()
+        encode_query.check_query(query)
+        encoded = encode_query.encode_query(query, self._model)
+        with self._turns, self._read_snapshot() as snapshot:
+            self._count(snapshot)
+            allowed = snapshot.id_filter(query)
+            asked = encoded + feedback.parts_of(query, snapshot)
+            return _Search(query, asked, allowed, snapshot, self._rerank).hits()
 
     def duplicates(
         self,
@@ -153,15 +153,17 @@ class Engine:
         everything = Query((), modalities=modalities, under=under, where=where)
         return groups(self.current(), everything, progress)
 
-    def _count(self, shelf: Shelf) -> None:
+    def _count(self, snapshot: CollectionSnapshot) -> None:
         """One query more; after some, what segments are is held in memory for many more."""
         with self._lock:
             self._asked += 1
-            if self._asked > READY_AFTER:
-                shelf.load_columns()
+            if self._asked > WARMUP_QUERIES:
+                snapshot.load_columns()
 
-    def _new_shelf(self, change: int, columns: Columns | None = None) -> Shelf:
-        return Shelf(self._catalog, self._cache, self._generation, self._model, change, columns)
+    def _new_snapshot(self, change: int, columns: SegmentTable | None = None) -> CollectionSnapshot:
+        return CollectionSnapshot(
+            self._catalog, self._cache, self._generation, self._model, change, columns
+        )
 
 
 class _Search:
@@ -170,24 +172,24 @@ class _Search:
     def __init__(
         self,
         query: Query,
-        asked: Sequence[Part],
-        allowed: Allowed,
-        shelf: Shelf,
+        asked: Sequence[EncodedPart],
+        allowed: IdFilter,
+        snapshot: CollectionSnapshot,
         rerank: Rerank | None,
     ) -> None:
         self.query = query
         self.parts = asked
         self.allowed = allowed
-        self.shelf = shelf
+        self.snapshot = snapshot
         self.rerank = rerank
-        self.by_words = Pieces.of()
+        self.by_words = SegmentColumns.of()
         self.matched: list[Mapping[int, WordMatch]] = [{} for _ in asked]
         if query.mode is not Mode.SEMANTIC:
-            self.by_words, self.matched = retrieve.by_words(asked, shelf, allowed)
-        self.described: dict[int, Found] = {}
+            self.by_words, self.matched = retrieve.by_words(asked, snapshot, allowed)
+        self.described: dict[int, SegmentRecord] = {}
 
     def hits(self) -> list[Hit]:
-        wanted = self.query.k * (SPREAD_POOL if self.query.diverse else SLACK)
+        wanted = self.query.k * (SPREAD_POOL if self.query.diverse else OVERFETCH)
         seen = -1
         while True:
             candidates = self._candidates(wanted)
@@ -197,70 +199,72 @@ class _Search:
             # There is no more to find below the least score, or at all.
             found_all = len(results) < len(ranked) or len(ranked) == seen
             if len(chosen) >= self.query.k or (found_all and len(results) <= wanted):
-                return self._finish(chosen, results, candidates, [row.crowd for row in rows])
+                return self._finish(chosen, results, candidates, [row.support for row in rows])
             seen = len(ranked)
-            wanted *= retrieve.DEEPER
+            wanted *= retrieve.DEPTH_GROWTH
 
-    def _candidates(self, wanted: int) -> Pieces:
-        found = Pieces.of(
-            self.by_words, retrieve.neighbours(self.parts, self.shelf, self.allowed, wanted)
+    def _candidates(self, wanted: int) -> SegmentColumns:
+        found = SegmentColumns.of(
+            self.by_words, retrieve.neighbours(self.parts, self.snapshot, self.allowed, wanted)
         )
         if len(self.parts) > 1:
-            found = Pieces.of(found, retrieve.companions(found, self.shelf, self.allowed))
+            found = SegmentColumns.of(
+                found, retrieve.cooccurring_segments(found, self.snapshot, self.allowed)
+            )
         order = np.argsort(found.ids, kind="stable")
         first = np.ones(len(order), dtype=np.bool_)
         first[1:] = found.ids[order][1:] != found.ids[order][:-1]
         return found.at(order[first])
 
     def _rank(
-        self, candidates: Pieces, crowds: Sequence[Floats] | None = None
-    ) -> tuple[Ranking, Scored, list[evidence.Row]]:
-        rows = evidence.gather(self.parts, self.matched, candidates, self.shelf, crowds)
+        self, candidates: SegmentColumns, crowds: Sequence[Floats] | None = None
+    ) -> tuple[Ranking, Scored, list[scoring.PartScores]]:
+        rows = scoring.score_parts(self.parts, self.matched, candidates, self.snapshot, crowds)
         scored = score(self.parts, rows, candidates)
         ranking = rank(scored, candidates)
         if self.rerank is not None:
             results = [
-                Result(found.asset, float(value), found.segment)
+                RankedAsset(found.asset, float(value), found.segment)
                 for found, value in zip(
                     self._describe(candidates.ids[ranking.best]), ranking.scores, strict=True
                 )
             ]
-            ranking = reranked(ranking, self.rerank(self.query, results))
+            ranking = apply_rerank(ranking, self.rerank(self.query, results))
         return ranking, scored, rows
 
-    def _describe(self, ids: Ids) -> list[Found]:
+    def _describe(self, ids: Ids) -> list[SegmentRecord]:
         """What some segments are."""
         wanted = ids.tolist()
         new = [id_ for id_ in wanted if id_ not in self.described]
-        self.described |= {found.segment_id: found for found in self.shelf.resolve(new)}
+        self.described |= {found.segment_id: found for found in self.snapshot.resolve(new)}
         return [self.described[id_] for id_ in wanted]
 
-    def _choose(self, results: Ranking, candidates: Pieces, depth: int) -> list[list[int]]:
+    def _choose(self, results: Ranking, candidates: SegmentColumns, depth: int) -> list[list[int]]:
         """Places among the first `depth` results, one group for each hit; its first is shown."""
         most = self.query.k * (SPREAD_POOL if self.query.diverse else 1)
         if self.query.show_duplicates and not self.query.diverse:
-            return [[place] for place in range(min(most, len(results)))]
+            return [[position] for position in range(min(most, len(results)))]
         shown = self._shown(results.best[:depth], candidates)
         if self.query.show_duplicates:
             groups = [[place] for place in range(min(most, len(results)))]
         else:
-            groups = fold(shown, most)
+            groups = collapse(shown, most)
         if not self.query.diverse:
             return groups
         leaders = [group[0] for group in groups]
-        order = spread([shown[i] for i in leaders], results.scores[leaders].tolist(), self.query.k)
+        order = mmr([shown[i] for i in leaders], results.scores[leaders].tolist(), self.query.k)
         return [groups[i] for i in order]
 
-    def _shown(self, best: NDArray[np.int64], candidates: Pieces) -> list[Shown]:
+    def _shown(self, best: NDArray[np.int64], candidates: SegmentColumns) -> list[ResultView]:
         pieces = candidates.at(best)
         vectors: dict[int, Floats] = {}
         for kind in Modality:
             ids = pieces.ids[pieces.of_kind(kind)]
             if len(ids):
-                kept, rows = self.shelf.vectors(ids, self.shelf.route(kind, kind).space, kind)
+                kept, rows = self.snapshot.vectors(ids, self.snapshot.route(kind, kind).space, kind)
                 vectors |= dict(zip(kept.tolist(), rows, strict=True))
         return [
-            Shown(found.asset, found.segment.modality, vectors.get(found.segment_id))
+            ResultView(found.asset, found.segment.modality, vectors.get(found.segment_id))
             for found in self._describe(pieces.ids)
         ]
 
@@ -268,7 +272,7 @@ class _Search:
         self,
         chosen: list[list[int]],
         results: Ranking,
-        candidates: Pieces,
+        candidates: SegmentColumns,
         crowds: Sequence[Floats],
     ) -> list[Hit]:
         """Hits of the chosen groups. Their files are looked at whole, for the moments, beside the
@@ -277,15 +281,17 @@ class _Search:
         folded = {assets[group[0]]: [assets[i] for i in group[1:]] for group in chosen}
         known = candidates.at(within(candidates.assets, np.array(sorted(folded), dtype=np.int64)))
         timed = set(known.assets[~np.isnan(known.start_s)].tolist())
-        ids = self.shelf.segments_of(timed)
-        whole = self.shelf.pieces(ids[~within(ids, known.ids)])
-        final = Pieces.of(known, self.allowed.of(whole))
+        ids = self.snapshot.segments_of(timed)
+        whole = self.snapshot.segment_columns(ids[~within(ids, known.ids)])
+        final = SegmentColumns.of(known, self.allowed.of(whole))
         ranking, scored, rows = self._rank(final, crowds)
         if self.query.diverse:  # their order is that of `chosen`
-            place = {asset: at for at, asset in enumerate(folded)}
-            ranking = ranking.at(np.argsort([place[asset] for asset in ranking.assets.tolist()]))
-        paths = self.shelf.paths_of({*folded, *(i for others in folded.values() for i in others)})
-        fitting = self.shelf.fitting_paths(folded, self.query)
+            position = {asset: at for at, asset in enumerate(folded)}
+            ranking = ranking.at(np.argsort([position[asset] for asset in ranking.assets.tolist()]))
+        paths = self.snapshot.paths_of(
+            {*folded, *(i for others in folded.values() for i in others)}
+        )
+        fitting = self.snapshot.matching_paths(folded, self.query)
         best = self._describe(final.ids[ranking.best])
         return [
             self._hit(
@@ -303,22 +309,22 @@ class _Search:
     def _hit(
         self,
         number: int,
-        found: Found,
-        final: Pieces,
+        found: SegmentRecord,
+        final: SegmentColumns,
         ranking: Ranking,
         scored: Scored,
-        rows: Sequence[evidence.Row],
+        rows: Sequence[scoring.PartScores],
         paths: Sequence[Path],
     ) -> Hit:
         """One hit. `paths` has the one to show first, then those of its duplicates."""
         position = int(ranking.best[number - 1])
         value = float(ranking.scores[number - 1])
-        pieces = timed_pieces(found.asset.id, scored, final)
-        moments = tuple(_moment(stretch) for stretch in stretches(pieces, self.query.moments))
+        pieces = timed_segments(found.asset.id, scored, final)
+        moments = tuple(_moment(stretch) for stretch in merge_adjacent(pieces, self.query.moments))
         times = (found.segment.start_s, found.segment.stop_s)
         if moments and moments[0].segment_id == found.segment_id:
             times = (moments[0].start_s, moments[0].stop_s)
-        answered_by = scored.answered[:, position].tolist()
+        answered_by = scored.answering_candidate[:, position].tolist()
         first = scored.wanted[0]
         return Hit(
             rank=number,
@@ -328,19 +334,19 @@ class _Search:
             modality=found.asset.modality,
             asset_id=found.asset.id,
             segment_id=found.segment_id,
-            matched=found.segment.modality,
+            matched_modality=found.segment.modality,
             start_s=times[0],
             stop_s=times[1],
             snippet=_snippet(found.segment.text),
             weak=value < WEAK_BELOW,
             moments=moments,
             duplicates=tuple(paths[1:]),
-            why=evidence.explain(self.parts, rows, answered_by) if self.query.explain else (),
+            why=scoring.explain(self.parts, rows, answered_by) if self.query.explain else (),
         )
 
 
 def _paths(
-    found: Found,
+    found: SegmentRecord,
     paths: Mapping[int, Sequence[Path]],
     fitting: Mapping[int, Sequence[Path]],
     folded: Mapping[int, Sequence[int]],
@@ -354,7 +360,7 @@ def _paths(
     return [shown, *others]
 
 
-def _moment(stretch: Stretch) -> Moment:
+def _moment(stretch: Interval) -> Moment:
     best = stretch.best
     return Moment(
         start_s=stretch.start_s,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seehear.errors import UsageError
-from seehear.search.parts import Part, Probe
-from seehear.search.shelf import Shelf
+from seehear.search.encode_query import EncodedPart, QueryVector
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.types import Query
 
 LIKED = 0.75
@@ -21,30 +21,32 @@ DISLIKED = 0.25
 is seldom all of it."""
 
 
-def parts_of(query: Query, shelf: Shelf) -> list[Part]:
+def parts_of(query: Query, snapshot: CollectionSnapshot) -> list[EncodedPart]:
     """The parts that likes and dislikes add. Raises UsageError for a hit that is no longer there
     or that was both liked and disliked."""
     both = set(query.like) & set(query.unlike)
     if both:
         raise UsageError("the same hit cannot be in both like and unlike")
-    liked = _parts(query.like, LIKED, shelf, exclude=False)
-    return liked + _parts(query.unlike, DISLIKED, shelf, exclude=True)
+    liked = _parts(query.like, LIKED, snapshot, exclude=False)
+    return liked + _parts(query.unlike, DISLIKED, snapshot, exclude=True)
 
 
-def _parts(ids: Sequence[int], weight: float, shelf: Shelf, *, exclude: bool) -> list[Part]:
-    found = {f.segment_id: f for f in shelf.resolve(ids)} if ids else {}
+def _parts(
+    ids: Sequence[int], weight: float, snapshot: CollectionSnapshot, *, exclude: bool
+) -> list[EncodedPart]:
+    found = {f.segment_id: f for f in snapshot.resolve(ids)} if ids else {}
     parts = []
     for id_ in dict.fromkeys(ids):
         if id_ not in found:
             raise UsageError("a hit in like or unlike is no longer in the collection; search again")
         modality = found[id_].segment.modality
         vectors = {}
-        for space in shelf.spaces_of(modality):
-            kept, rows = shelf.vectors([id_], space, modality)
+        for space in snapshot.spaces_of(modality):
+            kept, rows = snapshot.vectors([id_], space, modality)
             if len(kept):
                 vectors[space] = rows[0]
         if vectors:
             label = f"{'unlike' if exclude else 'like'} {found[id_].path.name}"
-            probe = Probe(modality, vectors)
-            parts.append(Part(label, weight / len(set(ids)), exclude, (probe,)))
+            probe = QueryVector(modality, vectors)
+            parts.append(EncodedPart(label, weight / len(set(ids)), exclude, (probe,)))
     return parts

@@ -18,7 +18,7 @@ FIELD_WORDS: dict[str, Field] = {field.value: field for field in Field} | {
 _FACETS = {field: facet for facet, field in FIELDS.items()}
 
 
-def field_named(name: str, place: str = "") -> Field:
+def field_named(name: str, position: str = "") -> Field:
     """Return the field that a word means; `place` says in the error where it stands.
 
     Raises UsageError that names the nearest fields.
@@ -26,7 +26,7 @@ def field_named(name: str, place: str = "") -> Field:
     found = FIELD_WORDS.get(name.lower())
     if found is None:
         hint = did_you_mean(name, FIELD_WORDS)
-        raise UsageError(f'No field "{name}"{place}.{hint} The fields are {", ".join(Field)}')
+        raise UsageError(f'No field "{name}"{position}.{hint} The fields are {", ".join(Field)}')
     return found
 
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.types import Modality
-
-Floats = NDArray[np.float32]
+from seehear.types import Floats, Modality
 
 MERGE_SHARE = 0.8
 """A neighbour joins a moment when it has at least this share of the moment's best score."""
@@ -25,7 +23,7 @@ GAP_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ScoredSegment:
     """A scored segment of one asset, with its times."""
 
     segment_id: int
@@ -37,22 +35,22 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Interval:
     """Pieces that were merged: the best of them, and from when to when they reach."""
 
-    best: Piece
+    best: ScoredSegment
     start_s: float
     stop_s: float
 
 
-def stretches(pieces: Sequence[Piece], most: int) -> list[Stretch]:
+def merge_adjacent(pieces: Sequence[ScoredSegment], most: int) -> list[Interval]:
     """The best distinct moments among the pieces of one asset, best first, at most `most`.
 
     A moment grows from its best piece over neighbours of the same kind (sight or sound) that
     touch it and score nearly as well. Moments never overlap each other.
     """
     left = sorted(pieces, key=lambda piece: (-piece.score, piece.start_s, piece.segment_id))
-    found: list[Stretch] = []
+    found: list[Interval] = []
     while left and len(found) < most:
         best = left.pop(0)
         start_s, stop_s = best.start_s, best.stop_s
@@ -73,7 +71,7 @@ def stretches(pieces: Sequence[Piece], most: int) -> list[Stretch]:
                 start_s = max(start_s, earlier.stop_s)
             if earlier.start_s < stop_s and earlier.start_s >= best.start_s:
                 stop_s = min(stop_s, earlier.start_s)
-        found.append(Stretch(best, start_s, stop_s))
+        found.append(Interval(best, start_s, stop_s))
         left = [p for p in left if not (p.start_s < stop_s and start_s < p.stop_s)]
     return found
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from seehear.server.app import create_app
     from seehear.server.limits import ServiceLimits
-    from seehear.server.serving import serve
+    from seehear.server.run import serve
 
 __all__ = ["ServiceLimits", "create_app", "serve"]
 
@@ -24,10 +24,10 @@ def __getattr__(name: str) -> object:
     from seehear.libraries import naming_faults
 
     with naming_faults():
-        from seehear.server import app, limits, serving
+        from seehear.server import app, limits, run
     found: dict[str, object] = {
         "create_app": app.create_app,
-        "serve": serving.serve,
+        "serve": run.serve,
         "ServiceLimits": limits.ServiceLimits,
     }
     return found[name]

@@ -21,10 +21,10 @@ from seehear.server import (
     routes_service,
 )
 from seehear.server.limits import ServiceLimits
-from seehear.server.metrics import Measured
+from seehear.server.metrics import MetricsMiddleware
 from seehear.server.problems import ServiceError, as_json, problem_of
-from seehear.server.security import Guard, Sessions, check_token
-from seehear.server.service import Service, ServiceOptions
+from seehear.server.security import SecurityMiddleware, Sessions, check_token
+from seehear.server.state import Service, ServiceOptions
 from seehear.server.uploads import invalid
 
 _HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -98,13 +98,13 @@ def create_app(
     page_routes.register(app)
     _answer_errors(app, service)
     app.add_middleware(
-        Guard,
+        SecurityMiddleware,
         sessions=sessions,
         hosts=_host_names(host, token, names),
         body_bytes=service.limits.body_bytes,
         upload_bytes=service.limits.upload_bytes,
     )
-    app.add_middleware(Measured, metrics=service.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     return app
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from seehear.encoders import Model, Route
 from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 
-Encoded = Mapping[EmbeddingSpace, Vectors]
+EncodedQuery = Mapping[EmbeddingSpace, Vectors]
 
 MAX_BATCH = 64
 """Samples in one call: beyond this, CPUs gain nothing and the first client waits for the last."""
@@ -28,7 +28,7 @@ class CancelledQueryError(Exception):
 
 
 @dataclass(slots=True)
-class Ticket:
+class CancelToken:
     """One request's right to go on."""
 
     gone: threading.Event
@@ -39,7 +39,7 @@ class Ticket:
             raise CancelledQueryError
 
 
-current_ticket: ContextVar[Ticket | None] = ContextVar("current_ticket", default=None)
+current_ticket: ContextVar[CancelToken | None] = ContextVar("current_ticket", default=None)
 """The request that the running code works for; None outside of requests."""
 
 
@@ -53,8 +53,8 @@ def check_current() -> None:
 class _Waiting:
     modality: Modality
     samples: Sequence[Sample]
-    ticket: Ticket | None
-    future: Future[Encoded]
+    ticket: CancelToken | None
+    future: Future[EncodedQuery]
 
 
 class BatchingModel:
@@ -93,7 +93,7 @@ class BatchingModel:
     def route(self, query: Modality, item: Modality) -> Route:
         return self.inner.route(query, item)
 
-    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Encoded:
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> EncodedQuery:
         """As the inner model's; raises CancelledQueryError when the client goes meanwhile."""
         waiting = _Waiting(modality, samples, current_ticket.get(), Future())
         with self._news:

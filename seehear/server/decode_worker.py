@@ -2,7 +2,7 @@
 
 Started by seehear.server.decoding with its memory limit as the first argument, without the
 parent's environment. Requests come on standard input, answers go to standard output, as messages
-of seehear.media.wire: a JSON head and raw bytes.
+of seehear.media.protocol: a JSON head and raw bytes.
 
     {"do": "query", "path": ..., "spec": {...}, "most_pixels": n, "most_s": s}
         -> {"modality": "image", "items": [...]} and the samples, as the indexing pool sends them
@@ -29,23 +29,23 @@ import numpy as np
 from seehear import media
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.libraries import fault_of
-from seehear.media import wire
+from seehear.media import protocol
 from seehear.types import SampleSpec, Segment, modality_of
 
 WAVEFORM_RATE_HZ = 4000
 _OPEN_FILES = 64
 
-Answer = tuple[wire.Message, Sequence[memoryview | bytes]]
+WorkerAnswer = tuple[protocol.WireMessage, Sequence[memoryview | bytes]]
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
     requests, answers = _private_streams()
     limit_process(int(sys.argv[1]))
-    with contextlib.suppress(wire.WireError, BrokenPipeError):
+    with contextlib.suppress(protocol.WireError, BrokenPipeError):
         while True:
-            request, _ = wire.receive(requests)
-            wire.send(answers, *_answer(request))
+            request, _ = protocol.receive(requests)
+            protocol.send(answers, *_answer(request))
 
 
 def limit_process(memory_bytes: int) -> None:
@@ -76,13 +76,13 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _answer(request: wire.Message) -> Answer:
+def _answer(request: protocol.WireMessage) -> WorkerAnswer:
     try:
         return _DOES[request.pop("do")](**request)
     except Exception as error:
         if (fault := fault_of(error)) is not None:
-            return {"fault": wire.pack_fault(fault)}, ()
-        return {"error": wire.pack_error(_failure(error))}, ()
+            return {"fault": protocol.pack_fault(fault)}, ()
+        return {"error": protocol.pack_error(_failure(error))}, ()
 
 
 def _failure(error: Exception) -> MediaError:
@@ -96,52 +96,50 @@ def _failure(error: Exception) -> MediaError:
     return BrokenMediaError(f"the decoder failed ({type(error).__name__})")
 
 
-def _query(path: str, spec: dict[str, Any], most_pixels: int, most_s: float) -> Answer:
+def _query(path: str, spec: dict[str, Any], most_pixels: int, most_s: float) -> WorkerAnswer:
     info = media.probe(path)
     if (info.width_px or 0) * (info.height_px or 0) > most_pixels:
         raise MediaLimitError(f"has more than {most_pixels:,} pixels", stage="probe")
     if (info.duration_s or 0.0) > most_s:
         raise MediaLimitError(f"is longer than {most_s:g} seconds", stage="probe")
     modality, samples = media.query_samples(path, SampleSpec(**spec))
-    items, body = wire.pack_pairs([(Segment(modality_of(one)), one) for one in samples])
+    items, body = protocol.pack_pairs([(Segment(modality_of(one)), one) for one in samples])
     return {"modality": str(modality), "items": items}, body
 
 
-def _picture(
-    path: str, px: int, start_s: float | None, stop_s: float | None, sound: bool
-) -> Answer:
-    if not sound:
+def _image(
+    path: str, px: int, start_s: float | None, stop_s: float | None, audio: bool
+) -> WorkerAnswer:
+    if not audio:
         return {}, (media.thumbnail(path, None, px, time_s=start_s),)
     height_px = max(32, px * 9 // 16)
-    drawn = media.spectrogram_picture(
-        path, start_s or 0.0, stop_s, width_px=px, height_px=height_px
-    )
+    drawn = media.spectrogram_image(path, start_s or 0.0, stop_s, width_px=px, height_px=height_px)
     return {}, (drawn,)
 
 
-def _waveform(path: str, steps: int, most_s: float) -> Answer:
-    sound = media.load_audio(path, WAVEFORM_RATE_HZ, max_s=most_s)
-    pieces = np.array_split(np.abs(sound.waveform), steps)
+def _waveform(path: str, steps: int, most_s: float) -> WorkerAnswer:
+    audio = media.load_audio(path, WAVEFORM_RATE_HZ, max_s=most_s)
+    pieces = np.array_split(np.abs(audio.waveform), steps)
     peaks = np.array([piece.max() if piece.size else 0.0 for piece in pieces], dtype="<f4")
-    return {"stop_s": sound.duration_s}, (peaks.tobytes(),)
+    return {"stop_s": audio.duration_s}, (peaks.tobytes(),)
 
 
-def _warm() -> Answer:
+def _warm() -> WorkerAnswer:
     """Decode next to nothing, which reads the libraries of pictures and of sound."""
-    sound = io.BytesIO()
-    with wave.open(sound, "wb") as file:
+    audio = io.BytesIO()
+    with wave.open(audio, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(bytes(3200))
     media.load_image(b"P6 1 1 255 \0\0\0", 1)
-    media.load_audio(sound.getvalue(), 8000)
+    media.load_audio(audio.getvalue(), 8000)
     return {}, ()
 
 
-_DOES: dict[str, Callable[..., Answer]] = {
+_DOES: dict[str, Callable[..., WorkerAnswer]] = {
     "warm": _warm,
     "query": _query,
-    "picture": _picture,
+    "picture": _image,
     "waveform": _waveform,
 }

@@ -23,7 +23,7 @@ import numpy as np
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.libraries import decoder_fault
-from seehear.media import wire
+from seehear.media import protocol
 from seehear.server.batching import check_current
 from seehear.types import Modality, Sample, SampleSpec
 
@@ -72,26 +72,26 @@ class DecodePool:
         }
         head, body = self._ask(asked)
         try:
-            pairs = wire.unpack_pairs(head["items"], body)
+            pairs = protocol.unpack_pairs(head["items"], body)
             modality = Modality(head["modality"])
-        except (wire.WireError, KeyError, ValueError):
+        except (protocol.WireError, KeyError, ValueError):
             raise BrokenMediaError("the decoder sent an unreadable answer") from None
         return modality, tuple(sample for _, sample in pairs)
 
-    def picture(
+    def image(
         self,
         path: Path,
         px: int,
         *,
         start_s: float | None = None,
         stop_s: float | None = None,
-        sound: bool = False,
+        audio: bool = False,
     ) -> tuple[bytes, str]:
         """A picture of a file and its content type. Raises MediaError."""
         asked = {"do": "picture", "path": str(path), "px": px}
-        _, body = self._ask(asked | {"start_s": start_s, "stop_s": stop_s, "sound": sound})
+        _, body = self._ask(asked | {"start_s": start_s, "stop_s": stop_s, "sound": audio})
         drawn = body.tobytes()
-        kind, magic = ("image/png", b"\x89PNG\r\n") if sound else ("image/webp", b"RIFF")
+        kind, magic = ("image/png", b"\x89PNG\r\n") if audio else ("image/webp", b"RIFF")
         if not drawn.startswith(magic):
             raise BrokenMediaError("cannot make a picture of it")
         return drawn, kind
@@ -127,7 +127,7 @@ class DecodePool:
             if worker is not None:
                 worker.end()
 
-    def _ask(self, request: wire.Message) -> tuple[wire.Message, wire.Body]:
+    def _ask(self, request: protocol.WireMessage) -> tuple[protocol.WireMessage, protocol.WireBody]:
         with self._worker() as worker:
             head, body = worker.ask(request, self._timeout_s)
         _check(head)
@@ -158,9 +158,9 @@ class DecodePool:
                 continue
 
 
-def _check(head: wire.Message) -> None:
+def _check(head: protocol.WireMessage) -> None:
     """Raise the error that an answer holds."""
-    for name, unpack in (("error", wire.unpack_error), ("fault", wire.unpack_fault)):
+    for name, unpack in (("error", protocol.unpack_error), ("fault", protocol.unpack_fault)):
         if (record := head.get(name)) is not None:
             raise unpack(record if isinstance(record, dict) else {})
 
@@ -182,7 +182,7 @@ class _Worker:
             start_new_session=True,  # Ctrl-C is for the service, which ends its workers itself
         )
         self._requests = cast("BinaryIO", self._process.stdin)
-        self._answers: queue.SimpleQueue[tuple[wire.Message, wire.Body] | None]
+        self._answers: queue.SimpleQueue[tuple[protocol.WireMessage, protocol.WireBody] | None]
         self._answers = queue.SimpleQueue()
         self._jobs = 0
         self._broken = False
@@ -192,14 +192,16 @@ class _Worker:
     def usable(self) -> bool:
         return not self._broken and self._jobs < _JOBS_PER_WORKER and self._process.poll() is None
 
-    def ask(self, request: wire.Message, timeout_s: float) -> tuple[wire.Message, wire.Body]:
+    def ask(
+        self, request: protocol.WireMessage, timeout_s: float
+    ) -> tuple[protocol.WireMessage, protocol.WireBody]:
         """One request and its answer. Raises MediaError when the worker dies or takes too long."""
         # A new process reads its libraries first; that is no fault of the file.
         timeout_s += _START_S if self._jobs == 0 else 0.0
         self._jobs += 1
         self._broken = True  # until the answer has come
         try:
-            wire.send(self._requests, request)
+            protocol.send(self._requests, request)
         except OSError:
             raise BrokenMediaError("the decoder crashed") from None
         until = time.monotonic() + timeout_s
@@ -229,7 +231,7 @@ class _Worker:
         with answers:
             try:
                 while True:
-                    self._answers.put(wire.receive(answers))
-            except (wire.WireError, OSError, ValueError):
+                    self._answers.put(protocol.receive(answers))
+            except (protocol.WireError, OSError, ValueError):
                 self._process.kill()
         self._answers.put(None)

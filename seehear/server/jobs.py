@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seehear.errors import SeehearError
-from seehear.server.places import printable
+from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError, problem_of, without_paths
 from seehear.server.schemas import Job, JobProgress, JobReport
 
 if TYPE_CHECKING:
     from seehear.indexers import IndexReport, Progress
-    from seehear.server.library import Library
+    from seehear.server.served_collection import ServedCollection
 
 _KEPT = 20
 """Finished jobs whose reports can still be read."""
 _FAILURES_SHOWN = 100
 
-State = Literal["running", "done", "stopped", "failed"]
+JobState = Literal["running", "done", "stopped", "failed"]
 
 
 class IndexJob:
@@ -50,10 +50,12 @@ class IndexJob:
         return self._job.state == "running"
 
 
-class Jobs:
+class JobRunner:
     """Starts index runs, each in a thread with a library of its own."""
 
-    def __init__(self, open_library: Callable[[], Library], private: Sequence[str]) -> None:
+    def __init__(
+        self, open_library: Callable[[], ServedCollection], private: Sequence[str]
+    ) -> None:
         self._open_library = open_library
         self._private = private
         self._jobs: OrderedDict[str, IndexJob] = OrderedDict()
@@ -108,7 +110,7 @@ class Jobs:
                     progress=lambda progress: job.change(progress=_progress_out(progress)),
                     stop=job.stop,
                 )
-            state: State = "stopped" if report.interrupted else "done"
+            state: JobState = "stopped" if report.interrupted else "done"
             job.change(state=state, report=self._report_out(report))
         except SeehearError as error:
             job.change(state="failed", error=problem_of(error, self._private).message)

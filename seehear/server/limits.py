@@ -45,7 +45,7 @@ class ServiceLimits:
     """A phone's largest picture."""
     query_duration_s: float = 1800.0
     """Half an hour of sound or film as a query; only samples spread over it are encoded."""
-    picture_cache_bytes: int = 64 << 20
+    image_cache_bytes: int = 64 << 20
     """Drawn pictures kept in memory: about 4,000 thumbnails."""
     session_s: float = 30 * 24 * 3600.0
     """How long the page stays signed in."""

@@ -23,11 +23,11 @@ from seehear import __version__
 from seehear.config import Settings
 from seehear.errors import MediaError, SeehearError, UsageError
 from seehear.server.decoding import DecodePool
-from seehear.server.library import Library, Models
+from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.limits import ServiceLimits
-from seehear.server.places import Places, printable
 from seehear.server.problems import without_paths
 from seehear.server.schemas import Kind
+from seehear.server.served_collection import ModelPool, ServedCollection
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 INSTRUCTIONS = """\
@@ -38,18 +38,18 @@ probably not what the user meant: say so, do not present them as matches. Times 
 _THUMBNAIL_PX = 256
 _LARGE_PX = 1024
 _MOST_HITS = 50
-_MOST_PICTURES = 12
+_MOST_IMAGES = 12
 _MOST_PASSAGES = 200
 _PASSAGE_CHARACTERS = 20_000
 
 
-def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
+def create_mcp(library: ServedCollection, decoder: DecodePool) -> MCPServer[Any]:
     """The server over an open library; it neither closes the library nor the decoder."""
     server: MCPServer[Any] = MCPServer(
         "seehear", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING"
     )
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    desk = _Desk(library, decoder)
+    tools = _McpTools(library, decoder)
 
     @contextmanager
     def told() -> Iterator[None]:
@@ -57,7 +57,7 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
         try:
             yield
         except SeehearError as error:
-            raise ToolError(without_paths(str(error), desk.private)) from None
+            raise ToolError(without_paths(str(error), tools.private)) from None
 
     def search_media(
         description: Annotated[str, Field(description="What to find, in plain words.")],
@@ -72,14 +72,14 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
         count: Annotated[
             int, Field(ge=1, le=_MOST_HITS, description="Maximum number of hits.")
         ] = 8,
-        pictures: Annotated[bool, Field(description="Also send thumbnails.")] = True,
+        images: Annotated[bool, Field(description="Also send thumbnails.")] = True,
     ) -> list[Any]:
         """Find photos, sounds, moments of videos and passages of text by a description."""
         with told():
-            hits = desk.search(description, kinds, without, where, count)
-        answer: list[Any] = [json.dumps(desk.told(hits), ensure_ascii=False, indent=1)]
-        for hit in hits[:_MOST_PICTURES] if pictures else ():
-            if (drawn := desk.picture_of(hit)) is not None:
+            hits = tools.search(description, kinds, without, where, count)
+        answer: list[Any] = [json.dumps(tools.told(hits), ensure_ascii=False, indent=1)]
+        for hit in hits[:_MOST_IMAGES] if images else ():
+            if (drawn := tools.image_of(hit)) is not None:
                 answer += [f"{hit.rank}. {printable(hit.path.name)}", Image(*_as_image(drawn))]
         return answer
 
@@ -94,17 +94,17 @@ def create_mcp(library: Library, decoder: DecodePool) -> MCPServer[Any]:
     ) -> list[Any]:
         """Show one file: its facts, and a large picture (frame, spectrogram) or its text."""
         with told():
-            asset = desk.asset(asset_id)
-            answer: list[Any] = [json.dumps(desk.facts(asset), ensure_ascii=False, indent=1)]
+            asset = tools.asset(asset_id)
+            answer: list[Any] = [json.dumps(tools.facts(asset), ensure_ascii=False, indent=1)]
             if asset.modality is Modality.TEXT:
-                return [*answer, desk.passages(asset)]
-            drawn = desk.picture(asset, _LARGE_PX, start_s, stop_s)
+                return [*answer, tools.passages(asset)]
+            drawn = tools.image(asset, _LARGE_PX, start_s, stop_s)
         return [*answer, Image(*_as_image(drawn))]
 
     def describe_collection() -> dict[str, Any]:
         """Count the files of each kind; name the folders and the model."""
         with told():
-            return desk.described()
+            return tools.described()
 
     server.add_tool(search_media, annotations=reads, structured_output=False)
     server.add_tool(get_media, annotations=reads, structured_output=False)
@@ -116,20 +116,20 @@ def run(collection: Path | None = None, settings: Settings | None = None) -> Non
     """Serve on standard input and output until the client closes them."""
     settings = settings or Settings()
     limits = ServiceLimits()
-    models = Models(settings.device)
+    models = ModelPool(settings.device)
     decoder = DecodePool(1, limits.decode_memory_bytes, limits.decode_timeout_s)
     try:
-        with Library(collection, settings, models, must_exist=True) as library:
+        with ServedCollection(collection, settings, models, must_exist=True) as library:
             create_mcp(library, decoder).run("stdio")
     finally:
         decoder.close()
         models.close()
 
 
-class _Desk:
+class _McpTools:
     """What the tools do, apart from the protocol."""
 
-    def __init__(self, library: Library, decoder: DecodePool) -> None:
+    def __init__(self, library: ServedCollection, decoder: DecodePool) -> None:
         self._library = library
         self._decoder = decoder
         self.private = [str(library.folder), str(Path.home())]
@@ -151,19 +151,23 @@ class _Desk:
         return self._library.ask(query)
 
     def told(self, hits: list[Hit]) -> dict[str, Any]:
-        places = self._places()
+        folder_labels = self._folder_labels()
         told = [
             {
                 "rank": hit.rank,
                 "asset_id": hit.asset_id,
                 "kind": str(hit.modality),
                 "name": printable(hit.path.name),
-                "folder": places.folder_of(hit.path),
+                "folder": folder_labels.folder_of(hit.path),
                 "score": round(hit.score, 3),
                 "weak": hit.weak,
             }
             | ({"start_s": hit.start_s, "stop_s": hit.stop_s} if hit.moment else {})
-            | ({"matched": str(hit.matched)} if hit.matched is not hit.modality else {})
+            | (
+                {"matched": str(hit.matched_modality)}
+                if hit.matched_modality is not hit.modality
+                else {}
+            )
             | ({"passage": printable(hit.snippet)} if hit.snippet else {})
             for hit in hits
         ]
@@ -176,7 +180,7 @@ class _Desk:
         return asset
 
     def facts(self, asset: Asset) -> dict[str, Any]:
-        places = self._places()
+        folder_labels = self._folder_labels()
         locations = self._library.locations([asset.id]).get(asset.id, [])
         facts = {
             "asset_id": asset.id,
@@ -188,7 +192,7 @@ class _Desk:
             "duration_s": asset.duration_s,
             "taken_at": asset.taken_at.isoformat() if asset.taken_at else None,
             "places": [
-                f"{places.folder_of(Path(found.path))}/{printable(Path(found.path).name)}"
+                f"{folder_labels.folder_of(Path(found.path))}/{printable(Path(found.path).name)}"
                 for found in locations
             ],
         }
@@ -204,7 +208,7 @@ class _Desk:
 
     def described(self) -> dict[str, Any]:
         state = self._library.status()
-        folders, complete = self._library.folders(self._places(), 100)
+        folders, complete = self._library.folders(self._folder_labels(), 100)
         return {
             "model": state["model"],
             "by_kind": state["by_modality"],
@@ -213,7 +217,7 @@ class _Desk:
             "folders": folders if complete else [*folders, "…"],
         }
 
-    def picture_of(self, hit: Hit) -> tuple[bytes, str] | None:
+    def image_of(self, hit: Hit) -> tuple[bytes, str] | None:
         """A thumbnail of a hit at its moment; None where there is none to be had."""
         asset = self._library.asset(hit.asset_id)
         if asset is None or asset.modality is Modality.TEXT:
@@ -221,11 +225,11 @@ class _Desk:
         middle = hit.moment and (hit.moment[0] + hit.moment[1]) / 2
         start_s = middle if asset.modality is Modality.VIDEO else hit.start_s
         try:
-            return self.picture(asset, _THUMBNAIL_PX, start_s, hit.stop_s)
+            return self.image(asset, _THUMBNAIL_PX, start_s, hit.stop_s)
         except SeehearError:
             return None
 
-    def picture(
+    def image(
         self, asset: Asset, px: int, start_s: float | None, stop_s: float | None
     ) -> tuple[bytes, str]:
         path = self._library.file_of(asset.id)
@@ -234,11 +238,11 @@ class _Desk:
                 "the file cannot be reached; check that its drive is connected", stage="open"
             )
         if asset.modality is not Modality.AUDIO:
-            return self._decoder.picture(path, px, start_s=start_s)
-        return self._decoder.picture(path, px, start_s=start_s, stop_s=stop_s, sound=True)
+            return self._decoder.image(path, px, start_s=start_s)
+        return self._decoder.image(path, px, start_s=start_s, stop_s=stop_s, audio=True)
 
-    def _places(self) -> Places:
-        return Places(root.path for root in self._library.roots())
+    def _folder_labels(self) -> FolderLabels:
+        return FolderLabels(root.path for root in self._library.roots())
 
 
 def _as_image(drawn: tuple[bytes, str]) -> tuple[None, bytes, str]:

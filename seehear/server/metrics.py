@@ -70,7 +70,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Measured:
+class MetricsMiddleware:
     """ASGI middleware that counts requests by route template, never by path."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear.errors import UsageError
+from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.limits import ServiceLimits
-from seehear.server.places import Places, printable
 from seehear.server.schemas import HitOut, MomentOut, Place, SearchRequest, TermOut
 from seehear.types import Asset, Hit, Modality, Query, QueryPart, Sample
 
 if TYPE_CHECKING:
-    from seehear.server.library import Library
+    from seehear.server.served_collection import ServedCollection
 
 SNIPPET_CHARACTERS = 1000
 
@@ -60,13 +60,13 @@ def check_request(request: SearchRequest, uploads: int, limits: ServiceLimits) -
 def build_query(
     request: SearchRequest,
     uploads: Sequence[tuple[Upload, tuple[Sample, ...]]],
-    places: Places,
+    folder_labels: FolderLabels,
 ) -> Query:
     """The query of the library that a request asks for."""
     parts = [QueryPart((text,), label=text) for text in _spoken(request.text)]
     named = {part.upload: part for part in request.parts if part.upload is not None}
-    for place, (upload, samples) in enumerate(uploads):
-        wish = named.get(place)
+    for location, (upload, samples) in enumerate(uploads):
+        wish = named.get(location)
         parts.append(
             QueryPart(
                 samples,
@@ -85,7 +85,7 @@ def build_query(
         parts=tuple(parts),
         k=request.k,
         modalities=frozenset(request.modalities) if request.modalities else None,
-        under=places.resolve(request.under) if request.under else None,
+        under=folder_labels.resolve(request.under) if request.under else None,
         min_score=request.min_score,
         where=request.where,
         mode=request.mode,
@@ -98,13 +98,15 @@ def build_query(
     )
 
 
-def hits_out(hits: Sequence[Hit], library: Library, places: Places) -> list[HitOut]:
+def hits_out(
+    hits: Sequence[Hit], library: ServedCollection, folder_labels: FolderLabels
+) -> list[HitOut]:
     """Hits without the machine's paths, with what a page needs to show them."""
     assets = library.assets_of(hits)
-    return [_hit_out(hit, assets, places) for hit in hits]
+    return [_hit_out(hit, assets, folder_labels) for hit in hits]
 
 
-def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
+def _hit_out(hit: Hit, assets: Mapping[int, Asset], folder_labels: FolderLabels) -> HitOut:
     asset = assets.get(hit.asset_id)
     return HitOut(
         rank=hit.rank,
@@ -114,12 +116,12 @@ def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
         asset_id=hit.asset_id,
         segment_id=hit.segment_id,
         modality=hit.modality,
-        matched=hit.matched,
+        matched=hit.matched_modality,
         start_s=hit.start_s,
         stop_s=hit.stop_s,
         snippet=_snippet(hit.snippet),
         name=printable(hit.path.name),
-        folder=places.folder_of(hit.path),
+        folder=folder_labels.folder_of(hit.path),
         moments=[
             MomentOut(
                 start_s=moment.start_s,
@@ -130,7 +132,7 @@ def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
             )
             for moment in hit.moments
         ],
-        duplicates=[place_out(path, places) for path in hit.duplicates],
+        duplicates=[location_out(path, folder_labels) for path in hit.duplicates],
         why=[
             TermOut(
                 part=term.part,
@@ -142,7 +144,7 @@ def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
                 similarity=term.similarity,
                 expected=term.expected,
                 spread=term.spread,
-                crowd=round(term.crowd, 4),
+                crowd=round(term.support_bonus, 4),
                 words=term.words,
                 words_score=round(term.words_score, 4),
             )
@@ -157,8 +159,8 @@ def _hit_out(hit: Hit, assets: Mapping[int, Asset], places: Places) -> HitOut:
     )
 
 
-def place_out(path: Path, places: Places, *, online: bool = True) -> Place:
-    return Place(name=printable(path.name), folder=places.folder_of(path), online=online)
+def location_out(path: Path, folder_labels: FolderLabels, *, online: bool = True) -> Place:
+    return Place(name=printable(path.name), folder=folder_labels.folder_of(path), online=online)
 
 
 def thumbnail_address(

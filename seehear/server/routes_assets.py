@@ -12,15 +12,15 @@ from starlette.responses import FileResponse, Response
 
 from seehear.server import examples
 from seehear.server.content_types import DOWNLOAD, content_type_of
+from seehear.server.folder_labels import printable
 from seehear.server.limits import THUMBNAIL_PX
-from seehear.server.places import printable
 from seehear.server.problems import ServiceError
-from seehear.server.queries import SNIPPET_CHARACTERS, place_out, thumbnail_address
+from seehear.server.queries import SNIPPET_CHARACTERS, location_out, thumbnail_address
 from seehear.server.schemas import AssetOut, SegmentOut, Waveform
 from seehear.types import Asset, Modality
 
 if TYPE_CHECKING:
-    from seehear.server.service import Service
+    from seehear.server.state import Service
 
 AssetId = Annotated[int, Path(ge=0, lt=1 << 63)]
 Seconds = Annotated[float | None, Query(ge=0, le=1e6, allow_inf_nan=False)]
@@ -75,20 +75,20 @@ def register(app: FastAPI, service: Service) -> None:
         mark = f'"{asset.content_hash[:24]}-{px}-{start_s}-{stop_s}"'
         if request.headers.get("if-none-match") == mark:
             return Response(status_code=304, headers={"etag": mark, **_KEEP})
-        picture = service.pictures.get(key)
-        if picture is None:
-            picture = await service.drawing.run(
+        image = service.images.get(key)
+        if image is None:
+            image = await service.drawing.run(
                 request,
-                lambda: service.decoder.picture(
+                lambda: service.decoder.image(
                     _file(service, asset),
                     px,
                     start_s=start_s,
                     stop_s=stop_s,
-                    sound=asset.modality is Modality.AUDIO,
+                    audio=asset.modality is Modality.AUDIO,
                 ),
             )
-            service.pictures.put(key, picture)
-        body, kind = picture
+            service.images.put(key, image)
+        body, kind = image
         return Response(body, media_type=kind, headers={"etag": mark, **_KEEP})
 
     @app.get(
@@ -162,7 +162,7 @@ def _file(service: Service, asset: Asset) -> FilePath:
 
 def _describe(service: Service, asset_id: int) -> AssetOut:
     asset = _asset(service, asset_id)
-    places = service.places()
+    places = service.folder_labels()
     segments, total = service.library.segments(asset_id, _SEGMENTS_SHOWN)
     locations = service.library.locations([asset_id]).get(asset_id, [])
     first = segments[0][1] if segments else None
@@ -176,7 +176,7 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
         duration_s=asset.duration_s,
         taken_at=asset.taken_at.isoformat() if asset.taken_at else None,
         places=[
-            place_out(FilePath(found.path), places, online=FilePath(found.path).is_file())
+            location_out(FilePath(found.path), places, online=FilePath(found.path).is_file())
             for found in locations
         ],
         segments=[

@@ -15,7 +15,7 @@ from seehear.server.problems import ServiceError
 from seehear.server.schemas import IndexRequest, Job, Jobs
 
 if TYPE_CHECKING:
-    from seehear.server.service import Service
+    from seehear.server.state import Service
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
@@ -40,8 +40,10 @@ def register(app: FastAPI, service: Service) -> None:
     )
     def start(wish: IndexRequest) -> Job:
         """Index roots: only those that the service was started with."""
-        places = service.places()
-        offered = [label for label in places.labels if places.root(label) in service.roots]
+        folder_labels = service.folder_labels()
+        offered = [
+            label for label in folder_labels.labels if folder_labels.root(label) in service.roots
+        ]
         if not offered:
             raise ServiceError(
                 404, "no_roots", "this service may not index; start it with --root to allow it"
@@ -53,7 +55,7 @@ def register(app: FastAPI, service: Service) -> None:
                 "no_such_root",
                 f'no root "{unknown[0]}" to index; choose from: {", ".join(offered)}',
             )
-        paths = [places.root(label) for label in labels]
+        paths = [folder_labels.root(label) for label in labels]
         return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]
 
     @app.get(

@@ -30,7 +30,7 @@ from seehear.server.uploads import received
 from seehear.types import Modality, Sample
 
 if TYPE_CHECKING:
-    from seehear.server.service import Service
+    from seehear.server.state import Service
 
 
 def register(app: FastAPI, service: Service) -> None:
@@ -48,7 +48,7 @@ def register(app: FastAPI, service: Service) -> None:
         """Find pictures, sounds, moments of videos and passages of text."""
         async with received(request, SearchRequest, limits) as (wish, uploads):
             check_request(wish, len(uploads), limits)
-            answer = await service.desk.run(request, lambda: _search(service, wish, uploads))
+            answer = await service.queue.run(request, lambda: _search(service, wish, uploads))
         # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
         return Response(answer, media_type="application/json")
 
@@ -63,7 +63,7 @@ def register(app: FastAPI, service: Service) -> None:
         """Turn texts or one file into vectors, in every space of their kind."""
         async with received(request, EmbedRequest, limits) as (wish, uploads):
             _check_embed(wish, uploads, limits.embed_inputs, limits.text_characters)
-            return await service.desk.run(request, lambda: _embed(service, wish, uploads))
+            return await service.queue.run(request, lambda: _embed(service, wish, uploads))
 
     @app.post(
         "/v1/embeddings",
@@ -75,7 +75,7 @@ def register(app: FastAPI, service: Service) -> None:
         """Embed texts in the shape of OpenAI's API."""
         texts = [wish.input] if isinstance(wish.input, str) else wish.input
         _check_texts(texts, limits.embed_inputs, limits.text_characters)
-        return await service.desk.run(request, lambda: _embeddings(service, wish, texts))
+        return await service.queue.run(request, lambda: _embeddings(service, wish, texts))
 
 
 def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
@@ -83,11 +83,11 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
     started = time.perf_counter()
     library = service.library
     decoded = [(upload, _decode(service, upload)[1]) for upload in uploads]
-    places = service.places()
-    hits = library.ask(build_query(wish, decoded, places))
+    folder_labels = service.folder_labels()
+    hits = library.ask(build_query(wish, decoded, folder_labels))
     check_current()
     answer = SearchAnswer(
-        hits=hits_out(hits, library, places),
+        hits=hits_out(hits, library, folder_labels),
         stands_out=any(not hit.weak for hit in hits),
         model=library.model().name,
         took_ms=round(1000 * (time.perf_counter() - started), 2),

@@ -15,7 +15,7 @@ from seehear.server.schemas import Folders, Health, RootOut, Session, SignIn, St
 from seehear.server.security import COOKIE, Sessions
 
 if TYPE_CHECKING:
-    from seehear.server.service import Service
+    from seehear.server.state import Service
 
 _MOST_FOLDERS = 1000
 _SHOWN_LIMITS = ("body_bytes", "upload_bytes", "files", "parts", "text_characters", "k")
@@ -71,7 +71,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     )
     def folders() -> Folders:
         """List the folders that `under` of a search accepts."""
-        found, complete = service.library.folders(service.places(), _MOST_FOLDERS)
+        found, complete = service.library.folders(service.folder_labels(), _MOST_FOLDERS)
         return Folders(folders=found, complete=complete)
 
     @app.get(
@@ -127,15 +127,15 @@ def _status(service: Service) -> Status:
 
     library = service.library
     state = library.status()
-    places = service.places()
+    folder_labels = service.folder_labels()
     online = {root.path: root.online for root in library.roots()}
     roots = [
         RootOut(
             label=label,
-            online=online.get(places.root(label), True),
-            indexable=places.root(label) in service.roots,
+            online=online.get(folder_labels.root(label), True),
+            indexable=folder_labels.root(label) in service.roots,
         )
-        for label in places.labels
+        for label in folder_labels.labels
     ]
     limits = dataclasses.asdict(service.limits)
     return Status(

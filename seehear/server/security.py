@@ -113,7 +113,7 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 
-class Guard:
+class SecurityMiddleware:
     """ASGI middleware that lets a request in or answers it, and dresses every response."""
 
     def __init__(

@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from seehear.server.folder_labels import printable
 from seehear.server.limits import ServiceLimits
-from seehear.server.places import printable
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 
@@ -73,7 +73,7 @@ async def received(
     try:
         fields, files = _sorted_out(form)
         body_of_form = parsed(shape, fields)
-        yield body_of_form, await run_in_threadpool(_lay_down, folder, files)
+        yield body_of_form, await run_in_threadpool(_save_uploads, folder, files)
     finally:
         await form.close()
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
@@ -101,13 +101,13 @@ def _sorted_out(form: FormData) -> tuple[dict[str, Any], list[tuple[str, UploadF
     return fields, files
 
 
-def _lay_down(folder: Path, files: list[tuple[str, UploadFile]]) -> list[Upload]:
+def _save_uploads(folder: Path, files: list[tuple[str, UploadFile]]) -> list[Upload]:
     uploads = []
-    for place, (field, file) in enumerate(files):
+    for location, (field, file) in enumerate(files):
         name = printable((file.filename or "").replace("\\", "/").rpartition("/")[2])[:200]
         # Only the suffix of the client's name is kept: a hint at formats without a signature.
         suffix = Path(name).suffix
-        path = folder / f"query{place}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+        path = folder / f"query{location}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
         with path.open("wb") as out:
             shutil.copyfileobj(file.file, out)
         uploads.append(Upload(path, name or "file", field))

@@ -1,24 +1,24 @@
 """What lasts: the catalog (the single truth) and vector indexes (caches of it)."""
 
-from seehear.stores.catalog.batch import Batch
-from seehear.stores.catalog.bulk import Content, Place
+from seehear.stores.catalog.bulk_insert import NewContent, NewLocation
 from seehear.stores.catalog.catalog import Catalog
-from seehear.stores.catalog.checks import Fault
-from seehear.stores.catalog.checks import Kind as FaultKind
 from seehear.stores.catalog.database import FILE_NAME, is_collection
 from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
-from seehear.stores.catalog.known import KnownFile
-from seehear.stores.catalog.pieces import Columns
+from seehear.stores.catalog.integrity import IntegrityIssue
+from seehear.stores.catalog.integrity import Severity as FaultKind
+from seehear.stores.catalog.location_scan import KnownFile
 from seehear.stores.catalog.records import (
     Counts,
     Failure,
-    Found,
     Generation,
+    GenerationState,
     Location,
-    Pieces,
     Root,
-    State,
+    SegmentColumns,
+    SegmentRecord,
 )
+from seehear.stores.catalog.segment_table import SegmentTable
+from seehear.stores.catalog.writer import Batch
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.cache import VectorCache
 from seehear.stores.vectors.flat import FlatIndex
@@ -27,24 +27,24 @@ __all__ = [
     "FILE_NAME",
     "Batch",
     "Catalog",
-    "Columns",
-    "Content",
     "Counts",
     "Facet",
     "FacetValue",
     "FacetValues",
     "Failure",
-    "Fault",
     "FaultKind",
     "FlatIndex",
-    "Found",
     "Generation",
+    "GenerationState",
+    "IntegrityIssue",
     "KnownFile",
     "Location",
-    "Pieces",
-    "Place",
+    "NewContent",
+    "NewLocation",
     "Root",
-    "State",
+    "SegmentColumns",
+    "SegmentRecord",
+    "SegmentTable",
     "VectorCache",
     "VectorIndex",
     "is_collection",

@@ -29,8 +29,8 @@ from typing import BinaryIO
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
 from seehear.stores.catalog.catalog import Catalog
-from seehear.stores.catalog.checks import Kind
 from seehear.stores.catalog.database import FILE_NAME, HEAD
+from seehear.stores.catalog.integrity import Severity
 
 MAGIC = "seehear-collection"
 LAYOUT = 1
@@ -114,9 +114,9 @@ def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
     """Bring the unpacked catalog to the newest schema, check it and move its paths."""
     moved = Catalog.open(folder)
     try:
-        if any(fault.kind is Kind.TRUTH for fault in moved.faults()):
+        if any(fault.kind is Severity.DATA_LOSS for fault in moved.integrity_issues()):
             raise StoreError(f"{archive} contains a damaged catalog; export it again")
-        moved.remap(mapping)
+        moved.relocate(mapping)
         moved.renew_identity()
     finally:
         moved.close()

@@ -7,7 +7,7 @@ import numpy as np
 from seehear.types import Ids
 
 
-def places(among: Ids, ids: Ids) -> Ids:
+def positions_in(among: Ids, ids: Ids) -> Ids:
     """Where each id stands in a sorted array, -1 where it does not."""
     at = np.searchsorted(among, ids)
     if not len(among):

@@ -114,7 +114,7 @@ def test_a_model_that_is_not_here_is_not_fetched_to_measure_it(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("seehear.encoders.cards._cached", lambda _: False)
+    monkeypatch.setattr("seehear.encoders.model_cards._cached", lambda _: False)
     with Collection(tmp_path / "c") as library:
         library.index(folder, model="fake")
         for name in ("standard", "open_clip:ViT-L-14/x", "clap:somebody/something"):

@@ -86,7 +86,7 @@ def test_the_library_checks_and_finds_nothing(empty: Run, tmp_path: Path) -> Non
     with Collection(empty.collection, Settings(model="fake")) as library:
         assert library.is_empty
         assert library.search("red", where="width > 5") == []
-        assert library.ask(Query((QueryPart(("red",)),))) == []
+        assert library.run(Query((QueryPart(("red",)),))) == []
         assert library.duplicates(where="width > 5") == []
         for query in (
             Query(()),
@@ -96,7 +96,7 @@ def test_the_library_checks_and_finds_nothing(empty: Run, tmp_path: Path) -> Non
             Query((QueryPart(()),), mode=Mode.WORDS),
         ):
             with pytest.raises(UsageError):
-                library.ask(query)
+                library.run(query)
         with pytest.raises(UsageError):
             library.search()
         with pytest.raises(UsageError):

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from seehear.cli import hits_table
 from seehear.cli.hits_table import keep_end, keep_start, print_hits
-from seehear.types import Hit, Modality, Moment, Term
+from seehear.types import Hit, Modality, Moment, PartExplanation
 
 LONG = Path("/home/ann/Pictures/2023/A very long journey to the south/Vienna/opera at night.jpg")
 WIDE = Path("/home/ann/写真/二〇二三年の夏休みの旅行/ウィーンの国立歌劇場の夜景の写真その一.jpg")
@@ -29,7 +29,7 @@ def hit(rank: int, path: Path, score: float = 0.9, **fields: object) -> Hit:
         modality=Modality.VIDEO,
         asset_id=rank,
         segment_id=rank,
-        matched=Modality.AUDIO,
+        matched_modality=Modality.AUDIO,
         weak=score < 0.3,
     )
     return dataclasses.replace(made, **fields)  # type: ignore[arg-type]
@@ -39,10 +39,12 @@ MOMENTS = (
     Moment(6.0, 12.0, 0.9, 0.3, 1, Modality.VIDEO),
     Moment(3600.0, 3725.5, 0.8, 0.3, 1, Modality.VIDEO),
 )
-TERM = Term("a long description of things", 1.0, False, 0.9, "text->image", "s@1:2", 0.2, 0.1, 0.1)
+TERM = PartExplanation(
+    "a long description of things", 1.0, False, 0.9, "text->image", "s@1:2", 0.2, 0.1, 0.1
+)
 HITS = (
     hit(1, LONG, start_s=6.0, stop_s=12.0, moments=MOMENTS, duplicates=(LONG, WIDE)),
-    hit(2, WIDE, snippet="歌劇場の夜景 " * 40, matched=Modality.VIDEO),
+    hit(2, WIDE, snippet="歌劇場の夜景 " * 40, matched_modality=Modality.VIDEO),
     hit(3, EMOJI, start_s=0.0, stop_s=6.0, why=(TERM, TERM)),
     hit(4, COMBINING, snippet="a passage of text " * 30),
     hit(10, Path("/a.jpg"), score=0.1),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from seehear.cli import preview
-from seehear.media.terminal import CELL_PX, Graphics, terminal_picture
+from seehear.media.terminal import CELL_PX, Graphics, terminal_image
 from tests.cli.conftest import Run
 
 pytest.importorskip("timg")
@@ -27,22 +27,22 @@ def picture(width: int, height: int, colour: str = "red") -> bytes:
 def test_a_picture_fits_its_place(size: tuple[int, int]) -> None:
     data = picture(*size)
     columns, rows = 20, 6
-    blocks = terminal_picture(data, Graphics.BLOCKS, columns, rows).split("\n")
+    blocks = terminal_image(data, Graphics.BLOCKS, columns, rows).split("\n")
     assert len(blocks) <= rows
     assert {line.count("▄") for line in blocks} <= set(range(1, columns + 1))
-    kitty = terminal_picture(data, Graphics.KITTY, columns, rows)
+    kitty = terminal_image(data, Graphics.KITTY, columns, rows)
     chunks = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", kitty)
     assert "".join(f"\033_G{head};{chunk}\033\\" for head, chunk in chunks) == kitty
     assert [head[-1] for head, _ in chunks] == [*"1" * (len(chunks) - 1), "0"]
     assert max(len(chunk) for _, chunk in chunks) <= 4096
-    iterm = terminal_picture(data, Graphics.ITERM2, columns, rows)
+    iterm = terminal_image(data, Graphics.ITERM2, columns, rows)
     assert iterm.startswith("\033]1337;File=inline=1;")
     for encoded in ("".join(chunk for _, chunk in chunks), iterm.partition(":")[2][:-1]):
         with Image.open(io.BytesIO(base64.b64decode(encoded, validate=True))) as drawn:
             assert drawn.width <= columns * CELL_PX[0]
             assert drawn.height <= rows * CELL_PX[1]
             assert drawn.getpixel((0, 0)) == (255, 0, 0)
-    sixel = terminal_picture(data, Graphics.SIXEL, columns, rows)
+    sixel = terminal_image(data, Graphics.SIXEL, columns, rows)
     assert sixel.startswith("\033Pq")
     assert sixel.endswith("\033\\")
     assert 1 <= sixel.count("-") <= rows * CELL_PX[1] // 6

@@ -17,7 +17,7 @@ from tests.cli.conftest import Run
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
     """Collections that were served, in place of serving them."""
-    from seehear.server import serving
+    from seehear.server import run
 
     found: list[Path | None] = []
 
@@ -25,7 +25,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
         found.append(collection)
         announce("http://127.0.0.1:8000")
 
-    monkeypatch.setattr(serving, "serve", serve)
+    monkeypatch.setattr(run, "serve", serve)
     return found
 
 

@@ -197,8 +197,8 @@ def small_builtin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of the kind of `tiny`, in small, with random weights."""
     import torch
 
-    from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig, save_folder
-    from seehear.encoders.builtin.towers import AudioTower, ImageTower
+    from seehear.encoders.tiny.checkpoint import ModelConfig, TextConfig, TowerConfig, save_folder
+    from seehear.encoders.tiny.towers import AudioTower, ImageTower
     from training.text_torch import TextTorch, choose_vocabulary
 
     sizes = TowerConfig(hidden=16, scale=0.25, blocks=3)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.builtin import BuiltinEncoder, load_tiny
+from seehear.encoders.tiny import TinyEncoder, load_tiny
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
 
 PINS = Path(__file__).with_name("pinned_tiny.json")
@@ -50,7 +50,7 @@ def _chirp(start_hz: float, stop_hz: float, duration_s: float) -> NDArray[np.flo
     return (0.4 * np.sin(2 * np.pi * phase)).astype(np.float32)
 
 
-def embeddings(encoder: BuiltinEncoder) -> dict[str, Vectors]:
+def embeddings(encoder: TinyEncoder) -> dict[str, Vectors]:
     """Vectors of `samples`, by modality."""
     return {str(modality): encoder.encode(modality, some) for modality, some in samples().items()}
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig
-from seehear.encoders.builtin.towers import AudioTower, ImageTower
+from seehear.encoders.tiny.checkpoint import ModelConfig, TextConfig, TowerConfig
+from seehear.encoders.tiny.towers import AudioTower, ImageTower
 from seehear.finetune.tower import arrays_of
 from training.text_stage import build_text_tower
 from training.text_torch import TextTorch, choose_vocabulary

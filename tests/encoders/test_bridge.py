@@ -16,7 +16,7 @@ from seehear.encoders.bridge import (
     save_bridge,
 )
 from seehear.encoders.captions import DEFAULT_DIGEST, bridge_captions, captions_digest
-from seehear.encoders.fake import FakeEncoder, fake_joined, picture, tone
+from seehear.encoders.fake import FakeEncoder, fake_joined, image, tone
 from seehear.errors import ModelIntegrityError, SpaceMismatchError
 from seehear.types import EmbeddingSpace, Modality, Vectors
 
@@ -192,7 +192,7 @@ def test_the_joined_fake_model_finds_sounds_by_pictures() -> None:
     model = fake_joined()
     names = ["red", "blue", "white", "green", "black"]
     sounds = model.encode(Modality.AUDIO, [tone(name) for name in names])
-    pictures = model.encode(Modality.IMAGE, [picture(name) for name in names])
+    pictures = model.encode(Modality.IMAGE, [image(name) for name in names])
     sight, sound = model.spaces_of(Modality.AUDIO)
     np.testing.assert_array_equal(
         (pictures[sight] @ sounds[sight].T).argmax(axis=1), np.arange(len(names))

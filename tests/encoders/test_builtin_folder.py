@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders.builtin import load_tiny
-from seehear.encoders.builtin.folder import (
+from seehear.encoders.tiny import load_tiny
+from seehear.encoders.tiny.checkpoint import (
     MANIFEST,
     VOCABULARY,
     WEIGHTS,

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from seehear.encoders.builtin import BuiltinEncoder, load_tiny
-from seehear.encoders.builtin.encoder import TINY
+from seehear.encoders.tiny import TinyEncoder, load_tiny
+from seehear.encoders.tiny.encoder import TINY
 from seehear.types import Modality
 from tests.encoders.pin_tiny import PINS, embeddings, samples
 
@@ -19,11 +19,11 @@ _MOST_BYTES = 25_000_000
 
 
 @pytest.fixture(scope="module")
-def encoder() -> BuiltinEncoder:
+def encoder() -> TinyEncoder:
     return load_tiny(device="cpu")
 
 
-def test_vectors_are_the_pinned_ones(encoder: BuiltinEncoder) -> None:
+def test_vectors_are_the_pinned_ones(encoder: TinyEncoder) -> None:
     pins = json.loads(PINS.read_text())
     assert encoder.space.revision == pins["revision"], (
         "the weights changed: run `python -m tests.encoders.pin_tiny` and commit the pins with them"
@@ -35,7 +35,7 @@ def test_vectors_are_the_pinned_ones(encoder: BuiltinEncoder) -> None:
 
 
 @pytest.mark.parametrize("modality", [Modality.IMAGE, Modality.AUDIO])
-def test_half_precision_gives_the_same_vectors(encoder: BuiltinEncoder, modality: Modality) -> None:
+def test_half_precision_gives_the_same_vectors(encoder: TinyEncoder, modality: Modality) -> None:
     some = samples()[modality]
 
     whole = encoder.encode(modality, some)

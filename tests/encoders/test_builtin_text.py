@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders.builtin.encoder import TINY
-from seehear.encoders.builtin.folder import open_folder, save_folder
-from seehear.encoders.builtin.text_tower import TextTower
-from seehear.encoders.builtin.tokenizer import Tokenizer
+from seehear.encoders.tiny.checkpoint import open_folder, save_folder
+from seehear.encoders.tiny.encoder import TINY
+from seehear.encoders.tiny.text_tower import TextTower
+from seehear.encoders.tiny.tokenizer import Tokenizer
 from seehear.finetune.tower import arrays_of
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays, small_text
 from training.text_torch import embed_texts
@@ -87,7 +87,7 @@ def test_text_is_encoded_without_torch(bundled: bool, tmp_path: Path) -> None:
     else:
         save_folder(folder, "small", SMALL, small_arrays(), VOCABULARY_OF_SMALL, {})
     program = (
-        "import sys; from pathlib import Path; from seehear.encoders.builtin import load_tiny; "
+        "import sys; from pathlib import Path; from seehear.encoders.tiny import load_tiny; "
         "from seehear.types import Modality; "
         f"v = load_tiny(Path({str(folder)!r})).encode(Modality.TEXT, ['a dog', '']); "
         "heavy = [m for m in ('torch', 'torchaudio', 'transformers', 'PIL') if m in sys.modules]; "

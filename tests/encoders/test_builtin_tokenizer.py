@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seehear.encoders.builtin.tokenizer import CONTINUED, UNKNOWN, Tokenizer, words_of
+from seehear.encoders.tiny.tokenizer import CONTINUED, UNKNOWN, Tokenizer, words_of
 from training.text_torch import choose_vocabulary
 
 VOCABULARY = [UNKNOWN, "a", "dog", "un", "##want", "##ed", "##e", "##d", "wanted", "cafe"]

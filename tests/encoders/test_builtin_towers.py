@@ -10,10 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seehear.encoders.builtin import BuiltinEncoder, load_tiny
-from seehear.encoders.builtin.folder import save_folder
-from seehear.encoders.builtin.sound import spectrograms, waveform_16k
-from seehear.encoders.builtin.towers import AudioTower, ImageTower, MobileNetV1
+from seehear.encoders.tiny import TinyEncoder, load_tiny
+from seehear.encoders.tiny.checkpoint import save_folder
+from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
+from seehear.encoders.tiny.towers import AudioTower, ImageTower, MobileNetV1
 from seehear.errors import UsageError
 from seehear.types import AudioSample, ImageSample, Modality, VideoSample
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
@@ -115,7 +115,7 @@ def _classifier(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> BuiltinEncoder:
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> TinyEncoder:
     folder = tmp_path_factory.mktemp("small")
     save_folder(folder, "small", SMALL, small_arrays(), VOCABULARY_OF_SMALL, {})
     return load_tiny(folder, device="cpu")
@@ -128,7 +128,7 @@ def test_padding_is_tensorflows_at_every_size(px: int) -> None:
     assert backbone(torch.zeros(1, 3, px, px)).shape[-1] == -(-px // 8)
 
 
-def test_pictures_of_any_shape_and_company(encoder: BuiltinEncoder) -> None:
+def test_pictures_of_any_shape_and_company(encoder: TinyEncoder) -> None:
     pictures = [
         ImageSample(_scene(seed, 64)[:height, :width])
         for seed, (height, width) in enumerate([(64, 64), (20, 60), (1, 1), (64, 7)])
@@ -141,14 +141,14 @@ def test_pictures_of_any_shape_and_company(encoder: BuiltinEncoder) -> None:
     assert together.reshape(12, 4, -1)[7] == pytest.approx(alone, abs=1e-4)
 
 
-def test_read_only_pixels_are_taken(encoder: BuiltinEncoder) -> None:
+def test_read_only_pixels_are_taken(encoder: TinyEncoder) -> None:
     pixels = _scene(1, 40)
     pixels.flags.writeable = False
 
     assert encoder.encode(Modality.IMAGE, [ImageSample(pixels)]).shape == (1, SMALL.dim)
 
 
-def test_shot_is_the_mean_of_its_frames(encoder: BuiltinEncoder) -> None:
+def test_shot_is_the_mean_of_its_frames(encoder: TinyEncoder) -> None:
     frames = [ImageSample(_scene(seed, 32)) for seed in range(3)]
 
     shots = [VideoSample((frames[0],)), VideoSample(tuple(frames))]
@@ -159,7 +159,7 @@ def test_shot_is_the_mean_of_its_frames(encoder: BuiltinEncoder) -> None:
     assert vectors[1] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
 
 
-def test_silence_is_near_nothing(encoder: BuiltinEncoder) -> None:
+def test_silence_is_near_nothing(encoder: TinyEncoder) -> None:
     silent = AudioSample(np.zeros(16_000, np.float32), 16_000)
     empty = AudioSample(np.zeros(0, np.float32), 16_000)
     heard = AudioSample(_tone(440, 1.0), 16_000)
@@ -169,7 +169,7 @@ def test_silence_is_near_nothing(encoder: BuiltinEncoder) -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([0, 1, 0], abs=1e-5)
 
 
-def test_level_and_company_of_a_sound_change_nothing(encoder: BuiltinEncoder) -> None:
+def test_level_and_company_of_a_sound_change_nothing(encoder: TinyEncoder) -> None:
     tone = _tone(440, 1.5)
     loud, quiet = AudioSample(tone, 16_000), AudioSample(tone * np.float32(0.02), 16_000)
     long = AudioSample(_tone(900, 6.0), 16_000)
@@ -182,7 +182,7 @@ def test_level_and_company_of_a_sound_change_nothing(encoder: BuiltinEncoder) ->
     assert float(alone[0] @ together[2]) > 0.999
 
 
-def test_other_sample_rates_are_brought_to_sixteen_kilohertz(encoder: BuiltinEncoder) -> None:
+def test_other_sample_rates_are_brought_to_sixteen_kilohertz(encoder: TinyEncoder) -> None:
     samples = [AudioSample(_tone(440, 2.0, rate), rate) for rate in (16_000, 44_100, 48_000)]
 
     vectors = encoder.encode(Modality.AUDIO, samples)
@@ -190,11 +190,11 @@ def test_other_sample_rates_are_brought_to_sixteen_kilohertz(encoder: BuiltinEnc
     assert (vectors @ vectors[0] > 0.99).all()
 
 
-def test_sample_of_another_modality_is_refused(encoder: BuiltinEncoder) -> None:
+def test_sample_of_another_modality_is_refused(encoder: TinyEncoder) -> None:
     with pytest.raises(UsageError, match="no sample of image"):
         encoder.encode(Modality.IMAGE, ["a dog"])
 
 
-def test_nothing_gives_nothing(encoder: BuiltinEncoder) -> None:
+def test_nothing_gives_nothing(encoder: TinyEncoder) -> None:
     for modality in Modality:
         assert encoder.encode(modality, []).shape == (0, SMALL.dim)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from seehear.encoders import Encoder, Model, SingleSpaceModel, load_model
-from seehear.encoders.builtin import load_tiny
 from seehear.encoders.clap import load_clap
 from seehear.encoders.fake import FakeEncoder, fake_joined
 from seehear.encoders.open_clip import load_open_clip
+from seehear.encoders.tiny import load_tiny
 from seehear.errors import ModelUnavailableError, SpaceMismatchError, UsageError
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
 
@@ -177,11 +177,13 @@ def model(
     if request.param == "fake-joined":
         return fake_joined()
     from seehear.encoders.bridge import fit_bridge
-    from seehear.encoders.joined import JoinedModel
+    from seehear.encoders.composite import CompositeModel
 
     sight, sound = load_open_clip(str(small_pe_folder), "cpu"), load_clap(str(small_clap), "cpu")
     captions = ["a dog", "a red car", "rain", "the sea", "snow at night", "people", "music", "a"]
-    return JoinedModel("standard", sight, sound, lambda: fit_bridge(sound, sight, captions), "test")
+    return CompositeModel(
+        "standard", sight, sound, lambda: fit_bridge(sound, sight, captions), "test"
+    )
 
 
 def test_a_model_has_a_vector_in_every_space_that_its_routes_ask_for(model: Model) -> None:

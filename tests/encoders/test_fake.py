@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from seehear.encoders.fake import CONCEPTS, FakeEncoder, clip, picture, tone
+from seehear.encoders.fake import CONCEPTS, FakeEncoder, image, tone, video
 from seehear.errors import UsageError
 from seehear.types import AudioSample, ImageSample, Modality, Sample
 
@@ -17,7 +17,7 @@ def sample_of(modality: Modality, name: str) -> Sample:
         return f"a photo of something {name}"
     if modality is Modality.AUDIO:
         return tone(name)
-    return picture(name) if modality is Modality.IMAGE else clip(name, name)
+    return image(name) if modality is Modality.IMAGE else video(name, name)
 
 
 @pytest.mark.parametrize(("query", "item"), list(product(Modality, Modality)))
@@ -35,7 +35,7 @@ def test_words_of_a_concept_meet_its_colour_and_its_tone() -> None:
     encoder = FakeEncoder()
     for concept in CONCEPTS:
         text = encoder.encode(Modality.TEXT, [f"the {word}" for word in concept.words])
-        pictures = encoder.encode(Modality.IMAGE, [picture(name) for name in NAMES])
+        pictures = encoder.encode(Modality.IMAGE, [image(name) for name in NAMES])
         assert set((text @ pictures.T).argmax(axis=1)) == {NAMES.index(concept.name)}
 
 
@@ -89,8 +89,8 @@ def test_the_same_sample_gives_the_same_row_in_any_batch() -> None:
 
 def test_it_counts_what_it_encodes() -> None:
     encoder = FakeEncoder()
-    encoder.encode(Modality.IMAGE, [picture("red"), picture("blue")])
-    encoder.encode(Modality.IMAGE, [picture("red")])
+    encoder.encode(Modality.IMAGE, [image("red"), image("blue")])
+    encoder.encode(Modality.IMAGE, [image("red")])
     assert encoder.calls[Modality.IMAGE] == 2
     assert encoder.samples[Modality.IMAGE] == 3
     assert encoder.samples[Modality.TEXT] == 0
@@ -99,8 +99,8 @@ def test_it_counts_what_it_encodes() -> None:
 def test_wrong_modalities_are_refused() -> None:
     encoder = FakeEncoder(modalities=frozenset({Modality.TEXT, Modality.AUDIO}))
     with pytest.raises(UsageError, match="does not encode image"):
-        encoder.encode(Modality.IMAGE, [picture("red")])
+        encoder.encode(Modality.IMAGE, [image("red")])
     with pytest.raises(UsageError, match="encoded as text"):
-        encoder.encode(Modality.TEXT, [picture("red")])
+        encoder.encode(Modality.TEXT, [image("red")])
     with pytest.raises(KeyError):
-        picture("ultraviolet")
+        image("ultraviolet")

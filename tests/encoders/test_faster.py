@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from seehear.encoders import faster_ways
-from seehear.encoders.builtin.towers import AudioTower, ImageTower
-from seehear.encoders.faster import FasterTower, Way, all_ways
+from seehear.encoders import backends
+from seehear.encoders.autotune import AutotunedModule, Backend, all_backends
+from seehear.encoders.tiny.towers import AudioTower, ImageTower
 
 CPU = torch.device("cpu")
 
@@ -42,24 +42,24 @@ class Bench:
 
         return Tower()
 
-    def way(self, name: str, seconds: float, turn: float = 0.0, after: int = 0) -> Way:
+    def way(self, name: str, seconds: float, turn: float = 0.0, after: int = 0) -> Backend:
         def build(plain: Any) -> Any:
             del plain
             self.built.append(name)
             return self.tower(name, seconds, turn)
 
-        return Way(name, lambda *_: True, build, after)
+        return Backend(name, lambda *_: True, build, after)
 
-    def faster(self, notes: Path, *ways: Way) -> FasterTower:
+    def faster(self, notes: Path, *ways: Backend) -> AutotunedModule:
         plain = self.tower("plain", 1.0)
-        return FasterTower(plain, "tower", CPU, notes=notes, ways=ways, clock=self.clock)
+        return AutotunedModule(plain, "tower", CPU, notes=notes, ways=ways, clock=self.clock)
 
 
 def batch(rows: int = 8) -> torch.Tensor:
     return torch.ones(rows, 2)
 
 
-def last_way(tower: FasterTower, bench: Bench) -> str:
+def last_way(tower: AutotunedModule, bench: Bench) -> str:
     tower(batch())
     return bench.calls[-1]
 
@@ -76,7 +76,7 @@ def test_the_fastest_way_that_agrees_is_taken(tmp_path: Path) -> None:
     out = tower(batch())
     assert out.tolist() == batch().tolist()
     assert last_way(tower, bench) == "quickest"
-    assert tower.decision.way == "quickest"
+    assert tower.decision.backend == "quickest"
     assert tower.decision.rows_per_s == pytest.approx(
         {"plain": 8, "slower": 16 / 3, "quick": 16, "quickest": 20}
     )
@@ -111,7 +111,7 @@ def test_a_decision_is_remembered_for_the_next_process(tmp_path: Path) -> None:
     assert bench.built == ["quick"]  # checked once more, but nothing else is tried
     assert last_way(again, bench) == "quick"
 
-    other = FasterTower(
+    other = AutotunedModule(
         bench.tower("plain", 1.0), "other tower", CPU, notes=notes, ways=ways, clock=bench.clock
     )
     other(batch())
@@ -134,7 +134,7 @@ def test_notes_that_cannot_be_read_are_measured_anew(tmp_path: Path, content: st
     bench = Bench()
     tower = bench.faster(notes, bench.way("quick", 0.5))
     tower(batch())
-    assert tower.decision.way == "quick"
+    assert tower.decision.backend == "quick"
     assert [note["way"] for note in json.loads(notes.read_text()).values() if note != 1] == [
         "quick"
     ]
@@ -148,12 +148,12 @@ def test_a_way_that_fails_is_no_way(tmp_path: Path) -> None:
     bench = Bench()
     tower = bench.faster(
         tmp_path / "file" / "ways.json",  # nor can the notes be written
-        Way("broken", lambda *_: True, broken),
-        Way("absent", lambda *_: False, broken),
+        Backend("broken", lambda *_: True, broken),
+        Backend("absent", lambda *_: False, broken),
         bench.way("quick", 0.5),
     )
     tower(batch())
-    assert tower.decision.way == "quick"
+    assert tower.decision.backend == "quick"
     assert tower.decision.refused == {"broken": "RuntimeError: no compiler"}
 
 
@@ -190,8 +190,8 @@ def assert_same_rows(ours: torch.Tensor, plain: torch.Tensor, least: float) -> N
 def test_fused_pictures_are_the_plain_ones(side: int) -> None:
     torch.manual_seed(1)
     plain = channels_last(ImageTower(24, 32, scale=0.25, blocks=5))
-    assert faster_ways.can_fuse(plain, CPU)
-    ours = faster_ways.fused(plain)
+    assert backends.can_fuse(plain, CPU)
+    ours = backends.fused(plain)
     with torch.inference_mode():
         for count in (1, 3, 8):
             pixels = random_images(count, side)
@@ -202,7 +202,7 @@ def test_fused_pictures_are_the_plain_ones(side: int) -> None:
 def test_fused_sounds_are_the_plain_ones_for_windows_of_many_lengths() -> None:
     torch.manual_seed(2)
     plain = AudioTower(24, 32, scale=0.25, blocks=5).eval()
-    ours = faster_ways.fused(plain)
+    ours = backends.fused(plain)
     with torch.inference_mode():
         for frames in range(96, 140, 2):
             mels, counts = torch.randn(2, frames, 64), torch.tensor([frames, 50])
@@ -222,10 +222,10 @@ def test_only_known_patterns_are_fused() -> None:
     )
     x = torch.randn(2, 3, 9, 9)
     with torch.inference_mode():
-        torch.testing.assert_close(faster_ways.fused(known)(x), known(x), atol=1e-5, rtol=0)
-    assert faster_ways.can_fuse(known, CPU)
-    assert not faster_ways.can_fuse(other, CPU)
-    assert not faster_ways.can_fuse(known, torch.device("meta"))
+        torch.testing.assert_close(backends.fused(known)(x), known(x), atol=1e-5, rtol=0)
+    assert backends.can_fuse(known, CPU)
+    assert not backends.can_fuse(other, CPU)
+    assert not backends.can_fuse(known, torch.device("meta"))
 
 
 class Linears(nn.Module):
@@ -239,7 +239,7 @@ class Linears(nn.Module):
         return out
 
 
-@pytest.mark.parametrize("build", [faster_ways.bf16, faster_ways.int8], ids=["bf16", "int8"])
+@pytest.mark.parametrize("build", [backends.bf16, backends.int8], ids=["bf16", "int8"])
 def test_smaller_numbers_give_nearly_the_same_vectors(build: Callable[[Any], Any]) -> None:
     plain = Linears().eval()
     x = torch.randn(16, 64)
@@ -250,7 +250,7 @@ def test_smaller_numbers_give_nearly_the_same_vectors(build: Callable[[Any], Any
 @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="not installed")
 def test_openvino_gives_the_same_vectors() -> None:
     plain = ImageTower(24, 32, scale=0.25, blocks=3).eval()
-    ours = faster_ways.openvino(plain)
+    ours = backends.openvino(plain)
     with torch.inference_mode():
         for count in (8, 5):
             pixels = random_images(count, 32)
@@ -260,11 +260,11 @@ def test_openvino_gives_the_same_vectors() -> None:
 def test_every_way_of_this_machine_agrees_on_a_real_tower(tmp_path: Path) -> None:
     torch.manual_seed(4)
     plain = channels_last(ImageTower(24, 32, scale=0.25, blocks=4))
-    tower = FasterTower(plain, "small", CPU, notes=tmp_path / "ways.json")
+    tower = AutotunedModule(plain, "small", CPU, notes=tmp_path / "ways.json")
     pixels = random_images(16, 64)
     with torch.inference_mode():
         expected = plain(pixels)
         for _ in range(3):
             assert_same_rows(tower(pixels), expected, 0.999)
     assert not tower.decision.refused
-    assert set(tower.decision.tried) <= {way.name for way in all_ways()}
+    assert set(tower.decision.tried) <= {way.name for way in all_backends()}

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from seehear.encoders.builtin import load_tiny
+from seehear.encoders.autotune import AutotunedModule, all_backends
 from seehear.encoders.clap import load_clap
 from seehear.encoders.devices import choose_device
-from seehear.encoders.faster import FasterTower, all_ways
 from seehear.encoders.open_clip import load_open_clip
-from seehear.encoders.open_clip_pixels import CardTransform
+from seehear.encoders.open_clip_pixels import GpuImageTransform
+from seehear.encoders.tiny import load_tiny
 from seehear.types import AudioSample, ImageSample, Modality, VideoSample
 from tests.gpu import require_cards
 
@@ -44,7 +44,7 @@ def compare_transforms(
         fill_color=9,
     )
     expected = image_transform_v2(settings, is_train=False)(Image.fromarray(picture.pixels))
-    ours = CardTransform.of(settings, torch.device(where))(picture.pixels).cpu()
+    ours = GpuImageTransform.of(settings, torch.device(where))(picture.pixels).cpu()
     assert ours.shape == expected.shape
     steps = (ours - expected).abs() * torch.tensor(settings.std)[:, None, None] * 255
     return steps.max().item(), steps.mean().item()
@@ -69,7 +69,7 @@ def test_vectors_of_pictures_prepared_for_a_card_are_the_same(
         from open_clip.transform import PreprocessCfg
 
         settings = PreprocessCfg(**on_card._model.visual.preprocess_cfg)
-        on_card._on_card = CardTransform.of(settings, CPU)
+        on_card._on_gpu = GpuImageTransform.of(settings, CPU)
         rows = on_card.encode(Modality.IMAGE, pictures)
         expected = plain.encode(Modality.IMAGE, pictures)
         assert (rows * expected).sum(axis=1).min() > 0.9999
@@ -128,7 +128,7 @@ def test_clap_on_a_card_gives_the_same_vectors(
 def test_the_compiled_way_gives_the_same_vectors(card: torch.device, tmp_path: Path) -> None:
     plain = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.GELU(), torch.nn.Linear(64, 8))
     plain = plain.to(card).eval()
-    tower = FasterTower(plain, "small", card, notes=tmp_path / "ways.json", ways=all_ways())
+    tower = AutotunedModule(plain, "small", card, notes=tmp_path / "ways.json", ways=all_backends())
     with torch.inference_mode():
         for rows in (8, 64, 4_096, 33):
             x = torch.randn(rows, 32, device=card)

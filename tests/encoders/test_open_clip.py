@@ -129,16 +129,18 @@ def test_texts_of_any_length_are_those_of_the_library(
 def test_towers_that_look_at_padding_are_left_to_the_library() -> None:
     import open_clip
 
-    from seehear.encoders.open_clip import short_texts
+    from seehear.encoders.open_clip import encode_text_unpadded
 
     config: dict[str, Any] = {**SMALL_CLIP, "text_cfg": {**SMALL_CLIP["text_cfg"]}}
-    assert short_texts(open_clip.CLIP(**config)) is not None
+    assert encode_text_unpadded(open_clip.CLIP(**config)) is not None
     for changed in ({"no_causal_mask": True}, {"pool_type": "last"}, {"pool_type": "first"}):
         text = {**config["text_cfg"], **changed}
-        assert short_texts(open_clip.CLIP(**{**config, "text_cfg": text})) is None
-        assert short_texts(open_clip.CustomTextCLIP(**{**config, "text_cfg": text})) is None
+        assert encode_text_unpadded(open_clip.CLIP(**{**config, "text_cfg": text})) is None
+        assert (
+            encode_text_unpadded(open_clip.CustomTextCLIP(**{**config, "text_cfg": text})) is None
+        )
     padded = {**config["text_cfg"], "embed_cls": True}
-    assert short_texts(open_clip.CustomTextCLIP(**{**config, "text_cfg": padded})) is None
+    assert encode_text_unpadded(open_clip.CustomTextCLIP(**{**config, "text_cfg": padded})) is None
 
 
 def test_the_spec_is_what_the_model_takes(encoder: OpenClipEncoder) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from seehear.encoders import load_model
+from seehear.encoders.composite import CompositeModel
 from seehear.encoders.fake import FakeEncoder, fake_joined
-from seehear.encoders.joined import JoinedModel
-from seehear.encoders.standard import SIGHT_FOLDER, SOUND_FOLDER
+from seehear.encoders.standard import AUDIO_FOLDER, VISION_FOLDER
 from seehear.errors import SpaceMismatchError
 from seehear.types import (
     AudioSample,
@@ -33,8 +33,8 @@ def folder(
     small_pe_folder: Path, small_clap: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("standard")
-    shutil.copytree(small_pe_folder, folder / SIGHT_FOLDER)
-    shutil.copytree(small_clap, folder / SOUND_FOLDER)
+    shutil.copytree(small_pe_folder, folder / VISION_FOLDER)
+    shutil.copytree(small_clap, folder / AUDIO_FOLDER)
     return folder
 
 
@@ -105,8 +105,8 @@ def test_a_joined_model_needs_what_its_routes_need() -> None:
     sound = FakeEncoder(modalities=frozenset({Modality.TEXT, Modality.AUDIO}), name="sound")
     bridge = fake_joined().bridge
     with pytest.raises(SpaceMismatchError, match="needs video from sight"):
-        JoinedModel("joined", sight, sound, lambda: bridge, "1")
+        CompositeModel("joined", sight, sound, lambda: bridge, "1")
     whole = FakeEncoder(name="whole")
-    mixed = JoinedModel("joined", whole, sound, lambda: bridge, "1")
+    mixed = CompositeModel("joined", whole, sound, lambda: bridge, "1")
     with pytest.raises(SpaceMismatchError, match="was given a bridge from fake-sound"):
         mixed.encode(Modality.AUDIO, [AudioSample(np.ones(99, dtype=np.float32), 16_000)])

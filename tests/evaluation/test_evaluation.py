@@ -10,18 +10,28 @@ import numpy as np
 import pytest
 
 from seehear.errors import UsageError
-from seehear.evaluation import Answer, Judged, evaluate, measure, read_qrels, read_run, write_run
+from seehear.evaluation import (
+    JudgedQuery,
+    ScoredItem,
+    evaluate,
+    measure,
+    read_qrels,
+    read_run,
+    write_run,
+)
 from seehear.evaluation.measures import per_query, summarise
 from seehear.types import Hit, Modality
 
 
-def answers(paths: str) -> list[Answer]:
+def answers(paths: str) -> list[ScoredItem]:
     """ "abc" -> hits /a, /b, /c."""
-    return [Answer(f"/{letter}", 1.0 / n) for n, letter in enumerate(paths, 1)]
+    return [ScoredItem(f"/{letter}", 1.0 / n) for n, letter in enumerate(paths, 1)]
 
 
-def judged(name: str, **grades: int) -> Judged:
-    return Judged(name, {f"/{letter}": grade for letter, grade in grades.items()}, texts=("x",))
+def judged(name: str, **grades: int) -> JudgedQuery:
+    return JudgedQuery(
+        name, {f"/{letter}": grade for letter, grade in grades.items()}, texts=("x",)
+    )
 
 
 # Ranked a b c d e; relevant are b (grade 2), d (grade 1) and z (grade 1), which was not found.
@@ -57,7 +67,7 @@ def test_a_query_that_found_nothing_scores_zero() -> None:
 
 
 def test_equal_scores_keep_their_order_and_repeats_count_once() -> None:
-    run = {"q": [Answer("/z", 1.0), Answer("/z", 1.0), Answer("/a", 1.0)]}
+    run = {"q": [ScoredItem("/z", 1.0), ScoredItem("/z", 1.0), ScoredItem("/a", 1.0)]}
     values = per_query([judged("q", a=1)], run, (1,))
     assert values["MRR"][0] == pytest.approx(0.5)
 
@@ -75,8 +85,8 @@ def test_mean_median_and_interval() -> None:
 
 def test_routes_are_measured_apart_and_together() -> None:
     queries = [
-        Judged("1", {"/a": 1}, texts=("x",), modalities=frozenset({Modality.IMAGE})),
-        Judged("2", {"/a": 1}, files=((Modality.AUDIO, Path("/q.wav")),)),
+        JudgedQuery("1", {"/a": 1}, texts=("x",), modalities=frozenset({Modality.IMAGE})),
+        JudgedQuery("2", {"/a": 1}, files=((Modality.AUDIO, Path("/q.wav")),)),
     ]
     results = measure(queries, {"1": answers("a"), "2": answers("ba")}, cutoffs=(1,))
     assert [result.route for result in results] == ["text->image", "audio->all", "all"]
@@ -95,7 +105,7 @@ def hit(path: str, rank: int, *, weak: bool = False, copies: tuple[str, ...] = (
 def test_evaluate_asks_every_query() -> None:
     asked: list[tuple[str, int]] = []
 
-    def search(one: Judged, k: int) -> list[Hit]:
+    def search(one: JudgedQuery, k: int) -> list[Hit]:
         asked.append((one.name, k))
         if one.name == "loud":
             return [hit("/n", 1)]
@@ -130,7 +140,7 @@ def test_paths_have_no_dots(tmp_path: Path) -> None:
     path.write_text('{"text": "x", "relevant": ["../a.jpg"]}')
     (one,) = read_qrels(path)
     assert one.relevant == {str(tmp_path.parent / "a.jpg"): 1}
-    assert one.place == f"{path}, line 1"
+    assert one.location == f"{path}, line 1"
 
 
 def test_qrels_are_read(tmp_path: Path) -> None:

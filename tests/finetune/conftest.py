@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from seehear.encoders.builtin.folder import ModelConfig, TextConfig, TowerConfig
-from seehear.encoders.builtin.towers import AudioTower, ImageTower
+from seehear.encoders.tiny.checkpoint import ModelConfig, TextConfig, TowerConfig
+from seehear.encoders.tiny.towers import AudioTower, ImageTower
 from training.export import export
 from training.text_stage import build_text_tower
 from training.text_torch import choose_vocabulary

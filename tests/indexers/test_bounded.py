@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from seehear.errors import StorageFullError, StoreError
-from seehear.indexers import Progress, worklist
+from seehear.indexers import Progress, work_queue
 from seehear.indexers.diff import Work, moves_first
-from seehear.indexers.leaving import Leaving, Met, Sizes
+from seehear.indexers.missing import IdBitmap, MissingLocations, SizeSet
 from seehear.indexers.scan import ScannedFile
-from seehear.indexers.worklist import Worklist
+from seehear.indexers.work_queue import WorkQueue
 from seehear.stores import KnownFile, Location
-from seehear.stores.catalog.known import KnownPlace
+from seehear.stores.catalog.location_scan import KnownLocation
 from tests.indexers.helpers import Library, counts, note
 
 
@@ -32,10 +32,10 @@ def work(number: int, before: KnownFile | None = None) -> Work:
 def test_work_comes_back_as_it_was_put_as_often_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_bytes: int
 ) -> None:
-    monkeypatch.setattr(worklist, "IN_MEMORY_BYTES", in_memory_bytes)
+    monkeypatch.setattr(work_queue, "IN_MEMORY_BYTES", in_memory_bytes)
     known = KnownFile(5, 6, 7, -8, (1 << 64) - 1, True)
     put = [work(0), work(1, known), work(2, KnownFile(1, 2, 3, 4, 5, False)), work(3)]
-    kept = Worklist(tmp_path)
+    kept = WorkQueue(tmp_path)
     for item in put:
         kept.append(item)
     assert len(kept) == 4
@@ -55,7 +55,7 @@ def test_a_disk_that_takes_no_work_says_so(tmp_path: Path, monkeypatch: pytest.M
             raise OSError(self.number, os.strerror(self.number))
 
     for number, wanted in ((errno.ENOSPC, StorageFullError), (errno.EIO, StoreError)):
-        with closing(Worklist(tmp_path)) as kept, monkeypatch.context() as patch:
+        with closing(WorkQueue(tmp_path)) as kept, monkeypatch.context() as patch:
             patch.setattr(kept, "_file", Refusing(number))
             with pytest.raises(wanted, match="full" if number == errno.ENOSPC else "cannot write"):
                 kept.append(work(1))
@@ -63,16 +63,16 @@ def test_a_disk_that_takes_no_work_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 def test_what_may_be_a_move_comes_first_and_all_comes_once() -> None:
     items = [work(number) for number in range(50)]
-    ordered = list(moves_first(items, Sizes([2, 5, 5])))
+    ordered = list(moves_first(items, SizeSet([2, 5, 5])))
     assert ordered == sorted(items, key=lambda item: item.file.size_bytes not in {2, 5})
-    assert list(moves_first(items, Sizes([]))) == items
+    assert list(moves_first(items, SizeSet([]))) == items
 
 
 def test_leaving_locations_are_taken_once_the_last_of_an_asset_first() -> None:
-    leaving = Leaving()
+    leaving = MissingLocations()
     for id_, asset, size in ((10, 7, 100), (11, 8, 200), (12, 7, 100), (13, 9, 300)):
         leaving.add(id_, asset, size)
-    having, others = leaving.split(Sizes([100, 300, 400]))
+    having, others = leaving.split(SizeSet([100, 300, 400]))
     assert having.ids().tolist() == [10, 12, 13]
     assert others.ids().tolist() == [11]
     departures = having.by_asset()
@@ -81,7 +81,7 @@ def test_leaving_locations_are_taken_once_the_last_of_an_asset_first() -> None:
 
 
 def test_ids_that_were_met() -> None:
-    met = Met()
+    met = IdBitmap()
     for id_ in (3, 70_000, 3, 8):
         met.add(id_)
     assert len(met) == 3
@@ -93,7 +93,7 @@ def test_more_files_than_are_compared_at_once(
 ) -> None:
     """Renames, removals and copies among several chunks, with the work on disk."""
     monkeypatch.setattr("seehear.indexers.survey.AT_ONCE", 3)
-    monkeypatch.setattr(worklist, "IN_MEMORY_BYTES", 200)
+    monkeypatch.setattr(work_queue, "IN_MEMORY_BYTES", 200)
     for number in range(11):
         note(media_folder / f"{number % 2}" / f"{number:02d}.txt", f"note number {number}")
     assert library.index(media_folder).added == 11
@@ -117,8 +117,8 @@ def test_a_run_holds_few_files_at_any_time(
     monkeypatch.setattr("seehear.indexers.pipeline.CHANNEL_RESULTS", 8)
     monkeypatch.setattr("seehear.indexers.pipeline.CHANNEL_BYTES", 100)
     monkeypatch.setattr("seehear.indexers.write.COMMIT_FILES", 8)
-    monkeypatch.setattr("seehear.indexers.report.EVERY_S", 0.0)
-    kinds = (ScannedFile, Work, KnownFile, KnownPlace, Location, os.DirEntry)
+    monkeypatch.setattr("seehear.indexers.progress.EVERY_S", 0.0)
+    kinds = (ScannedFile, Work, KnownFile, KnownLocation, Location, os.DirEntry)
     alive: list[int] = []
 
     gc.collect()

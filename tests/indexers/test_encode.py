@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from seehear.encoders.base import SingleSpaceModel
-from seehear.encoders.fake import FakeEncoder, picture, tone
+from seehear.encoders.fake import FakeEncoder, image, tone
 from seehear.errors import EnvironmentFaultError, ModelError
-from seehear.indexers.channel import Channel
-from seehear.indexers.claims import Copy, Refusal, Stamp
+from seehear.indexers.bounded_queue import BoundedQueue
+from seehear.indexers.dedup import FileStat, HashedFile, IndexFailure
 from seehear.indexers.diff import Work
-from seehear.indexers.encode import Abandoned, Completed, Draft, EncodeStage, Message, Sampled
+from seehear.indexers.encode import (
+    DecodeDone,
+    DecodeFailed,
+    DecodeMessage,
+    EncodeStage,
+    PendingAsset,
+    SampleReady,
+)
 from seehear.indexers.scan import ScannedFile
 from seehear.libraries import require
 from seehear.types import (
@@ -48,28 +55,28 @@ class Moody(FakeEncoder):
         return super().encode(modality, samples)
 
 
-def draft_of(name: str) -> Draft:
+def draft_of(name: str) -> PendingAsset:
     work = Work(ScannedFile(f"/{name}", 1, 1, 1), root_id=1)
-    return Draft(name, Copy(work, Stamp(1, 1, 1)), MediaInfo(Modality.IMAGE, "png"))
+    return PendingAsset(name, HashedFile(work, FileStat(1, 1, 1)), MediaInfo(Modality.IMAGE, "png"))
 
 
-def messages(draft: Draft, *samples: Sample, complete: bool = True) -> list[Message]:
-    sent: list[Message] = []
+def messages(draft: PendingAsset, *samples: Sample, complete: bool = True) -> list[DecodeMessage]:
+    sent: list[DecodeMessage] = []
     for sample in samples:
         draft.segments.append(Segment(modality_of(sample)))
-        sent.append(Sampled(draft, len(draft.segments) - 1, sample))
-    return [*sent, Completed(draft)] if complete else sent
+        sent.append(SampleReady(draft, len(draft.segments) - 1, sample))
+    return [*sent, DecodeDone(draft)] if complete else sent
 
 
 def run(
-    encoder: FakeEncoder, sent: Sequence[Message], batch_size: int = 4
-) -> tuple[list[Draft], list[tuple[str, Refusal]]]:
-    inbox: Channel[Message] = Channel(1 << 30)
+    encoder: FakeEncoder, sent: Sequence[DecodeMessage], batch_size: int = 4
+) -> tuple[list[PendingAsset], list[tuple[str, IndexFailure]]]:
+    inbox: BoundedQueue[DecodeMessage] = BoundedQueue(1 << 30)
     for message in sent:
         inbox.put(message)
     inbox.close()
-    done: list[Draft] = []
-    refused: list[tuple[str, Refusal]] = []
+    done: list[PendingAsset] = []
+    refused: list[tuple[str, IndexFailure]] = []
     EncodeStage(
         SingleSpaceModel("fake", encoder),
         batch_size,
@@ -83,11 +90,11 @@ def run(
 def test_batches_are_filled_across_files_and_files_span_batches() -> None:
     encoder = Moody()
     drafts = [draft_of(name) for name in "abc"]
-    mixed: list[Sample] = [picture("blue"), tone("green"), picture("green")]
+    mixed: list[Sample] = [image("blue"), tone("green"), image("green")]
     sent = [
-        *messages(drafts[0], *[picture("red")] * 3),
+        *messages(drafts[0], *[image("red")] * 3),
         *messages(drafts[1], *mixed, *mixed),
-        *messages(drafts[2], picture("pink")),
+        *messages(drafts[2], image("pink")),
     ]
     done, refused = run(encoder, sent)
     assert not refused
@@ -108,22 +115,22 @@ def test_batches_are_filled_across_files_and_files_span_batches() -> None:
 def test_the_middle_of_a_batch_fails_alone() -> None:
     encoder = Moody()
     drafts = [draft_of(f"{i}") for i in range(8)]
-    samples = [picture("red") for _ in drafts]
+    samples = [image("red") for _ in drafts]
     encoder.hated = [samples[3]]
     sent = [
         m for draft, sample in zip(drafts, samples, strict=True) for m in messages(draft, sample)
     ]
     done, refused = run(encoder, sent, batch_size=8)
     assert [draft.content_hash for draft in done] == ["0", "1", "2", "4", "5", "6", "7"]
-    assert refused == [("3", Refusal("encode", "not this one", lasting=False))]
+    assert refused == [("3", IndexFailure("encode", "not this one", permanent=False))]
 
 
 def test_a_file_of_many_segments_fails_once_and_drags_nothing_along() -> None:
     encoder = Moody()
     long, short = draft_of("long"), draft_of("short")
-    samples = [picture("red") for _ in range(10)]
+    samples = [image("red") for _ in range(10)]
     encoder.hated = [samples[2], samples[5]]
-    sent = [*messages(long, *samples), *messages(short, picture("blue"))]
+    sent = [*messages(long, *samples), *messages(short, image("blue"))]
     done, refused = run(encoder, sent)
     assert [name for name, _ in refused] == ["long"]
     assert done == [short]
@@ -133,7 +140,7 @@ def test_out_of_memory_makes_later_batches_smaller() -> None:
     encoder = Moody()
     encoder.most = 3
     drafts = [draft_of(f"{i}") for i in range(24)]
-    sent = [m for draft in drafts for m in messages(draft, picture("red"))]
+    sent = [m for draft in drafts for m in messages(draft, image("red"))]
     done, refused = run(encoder, sent, batch_size=16)
     assert len(done) == 24
     assert not refused
@@ -143,16 +150,16 @@ def test_out_of_memory_makes_later_batches_smaller() -> None:
 def test_an_encoder_that_cannot_encode_anything_ends_the_run_at_once() -> None:
     encoder = Moody()
     encoder.most = 0
-    sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), picture("red"))]
+    sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), image("red"))]
     with pytest.raises(ModelError, match=r"cannot encode image here \(no room\); see .* doctor"):
         run(encoder, sent)
 
 
 def test_an_encoder_that_refuses_every_file_ends_the_run() -> None:
     encoder = Moody()
-    encoder.hated = [picture("red")]
+    encoder.hated = [image("red")]
     sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), encoder.hated[0])]
-    with pytest.raises(ModelError, match=r"failed on 16 image samples in a row \(not this one\)"):
+    with pytest.raises(ModelError, match=r"refused 16 image samples in a row \(not this one\)"):
         run(encoder, sent)
 
 
@@ -170,7 +177,7 @@ def test_a_library_that_does_not_load_ends_the_run_at_once(
             return super().encode(modality, samples)
 
     with pytest.raises(EnvironmentFaultError, match="it does not fit") as caught:
-        run(Late(), messages(draft_of("a"), picture("red")))
+        run(Late(), messages(draft_of("a"), image("red")))
     assert caught.value.library == "torchaudio"
 
 
@@ -181,8 +188,8 @@ def test_numbers_that_are_not_finite_fail_their_file() -> None:
             rows[[sample is bad for sample in samples]] = np.nan
             return rows
 
-    bad = picture("red")
-    sent = [*messages(draft_of("a"), picture("red")), *messages(draft_of("b"), bad)]
+    bad = image("red")
+    sent = [*messages(draft_of("a"), image("red")), *messages(draft_of("b"), bad)]
     done, refused = run(Broken(), sent)
     assert [draft.content_hash for draft in done] == ["a"]
     assert "not finite" in refused[0][1].reason
@@ -205,13 +212,13 @@ def test_a_draft_without_segments_is_complete() -> None:
 def test_abandoned_and_unfinished_drafts_are_not_handed_on() -> None:
     encoder = Moody()
     again, broken, cut = draft_of("again"), draft_of("broken"), draft_of("cut")
-    refusal = Refusal("decode", "truncated", lasting=True)
+    refusal = IndexFailure("decode", "truncated", permanent=True)
     sent = [
-        *messages(again, picture("red"), complete=False),
-        Abandoned(again, None),
-        *messages(broken, picture("red"), complete=False),
-        Abandoned(broken, refusal),
-        *messages(cut, picture("red"), complete=False),
+        *messages(again, image("red"), complete=False),
+        DecodeFailed(again, None),
+        *messages(broken, image("red"), complete=False),
+        DecodeFailed(broken, refusal),
+        *messages(cut, image("red"), complete=False),
     ]
     done, refused = run(encoder, sent)
     assert not done
@@ -238,9 +245,9 @@ def test_spaces_may_differ_by_modality() -> None:
                 for space in self.spaces_of(modality)
             }
 
-    inbox: Channel[Message] = Channel(1 << 30)
+    inbox: BoundedQueue[DecodeMessage] = BoundedQueue(1 << 30)
     draft = draft_of("clip")
-    for message in messages(draft, picture("red"), tone("red"), tone("blue")):
+    for message in messages(draft, image("red"), tone("red"), tone("blue")):
         inbox.put(message)
     inbox.close()
     EncodeStage(Joined(), 2, inbox, lambda _: None, lambda *_: None).run()  # type: ignore[arg-type]

@@ -186,7 +186,7 @@ def test_any_folder_and_any_moment_of_a_stop(
     later: list[str],
     stop_after: int | None,
 ) -> None:
-    monkeypatch.setattr("seehear.indexers.report.EVERY_S", 0.0)
+    monkeypatch.setattr("seehear.indexers.progress.EVERY_S", 0.0)
     with (
         folder_of(first) as folder,
         closing(Library(folder.parent / "collection")) as library,

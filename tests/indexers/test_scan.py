@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seehear.errors import UsageError
-from seehear.indexers.rules import Patterns
+from seehear.indexers.ignore import PathPatterns
 from seehear.indexers.scan import Scan, walk
 from tests.indexers.helpers import unprivileged
 
@@ -78,15 +78,15 @@ def test_a_line_that_is_no_pattern_leaves_the_others(tmp_path: Path) -> None:
 
 def test_include_and_exclude_patterns(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "b.jpg", "x/c.jpg", "x/d.png", "y/e.jpg")
-    assert found(tmp_path, patterns=Patterns(["*.jpg"])) == ["b.jpg", "x/c.jpg", "y/e.jpg"]
-    assert found(tmp_path, patterns=Patterns(["*.jpg"], ["x/"])) == ["b.jpg", "y/e.jpg"]
-    assert found(tmp_path, patterns=Patterns(exclude=["/x", "b.*"])) == ["a.png", "y/e.jpg"]
-    patterns = Patterns(["*.jpg"], ["x/"])
+    assert found(tmp_path, patterns=PathPatterns(["*.jpg"])) == ["b.jpg", "x/c.jpg", "y/e.jpg"]
+    assert found(tmp_path, patterns=PathPatterns(["*.jpg"], ["x/"])) == ["b.jpg", "y/e.jpg"]
+    assert found(tmp_path, patterns=PathPatterns(exclude=["/x", "b.*"])) == ["a.png", "y/e.jpg"]
+    patterns = PathPatterns(["*.jpg"], ["x/"])
     assert patterns.covers("b.jpg")
     assert not patterns.covers("x/deep/c.jpg")
     assert not patterns.covers("a.png")
     with pytest.raises(UsageError, match="not a valid"):
-        Patterns(["!"])
+        PathPatterns(["!"])
 
 
 @posix

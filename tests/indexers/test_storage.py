@@ -53,7 +53,7 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(
         library.index(media_folder)
     kept = library.catalog.counts().assets
     assert 0 < kept < 120
-    assert library.catalog.faults() == []
+    assert library.catalog.integrity_issues() == []
     assert _mount(small_disk, "-o", "remount,size=40m")
     assert counts(library.index(media_folder)) == {"added": 120 - kept, "unchanged": kept}
     library.close()
@@ -84,7 +84,7 @@ def test_exports_and_imports_on_a_full_disk_are_whole_or_not_there(
     with pytest.raises(StorageFullError, match="the disk is full"):
         archive.restore(tmp_path / "export", there, {})
     assert there.counts().assets == 0
-    assert there.faults() == []
+    assert there.integrity_issues() == []
     assert _mount(small_disk, "-o", "remount,size=40m")
     archive.restore(tmp_path / "export", there, {})
     assert there.counts() == library.catalog.counts()

@@ -10,7 +10,7 @@ import pytest
 
 from seehear.collection import Collection
 from seehear.config import Settings
-from seehear.indexers.report import OTHERS, SUFFIXES_NAMED, most_common
+from seehear.indexers.progress import OTHERS, SUFFIXES_NAMED, most_common
 from seehear.stores import FILE_NAME, Catalog
 from seehear.types import Modality
 from tests.indexers.helpers import Library, age, broken, counts, note, picture

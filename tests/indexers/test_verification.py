@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from seehear.encoders.fake import FakeEncoder
-from seehear.indexers import Deviation, Verification, verify
+from seehear.indexers import FileMismatch, Verification, verify
 from seehear.stores import Catalog, FaultKind, VectorCache
-from seehear.stores.catalog.history import Changes
+from seehear.stores.catalog.change_log import Changes
 from tests.indexers.helpers import Library, note, picture, sound
 from tests.indexers.test_rehashing import alter
 
@@ -296,6 +296,6 @@ def test_files_are_read_and_compared(filled: Library, media_folder: Path) -> Non
     assert verify(filled.catalog, hashes=True).good
 
 
-def _deviations(found: Verification) -> tuple[Deviation, ...]:
+def _deviations(found: Verification) -> tuple[FileMismatch, ...]:
     assert found.hashes is not None
     return found.hashes.deviations

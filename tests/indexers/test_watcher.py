@@ -153,7 +153,7 @@ def test_waits_while_another_run_writes(
 
 def test_places_of_changes() -> None:
     def places(*paths: str) -> set[str]:
-        return watcher.changed_places([(1, path) for path in paths], ["/m", "/n/f.jpg"], "/m/col")
+        return watcher.changed_paths([(1, path) for path in paths], ["/m", "/n/f.jpg"], "/m/col")
 
     assert places("/m/a.jpg", "/m/b.jpg", "/m/x/c.jpg") == {"/m", "/m/x"}
     assert places("/m/col/catalog.db", "/m/col", "/elsewhere/a.jpg") == set()

@@ -16,7 +16,7 @@ from PIL import Image
 from seehear import media
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media.limits import LIMITS
-from seehear.stores.catalog.batch import SUBTITLES
+from seehear.stores.catalog.writer import SUBTITLES
 from seehear.types import Modality, SampleSpec
 from tests.media import make, make_documents
 from tests.media.test_hostile import refused

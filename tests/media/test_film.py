@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from seehear import media
-from seehear.media import film
-from seehear.media.container import Damage
+from seehear.media import video
+from seehear.media.container import DecodeErrors
 from seehear.types import AudioSample, Modality, SampleSpec, Segment, VideoSample
 from tests.media import make
 from tests.media.make import BLUE, GREEN, MARK, RED
@@ -47,7 +47,7 @@ def test_a_shot_for_each_scene(name: str, tmp_path: Path) -> None:
     ):
         assert segment.start_s == pytest.approx(start, abs=0.5)
         assert segment.stop_s == pytest.approx(stop, abs=0.5)
-        assert 1 <= len(sample.frames) <= film.SHOT_FRAMES
+        assert 1 <= len(sample.frames) <= video.SHOT_FRAMES
         assert all(close(frame.pixels, colour) for frame in sample.frames)
     for (one, _), (other, _) in itertools.pairwise(shots):
         assert one.stop_s == other.start_s, "shots tile the film"
@@ -66,7 +66,7 @@ def test_a_still_scene_is_several_shots_of_bounded_length(tmp_path: Path) -> Non
     path = make.make_video(tmp_path / "a.mp4", [(RED, 25.0)], (), frames_per_s=10)
     shots = shots_of(path)
     assert len(shots) == 3
-    assert all(len(sample.frames) == film.SHOT_FRAMES for _, sample in shots[:2])
+    assert all(len(sample.frames) == video.SHOT_FRAMES for _, sample in shots[:2])
     assert shots[-1][0].stop_s == pytest.approx(25.0, abs=0.1)
 
 
@@ -156,15 +156,15 @@ def test_long_films_are_sampled_by_seeking(
         key_frame_every=key_frame_every,
     )  # fmt: skip
     decoded = 0
-    original = Damage.decode
+    original = DecodeErrors.decode
 
-    def counting(self: Damage, packet: av.Packet[Any]) -> list[object]:
+    def counting(self: DecodeErrors, packet: av.Packet[Any]) -> list[object]:
         nonlocal decoded
         frames: list[object] = original(self, packet)
         decoded += len(frames)
         return frames
 
-    monkeypatch.setattr(Damage, "decode", counting)
+    monkeypatch.setattr(DecodeErrors, "decode", counting)
     shots = shots_of(path)
     total = 600 * 5
     assert decoded < total // 2 if key_frame_every == 10 else decoded < 2 * total
@@ -174,7 +174,7 @@ def test_long_films_are_sampled_by_seeking(
         middle = 30.0 * at + 15
         segment, sample = next((s, v) for s, v in shots if (s.stop_s or 0) > middle)
         assert close(sample.frames[len(sample.frames) // 2].pixels, colour)
-        assert (segment.stop_s or 0) - (segment.start_s or 0) <= 2.5 * film.SHOT_SAMPLES
+        assert (segment.stop_s or 0) - (segment.start_s or 0) <= 2.5 * video.SHOT_SAMPLES
     # Every cut is found, to the two seconds between samples.
     starts = [segment.start_s or 0.0 for segment, _ in shots]
     for cut in range(30, 600, 30):
@@ -184,7 +184,7 @@ def test_long_films_are_sampled_by_seeking(
 def test_the_number_of_samples_is_bounded() -> None:
     for hours in (1, 2, 5, 24):
         duration = hours * 3600.0
-        assert duration / film.spacing(duration) <= media.LIMITS.video_frames
+        assert duration / video.spacing(duration) <= media.LIMITS.video_frames
 
 
 def test_queries_by_long_clips_are_bounded(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from seehear.errors import (
     MediaLimitError,
     UnsupportedMediaError,
 )
-from seehear.media import process, wire
+from seehear.media import process, protocol
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -46,7 +46,7 @@ SETTINGS = Settings(decode_workers=2, decode_timeout_s=60)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
 
-def pairs_equal(one: list[wire.Pair], other: list[wire.Pair]) -> bool:
+def pairs_equal(one: list[protocol.Pair], other: list[protocol.Pair]) -> bool:
     return [segment for segment, _ in one] == [segment for segment, _ in other] and all(
         arrays_of(a) == arrays_of(b) for (_, a), (_, b) in zip(one, other, strict=True)
     )
@@ -392,7 +392,7 @@ def test_messages_survive_the_wire() -> None:
     def frame(height: int, width: int) -> ImageSample:
         return ImageSample(random.integers(0, 255, (height, width, 3), dtype=np.uint8))
 
-    pairs: list[wire.Pair] = [
+    pairs: list[protocol.Pair] = [
         (Segment(Modality.IMAGE), frame(3, 5)),
         (Segment(Modality.TEXT, 1.0, 2.5, "ü\n\udce9"), "ü\n\udce9"),
         (
@@ -401,16 +401,16 @@ def test_messages_survive_the_wire() -> None:
         ),
         (Segment(Modality.VIDEO, 0.0, 9.0), VideoSample((frame(2, 2), frame(4, 1)))),
     ]
-    items, buffers = wire.pack_pairs(pairs)
+    items, buffers = protocol.pack_pairs(pairs)
     stream = BytesIO()
-    wire.send(stream, {"items": items}, buffers)
+    protocol.send(stream, {"items": items}, buffers)
     stream.seek(0)
-    head, body = wire.receive(stream)
-    assert pairs_equal(wire.unpack_pairs(head["items"], body), pairs)
+    head, body = protocol.receive(stream)
+    assert pairs_equal(protocol.unpack_pairs(head["items"], body), pairs)
     info = MediaInfo(Modality.VIDEO, "mp4", 1, 2, 3.5, datetime(2024, 1, 2), {"a": 1, "b": "x"})
-    assert wire.unpack_info(wire.pack_info(info)) == info
+    assert protocol.unpack_info(protocol.pack_info(info)) == info
     error = BrokenMediaError("truncated", stage="probe")
-    again = wire.unpack_error(wire.pack_error(error))
+    again = protocol.unpack_error(protocol.pack_error(error))
     assert (type(again), str(again), again.stage) == (BrokenMediaError, "truncated", "probe")
 
 
@@ -426,8 +426,8 @@ def test_messages_survive_the_wire() -> None:
     ],
 )
 def test_nonsense_on_the_wire(data: bytes) -> None:
-    with pytest.raises(wire.WireError):
-        wire.receive(BytesIO(data))
+    with pytest.raises(protocol.WireError):
+        protocol.receive(BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -445,8 +445,8 @@ def test_nonsense_on_the_wire(data: bytes) -> None:
     ],
 )
 def test_samples_that_do_not_add_up(items: Any) -> None:
-    with pytest.raises(wire.WireError):
-        wire.unpack_pairs(items, np.zeros(12, dtype=np.uint8))
+    with pytest.raises(protocol.WireError):
+        protocol.unpack_pairs(items, np.zeros(12, dtype=np.uint8))
 
 
 @POSIX

@@ -14,7 +14,7 @@ from PIL import Image
 
 from seehear import media
 from seehear.errors import BrokenMediaError, UnsupportedMediaError
-from seehear.media import sound
+from seehear.media import audio
 from seehear.types import AudioSample, Modality, SampleSpec
 from tests.media import make
 
@@ -55,7 +55,7 @@ def naive_windows(waveform: np.ndarray, rate: int, spec: SampleSpec) -> Iterator
         return
     for start in starts:
         yield start, start + length
-    if len(waveform) - (starts[-1] + length) > sound.TAIL_SHARE * hop:
+    if len(waveform) - (starts[-1] + length) > audio.TAIL_SHARE * hop:
         yield len(waveform) - length, len(waveform)
 
 
@@ -66,7 +66,7 @@ def test_streaming_agrees_with_slicing(hop_s: float, seconds: float, block: int)
     rate, spec = 800, SampleSpec(window_s=1.0, hop_s=hop_s, sample_rate_hz=800)
     whole = np.random.default_rng(1).uniform(-1, 1, round(seconds * rate)).astype(np.float32)
     blocks = (whole[at : at + block] for at in range(0, len(whole), block))
-    streamed = [sample.waveform for _, sample in sound.windows(blocks, spec)]
+    streamed = [sample.waveform for _, sample in audio.windows(blocks, spec)]
     sliced = [whole[start:stop] for start, stop in naive_windows(whole, rate, spec)]
     assert len(streamed) == len(sliced)
     for one, other in zip(streamed, sliced, strict=True):
@@ -84,10 +84,10 @@ def test_silence_gives_no_window(tmp_path: Path) -> None:
 
 def test_one_click_in_silence_counts_and_faint_noise_does_not() -> None:
     noise = np.random.default_rng(1).normal(0, 10 ** (-70 / 20), 16_000).astype(np.float32)
-    assert sound.is_silent(noise, 16_000)
+    assert audio.is_silent(noise, 16_000)
     noise[5_000:5_400] += 0.1
-    assert not sound.is_silent(noise, 16_000)
-    assert sound.is_silent(np.zeros(0, dtype=np.float32), 16_000)
+    assert not audio.is_silent(noise, 16_000)
+    assert audio.is_silent(np.zeros(0, dtype=np.float32), 16_000)
 
 
 @pytest.mark.parametrize("name", make.AUDIO_FORMATS)
@@ -173,7 +173,7 @@ def test_a_long_query_is_sampled_over_its_length(tmp_path: Path) -> None:
 
 def test_a_picture_of_sound(tmp_path: Path) -> None:
     path = make.make_wav(tmp_path / "a.wav", [(300, 1.0), (4000, 1.0)])
-    data = media.spectrogram_picture(path, 0.0, 2.0, width_px=200, height_px=100)
+    data = media.spectrogram_image(path, 0.0, 2.0, width_px=200, height_px=100)
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.format == "PNG"
         assert picture.size == (200, 100)
@@ -181,11 +181,11 @@ def test_a_picture_of_sound(tmp_path: Path) -> None:
     low, high = shade[:, 50].argmax(), shade[:, 150].argmax()
     assert low > 70, "300 Hz lie low"
     assert high < 40, "4 kHz lie high"
-    part = media.spectrogram_picture(path, 1.2, 1.8, width_px=100, height_px=100)
+    part = media.spectrogram_image(path, 1.2, 1.8, width_px=100, height_px=100)
     with Image.open(io.BytesIO(part)) as picture:
         assert np.asarray(picture).astype(int).sum(axis=2)[:, 50].argmax() < 40
     with pytest.raises(UnsupportedMediaError):
-        media.spectrogram_picture(make.make_image(tmp_path / "a.png"))
+        media.spectrogram_image(make.make_image(tmp_path / "a.png"))
 
 
 def test_a_film_without_sound_has_no_sound(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from seehear.encoders.base import Model, SingleSpaceModel
-from seehear.encoders.fake import FakeEncoder, clip, picture, tone
+from seehear.encoders.fake import FakeEncoder, image, tone, video
 from seehear.search import Engine
 from seehear.stores import Catalog, VectorCache
 from seehear.types import (
@@ -142,7 +142,7 @@ def demo(folder: Path) -> Library:
     """Six concepts in all four modalities: "<concept>.jpg", ".wav", ".mp4", ".txt"."""
     library = Library(folder)
     for number, name in enumerate(("red", "green", "blue", "yellow", "purple", "white")):
-        library.add(f"{name}.jpg", noisy(picture(name), number), content=f"picture {name}")
+        library.add(f"{name}.jpg", noisy(image(name), number), content=f"picture {name}")
         library.add(
             f"{name}.wav",
             (0.0, 2.0, tone(name, 2.0)),
@@ -151,8 +151,8 @@ def demo(folder: Path) -> Library:
         )
         library.add(
             f"{name}.mp4",
-            (0.0, 3.0, clip(name)),
-            (3.0, 6.0, clip("grey")),
+            (0.0, 3.0, video(name)),
+            (3.0, 6.0, video("grey")),
             (0.0, 2.0, tone(name, 2.0)),
             (4.0, 6.0, tone("grey", 2.0)),
             modality=Modality.VIDEO,

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders.fake import picture
-from seehear.search import Engine, backgrounds, calibrate
-from seehear.search import shelf as shelf_module
-from seehear.search.shelf import Shelf
+from seehear.encoders.fake import image
+from seehear.search import Engine
+from seehear.search import snapshot as shelf_module
+from seehear.search.calibration import baseline, baseline_store
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import VectorCache
 from seehear.types import Modality, Query, QueryPart
 from tests.search.library import Library, demo, noisy
@@ -32,8 +33,10 @@ def opened(library: Library) -> Engine:
     return Engine(library.catalog, cache_of(library), library.model)
 
 
-def shelf_of(library: Library, change: int | None = None) -> Shelf:
-    return Shelf(library.catalog, cache_of(library), library.generation, library.model, change)
+def shelf_of(library: Library, change: int | None = None) -> CollectionSnapshot:
+    return CollectionSnapshot(
+        library.catalog, cache_of(library), library.generation, library.model, change
+    )
 
 
 def test_answers_are_the_same_with_and_without(
@@ -48,7 +51,7 @@ def test_answers_are_the_same_with_and_without(
         raise AssertionError("a sample was read although the backgrounds are kept")
 
     with monkeypatch.context() as without:
-        without.setattr(Shelf, "sample", sampled)
+        without.setattr(CollectionSnapshot, "sample", sampled)
         assert opened(library).search(RED) == fitted
         opened(library).prepare()  # and the writer does not make them twice
 
@@ -57,28 +60,28 @@ def test_what_was_kept_of_another_state_is_not_believed(library: Library) -> Non
     opened(library).prepare()
     before = opened(library).search(RED)
     for number in range(12):
-        library.add(f"late{number}.jpg", picture("green"))
+        library.add(f"late{number}.jpg", image("green"))
     assert [hit.score for hit in opened(library).search(RED)] != [hit.score for hit in before]
-    fresh = shelf_of(library).background(Modality.TEXT, Modality.IMAGE)
-    known = shelf_of(library, library.catalog.change()).background(Modality.TEXT, Modality.IMAGE)
+    fresh = shelf_of(library).baseline(Modality.TEXT, Modality.IMAGE)
+    known = shelf_of(library, library.catalog.change()).baseline(Modality.TEXT, Modality.IMAGE)
     np.testing.assert_array_equal(known.items, fresh.items)
     assert (known.middle, known.spread) == (fresh.middle, fresh.spread)
 
 
 def test_only_what_it_says_it_is(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    background = shelf_of(library).background(Modality.TEXT, Modality.IMAGE)
-    data = backgrounds.packed(background, 7)
-    again = backgrounds.unpacked(data, background.route, 7)
+    background = shelf_of(library).baseline(Modality.TEXT, Modality.IMAGE)
+    data = baseline_store.to_bytes(background, 7)
+    again = baseline_store.from_bytes(data, background.route, 7)
     assert again is not None
     for name in ("middle", "spread", "query_share", "hub_share"):
         assert getattr(again, name) == getattr(background, name)
     np.testing.assert_array_equal(again.queries, background.queries)
     np.testing.assert_array_equal(again.items, background.items)
-    assert backgrounds.unpacked(data, background.route, 8) is None
+    assert baseline_store.from_bytes(data, background.route, 8) is None
     for damaged in (b"", b"{}", data[:-4], data + b"0000", b"\xff" + data, b"[1]\n" + data):
-        assert backgrounds.unpacked(damaged, background.route, 7) is None
-    monkeypatch.setattr(calibrate, "HUB_SHARE", 0.5)
-    assert backgrounds.unpacked(data, background.route, 7) is None
+        assert baseline_store.from_bytes(damaged, background.route, 7) is None
+    monkeypatch.setattr(baseline, "HUB_SHARE", 0.5)
+    assert baseline_store.from_bytes(data, background.route, 7) is None
 
 
 def test_a_sample_is_the_same_once_segments_are_in_memory(
@@ -86,11 +89,15 @@ def test_a_sample_is_the_same_once_segments_are_in_memory(
 ) -> None:
     monkeypatch.setattr(shelf_module, "SAMPLE_SIZE", 4)
     for number in range(9):
-        library.add(f"{number}.jpg", noisy(picture("red"), number))
+        library.add(f"{number}.jpg", noisy(image("red"), number))
     with library.catalog.batch() as batch:  # some lie nowhere, and are no part of it
         batch.connection.exec_driver_sql("DELETE FROM locations WHERE id % 2 = 0")
-    plain = Shelf(library.catalog, cache_of(library), library.generation, library.model)
-    in_memory = Shelf(library.catalog, cache_of(library), library.generation, library.model)
+    plain = CollectionSnapshot(
+        library.catalog, cache_of(library), library.generation, library.model
+    )
+    in_memory = CollectionSnapshot(
+        library.catalog, cache_of(library), library.generation, library.model
+    )
     in_memory.load_columns()
     for item in Modality:
         (space, *_) = library.model.spaces_of(item)

@@ -10,12 +10,12 @@ import pytest
 
 from seehear.collection import Collection
 from seehear.config import Settings
+from seehear.encoders.autotune import LEAST_ROWS
 from seehear.encoders.base import SingleSpaceModel
-from seehear.encoders.fake import FakeEncoder, fake_joined, picture
-from seehear.encoders.faster import LEAST_ROWS
-from seehear.search import bank
-from seehear.search.bank_cache import Banks, encoded_bank
-from seehear.search.shelf import OWN_QUERIES
+from seehear.encoders.fake import FakeEncoder, fake_joined, image
+from seehear.search.calibration import query_bank
+from seehear.search.calibration.query_bank_cache import Banks, encoded_bank
+from seehear.search.snapshot import OWN_QUERIES
 from seehear.types import Modality, Query, QueryPart, SampleSpec, VideoSample
 from tests.indexers.helpers import note
 from tests.search.library import Library
@@ -37,7 +37,7 @@ def test_the_second_collection_encodes_one_sample_to_know_the_model(
     encoder = FakeEncoder()
     first = counted(encoder, tmp_path, modality)
     encoded = encoder.samples[modality]
-    assert encoded >= bank.MADE_UP
+    assert encoded >= query_bank.SYNTHETIC_COUNT
     assert same(counted(encoder, tmp_path, modality), first)
     assert encoder.samples[modality] == encoded + 1
 
@@ -61,7 +61,7 @@ def test_another_revision_has_a_bank_of_its_own(tmp_path: Path) -> None:
     counted(FakeEncoder("1"), tmp_path)
     other = FakeEncoder("2")
     counted(other, tmp_path)
-    assert other.samples[Modality.IMAGE] == bank.MADE_UP
+    assert other.samples[Modality.IMAGE] == query_bank.SYNTHETIC_COUNT
 
 
 @pytest.mark.parametrize("modality", Modality)
@@ -108,14 +108,14 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 
 def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
-    from seehear.search import bank_cache
+    from seehear.search.calibration import query_bank_cache
 
     encoder = FakeEncoder()
     model = SingleSpaceModel("fake", encoder)
-    encoded = bank.encode_bank(Modality.IMAGE, model)
+    encoded = query_bank.encode_bank(Modality.IMAGE, model)
     with ThreadPoolExecutor(8) as threads:
         for _ in range(40):
-            threads.submit(bank_cache._write, Modality.IMAGE, model, tmp_path, encoded)
+            threads.submit(query_bank_cache._write, Modality.IMAGE, model, tmp_path, encoded)
     assert len(list(tmp_path.iterdir())) == 1
     before = encoder.samples[Modality.IMAGE]
     counted(encoder, tmp_path)
@@ -124,8 +124,8 @@ def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
 
 def test_a_bank_goes_the_way_that_queries_go() -> None:
     spec = SampleSpec(image_px=16)
-    for modality, step in bank.PORTION.items():
-        samples = bank.bank_samples(modality, spec)
+    for modality, step in query_bank.BATCH_ROWS.items():
+        samples = query_bank.bank_samples(modality, spec)
         rows = [len(s.frames) if isinstance(s, VideoSample) else 1 for s in samples]
         portions = [sum(rows[start : start + step]) for start in range(0, len(rows), step)]
         assert max(portions) < LEAST_ROWS
@@ -134,7 +134,7 @@ def test_a_bank_goes_the_way_that_queries_go() -> None:
 def test_an_index_run_encodes_the_bank_of_words_and_of_kinds_that_are_few(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for number in range(3):
-        library.add(f"{number}.png", picture("red", 40 + number))
+        library.add(f"{number}.png", image("red", 40 + number))
     library.engine.prepare()
     (space,) = library.model.spaces_of(Modality.TEXT)
     generation = library.catalog.serving()
@@ -142,7 +142,8 @@ def test_an_index_run_encodes_the_bank_of_words_and_of_kinds_that_are_few(tmp_pa
     kept = {
         modality
         for modality in Modality
-        if library.catalog.calibration(generation.id, bank.bank_name(modality, space)) is not None
+        if library.catalog.calibration(generation.id, query_bank.bank_name(modality, space))
+        is not None
     }
     assert kept == {Modality.TEXT, Modality.IMAGE}
 
@@ -151,11 +152,11 @@ def test_enough_items_of_ones_own_need_no_made_up_ones(tmp_path: Path) -> None:
     library = Library(tmp_path)
     colours = ("red", "blue", "green")
     for number in range(OWN_QUERIES):
-        library.add(f"{number}.png", picture(colours[number % 3], 40 + number))
+        library.add(f"{number}.png", image(colours[number % 3], 40 + number))
     encoder = library.model._encoder  # type: ignore[attr-defined]
     before = encoder.samples[Modality.IMAGE]
     library.engine.prepare()
-    asked = Query((QueryPart((picture("red"),), label="x"),), k=3)
+    asked = Query((QueryPart((image("red"),), label="x"),), k=3)
     assert library.engine.search(asked)
     assert encoder.samples[Modality.IMAGE] == before + 1
 

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from seehear.encoders.base import Route, SingleSpaceModel, normalised
 from seehear.encoders.fake import FakeEncoder
-from seehear.search import bank
-from seehear.search.calibrate import (
+from seehear.search.calibration import query_bank
+from seehear.search.calibration.baseline import (
     CROWD,
     ODDS_SLOW,
     Z_STEP,
-    Background,
-    Sampled,
-    among,
-    crowd_of,
-    even_at,
-    fit_background,
-    levelled,
+    SimilarityBaseline,
+    VectorSample,
+    fit_baseline,
     log_odds,
+    midpoint_z,
     score_of,
+    share_spread,
+    top_file_odds,
+    with_support,
 )
-from seehear.search.evidence import odds_of
+from seehear.search.scoring import odds_of
 from seehear.types import EmbeddingSpace, Modality, SampleSpec
 
 DIM = 64
@@ -45,13 +45,13 @@ TEXT_MIDDLE = np.eye(DIM, dtype=np.float32)[0]
 IMAGE_MIDDLE = 0.3 * TEXT_MIDDLE + 0.9 * np.eye(DIM, dtype=np.float32)[1]
 
 
-def sampled(vectors: Floats) -> Sampled:
-    return Sampled(vectors, np.arange(len(vectors), dtype=np.int64))
+def sampled(vectors: Floats) -> VectorSample:
+    return VectorSample(vectors, np.arange(len(vectors), dtype=np.int64))
 
 
 def test_unrelated_pairs_have_z_of_mean_0_and_spread_1() -> None:
     texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
-    background = fit_background(ROUTE, texts, None, sampled(images))
+    background = fit_baseline(ROUTE, texts, None, sampled(images))
     fresh = around(IMAGE_MIDDLE, 400, 3)
     z = np.stack([background.z(query, fresh) for query in around(TEXT_MIDDLE, 50, 4)])
     assert z.mean() == pytest.approx(0.0, abs=0.15)
@@ -60,8 +60,8 @@ def test_unrelated_pairs_have_z_of_mean_0_and_spread_1() -> None:
 
 def test_routes_with_different_cosines_give_the_same_z() -> None:
     images = around(IMAGE_MIDDLE, 500, 2)
-    by_text = fit_background(ROUTE, around(TEXT_MIDDLE, 200, 1), None, sampled(images))
-    by_image = fit_background(BY_EXAMPLE, images[:0], sampled(images[:256]), sampled(images))
+    by_text = fit_baseline(ROUTE, around(TEXT_MIDDLE, 200, 1), None, sampled(images))
+    by_image = fit_baseline(BY_EXAMPLE, images[:0], sampled(images[:256]), sampled(images))
     assert by_image.middle > by_text.middle + 0.2
     fresh = around(IMAGE_MIDDLE, 400, 3)
     for background, middle in ((by_text, TEXT_MIDDLE), (by_image, IMAGE_MIDDLE)):
@@ -72,7 +72,7 @@ def test_routes_with_different_cosines_give_the_same_z() -> None:
 
 def test_a_hub_is_expected_to_be_near() -> None:
     texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
-    background = fit_background(ROUTE, texts, None, sampled(images))
+    background = fit_baseline(ROUTE, texts, None, sampled(images))
     hub = normalised((IMAGE_MIDDLE + 0.6 * TEXT_MIDDLE)[None])
     query = around(TEXT_MIDDLE, 1, 9)[0]
     plain = float(((hub @ query)[0] - background.middle) / background.spread)
@@ -82,7 +82,7 @@ def test_a_hub_is_expected_to_be_near() -> None:
 def test_one_item_is_enough_for_a_background() -> None:
     texts = around(TEXT_MIDDLE, 200, 1)
     for count in (1, 5):
-        background = fit_background(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, count, 2)))
+        background = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, count, 2)))
         fresh = around(IMAGE_MIDDLE, 300, 3)
         z = np.stack([background.z(query, fresh) for query in around(TEXT_MIDDLE, 30, 4)])
         assert abs(float(np.median(z))) < 1.0
@@ -94,7 +94,7 @@ def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
     errors = []
     for count in (2, 50, 500):
         images = sampled(around(IMAGE_MIDDLE, count, 2))
-        background = fit_background(BY_EXAMPLE, odd, images, images)
+        background = fit_baseline(BY_EXAMPLE, odd, images, images)
         fresh = around(IMAGE_MIDDLE, 300, 3)
         z = np.stack([background.z(query, fresh) for query in fresh[:30]])
         errors.append(abs(float(np.median(z))))
@@ -104,19 +104,19 @@ def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
 
 def test_nothing_to_search_and_rows_without_content() -> None:
     nothing = sampled(np.zeros((0, DIM), dtype=np.float32))
-    background = fit_background(ROUTE, around(TEXT_MIDDLE, 20, 1), None, nothing)
+    background = fit_baseline(ROUTE, around(TEXT_MIDDLE, 20, 1), None, nothing)
     assert background.z(TEXT_MIDDLE, nothing.vectors).shape == (0,)
     images = around(IMAGE_MIDDLE, 50, 2)
     silent = np.concatenate([images, np.zeros((50, DIM), dtype=np.float32)])
     texts = around(TEXT_MIDDLE, 50, 1)
-    one = fit_background(ROUTE, texts, None, sampled(images))
-    other = fit_background(ROUTE, texts, None, sampled(silent))
+    one = fit_baseline(ROUTE, texts, None, sampled(images))
+    other = fit_baseline(ROUTE, texts, None, sampled(silent))
     assert one.spread == pytest.approx(other.spread)
 
 
 def test_equal_items_do_not_make_every_score_one() -> None:
     same = np.repeat(around(IMAGE_MIDDLE, 1, 2), 20, axis=0)
-    background = fit_background(BY_EXAMPLE, same, sampled(same), sampled(same))
+    background = fit_baseline(BY_EXAMPLE, same, sampled(same), sampled(same))
     assert background.spread > 0
     assert np.isfinite(background.z(same[0], same)).all()
 
@@ -124,51 +124,59 @@ def test_equal_items_do_not_make_every_score_one() -> None:
 def test_scores_rise_with_z_and_stay_apart() -> None:
     z = np.linspace(-10, 80, 400).astype(np.float32)
     alone = np.zeros(0, np.float32)
-    scores = score_of(among(log_odds(z, 4.0), alone))
+    scores = score_of(with_support(log_odds(z, 4.0), alone))
     assert np.all(np.diff(scores) > 0)
     assert 0 < scores[0] < 0.001
     assert 0.99 < scores[-1] < 1
     assert score_of(log_odds(np.array([4.0], np.float32), 4.0))[0] == pytest.approx(0.5)
     assert score_of(np.array([-np.inf], np.float32))[0] == 0.0
-    at_the_bend = among(log_odds(np.array([4.0 + ODDS_SLOW * Z_STEP], np.float32), 4.0), alone)
+    at_the_bend = with_support(
+        log_odds(np.array([4.0 + ODDS_SLOW * Z_STEP], np.float32), 4.0), alone
+    )
     assert at_the_bend[0] == pytest.approx(ODDS_SLOW)
 
 
 def test_more_is_asked_of_a_hit_where_chance_has_more_draws() -> None:
-    assert even_at(0) == even_at(1)
-    assert even_at(40) < even_at(1_400) < even_at(1_000_000)
+    assert midpoint_z(0) == midpoint_z(1)
+    assert midpoint_z(40) < midpoint_z(1_400) < midpoint_z(1_000_000)
     # As many more answers as items: the share of them is the same.
     crowd = np.zeros(CROWD, np.float32)
-    lone, many = among(crowd[:1], crowd[:1])[0], among(crowd, crowd)[0]
-    assert many - lone == pytest.approx((even_at(CROWD * 50) - even_at(50)) / Z_STEP, abs=1e-5)
+    lone, many = with_support(crowd[:1], crowd[:1])[0], with_support(crowd, crowd)[0]
+    assert many - lone == pytest.approx(
+        (midpoint_z(CROWD * 50) - midpoint_z(50)) / Z_STEP, abs=1e-5
+    )
 
 
 def test_a_hit_is_worth_more_the_more_stand_as_high() -> None:
     odds = np.array([2.0, 1.8, 1.7, -1.0, -np.inf], np.float32)
-    alone, together = among(odds, odds[:1]), among(odds, odds[:4])
+    alone, together = with_support(odds, odds[:1]), with_support(odds, odds[:4])
     assert alone[0] == pytest.approx(2.0)
     assert np.all(together[:3] > alone[:3] + 0.3)
     assert together[4] == -np.inf
     # What stands far below lends nothing, and no order is turned round.
-    assert among(odds, odds[[0, 3]])[0] == pytest.approx(2.0)
+    assert with_support(odds, odds[[0, 3]])[0] == pytest.approx(2.0)
     dense = np.linspace(-3, 3, 500).astype(np.float32)
-    assert np.all(np.diff(among(dense, odds[:4])) > 0)
+    assert np.all(np.diff(with_support(dense, odds[:4])) > 0)
     # One that is no part of the crowd (it is what was asked with) gains nothing by it.
     apart = np.array([9.0], np.float32)
-    assert among(apart, odds[:4])[0] == pytest.approx(among(apart, odds[:0])[0], abs=1e-5)
+    assert with_support(apart, odds[:4])[0] == pytest.approx(
+        with_support(apart, odds[:0])[0], abs=1e-5
+    )
 
 
 def test_the_windows_of_one_file_are_no_crowd() -> None:
     odds = np.array([0.5, 3.0, 2.9, 2.8, 1.0], np.float32)
     assets = np.array([7, 8, 8, 8, 9])
-    np.testing.assert_array_equal(crowd_of(odds, assets), np.array([3.0, 1.0, 0.5], np.float32))
-    many = crowd_of(np.arange(40, dtype=np.float32), np.arange(40))
+    np.testing.assert_array_equal(
+        top_file_odds(odds, assets), np.array([3.0, 1.0, 0.5], np.float32)
+    )
+    many = top_file_odds(np.arange(40, dtype=np.float32), np.arange(40))
     np.testing.assert_array_equal(many, np.arange(39, 39 - CROWD, -1, dtype=np.float32))
 
 
 def test_what_was_asked_with_is_found_for_sure() -> None:
     middle = np.zeros(DIM, np.float32)
-    close = Background(BY_EXAMPLE, middle, middle, 0.8, 0.1, 0.0, 0.0, even=4.0)
+    close = SimilarityBaseline(BY_EXAMPLE, middle, middle, 0.8, 0.1, 0.0, 0.0, even=4.0)
     similarities, expected = np.array([1.0, 0.9], np.float32), np.full(2, 0.8, np.float32)
     same, near = score_of(odds_of(close, similarities, expected))
     assert same > 0.95
@@ -182,37 +190,37 @@ def test_routes_of_one_space_share_the_widest_spread_by_their_reach() -> None:
     wide = around(IMAGE_MIDDLE, 300, 3, noise=3.0)
     sound = Route(Modality.TEXT, Modality.AUDIO, SPACE)
     other = Route(Modality.TEXT, Modality.VIDEO, EmbeddingSpace("other", "1", DIM))
-    nothing = Sampled(np.zeros((0, DIM), np.float32), np.zeros(0, np.int64))
+    nothing = VectorSample(np.zeros((0, DIM), np.float32), np.zeros(0, np.int64))
     fitted = [
-        fit_background(ROUTE, texts, None, sampled(images)),
-        fit_background(sound, texts, None, sampled(wide)),
-        fit_background(other, texts, None, sampled(images)),
-        fit_background(Route(Modality.TEXT, Modality.TEXT, SPACE), texts, None, nothing),
+        fit_baseline(ROUTE, texts, None, sampled(images)),
+        fit_baseline(sound, texts, None, sampled(wide)),
+        fit_baseline(other, texts, None, sampled(images)),
+        fit_baseline(Route(Modality.TEXT, Modality.TEXT, SPACE), texts, None, nothing),
     ]
     assert fitted[1].spread > 1.1 * fitted[0].spread
     # Nothing here is related to anything: each reaches up as a normal distribution does.
     for background in fitted[:3]:
         assert background.reach == pytest.approx(background.spread, rel=0.25)
-    drawn = levelled(fitted, 600)
+    drawn = share_spread(fitted, 600)
     assert fitted[0].spread < drawn[0].spread < fitted[1].spread < drawn[1].spread
     assert drawn[1].spread < 1.1 * drawn[0].spread
     assert drawn[2].spread == pytest.approx(fitted[2].spread)
-    assert [b.even for b in drawn] == [even_at(600)] * 4
+    assert [b.even for b in drawn] == [midpoint_z(600)] * 4
     assert [b.middle for b in drawn] == [b.middle for b in fitted]
 
 
 def test_the_reach_of_few_items_counts_little() -> None:
     texts = around(TEXT_MIDDLE, 100, 1)
-    many = fit_background(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, 300, 2)))
+    many = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, 300, 2)))
     sound = Route(Modality.TEXT, Modality.AUDIO, SPACE)
     for count in (1, 2, 5):
-        few = fit_background(sound, texts, None, sampled(around(IMAGE_MIDDLE, count, 3)))
-        drawn = levelled([many, few], 300)
+        few = fit_baseline(sound, texts, None, sampled(around(IMAGE_MIDDLE, count, 3)))
+        drawn = share_spread([many, few], 300)
         assert drawn[1].spread == pytest.approx(drawn[0].spread, rel=0.03)
 
 
 def test_the_bank_of_phrases() -> None:
-    phrases = bank.phrases()
+    phrases = query_bank.phrases()
     assert 200 <= len(phrases) <= 230
     assert len(set(phrases)) == len(phrases)
 
@@ -220,16 +228,16 @@ def test_the_bank_of_phrases() -> None:
 @pytest.mark.parametrize("modality", Modality)
 def test_the_bank_is_always_the_same_and_of_many_kinds(modality: Modality) -> None:
     model = SingleSpaceModel("fake", FakeEncoder())
-    (once,) = bank.encode_bank(modality, model).values()
-    (again,) = bank.encode_bank(modality, model).values()
+    (once,) = query_bank.encode_bank(modality, model).values()
+    (again,) = query_bank.encode_bank(modality, model).values()
     np.testing.assert_array_equal(once, again)
     assert len(np.unique(once.round(3), axis=0)) > 16
 
 
 def test_made_up_media_fit_what_a_model_wants() -> None:
     spec = SampleSpec(image_px=96, sample_rate_hz=8_000, window_s=1.5)
-    pictures = bank.bank_samples(Modality.IMAGE, spec)
-    sounds = bank.bank_samples(Modality.AUDIO, spec)
+    pictures = query_bank.bank_samples(Modality.IMAGE, spec)
+    sounds = query_bank.bank_samples(Modality.AUDIO, spec)
     assert all(p.pixels.shape == (96, 96, 3) for p in pictures)  # type: ignore[union-attr]
     assert all(s.duration_s == 1.5 for s in sounds)  # type: ignore[union-attr]
     assert all(0.1 < np.abs(s.waveform).max() <= 0.51 for s in sounds)  # type: ignore[union-attr]
@@ -237,8 +245,8 @@ def test_made_up_media_fit_what_a_model_wants() -> None:
 
 def test_vectors_are_packed_without_pickle() -> None:
     vectors = around(TEXT_MIDDLE, 5, 1)
-    packed = bank.pack(vectors)
-    np.testing.assert_array_equal(bank.unpack(packed, DIM), vectors)
-    assert bank.unpack(packed, DIM + 1) is None
-    assert bank.unpack(packed[:40], DIM) is None
-    assert bank.unpack(b"\x80\x04K\x01.", DIM) is None
+    packed = query_bank.pack(vectors)
+    np.testing.assert_array_equal(query_bank.unpack(packed, DIM), vectors)
+    assert query_bank.unpack(packed, DIM + 1) is None
+    assert query_bank.unpack(packed[:40], DIM) is None
+    assert query_bank.unpack(b"\x80\x04K\x01.", DIM) is None

@@ -7,15 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders.fake import clip, picture, tone
-from seehear.search.compose import EXCLUDED_FLOOR, Weight, any_of, either, join
+from seehear.encoders.fake import image, tone, video
+from seehear.search.composition import (
+    EXCLUDED_FLOOR,
+    PartWeight,
+    log_mean_exp,
+    noisy_or,
+    weighted_geometric_mean,
+)
 from seehear.types import ImageSample, Modality, Mode, QueryPart
 from tests.search.library import Library, mixed, names
 
 
 def halves(left: str, right: str) -> ImageSample:
     """A picture of two colours."""
-    return ImageSample(np.concatenate([picture(left).pixels, picture(right).pixels], axis=1))
+    return ImageSample(np.concatenate([image(left).pixels, image(right).pixels], axis=1))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Library:
     library = Library(tmp_path_factory.mktemp("pairs"))
     colours = ("red", "green", "blue", "yellow", "purple")
     for i, one in enumerate(colours):
-        library.add(f"{one}.jpg", picture(one))
+        library.add(f"{one}.jpg", image(one))
         library.add(f"{one}.wav", (0.0, 2.0, tone(one, 2.0)))
         for other in colours[i + 1 :]:
             library.add(f"{one}-{other}.jpg", halves(one, other))
@@ -39,7 +45,7 @@ def test_parts_are_all_to_be_answered(pairs: Library) -> None:
     assert names(hits)[0] == "red-blue.jpg"
     assert hits[0].score > 0.5
     # A photo and words, which lie in different regions of the space, compose as well.
-    hits = pairs.search(picture("red"), "blue", modalities=IMAGES, mode=Mode.SEMANTIC)
+    hits = pairs.search(image("red"), "blue", modalities=IMAGES, mode=Mode.SEMANTIC)
     assert names(hits)[0] == "red-blue.jpg"
 
 
@@ -71,24 +77,26 @@ def test_exclusion_lowers_what_matches_and_lifts_nothing(pairs: Library) -> None
 
 
 def test_a_picture_can_be_excluded(pairs: Library) -> None:
-    part = QueryPart((picture("green"),), exclude=True, label="green.jpg")
+    part = QueryPart((image("green"),), exclude=True, label="green.jpg")
     hits = pairs.search("red", part, modalities=IMAGES, mode=Mode.SEMANTIC, k=4)
     assert "red-green.jpg" not in names(hits)
 
 
 def test_join_by_hand() -> None:
     scores = np.array([[0.81, 0.5, 0.9], [0.25, 0.5, 0.9], [0.1, 0.1, 0.6]], dtype=np.float32)
-    joined = join(scores, [Weight(1.0), Weight(1.0), Weight(1.0, exclude=True)])
+    joined = weighted_geometric_mean(
+        scores, [PartWeight(1.0), PartWeight(1.0), PartWeight(1.0, exclude=True)]
+    )
     kept = 1 - (0.6 - EXCLUDED_FLOOR) / (1 - EXCLUDED_FLOOR)
     np.testing.assert_allclose(joined, [0.45, 0.5, 0.9 * kept], rtol=1e-5)
-    assert join(scores[:1], [Weight(7.0)])[0] == pytest.approx(0.81)
-    weighted = join(scores[:2], [Weight(3.0), Weight(1.0)])[0]
+    assert weighted_geometric_mean(scores[:1], [PartWeight(7.0)])[0] == pytest.approx(0.81)
+    weighted = weighted_geometric_mean(scores[:2], [PartWeight(3.0), PartWeight(1.0)])[0]
     assert weighted == pytest.approx(0.81**0.75 * 0.25**0.25)
 
 
 def test_any_of_is_between_mean_and_best() -> None:
     odds = np.array([[4.0, 2.0, -np.inf], [-4.0, 2.0, -np.inf]], dtype=np.float32)
-    mixed_odds = any_of(odds)
+    mixed_odds = log_mean_exp(odds)
     assert mixed_odds[0] == pytest.approx(4.0 - np.log(2), abs=1e-3)
     assert mixed_odds[1] == pytest.approx(2.0)
     assert mixed_odds[2] == -np.inf
@@ -96,7 +104,7 @@ def test_any_of_is_between_mean_and_best() -> None:
 
 def test_either_of_two_kinds_of_evidence() -> None:
     np.testing.assert_allclose(
-        either(np.array([0.5, 0.0], np.float32), np.array([0.5, 0.9], np.float32)),
+        noisy_or(np.array([0.5, 0.0], np.float32), np.array([0.5, 0.9], np.float32)),
         [0.75, 0.9],
         rtol=1e-6,
     )
@@ -105,7 +113,7 @@ def test_either_of_two_kinds_of_evidence() -> None:
 def test_sight_and_sound_together_find_the_moment_of_both(tmp_path: Path) -> None:
     library = Library(tmp_path)
     # The street is red, the siren blue: together only from 20 to 30.
-    shots = [(0.0, 10.0, clip("green")), (10.0, 30.0, clip("red")), (30.0, 40.0, clip("green"))]
+    shots = [(0.0, 10.0, video("green")), (10.0, 30.0, video("red")), (30.0, 40.0, video("green"))]
     heard = [
         (0.0, 10.0, tone("blue", 2.0)),
         (10.0, 20.0, tone("grey", 2.0)),
@@ -113,9 +121,9 @@ def test_sight_and_sound_together_find_the_moment_of_both(tmp_path: Path) -> Non
         (30.0, 40.0, tone("grey", 2.0)),
     ]
     library.add("both.mp4", *shots, *heard, modality=Modality.VIDEO)
-    library.add("sight.mp4", (0.0, 10.0, clip("red")), (0.0, 10.0, tone("grey", 2.0)))
-    library.add("sound.mp4", (0.0, 10.0, clip("green")), (0.0, 10.0, tone("blue", 2.0)))
-    library.add("apart.mp4", (0.0, 10.0, clip("red")), (10.0, 20.0, tone("blue", 2.0)))
+    library.add("sight.mp4", (0.0, 10.0, video("red")), (0.0, 10.0, tone("grey", 2.0)))
+    library.add("sound.mp4", (0.0, 10.0, video("green")), (0.0, 10.0, tone("blue", 2.0)))
+    library.add("apart.mp4", (0.0, 10.0, video("red")), (10.0, 20.0, tone("blue", 2.0)))
     hits = library.search("red", tone("blue", 2.0), k=4, mode=Mode.SEMANTIC, explain=True)
     assert hits[0].path.name == "both.mp4"
     assert hits[0].moment == (20.0, 30.0)
@@ -133,11 +141,11 @@ def test_what_others_as_good_add_to_a_score(tmp_path: Path, alike: int) -> None:
     hits = library.search("red", k=alike, mode=Mode.SEMANTIC, explain=True)
     terms = [term for hit in hits for term in hit.why]
     if alike == 1:
-        assert [term.crowd for term in terms] == [0.0]
+        assert [term.support_bonus for term in terms] == [0.0]
         assert terms[0].score < 0.3
     else:
-        assert all(term.crowd > 0.1 for term in terms)
-        assert all(term.score - term.crowd < 0.3 for term in terms)
+        assert all(term.support_bonus > 0.1 for term in terms)
+        assert all(term.score - term.support_bonus < 0.3 for term in terms)
 
 
 def test_why_a_hit_has_its_score(pairs: Library) -> None:
@@ -189,14 +197,14 @@ def test_two_sounds_at_once(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Library:
     library = Library(tmp_path_factory.mktemp("written"))
-    library.add("IMG_2041.jpg", picture("red"))
-    library.add("holiday/zanzibar harbour.jpg", picture("blue"))
-    library.add("green.jpg", picture("green"))
+    library.add("IMG_2041.jpg", image("red"))
+    library.add("holiday/zanzibar harbour.jpg", image("blue"))
+    library.add("green.jpg", image("green"))
     library.add(
         "film.mp4",
-        (0.0, 10.0, clip("green")),
-        (10.0, 20.0, clip("red")),
-        (20.0, 30.0, clip("blue")),
+        (0.0, 10.0, video("green")),
+        (10.0, 20.0, video("red")),
+        (20.0, 30.0, video("blue")),
     )
     library.add(
         "notes.md",
@@ -219,8 +227,8 @@ def test_an_exact_file_name_is_found_whatever_the_model_thinks(written: Library)
 def test_every_name_of_a_copied_file_is_found(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for name in ("copy of holiday.jpg", "holiday.jpg", "IMG_7.jpg"):
-        library.add(name, picture("red"), content="one")
-    library.add("other holiday.jpg", picture("blue"))
+        library.add(name, image("red"), content="one")
+    library.add("other holiday.jpg", image("blue"))
     for text in ("holiday", "holiday.jpg", "img_7", "copy of holiday"):
         first = library.search(text, k=2)[0]
         assert first.asset_id == 1

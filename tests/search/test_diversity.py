@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from seehear.encoders.fake import clip, picture, tone
+from seehear.encoders.fake import image, tone, video
 from seehear.search import Likeness
-from seehear.search.diversity import NEAR_DUPLICATE, Shown, fold, same, spread
+from seehear.search.dedup import NEAR_DUPLICATE, ResultView, collapse, is_near_duplicate, mmr
 from seehear.types import Asset, Modality, Mode
 from tests.search.library import Library, names, noisy
 
@@ -18,40 +18,40 @@ NOON = datetime(2024, 6, 1, 12)
 
 def shown(
     angle: float, *, taken_s: float | None = None, duration_s: float | None = None, id_: int = 0
-) -> Shown:
+) -> ResultView:
     taken = None if taken_s is None else NOON + timedelta(seconds=taken_s)
     asset = Asset(id_, str(id_), Modality.IMAGE, "jpeg", 1, duration_s=duration_s, taken_at=taken)
-    return Shown(asset, Modality.IMAGE, np.array([np.cos(angle), np.sin(angle)], np.float32))
+    return ResultView(asset, Modality.IMAGE, np.array([np.cos(angle), np.sin(angle)], np.float32))
 
 
 def test_same_by_cosine_time_and_length() -> None:
     close, burst = np.arccos(NEAR_DUPLICATE + 0.005), np.arccos(0.93)
-    assert same(shown(0), shown(close))
-    assert not same(shown(0), shown(burst))
-    assert same(shown(0, taken_s=0), shown(burst, taken_s=5))
-    assert not same(shown(0, taken_s=0), shown(burst, taken_s=600))
-    assert not same(shown(0, duration_s=10), shown(0, duration_s=20))
-    assert same(shown(0, duration_s=100), shown(0, duration_s=101))
+    assert is_near_duplicate(shown(0), shown(close))
+    assert not is_near_duplicate(shown(0), shown(burst))
+    assert is_near_duplicate(shown(0, taken_s=0), shown(burst, taken_s=5))
+    assert not is_near_duplicate(shown(0, taken_s=0), shown(burst, taken_s=600))
+    assert not is_near_duplicate(shown(0, duration_s=10), shown(0, duration_s=20))
+    assert is_near_duplicate(shown(0, duration_s=100), shown(0, duration_s=101))
 
 
 def test_a_chain_of_small_steps_is_not_one_group() -> None:
     step = float(np.arccos(NEAR_DUPLICATE + 0.001))
     results = [shown(step * i, id_=i) for i in range(6)]
-    groups = fold(results, 6)
+    groups = collapse(results, 6)
     assert [group[0] for group in groups] == [0, 2, 4]
 
 
 def test_spread_takes_new_things_first() -> None:
     results = [shown(0.0, id_=0), shown(0.1, id_=1), shown(1.5, id_=2)]
-    assert spread(results, [0.9, 0.88, 0.7], 3) == [0, 2, 1]
+    assert mmr(results, [0.9, 0.88, 0.7], 3) == [0, 2, 1]
 
 
 def test_near_duplicates_are_folded_with_their_paths(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("a.jpg", picture("red"))
-    library.add("b.jpg", noisy(picture("red"), 1, 2))
-    library.add("copy of a.jpg", picture("red"), content="a.jpg")
-    library.add("c.jpg", picture("blue"))
+    library.add("a.jpg", image("red"))
+    library.add("b.jpg", noisy(image("red"), 1, 2))
+    library.add("copy of a.jpg", image("red"), content="a.jpg")
+    library.add("c.jpg", image("blue"))
     library.add("d.wav", (0.0, 2.0, tone("red", 2.0)))
     hits = library.search("red", mode=Mode.SEMANTIC)
     assert sorted(names(hits)) == ["a.jpg", "c.jpg", "d.wav"]
@@ -64,9 +64,9 @@ def test_near_duplicates_are_folded_with_their_paths(tmp_path: Path) -> None:
 def test_folding_still_fills_k(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for number in range(150):
-        library.add(f"{number}.jpg", noisy(picture("red"), number, 2))
+        library.add(f"{number}.jpg", noisy(image("red"), number, 2))
     for name in ("orange", "brown", "pink"):
-        library.add(f"{name}.jpg", picture(name))
+        library.add(f"{name}.jpg", image(name))
     hits = library.search("red", k=4, mode=Mode.SEMANTIC)
     assert len(hits) == 4
     assert len(hits[0].duplicates) == 149
@@ -74,11 +74,11 @@ def test_folding_still_fills_k(tmp_path: Path) -> None:
 
 def test_diverse_hits_show_different_things(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    reds = [picture("red").pixels.copy() for _ in range(8)]
+    reds = [image("red").pixels.copy() for _ in range(8)]
     for number, pixels in enumerate(reds):
         pixels[: 4 + number] = (128, 128, 128)  # much alike, but not near-duplicates
-        library.add(f"red {number}.jpg", type(picture("red"))(pixels))
-    library.add("red and blue.mp4", (0.0, 2.0, clip("red", "blue")))
+        library.add(f"red {number}.jpg", type(image("red"))(pixels))
+    library.add("red and blue.mp4", (0.0, 2.0, video("red", "blue")))
     library.add("red.txt", "red")
     options = {"k": 3, "mode": Mode.SEMANTIC, "show_duplicates": True}
     hits = library.search("red", diverse=True, **options)
@@ -88,12 +88,12 @@ def test_diverse_hits_show_different_things(tmp_path: Path) -> None:
 
 def test_groups_of_duplicates(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("a.jpg", picture("red"), size_bytes=100)
-    library.add("b.jpg", noisy(picture("red"), 1, 2), size_bytes=900)
-    library.add("x/c.jpg", picture("green"), content="green")
-    library.add("y/c.jpg", picture("green"), content="green")
-    library.add("lone.jpg", picture("blue"))
-    library.add("burst 1.jpg", picture("white"), taken_at=NOON)
+    library.add("a.jpg", image("red"), size_bytes=100)
+    library.add("b.jpg", noisy(image("red"), 1, 2), size_bytes=900)
+    library.add("x/c.jpg", image("green"), content="green")
+    library.add("y/c.jpg", image("green"), content="green")
+    library.add("lone.jpg", image("blue"))
+    library.add("burst 1.jpg", image("white"), taken_at=NOON)
     library.add("s.wav", (0.0, 2.0, tone("red", 2.0)))
     library.add("s.flac", (0.0, 2.0, tone("red", 2.0)))
     library.add("longer.wav", (0.0, 2.0, tone("red", 2.0)), duration_s=60.0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seehear.encoders.fake import picture
+from seehear.encoders.fake import image
 from tests.search.library import Library
 
 
 def test_a_copy_that_meets_the_filter_stands_first(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for place in ("x/a.jpg", "y/b.jpg", "z/c.jpg"):
-        library.add(place, picture("green"), content="green")
+        library.add(place, image("green"), content="green")
     media = library.media
     for filters, first in (
         ({"where": "name = 'b.jpg'"}, "y/b.jpg"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders.fake import clip, picture, tone
+from seehear.encoders.fake import image, tone, video
 from seehear.errors import StoreError, UsageError
 from seehear.search import Engine
 from seehear.search import engine as engine_module
@@ -19,9 +19,9 @@ from tests.search.library import Library, names, noisy
 
 QUERIES: dict[Modality, Sample] = {
     Modality.TEXT: "something red",
-    Modality.IMAGE: picture("red"),
+    Modality.IMAGE: image("red"),
     Modality.AUDIO: tone("red", 2.0),
-    Modality.VIDEO: clip("red"),
+    Modality.VIDEO: video("red"),
 }
 
 
@@ -81,11 +81,11 @@ def test_each_modality_fills_k(tmp_path: Path) -> None:
 
 def _windows(name: str, count: int, hop_s: float) -> list[tuple[float, float, Sample]]:
     del name
-    return [(i * hop_s, i * hop_s + hop_s, clip("red", "green")) for i in range(count)]
+    return [(i * hop_s, i * hop_s + hop_s, video("red", "green")) for i in range(count)]
 
 
 def test_a_clip_meets_pictures_by_sight_and_sounds_by_sound(shared: Library) -> None:
-    both = QueryPart((clip("red"), tone("blue", 2.0)), label="clip")
+    both = QueryPart((video("red"), tone("blue", 2.0)), label="clip")
     pictures = shared.search(both, modalities=frozenset({Modality.IMAGE}), k=1)
     sounds = shared.search(both, modalities=frozenset({Modality.AUDIO}), k=1)
     assert names(pictures) == ["red.jpg"]
@@ -93,7 +93,7 @@ def test_a_clip_meets_pictures_by_sight_and_sounds_by_sound(shared: Library) -> 
 
 
 def test_a_clip_of_two_things_finds_either(shared: Library) -> None:
-    both = QueryPart((clip("red"), clip("green")), label="clip")
+    both = QueryPart((video("red"), video("green")), label="clip")
     hits = shared.search(both, modalities=frozenset({Modality.IMAGE}), k=2)
     assert sorted(names(hits)) == ["green.jpg", "red.jpg"]
     assert not any(hit.weak for hit in hits)
@@ -101,18 +101,18 @@ def test_a_clip_of_two_things_finds_either(shared: Library) -> None:
 
 def test_small_collections_tell_answers_from_others(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("only.jpg", picture("red"))
+    library.add("only.jpg", image("red"))
     assert not library.search("red")[0].weak
     assert library.search("green")[0].weak
-    assert not library.search(picture("red"))[0].weak
-    assert library.search(picture("green"))[0].weak
+    assert not library.search(image("red"))[0].weak
+    assert library.search(image("green"))[0].weak
     assert library.search(tone("green", 2.0))[0].weak
 
 
 def test_an_empty_collection_has_no_hits(tmp_path: Path) -> None:
     library = Library(tmp_path)
     assert library.search("red") == []
-    assert library.search(picture("red")) == []
+    assert library.search(image("red")) == []
 
 
 def test_no_generation_is_a_clear_error(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_answers_do_not_depend_on_what_was_asked_before(tmp_path: Path) -> None:
     from tests.search.library import demo
 
     one, other = demo(tmp_path / "one"), demo(tmp_path / "other")
-    for query in (picture("blue"), tone("green", 2.0), "white"):
+    for query in (image("blue"), tone("green", 2.0), "white"):
         other.search(query)
     mine, theirs = one.search("red", k=20), other.search("red", k=20)
     assert [(h.path.name, h.score) for h in mine] == [(h.path.name, h.score) for h in theirs]
@@ -167,7 +167,7 @@ def test_answers_are_the_same_once_segments_are_in_memory(
         for where in ("", "name ~ e")
         for mode in (Mode.AUTO, Mode.SEMANTIC)
     ]
-    monkeypatch.setattr(engine_module, "READY_AFTER", len(asked))
+    monkeypatch.setattr(engine_module, "WARMUP_QUERIES", len(asked))
     engine = Engine(shared.catalog, shared.cache, shared.model)
     before = [engine.search(query) for query in asked]
     at_first = engine.current().columns
@@ -179,9 +179,9 @@ def test_answers_are_the_same_once_segments_are_in_memory(
 def test_writing_beside_many_searches_is_seen_and_breaks_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "READY_AFTER", 2)
+    monkeypatch.setattr(engine_module, "WARMUP_QUERIES", 2)
     library = Library(tmp_path)
-    library.add("red.jpg", picture("red"))
+    library.add("red.jpg", image("red"))
     everything = Query((QueryPart(("red",)),), k=100, show_duplicates=True)
     stop = threading.Event()
 
@@ -197,21 +197,21 @@ def test_writing_beside_many_searches_is_seen_and_breaks_none(
         asking = [threads.submit(ask) for _ in range(3)]
         try:
             for number in range(40):
-                library.add(f"{number}.jpg", noisy(picture("green"), number, 120))
+                library.add(f"{number}.jpg", noisy(image("green"), number, 120))
         finally:
             stop.set()
         seen = [thread.result() for thread in asking]
     assert max(seen) > 1
     assert len(library.engine.search(everything)) == 41
-    library.catalog.forget(library.media / "red.jpg")
+    library.catalog.remove(library.media / "red.jpg")
     assert "red.jpg" not in names(library.engine.search(everything))
 
 
 def test_what_was_indexed_since_is_found(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("red.jpg", picture("red"))
+    library.add("red.jpg", image("red"))
     library.search("green")
-    library.add("green.jpg", picture("green"))
+    library.add("green.jpg", image("green"))
     assert names(library.search("green", k=1)) == ["green.jpg"]
 
 
@@ -227,7 +227,7 @@ def test_filters_come_before_ranking(shared: Library) -> None:
 def test_a_hit_lies_below_the_folder_asked_for(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for folder in ("a", "b", "c"):
-        library.add(f"{folder}/x.jpg", picture("red"), content="same")
+        library.add(f"{folder}/x.jpg", image("red"), content="same")
     for folder in ("a", "b", "c"):
         (hit,) = library.search("red", under=library.media / folder)
         assert hit.path.parent.name == folder
@@ -258,7 +258,7 @@ SILENCE = AudioSample(np.zeros(32_000, dtype=np.float32), 16_000)
         ),
         (Query((QueryPart(("red",)),), where="colour = red"), "No field"),
         (Query((QueryPart(("red",)),), where="taken > soon"), "not a date"),
-        (Query((QueryPart((picture("red"),)),), mode=Mode.WORDS), "searches by words only"),
+        (Query((QueryPart((image("red"),)),), mode=Mode.WORDS), "searches by words only"),
         (Query((QueryPart(("red",)),), like=(10**6,)), "no longer"),
         (Query((QueryPart(("red",)),), like=(1,), unlike=(1,)), "both"),
         (Query((QueryPart(("red",)),) * 40), "can have 32 parts"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seehear.encoders.base import SingleSpaceModel
-from seehear.encoders.fake import FakeEncoder, picture, tone
+from seehear.encoders.fake import FakeEncoder, image, tone
 from seehear.errors import UsageError
 from seehear.search import Engine
 from seehear.types import Modality, Query, QueryPart
@@ -32,9 +32,9 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
 
 
 def dated(library: Library) -> Query:
-    library.add("found.jpg", noisy(picture("red"), 1), content="1")
-    library.add("taken.jpg", picture("red", 64, 40), taken_at=datetime(2024, 6, 1))
-    library.add("sky.jpg", picture("blue"))
+    library.add("found.jpg", noisy(image("red"), 1), content="1")
+    library.add("taken.jpg", image("red", 64, 40), taken_at=datetime(2024, 6, 1))
+    library.add("sky.jpg", image("blue"))
     return Query((QueryPart(("red",), label="red"),), show_duplicates=True)
 
 
@@ -86,11 +86,11 @@ def test_a_route_in_a_few_lines(tmp_path: Path, examples: dict[str, Any]) -> Non
     model = examples["SharperPictures"](SingleSpaceModel("fake", FakeEncoder()), sharp)
     library = Library(tmp_path, model)
     for name in ("red", "blue"):
-        library.add(f"{name}.jpg", picture(name))
+        library.add(f"{name}.jpg", image(name))
         library.add(f"{name}.wav", (0.0, 2.0, tone(name, 2.0)))
     hits = library.search("red", k=2, explain=True)
     assert sorted(names(hits)) == ["red.jpg", "red.wav"]
     spaces = {hit.path.name: hit.why[0].space for hit in hits}
     assert spaces["red.jpg"].startswith("sharp@7")
     assert spaces["red.wav"].startswith("fake@1")
-    assert names(library.search(picture("blue"), k=1)) == ["blue.jpg"]
+    assert names(library.search(image("blue"), k=1)) == ["blue.jpg"]

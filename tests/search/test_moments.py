@@ -7,30 +7,32 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seehear.encoders.fake import clip, tone
-from seehear.search.moments import Piece, stretches
+from seehear.encoders.fake import tone, video
+from seehear.search.moments import ScoredSegment, merge_adjacent
 from seehear.types import Modality, Mode
 from tests.search.library import Library, names
 
 
-def piece(start_s: float, stop_s: float, score: float, kind: Modality = Modality.AUDIO) -> Piece:
-    return Piece(int(start_s * 10), kind, start_s, stop_s, score)
+def piece(
+    start_s: float, stop_s: float, score: float, kind: Modality = Modality.AUDIO
+) -> ScoredSegment:
+    return ScoredSegment(int(start_s * 10), kind, start_s, stop_s, score)
 
 
 def test_overlapping_windows_are_one_moment() -> None:
     pieces = [piece(0, 10, 0.7), piece(5, 15, 0.8), piece(10, 20, 0.75), piece(60, 70, 0.6)]
-    found = stretches(pieces, 3)
+    found = merge_adjacent(pieces, 3)
     assert [(s.start_s, s.stop_s) for s in found] == [(0, 20), (60, 70)]
     assert found[0].best.score == 0.8
 
 
 def test_a_worse_neighbour_does_not_join() -> None:
-    found = stretches([piece(0, 10, 0.9), piece(5, 15, 0.3), piece(10, 20, 0.2)], 5)
+    found = merge_adjacent([piece(0, 10, 0.9), piece(5, 15, 0.3), piece(10, 20, 0.2)], 5)
     assert [(s.start_s, s.stop_s) for s in found] == [(0, 10), (10, 20)]
 
 
 def test_sight_and_sound_are_not_merged() -> None:
-    found = stretches([piece(0, 10, 0.9), piece(5, 12, 0.9, Modality.VIDEO)], 1)
+    found = merge_adjacent([piece(0, 10, 0.9), piece(5, 12, 0.9, Modality.VIDEO)], 1)
     assert (found[0].start_s, found[0].stop_s) == (0, 10)
 
 
@@ -44,10 +46,10 @@ def test_moments_never_overlap_and_hold_their_best(
     drawn: list[tuple[int, int, int, str]], most: int
 ) -> None:
     pieces = [
-        Piece(i, Modality(kind), float(start), float(start + length), score / 10)
+        ScoredSegment(i, Modality(kind), float(start), float(start + length), score / 10)
         for i, (start, length, score, kind) in enumerate(drawn)
     ]
-    found = stretches(pieces, most)
+    found = merge_adjacent(pieces, most)
     assert len(found) <= most
     assert bool(found) == bool(pieces)
     scores = [stretch.best.score for stretch in found]
@@ -64,12 +66,12 @@ def test_a_video_hit_names_its_moments(tmp_path: Path) -> None:
     library = Library(tmp_path)
     library.add(
         "film.mp4",
-        (0.0, 5.0, clip("green")),
-        (5.0, 8.0, clip("red")),
-        (8.0, 12.0, clip("red")),
-        (12.0, 20.0, clip("blue")),
-        (20.0, 25.0, clip("red", "grey")),
-        (25.0, 30.0, clip("green")),
+        (0.0, 5.0, video("green")),
+        (5.0, 8.0, video("red")),
+        (8.0, 12.0, video("red")),
+        (12.0, 20.0, video("blue")),
+        (20.0, 25.0, video("red", "grey")),
+        (25.0, 30.0, video("green")),
     )
     (hit,) = library.search("red", moments=3, mode=Mode.SEMANTIC)
     assert hit.moment == (5.0, 12.0)
@@ -82,16 +84,20 @@ def test_a_video_hit_names_its_moments(tmp_path: Path) -> None:
 def test_a_file_ranks_by_its_best_moment_not_by_how_many_it_has(tmp_path: Path) -> None:
     library = Library(tmp_path)
     many = [(float(i), float(i + 2), tone("red", 2.0)) for i in range(200)]
-    half = [(start, stop, clip("red", "green")) for start, stop, _ in many]
+    half = [(start, stop, video("red", "green")) for start, stop, _ in many]
     library.add("long.mp4", *half)
-    library.add("short.mp4", (0.0, 2.0, clip("red")))
-    library.add("other.mp4", (0.0, 2.0, clip("blue")))
+    library.add("short.mp4", (0.0, 2.0, video("red")))
+    library.add("other.mp4", (0.0, 2.0, video("blue")))
     hits = library.search("red", k=3, mode=Mode.SEMANTIC)
     assert names(hits) == ["short.mp4", "long.mp4", "other.mp4"]
 
 
 def test_the_sound_of_a_film_is_a_hit_of_the_film(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("film.mp4", (0.0, 4.0, clip("green")), (4.0, 6.0, tone("red", 2.0)))
+    library.add("film.mp4", (0.0, 4.0, video("green")), (4.0, 6.0, tone("red", 2.0)))
     (hit,) = library.search(tone("red", 2.0))
-    assert (hit.modality, hit.matched, hit.moment) == (Modality.VIDEO, Modality.AUDIO, (4.0, 6.0))
+    assert (hit.modality, hit.matched_modality, hit.moment) == (
+        Modality.VIDEO,
+        Modality.AUDIO,
+        (4.0, 6.0),
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seehear.encoders.fake import clip, picture
+from seehear.encoders.fake import image, video
 from seehear.types import Modality
 from tests.search.library import Library
 
@@ -16,9 +16,9 @@ def library(tmp_path: Path) -> Library:
     """One picture under three names, and two others."""
     library = Library(tmp_path)
     for name in ("old/first.jpg", "new/second.jpg", "new/third.jpg"):
-        library.add(name, picture("red"), content="same")
-    library.add("old/blue.jpg", picture("blue"))
-    library.add("new/green.jpg", picture("green"))
+        library.add(name, image("red"), content="same")
+    library.add("old/blue.jpg", image("blue"))
+    library.add("new/green.jpg", image("green"))
     return library
 
 
@@ -57,7 +57,7 @@ def test_a_place_that_can_be_reached_is_shown_first(library: Library, tmp_path: 
 
 def test_a_film_found_by_its_subtitles_is_shown_where_the_filter_says(library: Library) -> None:
     for name in ("a/film.mp4", "b/film.mp4"):
-        library.add(name, (0.0, 3.0, clip("grey")), modality=Modality.VIDEO, content="film")
+        library.add(name, (0.0, 3.0, video("grey")), modality=Modality.VIDEO, content="film")
     library.add("a/film.srt", (1.0, 2.0, "a red balloon"), content="lines")
     with library.catalog.batch() as batch:
         batch.set_sidecars(library.root.id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seehear.encoders.fake import picture, tone
+from seehear.encoders.fake import image, tone
 from seehear.errors import UnknownFolderError, UsageError
 from seehear.search import parse_where
 from seehear.search.unknown import check_values
@@ -21,13 +21,13 @@ def library(tmp_path: Path) -> Library:
     library = Library(tmp_path)
     library.add(
         "Pictures/2023/Vienna/a.jpg",
-        picture("red"),
+        image("red"),
         taken_at=datetime(2024, 6, 1),
         camera="Apple iPhone 12",
         keywords="Beach; summer",
         city="Wien",
     )
-    library.add("Pictures/2024/b.jpg", picture("blue"), camera="Canon EOS R5", keywords="snow")
+    library.add("Pictures/2024/b.jpg", image("blue"), camera="Canon EOS R5", keywords="snow")
     library.add("songs/s.wav", tone("red"), artist="Nina Simone", album="Pastel Blues")
     return library
 

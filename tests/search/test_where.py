@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from seehear import arguments
 from seehear.errors import UsageError
-from seehear.search import Wish, is_compact, parse_compact, parse_where, parts_from
-from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or, Place
+from seehear.search import QueryTerm, is_compact, parse_compact, parse_where, terms_to_parts
+from seehear.stores.catalog.filters import And, Compare, Field, Filter, GeoCircle, Not, Op, Or
 from seehear.types import Modality, QueryPart
 
 MB = 10**6
@@ -51,7 +51,10 @@ def date(*parts: int) -> datetime:
         ("has camera", Compare(Field.CAMERA, Op.KNOWN)),
         ("tag = cats", Compare(Field.KEYWORD, Op.EQ, "cats")),
         ("latitude > -5.5", Compare(Field.LATITUDE, Op.GT, -5.5)),
-        ("near(48.1, 11.6, 10)", Compare(Field.PLACE, Op.WITHIN, Place(48.1, 11.6, 10.0))),
+        (
+            "near(48.1, 11.6, 10)",
+            Compare(Field.COORDINATES, Op.WITHIN, GeoCircle(48.1, 11.6, 10.0)),
+        ),
         ("folder = /media/a", Compare(Field.FOLDER, Op.UNDER, Path("/media/a"))),
         (
             "kind in (image, video)",
@@ -185,8 +188,8 @@ def test_the_name_of_a_container_says_whether_sound_or_video_is_meant() -> None:
 )
 def test_words_for_a_type_are_understood_everywhere(words: str, kind: str) -> None:
     for word in words.split():
-        assert arguments.modalities([word]) == frozenset({Modality(kind)})
-        assert arguments.modalities(f"{word},{word}") == frozenset({Modality(kind)})
+        assert arguments.parse_modalities([word]) == frozenset({Modality(kind)})
+        assert arguments.parse_modalities(f"{word},{word}") == frozenset({Modality(kind)})
         assert parse_where(f"type = {word}") == Compare(Field.MODALITY, Op.EQ, kind)
 
 
@@ -195,7 +198,7 @@ def test_words_for_a_type_are_understood_everywhere(words: str, kind: str) -> No
 )
 def test_an_unknown_type_names_the_nearest(word: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f'No type "{word}"\\. Did you mean .*{meant}'):
-        arguments.modalities([word])
+        arguments.parse_modalities([word])
 
 
 @given(st.text(max_size=60))
@@ -216,20 +219,24 @@ def test_any_text_is_a_query_or_a_clear_error(text: str) -> None:
     [
         (
             '"2:red car" + photo.jpg - night',
-            (Wish("red car", 2.0, quoted=True), Wish("photo.jpg"), Wish("night", exclude=True)),
+            (
+                QueryTerm("red car", 2.0, quoted=True),
+                QueryTerm("photo.jpg"),
+                QueryTerm("night", exclude=True),
+            ),
         ),
         (
             ["2:red car", "+", "photo.jpg", "-", "night"],
-            (Wish("red car", 2.0), Wish("photo.jpg"), Wish("night", exclude=True)),
+            (QueryTerm("red car", 2.0), QueryTerm("photo.jpg"), QueryTerm("night", exclude=True)),
         ),
-        ("a dog on a beach", (Wish("a dog on a beach"),)),
-        ("10:30 train", (Wish("10:30 train"),)),
-        ("0.5:sea + 2:0.3:x", (Wish("sea", 0.5), Wish("2:0.3:x"))),
-        ('"rock - paper"', (Wish("rock - paper", quoted=True),)),
-        ("well-known + c++", (Wish("well-known"), Wish("c++"))),
+        ("a dog on a beach", (QueryTerm("a dog on a beach"),)),
+        ("10:30 train", (QueryTerm("10:30 train"),)),
+        ("0.5:sea + 2:0.3:x", (QueryTerm("sea", 0.5), QueryTerm("2:0.3:x"))),
+        ('"rock - paper"', (QueryTerm("rock - paper", quoted=True),)),
+        ("well-known + c++", (QueryTerm("well-known"), QueryTerm("c++"))),
     ],
 )
-def test_queries_in_one_line(line: str | list[str], wishes: tuple[Wish, ...]) -> None:
+def test_queries_in_one_line(line: str | list[str], wishes: tuple[QueryTerm, ...]) -> None:
     assert parse_compact(line) == wishes
 
 
@@ -249,7 +256,7 @@ def test_bad_lines(line: str) -> None:
 
 def test_files_of_a_line_are_loaded_by_the_caller() -> None:
     wishes = parse_compact('2:photo.jpg - "photo.jpg" + red')
-    parts = parts_from(
+    parts = terms_to_parts(
         wishes,
         lambda name: name.endswith(".jpg"),
         lambda name: QueryPart(("pixels",), label=name),

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 from seehear.encoders import load_model
-from seehear.encoders.fake import picture
-from seehear.server.admission import CLIENT_GONE, Desk
+from seehear.encoders.fake import image
 from seehear.server.batching import (
     MAX_BATCH,
     BatchingModel,
     CancelledQueryError,
-    Ticket,
+    CancelToken,
     check_current,
     current_ticket,
 )
 from seehear.server.problems import ServiceError
+from seehear.server.request_queue import CLIENT_GONE, RequestQueue
 from seehear.types import EmbeddingSpace, Modality, Sample, Vectors
 from tests.server.conftest import PATIENCE_S, until
 
@@ -61,14 +61,14 @@ def test_what_waits_is_encoded_together_and_each_gets_its_own() -> None:
         first = pool.submit(model.encode, Modality.TEXT, ["white"])
         slow.entered.acquire()
         rest = [pool.submit(model.encode, Modality.TEXT, texts) for texts in words]
-        image = pool.submit(model.encode, Modality.IMAGE, [picture("red")])
+        red = pool.submit(model.encode, Modality.IMAGE, [image("red")])
         until(lambda: len(model._waiting) == 5)
         slow.gate.set()
         for texts, future in zip(words, rest, strict=True):
             for space, expected in plain.encode(Modality.TEXT, texts).items():
                 np.testing.assert_array_equal(future.result()[space], expected)
         assert first.result()
-        assert image.result()
+        assert red.result()
     model.close()
     assert sorted(slow.batches) == [(Modality.IMAGE, 1), (Modality.TEXT, 1), (Modality.TEXT, 5)]
 
@@ -113,7 +113,7 @@ def test_one_bad_sample_fails_its_own_request_only() -> None:
 def test_a_client_that_left_is_not_encoded() -> None:
     slow = SlowModel()
     model = BatchingModel(slow)
-    ticket = Ticket(threading.Event())
+    ticket = CancelToken(threading.Event())
 
     def leaves() -> None:
         current_ticket.set(ticket)
@@ -147,7 +147,7 @@ class FakeRequest:
 
 def test_the_queue_is_bounded() -> None:
     async def scene() -> None:
-        desk = Desk(1, 2, PATIENCE_S)
+        desk = RequestQueue(1, 2, PATIENCE_S)
         gate = threading.Event()
         tasks = [
             asyncio.create_task(desk.run(FakeRequest(), lambda: gate.wait(PATIENCE_S)))  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def test_the_queue_is_bounded() -> None:
 
 def test_a_client_that_leaves_stops_its_work_and_frees_its_place() -> None:
     async def scene() -> None:
-        desk = Desk(1, 1, PATIENCE_S)
+        desk = RequestQueue(1, 1, PATIENCE_S)
         started, ended, never = threading.Event(), threading.Event(), threading.Event()
 
         def work() -> None:
@@ -202,7 +202,7 @@ def test_a_client_that_leaves_stops_its_work_and_frees_its_place() -> None:
 
 def test_work_that_takes_too_long_is_given_up() -> None:
     async def scene() -> None:
-        desk = Desk(1, 1, 0.05)
+        desk = RequestQueue(1, 1, 0.05)
         over = threading.Event()
         with pytest.raises(ServiceError) as late:
             await desk.run(FakeRequest(), lambda: over.wait(PATIENCE_S))  # type: ignore[arg-type]
@@ -215,7 +215,7 @@ def test_work_that_takes_too_long_is_given_up() -> None:
 
 def test_what_the_work_raises_comes_through() -> None:
     async def scene() -> None:
-        desk = Desk(1, 1, PATIENCE_S)
+        desk = RequestQueue(1, 1, PATIENCE_S)
 
         def work() -> None:
             raise KeyError("x")

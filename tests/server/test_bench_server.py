@@ -35,7 +35,7 @@ def test_a_wrong_answer_is_noticed() -> None:
             modality=Modality.IMAGE,
             asset_id=rank,
             segment_id=10 * rank,
-            matched=Modality.IMAGE,
+            matched_modality=Modality.IMAGE,
         )
         for rank, score in ((1, 0.9), (2, 0.7), (3, 0.7), (4, 0.2))
     ]

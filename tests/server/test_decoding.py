@@ -15,7 +15,7 @@ import pytest
 from seehear import media
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
 from seehear.server import decoding
-from seehear.server.batching import CancelledQueryError, Ticket, current_ticket
+from seehear.server.batching import CancelledQueryError, CancelToken, current_ticket
 from seehear.server.decoding import DecodePool
 from seehear.types import AudioSample, ImageSample, Modality, SampleSpec, VideoSample
 from tests.server.conftest import film, picture, sound
@@ -93,7 +93,7 @@ def test_a_bomb_is_refused_and_the_pool_lives_on(pool: DecodePool, tmp_path: Pat
     with pytest.raises(MediaError):
         asked(pool, bomb, most_pixels=10**12)
     with pytest.raises(MediaError):
-        pool.picture(bomb, 320)
+        pool.image(bomb, 320)
     assert asked(pool, picture(tmp_path / "a.png", "red"))
 
 
@@ -143,7 +143,7 @@ def test_nonsense_of_a_worker_is_not_believed(
         with pytest.raises(MediaError):
             asked(pool, photo)
         with pytest.raises(MediaError):
-            pool.picture(photo, 64)
+            pool.image(photo, 64)
         pool.close()
 
 
@@ -153,7 +153,7 @@ def test_a_client_that_leaves_ends_the_work(
     monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
     pool = DecodePool(1, 2 << 30, 60.0)
     photo = picture(tmp_path / "a.png", "red")
-    ticket = Ticket(threading.Event())
+    ticket = CancelToken(threading.Event())
     threading.Timer(0.3, ticket.gone.set).start()
     token = current_ticket.set(ticket)
     try:

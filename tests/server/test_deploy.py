@@ -25,7 +25,7 @@ import typer
 
 from seehear.cli import main
 from seehear.cli.app import app
-from seehear.server import serving
+from seehear.server import run
 from tests.server.conftest import PATIENCE_S, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -255,7 +255,7 @@ def test_behind_nginx_as_the_docs_say(proxied: Proxied) -> None:
 def test_answers_are_sent_at_once() -> None:
     """asyncio sets TCP_NODELAY on connections of sockets that name their protocol, and no other:
     without it an answer of two pieces waits for the acknowledgement of the first."""
-    with serving._bound("127.0.0.1", 0) as listening:
+    with run._bound("127.0.0.1", 0) as listening:
         assert listening.proto == socket.IPPROTO_TCP
 
 

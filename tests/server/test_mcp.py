@@ -17,7 +17,7 @@ from PIL import Image
 from seehear.config import Settings
 from seehear.errors import StoreError
 from seehear.server.decoding import DecodePool
-from seehear.server.library import Library, Models
+from seehear.server.served_collection import ModelPool, ServedCollection
 from tests.server.conftest import SETTINGS
 
 mcp = pytest.importorskip("mcp")
@@ -29,15 +29,15 @@ def play(collection_folder: Path, scene: Scene) -> None:
     """Run a scene with a client that is connected to a server over the collection."""
     from seehear.server.mcp import create_mcp
 
-    models = Models("cpu")
+    models = ModelPool("cpu")
     decoder = DecodePool(1, 2 << 30, 20.0)
 
-    async def main(library: Library) -> None:
+    async def main(library: ServedCollection) -> None:
         async with mcp.Client(create_mcp(library, decoder)) as client:
             await scene(client)
 
     try:
-        with Library(collection_folder, SETTINGS, models) as library:
+        with ServedCollection(collection_folder, SETTINGS, models) as library:
             asyncio.run(main(library))
     finally:
         decoder.close()

@@ -9,14 +9,14 @@ import pytest
 from seehear import errors
 from seehear.errors import BrokenMediaError, UsageError
 from seehear.server.content_types import DOWNLOAD, content_type_of
-from seehear.server.places import Places, printable
+from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.problems import problem_of, without_paths
 
 ROOTS = [Path("/home/ann/Pictures"), Path("/mnt/old/Pictures"), Path("/home/ann/Pictures/raw")]
 
 
 def test_folders_have_labels_and_labels_lead_back() -> None:
-    places = Places(ROOTS)
+    places = FolderLabels(ROOTS)
     assert places.labels == ["Pictures", "Pictures (2)", "raw"]
     assert places.folder_of(Path("/home/ann/Pictures/a.jpg")) == "Pictures"
     assert places.folder_of(Path("/home/ann/Pictures/2024/July/a.jpg")) == "Pictures/2024/July"
@@ -33,14 +33,14 @@ def test_folders_have_labels_and_labels_lead_back() -> None:
 )
 def test_no_label_leads_out_of_a_root(folder: str) -> None:
     with pytest.raises(UsageError):
-        Places(ROOTS).resolve(folder)
+        FolderLabels(ROOTS).resolve(folder)
     with pytest.raises(UsageError):
-        Places(ROOTS).resolve("Pictures//etc/passwd")
+        FolderLabels(ROOTS).resolve("Pictures//etc/passwd")
 
 
 def test_a_root_may_be_a_file_and_a_name_may_be_no_utf8() -> None:
-    assert Places([Path("/a/b.jpg")]).folder_of(Path("/a/b.jpg")) == "b.jpg"
-    assert Places([Path("/")]).labels == ["root"]
+    assert FolderLabels([Path("/a/b.jpg")]).folder_of(Path("/a/b.jpg")) == "b.jpg"
+    assert FolderLabels([Path("/")]).labels == ["root"]
     assert printable(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg"
 
 

@@ -19,7 +19,7 @@ from seehear.server import create_app
 from seehear.server.limits import ServiceLimits
 from seehear.server.schemas import SearchRequest
 from seehear.server.uploads import FILE_FIELDS
-from seehear.types import Term
+from seehear.types import PartExplanation
 from tests.server.conftest import SETTINGS, film, picture, sound, wait_ready
 
 
@@ -58,7 +58,7 @@ def test_the_answers_are_the_librarys(client: TestClient, collection_folder: Pat
 
 def test_why_is_told_whole(client: TestClient) -> None:
     (term,) = found(client, text="red", explain=True, k=1)[0]["why"]
-    assert set(term) == {field.name for field in dataclasses.fields(Term)}
+    assert set(term) == {field.name for field in dataclasses.fields(PartExplanation)}
 
 
 def test_a_moment_of_a_video_is_named(client: TestClient) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seehear.errors import UsageError
-from seehear.server.security import COOKIE, Guard, Sessions, check_token, is_loopback
+from seehear.server.security import COOKIE, SecurityMiddleware, Sessions, check_token, is_loopback
 
 TOKEN = "correct horse battery staple"
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -43,7 +43,9 @@ def ask(
         return {"type": "http.request"}
 
     sessions = Sessions(token, 60.0) if token else None
-    guard = Guard(inner, sessions=sessions, hosts=hosts, body_bytes=1000, upload_bytes=2000)
+    guard = SecurityMiddleware(
+        inner, sessions=sessions, hosts=hosts, body_bytes=1000, upload_bytes=2000
+    )
     scope = {
         "type": "http",
         "method": method,

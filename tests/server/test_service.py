@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 from seehear.errors import ModelUnavailableError, UsageError
 from seehear.indexers import IndexReport
 from seehear.server import create_app, decoding
-from seehear.server.library import Library, Models
 from seehear.server.limits import ServiceLimits
+from seehear.server.served_collection import ModelPool, ServedCollection
 from seehear.types import Hit, Query
 from tests.server.conftest import PATIENCE_S, SETTINGS, Running, picture, until, wait_ready
 
@@ -31,13 +31,13 @@ def test_health_comes_before_readiness(
     collection_folder: Path, start: Callable[[FastAPI], TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
-    load = Models.batching
+    load = ModelPool.batching
 
-    def slow(self: Models, name: str) -> Any:
+    def slow(self: ModelPool, name: str) -> Any:
         assert go.wait(PATIENCE_S)
         return load(self, name)
 
-    monkeypatch.setattr(Models, "batching", slow)
+    monkeypatch.setattr(ModelPool, "batching", slow)
     client = start(create_app(collection_folder, settings=SETTINGS))
     assert client.get("/healthz").json() == {"status": "ok"}
     early = client.get("/readyz")
@@ -53,10 +53,10 @@ def test_health_comes_before_readiness(
 def test_a_model_that_cannot_be_had_is_said_without_paths(
     tmp_path: Path, start: Callable[[FastAPI], TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(self: Models, name: str) -> Any:
+    def missing(self: ModelPool, name: str) -> Any:
         raise ModelUnavailableError(f"no weights of {name} in {tmp_path}/models")
 
-    monkeypatch.setattr(Models, "batching", missing)
+    monkeypatch.setattr(ModelPool, "batching", missing)
     client = start(create_app(tmp_path / "c", settings=SETTINGS))
     until(lambda: "no weights of fake" in client.get("/readyz").text)
     answer = client.get("/readyz")
@@ -204,12 +204,12 @@ def test_a_job_is_stopped_and_only_one_runs(
 ) -> None:
     entered = threading.Event()
 
-    def waits(self: Library, *paths: Path, stop: threading.Event, **_: Any) -> IndexReport:
+    def waits(self: ServedCollection, *paths: Path, stop: threading.Event, **_: Any) -> IndexReport:
         entered.set()
         assert stop.wait(PATIENCE_S)
         return IndexReport(interrupted=True)
 
-    monkeypatch.setattr(Library, "index", waits)
+    monkeypatch.setattr(ServedCollection, "index", waits)
     media, folder = own_copy
     client = start(create_app(folder, settings=SETTINGS, roots=[media]))
     wait_ready(client)
@@ -226,14 +226,14 @@ def test_beyond_the_queue_clients_are_told_to_come_back(
     collection_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    ask = Library.ask
+    ask = ServedCollection.ask
 
-    def slow(self: Library, query: Query) -> list[Hit]:
+    def slow(self: ServedCollection, query: Query) -> list[Hit]:
         if query.parts[0].label == "slow":
             assert gate.wait(PATIENCE_S)
         return ask(self, query)
 
-    monkeypatch.setattr(Library, "ask", slow)
+    monkeypatch.setattr(ServedCollection, "ask", slow)
     limits = ServiceLimits(running=1, queue=2)
     app = create_app(collection_folder, settings=SETTINGS, limits=limits)
     with Running(app) as server, ThreadPoolExecutor(8) as pool:

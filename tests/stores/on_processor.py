@@ -7,8 +7,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from seehear.stores.vectors.cards import Kind, Plan
-from seehear.stores.vectors.held import MOST
+from seehear.stores.vectors.gpu_devices import GpuIndexKind, GpuPlan
+from seehear.stores.vectors.gpu_shards import MOST
 from seehear.types import Ids, Vectors
 
 
@@ -41,7 +41,7 @@ class OnProcessor:
         self.made.append((card, "flat"))
         return _Full(HalfFlat(dim), self)
 
-    def lists(self, card: int, plan: Plan, count: int, sample: Vectors) -> Any:
+    def lists(self, card: int, plan: GpuPlan, count: int, sample: Vectors) -> Any:
         self.made.append((card, "ivfpq"))
         # Four bits instead of eight train in a moment; "np": without what cards do not have.
         index: Any = faiss.index_factory(
@@ -61,7 +61,7 @@ class OnProcessor:
         index.add(rows)
         return index
 
-    def parameters(self, kind: Kind, probes: int, depth: int) -> Any:
+    def parameters(self, kind: GpuIndexKind, probes: int, depth: int) -> Any:
         library: Any = faiss
         if kind == "ivfpq":
             assert 0 < probes <= MOST

@@ -63,7 +63,7 @@ def test_a_collection_elsewhere_is_the_same(
     assert empty.search_words(generation.id, "winter", 5)[1]
     assert empty.search_words(generation.id, str(tmp_path.name), 5)[1], "the new folder's name"
     assert not empty.search_words(generation.id, "media", 5)[1], "the old folder's name"
-    assert empty.faults() == []
+    assert empty.integrity_issues() == []
     put(empty, generation, str(ROOT / "new.jpg"))
     assert empty.segment_ids(generation.id)[-1] > ids[-1], "numbers are not given twice"
 
@@ -82,12 +82,12 @@ def test_folders_can_be_exchanged_and_the_longest_counts(
     for path in ("/media/photos/a/1.jpg", "/media/photos/b/1.jpg", "/media/photos/a/deep/1.jpg"):
         put(catalog, generation, path)
     a, b = ROOT / "a", ROOT / "b"
-    catalog.remap({a: b, b: a, a / "deep": Path("/x/y"), ROOT: Path("/m")})
+    catalog.relocate({a: b, b: a, a / "deep": Path("/x/y"), ROOT: Path("/m")})
     assert {str(place.path) for place in catalog.locations(1)} == {
         "/media/photos/b/1.jpg", "/media/photos/a/1.jpg", "/x/y/1.jpg",
     }  # fmt: skip
     assert [root.path for root in catalog.roots()] == [Path("/m")]
-    assert catalog.faults() == []
+    assert catalog.integrity_issues() == []
 
 
 def test_mappings_that_fit_nothing_or_too_much(exported: Path, empty: Catalog) -> None:
@@ -138,7 +138,7 @@ def test_an_export_is_of_one_instant_while_another_writes(
         manifest = archive.restore(path, again, {})
         counts = again.counts()
         assert manifest.assets == counts.assets == counts.segments == counts.locations
-        assert again.faults() == []
+        assert again.integrity_issues() == []
         sizes.append(counts.assets)
         again.close()
     assert sizes == sorted(sizes)

@@ -50,11 +50,11 @@ def test_a_card_that_faiss_cannot_search_on_is_said_in_one_line(
     import torch
 
     monkeypatch.setattr(bench_gpu, "choose_device", torch.device)
-    monkeypatch.setattr(bench_gpu, "faiss_has_cards", lambda: False)
+    monkeypatch.setattr(bench_gpu, "faiss_has_gpu", lambda: False)
     assert bench_gpu.main(["--quick"]) == 2
     assert "install faiss-gpu" in capsys.readouterr().err
-    monkeypatch.setattr(bench_gpu, "faiss_has_cards", lambda: True)
-    monkeypatch.setattr(bench_gpu, "cards_of", lambda name: (name,))
+    monkeypatch.setattr(bench_gpu, "faiss_has_gpu", lambda: True)
+    monkeypatch.setattr(bench_gpu, "gpu_devices", lambda name: (name,))
     monkeypatch.setattr(bench_gpu, "faiss_has_graphs", lambda: False)
     assert bench_gpu.main(["--quick", "--kind", "cagra"]) == 2
     said = capsys.readouterr().err

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from seehear.errors import SpaceMismatchError
-from seehear.stores import Catalog, Content, Generation, Place
+from seehear.stores import Catalog, Generation, NewContent, NewLocation
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment
 from tests.stores.conftest import SPACE, unit
 
 
-def contents(revision: int) -> list[tuple[Content, list[Place]]]:
+def contents(revision: int) -> list[tuple[NewContent, list[NewLocation]]]:
     """Ten contents of three kinds at fifteen places; some change with the revision."""
     made = []
     for i in range(10):
@@ -23,12 +23,12 @@ def contents(revision: int) -> list[tuple[Content, list[Place]]]:
         kind = (Modality.IMAGE, Modality.AUDIO, Modality.TEXT)[i % 3]
         segments = [Segment(kind, text="red fox" if kind is Modality.TEXT else None)] * (i % 4)
         details = {"title": f"title {i}", "camera": "Canon"}
-        content = Content(
+        content = NewContent(
             name, i + 1, MediaInfo(kind, "x", details=details), segments,
             {SPACE: (range(len(segments)), unit(i, len(segments)))} if segments else {},
         )  # fmt: skip
         paths = [f"/m/{i}.x"] + [f"/m/copy-{i}.x"] * (i % 2)
-        made.append((content, [Place(1, Path(p), i + 1, revision, 1 << 63) for p in paths]))
+        made.append((content, [NewLocation(1, Path(p), i + 1, revision, 1 << 63) for p in paths]))
     return made
 
 
@@ -69,7 +69,7 @@ def test_many_at_once_equals_one_by_one(tmp_path: Path) -> None:
                         p.root_id, p.path, asset.id, p.size_bytes, p.modified_ns, p.inode
                     )
         assert dump(one) == dump(many)
-    assert many.faults() == []
+    assert many.integrity_issues() == []
     one.close()
     many.close()
 
@@ -78,7 +78,7 @@ def test_vectors_that_do_not_fit_are_refused(catalog: Catalog, generation: Gener
     segments = [Segment(Modality.IMAGE)]
     info = MediaInfo(Modality.IMAGE, "png")
     for space, rows in ((SPACE, unit(1, 2)), (EmbeddingSpace("other", "1", 8), unit(1, 1))):
-        content = Content("a", 1, info, segments, {space: ([0], rows)})
+        content = NewContent("a", 1, info, segments, {space: ([0], rows)})
         with pytest.raises(SpaceMismatchError), catalog.batch() as batch:
             batch.put_contents(generation.id, [content], [[]])
     assert catalog.counts().assets == 0

@@ -19,9 +19,9 @@ from seehear.errors import (
     StorageFullError,
     StoreError,
 )
-from seehear.stores import Catalog, Content, Generation, Place, State
+from seehear.stores import Catalog, Generation, GenerationState, NewContent, NewLocation
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op, Or
-from seehear.stores.catalog.filters import Place as Circle
+from seehear.stores.catalog.filters import GeoCircle as Circle
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment
 from tests.stores.conftest import ROOT, SPACE, both_databases, put, unit
 
@@ -103,7 +103,7 @@ def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generat
 def test_segment_ids_are_never_given_twice(catalog: Catalog, generation: Generation) -> None:
     asset = put(catalog, generation, "/media/photos/a.jpg")
     old = catalog.segments_of([asset], generation.id)
-    catalog.forget(Path("/media/photos/a.jpg"))
+    catalog.remove(Path("/media/photos/a.jpg"))
     asset = put(catalog, generation, "/media/photos/a.jpg")
     assert catalog.segments_of([asset], generation.id)[0] > old[0]
 
@@ -111,11 +111,11 @@ def test_segment_ids_are_never_given_twice(catalog: Catalog, generation: Generat
 @both_databases
 def test_orphans_go_with_all_that_is_theirs(filled: Catalog, generation: Generation) -> None:
     before = filled.counts()
-    assert filled.forget(Path("/media/photos/song.mp3")) == 1
+    assert filled.remove(Path("/media/photos/song.mp3")) == 1
     after = filled.counts()
     assert (after.assets, after.segments) == (before.assets - 1, before.segments - 3)
     assert filled.search_words(generation.id, "danube", 5) == ([], [])
-    assert filled.faults() == []
+    assert filled.integrity_issues() == []
 
 
 @both_databases
@@ -142,8 +142,8 @@ FILTERS: list[tuple[Filter, set[str]]] = [
     (Compare(Field.ORIENTATION, Op.EQ, "portrait"), {"snow.png"}),
     (Compare(Field.NAME, Op.LIKE, "img_*"), {"IMG_2041.jpg"}),
     (Compare(Field.FOLDER, Op.UNDER, Path("/media/photos/winter")), {"snow.png"}),
-    (Compare(Field.PLACE, Op.WITHIN, Circle(48.4, -4.5, 30.0)), {"IMG_2041.jpg"}),
-    (Compare(Field.PLACE, Op.WITHIN, Circle(52.5, 13.4, 30.0)), set()),
+    (Compare(Field.COORDINATES, Op.WITHIN, Circle(48.4, -4.5, 30.0)), {"IMG_2041.jpg"}),
+    (Compare(Field.COORDINATES, Op.WITHIN, Circle(52.5, 13.4, 30.0)), set()),
     (Compare(Field.CAMERA, Op.KNOWN), {"IMG_2041.jpg"}),
     (
         And((Compare(Field.MODALITY, Op.EQ, "image"), Not(Compare(Field.CAMERA, Op.KNOWN)))),
@@ -294,11 +294,11 @@ def test_read_only_collections_answer(filled: Catalog, generation: Generation) -
 @both_databases
 def test_generations_switch_in_one_step(filled: Catalog, generation: Generation) -> None:
     new = filled.create_generation("other", "2", [SPACE])
-    assert new.state is State.BUILDING
+    assert new.state is GenerationState.BUILDING
     assert len(filled.unencoded(new.id)) == 6
     filled.promote(new.id)
     states = {g.id: g.state for g in filled.generations()}
-    assert states == {generation.id: State.RETIRED, new.id: State.SERVING}
+    assert states == {generation.id: GenerationState.RETIRED, new.id: GenerationState.SERVING}
     with pytest.raises(StoreError, match="serving generation"):
         filled.drop_generation(new.id)
     filled.drop_generation(generation.id)
@@ -332,12 +332,12 @@ def test_what_files_claim_of_themselves_breaks_no_filter(
     info = MediaInfo(Modality.AUDIO, "mp3", duration_s=nan, details=told)
     pieces = [Segment(Modality.AUDIO, 0.0, endless), Segment(Modality.TEXT, text="a \ud83d\0 fox")]
     put(catalog, generation, "/media/photos/odd.mp3", info, pieces)
-    bulk = Content("bulk", 1, info, pieces, {SPACE: ([0, 1], unit(1, 2))})
+    bulk = NewContent("bulk", 1, info, pieces, {SPACE: ([0, 1], unit(1, 2))})
     plain = MediaInfo(Modality.IMAGE, "jpeg", details={"camera": "Canon EOS", "latitude": 48.2})
     put(catalog, generation, "/media/photos/plain.jpg", plain)
     root = catalog.roots()[0]
     with catalog.batch() as batch:
-        at = Place(root.id, ROOT / "bulk.mp3", 1, 2, 3)
+        at = NewLocation(root.id, ROOT / "bulk.mp3", 1, 2, 3)
         batch.put_contents(generation.id, [bulk], [[at]])
         batch.put_failure(root.id, ROOT / "x.jpg", "decode", "no \ud83d\0 picture", 5, 6)
     odd, everything = {"odd.mp3", "bulk.mp3"}, {"odd.mp3", "bulk.mp3", "plain.jpg"}
@@ -347,8 +347,8 @@ def test_what_files_claim_of_themselves_breaks_no_filter(
         (Compare(Field.CAPTION, Op.EQ, "a beach"), odd),
         (Compare(Field.LATITUDE, Op.KNOWN), {"plain.jpg"}),
         (Compare(Field.DURATION, Op.KNOWN), set()),
-        (Compare(Field.PLACE, Op.KNOWN), set()),
-        (Compare(Field.PLACE, Op.WITHIN, Circle(48.2, 0.0, 30_000.0)), set()),
+        (Compare(Field.COORDINATES, Op.KNOWN), set()),
+        (Compare(Field.COORDINATES, Op.WITHIN, Circle(48.2, 0.0, 30_000.0)), set()),
         (Not(Compare(Field.LONGITUDE, Op.GT, 0.0)), everything),
     ):
         assert names(catalog, generation, where) == expected, where

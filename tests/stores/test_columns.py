@@ -6,25 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
-from seehear.stores import Catalog, Generation, Pieces
-from seehear.stores.catalog.pieces import Columns
+from seehear.stores import Catalog, Generation, SegmentColumns
+from seehear.stores.catalog.segment_table import SegmentTable
 from seehear.types import Ids, MediaInfo, Modality, Segment
 from tests.stores.conftest import ROOT, both_databases, put
 
 FILM = MediaInfo(Modality.VIDEO, "mp4", 1920, 1080, duration_s=60.0)
 
 
-def rows(pieces: Pieces) -> list[tuple[float, ...]]:
+def rows(pieces: SegmentColumns) -> list[tuple[float, ...]]:
     """One tuple for each; no time is -1."""
     columns = (pieces.ids, pieces.assets, pieces.kinds, pieces.start_s, pieces.stop_s)
     return list(zip(*(np.nan_to_num(c, nan=-1.0).tolist() for c in columns), strict=True))
 
 
-def agree(catalog: Catalog, generation: Generation, columns: Columns) -> Ids:
+def agree(catalog: Catalog, generation: Generation, columns: SegmentTable) -> Ids:
     """Compares everything that columns can be asked; gives the ids of all segments."""
     ids = catalog.segment_ids(generation.id)
-    assert rows(catalog.shown(columns.of(ids))) == rows(catalog.pieces(ids))
-    assets = np.array(sorted(set(catalog.pieces(ids).assets.tolist())), dtype=np.int64)
+    assert rows(catalog.shown(columns.of(ids))) == rows(catalog.segment_columns(ids))
+    assets = np.array(sorted(set(catalog.segment_columns(ids).assets.tolist())), dtype=np.int64)
     for some in (assets, assets[::2], assets[:0]):
         expected = catalog.segments_of(some, generation.id)
         np.testing.assert_array_equal(columns.segments_of(some), expected)
@@ -41,13 +41,13 @@ def test_columns_say_what_the_catalog_says(filled: Catalog, generation: Generati
 def test_columns_follow_what_comes_and_goes(filled: Catalog, generation: Generation) -> None:
     columns = filled.columns(generation.id)
     put(filled, generation, "/media/photos/later.jpg")
-    filled.forget(Path("/media/photos/song.mp3"))
+    filled.remove(Path("/media/photos/song.mp3"))
     put(filled, generation, "/media/photos/film.jpg")
     caught_up = filled.columns(generation.id, columns)
     ids = agree(filled, generation, caught_up)
-    assert set(ids.tolist()) != set(columns.pieces.ids.tolist())
+    assert set(ids.tolist()) != set(columns.segment_columns.ids.tolist())
     # The newest goes: what comes after it must be seen all the same.
-    filled.forget(Path("/media/photos/film.jpg"))
+    filled.remove(Path("/media/photos/film.jpg"))
     without = filled.columns(generation.id, caught_up)
     put(filled, generation, "/media/photos/last.jpg")
     agree(filled, generation, filled.columns(generation.id, without))
@@ -58,7 +58,7 @@ def test_a_subtitle_is_the_videos_only_while_it_lies_beside_one(
     filled: Catalog, generation: Generation
 ) -> None:
     columns = filled.columns(generation.id)
-    filled.forget(Path("/media/photos/film.mp4"))
+    filled.remove(Path("/media/photos/film.mp4"))
     with filled.batch() as batch:
         batch.set_sidecars(filled.add_root(ROOT).id)
     agree(filled, generation, filled.columns(generation.id, columns))
@@ -72,9 +72,9 @@ def test_what_lies_nowhere_is_left_out(filled: Catalog, generation: Generation) 
     columns = filled.columns(generation.id)
     with filled.batch() as batch:
         batch.connection.exec_driver_sql("DELETE FROM locations WHERE name = 'IMG_2041.jpg'")
-    kept = filled.shown(columns.of(columns.pieces.ids))
-    assert len(kept) == len(columns.pieces) - 1
-    assert rows(kept) == rows(filled.pieces(columns.pieces.ids))
+    kept = filled.shown(columns.of(columns.segment_columns.ids))
+    assert len(kept) == len(columns.segment_columns) - 1
+    assert rows(kept) == rows(filled.segment_columns(columns.segment_columns.ids))
 
 
 def test_columns_of_a_catalog_that_was_replaced_are_read_anew(

@@ -39,15 +39,15 @@ def test_a_part_of_a_root_is_what_lies_at_a_path_and_below_it(
     root = filled.add_root(ROOT)
     for path in ("/media/photos/winter.jpg", "/media/photos/winter 2/a.jpg"):
         put(filled, generation, path)  # before and after "winter/" in the order of bytes
-    places = list(filled.places(root.id))
+    places = list(filled.known_locations(root.id))
     assert [place.id for place in places] == sorted(place.id for place in places)
-    assert len(places) == filled.count_places(root.id) == filled.counts().locations == 8
+    assert len(places) == filled.count_locations(root.id) == filled.counts().locations == 8
     parts = {"winter": ["winter/snow.png"], "winter.jpg": ["winter.jpg"], "film": []}
     for name, wanted in parts.items():
-        below = filled.places(root.id, ROOT / name)
+        below = filled.known_locations(root.id, ROOT / name)
         assert [Path(place.path).relative_to(ROOT).as_posix() for place in below] == wanted
-        assert filled.count_places(root.id, ROOT / name) == len(wanted)
-    assert filled.count_places(filled.add_root(Path("/media")).id, ROOT) == 0
+        assert filled.count_locations(root.id, ROOT / name) == len(wanted)
+    assert filled.count_locations(filled.add_root(Path("/media")).id, ROOT) == 0
 
 
 def test_sqlite_goes_by_the_paths(filled: Catalog, generation: Generation) -> None:
@@ -57,8 +57,8 @@ def test_sqlite_goes_by_the_paths(filled: Catalog, generation: Generation) -> No
         filled._engine, "before_cursor_execute", lambda *given: seen.append((given[2], given[3]))
     )
     filled.known_files(root.id, generation.id, ["/media/photos/a", "/media/photos/b"])
-    filled.count_places(root.id, ROOT / "winter")
-    list(filled.places(root.id, ROOT / "winter"))
+    filled.count_locations(root.id, ROOT / "winter")
+    list(filled.known_locations(root.id, ROOT / "winter"))
     with filled._engine.connect() as connection:
         for statement, parameters in [entry for entry in seen if "locations" in entry[0]]:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
@@ -120,7 +120,7 @@ def test_subtitles_that_stay_are_not_written_again(filled: Catalog) -> None:
 @both_databases
 def test_a_reading_that_is_left_halfway_holds_nothing_up(filled: Catalog) -> None:
     root = filled.add_root(ROOT)
-    with closing(filled.places(root.id)) as places:
+    with closing(filled.known_locations(root.id)) as places:
         assert next(places).path == "/media/photos/2024/IMG_2041.jpg"
     filled.set_online(root.id, False)
     assert [root.online for root in filled.roots()] == [False]

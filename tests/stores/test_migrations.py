@@ -48,7 +48,7 @@ def test_a_collection_of_an_earlier_schema(version: str, tmp_path: Path) -> None
     passages, files = catalog.search_words(generation.id, "dawn", 5)
     assert ([id_ for id_, _ in passages], files) == ([7], [])
     assert catalog.calibration(generation.id, "text>image") == b"abc"
-    assert catalog.faults() == []
+    assert catalog.integrity_issues() == []
     (root,) = catalog.roots()
     catalog.set_online(root.id, True, 12)
     assert catalog.roots()[0].inode == 12

@@ -189,7 +189,7 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
         connection.execute(text("ALTER TABLE roots DROP COLUMN unsupported"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     library.catalog = Catalog.open(library.folder, url=url)
-    assert library.catalog.faults() == []
+    assert library.catalog.integrity_issues() == []
     assert search(library, "siren", mode="words") == ["notes.md"]
     (root,) = library.catalog.roots()
     with library.catalog.batch() as batch:
@@ -205,9 +205,9 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
 
 
 def test_readers_see_one_instant(library: Library, url: str) -> None:
-    with closing(Catalog.open(library.folder, url=url)) as reader, reader.one_instant():
+    with closing(Catalog.open(library.folder, url=url)) as reader, reader.read_snapshot():
         before = reader.counts()
-        library.catalog.forget(library.catalog.roots()[0].path)
+        library.catalog.remove(library.catalog.roots()[0].path)
         assert reader.counts() == before
     assert library.catalog.counts().assets == 0
 

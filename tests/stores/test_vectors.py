@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
-from seehear.stores.catalog import reading
+from seehear.stores.catalog import reader
 from seehear.stores.vectors import files, flat
-from seehear.stores.vectors.base import READY_AFTER
-from seehear.stores.vectors.matrix import Matrix, floats, halves
-from seehear.stores.vectors.rounded import Rounded
+from seehear.stores.vectors.base import WARMUP_QUERIES
+from seehear.stores.vectors.int8_prefilter import Int8Prefilter
+from seehear.stores.vectors.vector_file import VectorFile, to_float16, to_unit_float32
 from seehear.types import Ids, Modality, Segment, Vectors
 from tests.stores.conftest import SPACE, put, unit
 
@@ -27,7 +27,7 @@ NONE = np.empty(0, dtype=np.int64)
 
 def kept(rows: Vectors) -> Vectors:
     """Rows as an index has them, which keeps halves."""
-    return floats(halves(rows))
+    return to_unit_float32(to_float16(rows))
 
 
 def no_rows(dim: int) -> Vectors:
@@ -35,8 +35,8 @@ def no_rows(dim: int) -> Vectors:
 
 
 def flat_index(dim: int, ids: Ids = NONE, rows: Vectors | None = None) -> FlatIndex:
-    index = FlatIndex(Matrix.empty(dim))
-    return index.changed(NONE, ids, no_rows(dim) if rows is None else rows)
+    index = FlatIndex(VectorFile.empty(dim))
+    return index.updated(NONE, ids, no_rows(dim) if rows is None else rows)
 
 
 def exact(
@@ -59,7 +59,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Single queries ask rounded vectors from the first one on."""
     monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
-    monkeypatch.setattr(flat, "READY_AFTER", 0)
+    monkeypatch.setattr(flat, "WARMUP_QUERIES", 0)
 
 
 def one_by_one(
@@ -76,8 +76,8 @@ def test_flat_agrees_with_numpy(count: int, share: float | None) -> None:
     rows, queries = kept(unit(1, count, 32)), unit(2, 7, 32)
     ids = np.cumsum(np.random.default_rng(3).integers(1, 9, count)).astype(np.int64)
     index = flat_index(32)
-    index = index.changed(NONE, ids[: count // 2], rows[: count // 2])
-    index = index.changed(NONE, ids[count // 2 :], rows[count // 2 :])
+    index = index.updated(NONE, ids[: count // 2], rows[: count // 2])
+    index = index.updated(NONE, ids[count // 2 :], rows[count // 2 :])
     allowed = None if share is None else ids[: int(share * count)]
     similarities, found = one_by_one(index, queries, 10, allowed)
     assert similarities.shape == found.shape == (7, 10)
@@ -115,13 +115,13 @@ def test_rounded_vectors_change_no_answer(
     by_numpy = one_by_one(index, queries, 20, allowed)
     at_once(monkeypatch)
     asked: list[int] = []
-    propose = Rounded.propose
+    propose = Int8Prefilter.candidates
 
-    def noted(self: Rounded, query: Vectors, depth: int, chosen: Ids | None = None) -> Any:
+    def noted(self: Int8Prefilter, query: Vectors, depth: int, chosen: Ids | None = None) -> Any:
         asked.append(depth)
         return propose(self, query, depth, chosen)
 
-    monkeypatch.setattr(Rounded, "propose", noted)
+    monkeypatch.setattr(Int8Prefilter, "candidates", noted)
     by_bytes = one_by_one(index, queries, 20, allowed)
     for similarities, ids in (by_numpy, by_bytes):
         np.testing.assert_array_equal(together[0], similarities)
@@ -133,9 +133,9 @@ def test_rounded_vectors_change_no_answer(
 
 def test_rounded_vectors_are_off_by_no_more_than_is_said() -> None:
     rows, queries = unit(1, 2000, 48), unit(2, 40, 48)
-    rounded = Rounded(rows)
+    rounded = Int8Prefilter(rows)
     for query in queries:
-        near, others = rounded.propose(query[None], 50)
+        near, others = rounded.candidates(query[None], 50)
         similarities = rows @ query
         outside = np.setdiff1d(np.arange(2000), near)
         assert similarities[outside].max() <= others
@@ -145,15 +145,15 @@ def test_rounded_vectors_are_off_by_no_more_than_is_said() -> None:
 def test_rounded_vectors_wait_for_some_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
     made: list[int] = []
-    make = Rounded.__init__
+    make = Int8Prefilter.__init__
 
-    def noted(self: Rounded, rows: Vectors) -> None:
+    def noted(self: Int8Prefilter, rows: Vectors) -> None:
         made.append(len(rows))
         make(self, rows)
 
-    monkeypatch.setattr(Rounded, "__init__", noted)
+    monkeypatch.setattr(Int8Prefilter, "__init__", noted)
     index = flat_index(8, np.arange(400), unit(1, 400, 8))
-    for _ in range(READY_AFTER):
+    for _ in range(WARMUP_QUERIES):
         index.search(unit(2), 3)
     assert made == []
     for _ in range(3):
@@ -165,7 +165,7 @@ def test_a_small_search_does_not_load_faiss() -> None:
     code = (
         "import sys, numpy as np\n"
         "from seehear.stores import FlatIndex\n"
-        "from seehear.stores.vectors.matrix import Matrix\n"
+        "from seehear.stores.vectors.vector_file import Matrix\n"
         "none, rows = np.empty(0, np.int64), np.eye(4, dtype=np.float32)\n"
         "index = FlatIndex(Matrix.empty(4)).changed(none, np.arange(4), rows)\n"
         "assert index.search(np.eye(4, dtype=np.float32), 2, np.arange(3))[1][1, 0] == 1\n"
@@ -182,10 +182,10 @@ def test_adding_and_removing_in_any_order(steps: list[tuple[bool, int]]) -> None
         here = np.array([number])
         if adding:
             row = unit(number)
-            index = index.changed(NONE, here, row)
+            index = index.updated(NONE, here, row)
             there[number] = kept(row)[0]
         else:
-            index = index.changed(here, NONE, no_rows(8))
+            index = index.updated(here, NONE, no_rows(8))
             there.pop(number, None)
     assert list(index.ids) == sorted(there)
     if there:
@@ -218,11 +218,11 @@ def many(catalog: Catalog, generation: Generation, count: int, name: str) -> Non
 def test_vectors_are_read_in_blocks(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "BLOCK", 7)
+    monkeypatch.setattr(reader, "BLOCK", 7)
     many(catalog, generation, 30, "first")
     before = catalog.change()
     many(catalog, generation, 20, "second")
-    catalog.forget(Path("/media/photos/first"))
+    catalog.remove(Path("/media/photos/first"))
     for since, written in ((0, 20), (before, 20), (catalog.change(), 0)):
         with catalog.vectors_since(generation, SPACE, Modality.IMAGE, since) as changes:
             blocks = list(changes.blocks)
@@ -240,13 +240,13 @@ def test_vectors_are_read_in_blocks(
 def test_an_index_is_made_and_caught_up_block_by_block(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "BLOCK", 7)
+    monkeypatch.setattr(reader, "BLOCK", 7)
     monkeypatch.setattr(files, "IN_MEMORY_BELOW_BYTES", 0)  # rows that wait are in a file
     many(catalog, generation, 30, "first")
     cache = VectorCache(catalog.folder, catalog, generation)
     first = cache.index(SPACE, Modality.IMAGE)
     many(catalog, generation, 40, "second")
-    catalog.forget(Path("/media/photos/first"))
+    catalog.remove(Path("/media/photos/first"))
     assert cache.refresh()
     for index in (cache.index(SPACE, Modality.IMAGE), opened(catalog, generation)):
         ids = catalog.segment_ids(generation.id)
@@ -261,7 +261,7 @@ def test_an_index_is_made_and_caught_up_block_by_block(
 def test_reading_holds_no_more_than_a_block(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "BLOCK", 50)
+    monkeypatch.setattr(reader, "BLOCK", 50)
     many(catalog, generation, 5000, "first")
     peaks = []
     for whole in (False, True):
@@ -285,7 +285,7 @@ def test_a_cache_is_caught_up(catalog: Catalog, generation: Generation) -> None:
     cache = VectorCache(catalog.folder, catalog, generation)
     assert len(cache.index(SPACE, Modality.IMAGE)) == 20
     put(catalog, generation, "/media/photos/new.jpg")
-    catalog.forget(Path("/media/photos/3.jpg"))
+    catalog.remove(Path("/media/photos/3.jpg"))
     put(catalog, generation, "/media/photos/4.jpg", content="edited")
     assert cache.refresh()
     assert not cache.refresh()

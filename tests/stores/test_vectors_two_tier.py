@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.vectors import cache as cache_module
-from seehear.stores.vectors import exact, two_tier
-from seehear.stores.vectors.base import READY_AFTER
-from seehear.stores.vectors.matrix import Matrix, floats, halves
-from seehear.stores.vectors.proposer import Proposer
+from seehear.stores.vectors import exact, ivf_pq_refine
+from seehear.stores.vectors.base import WARMUP_QUERIES
+from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
+from seehear.stores.vectors.pq_index import CompressedIndex
 from seehear.stores.vectors.tuning import Tuning
-from seehear.stores.vectors.two_tier import TwoTierIndex
+from seehear.stores.vectors.vector_file import VectorFile, to_float16, to_unit_float32
 from seehear.types import Ids, Modality, Vectors
 from tests.stores.conftest import SPACE, put, unit
 
@@ -30,7 +30,7 @@ DIM = 16
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is large, and filters are searched by the compressed index."""
     monkeypatch.setattr(cache_module, "TWO_TIER_ABOVE_BYTES", 0)
-    monkeypatch.setattr(two_tier, "EXACT_BELOW", 0)
+    monkeypatch.setattr(ivf_pq_refine, "EXACT_BELOW", 0)
 
 
 def clustered(seed: int, count: int, dim: int = DIM) -> Vectors:
@@ -41,22 +41,24 @@ def clustered(seed: int, count: int, dim: int = DIM) -> Vectors:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
-def matrix_of(ids: Ids, rows: Vectors) -> Matrix:
-    return Matrix.empty(rows.shape[1]).changed(NONE, ids, rows)
+def matrix_of(ids: Ids, rows: Vectors) -> VectorFile:
+    return VectorFile.empty(rows.shape[1]).updated(NONE, ids, rows)
 
 
-def agree(index: TwoTierIndex, queries: Vectors, k: int, allowed: Ids | None = None) -> None:
+def agree(index: IvfPqRefineIndex, queries: Vectors, k: int, allowed: Ids | None = None) -> None:
     """With every vector proposed, the same as exact search, to the bit."""
     right = FlatIndex(index.matrix).search(queries, k, allowed)
     here = None if allowed is None else np.intersect1d(allowed, index.ids)
     if here is None or len(here):
-        near = index.proposer.propose(queries, len(index), index.proposer.lists, here)
+        near = index.proposer.candidates(queries, len(index), index.proposer.lists, here)
         ranked = [index._ranked(q, ids, k) for q, ids in zip(queries, near, strict=True)]
-        found = exact.padded(ranked, k)
+        found = exact.pad(ranked, k)
         np.testing.assert_array_equal(found[1], right[1])
         np.testing.assert_array_equal(found[0], right[0])
     everything = Tuning(1, len(index), len(index), 1.0, len(index))
-    whole = TwoTierIndex(index.matrix, Proposer(index.proposer._index, everything, len(index)))
+    whole = IvfPqRefineIndex(
+        index.matrix, CompressedIndex(index.proposer._index, everything, len(index))
+    )
     np.testing.assert_array_equal(whole.search(queries, k, allowed)[1], right[1])
 
 
@@ -64,7 +66,7 @@ def agree(index: TwoTierIndex, queries: Vectors, k: int, allowed: Ids | None = N
 @pytest.mark.parametrize("share", [None, 0.0, 0.01, 0.3, 1.0])
 def test_at_full_depth_it_is_exact_search(share: float | None, dim: int) -> None:
     ids = np.cumsum(np.random.default_rng(3).integers(1, 9, 400)).astype(np.int64)
-    index = TwoTierIndex.build(matrix_of(ids, clustered(1, 400, dim)))
+    index = IvfPqRefineIndex.build(matrix_of(ids, clustered(1, 400, dim)))
     allowed = None if share is None else ids[: int(share * 400)]
     agree(index, clustered(2, 5, dim), 10, allowed)
 
@@ -77,16 +79,16 @@ Steps = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(Steps, st.lists(st.integers(0, 80), unique=True))
 def test_changes_in_any_order(steps: list[tuple[bool, list[int]]], allowed: list[int]) -> None:
-    index = TwoTierIndex.build(matrix_of(np.arange(30), clustered(5, 30)))
-    there = dict(enumerate(floats(halves(clustered(5, 30)))))
+    index = IvfPqRefineIndex.build(matrix_of(np.arange(30), clustered(5, 30)))
+    there = dict(enumerate(to_unit_float32(to_float16(clustered(5, 30)))))
     for number, (adding, ids) in enumerate(steps):
         here, before = np.array(ids, dtype=np.int64), index.ids
         if adding:
             rows = clustered(number, len(ids))
-            index = index.changed(NONE, here, rows)
-            there |= dict(zip(ids, floats(halves(rows)), strict=True))
+            index = index.updated(NONE, here, rows)
+            there |= dict(zip(ids, to_unit_float32(to_float16(rows)), strict=True))
         elif len(there.keys() - set(ids)) > 1:
-            index = index.changed(here, NONE, np.empty((0, DIM), dtype=np.float32))
+            index = index.updated(here, NONE, np.empty((0, DIM), dtype=np.float32))
             there = {id_: row for id_, row in there.items() if id_ not in ids}
         assert list(before) == sorted(before)
         assert list(index.ids) == sorted(there)
@@ -98,7 +100,7 @@ def test_changes_in_any_order(steps: list[tuple[bool, list[int]]], allowed: list
 
 
 def test_the_measured_recall_is_that_of_new_queries() -> None:
-    index = TwoTierIndex.build(matrix_of(np.arange(6000), clustered(1, 6000, 32)))
+    index = IvfPqRefineIndex.build(matrix_of(np.arange(6000), clustered(1, 6000, 32)))
     assert index.proposer.tuning.recall >= 0.98
     assert f"{index.proposer.tuning.recall:.3f}" in index.describe()
     queries = clustered(99, 300, 32)
@@ -110,8 +112,10 @@ def test_the_measured_recall_is_that_of_new_queries() -> None:
 
 
 def test_queries_that_measure_the_recall_do_not_tune() -> None:
-    proposer = TwoTierIndex.build(matrix_of(np.arange(6000), clustered(1, 6000, 32))).proposer
-    queries, truth = two_tier.asked(matrix_of(np.arange(6000), clustered(1, 6000, 32)))
+    proposer = IvfPqRefineIndex.build(matrix_of(np.arange(6000), clustered(1, 6000, 32))).proposer
+    queries, truth = ivf_pq_refine.tuning_queries(
+        matrix_of(np.arange(6000), clustered(1, 6000, 32))
+    )
     known = proposer.tuned(queries, truth).tuning
     assert 0.97 <= known.recall <= 1
     beyond = truth.copy()
@@ -121,9 +125,9 @@ def test_queries_that_measure_the_recall_do_not_tune() -> None:
 
 
 def test_a_filter_is_kept_and_filled_whatever_the_tuning() -> None:
-    index = TwoTierIndex.build(matrix_of(np.arange(2000), clustered(1, 2000)))
+    index = IvfPqRefineIndex.build(matrix_of(np.arange(2000), clustered(1, 2000)))
     shallow = Tuning(1, 10, 10, 0.5, 2000)
-    narrow = TwoTierIndex(index.matrix, Proposer(index.proposer._index, shallow, 2000))
+    narrow = IvfPqRefineIndex(index.matrix, CompressedIndex(index.proposer._index, shallow, 2000))
     for step in (2, 40, 150):
         allowed = np.arange(0, 2000, step)
         similarities, found = narrow.search(clustered(2, 20), 12, allowed)
@@ -136,17 +140,17 @@ def test_a_filter_is_kept_and_filled_whatever_the_tuning() -> None:
 
 def test_training_is_the_same_each_time() -> None:
     matrix = matrix_of(np.arange(3000), clustered(1, 3000))
-    first, second = TwoTierIndex.build(matrix), TwoTierIndex.build(matrix)
+    first, second = IvfPqRefineIndex.build(matrix), IvfPqRefineIndex.build(matrix)
     assert first.proposer.tuning == second.proposer.tuning
     queries = clustered(2, 10)
     np.testing.assert_array_equal(first.search(queries, 10)[1], second.search(queries, 10)[1])
 
 
 def test_growth_trains_anew() -> None:
-    index = TwoTierIndex.build(matrix_of(np.arange(100), clustered(1, 100)))
-    slightly = index.changed(NONE, np.arange(100, 140), clustered(2, 40))
+    index = IvfPqRefineIndex.build(matrix_of(np.arange(100), clustered(1, 100)))
+    slightly = index.updated(NONE, np.arange(100, 140), clustered(2, 40))
     assert slightly.proposer.trained == 100
-    twice = slightly.changed(NONE, np.arange(140, 260), clustered(3, 120))
+    twice = slightly.updated(NONE, np.arange(140, 260), clustered(3, 120))
     assert twice.proposer.trained == 260
     agree(twice, clustered(4, 3), 9)
 
@@ -156,9 +160,9 @@ def fill(catalog: Catalog, generation: Generation, count: int = 60) -> None:
         put(catalog, generation, f"/media/photos/{number}.jpg")
 
 
-def opened(catalog: Catalog, generation: Generation) -> TwoTierIndex:
+def opened(catalog: Catalog, generation: Generation) -> IvfPqRefineIndex:
     index = VectorCache(catalog.folder, catalog, generation).index(SPACE, Modality.IMAGE)
-    assert isinstance(index, TwoTierIndex)
+    assert isinstance(index, IvfPqRefineIndex)
     return index
 
 
@@ -173,7 +177,7 @@ def test_a_restart_changes_no_answer(
     fill(catalog, generation)
     first = opened(catalog, generation)
     assert first.matrix.in_file  # what was written is what is used
-    monkeypatch.setattr(Proposer, "build", None)  # a restart trains nothing
+    monkeypatch.setattr(CompressedIndex, "build", None)  # a restart trains nothing
     again = opened(catalog, generation)
     queries = unit(1, 4)
     for one, other in zip(first.search(queries, 9), again.search(queries, 9), strict=True):
@@ -187,13 +191,13 @@ def test_changes_are_caught_up_without_training(
     fill(catalog, generation)
     cache = VectorCache(catalog.folder, catalog, generation)
     before = cache.index(SPACE, Modality.IMAGE)
-    monkeypatch.setattr(Proposer, "build", None)
+    monkeypatch.setattr(CompressedIndex, "build", None)
     for number in range(3):
         put(catalog, generation, f"/media/photos/new-{number}.jpg")
-        catalog.forget(Path(f"/media/photos/{number}.jpg"))
+        catalog.remove(Path(f"/media/photos/{number}.jpg"))
         assert cache.refresh()
     index = cache.index(SPACE, Modality.IMAGE)
-    assert isinstance(index, TwoTierIndex)
+    assert isinstance(index, IvfPqRefineIndex)
     assert len(before) == 60
     agree(index, unit(1, 4), 9)
     np.testing.assert_array_equal(opened(catalog, generation).ids, index.ids)
@@ -240,8 +244,8 @@ def test_rows_are_held_in_memory_once_many_queries_came(
 ) -> None:
     fill(catalog, generation)
     index, other = opened(catalog, generation), opened(catalog, generation)
-    monkeypatch.setattr(two_tier, "HELD_BYTES", 2 * index.dim * len(index))
-    answers = [index.search(unit(seed), 9) for seed in range(READY_AFTER)]
+    monkeypatch.setattr(ivf_pq_refine, "HELD_BYTES", 2 * index.dim * len(index))
+    answers = [index.search(unit(seed), 9) for seed in range(WARMUP_QUERIES)]
     before = index.matrix
     index.search(unit(0), 9)
     assert (before.in_file, index.matrix.in_file) == (True, False)
@@ -250,8 +254,8 @@ def test_rows_are_held_in_memory_once_many_queries_came(
         np.testing.assert_array_equal(again[0], similarities)
         np.testing.assert_array_equal(again[1], found)
     np.testing.assert_array_equal(index.vectors(index.ids), other.vectors(index.ids))
-    monkeypatch.setattr(two_tier, "HELD_BYTES", 2 * index.dim * len(index) - 1)
-    for _ in range(READY_AFTER + 2):
+    monkeypatch.setattr(ivf_pq_refine, "HELD_BYTES", 2 * index.dim * len(index) - 1)
+    for _ in range(WARMUP_QUERIES + 2):
         other.search(unit(0), 9)
     assert other.matrix.in_file
 

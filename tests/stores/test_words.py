@@ -14,8 +14,8 @@ from sqlalchemy import Connection, create_engine, text
 
 from seehear.errors import UsageError
 from seehear.stores import Catalog, Generation
-from seehear.stores.catalog import words
-from seehear.stores.catalog.words_postgresql import LONGEST_TEXT, LONGEST_WORD, cut
+from seehear.stores.catalog import fts
+from seehear.stores.catalog.fts_postgresql import LONGEST_TEXT, LONGEST_WORD, cut
 from seehear.types import MediaInfo, Modality, Segment
 from tests.stores.conftest import both_databases, put
 
@@ -96,16 +96,16 @@ def test_words_follow_what_they_speak_of(catalog: Catalog, generation: Generatio
         asset = batch.put_asset("other", 1, MediaInfo(Modality.IMAGE, "jpeg"))
         batch.put_location(1, Path("/media/photos/a.jpg"), asset.id, 1, 1, 1)
     assert found(catalog, "lighthouse").files == ["b.jpg"]
-    catalog.remap({Path("/media/photos"): Path("/elsewhere")})
+    catalog.relocate({Path("/media/photos"): Path("/elsewhere")})
     assert found(catalog, "photos").files == []
     assert found(catalog, "elsewhere lighthouse").files == ["b.jpg"]
     passage(catalog, generation, "c.txt", "first", "second thought")
     passage(catalog, generation, "c.txt", "second reading")
     assert found(catalog, "thought").passages == []
     assert found(catalog, "reading").passages == ["c.txt"]
-    catalog.forget(Path("/elsewhere/old"))
+    catalog.remove(Path("/elsewhere/old"))
     assert found(catalog, "lighthouse").files == []
-    assert catalog.faults() == []
+    assert catalog.integrity_issues() == []
 
 
 @both_databases
@@ -120,14 +120,14 @@ def test_words_of_another_generation_do_not_count(filled: Catalog, generation: G
 def test_lost_words_are_noticed_and_made_anew(filled: Catalog) -> None:
     before = [filled.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")]
     with filled.batch() as batch:
-        words.remove(batch.connection, "passage_words", [filled.search_words(1, "fox", 1)[0][0][0]])
-        words.put_file(batch.connection, 77, "gone.jpg", "/nowhere", "")
-    assert [(fault.what, fault.kind) for fault in filled.faults()] == [
+        fts.remove(batch.connection, "passage_words", [filled.search_words(1, "fox", 1)[0][0][0]])
+        fts.put_file(batch.connection, 77, "gone.jpg", "/nowhere", "")
+    assert [(fault.what, fault.kind) for fault in filled.integrity_issues()] == [
         ("passages are missing from the word index", "derived"),
         ("words belong to files that are gone", "derived"),
     ]
-    filled.mend()
-    assert filled.faults() == []
+    filled.rebuild_derived()
+    assert filled.integrity_issues() == []
     assert [filled.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")] == before
 
 
@@ -178,8 +178,8 @@ def fts5_tokens(told: str) -> list[str]:
     """The words that SQLite makes of a text."""
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
-        words.dialect_of(connection).create(connection)
-        words.put_passages(connection, [(1, told)])
+        fts.dialect_of(connection).create(connection)
+        fts.put_passages(connection, [(1, told)])
         connection.exec_driver_sql(
             "CREATE VIRTUAL TABLE t USING fts5vocab(passage_words, instance)"
         )
@@ -197,7 +197,7 @@ def two_indexes(postgres_server: str) -> Iterator[tuple[Connection, Connection]]
 def _index(url: str) -> Iterator[Connection]:
     engine = create_engine(url)
     with engine.connect() as connection:
-        words.dialect_of(connection).create(connection)
+        fts.dialect_of(connection).create(connection)
         yield connection
         connection.rollback()  # the tables too
     engine.dispose()
@@ -216,10 +216,10 @@ def test_both_databases_find_the_same(
     rows = [(number, *texts) for number, texts in enumerate(documents, 1)]
     fitting = []
     for connection in two_indexes:
-        dialect = words.dialect_of(connection)
+        dialect = fts.dialect_of(connection)
         with connection.begin_nested() as attempt:
-            words.put_files(connection, rows, replaced=())
-            expression = dialect.expression(words.terms_of(wanted))
+            fts.put_files(connection, rows, replaced=())
+            expression = dialect.expression(fts.terms_of(wanted))
             query = text(dialect.MATCHED_FILES)
             ranked = connection.execute(query, {"words": expression}).all() if expression else []
             fitting.append({row.id for row in ranked})

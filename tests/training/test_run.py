@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from seehear.encoders.builtin import load_tiny
-from seehear.encoders.builtin.folder import open_folder
+from seehear.encoders.tiny import load_tiny
+from seehear.encoders.tiny.checkpoint import open_folder
 from seehear.errors import UsageError
 from seehear.finetune.inputs import Embed, image_embed
 from seehear.finetune.loop import RunContext, Schedule

@@ -11,25 +11,25 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
-from seehear.stores.catalog import checks, words
-from seehear.stores.catalog.checks import Fault, Kind
+from seehear.stores.catalog import fts, integrity
+from seehear.stores.catalog.assets import AssetQueries
+from seehear.stores.catalog.change_log import ChangeLog
 from seehear.stores.catalog.database import (
     FILE_NAME,
     connect,
-    copy_with_log,
     has_log,
     migrate,
-    newer,
+    schema_too_new,
     schema_version,
-    translated,
+    snapshot_wal_copy,
+    store_errors,
 )
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
-from seehear.stores.catalog.history import History
-from seehear.stores.catalog.items import Items
-from seehear.stores.catalog.known import KnownPlaces
+from seehear.stores.catalog.integrity import IntegrityIssue, Severity
+from seehear.stores.catalog.location_scan import LocationScan
+from seehear.stores.catalog.locations import LocationQueries
 from seehear.stores.catalog.lock import WriteLock
-from seehear.stores.catalog.places import Places
 
 _NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
 """What systems put into a folder by themselves; names that begin with a dot count as well."""
@@ -64,7 +64,7 @@ def _not_a_collection(folder: Path) -> UsageError:
     )
 
 
-class Catalog(Places, KnownPlaces, Items, Generations, History):
+class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLog):
     """Assets, locations, segments and vectors of one collection. Safe from several threads.
 
     Made by `Catalog.open`. Every method raises StoreError where the database fails.
@@ -77,10 +77,10 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         self.read_only = read_only
         self._full = False
         copied = url is None and frozen and has_log(folder)
-        self._scratch = copy_with_log(folder) if copied else None
-        place = Path(self._scratch.name) if self._scratch is not None else folder
+        self._scratch = snapshot_wal_copy(folder) if copied else None
+        location = Path(self._scratch.name) if self._scratch is not None else folder
         self._engine = connect(
-            place / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
+            location / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
         )
         self._lock = WriteLock(folder, self._engine if url is not None else None)
         self._writing = threading.RLock()
@@ -139,7 +139,7 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         if version is None and not create:
             raise StoreError("no collection in the database; make one with `seehear index FOLDER`")
         if version is not None and version > SCHEMA:
-            raise newer(version)
+            raise schema_too_new(version)
         if self.read_only and version != SCHEMA:
             raise StoreError(
                 f"{self.folder} was written by an older seehear and must be updated,"
@@ -171,30 +171,32 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         with self._lock.held(wait_s):
             yield
 
-    def faults(self) -> list[Fault]:
+    def integrity_issues(self) -> list[IntegrityIssue]:
         """Everything that does not hold in the catalog, as of one instant; empty where all is well.
 
         With `derived` faults nothing is lost: `mend` makes those parts anew.
         """
         with self._read() as connection:
-            found = checks.faults(connection)
-        if not self.read_only and not any(fault.kind is Kind.TRUTH for fault in found):
+            found = integrity.integrity_issues(connection)
+        if not self.read_only and not any(fault.kind is Severity.DATA_LOSS for fault in found):
             with self.batch() as batch:
-                whole = words.is_whole(batch.connection)
-            found += [] if whole else [Fault("the word index is damaged", 1, Kind.DERIVED)]
+                whole = fts.integrity_ok(batch.connection)
+            found += (
+                [] if whole else [IntegrityIssue("the word index is damaged", 1, Severity.DERIVED)]
+            )
         return found
 
-    def loose_ends(self) -> list[Fault]:
+    def pending_work(self) -> list[IntegrityIssue]:
         """What a run that was cut short leaves for the next one: nothing is wrong with it."""
         with self._read() as connection:
-            return checks.loose_ends(connection)
+            return integrity.pending_work(connection)
 
-    def mend(self) -> None:
+    def rebuild_derived(self) -> None:
         """Make what is derived from the rest anew: SQLite's own indexes and the index of words."""
         with self.batch() as batch:
             if batch.connection.dialect.name == "sqlite":
                 batch.connection.exec_driver_sql("REINDEX")
-            words.rebuild(batch.connection)
+            fts.rebuild(batch.connection)
 
     def copy_to(self, path: Path) -> None:
         """Copy the database, as it is at one instant, into a new file; writers are not held up."""
@@ -217,7 +219,7 @@ class Catalog(Places, KnownPlaces, Items, Generations, History):
         """A connection of SQLite itself, for what SQLAlchemy does not know."""
         if self._engine.dialect.name != "sqlite":
             raise StoreError("move a catalog in PostgreSQL with pg_dump, not with `seehear export`")
-        with translated(action), self._engine.connect() as connection:
+        with store_errors(action), self._engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
             yield raw

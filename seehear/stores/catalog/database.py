@@ -97,7 +97,7 @@ def has_log(folder: Path) -> bool:
     return False
 
 
-def copy_with_log(folder: Path) -> TemporaryDirectory[str]:
+def snapshot_wal_copy(folder: Path) -> TemporaryDirectory[str]:
     """A copy of a catalog's file and its log, in a place where SQLite can put them together."""
     import shutil
     from tempfile import TemporaryDirectory
@@ -137,7 +137,7 @@ def _lower(text_: object) -> object:
 
 def schema_version(engine: Engine) -> str | None:
     """The schema that a database was written with; None for an empty one."""
-    with translated("open the catalog"), engine.connect() as connection:
+    with store_errors("open the catalog"), engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -150,18 +150,18 @@ def migrate(engine: Engine) -> None:
     if version == HEAD:
         return
     if version is not None and version > HEAD:
-        raise newer(version)
+        raise schema_too_new(version)
     from alembic import command
     from alembic.config import Config
 
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with translated("prepare the catalog"), transaction(engine) as connection:
+    with store_errors("prepare the catalog"), transaction(engine) as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
 
 
-def newer(version: str) -> SchemaVersionError:
+def schema_too_new(version: str) -> SchemaVersionError:
     """The error for a catalog of a schema that this version does not know."""
     return SchemaVersionError(
         f"the collection was written by a newer seehear (schema {version}, this one knows {HEAD}); "
@@ -170,7 +170,7 @@ def newer(version: str) -> SchemaVersionError:
 
 
 @contextmanager
-def translated(action: str) -> Iterator[None]:
+def store_errors(action: str) -> Iterator[None]:
     """Database errors as StoreError: one line, and StorageFullError where the disk is full."""
     try:
         yield

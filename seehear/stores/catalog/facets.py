@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, String, and_, cast, func, or_, select
 
-from seehear.stores.catalog.conditions import COLUMNS, shown
+from seehear.stores.catalog.filter_sql import COLUMNS, display_asset
 from seehear.stores.catalog.filters import Field
 from seehear.stores.catalog.paths import fold, folder_range
 from seehear.stores.catalog.schema import locations
@@ -61,7 +61,7 @@ FIELDS: dict[Facet, Field] = {
 }
 """The field of a filter that finds the items of a value."""
 
-_TAKEN = cast(shown.c.taken_at, String)  # "2024-06-01 14:30:00", in both databases
+_TAKEN = cast(display_asset.c.taken_at, String)  # "2024-06-01 14:30:00", in both databases
 
 
 def facet_values(connection: Connection, facet: Facet, top: int | None) -> FacetValues:
@@ -77,7 +77,7 @@ def facet_values(connection: Connection, facet: Facet, top: int | None) -> Facet
         column = _column(facet)
         rows = connection.execute(
             select(column, func.count())
-            .where(column.is_not(None), column != "", shown.c.id.in_(_LYING_SOMEWHERE))
+            .where(column.is_not(None), column != "", display_asset.c.id.in_(_LYING_SOMEWHERE))
             .group_by(column)
         )
         rows = _merged(rows, "; " if facet is Facet.TAG else None)

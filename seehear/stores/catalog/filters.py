@@ -45,7 +45,7 @@ class Field(StrEnum):
     COUNTRY = "country"  # str
     LATITUDE = "latitude"  # degrees, north positive
     LONGITUDE = "longitude"  # degrees, east positive
-    PLACE = "place"  # Place
+    COORDINATES = "place"  # Place
     TITLE = "title"  # str
     CAPTION = "caption"  # str
     KEYWORD = "keyword"  # str: one of the embedded keywords (tags)
@@ -71,7 +71,7 @@ class Op(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GeoCircle:
     """A circle on the map. Raises UsageError outside the ranges of latitude and longitude."""
 
     latitude: float
@@ -88,7 +88,7 @@ class Place:
             raise UsageError(f"the radius must be 0 km or more, not {self.radius_km}")
 
 
-FilterValue = str | float | int | datetime | Path | Place | None
+FilterValue = str | float | int | datetime | Path | GeoCircle | None
 
 DETAILS = (
     Field.CAMERA,
@@ -115,7 +115,7 @@ OPERATORS: dict[Field, frozenset[Op]] = {
     Field.NAME: _WORDS,
     **dict.fromkeys(DETAILS, _WORDS),
     Field.FOLDER: frozenset({Op.UNDER, Op.LIKE}),
-    Field.PLACE: frozenset({Op.WITHIN, Op.KNOWN}),
+    Field.COORDINATES: frozenset({Op.WITHIN, Op.KNOWN}),
     Field.TAKEN: _ORDER,
     Field.MODIFIED: _ORDER,
     Field.SIZE: _ORDER,
@@ -137,7 +137,7 @@ _TYPES: dict[Field, tuple[type, ...]] = {
     Field.TAKEN: (datetime,),
     Field.MODIFIED: (datetime,),
     Field.FOLDER: (Path,),
-    Field.PLACE: (Place,),
+    Field.COORDINATES: (GeoCircle,),
     **dict.fromkeys(
         (
             Field.SIZE,

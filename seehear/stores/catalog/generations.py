@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, insert, select, update
 
 from seehear.errors import StoreError
-from seehear.stores.catalog import reading
-from seehear.stores.catalog.drawer import Drawer
-from seehear.stores.catalog.records import Generation, State
+from seehear.stores.catalog import reader
+from seehear.stores.catalog.base import CatalogBase
+from seehear.stores.catalog.records import Generation, GenerationState
 from seehear.stores.catalog.schema import (
     calibrations,
     encodings,
@@ -26,18 +26,18 @@ DROPPED_AT_ONCE = 2_000
 """Assets whose segments go in one transaction when a generation is dropped."""
 
 
-class Generations(Drawer):
+class Generations(CatalogBase):
     """Which models encoded the collection, and which of them answers."""
 
     def generations(self) -> list[Generation]:
         """Every generation, oldest first."""
         with self._read() as connection:
-            return reading.generations_of(connection)
+            return reader.generations_of(connection)
 
     def serving(self) -> Generation | None:
         """The generation that answers queries; None before the first index run."""
         with self._read() as connection:
-            return reading.serving(connection)
+            return reader.serving(connection)
 
     def create_generation(
         self, model: str, revision: str, spaces_: Sequence[EmbeddingSpace]
@@ -48,7 +48,7 @@ class Generations(Drawer):
                 insert(generations).values(
                     model=model,
                     revision=revision,
-                    state=State.BUILDING.value,
+                    state=GenerationState.BUILDING.value,
                     created_at=datetime.now(UTC).replace(tzinfo=None),
                 )
             )
@@ -59,7 +59,7 @@ class Generations(Drawer):
                         generation_id=id_, name=space.name, revision=space.revision, dim=space.dim
                     )
                 )
-        return Generation(id_, model, revision, tuple(spaces_), State.BUILDING)
+        return Generation(id_, model, revision, tuple(spaces_), GenerationState.BUILDING)
 
     def promote(self, generation_id: int) -> None:
         """Let a generation serve; the one that served is retired in the same step."""
@@ -67,13 +67,13 @@ class Generations(Drawer):
             execute = batch.connection.execute
             execute(
                 update(generations)
-                .where(generations.c.state == State.SERVING.value)
-                .values(state=State.RETIRED.value)
+                .where(generations.c.state == GenerationState.SERVING.value)
+                .values(state=GenerationState.RETIRED.value)
             )
             execute(
                 update(generations)
                 .where(generations.c.id == generation_id)
-                .values(state=State.SERVING.value)
+                .values(state=GenerationState.SERVING.value)
             )
 
     def drop_generation(self, generation_id: int) -> None:

@@ -50,7 +50,7 @@ class Location:
     """For a subtitle beside its video: the id of the video's location."""
 
 
-class State(StrEnum):
+class GenerationState(StrEnum):
     """Of a generation: being filled, the one that answers, or kept after its successor."""
 
     BUILDING = "building"
@@ -66,7 +66,7 @@ class Generation:
     model: str
     revision: str
     spaces: tuple[EmbeddingSpace, ...]
-    state: State
+    state: GenerationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SegmentRecord:
     """What a segment id stands for: which piece, of what, and where that lies.
 
     A subtitle beside a video belongs to the video: `asset` and `path` are the video's, and
@@ -111,12 +111,12 @@ class Found:
         return None if self.raw_sidecar is None else Path(os.fsdecode(self.raw_sidecar))
 
 
-KINDS = tuple(Modality)
+MODALITY_CODES = tuple(Modality)
 """Modalities by their number in `Pieces.kinds`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
+class SegmentColumns:
     """What ranking needs of many segments: columns of one length, a row for each segment.
 
     A query looks at hundreds of segments and shows a few; only of those a `Found` is made.
@@ -132,7 +132,7 @@ class Pieces:
     stop_s: NDArray[np.float64]
 
     @classmethod
-    def of(cls, *many: Pieces) -> Pieces:
+    def of(cls, *many: SegmentColumns) -> SegmentColumns:
         """One after the other; nothing at all gives none."""
         none = cls(_NO_IDS, _NO_IDS, _NO_IDS.astype(np.int8), _NO_TIMES, _NO_TIMES)
         parts = many or (none,)
@@ -142,9 +142,9 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def at(self, rows: Ids | NDArray[np.bool_]) -> Pieces:
+    def at(self, rows: Ids | NDArray[np.bool_]) -> SegmentColumns:
         """Some of the rows, by place or by mask."""
-        return Pieces(
+        return SegmentColumns(
             self.ids[rows],
             self.assets[rows],
             self.kinds[rows],
@@ -154,7 +154,7 @@ class Pieces:
 
     def of_kind(self, kind: Modality) -> Ids:
         """Rows of one modality."""
-        found: Ids = np.flatnonzero(self.kinds == KINDS.index(kind))
+        found: Ids = np.flatnonzero(self.kinds == MODALITY_CODES.index(kind))
         return found
 
 

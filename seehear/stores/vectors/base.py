@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.stores import sorted_ids
-from seehear.stores.vectors.matrix import Matrix
+from seehear.stores.vectors.vector_file import VectorFile
 from seehear.types import Ids, Vectors
 
 Similarities = NDArray[np.float32]
 """float32 (q, k), raw inner products, best first; -inf where there are fewer than k."""
 
-READY_AFTER = 16
+WARMUP_QUERIES = 16
 """Searches after which an index prepares itself for many more: it takes as long as some fifty of
 them, and a single query should not wait for it."""
 
@@ -39,7 +39,7 @@ class VectorIndex(Protocol):
         """What kind it is, for a person; one that is not exact says its measured recall."""
         ...
 
-    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorIndex:
+    def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorIndex:
         """Another index, without some ids and with others; most is shared with this one.
 
         vectors: float32 or float16 (n, dim). An id that is there already is replaced; removed ones
@@ -63,10 +63,10 @@ class VectorIndex(Protocol):
         ...
 
 
-class OfMatrix:
+class MatrixBacked:
     """What an index says of the matrix that it searches."""
 
-    def __init__(self, matrix: Matrix) -> None:
+    def __init__(self, matrix: VectorFile) -> None:
         self.matrix = matrix
 
     @property
@@ -82,7 +82,7 @@ class OfMatrix:
 
     def vectors(self, ids: Ids) -> Vectors:
         ids = np.asarray(ids, dtype=np.int64)
-        places = sorted_ids.places(self.ids, ids)
-        if (places < 0).any():
-            raise KeyError(int(ids[places < 0][0]))
-        return self.matrix.rows(places)
+        positions = sorted_ids.positions_in(self.ids, ids)
+        if (positions < 0).any():
+            raise KeyError(int(ids[positions < 0][0]))
+        return self.matrix.rows(positions)

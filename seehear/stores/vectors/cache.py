@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from seehear.errors import SpaceMismatchError
 from seehear.stores import sorted_ids
 from seehear.stores.catalog.catalog import Catalog
-from seehear.stores.catalog.history import Changes
+from seehear.stores.catalog.change_log import Changes
 from seehear.stores.catalog.records import Generation
 from seehear.stores.vectors import files
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
-from seehear.stores.vectors.matrix import Matrix, Source, halves
-from seehear.stores.vectors.on_cards import CardIndex, placed
-from seehear.stores.vectors.proposer import Proposer
-from seehear.stores.vectors.two_tier import TwoTierIndex
+from seehear.stores.vectors.gpu_index import GpuIndex, placed
+from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
+from seehear.stores.vectors.pq_index import CompressedIndex
+from seehear.stores.vectors.vector_file import RowSource, VectorFile, to_float16
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 FOLDER = "cache"
@@ -40,9 +40,9 @@ class _Index(VectorIndex, Protocol):
     """What both kinds have for their file."""
 
     @property
-    def matrix(self) -> Matrix: ...
+    def matrix(self) -> VectorFile: ...
 
-    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> _Index: ...
+    def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> _Index: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,29 +113,29 @@ class VectorCache:
     def _open(self, space: EmbeddingSpace, item: Modality) -> _Entry:
         path, identity = self.file_of(space, item), self._identity(space, item)
 
-        loaded = Matrix.load(path, identity, space.dim, self._source(path, space))
+        loaded = VectorFile.load(path, identity, space.dim, self._source(path, space))
         # A cache that has seen more than the catalog is of another catalog's future.
         if loaded is None or loaded[1] > self._catalog.change():
-            return self._caught_up(_Entry(FlatIndex(Matrix.empty(space.dim)), 0), space, item)
+            return self._caught_up(_Entry(FlatIndex(VectorFile.empty(space.dim)), 0), space, item)
         matrix, change = loaded
-        if (on_cards := placed(matrix, self._device)) is not None:
-            return self._caught_up(_Entry(on_cards, change), space, item)
+        if (on_gpus := placed(matrix, self._device)) is not None:
+            return self._caught_up(_Entry(on_gpus, change), space, item)
         if not _is_large(matrix):
             return self._caught_up(_Entry(FlatIndex(matrix), change), space, item)
-        proposer = Proposer.load(self._proposer_path(space, item, change), identity, change)
+        proposer = CompressedIndex.load(self._proposer_path(space, item, change), identity, change)
         if proposer is None or len(proposer) != len(matrix):
-            built = _Entry(TwoTierIndex.build(matrix), change)
+            built = _Entry(IvfPqRefineIndex.build(matrix), change)
             return self._caught_up(self._save(built, space, item), space, item)
-        return self._caught_up(_Entry(TwoTierIndex(matrix, proposer), change), space, item)
+        return self._caught_up(_Entry(IvfPqRefineIndex(matrix, proposer), change), space, item)
 
     def _caught_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
         index = entry.index
         with self._catalog.vectors_since(self._generation, space, item, entry.change) as changes:
-            before = index.ids[sorted_ids.places(changes.removed, index.ids) < 0]
+            before = index.ids[sorted_ids.positions_in(changes.removed, index.ids) < 0]
             ids, numbers = self._gathered(changes, before, space.dim)
         gone = len(index) - len(before)
         if gone or len(ids):
-            index = index.changed(changes.removed, ids, numbers)
+            index = index.updated(changes.removed, ids, numbers)
         caught = _Entry(self._suited(index), changes.last, entry.unsaved + len(ids) + gone)
         if caught.unsaved > SAVED_EVERY * len(index):
             return self._save(caught, space, item)
@@ -143,28 +143,32 @@ class VectorCache:
 
     def _suited(self, index: _Index) -> _Index:
         """The same vectors in the kind of index that their number asks for."""
-        if isinstance(index, CardIndex) and not index.outgrown:
+        if isinstance(index, GpuIndex) and not index.needs_rebuild:
             return index
-        on_cards = placed(index.matrix, self._device)
-        if on_cards is None and isinstance(index, CardIndex):
-            index.held.give_up()  # there may be no room beside it, but room in its place
-            on_cards = placed(index.matrix, self._device)
-        if on_cards is not None:
-            return on_cards
+        on_gpus = placed(index.matrix, self._device)
+        if on_gpus is None and isinstance(index, GpuIndex):
+            index.held.release()  # there may be no room beside it, but room in its place
+            on_gpus = placed(index.matrix, self._device)
+        if on_gpus is not None:
+            return on_gpus
         if _is_large(index.matrix):
-            return index if isinstance(index, TwoTierIndex) else TwoTierIndex.build(index.matrix)
+            return (
+                index
+                if isinstance(index, IvfPqRefineIndex)
+                else IvfPqRefineIndex.build(index.matrix)
+            )
         return index if isinstance(index, FlatIndex) else FlatIndex(index.matrix)
 
     def _gathered(self, changes: Changes, before: Ids, dim: int) -> tuple[Ids, NDArray[Any]]:
         """What was written and is not there before: int64 (n,) and float16 (n, dim)."""
         ids = np.empty(changes.count, dtype=np.int64)
-        numbers = files.room((changes.count, dim), self._catalog.folder)
+        numbers = files.alloc_float16((changes.count, dim), self._catalog.folder)
         end = 0
         for some, vectors in changes.blocks:
             # What is there already was seen before the cache was written, in the same change.
-            new = sorted_ids.places(before, some) < 0
+            new = sorted_ids.positions_in(before, some) < 0
             start, end = end, end + int(new.sum())
-            ids[start:end], numbers[start:end] = some[new], halves(vectors[new])
+            ids[start:end], numbers[start:end] = some[new], to_float16(vectors[new])
         return ids[:end], numbers[:end]
 
     def _save(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
@@ -176,7 +180,7 @@ class VectorCache:
             return entry
         path, identity = self.file_of(space, item), self._identity(space, item)
         index = entry.index
-        if isinstance(index, TwoTierIndex):
+        if isinstance(index, IvfPqRefineIndex):
             proposer = self._proposer_path(space, item, entry.change)
             if not index.proposer.save(proposer, identity, entry.change):
                 return entry
@@ -185,14 +189,14 @@ class VectorCache:
         for other in self._folder.glob(f"{path.stem}.*.proposer"):
             if other != self._proposer_path(space, item, entry.change):
                 other.unlink(missing_ok=True)
-        loaded = Matrix.load(path, identity, space.dim, self._source(path, space))
-        if isinstance(index, TwoTierIndex) and loaded is not None:
-            index = TwoTierIndex(loaded[0], index.proposer)  # the copy in memory can go
-        if isinstance(index, CardIndex) and loaded is not None:
-            index = CardIndex(loaded[0], index.held, index.tuning)
+        loaded = VectorFile.load(path, identity, space.dim, self._source(path, space))
+        if isinstance(index, IvfPqRefineIndex) and loaded is not None:
+            index = IvfPqRefineIndex(loaded[0], index.proposer)  # the copy in memory can go
+        if isinstance(index, GpuIndex) and loaded is not None:
+            index = GpuIndex(loaded[0], index.held, index.tuning)
         return _Entry(index, entry.change)
 
-    def _source(self, path: Path, space: EmbeddingSpace) -> Source:
+    def _source(self, path: Path, space: EmbeddingSpace) -> RowSource:
         """Where rows come from whose file is damaged; the next opening must not meet that file."""
 
         def source(ids: Ids) -> Vectors:
@@ -208,5 +212,5 @@ class VectorCache:
         return self.file_of(space, item).with_suffix(f".{change}.proposer")
 
 
-def _is_large(matrix: Matrix) -> bool:
+def _is_large(matrix: VectorFile) -> bool:
     return 4 * len(matrix) * matrix.dim > TWO_TIER_ABOVE_BYTES

@@ -21,20 +21,20 @@ what lies this close to the k-th best may be as good as it."""
 BLOCK = 1 << 24
 """Similarities that are held at once: 64 MiB."""
 
-Found = tuple[NDArray[np.float32], Ids]
+TopK = tuple[NDArray[np.float32], Ids]
 """Similarities float32 (m,), best first, and their ids int64 (m,)."""
 
 
-def rank(query: NDArray[np.float32], rows: Vectors, ids: Ids, k: int) -> Found:
+def rerank(query: NDArray[np.float32], rows: Vectors, ids: Ids, k: int) -> TopK:
     """The k best of some rows. query: float32 (dim,); rows: float32 (m, dim); ids: int64 (m,)."""
     similarities = np.einsum("nd,d->n", np.ascontiguousarray(rows), query)
     order = np.lexsort((ids, -similarities))[:k]
     return similarities[order], ids[order]
 
 
-def nearest(
+def topk(
     queries: Vectors, rows: Vectors, ids: Ids, k: int, chosen: Ids | None = None
-) -> list[Found]:
+) -> list[TopK]:
     """The k best of many rows for each query: a matrix product, then `rank` of those near the top.
 
     queries: float32 (q, dim); chosen: which rows count, int64 (m,), all of them where it is None.
@@ -51,11 +51,11 @@ def nearest(
             else:
                 near = np.arange(len(rough))
             near = near if chosen is None else chosen[near]
-            found.append(rank(query, rows[near], ids[near], k))
+            found.append(rerank(query, rows[near], ids[near], k))
     return found
 
 
-def padded(found: Sequence[Found], k: int) -> tuple[Vectors, Ids]:
+def pad(found: Sequence[TopK], k: int) -> tuple[Vectors, Ids]:
     """One row per query, (q, k), filled up with -inf and -1."""
     similarities = np.full((len(found), k), -np.inf, dtype=np.float32)
     ids = np.full((len(found), k), -1, dtype=np.int64)
@@ -65,7 +65,7 @@ def padded(found: Sequence[Found], k: int) -> tuple[Vectors, Ids]:
     return similarities, ids
 
 
-def merged(first: Found, second: Found, k: int) -> Found:
+def merge_topk(first: TopK, second: TopK, k: int) -> TopK:
     """The k best of two results."""
     similarities = np.concatenate([first[0], second[0]])
     ids = np.concatenate([first[1], second[1]])

@@ -38,7 +38,7 @@ def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
     return True
 
 
-def room(shape: tuple[int, int], folder: Path) -> NDArray[np.float16]:
+def alloc_float16(shape: tuple[int, int], folder: Path) -> NDArray[np.float16]:
     """Room for rows in half precision, float16: a file without a name where they are many.
 
     The system can write such pages out and take their memory; where no file can be made, or the

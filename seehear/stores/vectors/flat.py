@@ -8,9 +8,9 @@ import numpy as np
 
 from seehear.stores import sorted_ids
 from seehear.stores.vectors import exact
-from seehear.stores.vectors.base import READY_AFTER, OfMatrix
-from seehear.stores.vectors.matrix import Matrix
-from seehear.stores.vectors.rounded import Rounded
+from seehear.stores.vectors.base import WARMUP_QUERIES, MatrixBacked
+from seehear.stores.vectors.int8_prefilter import Int8Prefilter
+from seehear.stores.vectors.vector_file import VectorFile
 from seehear.types import Ids, Vectors
 
 GATHERED_SHARE = 0.05
@@ -25,17 +25,17 @@ PROPOSED = 4
 """Proposals for each of the k that are wanted; with fewer, the bound proves too little."""
 
 
-class FlatIndex(OfMatrix):
+class FlatIndex(MatrixBacked):
     """Exact nearest neighbours. Rows lie in the order of their ids, in memory from the first
     search on.
 
     Nothing in it changes: `changed` gives another index and leaves this one as it was.
     """
 
-    def __init__(self, matrix: Matrix, rows: Vectors | None = None) -> None:
+    def __init__(self, matrix: VectorFile, rows: Vectors | None = None) -> None:
         super().__init__(matrix)
         self._made = rows
-        self._rounded: Rounded | None = None
+        self._rounded: Int8Prefilter | None = None
         self._asked = 0
         self._making = threading.Lock()
 
@@ -51,50 +51,52 @@ class FlatIndex(OfMatrix):
     def vectors(self, ids: Ids) -> Vectors:
         if self._made is None:
             return super().vectors(ids)
-        rows = sorted_ids.places(self.ids, np.asarray(ids, dtype=np.int64))
+        rows = sorted_ids.positions_in(self.ids, np.asarray(ids, dtype=np.int64))
         if (rows < 0).any():
             raise KeyError(int(np.asarray(ids)[rows < 0][0]))
         found: Vectors = self._made[rows]
         return found
 
-    def changed(self, removed: Ids, ids: Ids, vectors: Vectors) -> FlatIndex:
-        matrix = self.matrix.changed(removed, ids, vectors)
+    def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> FlatIndex:
+        matrix = self.matrix.updated(removed, ids, vectors)
         if self._made is None or len(ids) > len(self):  # as cheap to make from the matrix
             return FlatIndex(matrix)
         new = np.isin(matrix.ids, ids)
         rows = np.empty((len(matrix), self.dim), dtype=np.float32)
         rows[new] = matrix.rows(np.flatnonzero(new))
-        rows[~new] = self._rows[sorted_ids.places(self.ids, matrix.ids[~new])]
+        rows[~new] = self._rows[sorted_ids.positions_in(self.ids, matrix.ids[~new])]
         return FlatIndex(matrix, rows)
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         ids, rows, chosen = self.ids, self._rows, None
         if allowed is not None:
-            chosen = sorted_ids.places(ids, sorted_ids.distinct(allowed))
+            chosen = sorted_ids.positions_in(ids, sorted_ids.distinct(allowed))
             chosen = chosen[chosen >= 0]
             if len(chosen) <= max(k, GATHERED_SHARE * len(ids)):
-                return exact.padded(exact.nearest(queries, rows[chosen], ids[chosen], k), k)
+                return exact.pad(exact.topk(queries, rows[chosen], ids[chosen], k), k)
         if len(queries) == 1 and (rounded := self._rounded_twins()) is not None:
-            return exact.padded([self._proved(rounded, queries, k, chosen)], k)
-        return exact.padded(exact.nearest(queries, rows, ids, k, chosen), k)
+            return exact.pad([self._proved(rounded, queries, k, chosen)], k)
+        return exact.pad(exact.topk(queries, rows, ids, k, chosen), k)
 
-    def _rounded_twins(self) -> Rounded | None:
+    def _rounded_twins(self) -> Int8Prefilter | None:
         """Rounded vectors, where there are many and more than a few queries."""
         if self._rounded is None and self._rows.nbytes > ROUNDED_ABOVE_BYTES:
             with self._making:
                 self._asked += 1
-                if self._rounded is None and self._asked > READY_AFTER:
-                    self._rounded = Rounded(self._rows)
+                if self._rounded is None and self._asked > WARMUP_QUERIES:
+                    self._rounded = Int8Prefilter(self._rows)
         return self._rounded
 
-    def _proved(self, rounded: Rounded, query: Vectors, k: int, chosen: Ids | None) -> exact.Found:
+    def _proved(
+        self, rounded: Int8Prefilter, query: Vectors, k: int, chosen: Ids | None
+    ) -> exact.TopK:
         """The k best, by as many proposals as it takes to be sure of them."""
         depth, count = PROPOSED * k, len(self) if chosen is None else len(chosen)
         while depth < count:
-            near, others = rounded.propose(query, depth, chosen)
-            found = exact.rank(query[0], self._rows[near], self.ids[near], k)
+            near, others = rounded.candidates(query, depth, chosen)
+            found = exact.rerank(query[0], self._rows[near], self.ids[near], k)
             if found[0][-1] > others + exact.ROUNDING:
                 return found
             depth *= PROPOSED
-        return exact.nearest(query, self._rows, self.ids, k, chosen)[0]
+        return exact.topk(query, self._rows, self.ids, k, chosen)[0]

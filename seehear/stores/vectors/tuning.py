@@ -75,6 +75,6 @@ def _ranks(proposed: Ids, ranks: Ids, truth: Ids) -> Ids:
     found = np.full(truth.shape, np.iinfo(np.int64).max)
     for row, (near, wanted) in enumerate(zip(proposed, truth, strict=True)):
         order = np.argsort(near, kind="stable")
-        places = sorted_ids.places(near[order], wanted)
-        found[row, places >= 0] = ranks[order[places[places >= 0]]]
+        positions = sorted_ids.positions_in(near[order], wanted)
+        found[row, positions >= 0] = ranks[order[positions[positions >= 0]]]
     return found

@@ -3,7 +3,7 @@ first. It is made of the rest, so it is made as this version makes it anew, and 
 
 from alembic import op
 
-from seehear.stores.catalog import words
+from seehear.stores.catalog import fts
 
 revision = "0003"
 down_revision = "0002"
@@ -12,4 +12,4 @@ down_revision = "0002"
 def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name == "postgresql":
-        words.rebuild(connection)
+        fts.rebuild(connection)

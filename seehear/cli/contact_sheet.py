@@ -1,0 +1,94 @@
+"""The contact sheet: one HTML file that a browser opens, with every picture inside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from seehear import media
+from seehear.cli.output import clock, display_path
+from seehear.errors import MediaError, StoreError
+from seehear.libraries import fault_of
+from seehear.types import Hit, Modality
+
+THUMBNAIL_PX = 320
+
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
+body { margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }
+h1 { font-size: 1.3rem; font-weight: 600; }
+ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 1rem;
+     list-style: none; padding: 0; }
+li { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: 10px;
+     overflow: hidden; }
+li.weak { opacity: .6; }
+.view { aspect-ratio: 4 / 3; background: color-mix(in srgb, currentColor 8%, transparent);
+        display: grid; place-items: center; overflow: hidden; }
+.view img { width: 100%; height: 100%; object-fit: cover; }
+.view blockquote { margin: 1rem; font-style: italic; }
+.caption { padding: .6rem .8rem; overflow-wrap: anywhere; }
+meter { width: 100%; }
+small { opacity: .75; }
+"""
+
+
+def write_sheet(path: Path, title: str, hits: Sequence[Hit]) -> None:
+    """Write the sheet; raises StoreError where the file cannot be written."""
+    items = "\n".join(_item(hit) for hit in hits) or "<p>Nothing found.</p>"
+    page = (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>seehear: {escape(title)}</title><style>{_STYLE}</style>"
+        f"<body><h1>{escape(title)}</h1><ol>{items}</ol></body></html>\n"
+    )
+    try:
+        path.expanduser().write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(f"cannot write the contact sheet {path}: {reason}") from None
+
+
+def _item(hit: Hit) -> str:
+    name = display_path(hit.path)
+    times = f" · {clock(hit.moment[0])}–{clock(hit.moment[1])}" if hit.moment else ""
+    kind = (
+        str(hit.modality)
+        if hit.matched_modality == hit.modality
+        else f"{hit.modality} ({hit.matched_modality})"
+    )
+    weak = ' class="weak"' if hit.weak else ""
+    return (
+        f'<li{weak}><div class="view">{_view(hit)}</div><div class="caption">'
+        f'<meter min="0" max="1" value="{hit.score:.3f}">{hit.score:.2f}</meter>'
+        f"<strong>{hit.rank}.</strong> {escape(name)}<br>"
+        f"<small>{escape(kind)}{times} · {hit.score:.2f}</small></div></li>"
+    )
+
+
+def _view(hit: Hit) -> str:
+    """A thumbnail, the moment's frame, a spectrogram, or the passage itself."""
+    if hit.matched_modality is Modality.TEXT and hit.modality is Modality.TEXT:
+        return f"<blockquote>{escape((hit.snippet or '')[:240])}</blockquote>"
+    try:
+        kind, image = thumbnail_of(hit)
+    except (MediaError, OSError) as error:
+        if (fault := fault_of(error)) is not None:
+            raise fault from error
+        return f"<small>{escape(str(error))}</small>"
+    data = base64.b64encode(image).decode("ascii")
+    return f'<img alt="" src="data:image/{kind};base64,{data}">'
+
+
+def thumbnail_of(hit: Hit) -> tuple[str, bytes]:
+    """The format and the bytes of a picture of a hit: its frame, its spectrogram.
+
+    Raises MediaError, OSError.
+    """
+    if hit.modality is Modality.AUDIO:
+        return "png", media.spectrogram_image(hit.path, hit.start_s or 0.0, hit.stop_s)
+    time_s = None
+    if hit.modality is Modality.VIDEO and hit.start_s is not None and hit.stop_s is not None:
+        time_s = (hit.start_s + hit.stop_s) / 2
+    return "webp", media.thumbnail(hit.path, px=THUMBNAIL_PX, time_s=time_s)

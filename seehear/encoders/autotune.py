@@ -1,0 +1,253 @@
+"""Faster ways through a tower: measured on this machine, decided, remembered.
+
+What is fast differs from one processor to the next: bfloat16 doubles the speed of one and is ten
+times slower on another. So the first large batches of real work are also a measurement. Each way
+that the machine could take runs the batch beside the plain one; the fastest whose vectors agree
+with the plain ones is taken from then on, and noted in a small file in the user's cache folder.
+
+    fused      convolution and activation in one step, with weights laid out for the processor
+    bf16       matrix products in bfloat16, where the processor has units for it
+    int8       linear layers in eight bits, where the processor has units for it
+    openvino   the OpenVINO runtime, where it is installed (extra `openvino`)
+    compiled   torch.compile on CUDA, after enough work to repay the compiling
+
+A small batch, which is what a query is, always goes the plain way: the same query gives the same
+vector whatever was measured. Figures for each way stand in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seehear.config import default_cache
+from seehear.encoders import backends
+
+if TYPE_CHECKING:
+    import torch
+
+    Tower = Callable[..., torch.Tensor]
+
+LEAST_ROWS = 8
+"""Smaller batches go the plain way: they are queries, or the end of a file."""
+
+LEAST_GAIN = 1.1
+"""A way is taken when it is at least this much faster; less is noise."""
+
+LEAST_COSINE = 0.999
+"""Every vector of a way agrees with the plain one at least this well."""
+
+_REPEATS = 2
+"""Timed runs of each way after one that warms it; the best counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One way through a tower.
+
+    `usable` tells whether this machine could take it; `build` makes it from the plain tower;
+    `after` is how many rows must have passed before trying it is worth its price.
+    """
+
+    name: str
+    usable: Callable[[Any, torch.device], bool]
+    build: Callable[[Any], Tower]
+    after: int = 0
+
+
+def all_backends() -> tuple[Backend, ...]:
+    """Every way that seehear knows, cheapest to try first."""
+    ways = backends
+    return (
+        Backend("fused", ways.can_fuse, ways.fused),
+        Backend("bf16", ways.can_bf16, ways.bf16),
+        Backend("int8", ways.can_int8, ways.int8),
+        Backend("openvino", ways.can_openvino, ways.openvino),
+        Backend("compiled", ways.can_compile, ways.compiled, after=4_096),
+    )
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a measurement came to: rows per second of every way, and the one taken."""
+
+    backend: str = "plain"
+    rows_per_s: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    tried: list[str] = field(default_factory=list)
+
+
+class AutotunedModule:
+    """Calls a tower, by the way that was found fastest for large batches.
+
+    `identity` names the tower and its weights. The plain tower is a torch module whose output is
+    rows of vectors; all its inputs are tensors of as many rows. Safe to call from several threads.
+    """
+
+    def __init__(
+        self,
+        plain: torch.nn.Module,
+        identity: str,
+        device: torch.device,
+        *,
+        notes: Path | None = None,
+        ways: Sequence[Backend] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._plain = plain
+        self._identity = identity
+        self.device = device
+        self._notes = TuningCache(notes)
+        self._clock = clock
+        known = all_backends() if ways is None else tuple(ways)
+        self._ways = {way.name: way for way in known if way.usable(plain, device)}
+        self._taken: Tower | None = None
+        self._rows = 0
+        self._deciding = threading.Lock()
+        self.decision = Decision()
+
+    def __call__(self, *batch: torch.Tensor) -> torch.Tensor:
+        rows = len(batch[0])
+        if rows < LEAST_ROWS or not self._ways:
+            return self._plain(*batch)  # type: ignore[no-any-return]
+        self._rows += rows
+        if self._pending() and self._deciding.acquire(blocking=False):
+            try:
+                return self._decide(batch)
+            finally:
+                self._deciding.release()
+        return (self._taken or self._plain)(*batch)
+
+    def _pending(self) -> list[Backend]:
+        tried = self.decision.tried
+        return [w for w in self._ways.values() if w.name not in tried and w.after <= self._rows]
+
+    def _key(self) -> str:
+        import torch
+
+        return "|".join(
+            (
+                self._identity,
+                processor_name() if self.device.type == "cpu" else torch.cuda.get_device_name(),
+                f"torch {torch.__version__}",
+                f"{torch.get_num_threads()} threads",
+                ",".join(self._ways),
+            )
+        )
+
+    def _decide(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Encode a batch the plain way, and every untried way beside it unless one is noted."""
+        plain, seconds = self._timed(self._plain, batch)
+        decision = self.decision
+        rows_per_s = {**decision.rows_per_s, "plain": len(plain) / seconds}
+        taken, way = self._taken, decision.backend
+        noted = self._notes.read(self._key())
+        for candidate in self._pending():
+            decision.tried.append(candidate.name)
+            if noted is not None and candidate.name != noted:
+                continue
+            outcome = self._try(candidate, batch, plain)
+            if isinstance(outcome, str):
+                decision.refused[candidate.name] = outcome
+                continue
+            tower, candidate_s = outcome
+            rows_per_s[candidate.name] = len(plain) / candidate_s
+            best = max(rows_per_s.get(way, 0.0), rows_per_s["plain"])
+            if candidate.name == noted or rows_per_s[candidate.name] > LEAST_GAIN * best:
+                taken, way = tower, candidate.name
+        self._taken = taken
+        self.decision = Decision(way, rows_per_s, decision.refused, decision.tried)
+        if len(decision.tried) == len(self._ways):
+            self._notes.write(self._key(), way)
+        return plain
+
+    def _try(
+        self, way: Backend, batch: tuple[torch.Tensor, ...], plain: torch.Tensor
+    ) -> tuple[Tower, float] | str:
+        """The built way and its seconds, or why it is none."""
+        import torch
+
+        try:
+            tower = way.build(self._plain)
+            out, seconds = self._timed(tower, batch)
+        except Exception as error:  # whatever a compiler or runtime may raise: then it is no way
+            return f"{type(error).__name__}: {error}"[:200]
+        cosine = torch.nn.functional.cosine_similarity(out.float(), plain.float()).min().item()
+        if not cosine >= LEAST_COSINE:
+            return f"its vectors differ: cosine {cosine:.4f}"
+        return tower, seconds
+
+    def _timed(self, tower: Tower, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, float]:
+        out = tower(*batch)
+        best = float("inf")
+        for _ in range(_REPEATS):
+            self._settle()
+            start = self._clock()
+            out = tower(*batch)
+            self._settle()
+            best = min(best, self._clock() - start)
+        return out, max(best, 1e-9)
+
+    def _settle(self) -> None:
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self.device)
+
+
+class TuningCache:
+    """Which way was taken on this machine: a small JSON file that can be deleted at any time."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def read(self, key: str) -> str | None:
+        """The way noted under that key, or None."""
+        way = self._all().get(_digest(key))
+        return way["way"] if isinstance(way, dict) and isinstance(way.get("way"), str) else None
+
+    def write(self, key: str, way: str) -> None:
+        """Note a way. A folder that cannot be written is no error."""
+        path = self._where()
+        notes = {**self._all(), _digest(key): {"way": way, "for": key}}
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".ways-")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(notes, file, indent=1)
+            Path(name).replace(path)
+
+    def _all(self) -> Mapping[str, Any]:
+        try:
+            notes = json.loads(self._where().read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return notes if isinstance(notes, dict) else {}
+
+    def _where(self) -> Path:
+        return default_cache() / "ways.json" if self._path is None else self._path
+
+
+def processor_name() -> str:
+    """The processor as its maker calls it, with how many of its cores this process may use."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:24]

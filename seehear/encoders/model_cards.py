@@ -1,0 +1,150 @@
+"""What is known of each model before it is loaded: licence, size, pinned revision, presence.
+
+Licences and revisions are those of the model cards on the hub. `tiny` keeps its own card beside
+its weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seehear.types import Modality
+
+TEXT_AND_IMAGES = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
+TEXT_AND_AUDIO = frozenset({Modality.TEXT, Modality.AUDIO})
+EVERYTHING = frozenset(Modality)
+
+TINY_FOLDER = Path(__file__).parent.parent / "models" / "tiny"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a hub repository at a fixed revision (a full commit hash)."""
+
+    repo: str
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One row of `seehear models`."""
+
+    name: str
+    summary: str
+    license: str
+    size_bytes: int
+    """Of the weights, as they are downloaded."""
+    modalities: frozenset[Modality]
+    present: bool = False
+    """True where it loads without a network: bundled, or in the hub's cache."""
+    weights: tuple[HubFile, ...] = ()
+    """The files that decide what it is, the weights first; empty for a bundled model."""
+
+
+PE_CORE_B = ModelCard(
+    name="open_clip:PE-Core-B-16/meta",
+    summary="Perception Encoder base: text, photos and video",
+    license="Apache-2.0",
+    size_bytes=1_791_000_000,
+    modalities=TEXT_AND_IMAGES,
+    weights=(
+        HubFile(
+            "timm/PE-Core-B-16",
+            "open_clip_model.safetensors",
+            "0038414f37721c5eafc1a5e0da802d291c909de3",
+        ),
+    ),
+)
+SIGLIP2_B = ModelCard(
+    name="open_clip:ViT-B-16-SigLIP2/webli",
+    summary="SigLIP 2 base: text in many languages, photos and video",
+    license="Apache-2.0",
+    size_bytes=1_501_000_000,
+    modalities=TEXT_AND_IMAGES,
+    weights=(
+        HubFile(
+            "timm/ViT-B-16-SigLIP2",
+            "open_clip_model.safetensors",
+            "eee10eff6dd8cabae2d7f379d4e8cfcd352030aa",
+        ),
+    ),
+)
+CLIP_B32 = ModelCard(
+    name="open_clip:ViT-B-32/laion2b_s34b_b79k",
+    summary="CLIP trained on LAION-2B, the smaller one: text, photos and video",
+    license="MIT",
+    size_bytes=605_000_000,
+    modalities=TEXT_AND_IMAGES,
+    weights=(
+        HubFile(
+            "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+            "open_clip_model.safetensors",
+            "1a25a446712ba5ee05982a381eed697ef9b435cf",
+        ),
+    ),
+)
+CLAP_UNFUSED = ModelCard(
+    name="clap:laion/clap-htsat-unfused",
+    summary="CLAP with an HTSAT audio tower: text and sounds",
+    license="Apache-2.0",
+    size_bytes=614_000_000,
+    modalities=TEXT_AND_AUDIO,
+    weights=(
+        # The same weights as in the main branch, which has them as a pickle only.
+        HubFile(
+            "laion/clap-htsat-unfused",
+            "model.safetensors",
+            "79b58ed25fc00386262a2bea4b19fd21dc4310a0",
+        ),
+        HubFile(
+            "laion/clap-htsat-unfused",
+            "config.json",
+            "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a",
+        ),
+    ),
+)
+STANDARD = ModelCard(
+    name="standard",
+    summary="Perception Encoder base and CLAP together: text, photos, sounds and video",
+    license="Apache-2.0",
+    size_bytes=PE_CORE_B.size_bytes + CLAP_UNFUSED.size_bytes,
+    modalities=EVERYTHING,
+    weights=PE_CORE_B.weights + CLAP_UNFUSED.weights,
+)
+
+
+HUB_CARDS = (STANDARD, PE_CORE_B, CLAP_UNFUSED, CLIP_B32, SIGLIP2_B)
+
+
+def tiny_card() -> ModelCard:
+    """The card of the bundled model; its size is read from the folder of its weights."""
+    files = [file for file in TINY_FOLDER.glob("*") if file.is_file()]
+    return ModelCard(
+        name="tiny",
+        summary="bundled, small and fast: text, photos, sounds and video",
+        # Some of its training data are for research and non-commercial use only: its card lists
+        # them set by set.
+        license="non-commercial (its data)",
+        size_bytes=sum(file.stat().st_size for file in files),
+        modalities=EVERYTHING,
+        present=any(file.name == "manifest.json" for file in files),
+    )
+
+
+def known_cards() -> list[ModelCard]:
+    """Every model that seehear knows by name, with whether it is on this machine.
+
+    Looks at files only: imports no torch and reaches no network.
+    """
+    return [tiny_card(), *(replace(card, present=_cached(card)) for card in HUB_CARDS)]
+
+
+def _cached(card: ModelCard) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return all(
+        isinstance(try_to_load_from_cache(file.repo, file.name, revision=file.revision), str)
+        for file in card.weights
+    )

@@ -1,0 +1,234 @@
+"""The bundled encoder: text, pictures, sound and shots of video in one space, offline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.base import normalised
+from seehear.encoders.tiny.checkpoint import Checkpoint, open_folder
+from seehear.encoders.tiny.text_tower import TextTower
+from seehear.encoders.tiny.tokenizer import Tokenizer
+from seehear.errors import ModelIntegrityError, UsageError
+from seehear.types import (
+    AudioSample,
+    EmbeddingSpace,
+    ImageSample,
+    Modality,
+    Sample,
+    SampleSpec,
+    Vectors,
+    VideoSample,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seehear.encoders.autotune import AutotunedModule
+
+# Samples in one pass. On a processor so few that the widest feature map stays in its cache: at 32
+# pictures half of the time went into waiting for memory.
+_AT_ONCE = 8
+_AT_ONCE_ON_CUDA = 128
+# Below this peak (-80 dB of full scale) a window counts as silence: it is near nothing.
+_SILENT_PEAK = 1e-4
+
+TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
+
+
+def load_tiny(path: Path | None = None, device: str = "auto", *, half: bool = False) -> TinyEncoder:
+    """The bundled model, or a model folder of the same kind such as `seehear train` writes.
+
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps". On CUDA the picture and sound towers
+    compute in float16; `half` asks for that elsewhere too. Torch is first loaded when a picture
+    or a sound is encoded.
+    Raises ModelUnavailableError or ModelIntegrityError with one line of reason.
+    """
+    return TinyEncoder(open_folder(path or TINY), device=device, half=half)
+
+
+class TinyEncoder:
+    """Encodes all four modalities with the towers of one model folder."""
+
+    def __init__(self, folder: Checkpoint, *, device: str = "auto", half: bool = False) -> None:
+        self._folder = folder
+        self._device = device
+        self._half = half
+        self._towers: dict[str, AutotunedModule] = {}
+        self._building = threading.Lock()
+        self._space = EmbeddingSpace(folder.name, folder.revision, folder.config.dim)
+        tokenizer = Tokenizer(folder.vocabulary, folder.config.text.most_tokens)
+        self._text = TextTower(*folder.text(), tokenizer)
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._space
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        return frozenset(Modality)
+
+    @property
+    def spec(self) -> SampleSpec:
+        return self._folder.config.spec
+
+    def __repr__(self) -> str:
+        return f"BuiltinEncoder({self._space.key}, device={self._device!r})"
+
+    def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
+        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
+
+        A text without words, a silent window and a window without samples give rows of zeros.
+        Raises UsageError for a sample of another modality.
+        """
+        wanted = _SAMPLE_TYPES[modality]
+        for sample in samples:
+            if not isinstance(sample, wanted):
+                raise UsageError(f"{sample!r} is no sample of {modality}")
+        if not samples:
+            return np.zeros((0, self._space.dim), np.float32)
+        if modality is Modality.TEXT:
+            return self._text.encode([s for s in samples if isinstance(s, str)])
+        if modality is Modality.IMAGE:
+            return self._encode_images([s for s in samples if isinstance(s, ImageSample)])
+        if modality is Modality.AUDIO:
+            return self._encode_audio([s for s in samples if isinstance(s, AudioSample)])
+        return self._encode_shots([s for s in samples if isinstance(s, VideoSample)])
+
+    def load(self, modality: Modality) -> None:
+        """Load torch and the tower of a modality; texts need neither.
+
+        Raises ModelIntegrityError where the weights do not fit.
+        """
+        if modality is Modality.AUDIO:
+            from seehear.encoders.tiny.log_mel import load_spectrograms
+
+            load_spectrograms()
+            self._tower("audio")
+        elif modality is not Modality.TEXT:
+            self._tower("image")
+
+    def _encode_images(self, samples: Sequence[ImageSample]) -> Vectors:
+        import torch
+
+        from seehear.encoders.torch_tools import to_device
+
+        tower = self._tower("image")
+        size = self._folder.config.image_px
+        parts = []
+        with torch.inference_mode():
+            step = _at_once(tower)
+            for start in range(0, len(samples), step):
+                some = samples[start : start + step]
+                pixels = torch.cat([resize_batch(sample.pixels, size) for sample in some])
+                parts.append(tower(to_device(pixels, tower.device)).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
+        frames = [frame for sample in samples for frame in sample.frames]
+        vectors = self._encode_images(frames)
+        stops = np.cumsum([len(sample.frames) for sample in samples])
+        means = [part.mean(axis=0) for part in np.split(vectors, stops[:-1])]
+        return normalised(np.stack(means))
+
+    def _encode_audio(self, samples: Sequence[AudioSample]) -> Vectors:
+        import torch
+
+        from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
+        from seehear.encoders.torch_tools import to_device
+
+        result = np.zeros((len(samples), self._space.dim), np.float32)
+        heard = [
+            row
+            for row, sample in enumerate(samples)
+            if len(sample.waveform) and float(np.abs(sample.waveform).max()) >= _SILENT_PEAK
+        ]
+        if not heard:
+            return result
+        tower = self._tower("audio")
+        with torch.inference_mode():
+            step = _at_once(tower)
+            for start in range(0, len(heard), step):
+                rows = heard[start : start + step]
+                waveforms = [
+                    waveform_16k(samples[row].waveform, samples[row].sample_rate_hz) for row in rows
+                ]
+                mels, counts = spectrograms(waveforms)
+                heard_now = tower(*(to_device(part, tower.device) for part in (mels, counts)))
+                result[rows] = heard_now.float().cpu().numpy()
+        return result
+
+    def _tower(self, name: str) -> AutotunedModule:
+        from seehear.encoders.autotune import AutotunedModule
+        from seehear.encoders.devices import choose_device
+
+        with self._building:
+            if name not in self._towers:
+                device = choose_device(self._device)
+                half = self._half or device.type == "cuda"
+                tower = build_tower(self._folder, name, str(device), half=half)
+                self._towers[name] = AutotunedModule(tower, f"{self._space.key} {name}", device)
+            return self._towers[name]
+
+
+def _at_once(tower: AutotunedModule) -> int:
+    return _AT_ONCE_ON_CUDA if tower.device.type == "cuda" else _AT_ONCE
+
+
+_SAMPLE_TYPES: dict[Modality, type] = {
+    Modality.TEXT: str,
+    Modality.IMAGE: ImageSample,
+    Modality.AUDIO: AudioSample,
+    Modality.VIDEO: VideoSample,
+}
+
+
+def build_tower(
+    folder: Checkpoint, name: str, device: str = "auto", *, half: bool = False
+) -> nn.Module:
+    """The "image" or "audio" tower of a folder as a torch module in evaluation mode.
+
+    Raises ModelIntegrityError where the folder's arrays do not fit the sizes it names.
+    """
+    import torch
+
+    from seehear.encoders.devices import choose_device
+    from seehear.encoders.tiny.towers import AudioTower, ImageTower
+
+    sizes = folder.config.image if name == "image" else folder.config.audio
+    kind: type[ImageTower] | type[AudioTower] = ImageTower if name == "image" else AudioTower
+    tower: nn.Module = kind(folder.config.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    state = {key: torch.from_numpy(array) for key, array in folder.tower(name).items()}
+    try:
+        tower.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelIntegrityError(
+            f"the {name} tower of {folder.name} is of another shape: {reason[:160]}"
+        ) from error
+    tower = tower.eval().to(choose_device(device))
+    tower = tower.to(memory_format=torch.channels_last)
+    return tower.half() if half else tower
+
+
+def resize_batch(pixels: NDArray[np.uint8], size: int) -> Tensor:
+    """Pixels (h, w, 3) -> uint8 (1, 3, size, size); the whole picture, its aspect ratio not kept.
+
+    A crop would lose what captions speak of at the edges; training squashes in the same way.
+    """
+    import torch
+    from torch.nn import functional
+
+    # A view over memory that may be read-only; nothing below writes to it.
+    tensor = torch.from_numpy(np.array(pixels, copy=not pixels.flags.writeable))
+    tensor = tensor.permute(2, 0, 1)[None]
+    if tensor.shape[-2:] == (size, size):
+        return tensor
+    return functional.interpolate(
+        tensor, size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )

@@ -1,0 +1,138 @@
+"""Which files of a root are looked at: hidden files, patterns and `.seehearignore`.
+
+Two statements that look alike mean different things:
+- a `.seehearignore` file is lasting: what it ignores does not belong to the collection, and leaves
+  it at the next index run;
+- include and exclude patterns belong to one run: what they leave out is not touched by that run,
+  and stays in the collection if it was there.
+
+All patterns follow the rules of gitignore files, relative to the folder that they are given for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pathspec import GitIgnoreSpec
+
+from seehear.errors import UsageError
+
+IGNORE_FILE = ".seehearignore"
+
+MACHINE_FOLDERS = frozenset(
+    {"$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX", "@eaDir", "#recycle"}
+)
+"""Folders that systems and network drives make for themselves; what lies there is deleted or a
+thumbnail of something that lies elsewhere. None of them is hidden by its name."""
+
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"})
+
+IGNORE_FILE_LIMIT_BYTES = 1 << 20
+"""A list of patterns is short; something longer under that name is something else."""
+
+
+def is_litter(name: str) -> bool:
+    """True for the files that file managers leave in every folder."""
+    return name.lower() in _LITTER
+
+
+def is_hidden(name: str, status: os.stat_result | None = None) -> bool:
+    """True for dot files, and for what macOS or Windows marks as hidden."""
+    if name.startswith("."):
+        return True
+    flags = getattr(status, "st_flags", 0) & getattr(stat, "UF_HIDDEN", 0)
+    attributes = getattr(status, "st_file_attributes", 0)
+    return bool(flags or attributes & stat.FILE_ATTRIBUTE_HIDDEN)
+
+
+class PathPatterns:
+    """Include and exclude patterns of one run, relative to a root.
+
+    Raises UsageError for a pattern that gitignore rules do not know.
+    """
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        self._include = _spec(include)
+        self._exclude = _spec(exclude)
+
+    def __bool__(self) -> bool:
+        return bool(self._include or self._exclude)
+
+    def enters(self, relative: str) -> bool:
+        """Whether the run looks into a folder; `relative` is its path below the root."""
+        return not (self._exclude and self._exclude.match_file(relative + "/"))
+
+    def takes(self, relative: str) -> bool:
+        """Whether the run looks at a file whose folders it has entered."""
+        if self._include and not self._include.match_file(relative):
+            return False
+        return not (self._exclude and self._exclude.match_file(relative))
+
+    def covers(self, relative: str) -> bool:
+        """Whether the run would reach a file: each of its folders entered, and the file taken."""
+        if not self:
+            return True
+        folders = relative.split("/")[:-1]
+        reached = all(self.enters("/".join(folders[: i + 1])) for i in range(len(folders)))
+        return reached and self.takes(relative)
+
+
+def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:
+    if not patterns:
+        return None
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise UsageError(f"not a valid .gitignore pattern: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRules:
+    """The ignore files that hold in a folder: its own before those of the folders above."""
+
+    folder: str
+    """Folder of this ignore file, relative to the root: "" or "a/b"."""
+    spec: GitIgnoreSpec
+    above: IgnoreRules | None = None
+
+    def ignores(self, relative: str) -> bool:
+        """Whether a file ("a/b.jpg") or folder ("a/b/") is ignored; the nearest word counts."""
+        for rules in self._chain():
+            start = len(rules.folder) + 1 if rules.folder else 0
+            decided = rules.spec.check_file(relative[start:]).include
+            if decided is not None:
+                return decided
+        return False
+
+    def _chain(self) -> Iterator[IgnoreRules]:
+        rules: IgnoreRules | None = self
+        while rules is not None:
+            yield rules
+            rules = rules.above
+
+
+def read_ignore_file(
+    path: str, folder: str, above: IgnoreRules | None
+) -> tuple[IgnoreRules | None, str | None]:
+    """Rules that hold once the ignore file at `path` is read, and what was wrong with it.
+
+    A line that is no pattern is left out and the others hold. OSError is left to the caller.
+    """
+    with open(path, "rb") as file:
+        content = file.read(IGNORE_FILE_LIMIT_BYTES + 1)
+    if len(content) > IGNORE_FILE_LIMIT_BYTES:
+        return above, f"longer than {IGNORE_FILE_LIMIT_BYTES} bytes, so it is not read"
+    lines = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
+    good: list[str] = []
+    problem: str | None = None
+    for number, line in enumerate(lines, 1):
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except ValueError:
+            problem = problem or f"line {number} is not a valid .gitignore pattern: {line!r}"
+        else:
+            good.append(line)
+    return IgnoreRules(folder, GitIgnoreSpec.from_lines(good), above), problem

@@ -1,0 +1,266 @@
+"""What an index run tells while it works and when it is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Stage(StrEnum):
+    """Where a run is; decoding, encoding and writing overlap and are one stage to people.
+
+    An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order; `verify` through
+    VERIFY and DONE. A run that is stopped leaves stages out and still ends with DONE.
+    """
+
+    SCAN = "scan"
+    """Looks through the folders."""
+    ENCODE = "encode"
+    """Decodes, encodes and writes new and changed files."""
+    CLEAN = "clean"
+    """Removes files that are gone."""
+    PREPARE = "prepare"
+    """Makes what searches need."""
+    VERIFY = "verify"
+    """Reads indexed files again."""
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A file that could not be indexed: at which stage, and why, in one line."""
+
+    path: Path
+    stage: str
+    reason: str
+    remembered: bool = False
+    """True where an earlier run met this failure and the file has not changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineRoot:
+    """A root that was not there; what was indexed of it is kept."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """State of a run at one instant. Rates are over the last half minute.
+
+    Within a stage counts only grow. From ENCODE on, `files_total` is the number of new and changed
+    files and stays the same; later stages keep the counts that ENCODE ended with, so that a run
+    which was not stopped ends with `files_done == files_total`.
+    """
+
+    stage: Stage
+    files_done: int
+    files_total: int | None
+    """None during the scan, which does not know it yet."""
+    bytes_done: int
+    bytes_total: int | None
+    failed: int
+    files_per_s: float
+    elapsed_s: float
+    left_s: float | None
+    """Estimated from the bytes and files that are left; None where there is no estimate."""
+    current: Path | None = None
+    """A file that is worked on, or the folder that is scanned."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """The outcome of an index run, counted in files.
+
+    Every file that the run looked at is in exactly one of `added`, `updated`, `moved`,
+    `unchanged`, `failed` and `skipped`; `removed` are files that were there before.
+    """
+
+    added: int = 0
+    """New paths, copies of known content included."""
+    updated: int = 0
+    """Known paths with other content than before."""
+    moved: int = 0
+    """New paths whose content was known from a path that is gone."""
+    removed: int = 0
+    """Known paths that are gone, without those that moved."""
+    unchanged: int = 0
+    failed: int = 0
+    """Files that could not be indexed, remembered failures included."""
+    skipped: int = 0
+    """Files of kinds that are not read, sockets, pipes, and links that lead nowhere."""
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    """How many of the skipped ones are files of a kind that is not read, by suffix, most first:
+    {".docx": 4, "no suffix": 1}. At most `SUFFIXES_NAMED` suffixes, the rest under "others"."""
+    encoded: int = 0
+    """Assets (distinct contents) that were decoded and encoded in this run."""
+    segments: int = 0
+    """Segments that were encoded in this run."""
+    bytes_read: int = 0
+    failures: tuple[FailedFile, ...] = ()
+    offline: tuple[OfflineRoot, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Places that could not be listed, ignore files that make no sense: one line each."""
+    interrupted: bool = False
+    """Stopped before the end; what was done is kept, and another run goes on from there."""
+    promoted: bool = False
+    """True where this run completed a generation and made it the serving one."""
+    generation_id: int | None = None
+    pending: int = 0
+    """Assets that the generation still lacks before it can serve; 0 when complete."""
+    seconds: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        """Whether the run changed anything that a search can see."""
+        return bool(self.added or self.updated or self.moved or self.removed or self.promoted)
+
+
+SUFFIXES_NAMED = 40
+"""Suffixes that a report names; the files of rarer ones are counted together."""
+
+OTHERS = "others"
+
+
+def most_common(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by suffix, most first, bounded as in `IndexReport.unsupported`."""
+    ranked = sorted(counts.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0]))
+    named = [(name, count) for name, count in ranked[:SUFFIXES_NAMED] if name != OTHERS]
+    rest = sum(counts.values()) - sum(count for _, count in named)
+    return {**dict(named), **({OTHERS: rest} if rest else {})}
+
+
+WINDOW_S = 30.0
+"""Span over which rates are measured: long enough to be calm, short enough to follow a change."""
+
+EVERY_S = 0.1
+"""Shortest time between two reports: a bar need not move faster than the eye."""
+
+
+@dataclass(slots=True)
+class ProgressTracker:
+    """Counts of a run, shared by its threads; every method may be called from any of them."""
+
+    on_progress: Callable[[Progress], None] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[FailedFile] = field(default_factory=list)
+    unsupported: dict[int, Counter[str]] = field(default_factory=dict)
+    """Files of kinds that are not read, by root and suffix."""
+    _stage: Stage = Stage.SCAN
+    _files_total: int | None = None
+    _bytes_total: int | None = None
+    _files_done: int = 0
+    _bytes_done: int = 0
+    _rate: float | None = None
+    """Files a second of the last stage that counted, in the stages after it."""
+    _current: str | None = None
+    _started: float = field(default_factory=time.monotonic)
+    _reported: float = 0.0
+    _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to one of the counts of IndexReport."""
+        with self._lock:
+            self.counts[name] += by
+
+    def fail(self, failure: FailedFile) -> None:
+        with self._lock:
+            self.failures.append(failure)
+            self.count("failed")
+
+    def skip(self, root_id: int, suffix: str) -> None:
+        """Count a file of a kind that is not read."""
+        with self._lock:
+            self.unsupported.setdefault(root_id, Counter())[suffix] += 1
+            self.count("skipped")
+
+    def begin(self, stage: Stage, files: int | None = None, size_bytes: int | None = None) -> None:
+        """Enter a stage that counts so many files and bytes from zero, and report it at once."""
+        with self._lock:
+            self._stage, self._files_total, self._bytes_total = stage, files, size_bytes
+            self._files_done = self._bytes_done = 0
+            self._rate = None
+            self._current = None
+            self._marks.clear()
+            self._marks.append((time.monotonic(), 0, 0))
+        self.report(force=True)
+
+    def enter(self, stage: Stage) -> None:
+        """Enter a stage that counts nothing: it keeps the counts and the rate of the last one.
+
+        Both the end of the last stage and the begin of this one are reported at once.
+        """
+        self.report(force=True)
+        with self._lock:
+            if self._rate is None:
+                since, *_ = self._marks[0] if self._marks else (self._started,)
+                self._rate = self._files_done / max(time.monotonic() - since, 1e-9)
+            self._stage, self._current = stage, None
+        self.report(force=True)
+
+    def done(self, size_bytes: int, files: int = 1) -> None:
+        """Note files that are dealt with in this stage."""
+        with self._lock:
+            self._files_done += files
+            self._bytes_done += size_bytes
+
+    def working_on(self, path: str) -> None:
+        self._current = path
+
+    def report(self, *, force: bool = False) -> None:
+        """Tell the caller where the run is, not more often than every `EVERY_S`.
+
+        Only the thread that called `index` does this, so a caller needs no locks.
+        """
+        now = time.monotonic()
+        if self.on_progress is None or (not force and now - self._reported < EVERY_S):
+            return
+        self._reported = now
+        self.on_progress(self.snapshot(now))
+
+    def snapshot(self, now: float) -> Progress:
+        with self._lock:
+            files_per_s, left_s = self._rate, None
+            if files_per_s is None:
+                files_per_s, bytes_per_s = self._rates(now)
+                left_s = self._left_s(files_per_s, bytes_per_s)
+            return Progress(
+                stage=self._stage,
+                files_done=self._files_done,
+                files_total=self._files_total,
+                bytes_done=self._bytes_done,
+                bytes_total=self._bytes_total,
+                failed=self.counts["failed"],
+                files_per_s=files_per_s,
+                elapsed_s=now - self._started,
+                left_s=left_s,
+                current=None if self._current is None else Path(self._current),
+            )
+
+    def _rates(self, now: float) -> tuple[float, float]:
+        """Files and bytes a second over the last `WINDOW_S`."""
+        self._marks.append((now, self._files_done, self._bytes_done))
+        while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW_S:
+            self._marks.popleft()
+        since, files, size = self._marks[0]
+        span = max(now - since, 1e-9)
+        return (self._files_done - files) / span, (self._bytes_done - size) / span
+
+    def _left_s(self, files_per_s: float, bytes_per_s: float) -> float | None:
+        """Mean of what files and bytes promise: small files cost by number, large ones by size."""
+        if self._files_total is None or self._bytes_total is None or files_per_s <= 0:
+            return None
+        by_files = (self._files_total - self._files_done) / files_per_s
+        if bytes_per_s <= 0:
+            return by_files
+        return (by_files + (self._bytes_total - self._bytes_done) / bytes_per_s) / 2
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._started

@@ -1,0 +1,153 @@
+"""What a collection opens to answer: models, and the engine of the generation that serves.
+
+Each is opened when it is first needed, and kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+from seehear.config import Settings
+from seehear.errors import CollectionClosedError, ModelError
+from seehear.libraries import naming_faults
+
+if TYPE_CHECKING:
+    from seehear.encoders import Model
+    from seehear.search import Engine, Rerank
+    from seehear.stores import Catalog
+    from seehear.types import SampleSpec
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Holder(Protocol):
+    _opened: LoadedModels
+
+
+H = TypeVar("H", bound=_Holder)
+
+
+def while_open(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], T]:
+    """Wrap a method of a collection: refuse it after `close`, and name libraries that do not load.
+
+    Raises CollectionClosedError, EnvironmentFaultError.
+    """
+
+    @wraps(method)
+    def guarded(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._opened.in_use(), naming_faults():
+            return method(self, *args, **kwargs)
+
+    return guarded
+
+
+class LoadedModels:
+    """The models and the engine of one collection. Safe to use from several threads.
+
+    `load` gives a model by name; `rerank` is the engine's.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        load: Callable[[str], Model],
+        rerank: Rerank | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._load = load
+        self._rerank = rerank
+        self._models: dict[str, Model] = {}
+        self._engine: tuple[int, Engine] | None = None
+        self._lock = threading.RLock()
+        self._closed = False
+        self._calls = 0
+        self._counting = threading.Lock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Count a call that uses the collection. Raises CollectionClosedError after `close`."""
+        with self._counting:
+            if self._closed:
+                raise CollectionClosedError(
+                    f"the collection in {self._catalog.folder} is closed; open it again"
+                )
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._calls -= 1
+            self._let_go_when_closed()
+
+    def close(self) -> None:
+        """Refuse new calls and let go of everything; calls that run come to their end first.
+
+        Closing again does nothing.
+        """
+        with self._counting:
+            if self._closed:
+                return
+            self._closed = True
+        self._let_go_when_closed()
+
+    def _let_go_when_closed(self) -> None:
+        with self._counting:
+            if self._calls or not self._closed:
+                return
+        with self._lock:
+            self._engine = None
+            self._models.clear()
+            self._catalog.close()
+
+    def model(self, name: str | None = None) -> Model:
+        """The model of that name; else the one that serves, else the settings' one."""
+        if name is None:
+            serving = self._catalog.serving()
+            name = serving.model if serving else self._settings.model
+        with self._lock:
+            if name not in self._models:
+                self._models[name] = self._load(name)
+            return self._models[name]
+
+    def spec(self) -> SampleSpec:
+        """How the model that answers queries wants media cut."""
+        return self.model().spec
+
+    def engine(self) -> Engine | None:
+        """The engine of the serving generation; None while nothing is indexed.
+
+        Raises ModelError where the model is not the one that the generation was made with.
+        """
+        from seehear.search import Engine
+        from seehear.stores import VectorCache
+
+        with self._lock:
+            generation = self._catalog.serving()
+            if generation is None:
+                return None
+            if self._engine is None or self._engine[0] != generation.id:
+                model = self.model(generation.model)
+                if model.revision != generation.revision:
+                    raise ModelError(
+                        f"the collection was indexed with {generation.model} {generation.revision}"
+                        f", and this is {model.revision}; run `seehear index` on its folders once"
+                    )
+                device = self._settings.search_device or self._settings.device
+                cache = VectorCache(self._catalog.folder, self._catalog, generation, device)
+                self._engine = generation.id, Engine(self._catalog, cache, model, self._rerank)
+            return self._engine[1]
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let go of the engine; none is opened before the block ends."""
+        with self._lock:
+            self._engine = None
+            yield

@@ -1,0 +1,344 @@
+"""One file of any kind: recognised, then given to the decoder of its kind.
+
+`seehear.media` re-exports these functions and describes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
+from seehear.media import truncation
+from seehear.media.limits import LIMITS
+from seehear.media.media_info import TIFF, OpenFile, probe_open
+from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
+from seehear.media.source import head_of, opened, size_of, suffix_of
+from seehear.types import (
+    AudioSample,
+    ImageSample,
+    MediaInfo,
+    Modality,
+    Sample,
+    SampleSpec,
+    Segment,
+)
+
+if TYPE_CHECKING:
+    from seehear.media import Source
+
+SUBTITLE_FORMS = frozenset({"srt", "vtt", "ass", "sbv", "ttml", "lrc"})
+
+QUERY_SAMPLES = 8
+"""Samples of one kind taken from a query file: enough to cover a clip, few enough to answer at
+once."""
+
+_BYTE_LIMITS = {
+    Decoder.PILLOW: LIMITS.image_bytes,
+    Decoder.RAW: LIMITS.image_bytes,
+    Decoder.FFMPEG: LIMITS.video_bytes,
+    Decoder.SVG: LIMITS.svg_bytes,
+    Decoder.PDF: LIMITS.pdf_bytes,
+    Decoder.ARCHIVE: LIMITS.document_bytes,
+    Decoder.TEXT: LIMITS.text_bytes,
+}
+
+
+@contextmanager
+def recognised(source: Source) -> Iterator[OpenFile]:
+    """Open a source and see what it is. Raises MediaError."""
+    with opened(source) as file:
+        yield recognise(file, suffix_of(source))
+
+
+def recognise(file: BinaryIO, suffix: str) -> OpenFile:
+    """See what an open file is, that it is whole as far as its headers say, and not too large."""
+    kind = sniff(head_of(file), suffix)
+    size, most = size_of(file), _BYTE_LIMITS[kind.reader]
+    if size > most:
+        raise MediaLimitError(
+            f"{size / 2**30:,.1f} GiB; the limit for {kind.format} is {most / 2**30:,.1f} GiB",
+            stage="probe",
+        )
+    truncation.check_complete(file, kind)
+    if kind.reader is Decoder.ARCHIVE:
+        kind = _document_kind(file, suffix)
+    return OpenFile(file, kind)
+
+
+def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:
+    """Which document an archive is, by the files in it."""
+    from seehear.media import documents
+
+    with documents.opened_document(file, "probe") as document:
+        name = document.format if document is not None else ""
+    file.seek(0)
+    return (
+        SniffedFormat(name, Decoder.ARCHIVE)
+        if name
+        else refuse(suffix, f"the content is {NO_DOCUMENT}")
+    )
+
+
+def probe(source: Source) -> MediaInfo:
+    with recognised(source) as item:
+        return probe_open(item)
+
+
+def samples(
+    source: Source, info: MediaInfo | None, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    with recognised(source) as item:
+        if info is None:
+            probe_open(item)
+        else:
+            item.info = info
+        yield from samples_open(item, spec)
+
+
+def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sample]]:
+    """What `samples` yields, for a file that was probed."""
+    info, reader = item.info, item.kind.reader
+    assert info is not None
+    if info.modality is Modality.IMAGE:
+        yield Segment(Modality.IMAGE), _image(item, spec.image_px)
+    elif reader is Decoder.FFMPEG:
+        yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
+    else:
+        yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
+
+
+def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
+    from seehear.media.audio import spread_evenly
+
+    with recognised(source) as item:
+        info = probe_open(item)
+        if item.kind.reader is Decoder.FFMPEG:
+            found = _query_container(item, info, spec)
+        else:
+            every = [sample for _, sample in samples_open(item, spec)]
+            found = list(spread_evenly(every, QUERY_SAMPLES))
+    if not found:
+        empty = "it is silent" if info.modality is Modality.AUDIO else "it has no words"
+        raise BrokenMediaError(f"there is nothing to search for in this file: {empty}")
+    return info.modality, tuple(found)
+
+
+def load_image(source: Source, min_px: int) -> ImageSample:
+    with recognised(source) as item:
+        return _image(item, min_px)
+
+
+def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
+    from seehear.media import audio
+
+    with recognised(source) as item:
+        _expect(item, Decoder.FFMPEG, "sound")
+        return audio.load(item.file, item.kind, sample_rate_hz, 0.0, max_s)
+
+
+def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
+    with recognised(source) as item:
+        if item.kind.reader in (Decoder.PILLOW, Decoder.RAW, Decoder.SVG):
+            return _image(item, px)
+        _expect(item, Decoder.FFMPEG, "picture")
+        return _frame(item, time_s, px)
+
+
+def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float | None) -> bytes:
+    from seehear.media import image
+
+    with recognised(source) as item:
+        item.info = info or probe_open(item)
+        if item.info.modality is Modality.AUDIO:
+            return _spectrogram(item, time_s or 0.0, None, px, max(1, px * 9 // 16), "WEBP")
+        if item.info.modality is Modality.TEXT:
+            raise UnsupportedMediaError("text has no thumbnail")
+        if item.info.modality is Modality.VIDEO:
+            # A little way in: the first frame is often black.
+            early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
+            pixels = _frame(item, early if time_s is None else time_s, px).pixels
+        else:
+            pixels = _image(item, px).pixels
+        return image.encoded(image.resized(pixels, px), "WEBP")
+
+
+def spectrogram_image(
+    source: Source, start_s: float, stop_s: float | None, *, width_px: int, height_px: int
+) -> bytes:
+    with recognised(source) as item:
+        _expect(item, Decoder.FFMPEG, "sound")
+        return _spectrogram(item, start_s, stop_s, width_px, height_px, "PNG")
+
+
+def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
+    if item.kind.reader is not reader:
+        raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
+
+
+def _image(item: OpenFile, min_px: int) -> ImageSample:
+    from seehear.media import image
+
+    if item.kind.reader is Decoder.SVG:
+        from seehear.media import svg
+
+        return svg.load(svg.read(item.file), min_px)
+    if item.kind.reader is Decoder.RAW:
+        from seehear.media import raw
+
+        try:
+            return raw.load(item.file, min_px)
+        except raw.NotRawError:
+            item.kind = TIFF
+    _expect(item, Decoder.PILLOW, "picture")
+    item.file.seek(0)
+    image.check_frames(item.file, item.kind)
+    return image.load(item.file, item.kind, min_px)
+
+
+def _video_or_audio(
+    item: OpenFile, info: MediaInfo, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    from seehear.media import audio, video
+    from seehear.media import container as containers
+
+    item.file.seek(0)
+    if info.modality is Modality.VIDEO:
+        with (
+            containers.opened_container(item.file, item.kind) as container,
+            containers.as_media_errors("decode"),
+        ):
+            movie = containers.video_stream(container)
+            if movie is None:
+                raise BrokenMediaError("corrupt: its film cannot be decoded")
+            yield from video.shots(container, movie, spec)
+        item.file.seek(0)
+    # Opened anew: film and sound are each read on their own, and decoders keep what they read.
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        track = containers.audio_stream(container)
+        if track is None:
+            return
+        try:
+            yield from audio.track_windows(container, track, spec)
+        except BrokenMediaError:
+            if info.modality is not Modality.VIDEO or containers.stream_has_data(container, track):
+                raise
+
+
+def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[Sample]:
+    from seehear.media import audio, video
+    from seehear.media import container as containers
+
+    found: list[Sample] = []
+    spans: list[Segment] = []
+    if info.modality is Modality.VIDEO:
+        with (
+            containers.opened_container(item.file, item.kind) as container,
+            containers.as_media_errors("decode"),
+        ):
+            movie = containers.video_stream(container)
+            if movie is not None:
+                least = video.spacing(info.duration_s)
+                step = max(least, (info.duration_s or 0.0) / (4 * QUERY_SAMPLES))
+                shots = list(video.shots(container, movie, spec, step_s=step))
+                spans = [span for span, _ in shots]
+                found.extend(audio.spread_evenly([shot for _, shot in shots], QUERY_SAMPLES))
+        item.file.seek(0)
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        track = containers.audio_stream(container)
+        if track is not None:
+            found.extend(audio.spread_windows(container, track, spec, QUERY_SAMPLES, spans))
+    return found
+
+
+def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
+    from seehear.media import container as containers
+    from seehear.media import video
+
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        movie = containers.video_stream(container)
+        if movie is None:
+            raise UnsupportedMediaError("a sound has no picture")
+        aspect = video.aspect_of(movie)
+        reader = video.FrameReader(container, movie, lambda frame: video.scaled(frame, px, aspect))
+        duration = containers.duration_of(container, movie)
+        return ImageSample(reader.at(max(0.0, time_s), duration))
+
+
+def _spectrogram(
+    item: OpenFile, start_s: float, stop_s: float | None, width: int, height: int, name: str
+) -> bytes:
+    from seehear.media import audio, image, spectrogram
+
+    stop = start_s + spectrogram.MOST_S if stop_s is None else stop_s
+    most = min(max(stop - start_s, 0.1), spectrogram.MOST_S)
+    rate = spectrogram.SAMPLE_RATE_HZ
+    window = audio.load(item.file, item.kind, rate, max(0.0, start_s), most)
+    return image.encoded(spectrogram.draw(window.waveform, width, height), name)
+
+
+def _passages(
+    item: OpenFile, info: MediaInfo, spec: SampleSpec
+) -> Iterator[tuple[Segment, Sample]]:
+    if info.format in SUBTITLE_FORMS:
+        from seehear.media import subtitles
+
+        cues = subtitles.read_cues(item.file, info.format)
+        yield from subtitles.passages(cues, spec.passage_words)
+        return
+    from seehear.media.passages import passages
+
+    # Halves of surrogate pairs, which some PDFs hold, are text that no database takes.
+    words = _words(item, info).encode("utf-8", "replace").decode()
+    for passage in passages(words, spec.passage_words):
+        yield Segment(Modality.TEXT, text=passage), passage
+
+
+def _words(item: OpenFile, info: MediaInfo) -> str:
+    """All words of a document or a text file, at most LIMITS.text_characters."""
+    if item.kind.reader is Decoder.PDF:
+        from seehear.media import pdf
+
+        with pdf.opened_pdf(item.file) as reader:
+            return "\n\n".join(pdf.text_of(reader))[: LIMITS.text_characters]
+    if item.kind.reader is Decoder.ARCHIVE:
+        from seehear.media import documents
+
+        with documents.opened_document(item.file, "decode") as document:
+            return documents.text_of(document) if document is not None else ""
+    return _text_words(item.file, info.format)
+
+
+def _text_words(file: BinaryIO, name: str) -> str:
+    from seehear.media import mail, rtf, text
+
+    plain: dict[str, Callable[[str], str]] = {
+        "csv": text.from_table,
+        "json": text.from_json,
+        "md": text.from_markdown,
+        "html": _page_words,
+    }
+    if name == "rtf":
+        return rtf.from_rtf(file.read())
+    if name == "eml":
+        return mail.words_of(file.read())
+    words = text.read_text(file)
+    return plain[name](words) if name in plain else words
+
+
+def _page_words(page: str) -> str:
+    from seehear.media import text
+
+    visible, title = text.from_html(page)
+    return f"{title}\n\n{visible}" if title else visible

@@ -1,0 +1,298 @@
+"""Pictures: the formats that Pillow reads (HEIC through pillow-heif), as upright RGB.
+
+A picture is scaled on the way: JPEG while it is decoded (a twelfth of the work for a photo of 12
+megapixels), JPEG 2000 by leaving out resolutions, everything else right after. Colour profiles,
+transparency and orientation are applied to the small picture, where they cost little.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageFile
+
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media.limits import LIMITS
+from seehear.media.mute_logs import mute
+from seehear.media.sniff import SniffedFormat
+from seehear.media.source import head_of
+from seehear.types import ImageSample
+
+MOST_ELONGATED = 32
+"""Longer side over shorter side; of what is longer (a strip, a log of pixels) the middle is kept,
+so that a sample stays small. Encoders look at squares."""
+
+_PLUGINS = {
+    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
+    "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "PSD": ("PIL.PsdImagePlugin", "PsdImageFile"),
+    "ICO": ("PIL.IcoImagePlugin", "IcoImageFile"),
+    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIF": ("pillow_heif.as_plugin", "HeifImageFile"),
+}
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@contextmanager
+def opened_image(file: BinaryIO, kind: SniffedFormat) -> Iterator[ImageFile.ImageFile]:
+    """The picture with its headers read, within limits. Decoders' errors become MediaErrors."""
+    with mute(), _as_media_errors("probe"):
+        # The plugin itself rather than Image.open: nothing is guessed, and the limit is ours.
+        module, name = _PLUGINS[kind.decoder]
+        image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(file)
+        # Closing the picture would close the file, which is the caller's.
+        if kind.decoder == "ICO":  # its directory has one byte for a size; the image inside, four
+            icon: Any = image
+            check_size(*icon.ico.frame(icon.ico.getentryindex(icon.size)).size)
+    check_size(*image.size)
+    yield image
+
+
+def check_size(width_px: int, height_px: int) -> None:
+    """Raise MediaLimitError beyond the limit of pixels, BrokenMediaError without any."""
+    if width_px < 1 or height_px < 1:
+        raise BrokenMediaError("corrupt: the picture has no pixels", stage="probe")
+    if width_px * height_px > LIMITS.image_pixels:
+        raise MediaLimitError(
+            f"{width_px:,} x {height_px:,} pixels; the limit is "
+            f"{LIMITS.image_pixels // 1_000_000} megapixels",
+            stage="probe",
+        )
+
+
+def check_frames(file: BinaryIO, kind: SniffedFormat) -> None:
+    """Raise MediaLimitError for a GIF of too many frames, by walking its blocks."""
+    if kind.format != "gif":
+        return
+    file.seek(10)
+    flags = file.read(3)[:1]
+    if flags and flags[0] & 0x80:
+        file.seek(3 * 2 ** ((flags[0] & 7) + 1), io.SEEK_CUR)
+    frames = 0
+    while block := file.read(1):
+        if block == b"!":
+            file.seek(1, io.SEEK_CUR)
+        elif block == b",":
+            frames += 1
+            if frames > LIMITS.image_frames:
+                raise MediaLimitError(
+                    f"an animation of more than {LIMITS.image_frames:,} frames", stage="probe"
+                )
+            colours = file.read(9)[8:]
+            table = 3 * 2 ** ((colours[0] & 7) + 1) if colours and colours[0] & 0x80 else 0
+            file.seek(table + 1, io.SEEK_CUR)
+        else:
+            break
+        while (length := file.read(1)) not in (b"", b"\x00"):
+            file.seek(length[0], io.SEEK_CUR)
+    file.seek(0)
+
+
+def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
+    """Decode to RGB, upright; shorter side `min_px` where it was longer (0 keeps the size)."""
+    with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
+        turn = orientation_of(image, kind)
+        if min_px and kind.decoder == "JPEG":
+            image.draft(None, (min_px, min_px))
+        elif min_px and kind.decoder == "JPEG2000":
+            image.reduce = _halvings(file, image.size, min_px)  # type: ignore[method-assign, assignment]
+        image.load()
+        profile = image.info.get("icc_profile")
+        return ImageSample(finished(image, min_px, turn=turn, profile=profile))
+
+
+def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
+    """EXIF orientation that is still to be applied, 1 to 8."""
+    if kind.decoder == "TIFF":
+        return 1  # Pillow turns a TIFF by itself while it loads
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # a broken EXIF block must not cost the picture
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def finished(
+    image: Image.Image, min_px: int, *, turn: int = 1, profile: bytes | None = None
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Any decoded picture as uint8 (height, width, 3): small, sRGB, over white, upright."""
+    image = _displayable(image)
+    if min_px:
+        image = _scaled(image, min_px)
+    rgb = _flattened(image, profile)
+    if turn in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[turn])
+    # A copy of its own: np.asarray would give a view that cannot be written to.
+    return np.array(rgb, dtype=np.uint8)
+
+
+def _displayable(image: Image.Image) -> Image.Image:
+    """8 bits per channel; palettes resolved, since colours cannot be blended by their index."""
+    mode = image.mode
+    if mode in {"I", "F"} or mode.startswith("I;"):
+        return _from_deep(image)
+    if mode in {"P", "PA"}:
+        return image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB")
+    if mode in {"1", "L"}:
+        return image.convert("RGBA") if "transparency" in image.info else image.convert("L")
+    if mode == "RGB" and "transparency" in image.info:
+        return image.convert("RGBA")
+    if mode in {"RGB", "RGBA", "LA", "CMYK", "LAB"}:
+        return image
+    return image.convert("RGBA" if mode in {"La", "RGBa"} else "RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, 32 bits or floating point, scaled to 8 bits.
+
+    Sixteen bits are taken as the full range, unless nothing comes near it: cameras and
+    microscopes keep 10 or 12 bits in 16, which would be black. The others have no range of their
+    own and are stretched from their least to their greatest value.
+    """
+    values = np.asarray(image).astype(np.float32)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode != "F" and low >= 0 and 255 < high <= 65535:
+        low, high = 0.0, 65535.0 if high > 65535 / 8 else high
+    elif low >= 0 and (high <= 1.0 if image.mode == "F" else high <= 255):
+        low, high = 0.0, 1.0 if image.mode == "F" else 255.0
+    scale = 255.0 / (high - low) if high > low else 0.0
+    return Image.fromarray(np.clip((values - low) * scale + 0.5, 0, 255).astype(np.uint8), "L")
+
+
+def _scaled(image: Image.Image, min_px: int) -> Image.Image:
+    width, height = image.size
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        keep = MOST_ELONGATED * min(width, height)
+        left, top = max(0, (width - keep) // 2), max(0, (height - keep) // 2)
+        image = image.crop((left, top, min(width, left + keep), min(height, top + keep)))
+        width, height = image.size
+    if min(width, height) <= min_px:
+        return image
+    scale = min_px / min(width, height)
+    size = (max(min_px, round(width * scale)), max(min_px, round(height * scale)))
+    # Halving first is as good to the eye and several times faster on large pictures.
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _flattened(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """sRGB without transparency: what is transparent shows white, as on paper."""
+    alpha = None
+    if image.mode in {"RGBA", "LA"}:
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    if profile and image.mode in {"RGB", "CMYK", "LAB"}:
+        image = _to_srgb(image, profile)
+    rgb = image.convert("RGB")
+    if alpha is not None:
+        white = Image.new("RGB", rgb.size, (255, 255, 255))
+        white.paste(rgb, mask=alpha)
+        return white
+    return rgb
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    if len(profile) > LIMITS.metadata_bytes:
+        return image
+    try:
+        transform = _transform(profile, image.mode)
+        if transform is None:
+            return image
+        return ImageCms.applyTransform(image, transform) or image
+    except (ImageCms.PyCMSError, ValueError, OSError):
+        return image  # a broken profile costs a shade, not the picture
+
+
+@functools.lru_cache(maxsize=16)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in ImageCms.getProfileDescription(source).lower():
+        return None
+    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+
+
+def _halvings(file: BinaryIO, size: tuple[int, int], min_px: int) -> int:
+    """How many resolutions of a JPEG 2000 to leave out; its coding style says what it has."""
+    head = head_of(file)
+    style = head.find(b"\xff\x52", head.find(b"\xff\x4f\xff\x51"))
+    if not 0 <= style < len(head) - 9:
+        return 0
+    most = max(0, min(head[style + 9], int(math.log2(max(1.0, min(size) / min_px)))))
+    return next(count for count in range(most, -1, -1) if _agrees(size, 1 << count))
+
+
+def _agrees(size: tuple[int, int], part: int) -> bool:
+    """Whether Pillow, which rounds the smaller size, expects what the decoder gives, which rounds
+    up; it fails on the picture otherwise."""
+    return all((side + part // 2) // part == -(-side // part) for side in size)
+
+
+@contextmanager
+def _as_media_errors(stage: str) -> Iterator[None]:
+    """What Pillow and its plugins raise for bad content, which is anything at all."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except MemoryError:
+        raise MediaLimitError(
+            "decoding takes more memory than a file may have", stage=stage
+        ) from None
+    except Image.DecompressionBombError:
+        raise MediaLimitError("more pixels than the limit", stage=stage) from None
+    except Exception as error:
+        text = " ".join(str(error).split())
+        known = "truncat" in text.lower() or isinstance(error, EOFError)
+        word = "truncated" if known else "corrupt"
+        detail = f" ({text[:120]})" if text else ""
+        raise BrokenMediaError(
+            f"{word}: the picture cannot be decoded{detail}", stage=stage
+        ) from None
+
+
+def encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: str) -> bytes:
+    """RGB pixels as the bytes of a PNG or WebP file."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": 80} if image_format == "WEBP" else {}
+    Image.fromarray(pixels, "RGB").save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def resized(
+    pixels: np.ndarray[Any, np.dtype[np.uint8]], longer_px: int
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """RGB pixels with the longer side at most `longer_px`."""
+    image = Image.fromarray(pixels, "RGB")
+    image.thumbnail((longer_px, longer_px), Image.Resampling.BICUBIC)
+    return np.array(image, dtype=np.uint8)
+
+
+def fit_global_limit() -> None:
+    """Pillow's own guard is below ours, and plugins ask it; raised to ours, never lowered."""
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, LIMITS.image_pixels)
+
+
+fit_global_limit()

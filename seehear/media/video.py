@@ -1,0 +1,282 @@
+"""Films as shots: frames sampled by time, neighbours that look alike joined.
+
+    sampled frames   | a | a | a | b | b | c |
+    shots            [     1     )[   2  )[3 )     half-open, they tile the film
+
+Short clips are decoded from end to end. Longer ones are sampled at key frames, which are reached
+by seeking; between two key frames that lie further apart than the samples, frames are decoded.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.errors import BrokenMediaError, MediaLimitError
+from seehear.media import container as containers
+from seehear.media.audio import spread_evenly
+from seehear.media.limits import LIMITS
+from seehear.types import ImageSample, Modality, SampleSpec, Segment, VideoSample
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+Pixels = NDArray[np.uint8]
+
+SPACING_S = ((30.0, 0.5), (300.0, 1.0), (7200.0, 2.0))
+"""(films up to this long, seconds between samples): a moment of a clip is named to half a second,
+one of a feature film to two."""
+SEEK_FROM_S = 2.0
+"""From this spacing on, key frames are taken where they are: encoders put one at most cuts."""
+SHOT_SAMPLES = 20
+"""Samples in one shot. What looks the same for longer is several hits, so that something small
+that happens in a still scene is not lost in its average."""
+SHOT_FRAMES = 6
+"""Frames of a shot that are encoded, spread over it; within a shot they look alike."""
+THUMB_PX = 16
+CUT_DIFFERENCE = 28.0
+"""Mean absolute difference of two 16-pixel thumbnails, of 255, from which two frames are of two
+shots. Noise and small motion stay below 10, a pan lies around 20, cuts above 40."""
+DRIFT_DIFFERENCE = 45.0
+"""The same between a frame and the first one of its shot: slow fades must end somewhere."""
+MOST_ELONGATED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SampledFrame:
+    """A frame at its time, upright and scaled."""
+
+    time_s: float
+    pixels: Pixels
+
+
+def spacing(duration_s: float | None) -> float:
+    """Seconds between two sampled frames; at most LIMITS.video_frames in all."""
+    if duration_s is None:
+        return 1.0
+    for most, step in SPACING_S:
+        if duration_s <= most:
+            return step
+    return duration_s / LIMITS.video_frames
+
+
+def check_size(width_px: int, height_px: int) -> None:
+    """Raise MediaError for frames without pixels or with too many."""
+    if width_px < 1 or height_px < 1:
+        raise BrokenMediaError("corrupt: the film has frames without pixels", stage="probe")
+    if width_px * height_px > LIMITS.video_pixels:
+        raise MediaLimitError(
+            f"frames of {width_px:,} x {height_px:,} pixels; the limit is "
+            f"{LIMITS.video_pixels // 1_000_000} megapixels",
+            stage="probe",
+        )
+
+
+def shots(
+    container: InputContainer, stream: VideoStream, spec: SampleSpec, *, step_s: float | None = None
+) -> Iterator[tuple[Segment, VideoSample]]:
+    """The shots of a film in order of time. Raises MediaError."""
+    duration = video_duration(container, stream)
+    step = step_s or spacing(duration)
+    aspect = aspect_of(stream)
+    reader = FrameReader(container, stream, lambda frame: scaled(frame, spec.image_px, aspect))
+    frames = itertools.islice(reader.sampled(step, duration), LIMITS.video_frames)
+    held: list[SampledFrame] = []
+    first = last = None
+    start = 0.0
+    for frame in frames:
+        thumb = _thumb(frame.pixels)
+        if held and (
+            len(held) >= SHOT_SAMPLES
+            or _differ(thumb, last, CUT_DIFFERENCE)
+            or _differ(thumb, first, DRIFT_DIFFERENCE)
+        ):
+            cut = max(start + step / 10, (held[-1].time_s + frame.time_s) / 2)
+            yield _shot(held, start, cut)
+            held, start = [], cut
+        if not held:
+            first = thumb
+        last = thumb
+        held.append(frame)
+    if held:
+        end = max(duration or 0.0, held[-1].time_s + (0.0 if duration else step), start + step / 10)
+        yield _shot(held, start, end)
+
+
+def _shot(held: list[SampledFrame], start: float, stop: float) -> tuple[Segment, VideoSample]:
+    chosen = spread_evenly(held, SHOT_FRAMES)
+    segment = Segment(Modality.VIDEO, round(start, 3), round(stop, 3))
+    return segment, VideoSample(tuple(ImageSample(frame.pixels) for frame in chosen))
+
+
+def _thumb(pixels: Pixels) -> NDArray[np.float32]:
+    """Mean colours of a 16 x 16 grid, float32 (16, 16, 3)."""
+    height, width = pixels.shape[:2]
+    rows = np.linspace(0, height, min(THUMB_PX, height) + 1).astype(int)[:-1]
+    columns = np.linspace(0, width, min(THUMB_PX, width) + 1).astype(int)[:-1]
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
+    counts = np.diff([*rows, height])[:, None, None] * np.diff([*columns, width])[None, :, None]
+    thumb: NDArray[np.float32] = (sums / counts).astype(np.float32)
+    return thumb
+
+
+def _differ(one: NDArray[np.float32], other: NDArray[np.float32] | None, least: float) -> bool:
+    if other is None or one.shape != other.shape:
+        return True
+    return float(np.abs(one - other).mean()) >= least
+
+
+def video_duration(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the moving picture, None where nothing says so."""
+    return containers.duration_of(container, stream)
+
+
+class FrameReader:
+    """Frames of a film by time. `shape` turns a decoded frame into pixels."""
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, shape: Callable[[Any], Pixels]
+    ) -> None:
+        self._container, self._stream, self._shape = container, stream, shape
+        self._damage = containers.DecodeErrors()
+        self._origin = containers.start_of(container)
+        self._period = 1 / float(stream.average_rate) if stream.average_rate else 1 / 25
+        self._count = 0
+        containers.share_cores(stream)
+
+    def sampled(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
+        """One frame for each stretch of `step_s`; none twice. Judges the file at its end."""
+        if step_s >= SEEK_FROM_S and duration_s is not None:
+            yield from self._by_key_frames(step_s, duration_s)
+        else:
+            yield from self._by_decoding(step_s, duration_s)
+
+    def at(self, time_s: float, duration_s: float | None) -> Pixels:
+        """The frame seen at a time; the last one for a time beyond the end."""
+        if duration_s is not None:
+            time_s = min(time_s, max(0.0, duration_s - self._period))
+        if time_s > 0:
+            self._seek(time_s)
+        shown = None
+        for frame, at in self._frames():
+            if shown is not None and at > time_s + self._period / 2:
+                break
+            shown = frame
+        if shown is None and time_s > 0:
+            # Some containers cannot seek to their last stretch: walk there instead.
+            self._seek(0.0)
+            for frame, at in self._frames():
+                shown = frame
+                if at >= time_s:
+                    break
+        if shown is None:
+            raise BrokenMediaError("corrupt: no frame can be decoded")
+        return self._shape(shown)
+
+    def _by_decoding(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
+        # In the middle of each stretch, but a film shorter than that still has its first frame.
+        target = min(step_s, duration_s or step_s) / 2
+        last, last_at, taken = None, 0.0, False
+        for frame, at in self._frames():
+            last, last_at, taken = frame, at, False
+            if at + self._period / 2 >= target:
+                yield SampledFrame(max(0.0, at), self._shape(frame))
+                taken = True
+                target = max(target + step_s, at + step_s / 2)
+                if at > LIMITS.video_duration_s:
+                    raise MediaLimitError(
+                        f"longer than {LIMITS.video_duration_s / 3600:.0f} hours of film"
+                    )
+        if last is not None and not taken and last_at + self._period < target - step_s / 2:
+            pass  # the rest is shorter than half a stretch: the sample before it stands for it
+        elif last is not None and not taken:
+            yield SampledFrame(max(0.0, last_at), self._shape(last))
+        stated = duration_s if containers.states_duration(self._container) else None
+        self._damage.raise_if_too_many(last_at + self._period, stated)
+
+    def _by_key_frames(self, step_s: float, duration_s: float) -> Iterator[SampledFrame]:
+        """Key frames where they are at most a step apart, decoded frames where they are not."""
+        reached, target = -1.0, step_s / 2
+        frames: Iterator[tuple[Any, float]] = iter(())
+        seeking = True
+        while target < duration_s:
+            if seeking:
+                self._seek(target)
+                frames = self._frames()
+            found = next(frames, None)
+            if found is not None and seeking and found[1] <= reached + self._period / 2:
+                # The key frame lies behind what we have: the group of pictures is longer than a
+                # step. Decode on from here, and do not seek again before the next key frame.
+                seeking = False
+            while found is not None and not seeking and found[1] < target - self._period / 2:
+                found = next(frames, None)
+                seeking = found is not None and bool(found[0].key_frame)
+            if found is None:
+                break
+            frame, reached = found
+            yield SampledFrame(max(0.0, reached), self._shape(frame))
+            target = max(target + step_s, reached + step_s / 2)
+        if self._damage.good == 0:
+            self._damage.raise_if_too_many(0.0, None)
+        if reached < 0.5 * duration_s - step_s and containers.states_duration(self._container):
+            raise BrokenMediaError(
+                f"truncated: it ends after {max(0.0, reached):.1f} of {duration_s:.1f} seconds"
+            )
+
+    def _seek(self, time_s: float) -> None:
+        self._container.seek(int((time_s + self._origin) * av.time_base), backward=True)
+
+    def _frames(self) -> Iterator[tuple[Any, float]]:
+        """Decoded frames from the current position, with their times."""
+        for packet in self._container.demux(self._stream):
+            for frame in self._damage.decode(packet):
+                at = frame.time
+                if at is None:
+                    at = self._origin + self._count * self._period
+                self._count += 1
+                yield frame, float(at) - self._origin
+
+
+def aspect_of(stream: VideoStream) -> float:
+    """Width of a pixel over its height; 1 where it is not stated or absurd."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 0.1 < aspect < 10 else 1.0
+
+
+def size_probe(aspect: float) -> Callable[[Any], Pixels]:
+    """Shapes a frame to a stand-in of the size that is seen, without converting its pixels."""
+
+    def stand_in(frame: Any) -> Pixels:
+        check_size(frame.width, frame.height)
+        seen = (max(1, round(frame.width * aspect)), frame.height)
+        if round(frame.rotation / 90) % 2:
+            seen = seen[::-1]
+        return np.broadcast_to(np.zeros(3, dtype=np.uint8), (seen[1], seen[0], 3))
+
+    return stand_in
+
+
+def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
+    """A frame as RGB, upright, square pixels, shorter side at most `px` (0 keeps the size)."""
+    width, height = frame.width, frame.height
+    check_size(width, height)
+    shown = width * aspect
+    scale = min(1.0, px / min(shown, height)) if px else 1.0
+    most = MOST_ELONGATED * px if px else LIMITS.video_pixels
+    size = (
+        max(1, min(most, round(shown * scale))),
+        max(1, min(most, round(height * scale))),
+    )
+    # Unmarked films follow the custom of their size: BT.709 for high definition, else BT.601.
+    custom = "ITU709" if frame.colorspace == 2 and height >= 720 else None
+    rgb = frame.reformat(*size, format="rgb24", src_colorspace=custom, interpolation="BICUBIC")
+    pixels: Pixels = rgb.to_ndarray()
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

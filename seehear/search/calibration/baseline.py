@@ -1,0 +1,310 @@
+"""What a similarity means: from a raw cosine to a score that compares across routes.
+
+A cosine of 0.25 is a strong answer when words ask for pictures, and nothing at all when a picture
+asks for pictures. What tells them apart is the background: the cosine that this query and this
+item would have if they had nothing to do with each other. We expect it to be
+
+    expected(q, i) = middle + a (q.I - Q.I) + b (i.Q - Q.I)
+
+with Q the centre of a bank of generic queries and I the centre of a sample of the collection: the
+route's usual cosine, plus how near this query is to everything, plus how near this item is to
+everything (a hub). With a = b = 1 this is the cosine between query and item after each side's own
+centre was taken away. What stands above it, in units of the spread of unrelated pairs, is z, and
+
+    odds  = (z - even) / Z_STEP + CROWD_SHARE max over k of (log k - max(odds - odds of the kth, 0))
+    even  = EVEN + Z_STEP CROWD_SHARE log n
+    score = 1 / (1 + exp(-odds)),   growing slower above ODDS_SLOW
+
+The more items there are, the higher chance alone brings one of them: the tails of unrelated pairs
+fall off like an exponential, so that n of them reach log n farther. And where ten stand as high as
+chance brings one, nine are no chance: log (k / n) is the false discovery rate of Benjamini and
+Hochberg (1995), of which CROWD_SHARE counts. The k are the best CROWD files that a part of a query
+finds, whatever their kind.
+
+A background depends on the collection and the model only, never on what was asked before.
+docs/quality.md, "Ranking", has the measurements behind the constants, and the alternatives (CSLS,
+QB-Norm, a spread for each query) that did no better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+
+from seehear.encoders.base import Route
+from seehear.types import Floats, Ids, Vectors
+
+SAMPLE_SIZE = 512
+"""Items of each modality that stand for the collection: the error of the spread is about 3 %."""
+HUB_SHARE = 0.75
+"""b: how much of an item's nearness to everything is taken away."""
+QUERY_SHARE = 0.5
+"""a: how much of a query's nearness to everything is taken away, in a large collection. Less than
+all, because a collection may be all about one thing, and then a query for it is near everything
+for a good reason."""
+QUERY_SHARE_ITEMS = 64
+"""Number of sampled items at which half of QUERY_SHARE counts."""
+GENERIC_WEIGHT = 16
+"""The made-up queries weigh as much as this many of the collection's own items."""
+MIN_SPREAD = 0.01
+"""Smallest spread of a route; keeps a collection of identical items from making every z huge."""
+
+REACH_TOP = 5
+"""Of a query's similarities to a sample, so many at the top show how far a route reaches up."""
+REACH_SHARE = 0.25
+"""How much of the difference between the reaches of a model's routes goes into their spreads."""
+REACH_ITEMS = 64
+"""Number of sampled items at which half of that is believed."""
+
+Z_STEP = 0.9
+EVEN = 1.5
+"""The z at which the score of a hit that stands alone is one half, in a collection of one."""
+CROWD = 10
+"""Files whose heights a hit is compared with."""
+CROWD_SHARE = 0.65
+ODDS_SLOW = 3.0
+"""Log odds above this grow with the logarithm of z: no tail of real similarities falls off as fast
+as the logistic, and two good answers stay apart instead of both reading 1.0."""
+WEAK_BELOW = 0.3
+"""Scores below this are weak: the cut that keeps nine of ten true hits."""
+
+
+def midpoint_z(segments: int) -> float:
+    """The z at which a lone hit scores one half, in a collection of so many segments."""
+    return EVEN + Z_STEP * CROWD_SHARE * log(max(segments, 1))
+
+
+def log_odds(z: Floats, even: float) -> Floats:
+    """Evidence of items by themselves from standardised similarities, any shape; 0 is even."""
+    return np.asarray((z - even) / Z_STEP, dtype=np.float32)
+
+
+def top_file_odds(odds: Floats, assets: Ids) -> Floats:
+    """The odds of the best files, best first: float32 (CROWD,) or fewer. `odds` and `assets` are
+    of segments (n,); those of one file count once, as they say no more than one does."""
+    order = np.argsort(-odds, kind="stable")
+    best = dict(zip(assets[order[::-1]].tolist(), odds[order[::-1]].tolist(), strict=True))
+    return np.array(sorted(best.values(), reverse=True)[:CROWD], dtype=np.float32)
+
+
+def with_support(odds: Floats, crowd: Floats) -> Floats:
+    """Log odds (n,) of items among others: higher, the more of the crowd stands as high.
+
+    Grows with what the item has by itself. Above ODDS_SLOW it does so with the logarithm.
+    """
+    if len(crowd):
+        counted = np.log(np.arange(1, len(crowd) + 1, dtype=np.float32))
+        below = np.maximum(odds[:, None] - crowd, 0.0)
+        odds = odds + CROWD_SHARE * np.maximum((counted - below).max(axis=1), 0.0)
+    slow = ODDS_SLOW + np.log1p(np.maximum(odds - ODDS_SLOW, 0.0))
+    return np.asarray(np.minimum(odds, slow), dtype=np.float32)
+
+
+def score_of(odds: Floats) -> Floats:
+    """Scores in [0, 1] from log odds, any shape; -inf gives 0."""
+    with np.errstate(over="ignore"):
+        scores = 1.0 / (1.0 + np.exp(-odds.astype(np.float64)))
+    return np.asarray(scores, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimilarityBaseline:
+    """The similarities of unrelated pairs on one route."""
+
+    route: Route
+    queries: Floats
+    """Q, the centre of the bank of queries: float32 (dim,)."""
+    items: Floats
+    """I, the centre of the collection's sample: float32 (dim,)."""
+    middle: float
+    spread: float
+    """Standard deviation of unrelated pairs around what is expected of them."""
+    query_share: float
+    hub_share: float
+    reach: float = 0.0
+    """The spread that a normal distribution would need to reach up as far as the nearest items of
+    generic queries do."""
+    sampled: float = 0.0
+    """Number of items that this was measured on."""
+    even: float = midpoint_z(0)
+    """The z at which a lone hit scores one half."""
+
+    def expected(self, query: Floats, items: Vectors) -> Floats:
+        """The cosine that unrelated pairs of this query and these items would have: (n,).
+
+        `query` is float32 (dim,), `items` float32 (n, dim), both of this route's space.
+        """
+        centre = float(self.queries @ self.items)
+        of_query = self.query_share * (float(query @ self.items) - centre)
+        of_items = self.hub_share * (items @ self.queries - centre)
+        return np.asarray(self.middle + of_query + of_items, dtype=np.float32)
+
+    def z(self, query: Floats, items: Vectors) -> Floats:
+        """How far the similarities stand above the background, in spreads: float32 (n,)."""
+        return np.asarray(
+            (items @ query - self.expected(query, items)) / self.spread, dtype=np.float32
+        )
+
+    @property
+    def of_items(self) -> bool:
+        """False for a route on which there is nothing to find."""
+        return bool(self.items.any())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorSample:
+    """Vectors of the collection's own items: float32 (n, dim), with the asset of each (n,)."""
+
+    vectors: Vectors
+    assets: Ids
+
+    @property
+    def without_empty(self) -> VectorSample:
+        """Leaves out rows of zeros (silence, empty text), which are near nothing."""
+        kept = np.any(self.vectors != 0, axis=1)
+        return self if kept.all() else VectorSample(self.vectors[kept], self.assets[kept])
+
+
+def fit_baseline(
+    route: Route,
+    generic: Vectors,
+    own: VectorSample | None,
+    items: VectorSample,
+    *,
+    query_share: float = QUERY_SHARE,
+    hub_share: float = HUB_SHARE,
+) -> SimilarityBaseline:
+    """The background of one route.
+
+    `generic` are the bank's queries (m, dim); `own` the collection's items of the query's
+    modality, None for text queries, whose bank is generic by nature; `items` the sample of what
+    is searched. All are in the route's space. Works from one item on.
+    """
+    items = items.without_empty
+    own = own.without_empty if own is not None and len(own.vectors) else None
+    if not len(items.vectors):
+        return _empty(route)
+    own_weight = len(own.vectors) / (len(own.vectors) + GENERIC_WEIGHT) if own else 0.0
+    if not len(generic):
+        own_weight = 1.0
+    if own is None and not len(generic):
+        return _empty(route)
+    queries = np.zeros(route.space.dim, dtype=np.float32)
+    if len(generic):
+        queries += (1 - own_weight) * generic.mean(axis=0)
+    if own is not None:
+        queries += own_weight * own.vectors.mean(axis=0)
+    centre = items.vectors.mean(axis=0)
+    count = len(items.vectors)
+    draft = SimilarityBaseline(
+        route=route,
+        queries=queries,
+        items=centre,
+        middle=float(queries @ centre),
+        spread=1.0,
+        query_share=query_share * count / (count + QUERY_SHARE_ITEMS),
+        hub_share=hub_share,
+    )
+    weights, middles, spreads, tops = [], [], [], []
+    for bank, weight in ((generic, 1 - own_weight), (own, own_weight)):
+        rest = _residuals(draft, bank, items)
+        if weight and sum(map(len, rest)):
+            middle, spread = _middle_and_spread(np.concatenate(rest))
+            weights.append(weight)
+            middles.append(middle)
+            spreads.append(spread)
+            tops += [_top(row) - middle for row in rest if len(row)]
+    shift = float(np.average(middles, weights=weights)) if weights else 0.0
+    spread = float(np.sqrt(np.average(np.square(spreads), weights=weights))) if weights else 0.1
+    return SimilarityBaseline(
+        route=route,
+        queries=queries,
+        items=centre,
+        middle=draft.middle + shift,
+        spread=max(spread, MIN_SPREAD),
+        query_share=draft.query_share,
+        hub_share=draft.hub_share,
+        reach=float(np.median(tops)) / _top_of_normal(count) if tops else 0.0,
+        sampled=float(count),
+    )
+
+
+def share_spread(
+    backgrounds: Sequence[SimilarityBaseline], segments: int
+) -> list[SimilarityBaseline]:
+    """The backgrounds of all routes from one modality, as they are scored by in a collection of so
+    many segments.
+
+    The routes of one space share the widest of their spreads: what differs between them on a few
+    hundred items is as much the likeness of those items to each other as it is chance. A share of
+    how far each reaches up, beside the others, makes it wider or narrower than that.
+    """
+    by_space: dict[str, list[SimilarityBaseline]] = {}
+    for background in backgrounds:
+        if background.of_items:
+            by_space.setdefault(background.route.space.key, []).append(background)
+    even = midpoint_z(segments)
+    return [
+        replace(b, spread=_shared_spread(b, by_space.get(b.route.space.key, [b])), even=even)
+        for b in backgrounds
+    ]
+
+
+def _shared_spread(background: SimilarityBaseline, routes: Sequence[SimilarityBaseline]) -> float:
+    """The spread of one route among those of its space."""
+    sampled = sum(b.sampled for b in routes)
+    usual = sum(b.sampled * b.reach for b in routes) / sampled if sampled else 0.0
+    widest = max(b.spread for b in routes)
+    if usual <= 0 or not background.of_items:
+        return widest
+    # What few items show counts less: as if REACH_ITEMS usual ones were among them.
+    told = background.sampled * max(background.reach, MIN_SPREAD) + REACH_ITEMS * usual
+    return float(widest * (told / (background.sampled + REACH_ITEMS) / usual) ** REACH_SHARE)
+
+
+def _empty(route: Route) -> SimilarityBaseline:
+    """Of a route without items: nothing will be scored by it."""
+    zeros = np.zeros(route.space.dim, dtype=np.float32)
+    return SimilarityBaseline(route, zeros, zeros, 0.0, 1.0, 0.0, 0.0)
+
+
+def _residuals(
+    draft: SimilarityBaseline, bank: Vectors | VectorSample | None, items: VectorSample
+) -> list[Floats]:
+    """Similarities of bank and sample above what the draft expects, without those of an asset
+    with itself: for each of the bank's queries, float32 (items,)."""
+    if bank is None:
+        return []
+    vectors = bank.vectors if isinstance(bank, VectorSample) else bank
+    rows = [items.vectors @ query - draft.expected(query, items.vectors) for query in vectors]
+    if isinstance(bank, VectorSample):
+        rows = [row[items.assets != asset] for row, asset in zip(rows, bank.assets, strict=True)]
+    return rows
+
+
+def _top(row: Floats) -> float:
+    """Mean of the highest similarities of one query; of few items, of the upper half."""
+    kept = min(REACH_TOP, (len(row) + 1) // 2)
+    return float(np.sort(row)[-kept:].mean())
+
+
+def _top_of_normal(count: int) -> float:
+    """What `_top` is of so many draws from a normal distribution of spread 1, at least (Blom,
+    1958); one item has no upper half and counts as two."""
+    from statistics import NormalDist  # here, because a search by words fits nothing
+
+    count = max(count, 2)
+    kept = min(REACH_TOP, (count + 1) // 2)
+    ranks = [(count - k + 0.625) / (count + 0.25) for k in range(1, kept + 1)]
+    return sum(map(NormalDist().inv_cdf, ranks)) / kept
+
+
+def _middle_and_spread(rest: Floats) -> tuple[float, float]:
+    """Median, and the distance from it down to the 16th percentile (one standard deviation of a
+    normal distribution). The upper half is not looked at: that is where related pairs lie, and a
+    generic query or a neighbour in the collection does have related items."""
+    low, middle = np.quantile(rest, [0.1587, 0.5])
+    return float(middle), float(middle - low)

@@ -1,0 +1,332 @@
+"""What search reads of the stores, in its own words. It reads only; nothing here is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.encoders.base import Model, Route
+from seehear.search.calibration import baseline_store, query_bank
+from seehear.search.calibration.baseline import (
+    SAMPLE_SIZE,
+    SimilarityBaseline,
+    VectorSample,
+    fit_baseline,
+    share_spread,
+)
+from seehear.search.calibration.query_bank_cache import encoded_bank
+from seehear.search.filter_text import parse_where
+from seehear.search.unknown import check_values
+from seehear.stores import (
+    Catalog,
+    Generation,
+    SegmentColumns,
+    SegmentRecord,
+    SegmentTable,
+    VectorCache,
+    VectorIndex,
+    sorted_ids,
+)
+from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
+
+OWN_QUERIES = 256
+"""Items of the collection that serve as bank for queries by example."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdFilter:
+    """Which segments a query may hit. None for a modality allows all of them."""
+
+    ids: Mapping[Modality, Ids | None]
+
+    def of(self, pieces: SegmentColumns) -> SegmentColumns:
+        """Those segments that may be hit."""
+        kept = np.ones(len(pieces), dtype=np.bool_)
+        for kind, ids in self.ids.items():
+            if ids is not None:
+                rows = pieces.of_kind(kind)
+                kept[rows] = within(pieces.ids[rows], ids)
+        return pieces if kept.all() else pieces.at(kept)
+
+    @property
+    def modalities(self) -> list[Modality]:
+        return [kind for kind, ids in self.ids.items() if ids is None or len(ids)]
+
+
+class CollectionSnapshot:
+    """One generation of a collection, as search sees it at one moment. Thread-safe.
+
+    Everything derived (samples, backgrounds) depends on the collection's state alone, so that it
+    does not matter which query was the first to need it.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cache: VectorCache,
+        generation: Generation,
+        model: Model,
+        change: int | None = None,
+        columns: SegmentTable | None = None,
+    ) -> None:
+        """`change` is the catalog's last one at that moment; without it nothing that was kept of
+        the collection's state is believed. `columns` are those of an earlier moment."""
+        self._catalog = catalog
+        self._cache = cache
+        self.generation = generation
+        self._model = model
+        self._change = change
+        self.columns: SegmentTable | None = None
+        """What segments are, in memory; without, it is read from the catalog, which is the same."""
+        if columns is not None:
+            self.columns = catalog.columns(generation.id, columns)
+        self._lock = threading.RLock()
+        self._samples: dict[tuple[Modality, EmbeddingSpace], VectorSample] = {}
+        self._backgrounds: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
+
+    def load_columns(self) -> None:
+        """Read what segments are into memory, if that was not done."""
+        if self.columns is None:
+            self.columns = self._catalog.columns(self.generation.id)
+
+    def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
+        return self._cache.index(space, item)
+
+    def describe_index(self) -> str:
+        return self._cache.describe()
+
+    def route(self, query: Modality, item: Modality) -> Route:
+        return self._model.route(query, item)
+
+    def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
+        return self._model.spaces_of(modality)
+
+    def paths_of(self, asset_ids: Iterable[int]) -> dict[int, list[Path]]:
+        """Every path where assets lie."""
+        return self._catalog.paths_of(sorted(asset_ids))
+
+    def matching_paths(self, asset_ids: Iterable[int], query: Query) -> dict[int, list[Path]]:
+        """The paths of assets that meet the query's filters, the one to show first."""
+        where = parse_where(query.where)
+        if where is None and query.under is None:
+            return {}
+        return self._catalog.matching_paths(sorted(asset_ids), under=query.under, where=where)
+
+    def count(self) -> int:
+        """Number of segments in the generation."""
+        return self._catalog.count_segments(self.generation.id)
+
+    def resolve(self, ids: Ids | Sequence[int]) -> list[SegmentRecord]:
+        """What segments are, in the order asked; those that lie nowhere are left out."""
+        return self._catalog.resolve(np.asarray(ids, dtype=np.int64))
+
+    def segment_columns(self, ids: Ids | Sequence[int]) -> SegmentColumns:
+        """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+        if self.columns is None:
+            return self._catalog.segment_columns(ids)
+        return self._catalog.shown(self.columns.of(np.asarray(ids, dtype=np.int64)))
+
+    def segments_of(self, asset_ids: Iterable[int]) -> Ids:
+        """Sorted ids of the segments of some assets."""
+        ids = sorted(asset_ids)
+        if self.columns is None:
+            return self._catalog.segments_of(ids, self.generation.id)
+        return self.columns.segments_of(np.array(ids, dtype=np.int64))
+
+    def words(self, text: str, most: int) -> list[SegmentRecord]:
+        """Segments that hold all words of a text, or whose file does: by BM25, best first."""
+        if not text:
+            return []
+        passages, files = self._catalog.search_words(self.generation.id, text, most)
+        ranked = [id_ for pair in zip_longest(files, passages) for id_, _ in filter(None, pair)]
+        return self.resolve(list(dict.fromkeys(ranked)))
+
+    def id_filter(self, query: Query) -> IdFilter:
+        """Return which segments meet the query's filters.
+
+        Raises UsageError for a filter that cannot be read, and for one that finds nothing because
+        of a folder, camera, tag or the like that the collection does not have.
+        """
+        where = parse_where(query.where)
+        asked = query.modalities or frozenset(Modality)
+        ids: dict[Modality, Ids | None] = {}
+        for item in Modality:
+            whole = where is None and query.under is None and asked == frozenset(Modality)
+            # Pictures are no part of anything else, so their index needs no list of ids.
+            if item is Modality.IMAGE and where is None and query.under is None:
+                whole = Modality.IMAGE in asked
+            ids[item] = (
+                None
+                if whole
+                else self._catalog.segment_ids(
+                    self.generation.id,
+                    item=item,
+                    assets=None if asked == frozenset(Modality) else asked,
+                    under=query.under,
+                    where=where,
+                )
+            )
+        allowed = IdFilter(ids)
+        if not allowed.modalities:
+            check_values(self._catalog, where, query.under)
+        return allowed
+
+    def ids(self, item: Modality, allowed: IdFilter) -> Ids:
+        """Sorted ids of the segments of one modality that may be hit."""
+        ids = allowed.ids[item]
+        return self._catalog.segment_ids(self.generation.id, item=item) if ids is None else ids
+
+    def baseline(self, query: Modality, item: Modality) -> SimilarityBaseline:
+        """The background of one route, fitted when it is first needed."""
+        with self._lock:
+            if (query, item) not in self._backgrounds:
+                kept = self._kept(query, item)
+                self._backgrounds |= {(query, item): kept} if kept else self._fit(query)
+            return self._backgrounds[query, item]
+
+    def _kept(self, query: Modality, item: Modality) -> SimilarityBaseline | None:
+        """The background that the last writer fitted, if nothing was written since."""
+        if query is not Modality.TEXT or self._change is None:
+            return None
+        data = self._catalog.calibration(self.generation.id, baseline_store.name_of(query, item))
+        route = self.route(query, item)
+        return None if data is None else baseline_store.from_bytes(data, route, self._change)
+
+    def _fit(self, query: Modality) -> dict[tuple[Modality, Modality], SimilarityBaseline]:
+        """The backgrounds of all routes from one modality: they are levelled together."""
+        fitted = []
+        for item in self._items():
+            route = self.route(query, item)
+            own = None
+            if query is not Modality.TEXT:
+                sample = self.sample(query, route.space)
+                own = VectorSample(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
+            generic = self.bank(query, route.space)
+            fitted.append(fit_baseline(route, generic, own, self.sample(item, route.space)))
+        return {(query, b.route.item): b for b in share_spread(fitted, self.count())}
+
+    def _items(self) -> list[Modality]:
+        """The kinds of segments that the model encodes."""
+        return [item for item in Modality if self._model.spaces_of(item)]
+
+    def sample(self, item: Modality, space: EmbeddingSpace) -> VectorSample:
+        """Items that stand for all of one modality: those whose ids hash lowest.
+
+        The choice depends on which items there are, not on when they came, and changes little as
+        the collection grows.
+        """
+        with self._lock:
+            known = self._samples.get((item, space))
+            if known is None:
+                assets = self._drawn(item)
+                kept, vectors = self.vectors(list(assets), space, item)
+                known = VectorSample(
+                    vectors, np.array([assets[i] for i in kept.tolist()], np.int64)
+                )
+                self._samples[item, space] = known
+            return known
+
+    def _drawn(self, item: Modality) -> dict[int, int]:
+        """Segments of a sample and the assets that they are shown as, in the order of the draw."""
+        if self.columns is None:
+            ids = self._catalog.segment_ids(self.generation.id, item=item)
+        else:
+            ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_kind(item)]
+        ids = ids[np.argsort(_mixed(ids), kind="stable")]
+        drawn: dict[int, int] = {}
+        # Once, but for segments that lie nowhere: those are left out, and others take their turn.
+        while len(drawn) < SAMPLE_SIZE and len(ids):
+            turn, ids = np.split(ids, [SAMPLE_SIZE - len(drawn)])
+            pieces = self.segment_columns(turn)
+            assets = dict(zip(pieces.ids.tolist(), pieces.assets.tolist(), strict=True))
+            drawn |= {id_: assets[id_] for id_ in turn.tolist() if id_ in assets}
+        return drawn
+
+    def vectors(
+        self, ids: Ids | Sequence[int], space: EmbeddingSpace, item: Modality
+    ) -> tuple[Ids, Vectors]:
+        """The vectors of those segments that have one: ids (n,), float32 (n, dim)."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        index = self.index(space, item)
+        try:
+            return wanted, index.vectors(wanted)
+        except KeyError:
+            kept = []
+            for id_ in wanted:
+                try:
+                    kept.append((id_, index.vectors(np.array([id_]))[0]))
+                except KeyError:  # written after the index was read, or without content
+                    continue
+        rows = [row for _, row in kept]
+        return (
+            np.array([id_ for id_, _ in kept], dtype=np.int64),
+            np.stack(rows) if rows else np.zeros((0, space.dim), dtype=np.float32),
+        )
+
+    def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
+        """The bank's queries in one space: float32 (n, dim), none where the collection has enough
+        items of its own. From the catalog where it has them."""
+        if self._is_own_bank(query, space):
+            return np.zeros((0, space.dim), dtype=np.float32)
+        data = self._catalog.calibration(self.generation.id, query_bank.bank_name(query, space))
+        vectors = query_bank.unpack(data, space.dim) if data is not None else None
+        return encoded_bank(query, self._model)[space] if vectors is None else vectors
+
+    def _is_own_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
+        """Whether the collection's own items make up the bank for queries like them: what made-up
+        ones would add to OWN_QUERIES is a sixteenth. Words have no items that are queries."""
+        if query is Modality.TEXT:
+            return False
+        return len(self.sample(query, space).without_empty.vectors) >= OWN_QUERIES
+
+    def keep_baselines(self) -> None:
+        """Write the backgrounds of queries by words to the catalog, so that no search has to fit
+        them. For writers, after indexing; what is kept already is left alone."""
+        for item in self._items():
+            if self._change is not None and self._kept(Modality.TEXT, item) is None:
+                self._catalog.put_calibration(
+                    self.generation.id,
+                    baseline_store.name_of(Modality.TEXT, item),
+                    baseline_store.to_bytes(self.baseline(Modality.TEXT, item), self._change),
+                )
+
+    def keep_banks(self) -> None:
+        """Write the bank's vectors to the catalog, so that no search has to encode them.
+
+        For writers, after indexing: of queries by words, and by examples of each kind that the
+        collection has, but has not enough of. A search without them encodes them itself, or finds
+        them in the user's cache folder.
+        """
+        for query in self._items():
+            for space in self._model.spaces_of(query):
+                name = query_bank.bank_name(query, space)
+                known = self._catalog.calibration(self.generation.id, name) is not None
+                if not known and self._is_asked_by(query, space):
+                    kept = query_bank.pack(encoded_bank(query, self._model)[space])
+                    self._catalog.put_calibration(self.generation.id, name, kept)
+
+    def _is_asked_by(self, query: Modality, space: EmbeddingSpace) -> bool:
+        """Whether queries of a kind are to be expected here, and need the bank."""
+        if query is Modality.TEXT:
+            return True
+        return 0 < len(self.sample(query, space).without_empty.vectors) < OWN_QUERIES
+
+
+def within(ids: Ids, among: Ids) -> NDArray[np.bool_]:
+    """Which ids are among others, which grow: bool (n,). Not np.isin, which may load numpy.ma:
+    20 ms that a search by command waits for."""
+    return np.asarray(sorted_ids.positions_in(among, ids) >= 0)
+
+
+def _mixed(ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """A hash of each id (the finaliser of splitmix64), to draw a sample that is always the same."""
+    x = ids.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))

@@ -1,0 +1,79 @@
+"""Names for folders that do not tell the machine's own paths, and the way back.
+
+The root /home/ann/Pictures is called "Pictures"; a photo in it lies in "Pictures/2024/July". Of
+two roots with the same last part the second is "Pictures (2)". A request names folders this way
+only, so that no path ever comes from a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from seehear.errors import UsageError
+from seehear.suggestions import did_you_mean
+
+
+class FolderLabels:
+    """Labels of some roots, in their order."""
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self._by_label: dict[str, Path] = {}
+        for root in roots:
+            name = printable(root.name) or "root"
+            label, count = name, 1
+            while label in self._by_label:
+                count += 1
+                label = f"{name} ({count})"
+            self._by_label[label] = root
+
+    @property
+    def labels(self) -> list[str]:
+        return list(self._by_label)
+
+    def root(self, label: str) -> Path:
+        """Return the root of that label. Raises UsageError, with the nearest label, if unknown."""
+        try:
+            return self._by_label[label]
+        except KeyError:
+            hint = did_you_mean(label, self._by_label)
+            raise UsageError(f'No folder "{label}".{hint}') from None
+
+    def label(self, root: Path) -> str:
+        """Return the label of a root, "" for any other folder."""
+        return next((label for label, path in self._by_label.items() if path == root), "")
+
+    def folder_of(self, file: Path) -> str:
+        """The folder of a file, by the root that holds it most closely; "" outside of all."""
+        best = ""
+        depth = -1
+        for label, root in self._by_label.items():
+            if file == root:  # a root may be a single file
+                return label
+            if file.is_relative_to(root) and len(root.parts) > depth:
+                inner = file.parent.relative_to(root).as_posix()
+                best = label if inner == "." else f"{label}/{printable(inner)}"
+                depth = len(root.parts)
+        return best
+
+    def named(self, folder: Path) -> str:
+        """A folder by its label; one outside of all roots by its own name alone."""
+        return self.folder_of(folder / "file") or printable(folder.name)
+
+    def resolve(self, folder: str) -> Path:
+        """The path that a label with folders stands for, by its text alone.
+
+        Raises UsageError for an unknown label and for anything that could lead elsewhere.
+        """
+        label, _, inner = folder.strip("/").partition("/")
+        # A label may itself hold a slash only if the root's name did, which no file system allows.
+        root = self.root(label)
+        steps = PurePosixPath(inner)
+        if steps.is_absolute() or ".." in steps.parts or "\\" in inner or "\0" in inner:
+            raise UsageError(f"{folder!r} is not a folder of this collection")
+        return root / steps
+
+
+def printable(name: str) -> str:
+    """A name that JSON and HTML can carry: bytes that are not UTF-8 become visible escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

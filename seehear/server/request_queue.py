@@ -1,0 +1,96 @@
+"""A bounded queue before the work: so many at once, so many waiting, the next one is refused.
+
+A client that goes away takes its work with it: what waits never starts, and what runs stops at
+its next step (decoding, encoding, searching).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from seehear.server.batching import CancelledQueryError, CancelToken, current_ticket
+from seehear.server.problems import ServiceError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+T = TypeVar("T")
+
+CLIENT_GONE = 499
+"""Status for a request whose client has left: nobody reads it, the metrics count it."""
+
+
+class RequestQueue:
+    """Runs blocking work for requests in a bounded number of threads."""
+
+    def __init__(self, running: int, queue: int, timeout_s: float) -> None:
+        self._positions = running + queue
+        self._running = running
+        self._timeout_s = timeout_s
+        self._taken = 0
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(running, thread_name_prefix="seehear-query")
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+        return max(0, self._taken - self._running)
+
+    @property
+    def running(self) -> int:
+        """Requests that are worked on."""
+        return min(self._taken, self._running)
+
+    async def run(self, request: Request, work: Callable[[], T]) -> T:
+        """Do the work in a thread and give its result.
+
+        Raises ServiceError 429 when the queue is full, 503 when the time is up, 499 when the
+        client has gone, and whatever the work raises.
+        """
+        with self._lock:
+            if self._taken >= self._positions:
+                raise ServiceError(429, "busy", "too many queries at once; try again", 1)
+            self._taken += 1
+        ticket = CancelToken(threading.Event())
+        context = contextvars.copy_context()
+        context.run(current_ticket.set, ticket)
+        future = self._threads.submit(context.run, work)
+        future.add_done_callback(self._leave)
+        result = asyncio.wrap_future(future)
+        left = asyncio.ensure_future(_client_left(request))
+        try:
+            both: set[asyncio.Future[Any]] = {result, left}
+            await asyncio.wait(both, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if result.done():
+                return result.result()
+        except CancelledQueryError:
+            raise ServiceError(503, "stopping", "the service is stopping", 5) from None
+        finally:
+            left.cancel()
+            if not result.done():
+                ticket.gone.set()
+                result.cancel()  # one that has not started never will
+        if left.done() and not left.cancelled():
+            raise ServiceError(CLIENT_GONE, "client_gone", "the client has closed the connection")
+        raise ServiceError(503, "timeout", f"no answer within {self._timeout_s:g} seconds", 5)
+
+    def close(self) -> None:
+        """Drop what waits and let what runs end."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _leave(self, _: object) -> None:
+        with self._lock:
+            self._taken -= 1
+
+
+async def _client_left(request: Request) -> None:
+    """Return when the connection closes; the request's body has been read before."""
+    with contextlib.suppress(RuntimeError):
+        while (await request.receive())["type"] != "http.disconnect":
+            pass

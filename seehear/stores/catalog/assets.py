@@ -1,0 +1,178 @@
+"""The catalog's items: assets and their segments, chosen, counted and described."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Select, func, not_, select
+
+from seehear.stores.catalog import facets, fts, reader
+from seehear.stores.catalog.base import CatalogBase
+from seehear.stores.catalog.filter_sql import condition, is_sidecar, shown_as
+from seehear.stores.catalog.filter_sql import under as below_folder
+from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.records import Counts, GenerationState, SegmentColumns, SegmentRecord
+from seehear.stores.catalog.schema import assets as asset_table
+from seehear.stores.catalog.schema import failures, generations, locations, segments
+from seehear.stores.catalog.segment_table import (
+    NO_COLUMNS,
+    SegmentTable,
+    segment_table,
+    select_columns,
+    shown_columns,
+)
+from seehear.stores.catalog.statements import chunks
+from seehear.types import Asset, Ids, Modality
+
+
+class AssetQueries(CatalogBase):
+    """What is there to be found."""
+
+    def find_asset(self, content_hash: str) -> Asset | None:
+        """The asset of that content, if it is known."""
+        with self._read() as connection:
+            return reader.asset_of(connection, asset_table.c.content_hash == content_hash)
+
+    def asset(self, asset_id: int) -> Asset | None:
+        """The asset of that id, if there is one."""
+        with self._read() as connection:
+            return reader.asset_of(connection, asset_table.c.id == asset_id)
+
+    def assets_of(self, asset_ids: Sequence[int]) -> dict[int, Asset]:
+        """The assets of some ids, those that there are."""
+        with self._read() as connection:
+            return reader.assets_of(connection, asset_ids)
+
+    def counts(self, generation_id: int | None = None) -> Counts:
+        """How much the collection holds; segments of the serving generation unless another is
+        asked for."""
+        with self._read() as connection:
+            if generation_id is None:
+                generation_id = connection.scalar(
+                    select(generations.c.id).where(
+                        generations.c.state == GenerationState.SERVING.value
+                    )
+                )
+            kinds = _counted(
+                connection,
+                select(asset_table.c.modality, func.count())
+                .where(not_(is_sidecar))
+                .group_by(asset_table.c.modality),
+            )
+            total = reader.count(connection, asset_table)
+            cut = _counted(
+                connection,
+                select(segments.c.modality, func.count())
+                .where(segments.c.generation_id == generation_id)
+                .group_by(segments.c.modality),
+            )
+            return Counts(
+                assets=total,
+                subtitles=total - sum(kinds.values()),
+                by_modality={kind: int(kinds.get(kind.value, 0)) for kind in Modality},
+                segments=sum(cut.values()),
+                segments_by_modality={kind: int(cut.get(kind.value, 0)) for kind in Modality},
+                locations=reader.count(connection, locations),
+                failures=reader.count(connection, failures),
+                size_bytes=int(connection.scalar(select(func.sum(asset_table.c.size_bytes))) or 0),
+            )
+
+    def count_segments(self, generation_id: int) -> int:
+        """How many segments a generation has."""
+        with self._read() as connection:
+            return reader.count(connection, segments, segments.c.generation_id == generation_id)
+
+    def segment_ids(
+        self,
+        generation_id: int,
+        *,
+        item: Modality | None = None,
+        assets: frozenset[Modality] | None = None,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> Ids:
+        """Sorted ids of segments: of one modality, of assets shown as some modalities, below a
+        folder, meeting a filter. Raises UsageError for a filter that makes no sense."""
+        conditions = _conditions(under, where)
+        if assets is not None:
+            conditions.append(shown_as(assets))
+        with self._read() as connection:
+            return reader.segment_ids(connection, generation_id, item, conditions)
+
+    def matching_paths(
+        self,
+        asset_ids: Sequence[int],
+        *,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> dict[int, list[Path]]:
+        """Where assets lie below a folder and meet a filter, as one place has to do both:
+        reachable places first, then the oldest. Assets without such a place are left out."""
+        with self._read() as connection:
+            return reader.matching_paths(connection, asset_ids, _conditions(under, where))
+
+    def segments_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
+        """Sorted ids of the segments of some assets."""
+        found: list[int] = []
+        with self._read() as connection:
+            for chunk in chunks(asset_ids):
+                found += connection.scalars(
+                    select(segments.c.id).where(
+                        segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
+                    )
+                )
+        return np.array(sorted(found), dtype=np.int64)
+
+    def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
+        """Return the values of a facet with how many items have each, most frequent first."""
+        with self._read() as connection:
+            return facets.facet_values(connection, facet, top)
+
+    def anything_below(self, folder: Path) -> bool:
+        """Whether anything lies at a path or below it."""
+        with self._read() as connection:
+            return facets.anything_below(connection, folder)
+
+    def segment_columns(self, segment_ids: Sequence[int] | Ids) -> SegmentColumns:
+        """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+        with self._read() as connection:
+            return select_columns(connection, segment_ids)
+
+    def shown(self, own: SegmentColumns) -> SegmentColumns:
+        """The same of segments that were read before, as part of `columns`."""
+        with self._read() as connection:
+            return shown_columns(connection, own)
+
+    def columns(self, generation_id: int, known: SegmentTable = NO_COLUMNS) -> SegmentTable:
+        """Every segment of a generation, in memory; `known` is what was read of it before."""
+        with self._read() as connection:
+            return segment_table(connection, generation_id, known)
+
+    def resolve(self, segment_ids: Sequence[int] | Ids) -> list[SegmentRecord]:
+        """What hits need of segments, in the order asked; those that lie nowhere are left out."""
+        with self._read() as connection:
+            return reader.resolve(connection, segment_ids)
+
+    def search_words(
+        self, generation_id: int, wanted: str, k: int
+    ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """Segments by words: those whose passages have them, and the first ones of assets whose
+        file name, folder or caption has them. Each (segment id, BM25 score), best first."""
+        with self._read() as connection:
+            return (
+                fts.search_passages(connection, generation_id, wanted, k),
+                fts.search_files(connection, generation_id, wanted, k),
+            )
+
+
+def _conditions(under: Path | None, where: Filter | None) -> list[ColumnElement[bool]]:
+    found = [] if under is None else [below_folder(under)]
+    return found if where is None else [*found, condition(where)]
+
+
+def _counted(connection: Connection, query: Select[*tuple[Any, ...]]) -> dict[str, int]:
+    """Rows of (name, count) as a dictionary."""
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}

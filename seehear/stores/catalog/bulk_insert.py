@@ -1,0 +1,244 @@
+"""Writing many contents at once: a dozen statements for a batch instead of fifteen for each file.
+
+The same rows as `Batch.put_asset`, `put_encoding` and `put_location` write one by one (a test
+compares them), at a tenth of the time, which an index run would otherwise take from the encoder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from seehear.errors import SpaceMismatchError
+from seehear.stores.catalog import fts
+from seehear.stores.catalog.paths import shown_parts
+from seehear.stores.catalog.reader import space_ids
+from seehear.stores.catalog.sanitize import clean_details, clean_number, clean_text
+from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
+from seehear.stores.catalog.statements import CHUNK, chunks
+from seehear.types import EmbeddingSpace, MediaInfo, Segment, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class NewLocation:
+    """A path where content lies, as its file was when it was read."""
+
+    root_id: int
+    path: Path
+    """Absolute."""
+    size_bytes: int
+    modified_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A content with all that is known of it. Each hash may be given once in a batch."""
+
+    content_hash: str
+    size_bytes: int
+    info: MediaInfo
+    segments: Sequence[Segment]
+    vectors: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]]
+    """For each space the positions in `segments`, and float32 (n, dim) rows for them."""
+
+
+def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
+    """The assets of those contents that are known."""
+    found: dict[str, int] = {}
+    for start in range(0, len(hashes), CHUNK):
+        chunk = hashes[start : start + CHUNK]
+        query = select(assets.c.content_hash, assets.c.id).where(assets.c.content_hash.in_(chunk))
+        found.update((row.content_hash, int(row.id)) for row in connection.execute(query))
+    return found
+
+
+def put_assets(
+    connection: Connection, contents: Sequence[NewContent]
+) -> tuple[list[int], set[int]]:
+    """The asset of each content, made where there is none; and which of them were known."""
+    known = asset_ids(connection, [content.content_hash for content in contents])
+    missing = [content for content in contents if content.content_hash not in known]
+    if missing:
+        # Rows are read back by what tells them apart: SQLite returns keys only row by row.
+        connection.execute(
+            insert(assets),
+            [asset_row(c.content_hash, c.size_bytes, c.info) for c in missing],
+        )
+    ids = known | asset_ids(connection, [content.content_hash for content in missing])
+    return [ids[content.content_hash] for content in contents], set(known.values())
+
+
+def asset_row(content_hash: str, size_bytes: int, info: MediaInfo) -> dict[str, Any]:
+    """What the catalog keeps of a content."""
+    return {
+        "content_hash": content_hash,
+        "modality": info.modality.value,
+        "format": info.format,
+        "size_bytes": size_bytes,
+        "width_px": info.width_px,
+        "height_px": info.height_px,
+        "duration_s": clean_number(info.duration_s),
+        "taken_at": info.taken_at,
+        "details": clean_details(info.details),
+    }
+
+
+def segment_row(
+    generation_id: int, asset_id: int, ordinal: int, segment: Segment
+) -> dict[str, Any]:
+    """What the catalog keeps of a segment."""
+    return {
+        "generation_id": generation_id,
+        "asset_id": asset_id,
+        "ordinal": ordinal,
+        "modality": segment.modality.value,
+        "start_s": clean_number(segment.start_s),
+        "stop_s": clean_number(segment.stop_s),
+        "text": None if segment.text is None else clean_text(segment.text),
+    }
+
+
+def put_encodings(
+    connection: Connection,
+    generation_id: int,
+    asset_ids_: Sequence[int],
+    contents: Sequence[NewContent],
+    change: int,
+) -> None:
+    """Segments and vectors of assets that the generation has not encoded, and their marks.
+
+    Raises SpaceMismatchError as `Batch.put_encoding` does.
+    """
+    known = space_ids(connection, generation_id)
+    rows: list[dict[str, Any]] = []
+    first: list[int] = []
+    for asset_id, content in zip(asset_ids_, contents, strict=True):
+        _check(known, generation_id, content)
+        first.append(len(rows))
+        rows += [
+            segment_row(generation_id, asset_id, ordinal, segment)
+            for ordinal, segment in enumerate(content.segments)
+        ]
+    if rows:
+        connection.execute(insert(segments), rows)
+        made = _segment_ids(connection, generation_id, asset_ids_)
+        ids = [made[row["asset_id"], row["ordinal"]] for row in rows]
+        texts = ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"])
+        fts.put_passages(connection, texts)
+        packed = [
+            {
+                "segment_id": ids[start + position],
+                "space_id": known[space],
+                "modality": content.segments[position].modality.value,
+                "change": change,
+                "data": row.tobytes(),
+            }
+            for start, content in zip(first, contents, strict=True)
+            for space, (positions, matrix) in content.vectors.items()
+            for position, row in zip(positions, np.asarray(matrix, dtype="<f2"), strict=True)
+        ]
+        if packed:
+            connection.execute(insert(vectors), packed)
+    marks = [{"generation_id": generation_id, "asset_id": id_} for id_ in asset_ids_]
+    if marks:
+        for chunk in chunks(asset_ids_):
+            connection.execute(
+                delete(encodings).where(
+                    encodings.c.generation_id == generation_id, encodings.c.asset_id.in_(chunk)
+                )
+            )
+        connection.execute(insert(encodings), marks)
+
+
+def _segment_ids(
+    connection: Connection, generation_id: int, asset_ids_: Sequence[int]
+) -> dict[tuple[int, int], int]:
+    """(asset id, ordinal) -> segment id."""
+    found: dict[tuple[int, int], int] = {}
+    for chunk in chunks(asset_ids_):
+        query = select(segments.c.asset_id, segments.c.ordinal, segments.c.id).where(
+            segments.c.generation_id == generation_id, segments.c.asset_id.in_(chunk)
+        )
+        found.update(((asset, at), id_) for asset, at, id_ in connection.execute(query))
+    return found
+
+
+def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocation]]) -> None:
+    """Say that assets (by id) lie at places; each replaces what lay at its path."""
+    latest = {os.fsencode(location.path): (asset_id, location) for asset_id, location in places}
+    known = _location_ids(connection, list(latest))
+    rows = {path: _row(path, asset_id, place) for path, (asset_id, place) in latest.items()}
+    new = [row for path, row in rows.items() if path not in known]
+    if new:
+        connection.execute(insert(locations), new)
+    ids = known | _location_ids(connection, [row["path"] for row in new])
+    if known:
+        replaced = [{**rows[path], "location": id_} for path, id_ in known.items()]
+        statement = update(locations).where(locations.c.id == bindparam("location"))
+        names = [name for name in replaced[0] if name not in {"location", "path"}]
+        connection.execute(
+            statement.values(sidecar_of=None, **{name: bindparam(name) for name in names}),
+            [{k: v for k, v in row.items() if k != "path"} for row in replaced],
+        )
+    captions = _captions(connection, {asset_id for asset_id, _ in latest.values()})
+    fts.put_files(
+        connection,
+        [
+            (ids[path], row["name"], row["folders"][:-1], captions.get(row["asset_id"], ""))
+            for path, row in rows.items()
+        ],
+        replaced=list(known.values()),
+    )
+
+
+def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for start in range(0, len(paths), CHUNK):
+        chunk = paths[start : start + CHUNK]
+        query = select(locations.c.path, locations.c.id).where(locations.c.path.in_(chunk))
+        found.update((bytes(row.path), int(row.id)) for row in connection.execute(query))
+    return found
+
+
+def _row(path: bytes, asset_id: int, location: NewLocation) -> dict[str, Any]:
+    return {
+        "path": path,
+        "root_id": location.root_id,
+        "asset_id": asset_id,
+        **shown_parts(path),
+        "size_bytes": location.size_bytes,
+        "modified_ns": location.modified_ns,
+        "inode": signed(location.inode),
+    }
+
+
+def _captions(connection: Connection, asset_ids_: Iterable[int]) -> dict[int, str]:
+    """Title, caption and keywords of assets, as words to find their files by."""
+    found: dict[int, str] = {}
+    for chunk in chunks(sorted(asset_ids_)):
+        query = select(assets.c.id, assets.c.details).where(assets.c.id.in_(chunk))
+        for row in connection.execute(query):
+            found[int(row.id)] = fts.caption_of(row.details or {})
+    return found
+
+
+def signed(inode: int) -> int:
+    """Inodes are unsigned 64 bits; databases store signed ones."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
+
+
+def _check(known: Mapping[EmbeddingSpace, int], generation_id: int, content: NewContent) -> None:
+    for space, (positions, rows) in content.vectors.items():
+        if space not in known:
+            raise SpaceMismatchError(f"generation {generation_id} has no space {space.key}")
+        if rows.shape != (len(positions), space.dim):
+            raise SpaceMismatchError(
+                f"{space.key} takes ({len(positions)}, {space.dim}) vectors, not {rows.shape}"
+            )

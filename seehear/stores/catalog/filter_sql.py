@@ -1,0 +1,223 @@
+"""Filters compiled to SQL conditions; values only ever travel as bound parameters.
+
+Conditions speak of rows of `PLACES`, one for each place where something is shown:
+
+    held      the location of the file itself
+    beside    for a subtitle beside a video: a location of that video, else nothing
+    shown     the asset that is shown: the video's, else the file's own
+
+A whole filter is asked of one row, so that name, folder and time are always of the same place.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from seehear.stores.catalog.filters import (
+    DETAILS,
+    And,
+    Compare,
+    Field,
+    Filter,
+    GeoCircle,
+    Not,
+    Op,
+    Or,
+)
+from seehear.stores.catalog.paths import folder_range
+from seehear.stores.catalog.schema import assets, locations
+from seehear.types import Modality
+
+EARTH_RADIUS_KM = 6371.0
+
+own_location = locations.alias("own_location")
+video_location = locations.alias("video_location")
+display_asset = assets.alias("display_asset")
+LOCATIONS = own_location.outerjoin(
+    video_location, video_location.c.asset_id == own_location.c.sidecar_of
+).join(
+    display_asset,
+    display_asset.c.id == func.coalesce(video_location.c.asset_id, own_location.c.asset_id),
+)
+
+_here = locations.c.asset_id == assets.c.id
+is_sidecar = and_(
+    exists(select(1).where(_here, locations.c.sidecar_of.is_not(None))),
+    not_(exists(select(1).where(_here, locations.c.sidecar_of.is_(None)))),
+)
+"""Subtitles that lie beside their video and nowhere else: the video is counted, and not they."""
+
+
+class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower and the like
+    """Text in a form in which case, and the way accents are written, make no difference.
+
+    SQLite's `lower` is ours (`paths.fold`). PostgreSQL has its own, whatever the locale of the
+    database; upper case, because that tells "\u00df" from "SS" as little as `fold` does.
+    """
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(folded, "sqlite")
+def _folded_by_us(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower{compiler.function_argspec(element, **options)}"
+
+
+@compiles(folded, "postgresql")
+def _folded_by_icu(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f'upper(normalize{compiler.function_argspec(element, **options)} COLLATE "und-x-icu")'
+
+
+def location_condition(name: str) -> ColumnElement[Any]:
+    """A column of the location that is shown."""
+    return func.coalesce(video_location.c[name], own_location.c[name])
+
+
+def _text(name: str) -> Any:
+    return display_asset.c.details[name].as_string()
+
+
+def _number(name: str) -> Any:
+    return display_asset.c.details[name].as_float()
+
+
+COLUMNS: dict[Field, Any] = {
+    Field.MODALITY: display_asset.c.modality,
+    Field.NAME: location_condition("name"),
+    Field.MODIFIED: location_condition("modified_ns"),
+    Field.FORMAT: display_asset.c.format,
+    Field.TAKEN: display_asset.c.taken_at,
+    Field.SIZE: display_asset.c.size_bytes,
+    Field.DURATION: display_asset.c.duration_s,
+    Field.WIDTH: display_asset.c.width_px,
+    Field.HEIGHT: display_asset.c.height_px,
+    Field.ORIENTATION: _text("orientation"),
+    Field.LATITUDE: _number("latitude"),
+    Field.LONGITUDE: _number("longitude"),
+    Field.COORDINATES: _number("latitude") + _number("longitude"),
+    Field.FOLDER: location_condition("folders"),
+    **{field: _text(field.value) for field in DETAILS},
+    Field.KEYWORD: _text("keywords"),
+}
+"""The column of each field, of a row of `PLACES`."""
+# Keywords lie in one string, joined and here bounded by semicolons, so that each is found whole.
+_KEYWORDS = "; " + func.coalesce(_text("keywords"), "") + "; "
+
+
+def condition(part: Filter) -> ColumnElement[bool]:
+    """Return the condition of a filter. Items that lack a field do not match."""
+    if isinstance(part, And):
+        return and_(true(), *(condition(p) for p in part.parts))
+    if isinstance(part, Or):
+        return or_(false(), *(condition(p) for p in part.parts))
+    if isinstance(part, Not):
+        return not_(func.coalesce(condition(part.part), false()))
+    return func.coalesce(_compare(part), false())
+
+
+def under(folder: Path) -> ColumnElement[bool]:
+    """Places at a path or below it."""
+    low, high = folder_range(folder)
+    path = location_condition("path")
+    return or_(path == os.fsencode(folder), and_(path >= low, path < high))
+
+
+def shown_as(kinds: frozenset[Modality]) -> ColumnElement[bool]:
+    """Places whose hits are shown as one of these modalities."""
+    return display_asset.c.modality.in_([kind.value for kind in kinds])
+
+
+def _compare(part: Compare) -> ColumnElement[bool]:
+    value: Any = part.value
+    if isinstance(value, Path):
+        return under(value)
+    if isinstance(value, GeoCircle):
+        return _within(value)
+    if part.field is Field.KEYWORD and part.op is not Op.KNOWN:
+        return _keyword(part.op, str(value))
+    column = COLUMNS[part.field]
+    if part.field is Field.MODIFIED and isinstance(value, datetime):
+        # Whole seconds apart from the fraction: a float holds no nanoseconds of today.
+        seconds = int(value.replace(microsecond=0).timestamp())
+        value = seconds * 10**9 + value.microsecond * 1000
+    compared = folded(column) if isinstance(value, str) else column
+    return _operate(compared, part.op, value)
+
+
+def _keyword(op: Op, value: str) -> ColumnElement[bool]:
+    keywords = folded(_KEYWORDS)
+    if op is Op.LIKE:
+        return _like(keywords, f"*; {value}; *")
+    has = _fits(keywords, f"%; {_escaped(value)}; %")
+    return not_(has) if op is Op.NE else has
+
+
+def _within(location: GeoCircle) -> ColumnElement[bool]:
+    """Great-circle distance by the haversine formula (R. W. Sinnott, Sky and Telescope, 1984)."""
+    latitude = func.radians(COLUMNS[Field.LATITUDE])
+    longitude = func.radians(COLUMNS[Field.LONGITUDE])
+    lat, lon = math.radians(location.latitude), math.radians(location.longitude)
+    chord = func.power(func.sin((latitude - lat) / 2), 2) + math.cos(lat) * func.cos(
+        latitude
+    ) * func.power(func.sin((longitude - lon) / 2), 2)
+    limit = math.sin(min(location.radius_km / (2 * EARTH_RADIUS_KM), math.pi / 2)) ** 2
+    near: ColumnElement[bool] = chord <= limit
+    return near
+
+
+def _like(column: Any, pattern: str) -> ColumnElement[bool]:
+    """The whole text fits a pattern with * and ?."""
+    return _fits(column, _escaped(pattern).replace("*", "%").replace("?", "_"))
+
+
+def _fits(column: Any, pattern: str) -> ColumnElement[bool]:
+    fits: ColumnElement[bool] = column.like(folded(literal(pattern)), escape="\\")
+    return fits
+
+
+def _escaped(text: str) -> str:
+    """Text that stands for itself in a pattern."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+def _operate(column: Any, op: Op, value: Any) -> ColumnElement[bool]:
+    if op is Op.KNOWN:
+        known: ColumnElement[bool] = column.is_not(None)
+        return known
+    if op is Op.LIKE:
+        return _like(column, value)
+    if isinstance(value, str):
+        value = folded(literal(value))
+    compared: dict[Op, ColumnElement[bool]] = {
+        Op.EQ: column == value,
+        Op.NE: column != value,
+        Op.LT: column < value,
+        Op.LE: column <= value,
+        Op.GT: column > value,
+        Op.GE: column >= value,
+    }
+    return compared[op]

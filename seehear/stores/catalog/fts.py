@@ -1,0 +1,173 @@
+"""Full text of passages, subtitles, file names, folders and embedded captions.
+
+Two tables, each with the rowid of what it speaks of: `passage_words` of segments and `file_words`
+of locations, written in the transaction of what they describe. What the databases do differently
+stands in `words_sqlite` and `words_postgresql`. In both a name says more than a caption and that
+more than a folder (4 : 2 : 1): a word in a short text says more than one in a long passage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Select, select, text
+
+from seehear.errors import UsageError
+from seehear.stores.catalog import fts_postgresql, fts_sqlite
+from seehear.stores.catalog.schema import assets, locations, segments
+
+REBUILT_AT_ONCE = 1_000
+
+
+class Dialect(Protocol):
+    """A database's own full text. `MATCHED_` queries give id and score, higher is better, of the
+    rows that fit `:words`."""
+
+    INSERT_PASSAGE: str
+    INSERT_FILE: str
+    MATCHED_PASSAGES: str
+    MATCHED_FILES: str
+
+    def passage_row(self, id_: int, passage: str) -> dict[str, Any]: ...
+
+    def file_row(self, id_: int, name: str, folder: str, caption: str) -> dict[str, Any]: ...
+
+    def expression(self, terms: Sequence[str]) -> str: ...
+
+    def create(self, connection: Connection) -> None: ...
+
+    def integrity_ok(self, connection: Connection) -> bool: ...
+
+
+_DIALECTS: dict[str, Dialect] = {"sqlite": fts_sqlite, "postgresql": fts_postgresql}
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """That of the database that a connection is to."""
+    return _DIALECTS[connection.dialect.name]
+
+
+def caption_of(details: Mapping[str, Any]) -> str:
+    """What a file says about itself in words."""
+    return " ".join(str(details.get(name, "")) for name in ("title", "caption", "keywords")).strip()
+
+
+def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:
+    """Index the texts of segments, by id."""
+    dialect = dialect_of(connection)
+    rows = [dialect.passage_row(id_, passage) for id_, passage in passages]
+    if rows:
+        connection.execute(text(dialect.INSERT_PASSAGE), rows)
+
+
+def put_file(
+    connection: Connection, location_id: int, name: str, folder: str, caption: str
+) -> None:
+    """Index what a location is called and captioned; replaces what was there."""
+    put_files(connection, [(location_id, name, folder, caption)], replaced=[location_id])
+
+
+def put_files(
+    connection: Connection, rows: Sequence[tuple[int, str, str, str]], replaced: Sequence[int]
+) -> None:
+    """Index many locations: (id, name, folder, caption) each; `replaced` were indexed before."""
+    remove(connection, "file_words", replaced)
+    if rows:
+        dialect = dialect_of(connection)
+        connection.execute(text(dialect.INSERT_FILE), [dialect.file_row(*row) for row in rows])
+
+
+def remove(connection: Connection, table: str, ids: Sequence[int]) -> None:
+    """Forget segments ("passage_words") or locations ("file_words")."""
+    if ids:
+        statement = text(f"DELETE FROM {table} WHERE rowid = :id")
+        connection.execute(statement, [{"id": id_} for id_ in ids])
+
+
+def search_passages(
+    connection: Connection, generation_id: int, wanted: str, k: int
+) -> list[tuple[int, float]]:
+    """Segments whose passages have the words: (segment id, score, higher is better)."""
+    segments_of = (
+        "SELECT s.id, f.score AS best FROM found f "
+        "JOIN segments s ON s.id = f.id AND s.generation_id = :generation"
+    )
+    matched = dialect_of(connection).MATCHED_PASSAGES
+    return _search(connection, matched, segments_of, generation_id, wanted, k)
+
+
+def search_files(
+    connection: Connection, generation_id: int, wanted: str, k: int
+) -> list[tuple[int, float]]:
+    """First segments of the assets whose name, folder or caption has the words."""
+    segments_of = (
+        "SELECT MIN(s.id), MAX(f.score) AS best FROM found f "
+        "JOIN locations l ON l.id = f.id "
+        "JOIN segments s ON s.asset_id = l.asset_id AND s.generation_id = :generation "
+        "GROUP BY s.asset_id"
+    )
+    matched = dialect_of(connection).MATCHED_FILES
+    return _search(connection, matched, segments_of, generation_id, wanted, k)
+
+
+def _search(
+    connection: Connection,
+    matched: str,
+    segments_of: str,
+    generation_id: int,
+    wanted: str,
+    k: int,
+) -> list[tuple[int, float]]:
+    expression = dialect_of(connection).expression(terms_of(wanted))
+    if not expression:
+        return []
+    # Materialised, because SQLite's bm25 is only known to a query on its own table alone.
+    query = f"WITH found AS MATERIALIZED ({matched}) {segments_of} ORDER BY best DESC, 1 LIMIT :k"
+    rows = connection.execute(
+        text(query), {"words": expression, "generation": generation_id, "k": k}
+    )
+    return [(int(id_), float(score)) for id_, score in rows]
+
+
+def terms_of(wanted: str) -> list[str]:
+    """The words that a person typed, all of which must occur; phrases in quotes are kept whole.
+
+    What holds no letter or digit is left out. Raises UsageError for a null character.
+    """
+    if "\0" in wanted:
+        raise UsageError("a query cannot contain a null character")
+    terms = (phrase or word for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', wanted))
+    return [term for term in terms if re.search(r"\w", term)]
+
+
+def integrity_ok(connection: Connection) -> bool:
+    """Whether the two tables are whole in themselves; needs a transaction that may write."""
+    return dialect_of(connection).integrity_ok(connection)
+
+
+def rebuild(connection: Connection) -> None:
+    """Make the two tables anew from the segments and locations that they speak of."""
+    dialect_of(connection).create(connection)
+    passages = select(segments.c.id, segments.c.text).where(segments.c.text != "")
+    for rows in _rows_at_once(connection, passages.order_by(segments.c.id)):
+        put_passages(connection, ((row.id, row.text) for row in rows))
+    files = (
+        select(locations.c.id, locations.c.name, locations.c.folders, assets.c.details)
+        .join(assets, assets.c.id == locations.c.asset_id)
+        .order_by(locations.c.id)
+    )
+    for rows in _rows_at_once(connection, files):
+        put_files(
+            connection,
+            [(r.id, r.name, r.folders[:-1], caption_of(r.details or {})) for r in rows],
+            replaced=(),
+        )
+
+
+def _rows_at_once(
+    connection: Connection, query: Select[*tuple[Any, ...]]
+) -> Iterator[Sequence[Any]]:
+    """The rows of a query, as many at a time as memory holds whatever the collection's size."""
+    yield from connection.execute(query.execution_options(yield_per=REBUILT_AT_ONCE)).partitions()

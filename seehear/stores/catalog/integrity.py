@@ -1,0 +1,144 @@
+"""What must hold in a catalog, as queries that find nothing where it does."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DatabaseError
+
+EXAMPLES = 5
+"""Numbers of rows that a fault names."""
+
+
+class Severity(StrEnum):
+    """The truth is what nothing else can tell; what is derived from it can be made anew."""
+
+    DATA_LOSS = "truth"
+    DERIVED = "derived"
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityIssue:
+    """Something in a catalog that does not hold, and how often."""
+
+    what: str
+    count: int
+    kind: Severity = Severity.DATA_LOSS
+    examples: tuple[str, ...] = ()
+
+
+_RULES = {
+    "segments have no vector": """
+        SELECT s.id FROM segments s
+        WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.segment_id = s.id)""",
+    "vectors have no segment": """
+        SELECT v.segment_id FROM vectors v
+        WHERE NOT EXISTS (SELECT 1 FROM segments s WHERE s.id = v.segment_id)""",
+    "vectors do not match the modality or generation of their segment": """
+        SELECT v.segment_id FROM vectors v
+        JOIN segments s ON s.id = v.segment_id JOIN spaces p ON p.id = v.space_id
+        WHERE v.modality <> s.modality OR p.generation_id <> s.generation_id""",
+    "vectors are shorter or longer than their space": """
+        SELECT v.segment_id FROM vectors v JOIN spaces p ON p.id = v.space_id
+        WHERE length(v.data) <> 2 * p.dim""",
+    "vectors or removals carry a change number from the future": """
+        SELECT segment_id FROM vectors
+        WHERE change > (SELECT value FROM counters WHERE name = 'change')
+        UNION SELECT segment_id FROM removals
+        WHERE change > (SELECT value FROM counters WHERE name = 'change')""",
+    "segments are both present and removed": """
+        SELECT r.segment_id FROM removals r JOIN segments s ON s.id = r.segment_id""",
+    "segments belong to assets that are not marked as encoded": """
+        SELECT s.id FROM segments s
+        WHERE NOT EXISTS (SELECT 1 FROM encodings e
+            WHERE e.asset_id = s.asset_id AND e.generation_id = s.generation_id)""",
+    "segments are duplicated": """
+        SELECT max(id) FROM segments GROUP BY generation_id, asset_id, ordinal
+        HAVING count(*) > 1""",
+    "generations are in use beside another one": """
+        SELECT id FROM generations WHERE state = 'serving'
+        AND id <> (SELECT max(id) FROM generations WHERE state = 'serving')""",
+    "counters are missing": """
+        SELECT name FROM (SELECT 'change' AS name UNION SELECT 'identity') AS wanted
+        WHERE name NOT IN (SELECT name FROM counters)""",
+}
+
+_WORDS = {
+    "passages are missing from the word index": """
+        SELECT id FROM segments WHERE text <> '' AND id NOT IN (SELECT rowid FROM passage_words)""",
+    "words belong to passages that are gone": """
+        SELECT rowid FROM passage_words WHERE rowid NOT IN (SELECT id FROM segments)""",
+    "file names are missing from the word index": """
+        SELECT id FROM locations WHERE id NOT IN (SELECT rowid FROM file_words)""",
+    "words belong to files that are gone": """
+        SELECT rowid FROM file_words WHERE rowid NOT IN (SELECT id FROM locations)""",
+}
+
+_INDEX_WORDS = ("missing from index", "wrong # of entries in index", "non-unique entry in index")
+"""How SQLite speaks of an index of its own, which it can make anew from the table."""
+
+
+def integrity_issues(connection: Connection) -> list[IntegrityIssue]:
+    """Everything that does not hold; on SQLite the database's own structure too."""
+    try:
+        found = _structure(connection) if connection.dialect.name == "sqlite" else []
+    except DatabaseError as error:
+        if not is_corrupt(error):
+            raise
+        return [IntegrityIssue("the database is damaged", 1, examples=(str(error.orig),))]
+    if any(fault.kind is Severity.DATA_LOSS for fault in found):
+        return found  # nothing that is read from a broken database can be trusted
+    found += [_fault(connection, what, query) for what, query in _RULES.items()]
+    found += [_fault(connection, what, query, Severity.DERIVED) for what, query in _WORDS.items()]
+    return [fault for fault in found if fault.count]
+
+
+def is_corrupt(error: DatabaseError) -> bool:
+    """Whether SQLite says of a file that it is damaged."""
+    code = getattr(error.orig, "sqlite_errorcode", 0)
+    return bool(code & 0xFF == sqlite3.SQLITE_CORRUPT)
+
+
+def pending_work(connection: Connection) -> list[IntegrityIssue]:
+    """What a run that was cut short leaves for the next one: nothing is wrong with it."""
+    queries = {
+        "contents no longer have a file": """
+            SELECT id FROM assets WHERE id NOT IN (SELECT asset_id FROM locations)""",
+        "contents are not encoded yet": """
+            SELECT DISTINCT l.asset_id FROM locations l JOIN roots r ON r.id = l.root_id
+            WHERE r.online AND l.asset_id NOT IN (SELECT e.asset_id FROM encodings e
+                JOIN generations g ON g.id = e.generation_id WHERE g.state = 'serving')""",
+    }
+    found = [_fault(connection, what, query) for what, query in queries.items()]
+    return [fault for fault in found if fault.count]
+
+
+def _fault(
+    connection: Connection, what: str, query: str, kind: Severity = Severity.DATA_LOSS
+) -> IntegrityIssue:
+    rows = [str(row[0]) for row in connection.execute(text(query))]
+    return IntegrityIssue(what, len(rows), kind, tuple(rows[:EXAMPLES]))
+
+
+def _structure(connection: Connection) -> list[IntegrityIssue]:
+    told = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(100)")]
+    told = [line for line in told if line != "ok"]
+    of_index = [line for line in told if any(words in line for words in _INDEX_WORDS)]
+    broken = [line for line in told if line not in of_index]
+    loose = [
+        f"{row[0]} row {row[1]} refers to no row of {row[2]}"
+        for row in connection.exec_driver_sql("PRAGMA foreign_key_check")
+    ]
+    listed = (
+        ("the database is damaged", broken, Severity.DATA_LOSS),
+        ("indexes of the database are damaged", of_index, Severity.DERIVED),
+        ("rows refer to missing rows", loose, Severity.DATA_LOSS),
+    )
+    return [
+        IntegrityIssue(what, len(lines), kind, tuple(lines[:EXAMPLES]))
+        for what, lines, kind in listed
+        if lines
+    ]

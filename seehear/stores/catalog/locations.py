@@ -1,0 +1,197 @@
+"""The catalog's places: roots, locations below them, files that could not be indexed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from seehear.errors import UsageError
+from seehear.stores.catalog import fts, reader
+from seehear.stores.catalog.base import CatalogBase
+from seehear.stores.catalog.paths import folder_range, shown_parts
+from seehear.stores.catalog.records import Failure, Location, Root
+from seehear.stores.catalog.schema import failures, locations, roots
+from seehear.stores.catalog.statements import chunks
+from seehear.types import Ids
+
+
+class LocationQueries(CatalogBase):
+    """Where things lie."""
+
+    def roots(self) -> list[Root]:
+        """Every root, in the order in which they were added."""
+        with self._read() as connection:
+            rows = connection.execute(select(roots).order_by(roots.c.id))
+            return [
+                Root(
+                    row.id,
+                    Path(os.fsdecode(row.path)),
+                    bool(row.online),
+                    row.inode,
+                    row.unsupported or {},
+                )
+                for row in rows
+            ]
+
+    def add_root(self, path: Path) -> Root:
+        """The root of that absolute path, made if there is none yet."""
+        for root in self.roots():
+            if root.path == path:
+                return root
+        with self.batch() as batch:
+            batch.connection.execute(insert(roots).values(path=os.fsencode(path), online=True))
+        return self.add_root(path)
+
+    def set_online(self, root_id: int, online: bool, inode: int | None = None) -> None:
+        """Say whether a root can be reached, and which folder (63 bits) it is where it can."""
+        values = {"online": online} if inode is None else {"online": online, "inode": inode}
+        with self.batch() as batch:
+            batch.connection.execute(update(roots).where(roots.c.id == root_id).values(values))
+
+    def locations(self, root_id: int) -> list[Location]:
+        """Every location below a root."""
+        with self._read() as connection:
+            rows = connection.execute(
+                select(locations).where(locations.c.root_id == root_id).order_by(locations.c.id)
+            )
+            return [reader.location_from(row) for row in rows]
+
+    def locations_of(self, asset_ids: Sequence[int] | Ids) -> dict[int, list[Location]]:
+        """Where assets lie."""
+        found: dict[int, list[Location]] = {int(id_): [] for id_ in asset_ids}
+        with self._read() as connection:
+            for chunk in chunks(asset_ids):
+                rows = connection.execute(
+                    select(locations)
+                    .where(locations.c.asset_id.in_(chunk))
+                    .order_by(locations.c.id)
+                )
+                for row in rows:
+                    found[int(row.asset_id)].append(reader.location_from(row))
+        return found
+
+    def paths_of(self, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
+        """Every path where assets lie, the oldest place first."""
+        with self._read() as connection:
+            return reader.paths_of(connection, asset_ids)
+
+    def remove(self, path: Path) -> int:
+        """Take a path and all below it out of the collection; returns how many files that were."""
+        raw = os.fsencode(path)
+        low, high = folder_range(path)
+
+        def below(column: Column[bytes]) -> ColumnElement[bool]:
+            return or_(column == raw, and_(column >= low, column < high))
+
+        with self.batch() as batch:
+            gone = list(
+                batch.connection.scalars(select(locations.c.id).where(below(locations.c.path)))
+            )
+            for id_ in gone:
+                batch.remove_location(int(id_))
+            batch.remove_orphans()
+            batch.connection.execute(delete(failures).where(below(failures.c.path)))
+            used = select(locations.c.root_id).union(select(failures.c.root_id))
+            batch.connection.execute(
+                delete(roots).where(below(roots.c.path), roots.c.id.not_in(used))
+            )
+        return len(gone)
+
+    def failures(self) -> list[Failure]:
+        """Every file that could not be indexed, by path."""
+        with self._read() as connection:
+            rows = connection.execute(select(failures).order_by(failures.c.path))
+            return [
+                Failure(
+                    path=Path(os.fsdecode(row.path)),
+                    stage=row.stage,
+                    reason=row.reason,
+                    failed_at=row.failed_at.replace(tzinfo=UTC),
+                    size_bytes=int(row.size_bytes),
+                    modified_ns=int(row.modified_ns),
+                    root_id=int(row.root_id),
+                )
+                for row in rows
+            ]
+
+    def relocate(self, mapping: Mapping[Path, Path]) -> None:
+        """Say that what lay below old folders lies below new ones, as after a move to another
+        machine. The longest old folder that fits a path counts.
+
+        Raises UsageError for an old folder that nothing lies below, and where two paths would
+        become one.
+        """
+        folders = sorted(
+            ((os.fsencode(old).rstrip(b"/"), os.fsencode(new).rstrip(b"/"))
+             for old, new in mapping.items()),
+            key=lambda pair: -len(pair[0]),
+        )  # fmt: skip
+        used: set[bytes] = set()
+        with self.batch() as batch:
+            for table in (roots, locations, failures):
+                found = batch.connection.execute(select(table.c.id, table.c.path)).all()
+                moved = [(int(row.id), _moved(bytes(row.path), folders, used)) for row in found]
+                try:
+                    _put_paths(batch.connection, table, [(id_, to) for id_, to in moved if to])
+                except IntegrityError:
+                    raise UsageError(
+                        "two files would get the same path; --map their folders to different ones"
+                    ) from None
+            unused = [old for old, _ in folders if old not in used]
+            if unused:
+                raise UsageError(
+                    f"the export has no folder {os.fsdecode(unused[0]) or '/'}; its folders "
+                    f"are {', '.join(str(root.path) for root in self.roots()) or 'none'}"
+                )
+            for row in batch.connection.execute(select(roots.c.id, roots.c.path)).all():
+                there = os.path.lexists(row.path)
+                batch.connection.execute(
+                    update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
+                )
+            fts.rebuild(batch.connection)
+
+
+def _moved(path: bytes, folders: Sequence[tuple[bytes, bytes]], used: set[bytes]) -> bytes | None:
+    """Where a path lies now; None where it stays."""
+    for old, new in folders:
+        if path == old or path.startswith(old + b"/"):
+            used.add(old)
+            return new + path[len(old) :] or b"/"
+    return None
+
+
+def _put_paths(connection: Connection, table: Table, paths: Sequence[tuple[int, bytes]]) -> None:
+    """Write paths by id. First all out of the way, so that two may be exchanged."""
+    for aside in (b"\0", b""):
+        rows = []
+        for id_, path in paths:
+            row: dict[str, Any] = {"row": id_, "to": aside + path}
+            if table is locations:
+                row |= {f"new_{name}": value for name, value in shown_parts(path).items()}
+            rows.append(row)
+        if rows:
+            names = [name.removeprefix("new_") for name in rows[0] if name.startswith("new_")]
+            connection.execute(
+                update(table)
+                .where(table.c.id == bindparam("row"))
+                .values(path=bindparam("to"), **{n: bindparam(f"new_{n}") for n in names}),
+                rows,
+            )

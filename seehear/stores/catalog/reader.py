@@ -1,0 +1,300 @@
+"""Reading: rows of the database as the values that the other rooms work with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from seehear.stores.catalog.filter_sql import LOCATIONS, location_condition, own_location
+from seehear.stores.catalog.filter_sql import display_asset as shown_asset
+from seehear.stores.catalog.records import Generation, GenerationState, Location, SegmentRecord
+from seehear.stores.catalog.schema import (
+    assets,
+    counters,
+    generations,
+    locations,
+    removals,
+    roots,
+    segments,
+    spaces,
+    vectors,
+)
+from seehear.stores.catalog.statements import chunks, rows_of
+from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
+
+BLOCK = 10_000
+"""Vectors that are read at once where there may be millions."""
+
+_KINDS = {kind.value: kind for kind in Modality}
+
+
+def asset_from(row: Any) -> Asset:
+    """An asset from a row that has the columns of `assets`."""
+    return Asset(
+        id=int(row.id),
+        content_hash=row.content_hash,
+        modality=Modality(row.modality),
+        format=row.format,
+        size_bytes=int(row.size_bytes),
+        width_px=row.width_px,
+        height_px=row.height_px,
+        duration_s=row.duration_s,
+        taken_at=row.taken_at,
+    )
+
+
+def asset_of(connection: Connection, where: ColumnElement[bool]) -> Asset | None:
+    """The asset that a condition names, or None."""
+    row = connection.execute(select(assets).where(where)).first()
+    return None if row is None else asset_from(row)
+
+
+def location_from(row: Any) -> Location:
+    """A location from a row that has the columns of `locations`."""
+    return Location(
+        id=int(row.id),
+        asset_id=int(row.asset_id),
+        root_id=int(row.root_id),
+        path=Path(os.fsdecode(row.path)),
+        size_bytes=int(row.size_bytes),
+        modified_ns=int(row.modified_ns),
+        inode=int(row.inode) % (1 << 64),
+    )
+
+
+def space_ids(connection: Connection, generation_id: int) -> dict[EmbeddingSpace, int]:
+    """The spaces of a generation, with their keys in the database, in order."""
+    rows = connection.execute(
+        select(spaces).where(spaces.c.generation_id == generation_id).order_by(spaces.c.id)
+    )
+    return {EmbeddingSpace(row.name, row.revision, row.dim): int(row.id) for row in rows}
+
+
+def generations_of(connection: Connection) -> list[Generation]:
+    """Every generation, oldest first."""
+    rows = connection.execute(select(generations).order_by(generations.c.id)).all()
+    return [
+        Generation(
+            id=int(row.id),
+            model=row.model,
+            revision=row.revision,
+            spaces=tuple(space_ids(connection, row.id)),
+            state=GenerationState(row.state),
+        )
+        for row in rows
+    ]
+
+
+def serving(connection: Connection) -> Generation | None:
+    """The generation that answers queries, read in one statement: every search asks for it."""
+    rows = connection.execute(_SERVING).all()
+    if not rows:
+        return None
+    first = rows[0]
+    found = [EmbeddingSpace(r.name, r.space_revision, r.dim) for r in rows if r.name is not None]
+    return Generation(first.id, first.model, first.revision, tuple(found), GenerationState.SERVING)
+
+
+_SERVING = (
+    select(
+        generations.c.id,
+        generations.c.model,
+        generations.c.revision,
+        spaces.c.name,
+        spaces.c.revision.label("space_revision"),
+        spaces.c.dim,
+    )
+    .join_from(generations, spaces, spaces.c.generation_id == generations.c.id, isouter=True)
+    .where(generations.c.state == GenerationState.SERVING.value)
+    .order_by(spaces.c.id)
+)
+
+
+def segment_ids(
+    connection: Connection,
+    generation_id: int,
+    item: Modality | None,
+    conditions: Sequence[ColumnElement[bool]],
+) -> Ids:
+    """Sorted ids of a generation's segments at a place that meets conditions on `PLACES`."""
+    query = select(segments.c.id).where(segments.c.generation_id == generation_id)
+    if item is not None:
+        query = query.where(segments.c.modality == item.value)
+    chosen = select(locations.c.asset_id)
+    if conditions:
+        chosen = select(own_location.c.asset_id).select_from(LOCATIONS).where(*conditions)
+    query = query.where(segments.c.asset_id.in_(chosen)).order_by(segments.c.id)
+    return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+
+def matching_paths(
+    connection: Connection, asset_ids: Sequence[int], conditions: Sequence[ColumnElement[bool]]
+) -> dict[int, list[Path]]:
+    """Where assets are shown at places that meet conditions on `PLACES`, the best to show first."""
+    found: dict[int, list[Path]] = {}
+    for chunk in chunks(asset_ids):
+        rows = connection.execute(
+            select(shown_asset.c.id, location_condition("path"))
+            .select_from(LOCATIONS)
+            .join(roots, roots.c.id == location_condition("root_id"))
+            .where(shown_asset.c.id.in_(chunk), *conditions)
+            .order_by(roots.c.online.desc(), location_condition("id"))
+        )
+        for asset_id, raw in rows:
+            paths = found.setdefault(int(asset_id), [])
+            if (path := Path(os.fsdecode(raw))) not in paths:  # a film's subtitles lie there too
+                paths.append(path)
+    return found
+
+
+def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
+    """The assets of some ids, those that there are."""
+    found = {}
+    for id_, content_hash, modality, *rest in rows_of(connection, "plain_assets", ids):
+        found[id_] = Asset(id_, content_hash, _KINDS[modality], *rest)
+    return found
+
+
+def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
+    """Every path where assets lie, the oldest place first."""
+    found: dict[int, list[Path]] = {id_: [] for id_ in asset_ids}
+    for asset_id, path in rows_of(connection, "paths", asset_ids):
+        found[asset_id].append(Path(os.fsdecode(path)))
+    return found
+
+
+def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRecord]:
+    """What hits need of segments, in the order asked; those that lie nowhere are left out."""
+    wanted = [int(id_) for id_ in ids]
+    rows = {row[0]: row for row in rows_of(connection, "segments", wanted)}
+    places = _locations(connection, sorted({row[-1] for row in rows.values()}))
+    found = []
+    for id_ in wanted:
+        if id_ not in rows:
+            continue
+        _, ordinal, modality, start_s, stop_s, text, asset_id = rows[id_]
+        if (location := places.get(asset_id)) is None:
+            continue
+        segment = Segment(_KINDS[modality], start_s, stop_s, text)
+        found.append(
+            SegmentRecord(
+                segment_id=id_,
+                ordinal=ordinal,
+                segment=segment,
+                asset=location.asset,
+                raw_path=location.path,
+                online=location.online,
+                modified_ns=location.modified_ns,
+                raw_sidecar=location.sidecar,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _LocationRow:
+    """How and where an asset is shown."""
+
+    asset: Asset
+    path: bytes
+    online: bool
+    modified_ns: int
+    sidecar: bytes | None = None
+
+
+def _locations(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _LocationRow]:
+    """For each asset the place that is shown: reachable ones first, then the oldest."""
+    shown: dict[int, _LocationRow] = {}
+    videos: dict[int, int] = {}
+    for row in rows_of(connection, "assets", asset_ids):
+        raw, modified_ns, sidecar_of, online, id_, content_hash, modality, *rest = row
+        if sidecar_of is not None:
+            videos.setdefault(id_, sidecar_of)
+        if id_ not in shown:
+            asset = Asset(id_, content_hash, _KINDS[modality], *rest)
+            shown[id_] = _LocationRow(asset, raw, bool(online), modified_ns)
+    if videos:
+        beside = _locations(connection, sorted(set(videos.values())))
+        for asset_id, video_id in videos.items():
+            if video_id in beside:
+                shown[asset_id] = replace(beside[video_id], sidecar=shown[asset_id].path)
+    return shown
+
+
+def vectors_since(
+    connection: Connection, space_id: int, dim: int, item: Modality, change: int
+) -> tuple[int, Iterator[tuple[Ids, Vectors]]]:
+    """How many vectors were written after a change, and blocks of them while they are read.
+
+    Blocks are int64 (n,), growing, and float32 (n, dim); n is `BLOCK` at most. The blocks come in
+    the order in which they were written: to sort all would mean to hold all.
+    """
+    written = (
+        vectors.c.space_id == space_id,
+        vectors.c.modality == item.value,
+        vectors.c.change > change,
+    )
+
+    def blocks() -> Iterator[tuple[Ids, Vectors]]:
+        found = connection.execution_options(yield_per=BLOCK).execute(
+            select(vectors.c.segment_id, vectors.c.data).where(*written)
+        )
+        for rows in found.partitions():
+            ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+            order = np.argsort(ids)
+            yield ids[order], to_vectors([rows[location][1] for location in order], dim)
+
+    return count(connection, vectors, *written), blocks()
+
+
+def removed_since(connection: Connection, generation_id: int, change: int) -> Ids:
+    """Segments taken out of a generation after a change, sorted."""
+    found = connection.scalars(
+        select(removals.c.segment_id)
+        .where(removals.c.generation_id == generation_id, removals.c.change > change)
+        .order_by(removals.c.segment_id)
+    )
+    return np.fromiter(found, dtype=np.int64)
+
+
+def vectors_of(
+    connection: Connection, ids: Sequence[int] | Ids, space_id: int, dim: int
+) -> Vectors:
+    """Vectors of segments in one space, float32 (n, dim) in the order asked; zeros where none."""
+    known: dict[int, bytes] = {}
+    for chunk in chunks(ids):
+        rows = connection.execute(
+            select(vectors.c.segment_id, vectors.c.data).where(
+                vectors.c.space_id == space_id, vectors.c.segment_id.in_(chunk)
+            )
+        )
+        known.update((int(row.segment_id), row.data) for row in rows)
+    empty = bytes(2 * dim)
+    return to_vectors([known.get(int(id_), empty) for id_ in ids], dim)
+
+
+def to_vectors(blobs: Sequence[bytes], dim: int) -> Vectors:
+    """Float16 blobs as float32 (n, dim)."""
+    half: NDArray[np.float16] = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(-1, dim)
+    rows = half.astype(np.float32)
+    # Rounding to float16 moves a norm off one by up to 1e-3, and a cosine beyond it.
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = np.divide(rows, norms, out=rows, where=norms > 0)
+    return unit
+
+
+def counter(connection: Connection, name: str) -> int:
+    """A counter's value; 0 where it was never drawn from."""
+    return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)
+
+
+def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
+    """Rows of a table."""
+    return int(connection.scalar(select(func.count()).select_from(table).where(*where)) or 0)

@@ -1,0 +1,372 @@
+"""Writing: everything that changes a catalog, within one transaction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from seehear.errors import SpaceMismatchError
+from seehear.stores.catalog import bulk_insert, fts
+from seehear.stores.catalog.database import next_change
+from seehear.stores.catalog.paths import shown_parts
+from seehear.stores.catalog.reader import asset_of, space_ids
+from seehear.stores.catalog.sanitize import clean_text
+from seehear.stores.catalog.schema import (
+    assets,
+    encodings,
+    failures,
+    locations,
+    removals,
+    roots,
+    segments,
+    vectors,
+)
+from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
+
+CHUNK = 500
+"""Ids in one statement: below the limit of bound parameters of every database."""
+
+SUBTITLES = (".SRT", ".VTT", ".ASS", ".SSA", ".SBV", ".TTML", ".DFXP", ".LRC")
+
+
+class Batch:
+    """One transaction's writes; made by `Catalog.batch`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._change: int | None = None
+
+    def find_asset(self, content_hash: str) -> Asset | None:
+        """The asset of that content, one that this batch has put included."""
+        return asset_of(self.connection, assets.c.content_hash == content_hash)
+
+    def put_asset(self, content_hash: str, size_bytes: int, info: MediaInfo) -> Asset:
+        """The asset of that content, made if there is none yet."""
+        known = self.find_asset(content_hash)
+        if known is not None:
+            return known
+        self.connection.execute(
+            insert(assets), bulk_insert.asset_row(content_hash, size_bytes, info)
+        )
+        made = self.find_asset(content_hash)
+        assert made is not None
+        return made
+
+    def put_location(
+        self,
+        root_id: int,
+        path: Path,
+        asset_id: int,
+        size_bytes: int,
+        modified_ns: int,
+        inode: int,
+    ) -> int:
+        """Say that an asset's content lies at an absolute path; replaces what lay there.
+
+        Returns the location's id.
+        """
+        raw = os.fsencode(path)
+        values: dict[str, Any] = {
+            "root_id": root_id,
+            "asset_id": asset_id,
+            **shown_parts(raw),
+            "size_bytes": size_bytes,
+            "modified_ns": modified_ns,
+            "inode": bulk_insert.signed(inode),
+        }
+        id_ = self.connection.scalar(select(locations.c.id).where(locations.c.path == raw))
+        if id_ is None:
+            made = self.connection.execute(insert(locations).values(path=raw, **values))
+            id_ = made.inserted_primary_key[0]  # type: ignore[index]
+        else:
+            self.connection.execute(
+                update(locations).where(locations.c.id == id_).values(sidecar_of=None, **values)
+            )
+        details = self.connection.scalar(select(assets.c.details).where(assets.c.id == asset_id))
+        caption = fts.caption_of(details or {})
+        fts.put_file(self.connection, int(id_), values["name"], values["folders"][:-1], caption)
+        return int(id_)
+
+    def put_encoding(
+        self,
+        generation_id: int,
+        asset_id: int,
+        segments_: Sequence[Segment],
+        vectors_: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]],
+    ) -> None:
+        """Store an asset's segments and their vectors, and mark the asset as encoded.
+
+        `vectors_` gives for each space the positions in `segments_` and float32 (n, dim) rows for
+        them, kept as float16. Replaces an earlier encoding. Raises SpaceMismatchError for a space
+        that the generation does not have, or rows that do not fit it.
+        """
+        known = space_ids(self.connection, generation_id)
+        for space, (positions, rows) in vectors_.items():
+            if space not in known:
+                raise SpaceMismatchError(f"generation {generation_id} has no space {space.key}")
+            if rows.shape != (len(positions), space.dim):
+                raise SpaceMismatchError(
+                    f"{space.key} takes ({len(positions)}, {space.dim}) vectors, not {rows.shape}"
+                )
+        self._drop_segments(_segments_of(generation_id, [asset_id]))
+        ids = self._insert_segments(generation_id, asset_id, segments_)
+        rows_: list[dict[str, Any]] = []
+        for space, (positions, values) in vectors_.items():
+            packed = np.ascontiguousarray(values, dtype="<f2")
+            for position, row in zip(positions, packed, strict=True):
+                rows_.append(
+                    {
+                        "segment_id": ids[position],
+                        "space_id": known[space],
+                        "modality": segments_[position].modality.value,
+                        "change": self._change_number(),
+                        "data": row.tobytes(),
+                    }
+                )
+        if rows_:
+            self.connection.execute(insert(vectors), rows_)
+        mark = {"generation_id": generation_id, "asset_id": asset_id}
+        if not self.connection.execute(select(encodings).filter_by(**mark)).first():
+            self.connection.execute(insert(encodings).values(**mark))
+
+    def put_contents(
+        self,
+        generation_id: int,
+        contents: Sequence[bulk_insert.NewContent],
+        places: Sequence[Sequence[bulk_insert.NewLocation]],
+    ) -> list[int]:
+        """Store many contents with their encodings and places: `put_asset`, `put_encoding` and
+        `put_location` for each, in a dozen statements together. Returns the assets' ids.
+
+        Raises SpaceMismatchError as `put_encoding` does.
+        """
+        ids, known = bulk_insert.put_assets(self.connection, contents)
+        for chunk in _chunks(sorted(known)):
+            self._drop_segments(_segments_of(generation_id, chunk))
+        bulk_insert.put_encodings(
+            self.connection, generation_id, ids, contents, self._change_number()
+        )
+        pairs = zip(ids, places, strict=True)
+        bulk_insert.put_locations(
+            self.connection, [(id_, location) for id_, at in pairs for location in at]
+        )
+        return ids
+
+    def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
+        """The assets of those contents that are known, ones of this batch included."""
+        return bulk_insert.asset_ids(self.connection, hashes)
+
+    def put_locations(self, places: Sequence[tuple[int, bulk_insert.NewLocation]]) -> None:
+        """Say that assets (by id) lie at places: `put_location` for each, in a few statements."""
+        bulk_insert.put_locations(self.connection, places)
+
+    def _insert_segments(
+        self, generation_id: int, asset_id: int, segments_: Sequence[Segment]
+    ) -> list[int]:
+        if not segments_:
+            return []
+        rows = [
+            bulk_insert.segment_row(generation_id, asset_id, ordinal, segment)
+            for ordinal, segment in enumerate(segments_)
+        ]
+        made = self.connection.execute(
+            insert(segments).returning(segments.c.id, sort_by_parameter_order=True), rows
+        )
+        ids = [int(row[0]) for row in made]
+        fts.put_passages(
+            self.connection,
+            ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"]),
+        )
+        return ids
+
+    def remove_location(self, location_id: int) -> None:
+        """Forget that content lies at a path; its asset goes with `remove_orphans`."""
+        fts.remove(self.connection, "file_words", [location_id])
+        self.connection.execute(delete(locations).where(locations.c.id == location_id))
+
+    def remove_orphans(self) -> int:
+        """Take out assets that lie nowhere any more, with segments and vectors; gives how many."""
+        lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
+        ids = [int(id_) for id_ in self.connection.scalars(lost)]
+        for chunk in _chunks(ids):
+            self._drop_segments(segments.c.asset_id.in_(chunk))
+            self.connection.execute(delete(encodings).where(encodings.c.asset_id.in_(chunk)))
+            self.connection.execute(
+                update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
+            )
+            self.connection.execute(delete(assets).where(assets.c.id.in_(chunk)))
+        return len(ids)
+
+    def put_failure(
+        self,
+        root_id: int,
+        path: Path,
+        stage: str,
+        reason: str,
+        size_bytes: int,
+        modified_ns: int,
+    ) -> None:
+        """Record why a file could not be indexed; replaces an earlier record of the path."""
+        self.clear_failure(root_id, path)
+        self.connection.execute(
+            insert(failures).values(
+                root_id=root_id,
+                path=os.fsencode(path),
+                stage=stage,
+                reason=" ".join(clean_text(reason).split()),
+                failed_at=datetime.now(UTC).replace(tzinfo=None),
+                size_bytes=size_bytes,
+                modified_ns=modified_ns,
+            )
+        )
+
+    def clear_failure(self, root_id: int, path: Path) -> None:
+        """Forget a failure; there need not be one."""
+        self.connection.execute(
+            delete(failures).where(
+                failures.c.root_id == root_id, failures.c.path == os.fsencode(path)
+            )
+        )
+
+    def set_sidecars(self, root_id: int) -> None:
+        """Work out anew which subtitles of a root lie beside a video of the same stem.
+
+        "film.srt" and "film.en.srt" belong to "film.mkv".
+        """
+        name = func.upper(locations.c.name)
+        is_subtitle = or_(*(name.endswith(suffix) for suffix in SUBTITLES))
+        is_video = assets.c.modality == Modality.VIDEO.value
+        rows = self.connection.execute(
+            select(
+                locations.c.id,
+                locations.c.folders,
+                locations.c.path,
+                locations.c.asset_id,
+                locations.c.sidecar_of,
+                assets.c.modality,
+            )
+            .join(assets, assets.c.id == locations.c.asset_id)
+            .where(
+                locations.c.root_id == root_id,
+                or_(
+                    is_video,
+                    locations.c.sidecar_of.is_not(None),
+                    and_(assets.c.modality == Modality.TEXT.value, is_subtitle),
+                ),
+            )
+            # One folder after the other, so that memory holds no more than one.
+            .order_by(locations.c.folders, locations.c.id)
+            .execution_options(yield_per=CHUNK)
+        )
+        changes: list[dict[str, Any]] = []
+        for _, folder in groupby(rows, key=lambda row: row.folders):
+            changes += _sidecars(list(folder))
+            if len(changes) >= CHUNK:
+                self._put_sidecars(changes)
+                changes = []
+        self._put_sidecars(changes)
+
+    def set_unsupported(self, root_id: int, counts: Mapping[str, int]) -> None:
+        """Keep how many files of a root are of kinds that are not read, by suffix."""
+        self.connection.execute(
+            update(roots).where(roots.c.id == root_id).values(unsupported=dict(counts))
+        )
+
+    def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
+        if changes:
+            statement = update(locations).where(locations.c.id == bindparam("location"))
+            self.connection.execute(
+                statement.values(sidecar_of=bindparam("video")).execution_options(
+                    synchronize_session=False
+                ),
+                changes,
+            )
+
+    def drop_encodings(self, generation_id: int, most: int) -> int:
+        """Take out the segments of up to `most` assets of a generation; returns how many."""
+        ids = list(
+            self.connection.scalars(
+                select(encodings.c.asset_id)
+                .where(encodings.c.generation_id == generation_id)
+                .limit(most)
+            )
+        )
+        for chunk in _chunks(ids):
+            self._drop_segments(_segments_of(generation_id, chunk))
+            self.connection.execute(
+                delete(encodings).where(
+                    encodings.c.generation_id == generation_id, encodings.c.asset_id.in_(chunk)
+                )
+            )
+        return len(ids)
+
+    def _drop_segments(self, which: Any) -> None:
+        rows = self.connection.execute(
+            select(segments.c.id, segments.c.generation_id).where(which)
+        ).all()
+        if not rows:
+            return
+        change = self._change_number()
+        self.connection.execute(
+            insert(removals),
+            [
+                {"segment_id": row.id, "generation_id": row.generation_id, "change": change}
+                for row in rows
+            ],
+        )
+        ids = [int(row.id) for row in rows]
+        fts.remove(self.connection, "passage_words", ids)
+        for chunk in _chunks(ids):
+            self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
+            self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
+
+    def _change_number(self) -> int:
+        """One number per transaction: what it wrote is seen together or not at all."""
+        if self._change is None:
+            self._change = next_change(self.connection)
+        return self._change
+
+
+def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:
+    """Locations of one folder whose video is another one, or none, by now."""
+    videos = {
+        os.path.splitext(row.path)[0].lower(): row.asset_id  # noqa: PTH122 - these are bytes
+        for row in folder
+        if row.modality == Modality.VIDEO.value
+    }
+    changes = []
+    for row in folder:
+        stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122
+        video = None
+        if row.modality == Modality.TEXT.value and suffix.decode("latin-1").upper() in SUBTITLES:
+            video = videos.get(stem) or videos.get(os.path.splitext(stem)[0])  # noqa: PTH122
+        if video != row.sidecar_of:
+            changes.append({"location": row.id, "video": video})
+    return changes
+
+
+def _segments_of(generation_id: int, asset_ids: Sequence[int]) -> Any:
+    return (segments.c.generation_id == generation_id) & segments.c.asset_id.in_(asset_ids)
+
+
+def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]

@@ -1,0 +1,134 @@
+"""Search of large collections: compressed vectors propose, exact ones decide."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seehear.stores import sorted_ids
+from seehear.stores.vectors import exact
+from seehear.stores.vectors.base import WARMUP_QUERIES, MatrixBacked
+from seehear.stores.vectors.pq_index import CompressedIndex
+from seehear.stores.vectors.vector_file import CHUNK, VectorFile
+from seehear.types import Ids, Vectors
+
+ASKED = 600
+"""Queries that tuning asks, those that only measure included."""
+WIDE = 100
+"""Neighbours of each that are looked for."""
+EXACT_BELOW = 20_000
+"""Allowed vectors up to which a filtered search is exact: it takes as long as a search without
+filter, and is right."""
+MEASURED_EVERY = 0.05
+"""Change of size at which the recall is measured anew, and the depth set by it."""
+HELD_BYTES = 64 << 20
+"""Size of the half-precision rows up to which they are held in memory while many queries come;
+larger ones are read from their file, row by row."""
+RETRAINED_AT = 2.0
+"""Growth since training at which the compressed index is trained anew."""
+
+
+class IvfPqRefineIndex(MatrixBacked):
+    """Nearest neighbours with a measured recall. Similarities and their order are exact.
+
+    Nothing in it changes: `changed` gives another index and leaves this one as it was.
+    """
+
+    def __init__(self, matrix: VectorFile, proposer: CompressedIndex) -> None:
+        super().__init__(matrix)
+        self.proposer = proposer
+        self._asked = 0
+
+    @classmethod
+    def build(cls, matrix: VectorFile) -> IvfPqRefineIndex:
+        """Compress the vectors, and measure how deep to look."""
+        return cls(matrix, CompressedIndex.build(matrix)).tuned()
+
+    def describe(self) -> str:
+        recall = self.proposer.tuning.recall
+        return f"two tiers, recall@10 {recall:.3f} of exact search"
+
+    def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> IvfPqRefineIndex:
+        matrix = self.matrix.updated(removed, ids, vectors)
+        if len(matrix) > RETRAINED_AT * self.proposer.trained:
+            return IvfPqRefineIndex.build(matrix)
+        index = IvfPqRefineIndex(matrix, self.proposer.updated(removed, ids, vectors))
+        moved = abs(len(matrix) / self.proposer.tuning.measured_on - 1)
+        return index.tuned() if moved > MEASURED_EVERY else index
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        self._count()
+        tuning = self.proposer.tuning
+        depth, probes = tuning.depth(k), tuning.probes
+        count = len(self)
+        if allowed is not None:
+            allowed = sorted_ids.distinct(allowed)
+            positions = sorted_ids.positions_in(self.ids, allowed)
+            allowed, positions = allowed[positions >= 0], positions[positions >= 0]
+            count = len(positions)
+            if count <= max(EXACT_BELOW, depth):
+                return exact.pad(exact_topk(self.matrix, queries, k, positions), k)
+            # What is allowed lies in more lists, the fewer there are of it.
+            probes = int(np.ceil(probes * len(self) / count))
+        if depth >= count:
+            return exact.pad(exact_topk(self.matrix, queries, k), k)
+        near = self.proposer.candidates(queries, depth, probes, allowed)
+        while probes < self.proposer.lists and bool((near[:, min(k, count) - 1] < 0).any()):
+            probes *= 2
+            near = self.proposer.candidates(queries, depth, probes, allowed)
+        return exact.pad([self._ranked(q, ids, k) for q, ids in zip(queries, near, strict=True)], k)
+
+    def tuned(self) -> IvfPqRefineIndex:
+        """The same index, looking just as far as the aim asks for on its own vectors."""
+        queries, truth = tuning_queries(self.matrix)
+        if not len(queries):
+            return self
+        return IvfPqRefineIndex(self.matrix, self.proposer.tuned(queries, truth))
+
+    def _count(self) -> None:
+        """One search more; after some a matrix of moderate size is kept in memory."""
+        self._asked += 1
+        small = 2 * len(self) * self.dim <= HELD_BYTES
+        if self._asked > WARMUP_QUERIES and small and self.matrix.in_file:
+            self.matrix = self.matrix.in_memory()
+
+    def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.TopK:
+        ids = np.sort(ids[ids >= 0])  # as they lie in the file
+        return exact.rerank(query, self.matrix.rows(sorted_ids.positions_in(self.ids, ids)), ids, k)
+
+
+def tuning_queries(matrix: VectorFile) -> tuple[Vectors, Ids]:
+    """Queries that stand for what people ask, and the ids of their true neighbours.
+
+    Each is the sum of three vectors of the collection. One vector alone, or one that is moved a
+    little, finds its own kind: pictures of one moment, passages of one page. These lie so much
+    nearer than the rest that any look finds them, and a depth that is set by them is too small for
+    a query from outside. Sums have no such kind, and ask for a little more than such queries do
+    (measured with 1,000,000 vectors; docs/performance.md).
+
+    Returns float32 (q, dim) and int64 (q, n), best first; q is 0 for fewer than six vectors.
+    """
+    rng = np.random.default_rng(len(matrix))
+    count = min(len(matrix) // 3, ASKED)
+    if count < 2:
+        return np.empty((0, matrix.dim), np.float32), np.empty((0, 0), np.int64)
+    chosen = rng.choice(len(matrix), 3 * count, replace=False)
+    queries = matrix.rows(chosen).reshape(3, count, matrix.dim).sum(axis=0)
+    norms = np.linalg.norm(queries, axis=1, keepdims=True)
+    np.divide(queries, norms, out=queries, where=norms > 0)
+    found = exact_topk(matrix, queries, min(WIDE, len(matrix)))
+    return queries, np.stack([ids for _, ids in found])
+
+
+def exact_topk(
+    matrix: VectorFile, queries: Vectors, k: int, positions: Ids | None = None
+) -> list[exact.TopK]:
+    """The k best of all vectors, or of those in some places, block by block."""
+    count = len(matrix) if positions is None else len(positions)
+    best: list[exact.TopK] = [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(queries)
+    for start in range(0, count, CHUNK):
+        block = slice(start, start + CHUNK)
+        which: Ids | slice = block if positions is None else positions[block]
+        found = exact.topk(queries, matrix.rows(which), matrix.ids[which], k)
+        best = [exact.merge_topk(*pair, k) for pair in zip(best, found, strict=True)]
+    return best

@@ -1,0 +1,291 @@
+"""Exact vectors in half precision, with their ids: in memory, or as they lie in a cache file.
+
+    line of JSON   magic, layout, identity of the index, last change, rows, dim, digest; padded
+    ids            int64 (rows,), growing
+    checks         uint32 (rows,), one for each row of numbers
+    numbers        float16 (rows, dim)
+
+All little-endian. A file is taken only when every field fits, its size is right and the digest of
+ids and checks holds; anything else is no cache. The numbers are not read then: a row is read and
+checked when it is asked for, and one that is damaged comes from the catalog again.
+
+Rows are read and not mapped. A row that is mapped costs a page fault, for which Linux maps 64 KiB
+around it: of a file of 1 GB that took seven times as long as a read of the row alone, and pages
+had to be given back time and again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seehear.errors import StoreError
+from seehear.stores import sorted_ids
+from seehear.stores.vectors import files
+from seehear.types import Ids, Vectors
+
+MAGIC = "seehear-vectors"
+LAYOUT = 2
+HEADER_BYTES = 1024
+CHUNK = 1 << 14
+"""Rows that are written or converted at once."""
+
+Half = NDArray[np.float16]
+"""float16 (n, dim)."""
+
+RowSource = Callable[[Ids], Vectors]
+"""Gives vectors by ids: float32 (n, dim)."""
+
+
+def to_float16(vectors: Vectors) -> Half:
+    """Vectors as they are kept."""
+    return np.ascontiguousarray(vectors, dtype="<f2")
+
+
+def to_unit_float32(half: Half) -> Vectors:
+    """Kept vectors as they are compared: float32 (n, dim), norm 1, which rounding had moved."""
+    # The bits of a half, moved to where a float has them, and scaled for the other exponent: exact
+    # for every finite number, and five times as fast as numpy's conversion.
+    bits = np.ascontiguousarray(half, dtype="<f2").view("<i2").astype(np.int32)
+    bits <<= 13
+    bits &= np.int32(-0x70002000)  # not the copies of the sign
+    rows: Vectors = bits.view(np.float32)
+    rows *= np.float32(2.0**112)
+    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
+    norms[norms == 0] = 1
+    rows /= norms
+    return rows
+
+
+class _InFile:
+    """Rows of half precision in an open file, float16 (rows, dim), read when they are asked for.
+
+    What cannot be read, because the file has become shorter, is zeros.
+    """
+
+    def __init__(self, file: int, start: int, rows: int, dim: int) -> None:
+        self.shape = (rows, dim)
+        self._start = start
+        self._file = os.dup(file)
+        weakref.finalize(self, os.close, self._file)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, positions: Ids) -> Half:
+        size = 2 * self.shape[1]
+        if len(positions) and bool((np.diff(positions) == 1).all()):
+            content = self._read(int(positions[0]) * size, len(positions) * size)
+        else:
+            content = b"".join(self._rows((positions * size).tolist(), size))
+        found: Half = np.frombuffer(content, "<f2").reshape(len(positions), self.shape[1])
+        return found
+
+    def _rows(self, positions: list[int], size: int) -> list[bytes]:
+        """One row at each place. Hundreds are read for a query, almost always without trouble."""
+        file, start = self._file, self._start
+        try:
+            rows = [_pread(file, size, start + at) for at in positions]
+        except OSError:
+            rows = [b""] * len(positions)
+        return [
+            row if len(row) == size else self._read(at, size)
+            for at, row in zip(positions, rows, strict=True)
+        ]
+
+    def _read(self, at: int, size: int) -> bytes:
+        found = b""
+        while len(found) < size:  # the system gives 2 GiB at a time
+            try:
+                more = _pread(self._file, size - len(found), self._start + at + len(found))
+            except OSError:
+                more = b""
+            if not more:
+                return found.ljust(size, b"\0")
+            found = found + more if found else more
+        return found
+
+
+_SEEKING = threading.Lock()
+
+
+def _seek_and_read(file: int, size: int, at: int) -> bytes:
+    """Bytes of an open file, where the system cannot read at a place: on Windows."""
+    with _SEEKING:
+        os.lseek(file, at, os.SEEK_SET)
+        return os.read(file, size)
+
+
+_pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _seek_and_read)
+
+
+class VectorFile:
+    """Vectors by id. Nothing in it changes: `changed` gives another one that shares most of it.
+
+    ids: int64 (n,), growing. Rows lie in two parts, those of the file and those added since.
+    """
+
+    def __init__(self, ids: Ids, numbers: Half | _InFile) -> None:
+        self.ids: Ids = ids
+        self._base = numbers
+        self._added: Half = np.empty((0, numbers.shape[1]), dtype="<f2")
+        self._positions: Ids | None = None  # of each id among both parts; None: as they lie
+        self._checks: NDArray[np.uint32] | None = None
+        self._source: RowSource | None = None
+
+    @classmethod
+    def empty(cls, dim: int) -> VectorFile:
+        return cls(np.empty(0, dtype=np.int64), np.empty((0, dim), dtype="<f2"))
+
+    @property
+    def dim(self) -> int:
+        return int(self._base.shape[1])
+
+    @property
+    def in_file(self) -> bool:
+        """Whether rows are read from a cache file."""
+        return isinstance(self._base, _InFile)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def numbers(self, rows: Ids | slice) -> Half:
+        """Some rows as they are kept, float16 (m, dim). Damaged ones come from the source."""
+        positions = self._placed(rows)
+        cut = len(self._base)
+        if not len(self._added) or bool((positions < cut).all()):
+            return self._read(positions)
+        found = np.empty((len(positions), self.dim), dtype="<f2")
+        old = positions < cut
+        found[old] = self._read(positions[old])
+        found[~old] = self._added[positions[~old] - cut]
+        return found
+
+    def _placed(self, rows: Ids | slice) -> Ids:
+        """Where some rows lie among both parts."""
+        if self._positions is not None:
+            return self._positions[rows]
+        return np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
+
+    def in_memory(self) -> VectorFile:
+        """The same with all rows in memory, where reading hundreds for a query costs less."""
+        return VectorFile(self.ids, self.numbers(slice(None)))
+
+    def rows(self, rows: Ids | slice) -> Vectors:
+        """Some rows as they are compared, float32 (m, dim)."""
+        return to_unit_float32(self.numbers(rows))
+
+    def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorFile:
+        """Without some ids, and with others, which replace their like.
+
+        vectors: float32 or float16 (n, dim); those in half precision are kept and not copied where
+        none were added before. Raises ValueError for an id that is given twice.
+        """
+        ids = np.asarray(ids, dtype=np.int64)
+        order = np.argsort(ids, kind="stable")
+        if np.any(np.diff(ids[order]) == 0):
+            raise ValueError("an id may be given once")
+        gone = sorted_ids.positions_in(
+            self.ids, np.concatenate([np.asarray(removed, np.int64), ids])
+        )
+        keep = np.ones(len(self), dtype=bool)
+        keep[gone[gone >= 0]] = False
+        positions = np.arange(len(self)) if self._positions is None else self._positions
+        start = len(self._base) + len(self._added)
+        together = np.concatenate([self.ids[keep], ids[order]])
+        positions = np.concatenate([positions[keep], start + order])
+        new = to_float16(np.asarray(vectors).reshape(len(ids), self.dim))
+        order = np.argsort(together, kind="stable")
+        twin = VectorFile(together[order], self._base)
+        twin._added = np.concatenate([self._added, new]) if len(self._added) else new
+        twin._positions = positions[order]
+        twin._checks, twin._source = self._checks, self._source
+        return twin
+
+    def save(self, path: Path, identity: str, change: int) -> bool:
+        """Write a cache file whole or not at all; returns whether it could be written."""
+        checks = np.concatenate(
+            [np.zeros(0, "<u4")]
+            + [_checks(self.numbers(slice(at, at + CHUNK))) for at in range(0, len(self), CHUNK)]
+        )
+        ids = np.ascontiguousarray(self.ids, dtype="<i8")
+        header = _expected(identity, self.dim) | {
+            "change": change,
+            "rows": len(self),
+            "digest": files.digest(ids, checks),
+        }
+        line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
+        chunks = (self.numbers(slice(at, at + CHUNK)) for at in range(0, len(self), CHUNK))
+        return files.write_whole(path, chain([line, ids, checks], chunks))
+
+    @classmethod
+    def load(
+        cls, path: Path, identity: str, dim: int, source: RowSource
+    ) -> tuple[VectorFile, int] | None:
+        """A cache file and the last change it has seen; None where there is none that fits.
+
+        `source` gives the vectors of rows that turn out to be damaged.
+        """
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(HEADER_BYTES))
+                expected = _expected(identity, dim)
+                if not isinstance(header, dict) or any(
+                    header.get(name) != value for name, value in expected.items()
+                ):
+                    return None
+                rows, change = int(header["rows"]), int(header["change"])
+                if rows < 0 or path.stat().st_size != HEADER_BYTES + rows * (12 + 2 * dim):
+                    return None
+                file.seek(HEADER_BYTES)
+                content = file.read(12 * rows)
+                numbers = _InFile(file.fileno(), HEADER_BYTES + 12 * rows, rows, dim)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return None
+        if len(content) != 12 * rows:
+            return None
+        ids = np.frombuffer(content, "<i8", rows)
+        checks = np.frombuffer(content, "<u4", rows, 8 * rows)
+        if header.get("digest") != files.digest(ids, checks) or not bool(
+            (ids[1:] > ids[:-1]).all()
+        ):
+            return None
+        matrix = cls(ids.astype(np.int64, copy=False), numbers)
+        matrix._checks, matrix._source = checks, source
+        return matrix, change
+
+    def _read(self, positions: Ids) -> Half:
+        """Rows of the first part, each checked where it comes from a file."""
+        numbers: Half = self._base[positions]
+        if self._checks is None:
+            return numbers
+        damaged = np.flatnonzero(_checks(numbers) != self._checks[positions])
+        if len(damaged):
+            own = np.arange(len(self)) if self._positions is None else self._positions
+            named = {int(position): int(id_) for position, id_ in zip(own, self.ids, strict=True)}
+            if self._source is None:
+                raise StoreError("a file of the vector cache is damaged; delete the folder `cache`")
+            wanted = np.array([named[int(place)] for place in positions[damaged]], dtype=np.int64)
+            numbers = numbers.copy()
+            numbers[damaged] = to_float16(self._source(wanted))
+        return numbers
+
+
+def _expected(identity: str, dim: int) -> dict[str, Any]:
+    return {"magic": MAGIC, "layout": LAYOUT, "identity": identity, "dim": dim}
+
+
+def _checks(numbers: Half) -> NDArray[np.uint32]:
+    """A check for each row, uint32 (n,): a weighted sum that any one altered number alters."""
+    weights = np.arange(1, 2 * numbers.shape[1], 2, dtype=np.uint32)
+    words = np.ascontiguousarray(numbers, dtype="<f2").view("<u2").astype(np.uint32)
+    return np.asarray(np.einsum("nd,d->n", words, weights), dtype="<u4")
