@@ -33,7 +33,7 @@ def test_a_search_over_http_finds_what_was_indexed(media: Path, tmp_path: Path) 
         try:
             assert service.stderr is not None
             line = next(line for line in service.stderr if "http://" in line)
-            address = "http://" + line.partition("http://")[2].split()[0].rstrip("/")
+            address = "http://" + line.partition("http://")[2].split()[0].rstrip("/.")
             _wait_until_ready(address)
             query = json.dumps({"text": "quiet harbour", "k": 1}).encode()
             found = _get(f"{address}/v1/search", query)
