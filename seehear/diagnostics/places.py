@@ -52,7 +52,7 @@ def _collection_row(folder: Path, settings: Settings) -> Row:
         return Row(
             "collection",
             Level.FAULT,
-            f"{folder} holds other files and is no collection",
+            f"{folder} holds other files and is not a collection",
             "give the collection a folder of its own with --collection",
         )
     return _new_row(folder)

@@ -75,7 +75,7 @@ class InFlightContents:
     def attach(self, digest: str, copy: HashedFile) -> IndexFailure | bool:
         """Join the claim of a content that was not wanted.
 
-        Returns True if the copy will be written with the claim, False if there is no claim because
+        Returns True if the copy will be written with the claim, False if no claim exists because
         the catalog has the content, or the IndexFailure of the content.
         """
         with self._lock:
