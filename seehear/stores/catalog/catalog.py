@@ -99,7 +99,7 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
 
         A folder that cannot be written is opened for reading. `url` names another database than
         the SQLite file in the folder, which then contains only caches and the lock. Raises
-        StoreError where the catalog is missing and `create` is False, SchemaVersionError for a catalog
+        StoreError where the catalog is missing and `create` is False, SchemaVersionError for one
         of a newer version, UsageError for an invalid URL and for a folder without a collection
         that contains other files.
         """

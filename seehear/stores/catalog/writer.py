@@ -115,8 +115,8 @@ class Batch:
         """Store an asset's segments and their vectors, and mark the asset as encoded.
 
         `vectors_` gives for each space the positions in `segments_` and their rows, float32
-        (n, dim), stored as float16. Replaces an earlier encoding. Raises SpaceMismatchError for a space that
-        the generation does not have, or rows of another shape.
+        (n, dim), stored as float16. Replaces an earlier encoding. Raises SpaceMismatchError for
+        a space that the generation does not have, or rows of another shape.
         """
         known = space_ids(self.connection, generation_id)
         for space, (positions, rows) in vectors_.items():

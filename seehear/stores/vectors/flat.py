@@ -28,8 +28,8 @@ PROPOSED = 4
 class FlatIndex(MatrixBacked):
     """Exact nearest neighbours. Rows are in the order of their ids.
 
-    They are in memory from the first search on.
-    The index never changes: `updated` returns another index.
+    They are in memory from the first search on. The index never changes: `updated` returns
+    another index.
     """
 
     def __init__(self, matrix: VectorFile, rows: Vectors | None = None) -> None:

@@ -142,8 +142,8 @@ class GpuCandidates:
     """Ids of vectors that may be near.
 
     ids: int64 (q, m), -1 for missing ones; an id may occur twice, or be removed already. ranks:
-    int64 (m,), the rank of each column in the order of its block. floors: float32 (q,), for flat blocks
-    the greatest similarity that FAISS found and did not return, -inf where it returned all.
+    int64 (m,), the rank of each column in the order of its block. floors: float32 (q,), for flat
+    blocks the greatest similarity that FAISS found and did not return, -inf where it returned all.
     """
 
     ids: Ids
