@@ -1,7 +1,7 @@
-"""What `seehear doctor` looks at: the installation, the machine, the collection.
+"""Run the checks of `seehear doctor`: the installation, the machine, the collection.
 
-Every check returns rows and prints nothing. This room imports the standard library alone, because
-it must work where any other library is broken; what needs one runs in a process of its own.
+Every check returns rows and prints nothing. This package imports only the standard library, because
+it must work where any other library is broken; a check that needs one runs in its own process.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["Level", "Row", "examine"]
 
 
 def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
-    """Look at everything, and yield each row as soon as it is known.
+    """Check everything, and yield each row as soon as it is known.
 
-    `collection` is the folder to look at; None takes the default one.
+    `collection` is the folder to check; None means the default one.
     """
     yield from _guarded("Python", lambda: [installation.python_row()])
     yield from _guarded("packages", installation.package_rows)
@@ -36,7 +36,7 @@ def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
 
 
 def _guarded(topic: str, check: Callable[[], list[Row]]) -> list[Row]:
-    """The rows of a check; one that fails itself is a row, and not the end of all of them."""
+    """Return the rows of a check; a check that raises becomes one row with its error."""
     try:
         return check()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Python and the installed packages: their versions, against the lock and what is required."""
+"""Check Python and the installed packages against the lock and the requirements."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from seehear.libraries import FAISS_PACKAGES, LIBRARIES
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
-"""Beside the package in a checkout; an installed wheel has none."""
+"""Beside the package in a checkout; an installed wheel does not have it."""
 _NAMED = 3
-"""Packages that a row names; more are counted."""
+"""Packages that a row names; the others are counted."""
 
 
 def python_row() -> Row:
-    """Whether this Python is one that seehear runs on."""
+    """Check whether seehear runs on this Python."""
     found = f"{platform.python_version()} ({platform.system()} {platform.machine()})"
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         return Row("Python", Level.OK, found)
@@ -30,7 +30,7 @@ def python_row() -> Row:
 
 
 def faiss_row() -> Row:
-    """Whether exactly one of the two FAISS packages is installed: they overwrite each other."""
+    """Check that exactly one of the two FAISS packages is installed: they overwrite each other."""
     found = [name for name in FAISS_PACKAGES if _version(name) is not None]
     wanted = next(one.package for one in LIBRARIES if one.module == "faiss")
     if len(found) == 1:
@@ -46,7 +46,7 @@ def faiss_row() -> Row:
 
 
 def package_rows() -> list[Row]:
-    """The installed versions against what seehear requires, and against the lock of a checkout."""
+    """Compare installed versions with seehear's requirements, and with the lock of a checkout."""
     rows = [_required_row()]
     if LOCK.is_file():
         rows.append(_lock_row(LOCK))
@@ -80,7 +80,7 @@ def _required_row() -> Row:
         extra = not applies and "extra" in line
         version = _version(need.name)
         if (not applies and not extra) or (extra and version is None):
-            continue  # of another platform, or of an extra that is not installed
+            continue  # for another platform, or from an extra that is not installed
         count += 1
         if version is None or not need.specifier.contains(version, prereleases=True):
             wrong.append(f"{need.name} {version or 'missing'} (needs {need.specifier})")
@@ -97,7 +97,7 @@ def _lock_row(lock: Path) -> Row:
     for name, versions in locked.items():
         version = _version(name)
         if version is None:
-            continue  # of another platform, Python, extra or group
+            continue  # for another platform, Python, extra or group
         count += 1
         if version not in versions and version.partition("+")[0] not in versions:
             wrong.append(f"{name} {version} (locked {' or '.join(versions)})")
@@ -128,11 +128,11 @@ def _version(package: str) -> str | None:
 
 
 def _requirement_class() -> Any:
-    """The parser of requirements: its own package, or the copy inside pip."""
+    """Return the parser of requirements, from its own package or from the copy inside pip."""
     for module in ("packaging.requirements", "pip._vendor.packaging.requirements"):
         try:
             return importlib.import_module(module).Requirement
-        except Exception:  # however it is broken, the next one may do
+        except Exception:  # broken in any way: try the next one
             continue
     return None
 

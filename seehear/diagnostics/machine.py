@@ -1,4 +1,4 @@
-"""What runs here: the libraries, the GPU, decode workers, the models. Each in a process apart."""
+"""Check what runs here: libraries, GPU, decode workers, models; each in its own process."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ print(", ".join(done))
 
 
 def library_rows() -> Iterator[Row]:
-    """Whether each library loads, a row each."""
+    """Yield a row for each library: whether it loads."""
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         yield from pool.map(library_row, LIBRARIES)
 
 
 def library_row(library: Library) -> Row:
-    """Whether one library loads. That one of an extra is not installed is well."""
+    """Check whether one library loads. A missing library of an extra is fine."""
     topic = library.module
     if library.extra and not _is_there(library.module):
         return Row(topic, Level.OK, f"not installed; only for {library.use}")
@@ -88,7 +88,7 @@ def library_row(library: Library) -> Row:
 
 
 def gpu_row() -> Row:
-    """Which GPU is used, or that there is none."""
+    """Report the GPU that is used, or that none is present."""
     well, said = in_child(_GPU, timeout_s=GPU_TIMEOUT_S)
     if not well:
         return Row("GPU", Level.WARNING, f"could not be tried: {said}", "mend the library torch")
@@ -108,7 +108,7 @@ def gpu_row() -> Row:
 
 
 def decoding_row() -> Row:
-    """Whether a decode worker starts and decodes an image."""
+    """Check whether a decode worker starts and decodes an image."""
     well, said = in_child(_DECODE, timeout_s=DECODE_TIMEOUT_S)
     if well:
         return Row("decoding", Level.OK, "a decode worker starts and decodes an image")
@@ -118,7 +118,7 @@ def decoding_row() -> Row:
 
 
 def bundled_model_row(folder: Path = TINY) -> Row:
-    """Whether the files of the bundled model are those of its manifest."""
+    """Check the files of the bundled model against the hashes in its manifest."""
     again = "install seehear again: pip install --force-reinstall --no-deps seehear"
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ def bundled_model_row(folder: Path = TINY) -> Row:
 
 
 def model_row(name: str, device: str) -> Row:
-    """Whether a model loads, and encodes the plainest sample of each modality."""
+    """Check whether a model loads, and encodes a plain sample of each modality."""
     well, said = in_child(_MODEL, name, device, timeout_s=MODEL_TIMEOUT_S)
     if well:
         return Row("model", Level.OK, f"{name} loads and encodes {said}")

@@ -1,4 +1,4 @@
-"""Where things lie: the collection and its lock, free disk, caches."""
+"""Check the collection and its lock, free disk space, and caches."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.ss
 
 
 def collection_rows(folder: Path | None, settings: Settings) -> list[Row]:
-    """The collection: whether it is there, can be read and written, who writes, and free disk."""
+    """Check the collection: whether it exists, can be read and written, who writes, free disk."""
     folder = (folder.expanduser() if folder is not None else default_collection()).absolute()
     rows = [_collection_row(folder, settings)]
     if settings.database is not None:
-        rows.append(Row("database", Level.OK, "the catalog lies on a PostgreSQL server"))
+        rows.append(Row("database", Level.OK, "the catalog is on a PostgreSQL server"))
     if (kind := network_share(folder)) is not None:
         rows.append(
             Row(
                 "share",
                 Level.WARNING,
-                f"the collection lies on a network share ({kind}), where locks are unsafe",
+                f"the collection is on a network share ({kind}), where locks are unsafe",
                 "keep it on a disk of this machine; the media may stay on the share",
             )
         )
@@ -52,7 +52,7 @@ def _collection_row(folder: Path, settings: Settings) -> Row:
         return Row(
             "collection",
             Level.FAULT,
-            f"{folder} holds other files and is no collection",
+            f"{folder} holds other files and is not a collection",
             "give the collection a folder of its own with --collection",
         )
     return _new_row(folder)
@@ -107,7 +107,7 @@ def _permission_row(folder: Path, found: str) -> Row:
 
 
 def model_of(folder: Path | None, settings: Settings) -> tuple[str, str]:
-    """The model that a collection needs, else the settings' one; and the device."""
+    """Return the model of a collection, else that of the settings, and the device."""
     folder = (folder.expanduser() if folder is not None else default_collection()).absolute()
     name = None
     with suppress(sqlite3.Error):
@@ -117,8 +117,8 @@ def model_of(folder: Path | None, settings: Settings) -> tuple[str, str]:
 
 
 def _read(catalog: Path) -> tuple[str | None, str | None]:
-    """Schema version and serving model of a catalog. Raises sqlite3.Error."""
-    # What may not be written cannot be opened with its log: then nobody writes it either.
+    """Return schema version and serving model of a catalog. Raises sqlite3.Error."""
+    # A folder that cannot be written cannot be opened with its log; then nobody writes it either.
     mode = "ro" if os.access(catalog.parent, os.W_OK) else "ro&immutable=1"
     target = f"file:{quote(os.fsencode(catalog))}?mode={mode}"
     with closing(sqlite3.connect(target, uri=True, timeout=5.0)) as database:
@@ -130,12 +130,12 @@ def _read(catalog: Path) -> tuple[str | None, str | None]:
 
 
 def newest_schema() -> str:
-    """The newest schema that this seehear knows, from the names of its migrations."""
+    """Return the newest schema that this seehear knows, from the names of its migrations."""
     return max(path.name[1:5] for path in MIGRATIONS.glob("v[0-9][0-9][0-9][0-9]_*.py"))
 
 
 def lock_row(folder: Path) -> Row:
-    """Who holds the collection for writing."""
+    """Report who holds the collection for writing."""
     lock = folder / "write.lock"
     if not _is_locked(lock):
         return Row("lock", Level.OK, "nobody is writing to the collection")
@@ -153,7 +153,7 @@ def lock_row(folder: Path) -> Row:
 def _is_locked(lock: Path) -> bool:
     try:
         import fcntl
-    except ImportError:  # Windows: the file cannot be opened for writing while it is locked
+    except ImportError:  # Windows: a locked file cannot be opened for writing
         return lock.is_file() and not os.access(lock, os.W_OK)
     try:
         with lock.open("rb") as file:
@@ -168,7 +168,7 @@ def _is_locked(lock: Path) -> bool:
 
 
 def disk_row(topic: str, folder: Path) -> Row:
-    """How much is free on the disk of a folder, or of where it would be made."""
+    """Check the free space on the disk of a folder, or of its nearest existing parent."""
     free = shutil.disk_usage(_existing(folder)).free
     found = f"{free / 1e9:.1f} GB free for {folder}"
     if free < LEAST_BYTES:
@@ -179,7 +179,7 @@ def disk_row(topic: str, folder: Path) -> Row:
 
 
 def cache_rows() -> list[Row]:
-    """The cache folder: how large it is, and whether it can be written."""
+    """Check the size of the cache folder, and whether it can be written."""
     folder = default_cache().absolute()
     if not folder.exists():
         parent = _existing(folder)
@@ -193,7 +193,7 @@ def cache_rows() -> list[Row]:
             Row(
                 "cache",
                 Level.WARNING,
-                f"{folder} cannot be written: what is kept there is worked out each time",
+                f"{folder} cannot be written: what would be kept there is computed each time",
                 "make it writable, or set SEEHEAR_CACHE to another folder",
             )
         ]
@@ -201,11 +201,11 @@ def cache_rows() -> list[Row]:
 
 
 def network_share(folder: Path) -> str | None:
-    """The kind of the network share that a folder lies on; None on a disk or where unknown."""
+    """Return the type of the network share of a folder; None on a disk or where unknown."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return None  # a system without that list
+        return None  # the system has no such list
     here, best, kind = _existing(folder).resolve(), -1, ""
     for line in lines:
         fields = line.split(" ")
@@ -218,7 +218,7 @@ def network_share(folder: Path) -> str | None:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
+    """Return the folder itself, or the nearest existing one above it."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 

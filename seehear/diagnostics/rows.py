@@ -1,4 +1,4 @@
-"""One row of the table."""
+"""Define a row of the table of `seehear doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a thing was found."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was looked at, how it was found, and what to do about it where that is not well."""
+    """What was checked, the result, and what to do if it is not well."""
 
     topic: str
     level: Level

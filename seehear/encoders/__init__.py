@@ -1,6 +1,6 @@
-"""Encoders: samples of media to vectors in contrastive spaces.
+"""Encode media samples as vectors in contrastive spaces.
 
-`load_model` turns a name into a model; nothing heavy is imported before that.
+`load_model` loads a model by name; nothing heavy is imported before that.
 """
 
 from seehear.encoders.base import Encoder, Model, Route, SingleSpaceModel, normalised

@@ -1,9 +1,9 @@
-"""Faster ways through a tower: measured on this machine, decided, remembered.
+"""Find the fastest way to run a tower: measured on this machine, chosen, remembered.
 
-What is fast differs from one processor to the next: bfloat16 doubles the speed of one and is ten
-times slower on another. So the first large batches of real work are also a measurement. Each way
-that the machine could take runs the batch beside the plain one; the fastest whose vectors agree
-with the plain ones is taken from then on, and noted in a small file in the user's cache folder.
+What is fast differs between processors: bfloat16 doubles the speed of one and is ten times slower
+on another. So the first large batches of real work are also a measurement. Each backend that the
+machine can use runs the batch beside the plain tower. The fastest one whose vectors agree with the
+plain vectors is used from then on, and noted in a small file in the user's cache folder.
 
     fused      convolution and activation in one step, with weights laid out for the processor
     bf16       matrix products in bfloat16, where the processor has units for it
@@ -11,8 +11,8 @@ with the plain ones is taken from then on, and noted in a small file in the user
     openvino   the OpenVINO runtime, where it is installed (extra `openvino`)
     compiled   torch.compile on CUDA, after enough work to repay the compiling
 
-A small batch, which is what a query is, always goes the plain way: the same query gives the same
-vector whatever was measured. Figures for each way stand in docs/performance.md.
+A small batch, such as a query, always uses the plain tower: the same query gives the same vector
+whatever was measured. docs/performance.md has figures for each backend.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ if TYPE_CHECKING:
     Tower = Callable[..., torch.Tensor]
 
 LEAST_ROWS = 8
-"""Smaller batches go the plain way: they are queries, or the end of a file."""
+"""Smaller batches use the plain tower: they are queries, or the end of a file."""
 
 LEAST_GAIN = 1.1
-"""A way is taken when it is at least this much faster; less is noise."""
+"""A backend is used if it is at least this many times as fast; less is noise."""
 
 LEAST_COSINE = 0.999
-"""Every vector of a way agrees with the plain one at least this well."""
+"""Least cosine of every vector of a backend with the plain one."""
 
 _REPEATS = 2
-"""Timed runs of each way after one that warms it; the best counts."""
+"""Timed runs of each backend after one warm-up run; the best one counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One way through a tower.
+    """One way to run a tower.
 
-    `usable` tells whether this machine could take it; `build` makes it from the plain tower;
-    `after` is how many rows must have passed before trying it is worth its price.
+    `usable` tells whether this machine can use it; `build` makes it from the plain tower;
+    `after` is the number of rows after which trying it is worth its cost.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Backend:
 
 
 def all_backends() -> tuple[Backend, ...]:
-    """Every way that seehear knows, cheapest to try first."""
+    """Return every known backend, cheapest to try first."""
     ways = backends
     return (
         Backend("fused", ways.can_fuse, ways.fused),
@@ -79,7 +79,7 @@ def all_backends() -> tuple[Backend, ...]:
 
 @dataclass(slots=True)
 class Decision:
-    """What a measurement came to: rows per second of every way, and the one taken."""
+    """The result of a measurement: rows per second of every backend, and the chosen one."""
 
     backend: str = "plain"
     rows_per_s: dict[str, float] = field(default_factory=dict)
@@ -88,10 +88,10 @@ class Decision:
 
 
 class AutotunedModule:
-    """Calls a tower, by the way that was found fastest for large batches.
+    """Run a tower by the backend that is fastest for large batches.
 
     `identity` names the tower and its weights. The plain tower is a torch module whose output is
-    rows of vectors; all its inputs are tensors of as many rows. Safe to call from several threads.
+    rows of vectors; all inputs are tensors with as many rows. Safe to call from several threads.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class AutotunedModule:
         )
 
     def _decide(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Encode a batch the plain way, and every untried way beside it unless one is noted."""
+        """Encode a batch with the plain tower, and with untried backends unless one is noted."""
         plain, seconds = self._timed(self._plain, batch)
         decision = self.decision
         rows_per_s = {**decision.rows_per_s, "plain": len(plain) / seconds}
@@ -174,13 +174,13 @@ class AutotunedModule:
     def _try(
         self, way: Backend, batch: tuple[torch.Tensor, ...], plain: torch.Tensor
     ) -> tuple[Tower, float] | str:
-        """The built way and its seconds, or why it is none."""
+        """Return the built tower and its seconds, or why it cannot be used."""
         import torch
 
         try:
             tower = way.build(self._plain)
             out, seconds = self._timed(tower, batch)
-        except Exception as error:  # whatever a compiler or runtime may raise: then it is no way
+        except Exception as error:  # a compiler or runtime may raise anything: skip this backend
             return f"{type(error).__name__}: {error}"[:200]
         cosine = torch.nn.functional.cosine_similarity(out.float(), plain.float()).min().item()
         if not cosine >= LEAST_COSINE:
@@ -206,18 +206,18 @@ class AutotunedModule:
 
 
 class TuningCache:
-    """Which way was taken on this machine: a small JSON file that can be deleted at any time."""
+    """The backend chosen on this machine: a small JSON file that can be deleted at any time."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     def read(self, key: str) -> str | None:
-        """The way noted under that key, or None."""
+        """Return the backend noted under that key, or None."""
         way = self._all().get(_digest(key))
         return way["way"] if isinstance(way, dict) and isinstance(way.get("way"), str) else None
 
     def write(self, key: str, way: str) -> None:
-        """Note a way. A folder that cannot be written is no error."""
+        """Note a backend; do nothing if the folder cannot be written."""
         path = self._where()
         notes = {**self._all(), _digest(key): {"way": way, "for": key}}
         with contextlib.suppress(OSError):
@@ -239,7 +239,7 @@ class TuningCache:
 
 
 def processor_name() -> str:
-    """The processor as its maker calls it, with how many of its cores this process may use."""
+    """Return the processor's name, with the number of its cores."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""The ways of faster.py: whether this machine could take each, and how it is made from a tower."""
+"""Define the backends of autotune.py: whether this machine can use each, and how to build it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     Tower = Callable[..., Tensor]
 
 _MOST_SHAPES = 16
-"""Input shapes that something is kept for: batches of many sizes must not fill memory."""
+"""Most input shapes to keep data for: batches of many sizes must not fill memory."""
 
 
 def can_fuse(tower: Any, device: torch.device) -> bool:
-    """Whether the tower has convolutions followed by a clipped activation, on a processor."""
+    """Tell whether the tower has convolutions followed by a clipped activation, on a CPU."""
     import torch
 
     return (
@@ -31,11 +31,11 @@ def can_fuse(tower: Any, device: torch.device) -> bool:
 
 
 def fused(tower: nn.Module) -> Tower:
-    """Convolution and ReLU or ReLU6 in one call of the processor library (oneDNN).
+    """Run convolution and ReLU or ReLU6 in one call of the processor library (oneDNN).
 
-    The activation then costs no pass over memory, and the weights are laid out once in the order
-    that the processor reads. These are the operators that torch.compile itself would call; used
-    directly they need no compiler and start at once.
+    The activation then needs no pass over memory, and the weights are stored in the order that the
+    processor reads. These are the operators that torch.compile itself would call; used directly
+    they need no compiler and start at once.
     """
     import torch
 
@@ -50,7 +50,7 @@ def fused(tower: nn.Module) -> Tower:
 
 
 def _pairs(module: Any) -> list[int]:
-    """Where in a sequence a convolution is followed by ReLU or ReLU6."""
+    """Return the positions in a sequence where a convolution is followed by ReLU or ReLU6."""
     import torch
     from torch import nn
 
@@ -70,7 +70,7 @@ def _pairs(module: Any) -> list[int]:
 
 
 def _pads_itself(convolution: Any) -> bool | None:
-    """True for the padding of TensorFlow, False for torch's own, None for one not known here."""
+    """Return True for TensorFlow's padding, False for torch's own, None for any other."""
     from torch import nn
 
     from seehear.encoders.tiny.towers import _SameConv
@@ -92,7 +92,7 @@ def _fused_convolution(convolution: Any, highest: float) -> nn.Module:
     shape = ("relu", [], "") if highest == float("inf") else ("hardtanh", [0.0, highest], "")
 
     class FusedConvolution(nn.Module):
-        """The convolution and its activation, for the input sizes it meets."""
+        """The convolution and its activation, for the input sizes it gets."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -125,7 +125,7 @@ def _fused_convolution(convolution: Any, highest: float) -> nn.Module:
 
 
 def can_bf16(tower: Any, device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, Arm BF16)."""
+    """Tell whether the CPU multiplies bfloat16 in hardware (AVX-512 BF16, AMX, Arm BF16)."""
     import torch
 
     del tower
@@ -134,7 +134,7 @@ def can_bf16(tower: Any, device: torch.device) -> bool:
 
 
 def bf16(tower: nn.Module) -> Tower:
-    """Matrix products in bfloat16, sums and norms in float32."""
+    """Compute matrix products in bfloat16, sums and norms in float32."""
     import torch
 
     def forward(*batch: Tensor) -> Tensor:
@@ -146,8 +146,8 @@ def bf16(tower: nn.Module) -> Tower:
 
 
 def can_int8(tower: Any, device: torch.device) -> bool:
-    """Whether the processor multiplies eight-bit integers in hardware (VNNI) and the tower is
-    made of linear layers."""
+    """Tell whether the CPU multiplies eight-bit integers in hardware (VNNI) and the tower is mostly
+    linear layers."""
     import torch
     from torch import nn
 
@@ -162,13 +162,12 @@ def can_int8(tower: Any, device: torch.device) -> bool:
 
 
 def int8(tower: nn.Module) -> Tower:
-    """Linear layers with eight-bit weights, one scale for each output, and inputs scaled as they
-    come."""
+    """Run linear layers with eight-bit weights, one scale per output, inputs scaled per batch."""
     import torch
 
     quantization: Any = importlib.import_module("torch.ao.quantization")
     with warnings.catch_warnings():
-        # Says where the function will live one day.
+        # It warns that the function will move in a later version.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         smaller: Tower = quantization.quantize_dynamic(
             copy.deepcopy(tower), {torch.nn.Linear: quantization.per_channel_dynamic_qconfig}
@@ -177,13 +176,13 @@ def int8(tower: nn.Module) -> Tower:
 
 
 def can_openvino(tower: Any, device: torch.device) -> bool:
-    """Whether the OpenVINO runtime is installed; its own builds cover x86 and Arm."""
+    """Tell whether the OpenVINO runtime is installed; its own builds cover x86 and Arm."""
     del tower
     return device.type == "cpu" and importlib.util.find_spec("openvino") is not None
 
 
 def openvino(tower: nn.Module) -> Tower:
-    """The tower converted for OpenVINO, in float32, on as many threads as torch uses."""
+    """Convert the tower for OpenVINO, in float32, with as many threads as torch uses."""
     import torch
 
     library: Any = importlib.import_module("openvino")
@@ -196,8 +195,8 @@ def openvino(tower: nn.Module) -> Tower:
             if len(built) >= _MOST_SHAPES:
                 built.clear()
             with torch.no_grad(), warnings.catch_warnings():
-                # It traces the tower, which torch would rather have exported: that takes seconds
-                # instead of tenths, and comes to the same graph.
+                # OpenVINO traces the tower. torch warns to export it instead: that takes seconds
+                # instead of tenths, and gives the same graph.
                 warnings.filterwarnings("ignore", category=DeprecationWarning)
                 warnings.filterwarnings("ignore", category=FutureWarning)
                 warnings.filterwarnings("ignore", message="Converting a tensor to a Python")
@@ -216,13 +215,13 @@ def openvino(tower: nn.Module) -> Tower:
 
 
 def can_compile(tower: Any, device: torch.device) -> bool:
-    """Whether torch.compile has what it needs on a CUDA card."""
+    """Tell whether torch.compile has what it needs on a CUDA GPU."""
     del tower
     return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 def compiled(tower: nn.Module) -> Tower:
-    """The tower through torch.compile, for batches of any size."""
+    """Compile the tower with torch.compile, for batches of any size."""
     import torch
 
     return torch.compile(tower, dynamic=True)

@@ -1,4 +1,4 @@
-"""The two protocols of this room: an encoder fills one space, a model answers every route."""
+"""Define the two protocols: an encoder fills one space, a model answers every route."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Encoder(Protocol):
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
 
-        A sample without content (silence, an empty text) gives a row of zeros, which is near
-        nothing. Raises UsageError for a modality that this encoder does not have.
+        A sample without content (silence, an empty text) gives a row of zeros, which is near no
+        vector. Raises UsageError for a modality that this encoder does not have.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which space answers queries of one modality over items of another."""
+    """The space that answers queries of one modality over items of another."""
 
     query: Modality
     item: Modality
@@ -51,7 +51,7 @@ class Model(Protocol):
     """What a user names: encoders and bridges that together answer all sixteen routes.
 
     A segment has one vector in every space that `spaces_of` its modality lists, natively or over
-    a bridge, so a route is no more than a choice among the spaces that both ends share.
+    a bridge, so a route only chooses among the spaces that both modalities share.
     """
 
     @property
@@ -59,18 +59,18 @@ class Model(Protocol):
 
     @property
     def revision(self) -> str:
-        """Changes whenever any vector may change."""
+        """A text that changes whenever any vector may change."""
         ...
 
     @property
     def spec(self) -> SampleSpec: ...
 
     def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
-        """The spaces in which samples of this modality have a vector."""
+        """Return the spaces in which samples of this modality have a vector."""
         ...
 
     def route(self, query: Modality, item: Modality) -> Route:
-        """The space in which a query of one modality meets items of another."""
+        """Return the route for queries of one modality over items of another."""
         ...
 
     def encode(
@@ -85,12 +85,12 @@ class Loads(Protocol):
     """An encoder or a model that loads its libraries and weights when they are first needed."""
 
     def load(self, modality: Modality) -> None:
-        """Load ahead what encoding a modality needs. Raises whatever loading raises."""
+        """Load what encoding a modality needs, ahead of time. Raises any error of loading."""
         ...
 
 
 class SingleSpaceModel:
-    """A model of one encoder that covers every modality by itself."""
+    """A model of one encoder that covers its modalities by itself."""
 
     def __init__(self, name: str, encoder: Encoder) -> None:
         self._name = name
@@ -121,7 +121,7 @@ class SingleSpaceModel:
         return Route(query, item, self._encoder.space)
 
     def load(self, modality: Modality) -> None:
-        """Load ahead what the encoder needs for a modality, where it can."""
+        """Load what the encoder needs for a modality, if it can load ahead of time."""
         if isinstance(self._encoder, Loads):
             self._encoder.load(modality)
 
@@ -132,11 +132,11 @@ class SingleSpaceModel:
 
 
 SILENCE_RMS = 1e-4
-"""Root mean square under which a sound is silence: -80 dB, the noise floor of a good recorder."""
+"""Root mean square below which sound is silence: -80 dB, the noise floor of a good recorder."""
 
 
 def is_silent(audio: AudioSample) -> bool:
-    """Whether a window of sound holds nothing to hear."""
+    """Tell whether a window of sound is silent."""
     wave = audio.waveform
     return not len(wave) or float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE_RMS
 

@@ -1,24 +1,25 @@
-"""A linear map from one embedding space into another, fitted from texts alone.
+"""Fit a linear map from one embedding space into another, from texts alone.
 
-Both spaces have a text tower. Both towers embed the same sentences, which gives pairs (x, y); a
-ridge regression from x to y then carries anything from the first space into the second, sounds
-included, although no sound was paired with a picture anywhere.
+Both spaces have a text tower. Both towers embed the same sentences, which gives pairs (x, y). A
+ridge regression from x to y then maps anything from the first space into the second, sounds
+included, although no sound was ever paired with an image.
 
-Sounds do not lie where texts lie: in a contrastive space each modality fills a cone of its own,
-and a sound is its text plus a constant offset, the modality gap (Liang et al. 2022, "Mind the
-Gap"), with less spread along the directions in which texts differ. Three choices answer that:
+Vectors of sounds are not where vectors of texts are: in a contrastive space each modality fills a
+cone of its own, and a sound is its text plus a constant offset, the modality gap (Liang et al.
+2022, "Mind the Gap"), with less spread along the directions in which texts differ. Three choices
+handle this:
 
-    centred      the mean of the texts is taken off on both sides, so that the map carries only
+    centred      the mean of the texts is subtracted on both sides, so that the map only uses
                  directions in which texts vary. The gap is nearly orthogonal to those, and a
                  ridge gives directions without variance no weight, so the offset mostly vanishes
-                 instead of moving every sound to the same wrong side.
-    ridge        strength chosen by the cosine on sentences held out.
-    radius       what is mapped is set at the distance from the mean that texts of the target
-                 space have. Without this, sounds (less spread, and shrunk by the ridge) would
-                 crowd around the mean, and whichever picture is near the mean would win always.
+                 instead of moving every sound in the same wrong direction.
+    ridge        strength chosen by the cosine on held-out sentences.
+    radius       mapped vectors get the distance from the mean that texts of the target space
+                 have. Without this, sounds (with less spread, and shrunk by the ridge) would
+                 crowd around the mean, and the image nearest to the mean would always win.
 
-What it does not do: invent what the first space does not know. Two sounds that its text tower
-calls the same arrive at the same place.
+Limit: the map cannot add what the first space does not know. Two sounds that its text tower
+describes in the same way get the same vector.
 """
 
 from __future__ import annotations
@@ -43,26 +44,26 @@ from seehear.errors import ModelIntegrityError, SpaceMismatchError
 from seehear.types import EmbeddingSpace, Modality, Vectors
 
 METHOD = 1
-"""Raise it when the way of fitting changes: it is part of the revision."""
+"""Increase it when the way of fitting changes: it is part of the revision."""
 
 HELD_OUT = 0.1
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-5.0, 2.1, 0.5))
 _BATCH = 64
 
 BridgeProgress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with a description of the work, the amount done, and the total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How well a bridge carries sentences that it was not fitted on."""
+    """How well a bridge maps sentences that it was not fitted on."""
 
     strength: float
     """Ridge strength, relative to the mean variance of a source dimension."""
     cosine: float
     """Mean cosine between a mapped sentence and its own embedding in the target space."""
     recall_at_1: float
-    """Share of held-out sentences that are nearest to themselves after the map."""
+    """Share of held-out sentences whose nearest neighbour after the map is themselves."""
     held_out: int
 
 
@@ -71,7 +72,7 @@ class Bridge:
     """Maps vectors of `source` into `target`.
 
     `weight` is float32 (source dim, target dim); the means are float32 (dim,). `revision` names
-    what the map was made from besides the two spaces.
+    what else the map was made from, besides the two spaces.
     """
 
     source: EmbeddingSpace
@@ -84,7 +85,10 @@ class Bridge:
     fit: Fit
 
     def __call__(self, vectors: Vectors) -> Vectors:
-        """float32 (n, source dim) to float32 (n, target dim), L2-normalised; zeros stay zeros."""
+        """Map float32 (n, source dim) to float32 (n, target dim), L2-normalised.
+
+        Rows of zeros stay zeros. Raises SpaceMismatchError for rows of another length.
+        """
         if vectors.ndim != 2 or vectors.shape[1] != self.source.dim:
             raise SpaceMismatchError(
                 f"a bridge from {self.source.key} was given vectors of shape {vectors.shape}"
@@ -109,7 +113,7 @@ def fit_bridge(
 
 
 def revision_for(captions: Sequence[str] | None) -> str:
-    """What names a bridge besides its spaces: the method and the sentences (None: the usual)."""
+    """Return what identifies a bridge besides its spaces: method and sentences (None: default)."""
     digest = DEFAULT_DIGEST if captions is None else captions_digest(tuple(captions))
     return f"{METHOD}-{digest}"
 
@@ -117,7 +121,10 @@ def revision_for(captions: Sequence[str] | None) -> str:
 def bridge_from_pairs(
     source: EmbeddingSpace, target: EmbeddingSpace, x: Vectors, y: Vectors, revision: str
 ) -> Bridge:
-    """Fit a bridge on paired rows: x float32 (n, source dim), y float32 (n, target dim)."""
+    """Fit a bridge on paired rows: x float32 (n, source dim), y float32 (n, target dim).
+
+    Raises ModelIntegrityError where the result has values that are NaN or infinite.
+    """
     held = np.zeros(len(x), dtype=bool)
     held[:: round(1 / HELD_OUT)] = True
     strength, fit = _choose_strength(x, y, held)
@@ -125,7 +132,7 @@ def bridge_from_pairs(
     bridge = Bridge(source, target, revision, weight, x_mean, y_mean, radius, fit)
     if not np.isfinite(weight).all():
         raise ModelIntegrityError(
-            f"the bridge from {source.name} to {target.name} came out with numbers that are none"
+            f"the bridge from {source.name} to {target.name} has values that are NaN or infinite"
         )
     return bridge
 
@@ -137,10 +144,10 @@ def cached_bridge(
     captions: Sequence[str] | None = None,
     progress: BridgeProgress | None = None,
 ) -> Bridge:
-    """The bridge between two encoders: from the cache folder, or fitted and put there.
+    """Read the bridge between two encoders from the cache folder, or fit and store it.
 
-    A file that does not verify is fitted anew, and a folder that cannot be written is no error:
-    the file is a cache. `folder` None takes the per-user cache folder.
+    A file that does not verify is fitted again, and a folder that cannot be written is ignored:
+    the file is a cache. `folder` None means the per-user cache folder.
     """
     revision = revision_for(captions)
     folder = default_folder() if folder is None else folder
@@ -155,18 +162,18 @@ def cached_bridge(
 
 
 def default_folder() -> Path:
-    """Where bridges are kept for this user."""
+    """Return the folder where this user's bridges are stored."""
     return default_cache() / "bridges"
 
 
 def file_name(source: EmbeddingSpace, target: EmbeddingSpace, revision: str) -> str:
-    """A name that carries both spaces with their revisions, safe on every file system."""
+    """Return a name with both spaces and their revisions, valid on every file system."""
     sides = (re.sub(r"[^A-Za-z0-9.]+", "-", space.key).strip("-") for space in (source, target))
     return f"{'--to--'.join(sides)}--{revision}.safetensors"
 
 
 def save_bridge(bridge: Bridge, path: Path) -> None:
-    """Write a bridge in one step: a reader sees the whole file or none."""
+    """Write a bridge in one step: a reader sees the complete file or no file."""
     from safetensors.numpy import save
 
     tensors = _tensors(bridge)
@@ -192,9 +199,10 @@ def save_bridge(bridge: Bridge, path: Path) -> None:
 def load_bridge(
     path: Path, source: EmbeddingSpace, target: EmbeddingSpace, revision: str
 ) -> Bridge:
-    """Read a bridge and verify that it joins these spaces and that its numbers are as written.
+    """Read a bridge; verify that it joins these spaces and that its numbers are as written.
 
-    Raises ModelIntegrityError where it is damaged or another's, OSError where it cannot be read.
+    Raises ModelIntegrityError for a damaged file or one of other spaces, OSError where it cannot be
+    read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -262,7 +270,7 @@ Solution = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], 
 
 
 def _choose_strength(x: Vectors, y: Vectors, held: NDArray[np.bool_]) -> tuple[float, Fit]:
-    """The ridge strength whose map brings held-out sentences nearest to where they belong."""
+    """Choose the ridge strength that maps held-out sentences nearest to their targets."""
     fits = []
     for strength, solution in zip(_STRENGTHS, _solve(x[~held], y[~held], _STRENGTHS), strict=True):
         weight, x_mean, y_mean, radius = solution
@@ -276,7 +284,7 @@ def _choose_strength(x: Vectors, y: Vectors, held: NDArray[np.bool_]) -> tuple[f
 
 
 def _solve(x: Vectors, y: Vectors, strengths: Sequence[float]) -> list[Solution]:
-    """Ridge solutions for several strengths from one eigendecomposition, in float64."""
+    """Return ridge solutions for several strengths from one eigendecomposition, in float64."""
     x_mean, y_mean = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
     xc, yc = x - x_mean, y - y_mean
     values, axes = np.linalg.eigh(xc.T @ xc)

@@ -1,8 +1,8 @@
-"""Sentences about everyday sights and sounds, from which a bridge between two spaces is fitted.
+"""Make sentences about everyday sights and sounds, to fit a bridge between two spaces.
 
-They are put together from the word lists in captions.toml, always the same ones in the same
-order: which of the many combinations are taken is decided by a hash of the sentence, not by a
-random generator whose stream may change between versions.
+They are combined from the word lists in captions.toml, always the same sentences in the same order:
+a hash of the sentence decides which combinations are used, not a random generator whose output may
+change between versions.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ DEFAULT_COUNT = 3_000
 """Several times the dimension of a sound space (512), yet minutes to embed on two cores."""
 
 DEFAULT_DIGEST = "b624e321b84b"
-"""`captions_digest` of the sentences as they are; a test holds it to them. Known beforehand so
-that a model whose bridge is already fitted need not build the sentences to say its revision."""
+"""`captions_digest` of the default sentences; a test compares it. Stated here so that a model whose
+bridge is fitted already need not make the sentences to know its revision."""
 
 
 @cache
 def bridge_captions(count: int = DEFAULT_COUNT) -> tuple[str, ...]:
-    """`count` different sentences: a quarter bare words and phrases, the rest things seen, things
-    heard, and words with a quality ("red car", "sad song").
+    """Return `count` different sentences, fewer if the lists have no more.
 
-    Fewer where the lists have no more. The first ones are a fair sample of all, so that a smaller
-    count gives a coarser cover of the same ground.
+    A quarter are bare words and phrases, the rest things seen, things heard, and words with a
+    quality ("red car", "sad song"). The first ones are a fair sample of all, so that a smaller
+    count covers the same topics more coarsely.
     """
     import tomllib
 
@@ -48,7 +48,7 @@ def bridge_captions(count: int = DEFAULT_COUNT) -> tuple[str, ...]:
 
 
 def captions_digest(captions: tuple[str, ...]) -> str:
-    """A short name of exactly these sentences: 12 hexadecimal digits."""
+    """Return a short identifier of exactly these sentences: 12 hexadecimal digits."""
     return blake2b("\n".join(captions).encode(), digest_size=6).hexdigest()
 
 
@@ -88,5 +88,5 @@ def _qualified(lists: dict[str, Any]) -> Iterator[str]:
 
 
 def _asked(phrase: str, forms: list[str]) -> str:
-    """The phrase in one of the forms in which people ask, the same one every time."""
+    """Put a phrase into one of the forms in which people ask, always the same one."""
     return forms[_shuffle(phrase)[0] % len(forms)].format(phrase)

@@ -1,13 +1,13 @@
-"""Encoder over CLAP models that the transformers library reads: text and sound.
+"""Encode text and sound with CLAP models that the transformers library reads.
 
-`clap:<hub id>[@<revision>]` takes the model from the hub, pinned for the one in cards.py; for
-others the cached copy, else the main branch at the time of fetching. `clap:<folder>` takes a copy
+`clap:<hub id>[@<revision>]` reads the model from the hub, pinned for the one in model_cards.py; for
+others the cached copy, else the main branch at the time of fetching. `clap:<folder>` reads a copy
 on disk.
 
-Sound is turned into features by a faster twin of the library's feature extractor (the library
-transforms frame by frame in Python); tests hold the two equal. Where the library draws at random
-the twin does not, because the same sound must always give the same vector: a window longer than
-the model hears is cut in the middle, and a model with feature fusion treats no window as long.
+Sound is turned into features by a faster copy of the library's feature extractor (the library
+transforms frame by frame in Python); tests compare the two. The library draws at random where the
+copy does not, because the same sound must always give the same vector: a window longer than the
+model's input is cut in the middle, and a model with feature fusion treats no window as long.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     import torch
 
 ENCODING = 1
-"""Part of the space's revision: raise it when the same weights begin to give other vectors."""
+"""Part of the space's revision: increase it when the same weights begin to give other vectors."""
 
 MAX_BATCH = 32
 """Windows or texts in one forward pass."""
 
 MAX_TOKENS = 512
-"""The text tower has positions for no more."""
+"""The text tower has no positions for more tokens."""
 
 _WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 _NEEDED_FILES = (
@@ -62,7 +62,7 @@ _QUIETEST = 1e-10  # the library's floor, -100 dB
 
 
 class ClapEncoder:
-    """Text and sound in the space of one CLAP model."""
+    """Encode text and sound in the space of one CLAP model."""
 
     def __init__(
         self, space: EmbeddingSpace, *, model: Any, processor: Any, device: torch.device
@@ -85,7 +85,10 @@ class ClapEncoder:
         self._max_tokens = min(MAX_TOKENS, positions - model.config.text_config.pad_token_id - 1)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
-        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
+        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
+
+        Raises UsageError for another modality or sample rate.
+        """
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
             return self._texts([s for s in samples if isinstance(s, str)])
@@ -135,7 +138,7 @@ class ClapEncoder:
 
 
 def audio_tower(model: Any) -> torch.nn.Module:
-    """The sound side of a CLAP as one module: features and whether they are long, to rows."""
+    """Make one module of a CLAP's sound side: features and whether they are long, to rows."""
     from torch import nn
 
     class SoundTower(nn.Module):
@@ -153,7 +156,7 @@ def audio_tower(model: Any) -> torch.nn.Module:
 
 
 def text_tower(model: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The text side of a CLAP: pieces and their mask, to rows."""
+    """Make a function of a CLAP's text side: tokens and their mask, to rows."""
 
     def read(pieces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         rows: torch.Tensor = model.get_text_features(
@@ -166,11 +169,11 @@ def text_tower(model: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tenso
 
 @dataclass(frozen=True, slots=True)
 class ClapFeatures:
-    """Waveform to log-mel features, as transformers' ClapFeatureExtractor computes them."""
+    """Turn a waveform into log-mel features, as transformers' ClapFeatureExtractor does."""
 
     sample_rate_hz: int
     longest: int
-    """Samples that the model hears at once."""
+    """Most samples in the model's input."""
     hop: int
     window: NDArray[np.float64]
     mel: NDArray[np.float64]
@@ -181,7 +184,7 @@ class ClapFeatures:
 
     @classmethod
     def of(cls, extractor: Any) -> ClapFeatures:
-        """The twin of a library's feature extractor."""
+        """Copy the settings of the library's feature extractor."""
         fusion = extractor.truncation == "fusion"
         length = extractor.fft_window_size
         return cls(
@@ -195,7 +198,7 @@ class ClapFeatures:
         )
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (samples,), at least one, to float32 (copies, frames, mel bands) in decibels."""
+        """Turn float32 (samples,), at least one, into float32 (copies, frames, mel bands) in dB."""
         wave = np.pad(self._fitted(waveform).astype(np.float64), len(self.window) // 2, "reflect")
         frames = np.lib.stride_tricks.sliding_window_view(wave, len(self.window))[:: self.hop]
         spectrum = np.fft.rfft(frames * self.window).astype(np.complex64)
@@ -204,7 +207,7 @@ class ClapFeatures:
         return np.repeat(bands.astype(np.float32)[None], self.copies, axis=0)
 
     def _fitted(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Exactly as long as the model hears: cut in the middle, repeated or padded."""
+        """Return exactly the input length: cut in the middle, repeated or padded."""
         spare = len(waveform) - self.longest
         if spare >= 0:
             return waveform[spare // 2 : spare // 2 + self.longest]
@@ -217,7 +220,7 @@ class ClapFeatures:
 
 
 def load_clap(name: str, device: str = "auto") -> ClapEncoder:
-    """Load the encoder that `name` (what follows `clap:`) stands for.
+    """Load the encoder with `name`, the part after `clap:`.
 
     Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
     """
@@ -228,14 +231,14 @@ def load_clap(name: str, device: str = "auto") -> ClapEncoder:
     repo, _, revision = name.partition("@")
     if repo.count("/") != 1 or repo.startswith(("/", ".", "~")):
         raise UnknownModelError(
-            f"no model clap:{name}: it is no folder here, and hub models are named "
+            f"no model clap:{name}: it is not a folder here, and hub models are named "
             "organisation/name, such as clap:laion/clap-htsat-unfused"
         )
     return _build(f"clap:{repo}", *_from_hub(repo, revision), chosen)
 
 
 def _from_hub(repo: str, revision: str) -> tuple[Path, Path]:
-    """The folder of the configuration and the file of weights."""
+    """Return the folder of the configuration and the file of weights."""
     known = CLAP_UNFUSED if CLAP_UNFUSED.weights[0].repo == repo and not revision else None
     hub = HubModel(
         f"clap:{repo}",
@@ -304,7 +307,7 @@ def _build(name: str, folder: Path, weights: Path, device: torch.device) -> Clap
 
 
 def _transformers() -> Any:
-    """The library, imported late because it is heavy, and untyped because its types are partial."""
+    """Import the library late because it is heavy, and untyped because its types are partial."""
     import transformers
 
     return transformers
@@ -312,7 +315,7 @@ def _transformers() -> Any:
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No bars and reports for loading from disk; what matters of them is checked here."""
+    """Silence progress bars and reports of loading; the important ones are checked here."""
     logging = _transformers().utils.logging
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -1,15 +1,15 @@
-"""A model of two encoders that share only texts, joined by a bridge.
+"""Join two encoders that share only texts to one model, by a bridge.
 
     query \\ item     text      image     video     audio
-    text             sight     sight     sight     sound
-    image            sight     sight     sight     bridge
-    video            sight     sight     sight     bridge
-    audio            sound     bridge    bridge    sound
+    text             vision    vision    vision    audio
+    image            vision    vision    vision    bridge
+    video            vision    vision    vision    bridge
+    audio            audio     bridge    bridge    audio
 
-`sight` and `sound` are the encoders' own spaces, where both ends have native vectors; `bridge` is
-the sight space too, with the sounds carried into it. So texts have a vector in both spaces,
-pictures and clips in the sight space, and sounds natively in the sound space and bridged in the
-sight space.
+`vision` and `audio` are the encoders' own spaces, where both ends have native vectors; `bridge` is
+the vision space, too, with the sounds mapped into it. So texts have a vector in both spaces, images
+and videos in the vision space, and sounds natively in the audio space and bridged in the vision
+space.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _AUDIO = frozenset({Modality.TEXT, Modality.AUDIO})
 
 
 class CompositeModel:
-    """Answers all sixteen routes with one encoder for sights and one for sounds.
+    """Answer all sixteen routes with one encoder for images and videos and one for sounds.
 
     `make_bridge` is called once, when the first sound is encoded: fitting it takes a while, and
-    a search by text never needs it. `bridge_revision` names what it will make.
+    a search by text never needs it. `bridge_revision` identifies the bridge that it will make.
+    Raises SpaceMismatchError where an encoder lacks a modality.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class CompositeModel:
 
     @property
     def spec(self) -> SampleSpec:
-        """Pictures as the sight encoder wants them, sound as the sound encoder does."""
+        """Image settings of the vision encoder, sound settings of the audio encoder."""
         vision, audio = self._vision.spec, self._audio.spec
         return SampleSpec(
             image_px=vision.image_px,
@@ -102,7 +103,10 @@ class CompositeModel:
 
     @property
     def bridge(self) -> Bridge:
-        """The bridge from the sound space into the sight space, made on first use."""
+        """The bridge from the audio space into the vision space, made on first use.
+
+        Raises SpaceMismatchError if `make_bridge` returns a bridge between other spaces.
+        """
         with self._bridging:
             if self._bridge is None:
                 bridge = self._make_bridge()

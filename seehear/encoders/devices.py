@@ -1,4 +1,4 @@
-"""Which processor an encoder runs on: the one place that decides it."""
+"""Decide which processor an encoder runs on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "cuda:<number>", "mps")
 
 
 def check_device_name(name: str) -> None:
-    """Raise UsageError for a word that names no device. Needs no torch, so does not say whether
-    this machine has it."""
+    """Raise UsageError for an invalid device name.
+
+    Needs no torch, so it does not check whether this machine has the device.
+    """
     kind, colon, number = name.partition(":")
     known = kind in ("auto", "cpu", "cuda", "mps")
     if not known or (colon and (kind != "cuda" or not number.isdecimal())):
@@ -22,10 +24,10 @@ def check_device_name(name: str) -> None:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The torch device that a user's word stands for.
+    """Return the torch device for a user's setting.
 
-    "auto" takes CUDA where there is a card, then Apple's GPU, then the processor.
-    Raises UsageError for a word that names no device, or a device that this machine lacks.
+    "auto" chooses CUDA if a GPU is present, then Apple's GPU, then the CPU. Raises UsageError for
+    an invalid name, and for a device that this machine lacks.
     """
     import torch
 
@@ -37,11 +39,11 @@ def choose_device(name: str = "auto") -> torch.device:
     kind, _, number = name.partition(":")
     if kind == "cuda":
         if not torch.cuda.is_available():
-            raise UsageError(f"device {name} was asked for, but no CUDA card can be used here")
+            raise UsageError(f"device {name} was asked for, but no CUDA GPU can be used here")
         if number and int(number) >= torch.cuda.device_count():
             gpus = torch.cuda.device_count()
             raise UsageError(
-                f"device {name} was asked for, but the last card here is cuda:{gpus - 1}"
+                f"device {name} was asked for, but the last GPU here is cuda:{gpus - 1}"
             )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device mps was asked for, but this machine has no Apple GPU")

@@ -1,24 +1,24 @@
 """A deterministic encoder that needs no weights, so that tests of everything else take seconds.
 
-It knows twelve concepts. Each has words, a colour and a tone, so text, pictures, sounds and clips
-of one concept are near each other and all sixteen routes give answers that a person can foresee:
+It knows twelve concepts. Each has words, a colour and a tone, so text, images, sounds and videos of
+one concept are near each other, and the answers of all sixteen routes can be foreseen:
 
-    picture("red")  ~  tone("red")  ~  "a fire engine"  ~  clip("red")
+    image("red")  ~  tone("red")  ~  "a fire engine"  ~  video("red")
 
 The space has 32 dimensions, of four kinds:
 
-    0..11   concepts      share of the picture's pixels, the sound's energy or the text's words
+    0..11   concepts      share of the image's pixels, the sound's energy or the text's words
     12..15  modality      a constant for each modality, because real spaces have a modality gap:
                           two items of one modality are nearer than two of different ones
     16..19  detail        how light or loud the four quarters are, so that a file is nearest to
                           itself and not only to others of its colour
-    20..31  other words   a direction for each word that names no concept, drawn from its hash
+    20..31  other words   a direction for each word that names no concept, from the word's hash
 
-Silence, an empty text and an empty picture give a row of zeros. The same sample always gives the
+Silence, an empty text and an empty image give a row of zeros. The same sample always gives the
 same vector, whatever else is in the batch.
 
-What it does not do: understand anything. Words are matched exactly, in lower case; colours by
-distance in RGB; tones by the band that holds their energy.
+Limit: it understands nothing. Words are matched exactly, in lower case; colours by distance in RGB;
+tones by the band that contains their energy.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ CONCEPTS = (
     Concept("grey", (128, 128, 128), 3491.0, ("grey", "gray", "rain", "stone")),
     Concept("white", (245, 245, 245), 4783.0, ("white", "snow", "high", "whistle")),
 )
-"""Tones are spaced by a constant ratio, below the 8 kHz that sound at 16 kHz can carry."""
+"""Tones have a constant ratio, and stay below 8 kHz, the limit of sound at 16 kHz."""
 
 DIM = 32
 _MODALITY_AXES = {
@@ -91,7 +91,7 @@ _OTHER_WORDS = slice(20, 32)
 _MODALITY_WEIGHT = 0.4
 _DETAIL_WEIGHT = 0.15
 _OTHER_WORD_WEIGHT = 0.6
-_LOOK_PX = 64  # pictures are looked at with about this many pixels per side
+_LOOK_PX = 64  # images are looked at with about this many pixels per side
 
 _FILLER = frozenset(
     re.findall(
@@ -103,14 +103,14 @@ _FILLER = frozenset(
 _AXIS_OF_WORD = {word: axis for axis, c in enumerate(CONCEPTS) for word in c.words}
 _COLOURS = np.array([c.rgb for c in CONCEPTS], dtype=np.float32)
 _TONES_HZ = np.array([c.tone_hz for c in CONCEPTS])
-# A band reaches to the geometric middle between two tones.
+# A band ends at the geometric mean of two tones.
 _BAND_EDGES_HZ = np.concatenate(
     [[_TONES_HZ[0] / 1.2], np.sqrt(_TONES_HZ[:-1] * _TONES_HZ[1:]), [_TONES_HZ[-1] * 1.2]]
 )
 
 
 def concept(name: str) -> Concept:
-    """The concept of that name. Raises KeyError for one that the fake encoder does not know."""
+    """Return the concept of that name. Raises KeyError for an unknown one."""
     for known in CONCEPTS:
         if known.name == name:
             return known
@@ -118,31 +118,31 @@ def concept(name: str) -> Concept:
 
 
 def image(name: str, width_px: int = 64, height_px: int = 48) -> ImageSample:
-    """A picture filled with the colour of a concept."""
+    """Make an image filled with the colour of a concept."""
     pixels = np.empty((height_px, width_px, 3), dtype=np.uint8)
     pixels[:] = concept(name).rgb
     return ImageSample(pixels)
 
 
 def tone(name: str, duration_s: float = 1.0, sample_rate_hz: int = 16_000) -> AudioSample:
-    """A sine at the frequency of a concept, half of full scale."""
+    """Make a sine at the frequency of a concept, half of full scale."""
     times_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
     wave = 0.5 * np.sin(2 * np.pi * concept(name).tone_hz * times_s)
     return AudioSample(wave.astype(np.float32), sample_rate_hz)
 
 
 def video(*names: str, width_px: int = 64, height_px: int = 48) -> VideoSample:
-    """A shot with one frame for each concept named."""
+    """Make a shot with one frame for each concept named."""
     return VideoSample(tuple(image(name, width_px, height_px) for name in names))
 
 
 class FakeEncoder:
     """The encoder described in the module's docstring.
 
-    `calls` and `samples` count, for each modality, the calls of `encode` and the samples that
-    they carried: a test can show that nothing was encoded a second time. `revision` makes spaces
-    that must not mix; `modalities` leaves some out; `turned` sets all axes askew by a fixed
-    rotation, so that the space means the same but shares no direction with the plain one.
+    `calls` and `samples` count, for each modality, the calls of `encode` and their samples: a test
+    can show that nothing was encoded a second time. `revision` makes spaces that must not be mixed;
+    `modalities` leaves some out; `turned` rotates all axes by a fixed rotation, so that the space
+    means the same but shares no direction with the plain one.
     """
 
     def __init__(
@@ -162,7 +162,10 @@ class FakeEncoder:
         self._rotation = _rotation() if turned else None
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
-        """Embed samples of one modality: float32 (n, 32), L2-normalised, in order."""
+        """Embed samples of one modality: float32 (n, 32), L2-normalised, in order.
+
+        Raises UsageError for a sample of another modality.
+        """
         if modality not in self.modalities:
             raise UsageError(f"the encoder {self.space.name} does not encode {modality}")
         with self._counting:
@@ -181,9 +184,9 @@ class FakeEncoder:
 
 
 def fake_joined(revision: str = "1") -> CompositeModel:
-    """A model of two fake encoders in spaces of their own, joined by a bridge like `standard`.
+    """Make a model of two fake encoders in separate spaces, joined by a bridge like `standard`.
 
-    Its bridge is fitted on the concepts' words in a few milliseconds and kept nowhere.
+    Its bridge is fitted on the concepts' words in a few milliseconds and not stored.
     """
     vision = FakeEncoder(revision, frozenset(Modality) - {Modality.AUDIO}, "fake-sight")
     audio = FakeEncoder(
@@ -198,14 +201,14 @@ def fake_joined(revision: str = "1") -> CompositeModel:
 
 
 def _rotation() -> NDArray[np.float32]:
-    """The same rotation of 32 dimensions everywhere: the axes of a fixed cosine transform."""
+    """Return one fixed rotation of 32 dimensions: the axes of a cosine transform."""
     steps = np.arange(DIM)
     waves = np.cos(np.pi / DIM * (steps[:, None] + 0.5) * steps[None, :])
     return normalised(waves.T.astype(np.float32))
 
 
 def _content(sample: Sample) -> NDArray[np.float32]:
-    """What a sample shows, without the mark of its modality: float32 (32,), not normalised."""
+    """Return the content of a sample without its modality: float32 (32,), not normalised."""
     if isinstance(sample, str):
         return _text_content(sample)
     if isinstance(sample, ImageSample):
@@ -234,7 +237,7 @@ def _text_content(text: str) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=4096)
 def _direction(word: str) -> NDArray[np.float32]:
-    """A unit vector of 12 dimensions that depends on the word alone, on every machine."""
+    """Return a unit vector, float32 (12,), that depends on the word alone, on every machine."""
     digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=24).digest()
     raw = np.frombuffer(digest, dtype="<u2").astype(np.float32) - 32767.5
     unit: NDArray[np.float32] = raw / np.linalg.norm(raw)
@@ -275,8 +278,8 @@ def _audio_content(audio: AudioSample) -> NDArray[np.float32]:
     edges = np.searchsorted(frequencies_hz, _BAND_EDGES_HZ)
     energies = np.array([power[low:high].sum() for low, high in pairwise(edges)])
     if energies.sum() <= 1e-6 * power.sum():
-        return content  # all of it lies outside the bands: a hum or a hiss that nothing names
-    # Amplitude, not energy: two tones at once are two concepts, also when one is the louder.
+        return content  # all energy is outside the bands: an unknown hum or hiss
+    # Amplitude, not energy: two tones at once are two concepts, even if one is louder.
     amplitudes = np.sqrt(energies)
     content[: len(CONCEPTS)] = amplitudes / amplitudes.sum()
     loudness = [float(np.sqrt(np.mean(part**2))) for part in np.array_split(wave, 4)]

@@ -1,7 +1,7 @@
-"""Files of models: from the hub's cache, else from the hub, at a pinned revision.
+"""Get files of models: from the hub's cache, else from the hub, at a pinned revision.
 
-The cache is asked first, so a model that is here loads without a network and never changes
-under a collection. What is fetched shows the hub's own progress bars; the licence is logged.
+The cache is checked first, so a model that is on this machine loads without a network and never
+changes under a collection. Downloads show the hub's own progress bars; the licence is logged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seehear.errors import ModelUnavailableError
 _log = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REACH_S = 5.0
-"""Longest wait for the hub's first answer. Its own client retries for over 20 s."""
+"""Longest wait in seconds for the hub's first answer. The hub's client retries for over 20 s."""
 
 
 def unavailable(
@@ -28,7 +28,7 @@ def unavailable(
     local: str,
     reason: str,
 ) -> ModelUnavailableError:
-    """The error for weights that are not here: what they are, and the three ways on.
+    """Make the error for missing weights: what they are, and three ways to go on.
 
     `local` is the name that would point to a copy on disk.
     """
@@ -47,7 +47,7 @@ def _readable(size_bytes: int) -> str:
 
 
 class HubModel:
-    """The files of one model on the hub, with what to say where they cannot be had."""
+    """The files of one model on the hub, and the error message if they cannot be had."""
 
     def __init__(
         self,
@@ -63,14 +63,17 @@ class HubModel:
         self._reached = False
 
     def file(self, wanted: HubFile) -> Path:
-        """One file, from the cache or the hub. Raises ModelUnavailableError."""
+        """Return one file, from the cache or the hub. Raises ModelUnavailableError."""
         path = self.optional_file(wanted)
         if path is None:
             raise self._unavailable(f"{wanted.repo} has no file {wanted.name} on the hub")
         return path
 
     def first_file(self, repo: str, names: Sequence[str], revision: str) -> Path:
-        """The first of several names that the repository has. Raises ModelUnavailableError."""
+        """Return the first of several files that the repository has.
+
+        Raises ModelUnavailableError.
+        """
         for name in names:
             if (path := self.cached(HubFile(repo, name, revision))) is not None:
                 return path
@@ -80,7 +83,7 @@ class HubModel:
         raise self._unavailable(f"{repo} has none of {', '.join(names)} on the hub")
 
     def extra_file(self, wanted: HubFile) -> Path | None:
-        """One file that a repository may lack: None also where the hub cannot be asked."""
+        """Return a file that a repository may lack; None also where the hub cannot be reached."""
         if self._known_missing(wanted):
             return None
         try:
@@ -89,8 +92,10 @@ class HubModel:
             return None
 
     def optional_file(self, wanted: HubFile) -> Path | None:
-        """One file, or None where the repository has no such file. Raises
-        ModelUnavailableError where the hub cannot be asked."""
+        """Return one file, or None where the repository lacks it.
+
+        Raises ModelUnavailableError where the hub cannot be reached.
+        """
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import (
             GatedRepoError,
@@ -124,21 +129,21 @@ class HubModel:
         raise self._unavailable(reason)
 
     def cached(self, wanted: HubFile) -> Path | None:
-        """The file in the hub's cache, or None. Reaches no network."""
+        """Return the file in the hub's cache, or None. Uses no network."""
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(wanted.repo, wanted.name, revision=wanted.revision)
         return Path(found) if isinstance(found, str) else None
 
     def _known_missing(self, wanted: HubFile) -> bool:
-        """Whether the cache remembers that the repository has no such file."""
+        """Tell whether the cache knows that the repository lacks a file."""
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(wanted.repo, wanted.name, revision=wanted.revision)
         return found is not None and not isinstance(found, str)
 
     def _reach(self) -> None:
-        """Ask once, and briefly, whether the hub answers at all."""
+        """Check once, with a short wait, whether the hub answers. Raises ModelUnavailableError."""
         if self._reached:
             return
         from huggingface_hub import constants, get_session
@@ -148,7 +153,7 @@ class HubModel:
             get_session().head(constants.ENDPOINT, timeout=_REACH_S)
         except OfflineModeIsEnabled:
             raise self._unavailable("the hub is switched off here (HF_HUB_OFFLINE)") from None
-        except Exception:  # which one depends on the HTTP client of the installed hub library
+        except Exception:  # its type depends on the HTTP client of the installed hub library
             raise self._unavailable("the hub cannot be reached") from None
         self._reached = True
 
@@ -157,9 +162,9 @@ class HubModel:
 
 
 def revision_of(path: Path) -> str:
-    """What identifies weights: the commit for a file in the hub's cache, else its SHA-256.
+    """Return what identifies weights: the commit for a file in the hub's cache, else its SHA-256.
 
-    The first 12 digits of either.
+    Returns the first 12 digits.
     """
     parts = path.parts
     if "snapshots" in parts[:-1]:

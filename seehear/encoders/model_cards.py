@@ -1,7 +1,7 @@
-"""What is known of each model before it is loaded: licence, size, pinned revision, presence.
+"""Describe each model before it is loaded: licence, size, pinned revision, presence.
 
-Licences and revisions are those of the model cards on the hub. `tiny` keeps its own card beside
-its weights.
+Licences and revisions are those of the model cards on the hub. `tiny` has its own card beside its
+weights.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class ModelCard:
     summary: str
     license: str
     size_bytes: int
-    """Of the weights, as they are downloaded."""
+    """Size of the weights as downloaded."""
     modalities: frozenset[Modality]
     present: bool = False
-    """True where it loads without a network: bundled, or in the hub's cache."""
+    """True if it loads without a network: bundled, or in the hub's cache."""
     weights: tuple[HubFile, ...] = ()
-    """The files that decide what it is, the weights first; empty for a bundled model."""
+    """The files that define the model, the weights first; empty for a bundled model."""
 
 
 PE_CORE_B = ModelCard(
@@ -92,7 +92,7 @@ CLAP_UNFUSED = ModelCard(
     size_bytes=614_000_000,
     modalities=TEXT_AND_AUDIO,
     weights=(
-        # The same weights as in the main branch, which has them as a pickle only.
+        # The same weights as in the main branch, which has them only as a pickle.
         HubFile(
             "laion/clap-htsat-unfused",
             "model.safetensors",
@@ -119,13 +119,13 @@ HUB_CARDS = (STANDARD, PE_CORE_B, CLAP_UNFUSED, CLIP_B32, SIGLIP2_B)
 
 
 def tiny_card() -> ModelCard:
-    """The card of the bundled model; its size is read from the folder of its weights."""
+    """Return the card of the bundled model; its size is that of its files."""
     files = [file for file in TINY_FOLDER.glob("*") if file.is_file()]
     return ModelCard(
         name="tiny",
         summary="bundled, small and fast: text, photos, sounds and video",
-        # Some of its training data are for research and non-commercial use only: its card lists
-        # them set by set.
+        # Some of its training data are for research and non-commercial use only; its card lists
+        # each data set.
         license="non-commercial (its data)",
         size_bytes=sum(file.stat().st_size for file in files),
         modalities=EVERYTHING,
@@ -134,9 +134,9 @@ def tiny_card() -> ModelCard:
 
 
 def known_cards() -> list[ModelCard]:
-    """Every model that seehear knows by name, with whether it is on this machine.
+    """Return every model that seehear knows by name, and whether it is on this machine.
 
-    Looks at files only: imports no torch and reaches no network.
+    Looks at files only: imports no torch and uses no network.
     """
     return [tiny_card(), *(replace(card, present=_cached(card)) for card in HUB_CARDS)]
 

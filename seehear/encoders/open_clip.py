@@ -1,8 +1,8 @@
-"""Encoder over any architecture that the open_clip library knows: text, pictures and video.
+"""Encode text, images and video with any architecture of the open_clip library.
 
-Preprocessing and tokenizer are the library's own; where weights come from stands in
-open_clip_source.py. Weights are read from safetensors, or from
-PyTorch files with `weights_only=True`, so that no file can run code.
+Preprocessing and tokenizer are the library's own; open_clip_source.py finds the weights. Weights
+are read from safetensors, or from PyTorch files with `weights_only=True`, so that no file can run
+code.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     import torch
 
 ENCODING = 1
-"""Part of the space's revision: raise it when the same weights begin to give other vectors."""
+"""Part of the space's revision: increase it when the same weights begin to give other vectors."""
 
 MAX_BATCH = 64
-"""Pictures, frames or texts in one forward pass: a shot may have many frames."""
+"""Images, frames or texts in one forward pass: a shot may have many frames."""
 
 
 class OpenClipEncoder:
-    """Text, pictures and video in the space of one open_clip model."""
+    """Encode text, images and video in the space of one open_clip model."""
 
     def __init__(
         self,
@@ -82,7 +82,10 @@ class OpenClipEncoder:
             self._encode_image = AutotunedModule(model.visual, f"{space.key} pictures", device)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
-        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order."""
+        """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
+
+        Raises UsageError for a sample of another modality.
+        """
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
             return self._texts([s for s in samples if isinstance(s, str)])
@@ -111,20 +114,20 @@ class OpenClipEncoder:
         return self._placed(present, rows, len(images))
 
     def _shots(self, shots: Sequence[VideoSample]) -> Vectors:
-        """A shot is the renormalised mean of its frames' vectors."""
+        """Embed each shot as the renormalised mean of its frames' vectors."""
         frames = self._images([frame for shot in shots for frame in shot.frames])
         ends = np.cumsum([len(shot.frames) for shot in shots])
         means = [part.mean(axis=0) for part in np.split(frames, ends[:-1])] if shots else []
         return normalised(np.array(means, dtype=np.float32).reshape(len(shots), self.space.dim))
 
     def prepare(self, image: ImageSample) -> torch.Tensor:
-        """A picture as the model takes it, float32 (3, height, width): the library's transform."""
+        """Return an image as the model's input, float32 (3, height, width), by the library."""
         from torchvision.transforms.functional import to_pil_image
 
         return self._preprocess(to_pil_image(image.pixels))
 
     def prepare_on_gpu(self, image: ImageSample) -> torch.Tensor:
-        """The same, computed where the model is; see open_clip_pixels.py."""
+        """Return the same input, computed on the GPU; see open_clip_pixels.py."""
         if self._on_gpu is None:
             return self.prepare(image)
         return self._on_gpu(image.pixels)
@@ -141,12 +144,12 @@ class OpenClipEncoder:
 
 
 def encode_text_unpadded(model: Any) -> Callable[..., torch.Tensor] | None:
-    """A faster `encode_text` that leaves out the padding, or None where that would change it.
+    """Return a faster `encode_text` that leaves out the padding, or None if that changes results.
 
     Its rows are not normalised.
 
-    Texts are padded to 32 or 77 pieces and mostly have ten. In a causal tower that reads a text
-    off at its end mark, nothing after the longest end mark of a batch is ever looked at.
+    Texts are padded to 32 or 77 tokens and mostly have ten. In a causal tower whose output is read
+    at the end token, nothing after the longest text of a batch has an effect.
     """
     import torch
     from open_clip.model import CLIP
@@ -177,7 +180,7 @@ def encode_text_unpadded(model: Any) -> Callable[..., torch.Tensor] | None:
 
 
 def image_tower_alone(model: Any) -> bool:
-    """Whether encoding a picture is no more than calling `model.visual` and normalising."""
+    """Tell whether encoding an image only calls `model.visual` and normalises."""
     from open_clip.model import CLIP, CustomTextCLIP
 
     return type(model) in (CLIP, CustomTextCLIP) and not getattr(
@@ -186,7 +189,7 @@ def image_tower_alone(model: Any) -> bool:
 
 
 def load_open_clip(name: str, device: str = "auto") -> OpenClipEncoder:
-    """Load the encoder that `name` (what follows `open_clip:`) stands for.
+    """Load the encoder with `name`, the part after `open_clip:`.
 
     Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
     """
@@ -211,7 +214,7 @@ def _build(source: ResolvedWeights, device: torch.device) -> OpenClipEncoder:
     name = f"open_clip:{source.label}"
     with quiet_libraries():
         try:
-            with without_random_weights():  # every one is overwritten below: loading is strict
+            with without_random_weights():  # all weights are loaded below: loading is strict
                 model = open_clip.create_model(
                     source.architecture,
                     load_weights=False,
@@ -222,14 +225,14 @@ def _build(source: ResolvedWeights, device: torch.device) -> OpenClipEncoder:
                 )
             tokenizer = open_clip.get_tokenizer(source.architecture)
             config = open_clip.get_model_config(source.architecture)
-        except OSError as error:  # a tokenizer or text tower that is described on the hub
+        except OSError as error:  # the configuration of a tokenizer or text tower is on the hub
             first = str(error).strip().splitlines()[0]
             raise unavailable(
                 name, None, "see its card", "open_clip:FOLDER", f"a part of it is not: {first}"
             ) from None
         try:
             with warnings.catch_warnings():
-                # Said of files that are refused a moment later anyway.
+                # This warning is about files that are refused below anyway.
                 warnings.filterwarnings("ignore", message="Detected pickle protocol")
                 open_clip.load_checkpoint(model, str(source.weights), weights_only=True)
         except unreadable as error:
@@ -242,7 +245,7 @@ def _build(source: ResolvedWeights, device: torch.device) -> OpenClipEncoder:
     settings = PreprocessCfg(**model.visual.preprocess_cfg)
     spec = SampleSpec(
         image_px=max(size) if isinstance(size, tuple | list) else int(size),
-        # English has about 1.4 pieces to a word; longer passages would be cut by the tokenizer.
+        # English has about 1.4 tokens per word; the tokenizer would cut longer passages.
         passage_words=max(8, min(60, int((tokenizer.context_length - 2) / 1.4))),
     )
     revision = f"{revision_of(source.weights)}-{ENCODING}"

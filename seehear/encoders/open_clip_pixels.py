@@ -1,9 +1,9 @@
-"""The library's picture transform, done on a card instead of the processor.
+"""Run the library's image transform on a GPU instead of the CPU.
 
-Resizing with Pillow takes a core two milliseconds a picture; a card encodes several in that time.
-This twin works on tensors wherever they lie. It resizes as Pillow does, in two passes with
-rounding between them, so that its result differs by at most one step of 255 (tests hold it to
-that; very tall pictures, for which Pillow turns the passes round, differ by a few in places).
+Resizing with Pillow takes a core two milliseconds per image; a GPU encodes several in that time.
+This copy works on tensors on any device. It resizes as Pillow does, in two passes with rounding
+between them, so that its result differs by at most one step of 255 (tests check it; very tall
+images, for which Pillow swaps the passes, differ by a few in places).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GpuImageTransform:
-    """From pixels to a model's input, by the settings of open_clip's `PreprocessCfg`."""
+    """Turn pixels into a model's input, with the settings of open_clip's `PreprocessCfg`."""
 
     size: tuple[int, int]
     """Height and width of the model's input."""
@@ -34,7 +34,7 @@ class GpuImageTransform:
 
     @classmethod
     def of(cls, settings: Any, device: torch.device) -> GpuImageTransform:
-        """The twin of the transform that the library makes from these settings."""
+        """Make the copy of the transform that the library makes from these settings."""
         size = settings.size
         height, width = (size, size) if isinstance(size, int) else size
         keeps_ratio = settings.resize_mode == "shortest" and height != width
@@ -42,7 +42,7 @@ class GpuImageTransform:
             size=(height, width),
             mean=tuple(settings.mean),
             std=tuple(settings.std),
-            # For inputs that are not square the library takes bicubic, whatever is set.
+            # For inputs that are not square the library always uses bicubic.
             interpolation="bicubic" if keeps_ratio else settings.interpolation,
             resize_mode=settings.resize_mode,
             fill=settings.fill_color,
@@ -50,7 +50,7 @@ class GpuImageTransform:
         )
 
     def __call__(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """uint8 (height, width, 3) to float32 (3, height, width) on the device."""
+        """Turn uint8 (height, width, 3) into float32 (3, height, width) on the device."""
         import torch
         from open_clip.transform import center_crop_or_pad
 
@@ -75,7 +75,7 @@ class GpuImageTransform:
         return resized.add_(0.5).floor_().clamp_(0, 255)
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
-        """Size of the whole picture before it is cropped or padded."""
+        """Return the size of the whole image before it is cropped or padded."""
         if self.resize_mode == "squash":
             return self.size
         wanted_height, wanted_width = self.size

@@ -1,14 +1,14 @@
-"""Where an open_clip model comes from: from a name to a file of weights and its settings.
+"""Find the weights and settings of an open_clip model from its name.
 
-By the name after `open_clip:`
+The name after `open_clip:` is one of
 
-    <architecture>/<tag>[@<revision>]   the hub, pinned for the models in cards.py; for others the
-                                        cached copy, else the main branch at the time of fetching
+    <architecture>/<tag>[@<revision>]   the hub, pinned for the models in model_cards.py; for others
+                                        the cached copy, else the main branch when fetched
     <architecture>/<file>               a file of weights on disk
     <folder>                            a folder with open_clip_config.json and weights
-    hf-hub:<repository>[@<revision>]    a hub repository that holds such a folder
+    hf-hub:<repository>[@<revision>]    a hub repository that contains such a folder
 
-Building the model from what is found here is done in open_clip.py.
+open_clip.py builds the model from the result.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FOLDER_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class ResolvedWeights:
-    """Where an open_clip model is to be loaded from."""
+    """The files and settings from which an open_clip model is loaded."""
 
     label: str
     """The part of the space's name after `open_clip:`."""
@@ -58,7 +58,7 @@ class ResolvedWeights:
 
 
 def resolve(name: str) -> ResolvedWeights:
-    """What `name` (what follows `open_clip:`) stands for, fetched where need be.
+    """Find the model of `name`, the part after `open_clip:`; download it if necessary.
 
     Raises UnknownModelError or ModelUnavailableError.
     """
@@ -147,7 +147,7 @@ def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preprocessing_beside(weights: Path) -> dict[str, Any]:
-    """What a copy of a hub repository says of its own preprocessing."""
+    """Read the preprocessing that a copy of a hub repository states."""
     try:
         config = json.loads(weights.with_name("open_clip_config.json").read_text("utf-8"))
         return _preprocessing(config["preprocess_cfg"])
@@ -156,7 +156,7 @@ def _preprocessing_beside(weights: Path) -> dict[str, Any]:
 
 
 def _preprocessing_of(architecture: str) -> dict[str, Any]:
-    """What all pretrained tags of an architecture agree on; PE and SigLIP differ from CLIP."""
+    """Return what all pretrained tags of an architecture share; PE and SigLIP differ from CLIP."""
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
     tags = list_pretrained_tags_by_model(architecture)
@@ -194,7 +194,7 @@ def _license(card: ModelCard | None, repo: str) -> str:
 
 
 def _size(architecture: str, card: ModelCard | None) -> int | None:
-    """Bytes of float32 weights, counted on a model without memory; None where that fails."""
+    """Count the bytes of float32 weights on a model without memory; None where that fails."""
     if card is not None:
         return card.size_bytes
     import open_clip
@@ -204,6 +204,6 @@ def _size(architecture: str, card: ModelCard | None) -> int | None:
             empty = open_clip.create_model(
                 architecture, load_weights=False, pretrained_text=False, device="meta"
             )
-    except Exception:  # a text tower whose configuration is on the hub, or no meta support
+    except Exception:  # the text tower's configuration is on the hub, or no meta support
         return None
     return int(sum(parameter.numel() for parameter in empty.parameters()) * 4)

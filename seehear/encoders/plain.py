@@ -1,7 +1,7 @@
-"""Loading an encoder, trying it with the plainest sample there is, and what its failing means.
+"""Load an encoder, try it with a plain sample, and report its errors.
 
-An encoder that cannot encode even a grey image fails by itself: a kernel that does not load, a
-driver that does not fit, a card that is lost. What it was doing at the moment is not to blame.
+An encoder that cannot encode even a grey image is itself at fault: a kernel that does not load, a
+driver that does not fit, a GPU that is lost. The file that it was encoding is not to blame.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seehear.types import AudioSample, ImageSample, Modality, Sample, SampleSpec
 
 
 def plain_sample(modality: Modality, spec: SampleSpec) -> Sample:
-    """Return a word, a grey image, a hum or a clip of one grey frame, of the shape of `spec`."""
+    """Return a word, a grey image, a hum or a video of one grey frame, of the shape of `spec`."""
     if modality is Modality.TEXT:
         return "plain"
     if modality is Modality.AUDIO:
@@ -29,7 +29,7 @@ def plain_sample(modality: Modality, spec: SampleSpec) -> Sample:
 
 
 def load_encoder(model: Model, modality: Modality) -> None:
-    """Load what a model needs to encode a modality, where it can do that ahead.
+    """Load what a model needs to encode a modality, if it can load ahead of time.
 
     Raises as `encoder_errors`.
     """
@@ -46,7 +46,7 @@ def try_encoder(model: Model, modality: Modality) -> None:
 
 @contextmanager
 def encoder_errors(model: Model, modality: Modality) -> Iterator[None]:
-    """Turn whatever an encoder raises into one error of seehear.
+    """Turn any error of an encoder into one error of seehear.
 
     Raises EnvironmentFaultError where a library cannot be loaded, ModelError for anything else.
     """
@@ -64,6 +64,6 @@ def encoder_errors(model: Model, modality: Modality) -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its kind where it has none."""
+    """Return the first line of an error's message, or its type if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__

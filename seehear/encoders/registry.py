@@ -1,6 +1,6 @@
-"""From the name that a user writes to a model.
+"""Load a model by the name that a user writes.
 
-What a name may be:
+A name is one of
 
     tiny                                   the bundled model
     standard                               Perception Encoder and CLAP, joined by a bridge
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def available_models() -> list[ModelCard]:
-    """The models that `seehear models` lists, the bundled one first."""
+    """Return the models that `seehear models` lists, the bundled one first."""
     return known_cards()
 
 
@@ -47,14 +47,14 @@ def load_model(
 ) -> Model:
     """Load the model of that name onto a device ("auto", "cpu", "cuda", "cuda:1", "mps").
 
-    `cache` is where what is computed once for a model is kept (None: the per-user cache folder).
-    `progress` is called with a text, a count done and a count in all while that is computed, which
+    `cache` is the folder for what is computed once for a model (None: the per-user cache folder).
+    `progress` is called with a text, the amount done and the total while that is computed, which
     happens when the model first needs it.
 
-    Raises UnknownModelError where the name means nothing, ModelUnavailableError where its weights
-    are neither here nor reachable, ModelIntegrityError where they do not fit, ModelError where
-    they cannot be loaded for any other reason, EnvironmentFaultError where a library cannot be
-    loaded, and UsageError for a device that is not there.
+    Raises UnknownModelError for an unknown name, ModelUnavailableError where the weights are
+    neither on this machine nor reachable, ModelIntegrityError where they do not fit, ModelError
+    where they cannot be loaded for any other reason, EnvironmentFaultError where a library cannot
+    be loaded, and UsageError for a missing device.
     """
     check_device_name(device)
     try:
@@ -109,7 +109,7 @@ def _loaded(name: str, device: str, cache: Path | None, progress: BridgeProgress
 
 
 def full_name(name: str) -> str:
-    """Return the name under which a collection remembers a model: a folder's whole path."""
+    """Return the name that a collection stores for a model: for a folder, its whole path."""
     kind = name.partition(":")[0]
     if kind in {"tiny", "standard", "open_clip", "clap", "fake", "fake-joined"}:
         return name
@@ -117,7 +117,7 @@ def full_name(name: str) -> str:
 
 
 def is_fetched(name: str) -> bool:
-    """Return whether loading this model has to download it first. Looks at files only."""
+    """Tell whether this model must be downloaded before loading. Looks at files only."""
     kind, _, rest = name.partition(":")
     for card in available_models():
         if card.name == name:
@@ -126,7 +126,7 @@ def is_fetched(name: str) -> bool:
 
 
 def _is_folder(name: str) -> bool:
-    """Whether a name is meant as a path: it looks like one, or such a folder exists."""
+    """Tell whether a name means a path: it looks like one, or such a folder exists."""
     separators = {os.sep, os.altsep or os.sep}
     looks = any(mark in name for mark in separators) or name.startswith(("~", "."))
     return looks or Path(name).is_dir()

@@ -1,7 +1,7 @@
-"""The model `standard`: Perception Encoder for sights, CLAP for sounds, a bridge between them.
+"""Load the model `standard`: Perception Encoder for images, CLAP for sounds, and a bridge.
 
-`standard` takes both from the hub at their pinned revisions; `standard:<folder>` takes them from
-a folder that holds copies of the two repositories, `PE-Core-B-16` and `clap-htsat-unfused`.
+`standard` reads both from the hub at their pinned revisions; `standard:<folder>` reads them from a
+folder with copies of the two repositories, `PE-Core-B-16` and `clap-htsat-unfused`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ def load_standard(
 ) -> CompositeModel:
     """Load `standard` from the hub, or from copies on disk.
 
-    `bridges` is where the fitted bridge is kept (None: the per-user cache folder). Fitting it
-    takes minutes on a processor, once, when the first sound is encoded; `progress` is told.
+    `bridges` is the folder for the fitted bridge (None: the per-user cache folder). Fitting it
+    takes minutes on a CPU, once, when the first sound is encoded, and reports to `progress`.
+    Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
     """
     if folder is None:
         hub = HubModel(
             STANDARD.name, STANDARD.size_bytes, STANDARD.license, f"{STANDARD.name}:FOLDER"
         )
-        for file in STANDARD.weights:  # so that what is missing is said of `standard`
+        for file in STANDARD.weights:  # so that an error about a missing file names `standard`
             hub.file(file)
         vision_name = PE_CORE_B.name.partition(":")[2]
         audio_name = CLAP_UNFUSED.name.partition(":")[2]

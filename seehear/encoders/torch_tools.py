@@ -1,4 +1,4 @@
-"""What the encoders that run on torch share: precision, transfers, and vectors out."""
+"""Share code among encoders that run on torch: precision, transfers, and vectors out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def half_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Matrix products in half precision on CUDA, everything in float32 elsewhere.
+    """Compute matrix products in half precision on CUDA, everything in float32 elsewhere.
 
     Sums, norms and softmax stay in float32 (autocast), which keeps vectors within 0.999 cosine.
-    bfloat16 where the card has it, because some towers leave the range of float16.
+    Uses bfloat16 if the GPU has it, because some towers exceed the range of float16.
     """
     import torch
 
@@ -35,14 +35,14 @@ def half_precision(device: torch.device) -> AbstractContextManager[object]:
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Move a batch; to CUDA from pinned memory, so that the copy overlaps with computing."""
+    """Move a batch; to CUDA from pinned memory, so that copying overlaps with computing."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
 def vectors_of(tensor: torch.Tensor) -> Vectors:
-    """Rows of a tensor as float32 (n, dim), L2-normalised in numpy."""
+    """Return the rows of a tensor as float32 (n, dim), L2-normalised in numpy."""
     return normalised(tensor.detach().float().cpu().numpy())
 
 
@@ -55,7 +55,7 @@ def scatter(present: Sequence[int], rows: Vectors, count: int, dim: int) -> Vect
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Slices of at most `size` items, in order."""
+    """Yield slices of at most `size` items, in order."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -63,7 +63,7 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def check_samples(
     encoder: str, has: frozenset[Modality], modality: Modality, samples: Sequence[Sample]
 ) -> None:
-    """Raise UsageError where an encoder is asked for what it does not encode."""
+    """Raise UsageError for a modality that the encoder lacks or a sample of another one."""
     if modality not in has:
         raise UsageError(f"model {encoder} does not encode {modality}")
     for sample in samples:
@@ -74,7 +74,7 @@ def check_samples(
 def without_random_weights() -> AbstractContextManager[object]:
     """Build modules without drawing their first weights, which takes seconds for a large model.
 
-    Only for modules whose every parameter is loaded afterwards. Holds for this thread alone.
+    Only for modules all of whose parameters are loaded afterwards. Affects this thread only.
     """
     import torch
     from torch.overrides import TorchFunctionMode
@@ -111,10 +111,10 @@ def without_random_weights() -> AbstractContextManager[object]:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep libraries that log through the root logger from setting logging up for everybody.
+    """Keep libraries that log through the root logger from configuring logging for everybody.
 
-    `logging.info` on a root logger without handlers installs one, and then every library's
-    warnings appear on the terminal. What they would say about loading is checked here instead.
+    `logging.info` on a root logger without handlers installs one, and then the warnings of every
+    library appear on the terminal. What they would say about loading is checked here instead.
     """
     root = logging.getLogger()
     silence = logging.NullHandler()

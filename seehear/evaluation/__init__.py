@@ -1,4 +1,4 @@
-"""How good a search is: judged queries in, measures with intervals out."""
+"""Measure the quality of a search on judged queries, with confidence intervals."""
 
 from seehear.evaluation.evaluate import Evaluation, RouteResult, Search, evaluate, measure
 from seehear.evaluation.measures import MeasuredValue

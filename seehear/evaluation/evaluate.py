@@ -1,4 +1,4 @@
-"""Runs a file of judged queries and says how good the answers are, per route and together."""
+"""Run judged queries and measure the answers, per route and together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seehear.types import Hit
 
 CUTOFFS = (1, 5, 10)
 DEPTH = 100
-"""Hits that each query is asked for: the depth to which ranks are known."""
+"""Hits requested for each query: the depth to which ranks are known."""
 ALL = "all"
 
 Search = Callable[[JudgedQuery, int], Iterable[Hit]]
@@ -28,7 +28,7 @@ class RouteResult:
     measures: tuple[MeasuredValue, ...]
 
     def __getitem__(self, name: str) -> MeasuredValue:
-        """One measure by its name, such as "nDCG@10". Raises KeyError."""
+        """Return one measure by its name, such as "nDCG@10". Raises KeyError."""
         for measured in self.measures:
             if measured.name == name:
                 return measured
@@ -37,14 +37,14 @@ class RouteResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good the answers to a set of queries were."""
+    """The quality of the answers to a set of queries."""
 
     routes: tuple[RouteResult, ...]
-    """One for each route in the order of the qrels, and last the one of all queries together."""
+    """One result per route in the order of the qrels, and last one for all queries together."""
     unanswerable: int
-    """Queries to which nothing is relevant."""
+    """Number of queries without relevant items."""
     false_alarms: float | None
-    """Share of those that still got a hit which is not weak; None where there are none."""
+    """Share of those queries that still got a hit that is not weak; None without such queries."""
     run: Mapping[str, Sequence[ScoredItem]]
 
     @property
@@ -52,7 +52,7 @@ class Evaluation:
         return self.routes[-1]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: measures with intervals by route."""
+        """Return measures with intervals by route, as plain values."""
         return {
             "routes": {
                 result.route: {
@@ -69,7 +69,7 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """A Markdown table: one row for each measure, one column for each route."""
+        """Return a Markdown table: one row per measure, one column per route."""
         lines = self._rows() if self.routes else ["no query has a relevant item"]
         if self.unanswerable:
             lines += ["", f"false alarms: {self.false_alarms:.3f} of {self.unanswerable} queries"]
@@ -103,16 +103,17 @@ def evaluate(
     depth: int = DEPTH,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask every query and measure the answers.
+    """Run every query and measure the answers.
 
-    `search` is given a judged query and how many hits are wanted. Queries without relevant items
-    count only towards false alarms.
+    `search` gets a judged query and the number of hits. Queries without relevant items only count
+    as false alarms. `progress` gets the queries done and the queries in all.
+    Raises EnvironmentFaultError where ir_measures cannot be loaded.
     """
     run: dict[str, list[ScoredItem]] = {}
     alarms = []
     for number, one in enumerate(judged, 1):
         hits = list(search(one, max(depth, *cutoffs)))
-        # A relevant file counts as found also where it was folded into its near-duplicate.
+        # A relevant file also counts as found if it was merged into its near-duplicate.
         run[one.name] = [ScoredItem(str(_judged_path(hit, one)), hit.score) for hit in hits]
         if not one.relevant:
             alarms.append(any(not hit.weak for hit in hits))
@@ -132,7 +133,7 @@ def measure(
     *,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> tuple[RouteResult, ...]:
-    """The measures of a run that was made earlier, per route and last of all together."""
+    """Measure a run that was made earlier, per route and last all queries together."""
     answerable = [one for one in judged if one.relevant]
     groups: dict[str, list[JudgedQuery]] = {}
     for one in answerable:

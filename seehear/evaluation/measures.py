@@ -1,4 +1,4 @@
-"""How good a ranking is: recall@k, success@k, MRR and nDCG@k through ir_measures, median rank here.
+"""Measure a ranking: recall@k, success@k, MRR and nDCG@k by ir_measures, median rank here.
 
     recall@k    share of the relevant items that are among the first k
     success@k   1 where any relevant item is among the first k
@@ -7,8 +7,8 @@
                 and Kekäläinen, 2002)
     median rank of the first relevant item; one past the last hit where none was found
 
-Intervals are bootstrap percentiles over queries (Efron, 1979): how much the mean would move if
-other queries of the same kind had been asked.
+Intervals are bootstrap percentiles over queries (Efron, 1979): how much the mean would change with
+other queries of the same kind.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredValue:
-    """A measure over some queries: its mean (or median) with its interval."""
+    """A measure over some queries: its mean (or median) and its interval."""
 
     name: str
     value: float
@@ -43,8 +43,8 @@ class MeasuredValue:
 
 
 def require() -> None:
-    """Raises EnvironmentFaultError where the library that measures cannot be loaded."""
-    # It looks for every engine that it knows when it is imported: only who evaluates pays.
+    """Raise EnvironmentFaultError where the library ir_measures cannot be loaded."""
+    # Its import looks for all its engines, which takes time: import it only to evaluate.
     with naming_faults():
         import ir_measures  # noqa: F401
 
@@ -52,10 +52,10 @@ def require() -> None:
 def per_query(
     judged: Sequence[JudgedQuery], run: Mapping[str, Sequence[ScoredItem]], cutoffs: Sequence[int]
 ) -> dict[str, Values]:
-    """Values of every measure by its name, one for each query in order: float64 (queries,).
+    """Return the values of every measure by its name, one per query in order: float64 (queries,).
 
-    A query without relevant items has no recall; leave such out. A path that a run has twice
-    counts where it stands first.
+    Recall is undefined for a query without relevant items: leave such queries out. A path that a
+    run has twice counts at its first rank.
     """
     require()
     import ir_measures
@@ -69,7 +69,7 @@ def per_query(
         for number, one in enumerate(judged)
         for path, grade in one.relevant.items()
     ]
-    # Ranks, not scores, decide: equal scores would be ordered by name there.
+    # Pass ranks, not scores: ir_measures would order equal scores by name.
     docs = [
         ir_measures.ScoredDoc(str(number), path, -float(rank))
         for number, one in enumerate(judged)
@@ -84,7 +84,7 @@ def per_query(
 
 
 def summarise(values: Mapping[str, Values], seed: int = 0) -> list[MeasuredValue]:
-    """Each measure over all its queries, with its bootstrap interval. The seed fixes the draws."""
+    """Return each measure over all queries with its bootstrap interval; `seed` fixes the draws."""
     found = []
     for name, row in values.items():
         middle = np.median if name == MEDIAN_RANK else np.mean

@@ -1,22 +1,22 @@
-"""Which items are relevant to which queries, and what a search answered: JSON Lines.
+"""Read and write judged queries (qrels) and the answers of a search (runs): JSON Lines.
 
-Qrels, one query a line; a query names at least one of text, image, audio, video:
+Qrels have one query per line; a query names at least one of text, image, audio, video:
 
     {"query": "q1", "text": "a dog on a beach", "relevant": ["dogs/1.jpg", "walk.mp4"]}
     {"query": "q2", "image": "cat.jpg", "without": "dogs", "relevant": {"cat2.jpg": 2, "c.wav": 1}}
     {"query": "q3", "text": "a unicorn", "relevant": []}
 
-    query      name of the query; its line number where absent
+    query      name of the query; its line number if absent
     text, image, audio, video     one or a list; files relative to the qrels file
-    without    words that hits shall not show, one or a list
-    relevant   paths, or paths with grades (whole numbers, 0 for not relevant); relative paths are
-               taken from the qrels file's folder. An empty list: nothing in the collection fits.
+    without    words that hits must not show, one or a list
+    relevant   paths, or paths with grades (whole numbers, 0 for not relevant); relative paths start
+               at the qrels file's folder. An empty list: nothing in the collection is relevant.
     in         kinds of items to search, one or a list; all by default
     where      a filter in words
-    route      name of the group in which the query is counted; by default the kinds asked with
-               and searched in, "text->image"
+    route      name of the group in which the query is counted; by default the kinds of the query
+               and of the items searched, "text->image"
 
-Runs, one hit a line, best first:  {"query": "q1", "path": "/media/dogs/1.jpg", "score": 0.93}
+Runs have one hit per line, best first:  {"query": "q1", "path": "/media/dogs/1.jpg", "score": 0.93}
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class JudgedQuery:
 
     name: str
     relevant: Mapping[str, int]
-    """Grade of each relevant item by absolute path; empty where nothing shall be found."""
+    """Grade of each relevant item by absolute path; empty if nothing should be found."""
     texts: tuple[str, ...] = ()
     files: tuple[tuple[Modality, Path], ...] = ()
-    """Query files with what they are, absolute."""
+    """Query files with their modalities, absolute."""
     without: tuple[str, ...] = ()
     modalities: frozenset[Modality] | None = None
     where: str = ""
     route: str = field(default="")
     location: str = ""
-    """Where it was read, for messages: "qrels.jsonl, line 3"."""
+    """Where the query was read, for messages: "qrels.jsonl, line 3"."""
 
     def __post_init__(self) -> None:
         if not self.route:
@@ -71,7 +71,7 @@ class ScoredItem:
 
 
 def read_qrels(path: Path) -> list[JudgedQuery]:
-    """The queries of a file. Raises UsageError, with the line, for one that cannot be read."""
+    """Read the queries of a file. Raises UsageError, with the line, for an invalid one."""
     judged: list[JudgedQuery] = []
     names: set[str] = set()
     for number, entry in _lines(path):
@@ -86,7 +86,7 @@ def read_qrels(path: Path) -> list[JudgedQuery]:
 
 
 def read_run(path: Path) -> dict[str, list[ScoredItem]]:
-    """Answers by query, in the order of the file. Raises UsageError, with the line."""
+    """Read answers by query, in the order of the file. Raises UsageError, with the line."""
     run: dict[str, list[ScoredItem]] = {}
     for number, entry in _lines(path):
         name, hit, score = entry.get("query"), entry.get("path"), entry.get("score")
@@ -102,7 +102,7 @@ def read_run(path: Path) -> dict[str, list[ScoredItem]]:
 
 
 def write_run(path: Path, run: Mapping[str, Sequence[ScoredItem]]) -> None:
-    """Write answers so that `read_run` reads them. Raises UsageError where that cannot be."""
+    """Write answers so that `read_run` can read them. Raises UsageError where that fails."""
     lines = [
         json.dumps({"query": name, "path": answer.path, "score": answer.score}, ensure_ascii=False)
         for name, answers in run.items()
@@ -120,14 +120,14 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text") from None
+        raise UsageError(f"{path} is not UTF-8 text") from None
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise UsageError(f"{path}, line {number}: no JSON ({error})") from None
+            raise UsageError(f"{path}, line {number}: not valid JSON ({error})") from None
         if not isinstance(entry, dict):
             raise UsageError(f"{path}, line {number}: each line is one JSON object")
         yield number, entry
@@ -184,5 +184,5 @@ def _words(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 
 def _absolute(name: str, beside: Path) -> Path:
-    # ".." is taken out by the letter, as the collection's own paths have none.
+    # Resolve ".." without following links: the collection's own paths contain no "..".
     return Path(os.path.normpath(beside.absolute().parent / name))

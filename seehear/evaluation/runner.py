@@ -1,4 +1,4 @@
-"""A collection asked the queries of a qrels file, as anyone who searches it would ask them."""
+"""Evaluate a collection with the queries of a qrels file, asked as any user would."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def evaluate_collection(
     mode: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """How well a collection answers judged queries.
+    """Measure how well a collection answers judged queries.
 
-    Near-identical files are hits of their own, so that each counts. A query file that lies in the
-    collection is no answer to itself, unless it is judged relevant.
+    Near-identical files are separate hits, so that each counts. A query file that is in the
+    collection does not count as an answer to itself, unless it is judged relevant.
 
-    Raises UsageError, with the line of the qrels, for a query that cannot be asked: filters and
-    files are looked at before the first is.
+    Raises UsageError, with the line of the qrels, for an invalid query: all filters and files are
+    checked before the first query runs. Raises EnvironmentFaultError where ir_measures cannot be
+    loaded.
     """
     require()
     mode_asked = arguments.parse_mode(mode)

@@ -1,4 +1,4 @@
-"""Ranks from a matrix of similarities, where items are compared without a search."""
+"""Compute ranks from a matrix of similarities, where items are compared without a search."""
 
 from __future__ import annotations
 

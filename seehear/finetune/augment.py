@@ -18,13 +18,13 @@ class ImageJitter:
     smallest_area: float = 0.45
     """Smallest part of the image that a crop keeps."""
     aspect: float = 0.3
-    """Largest change of the aspect ratio (natural logarithm): Flickr8k's images are squashed
-    to squares, other images are squashed by the encoder, each in its own way."""
+    """Largest change of the aspect ratio (natural logarithm): Flickr8k's images were resized to
+    squares, and the encoder resizes all others to squares, whatever their ratio."""
     colour: float = 0.3
     grey: float = 0.08
-    """Part of the images that lose their colours."""
+    """Share of the images that lose their colours."""
     whole: float = 0.2
-    """Part of the images that stay whole, as they are at search time."""
+    """Share of the images that stay uncropped, as they are at search time."""
 
 
 def jitter_images(
@@ -77,9 +77,9 @@ class AudioJitter:
     gain_db: float = 12.0
     """Largest attenuation below the level that the encoder brings every sound to."""
     noise: float = 0.3
-    """Part of the sounds that get faint noise."""
+    """Share of the sounds that get faint noise."""
     mix: float = 0.0
-    """Part of the sounds that get another one faintly behind them."""
+    """Share of the sounds that get another one faintly behind them."""
     bands: int = 10
     """Widest stripe of mel bands that is blanked (SpecAugment, arXiv:1904.08779)."""
     frames: int = 30

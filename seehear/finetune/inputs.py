@@ -83,7 +83,7 @@ def audio_embed(waveforms: Waveforms, clip_s: float, jitter: AudioJitter, device
         for row in rows:
             whole = waveforms[int(row)]
             part = crop_audio(whole, length, rng)
-            # A stretch of near silence teaches nothing: take the start, where things happen.
+            # Near silence teaches nothing: take the start, where things usually happen.
             if np.abs(part).max(initial=0) < 0.02 * np.abs(whole).max(initial=1e-9):
                 part = whole[:length]
             other = waveforms[int(rng.integers(len(waveforms)))][:length]

@@ -1,7 +1,7 @@
-"""One training loop for all stages: schedule, moving average, checkpoints, logs.
+"""Run the training loop of all stages: schedule, moving average, checkpoints, logs.
 
-A step draws whatever is random from a generator seeded with (seed, stage, step), so that a run
-that was stopped goes on exactly as if it had not been.
+A step draws random numbers from a generator seeded with (seed, stage, step), so that a run that was
+stopped continues exactly as if it had not been stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from seehear.errors import UsageError
 StepFunction = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
 """Step number and generator -> losses by name; "loss" is the one that is minimised."""
 EvalCallback = Callable[[int], Mapping[str, float]]
-"""Step number -> figures on held-out data, with the averaged weights in place."""
+"""Step number -> metrics on held-out data, computed with the averaged weights."""
 ProgressCallback = Callable[[str, int, int], None]
 """(stage, steps done, steps in all)."""
 ScalarCallback = Callable[[str, float, int], object]
@@ -34,20 +34,20 @@ ScalarCallback = Callable[[str, float, int], object]
 
 
 class StepState(Protocol):
-    """What the steps of a stage remember besides the weights."""
+    """State of a stage's steps besides the weights."""
 
     def state(self) -> dict[str, Tensor]:
         """Return tensors by name, for a checkpoint."""
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast one stage learns."""
+    """Length and learning rates of one stage."""
 
     steps: int
     batch_size: int
@@ -58,16 +58,16 @@ class Schedule:
     cycles: int = 1
     """How often the rate rises and falls again in these steps (SGDR, arXiv:1608.03983)."""
     average: float = 0.998
-    """Decay of the exponential moving average of the weights; 0 keeps none."""
+    """Decay of the exponential moving average of the weights; 0 turns it off."""
     clip: float = 5.0
     """Largest norm of the gradient."""
     eval_every: int = 0
-    """Steps between two looks at held-out data; 0 looks at the end only."""
+    """Steps between two evaluations on held-out data; 0 evaluates at the end only."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Where a run keeps its checkpoints and logs, on what it computes, and whom it tells."""
+    """Folder for checkpoints and logs, device, seed and callbacks of a run."""
 
     folder: Path
     device: str = "cpu"
@@ -132,7 +132,7 @@ def run_stage(
             torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
             scaler.step(optimiser)
             scaler.update()
-            # Early on the average follows closely, or it would remember the random start.
+            # Early on the average follows closely; otherwise it would keep the random start.
             decay = min(schedule.average, (step + 1) / (step + 10)) if schedule.average else 0.0
             for name, value in module.state_dict().items():
                 average[name].lerp_(value.detach().to(average[name].dtype), 1.0 - decay)
@@ -185,7 +185,7 @@ def _save(
     schedule: Schedule,
     step_state: StepState | None,
 ) -> None:
-    """Write a checkpoint as safetensors, not pickle: one from elsewhere can do no harm."""
+    """Write a checkpoint as safetensors, not as a pickle, which could run code."""
     from safetensors.torch import save_file
 
     tensors = {f"module/{name}": value for name, value in module.state_dict().items()}
@@ -208,7 +208,7 @@ def _resume(
     schedule: Schedule,
     step_state: StepState | None,
 ) -> int:
-    """Load the checkpoint if there is one; return the step to go on with."""
+    """Load the checkpoint if it exists; return the step to continue with."""
     if not path.is_file():
         return 0
     from safetensors import SafetensorError, safe_open
@@ -244,7 +244,7 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 class _Log:
-    """Losses and figures as CSV rows, and as calls of the context's `scalars`."""
+    """Write losses and metrics as CSV rows, and pass them to the context's `scalars`."""
 
     def __init__(self, context: RunContext, stage: str) -> None:
         self._handle = (context.folder / f"{stage}.csv").open("a", newline="", encoding="utf-8")

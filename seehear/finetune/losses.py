@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 MASKED = -1e4
-"""The logit of what must not count."""
+"""The logit of a pair that must not count."""
 
 
 def info_nce(

@@ -60,8 +60,8 @@ def false_negative_mask(texts: Tensor, others: Tensor, threshold: float) -> Tens
 class NegativeQueue:
     """Vectors of the last items, as more wrong answers for sentences (arXiv:1912.06798).
 
-    On two cores batches are small. The towers move slowly, so vectors of a few steps ago still
-    serve.
+    On two cores batches are small. The towers change slowly, so vectors of a few steps ago are
+    still useful.
     """
 
     def __init__(self, size: int, dim: int) -> None:
@@ -79,7 +79,7 @@ class NegativeQueue:
         return {"vectors": self._vectors, "texts": self._texts}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         if state:
             self._vectors, self._texts = state["vectors"].cpu(), state["texts"].cpu()
 

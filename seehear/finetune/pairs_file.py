@@ -28,7 +28,7 @@ Captions = dict[str, tuple[int, list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class SkippedPair:
-    """A pair that cannot be used. `line` is its line in the pairs file, 0 for a whole file."""
+    """A pair that cannot be used. `line` is its line in the pairs file, or 0 for a whole file."""
 
     line: int
     path: str
@@ -176,7 +176,7 @@ def _read_captions(pairs: Path, skipped: list[SkippedPair]) -> Captions:
 
 
 def _is_text(value: str) -> bool:
-    """Whether a string can be written as UTF-8: JSON can name lone halves of characters."""
+    """Tell whether a string can be written as UTF-8: JSON can contain lone surrogates."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

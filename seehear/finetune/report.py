@@ -1,4 +1,4 @@
-"""What fine-tuning did, and whether the new model is better."""
+"""Report what fine-tuning did, and whether the new model is better."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seehear.finetune.pairs_file import SkippedPair
 
 CUTOFFS = (1, 5, 10)
 MIN_HELD_OUT = 10
-"""With fewer held-out files a figure moves in steps of more than .1 and proves little."""
+"""With fewer held-out files, one file changes a figure by more than .1, which proves little."""
 
 _MAX_LISTED = 10
 _PLURALS = {"image": "images", "audio": "sounds"}
@@ -21,7 +21,7 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The figure that decides for one kind of file, before and after."""
+    """The deciding figure for one kind of file, before and after."""
 
     kind: str
     """"image" or "audio"."""
@@ -34,16 +34,16 @@ class Verdict:
 
     @property
     def fell(self) -> bool:
-        """Whether the new model is worse on the held-out files."""
+        """Tell whether the new model is worse on the held-out files."""
         return not self.after >= self.before
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few held-out files to tell."""
+        """Tell whether there are too few held-out files to judge."""
         return self.files < MIN_HELD_OUT
 
     def warning(self, start: str) -> str | None:
-        """Return what to warn of, in one line, or None. `start` names the model before."""
+        """Return a warning in one line, or None. `start` names the old model."""
         change = f"from {_short(self.before)} to {_short(self.after)}"
         of_kind = f"{self.files} {_PLURALS[self.kind]}"
         if self.fell and not self.too_few:
@@ -66,11 +66,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What fine-tuning did. Figures are success@k by kind, on files that were not trained on."""
+    """Result of fine-tuning. Figures are success@k by kind, on files that were not trained on."""
 
     folder: Path
     init: str
-    """Name or folder of the model that it started from."""
+    """Name or folder of the model that training started from."""
     revision: str
     pairs: int
     trained: Mapping[str, int]
@@ -83,11 +83,11 @@ class TrainReport:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The figure that decides, for each kind that was trained on."""
+        """Return the deciding figure for each kind that was trained on."""
         found = []
         for kind, figures in self.after.items():
             files = self.held_out[kind]
-            # Chance alone finds one of four files in the first quarter of them.
+            # By chance alone, one of four files is in the first quarter of them.
             figure = f"success@{max(k for k in CUTOFFS if k == 1 or 4 * k <= files)}"
             name = f"text->{kind} {figure}"
             found.append(Verdict(kind, figure, files, self.before[kind][name], figures[name]))
@@ -95,12 +95,12 @@ class TrainReport:
 
     @property
     def fell(self) -> bool:
-        """Whether the new model is worse than the old one for any kind."""
+        """Tell whether the new model is worse than the old one for any kind."""
         return any(verdict.fell for verdict in self.verdicts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences that whoever uses the new model must read."""
+        """Return the sentences that users of the new model must read."""
         found = (verdict.warning(self.init) for verdict in self.verdicts)
         return tuple(warning for warning in found if warning)
 

@@ -1,4 +1,4 @@
-"""Train an image or audio tower on pairs, with the text tower held still."""
+"""Train an image or audio tower on pairs, with the text tower unchanged."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class ScaledTower(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Negatives:
-    """How many wrong answers a step compares with, besides those of its own batch."""
+    """How many wrong answers a step uses besides those in its own batch."""
 
     sentences: int
     """Sentences of other files, drawn anew in each step."""
     items: int
-    """Files of the steps before."""
+    """Files of the previous steps."""
     same_cosine: float = 0.95
     """Sentences nearer than this (cosine) do not count as wrong for each other's files."""
 

@@ -65,9 +65,9 @@ def fine_tune(
 ) -> TrainReport:
     """Fine-tune the image and audio towers of `init` on a pairs file; the result is in `out`.
 
-    `init` is "tiny" or a model folder. The text tower stays as it is: it keeps the words that the
-    pairs do not have, and images and sounds move towards their sentences. If the call is stopped,
-    the same call goes on where it was. `progress` gets (stage, steps done, steps in all).
+    `init` is "tiny" or a model folder. The text tower does not change: it keeps the words that the
+    pairs lack, and images and sounds move towards their sentences. If the call is stopped, the same
+    call continues where it was. `progress` gets (stage, steps done, steps in all).
 
     Raises UsageError for pairs that cannot be used (with `strict`, for the first such pair) and
     for an `out` that holds other files; StoreError for an `out` that cannot be written to;
@@ -160,7 +160,7 @@ def _writing_to(out: Path) -> Iterator[None]:
 
 
 def _open_init(source: Path, init: str) -> Checkpoint:
-    """Open the model to start from; say what may be fine-tuned where it is something else."""
+    """Open the model to start from. Raises ModelUnavailableError for a folder without one."""
     if not (source / MANIFEST).is_file():
         raise ModelUnavailableError(
             f"{init} cannot be fine-tuned: start from tiny or from a folder that "
@@ -211,7 +211,7 @@ def _measure(encoder: TinyEncoder, used: Mapping[str, Pairs]) -> dict[str, Figur
     for kind, some in used.items():
         rows = [row for row, file in enumerate(some.files) if file.held_out]
         texts = [text for row in rows for text in some.files[row].captions]
-        # A file answers every sentence that is also said about it.
+        # A file is also a right answer to the same sentence about another file.
         relevant = np.array([[text in some.files[row].captions for row in rows] for text in texts])
         similarities = encoder.encode(Modality.TEXT, texts) @ _encode(encoder, some, rows).T
         figures = {}

@@ -1,8 +1,8 @@
-"""Folder to collection: scan, diff, decode, encode, write.
+"""Bring a collection up to date with folders: scan, diff, decode, encode, write.
 
-`index` brings a collection up to date, `watch` keeps it so, `verify` checks it, `rehash` reads
-everything again and compares. These are loaded when they are first used, so that importing this
-room loads neither the stores nor the decoders.
+`index` brings a collection up to date, `watch` keeps it up to date, `verify` checks it, and
+`rehash` reads all files again and compares. They are imported when first used, so that importing
+this package loads neither the stores nor the decoders.
 """
 
 from __future__ import annotations

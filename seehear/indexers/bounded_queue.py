@@ -1,4 +1,4 @@
-"""A bounded channel between two stages, which an error in any stage can break."""
+"""Connect two stages by a bounded queue, which an error in any stage can abort."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ T = TypeVar("T")
 
 
 class QueueAborted(Exception):  # noqa: N818 - a signal between threads, never seen outside
-    """Another stage failed: there is nobody at the other end any more."""
+    """Raised at both ends of a queue when another stage failed."""
 
 
 class BoundedQueue(Generic[T]):
-    """First in, first out; holds items up to a total cost (bytes, say), or one that costs more.
+    """First in, first out; holds items up to a total cost (in bytes, for example).
 
-    The sender closes it after the last item. `break_off` wakes both ends with ChannelBroken.
+    A single item may cost more than the capacity. The sender closes the queue after the last item.
+    `abort` wakes both ends with QueueAborted.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -30,7 +31,7 @@ class BoundedQueue(Generic[T]):
         self.waited_to_get_s = 0.0
 
     def put(self, item: T, cost: int = 1) -> None:
-        """Wait for room and append. Raises ChannelBroken."""
+        """Wait for room and append. Raises QueueAborted."""
         with self._changed:
             since = time.monotonic()
             while not self._broken and self._items and self._cost + cost > self._capacity:
@@ -43,9 +44,9 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
 
     def get(self, timeout_s: float | None = None) -> T | None:
-        """The next item, or None after `timeout_s` or at the end (see `ended`).
+        """Return the next item, or None after `timeout_s` or at the end (see `ended`).
 
-        Raises ChannelBroken.
+        Raises QueueAborted.
         """
         with self._changed:
             since = time.monotonic()
@@ -64,7 +65,7 @@ class BoundedQueue(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Closed by the sender, and every item taken."""
+        """Tell whether the sender has closed the queue and every item is taken."""
         with self._changed:
             return self._closed and not self._items
 

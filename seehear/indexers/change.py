@@ -1,4 +1,4 @@
-"""What indexing with another model than the serving one will cost, before it begins."""
+"""Estimate what indexing with another model than the serving one will cost, before it begins."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from seehear.stores import Catalog, Counts
 from seehear.types import Modality
 
 TRIED_S = 5.0
-"""Time to measure in: a person waits for the answer."""
+"""Most seconds spent on measuring: a person waits for the answer."""
 
 TRIED_FILES = 3
-"""Files of each modality that are tried."""
+"""Files of each modality that are measured."""
 
 LOOKED_AT = 500
-"""Files of each root among which they are chosen."""
+"""The measured files are chosen among this many files of each root."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:
-    """What a run with another model does to a collection."""
+    """The effect of a run with another model on a collection."""
 
     serving: str
-    """The model that answers until the other one is complete."""
+    """The model that answers queries until the other one is complete."""
     model: str
     files: int
-    """Indexed contents that the other model has not encoded yet."""
+    """Indexed assets that the other model has not encoded yet."""
     seconds: float | None
-    """Estimated from a few files of the collection; None where the model is not here yet."""
+    """Estimated from a few files of the collection; None where the model is not installed yet."""
 
 
 def model_change(
     catalog: Catalog, name: str, load: Callable[[], Model] | None, settings: Settings
 ) -> ModelChange | None:
-    """Return what a run with the model `name` would encode again.
+    """Return what a run with the model `name` would encode again, or None for nothing.
 
-    `load` gives the model; without it nothing is measured. None where nothing would be encoded
-    again: the model serves already, or has encoded everything that is indexed.
+    `load` returns the model; without it nothing is measured. Nothing is encoded again where the
+    model serves already, or has encoded everything that is indexed.
     """
     serving = catalog.serving()
     counts = catalog.counts()
@@ -73,7 +73,7 @@ def model_change(
 def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Settings) -> float | None:
     """Estimate the seconds that a model takes for all segments of the serving generation.
 
-    Some files are decoded and encoded, for at most about `TRIED_S`. None where no file can be.
+    Decodes and encodes some files, for about `TRIED_S` at most. None where no file can be encoded.
     """
     paths = _some_files(catalog)
     if not paths:
@@ -92,7 +92,7 @@ def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Setting
                     if kind in warm:
                         spent[kind] += time.monotonic() - since
                         segments[kind] += 1
-                    warm.add(kind)  # the first of a kind pays for what is loaded once
+                    warm.add(kind)  # the first sample of a modality pays for loading the encoder
                     since = time.monotonic()
                     if since - began > TRIED_S:
                         break
@@ -110,7 +110,7 @@ def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Setting
 
 
 def _some_files(catalog: Catalog) -> list[Path]:
-    """A few files of each modality that are there; each kind in turn."""
+    """Choose a few existing files of each modality, the modalities in turn."""
     found: dict[Modality, list[Path]] = {}
     for root in catalog.roots():
         with closing(catalog.known_locations(root.id)) as locations:
@@ -121,7 +121,7 @@ def _some_files(catalog: Catalog) -> list[Path]:
             if asset is None or not os.path.isfile(location.path):
                 continue
             same = found.setdefault(asset.modality, [])
-            if len(same) <= TRIED_FILES:  # one more than is measured: the first warms up
+            if len(same) <= TRIED_FILES:  # one more than measured: the first one warms up
                 same.append(Path(location.path))
     turns = range(TRIED_FILES + 1)
     return [paths[turn] for turn in turns for paths in found.values() if turn < len(paths)]

@@ -1,7 +1,7 @@
-"""Files -> samples: drives the decode workers and hands their samples to the encoder.
+"""Turn files into samples: run the decode workers and pass their samples to the encoder.
 
-Runs in one thread; the decoding itself happens in worker processes (seehear.media.pool), which
-hash a file and decode it from the same state of its bytes.
+Runs in one thread. The decoding itself happens in worker processes (seehear.media.pool), which hash
+a file and decode it from the same bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from seehear.indexers.write import AssetEncoded, ContentKnown, FileFailed, FileS
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
 
 ATTEMPTS = 2
-"""A file that changes while it is read is read once more, and left for the next run after that."""
+"""A file that changes while it is read is read once more, then left for the next run."""
 
 
 @dataclass(slots=True)
@@ -45,9 +45,10 @@ class _Attempt:
 
 
 class DecodeStage:
-    """Decodes `work` in order; sends samples to `samples` and what needs none to `results`.
+    """Decode `work` in order; send samples to `samples`, and finished files to `results`.
 
-    `work` is read a few files ahead, in the thread of `run`.
+    `results` also gets what needs no encoding: known contents, failures and skipped files. `work`
+    is read a few files ahead, in the thread of `run`.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class DecodeStage:
             )
             with closing(
                 cast(Generator[media.DecodedFile], files)
-            ):  # ends the workers at once, also when another stage failed
+            ):  # closing ends the workers at once, also when another stage failed
                 for file in files:
                     if self._stop.is_set():
                         break
@@ -107,7 +108,7 @@ class DecodeStage:
             for segment, sample in file:
                 draft = draft or _draft(file, attempt)
                 if draft.dropped:
-                    return  # the encoder refused what came before
+                    return  # the encoder failed on earlier samples of the file
                 if segment.modality in self._encodable:
                     draft.segments.append(segment)
                     ordinal = len(draft.segments) - 1
@@ -115,7 +116,7 @@ class DecodeStage:
         except MediaError as error:
             self._fail(file, attempt, draft, error)
             return
-        if not self._stop.is_set():  # once it is set, the iteration may have ended early
+        if not self._stop.is_set():  # once set, the iteration may have ended early
             self._samples.put(DecodeDone(draft or _draft(file, attempt)))
 
     def _follow(self, digest: str, copy: HashedFile) -> None:
@@ -155,11 +156,11 @@ class DecodeStage:
                 self._results.put(FileFailed(copy.work, refusal))
 
     def encoded(self, draft: PendingAsset) -> None:
-        """Called by the encoder with a draft whose vectors are complete."""
+        """Pass on an asset whose vectors are complete; the encoder calls this."""
         self._results.put(AssetEncoded(draft))
 
     def refused(self, draft: PendingAsset, refusal: IndexFailure) -> None:
-        """Called by the encoder with a draft that failed."""
+        """Pass on an asset that failed; the encoder calls this."""
         self._results.put(FileFailed(draft.copy.work, refusal))
         for copy in self._claims.fail(draft.content_hash, refusal):
             self._results.put(FileFailed(copy.work, refusal))
@@ -172,8 +173,10 @@ def _tasks(pending: Iterable[_Attempt]) -> Iterator[media.DecodeTask]:
 
 
 def _is_lasting(error: MediaError) -> bool:
-    """Whether a failure lies in the content. A file that could not be opened or read says nothing
-    about its content, and is tried again by the next run."""
+    """Tell whether a failure lies in the content, so that trying again would give the same.
+
+    A file that could not be opened or read is tried again by the next run.
+    """
     return error.stage != "open" or isinstance(error, BrokenMediaError | MediaLimitError)
 
 
@@ -186,7 +189,7 @@ def _draft(file: media.DecodedFile, attempt: _Attempt) -> PendingAsset:
 
 
 def _stamp(file: media.DecodedFile, read_ns: int) -> FileStat:
-    """The stamp to store; a file touched right before it was read is in doubt (see diff.py)."""
+    """Return the stamp to store; with RACY_INODE if the file was just modified (see diff.py)."""
     doubtful = read_ns - MTIME_GRANULARITY_NS <= file.modified_ns <= time.time_ns()
     return FileStat(
         file.size_bytes, file.modified_ns, RACY_INODE if doubtful else inode63(file.inode)
@@ -194,7 +197,7 @@ def _stamp(file: media.DecodedFile, read_ns: int) -> FileStat:
 
 
 def size_of(sample: Sample) -> int:
-    """Bytes that a sample holds in memory."""
+    """Return how many bytes a sample holds in memory."""
     if isinstance(sample, ImageSample):
         return sample.pixels.nbytes
     if isinstance(sample, AudioSample):

@@ -1,8 +1,8 @@
-"""Who decodes which content, so that duplicates within one run are encoded once.
+"""Decide which file's content is decoded, so that duplicates within one run are encoded once.
 
 Decode workers ask for each content whether it is wanted, in no particular order. The first file
-of a content claims it; later files of the same content follow the claim and get a location when
-it is written, or its failure when it fails.
+of a content claims it. Later files with the same content are attached to the claim: they get a
+location when the content is written, or its failure when it fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seehear.indexers.diff import Work
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """Size, time and inode of a file at the moment when its content was read."""
+    """Size, modification time and inode of a file at the moment when its content was read."""
 
     size_bytes: int
     modified_ns: int
@@ -25,7 +25,7 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
-    """A file whose content is known, or on its way."""
+    """A file whose content hash is known."""
 
     work: Work
     stamp: FileStat
@@ -33,7 +33,7 @@ class HashedFile:
 
 @dataclass(frozen=True, slots=True)
 class IndexFailure:
-    """Why a content cannot be indexed; `lasting` where trying again gives the same."""
+    """Why a content cannot be indexed; `permanent` if trying again would give the same."""
 
     stage: str
     reason: str
@@ -44,12 +44,15 @@ class IndexFailure:
 class _Claim:
     followers: list[HashedFile] = field(default_factory=list)
     owned: bool = False
-    """The file that claimed it came out of its worker, and will be written or refused."""
+    """True once the claiming file has left its worker: it will be written or fail."""
     refusal: IndexFailure | None = None
 
 
 class InFlightContents:
-    """Thread-safe. `is_known` says whether the generation has a content already."""
+    """The contents that this run decodes, with the files attached to each. Thread-safe.
+
+    `is_known` tells whether the generation already has a content, by its hash.
+    """
 
     def __init__(self, is_known: Callable[[str], bool]) -> None:
         self._is_known = is_known
@@ -57,7 +60,7 @@ class InFlightContents:
         self._lock = threading.Lock()
 
     def try_claim(self, digest: str) -> bool:
-        """Claim a content for decoding; False where it is known, claimed or refused."""
+        """Claim a content for decoding; False where it is known, claimed or failed."""
         with self._lock:
             if digest in self._claims or self._is_known(digest):
                 return False
@@ -65,15 +68,15 @@ class InFlightContents:
             return True
 
     def confirm(self, digest: str) -> None:
-        """The file that claimed a content is here, and answers for the claim from now on."""
+        """Confirm a claim: the file that claimed the content will be written or fail."""
         with self._lock:
             self._claims.setdefault(digest, _Claim()).owned = True
 
     def attach(self, digest: str, copy: HashedFile) -> IndexFailure | bool:
         """Join the claim of a content that was not wanted.
 
-        True: the copy will be written with it. False: there is no claim, the catalog has it.
-        A Refusal: it failed.
+        Returns True if the copy will be written with the claim, False if no claim exists because
+        the catalog has the content, or the IndexFailure of the content.
         """
         with self._lock:
             claim = self._claims.get(digest)
@@ -85,13 +88,13 @@ class InFlightContents:
             return True
 
     def complete(self, digest: str) -> list[HashedFile]:
-        """The content is about to be written: its followers so far, and no more after them."""
+        """End the claim of a content that is about to be written; return the attached files."""
         with self._lock:
             claim = self._claims.pop(digest, None)
             return claim.followers if claim is not None else []
 
     def fail(self, digest: str, refusal: IndexFailure) -> list[HashedFile]:
-        """The content failed: its followers so far; later ones get the refusal."""
+        """Record a failure; return the attached files. Files attached later get the failure."""
         with self._lock:
             claim = self._claims.setdefault(digest, _Claim())
             claim.refusal = refusal
@@ -99,11 +102,11 @@ class InFlightContents:
             return followers
 
     def abandon(self, digest: str) -> list[HashedFile]:
-        """The claim is given up without an answer: its followers must be read again."""
+        """End a claim without a result; return the attached files, which must be read again."""
         return self.complete(digest)
 
     def orphans(self) -> list[HashedFile]:
-        """Followers of claims that nobody answers for, which are given up."""
+        """Remove the claims that no file confirmed; return their attached files."""
         with self._lock:
             lost = {d: c for d, c in self._claims.items() if not (c.owned or c.refusal)}
             for digest in lost:

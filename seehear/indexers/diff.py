@@ -1,22 +1,22 @@
-"""Files that are there now against files that were there: what is to be done.
+"""Compare the files that exist now with the known locations: decide what is to be done.
 
     file now, location before                              class
     ------------------------------------------------------ -----------------
     same size, mtime and inode                             unchanged
     same, but the generation lacks the asset               work (encode again)
-    anything else differs, or the inode is in doubt        work (hash decides)
+    anything else differs, or the inode is RACY_INODE      work (hash decides)
     no location, a failure with the same size and mtime    failed before
     no location                                            work (new)
     no file, and the scan knows that it is gone            vanished
 
-Whether work turns out to be an addition, an update, a move or nothing at all is known only when
-the content is hashed. A changed inode alone is a doubt too: two recordings of equal length that
-swap their names keep size and, after a copy, the time.
+Whether work is an addition, an update, a move or no change at all is known only when the content is
+hashed. A changed inode alone counts as a difference, too: two recordings of equal length that swap
+names keep their size and, after a copy, the time.
 
-A time stamp has a grain (4 ms on ext4, 2 s on FAT), so a file that changes right after it was read
-can look as if it had not. Like git, seehear does not trust a file that was touched within
-`GRAIN_NS` of being read: its location is stored with the inode `IN_DOUBT`, and the next run hashes
-it once more.
+Time stamps have a granularity (4 ms on ext4, 2 s on FAT), so a file that changes right after it was
+read can look unchanged. Like git, seehear does not trust a file that was modified within
+`MTIME_GRANULARITY_NS` of being read: its location is stored with the inode `RACY_INODE`, and the
+next run hashes the file once more.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ MTIME_GRANULARITY_NS = 2_000_000_000
 """The coarsest time stamp in use, that of FAT."""
 
 RACY_INODE = 0
-"""An inode that no file has."""
+"""An inode number that no file has."""
 
 ALWAYS_RETRY_NS = -1
-"""Time stamp of a failure that says nothing about the file, such as a missing permission: no file
-has it, so the next run tries again."""
+"""Time stamp of a failure that is not caused by the content, such as a missing permission. No file
+has this time stamp, so the next run tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,15 @@ class Work:
     file: ScannedFile
     root_id: int
     before: KnownFile | None = None
-    """What the catalog has at this path."""
+    """The catalog's entry for this path."""
 
 
 @dataclass(slots=True)
 class Diff:
     """What is to be done, summed over the roots of a run.
 
-    Work and what vanished may be as many as the collection has files, and are kept as bytes.
+    Work and vanished locations may be as many as the files of the collection, so both are kept
+    as bytes, not as objects.
     """
 
     work: WorkQueue
@@ -66,7 +67,7 @@ class Diff:
     cured: list[tuple[int, str]] = field(default_factory=list)
     """(root, path) of remembered failures whose file is gone."""
     failing: set[str] = field(default_factory=set)
-    """Paths that failed in an earlier run, this run's work among them."""
+    """Paths that failed in an earlier run, including paths in this run's work."""
     unchanged: int = 0
 
 
@@ -78,7 +79,7 @@ def compare(
     *,
     retry_failed: bool = False,
 ) -> Iterator[tuple[ScannedFile, Work | Failure | None]]:
-    """Classify files one by one: work, a failure of before, or None for unchanged."""
+    """Classify files one by one: Work, an earlier Failure, or None for unchanged."""
     for file in files:
         before = known.get(file.path)
         failure = failures.get(file.path)
@@ -91,7 +92,7 @@ def compare(
 
 
 def is_as_before(file: ScannedFile, before: KnownFile) -> bool:
-    """Whether size, time and inode say that a file still holds what the location says."""
+    """Tell whether size, time and inode match, so that the location is still valid."""
     return (
         file.size_bytes == before.size_bytes
         and file.modified_ns == before.modified_ns
@@ -104,10 +105,11 @@ def _same_failure(file: ScannedFile, failure: Failure) -> bool:
 
 
 def moves_first(work: Iterable[Work], sizes: SizeSet) -> Iterator[Work]:
-    """Work that may be a move, by size, before the rest; otherwise in the order given.
+    """Yield work that may be a move, by size, before the rest; otherwise in the order given.
 
-    `sizes` are those of locations whose content goes away. A file of the same size may hold it,
-    and hashing it early lets hits follow a renamed file at once. `work` is gone through twice.
+    `sizes` are the sizes of locations whose content disappears. A file of the same size may have
+    that content, and hashing it early lets hits follow a renamed file at once. Iterates twice over
+    `work`.
     """
     if len(sizes):
         yield from (item for item in work if item.file.size_bytes in sizes)

@@ -1,14 +1,15 @@
-"""Samples -> vectors: batches filled across files, one buffer for each modality.
+"""Turn samples into vectors: fill batches across files, one buffer for each modality.
 
-    decode ──► Sampled(draft, ordinal, sample) ──► [image | audio | video | text] ──► model.encode
-           ──► Completed(draft)                            │ full, or waiting too long
+    decode ─► SampleReady(draft, ordinal, sample) ─► [image | audio | video | text] ─► model.encode
+           ─► DecodeDone(draft)                            │ full, or waiting too long
                                                            ▼
-                                     draft.vectors ──► complete? ──► write
+                                       draft.rows ──► complete? ──► write
 
-A draft is one content on its way. Its samples may lie in several batches, beside samples of other
-files, and it goes on to be written only when all of them are encoded. What fails, fails alone: a
-batch that the encoder refuses is halved until the file that it refuses stands by itself. Then the
-plainest sample is tried: an encoder that refuses that as well is at fault, and ends the run.
+A draft (PendingAsset) is one content between decoding and writing. Its samples may be in several
+batches, together with samples of other files; the draft is written only when all of them are
+encoded. A failure affects one file only: a batch that the encoder fails on is halved until the
+failing file is alone. Then a plain sample is tried: an encoder that fails on it, too, is at fault,
+and the run ends.
 """
 
 from __future__ import annotations
@@ -29,38 +30,38 @@ from seehear.libraries import fault_of
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Sample, Segment, Vectors
 
 MAX_BATCH_WAIT_S = 5.0
-"""Longest time that a sample waits for its batch to fill: a lone sound among thousands of
-pictures is committed soon, and a batch is rarely left half empty."""
+"""Longest time that a sample waits for its batch to fill: a single sound among thousands of images
+is committed soon, and batches are rarely half empty."""
 
 MAX_CONSECUTIVE_FAILURES = 16
-"""Samples refused one after the other, without one success, that end the run: the encoder is
-broken, and not the files."""
+"""The run ends after this many failed samples in a row without a success: then the encoder is
+broken, not the files."""
 
 SegmentRow = NDArray[np.float32]
 
 
 @dataclass(slots=True)
 class PendingAsset:
-    """One content between decoding and writing."""
+    """One content between decoding and writing, with its segments and vectors."""
 
     content_hash: str
     copy: HashedFile
-    """The file that it is read from."""
+    """The file that the content is read from."""
     info: MediaInfo
     segments: list[Segment] = field(default_factory=list)
     rows: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = field(default_factory=dict)
     waiting: int = 0
-    """Samples that are decoded and not encoded yet."""
+    """Samples that are decoded but not encoded yet."""
     complete: bool = False
     """Every sample is decoded."""
     dropped: bool = False
-    """Failed or given up: what is left of it is passed over."""
+    """Failed, abandoned or already passed on: further samples are ignored."""
 
     def encoded(self) -> tuple[list[Segment], Mapping[EmbeddingSpace, tuple[list[int], Vectors]]]:
-        """Segments with the vectors of each space: (positions in the segments, float32 (n, dim)).
+        """Return segments and the vectors of each space: (segment positions, float32 (n, dim)).
 
-        Rows of zeros are how an encoder says "nothing there"; a segment without any other row is
-        left out, so that no silence becomes a hit for everything.
+        An encoder returns a row of zeros for a sample without content. A segment with only such
+        rows is left out, so that silence does not match every query.
         """
         telling: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = {
             space: sorted(((at, row) for at, row in rows if row.any()), key=lambda pair: pair[0])
@@ -78,7 +79,7 @@ class PendingAsset:
 
 @dataclass(frozen=True, slots=True)
 class SampleReady:
-    """A decoded sample; `ordinal` is the place of its segment in the draft."""
+    """A decoded sample; `ordinal` is the position of its segment in the draft."""
 
     draft: PendingAsset
     ordinal: int
@@ -87,14 +88,14 @@ class SampleReady:
 
 @dataclass(frozen=True, slots=True)
 class DecodeDone:
-    """The last sample of a draft is decoded."""
+    """All samples of a draft are decoded."""
 
     draft: PendingAsset
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeFailed:
-    """The file of a draft failed halfway (why), or changed and is read again (None)."""
+    """The file of a draft failed midway (with the reason), or changed and is read again (None)."""
 
     draft: PendingAsset
     refusal: IndexFailure | None
@@ -111,10 +112,10 @@ class _Buffer:
 
 
 class EncodeStage:
-    """Takes samples from `inbox` until it ends; runs in one thread.
+    """Take samples from `inbox` until it ends, and encode them; runs in one thread.
 
-    `encoded` is called with each draft that is complete, `refused` with each that failed, once.
-    `expected` are the modalities to come, as far as names tell: their encoders are loaded first.
+    `encoded` is called once with each complete draft, `refused` once with each failed one.
+    `expected` are the modalities to come, guessed from file names: their encoders are loaded first.
     Raises EnvironmentFaultError where a library cannot be loaded, and ModelError where the encoder
     cannot encode anything.
     """
@@ -151,7 +152,7 @@ class EncodeStage:
                 break
             self._flush_overdue()
         for modality, buffer in self._buffers.items():
-            # A draft that was not completed before the end, because the run was stopped, is lost.
+            # Drop drafts that were not completed because the run was stopped.
             buffer.samples = [s for s in buffer.samples if s.draft.complete]
             self._flush(modality)
 
@@ -185,7 +186,7 @@ class EncodeStage:
         try:
             vectors = self._model.encode(modality, [sampled.sample for sampled in batch])
             _check(vectors, len(batch))
-        except Exception as error:  # of these samples, unless the encoder is broken
+        except Exception as error:  # caused by these samples, unless the encoder is broken
             self.busy_s += time.monotonic() - since
             if (fault := fault_of(error)) is not None:
                 raise fault from error
@@ -203,7 +204,7 @@ class EncodeStage:
 
     def _refuse(self, modality: Modality, batch: Sequence[SampleReady], error: Exception) -> None:
         if len(batch) > 1:
-            # Often too much at once for the memory there is: later batches are smaller as well.
+            # The batch was probably too large for the memory: make later batches smaller, too.
             if _is_memory(error):
                 self._buffers[modality].size = max(1, len(batch) // 2)
             half = len(batch) // 2
@@ -229,7 +230,7 @@ class EncodeStage:
 
     def _hand_on(self, draft: PendingAsset) -> None:
         if draft.complete and draft.waiting == 0 and not draft.dropped:
-            draft.dropped = True  # handed on once, and never again
+            draft.dropped = True  # pass it on only once
             self._encoded(draft)
 
 
@@ -242,5 +243,5 @@ def _check(vectors: Mapping[EmbeddingSpace, Vectors], count: int) -> None:
 
 
 def _is_memory(error: Exception) -> bool:
-    # torch.OutOfMemoryError is no MemoryError, and torch is not imported in this room.
+    # torch.OutOfMemoryError is not a MemoryError, and this package does not import torch.
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

@@ -1,10 +1,10 @@
-"""Which generation a run fills, and when that generation takes over.
+"""Choose the generation that a run fills, and decide when that generation takes over.
 
-no generation yet ............ a new one, which serves from its first batch on: there is
-                               nothing better to answer with meanwhile
-model of the serving one ..... that one
+no generation yet ............ a new one, which serves from its first batch on, since there is
+                               nothing else to answer queries with
+model of the serving one ..... the serving generation
 any other model .............. its own generation beside the serving one, found again by
-                               model, revision and spaces, so a stopped run goes on where it was;
+                               model, revision and spaces, so a stopped run continues where it was;
                                it takes over in one step when nothing is missing
 """
 
@@ -16,12 +16,12 @@ from seehear.types import EmbeddingSpace, Modality
 
 
 def spaces_of(model: Model) -> tuple[EmbeddingSpace, ...]:
-    """Every space that a model fills, each once."""
+    """Return every space that a model fills, each once."""
     return tuple(dict.fromkeys(s for modality in Modality for s in model.spaces_of(modality)))
 
 
 def generation_for(catalog: Catalog, model: Model) -> Generation:
-    """The generation of this model revision, made if there is none yet."""
+    """Return the generation of this model revision; create it if it does not exist yet."""
     spaces = spaces_of(model)
     serving = catalog.serving()
     mine = [

@@ -1,4 +1,4 @@
-"""The name of a content: BLAKE2b-256 of its bytes, in hex."""
+"""Compute the hash that identifies a content: BLAKE2b-256 of its bytes, in hex."""
 
 from __future__ import annotations
 

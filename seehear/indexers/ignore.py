@@ -1,9 +1,9 @@
-"""Which files of a root are looked at: hidden files, patterns and `.seehearignore`.
+"""Decide which files of a root are indexed: hidden files, patterns and `.seehearignore`.
 
-Two statements that look alike mean different things:
-- a `.seehearignore` file is lasting: what it ignores does not belong to the collection, and leaves
-  it at the next index run;
-- include and exclude patterns belong to one run: what they leave out is not touched by that run,
+Two kinds of rules look alike and mean different things:
+- a `.seehearignore` file is permanent: what it ignores does not belong to the collection, and
+  leaves it at the next index run;
+- include and exclude patterns belong to one run: what they leave out is not changed by that run,
   and stays in the collection if it was there.
 
 All patterns follow the rules of gitignore files, relative to the folder that they are given for.
@@ -25,22 +25,22 @@ IGNORE_FILE = ".seehearignore"
 MACHINE_FOLDERS = frozenset(
     {"$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX", "@eaDir", "#recycle"}
 )
-"""Folders that systems and network drives make for themselves; what lies there is deleted or a
-thumbnail of something that lies elsewhere. None of them is hidden by its name."""
+"""Folders that systems and network drives create: their content is deleted files, or thumbnails of
+files elsewhere. None of these folders is hidden by its name."""
 
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"})
 
 IGNORE_FILE_LIMIT_BYTES = 1 << 20
-"""A list of patterns is short; something longer under that name is something else."""
+"""A list of patterns is short; a longer file of that name is something else."""
 
 
 def is_litter(name: str) -> bool:
-    """True for the files that file managers leave in every folder."""
+    """Tell whether a file is one that file managers leave in every folder, by its name."""
     return name.lower() in _LITTER
 
 
 def is_hidden(name: str, status: os.stat_result | None = None) -> bool:
-    """True for dot files, and for what macOS or Windows marks as hidden."""
+    """Tell whether a file is hidden: a dot file, or marked as hidden by macOS or Windows."""
     if name.startswith("."):
         return True
     flags = getattr(status, "st_flags", 0) & getattr(stat, "UF_HIDDEN", 0)
@@ -51,7 +51,7 @@ def is_hidden(name: str, status: os.stat_result | None = None) -> bool:
 class PathPatterns:
     """Include and exclude patterns of one run, relative to a root.
 
-    Raises UsageError for a pattern that gitignore rules do not know.
+    Raises UsageError for a pattern that is not valid in gitignore files.
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
@@ -62,17 +62,17 @@ class PathPatterns:
         return bool(self._include or self._exclude)
 
     def enters(self, relative: str) -> bool:
-        """Whether the run looks into a folder; `relative` is its path below the root."""
+        """Tell whether the run looks into a folder; `relative` is its path below the root."""
         return not (self._exclude and self._exclude.match_file(relative + "/"))
 
     def takes(self, relative: str) -> bool:
-        """Whether the run looks at a file whose folders it has entered."""
+        """Tell whether the run looks at a file whose folders it has entered."""
         if self._include and not self._include.match_file(relative):
             return False
         return not (self._exclude and self._exclude.match_file(relative))
 
     def covers(self, relative: str) -> bool:
-        """Whether the run would reach a file: each of its folders entered, and the file taken."""
+        """Tell whether the run would reach a file: all its folders entered, and the file taken."""
         if not self:
             return True
         folders = relative.split("/")[:-1]
@@ -91,7 +91,7 @@ def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """The ignore files that hold in a folder: its own before those of the folders above."""
+    """The ignore files that apply in a folder: its own before those of the folders above."""
 
     folder: str
     """Folder of this ignore file, relative to the root: "" or "a/b"."""
@@ -99,7 +99,7 @@ class IgnoreRules:
     above: IgnoreRules | None = None
 
     def ignores(self, relative: str) -> bool:
-        """Whether a file ("a/b.jpg") or folder ("a/b/") is ignored; the nearest word counts."""
+        """Tell whether a file ("a/b.jpg") or folder ("a/b/") is ignored; the nearest rule wins."""
         for rules in self._chain():
             start = len(rules.folder) + 1 if rules.folder else 0
             decided = rules.spec.check_file(relative[start:]).include
@@ -117,9 +117,9 @@ class IgnoreRules:
 def read_ignore_file(
     path: str, folder: str, above: IgnoreRules | None
 ) -> tuple[IgnoreRules | None, str | None]:
-    """Rules that hold once the ignore file at `path` is read, and what was wrong with it.
+    """Read the ignore file at `path`: return the rules that apply then, and a problem or None.
 
-    A line that is no pattern is left out and the others hold. OSError is left to the caller.
+    An invalid line is left out and the others apply. Raises OSError where it cannot be read.
     """
     with open(path, "rb") as file:
         content = file.read(IGNORE_FILE_LIMIT_BYTES + 1)

@@ -1,7 +1,7 @@
-"""Locations whose file is gone, as numbers: 24 bytes each, whatever their paths.
+"""Keep locations whose file is gone, as numbers: 24 bytes each, however long their paths.
 
-A whole drive may be moved at once, so they are not held as objects. Their content may turn up at
-another path in the same run: then the location that is gone is a move and not a removal.
+A whole drive may be moved at once, so these locations are not kept as objects. Their content may
+appear at another path in the same run: then the location was moved, not removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seehear.types import Ids
 
 
 class MissingLocations:
-    """Ids, assets and sizes of locations."""
+    """Ids, assets and sizes of locations whose file is gone."""
 
     def __init__(self) -> None:
         self._ids, self._assets, self.sizes = array("q"), array("q"), array("q")
@@ -30,7 +30,7 @@ class MissingLocations:
         self.sizes.append(size_bytes)
 
     def split(self, sizes: SizeSet) -> tuple[MissingLocations, MissingLocations]:
-        """Those of one of the sizes, and the others, each in the order they were added."""
+        """Split into locations with one of the sizes and the others, each in the order added."""
         having, others = MissingLocations(), MissingLocations()
         for row in zip(self._ids, self._assets, self.sizes, strict=True):
             (having if row[2] in sizes else others).add(*row)
@@ -44,7 +44,7 @@ class MissingLocations:
 
 
 class MoveMatcher:
-    """Leaving locations, to be taken by the content that turned up elsewhere."""
+    """Missing locations, to be matched with the same content at a new path."""
 
     def __init__(self, ids: Ids, assets: Ids) -> None:
         order = np.argsort(assets, kind="stable")
@@ -52,10 +52,10 @@ class MoveMatcher:
         self._assets = array("q", assets[order].tobytes())
         self._taken = np.zeros(len(ids), dtype=np.bool_)
         self._used = array("q", bytes(8 * len(ids)))
-        """How many of an asset are taken, at the place of its first one."""
+        """How many locations of an asset are taken, at the position of its first one."""
 
     def take(self, asset_id: int) -> int | None:
-        """A location where that asset lay, given out once; the one added last comes first."""
+        """Take a location of that asset, the last added first; None when none is left."""
         first = bisect_left(self._assets, asset_id)
         stop = bisect_right(self._assets, asset_id, lo=first)
         if first == stop or self._used[first] == stop - first:
@@ -66,13 +66,13 @@ class MoveMatcher:
         return int(self._ids[at])
 
     def left(self) -> Ids:
-        """Ids of the locations that were not taken."""
+        """Return the sorted ids of the locations that were not taken, int64 (n,)."""
         left: Ids = np.sort(self._ids[~self._taken])
         return left
 
 
 class SizeSet:
-    """A set of sizes, 8 bytes each."""
+    """A set of file sizes, 8 bytes each."""
 
     def __init__(self, sizes: Iterable[int]) -> None:
         found = np.unique(np.fromiter(sizes, dtype=np.int64))
@@ -87,7 +87,7 @@ class SizeSet:
 
 
 class IdBitmap:
-    """A set of ids of the catalog, one bit for each id up to the largest: they are dense."""
+    """A set of catalog ids, one bit for each id up to the largest: ids are dense."""
 
     def __init__(self) -> None:
         self._bits = bytearray()

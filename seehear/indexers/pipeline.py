@@ -1,11 +1,11 @@
 """Bring a collection up to date with folders: the whole run, from paths to a report.
 
-    paths ─► targets ─► scan ─► diff ─┬─► what vanished for good is removed
+    paths ─► targets ─► scan ─► diff ─┬─► locations that vanished for good are removed
                                       └─► work ─► decode ═► encode ═► write ─► clean up ─► promote
                                                   processes  thread    thread
 
-The three stages on the right overlap, joined by channels that hold a bounded amount. The thread
-that called `index` reports progress and waits; the first error of any stage ends all of them.
+The three stages on the right overlap, connected by queues of bounded size. The thread that called
+`index` reports progress and waits; the first error of any stage ends all of them.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from seehear.stores import Catalog, Generation
 from seehear.types import Ids, Modality
 
 CHANNEL_BYTES = 64 << 20
-"""Decoded samples that wait for the encoder: about ten batches of pictures, or one of windows of
-sound; enough that neither side waits for the other's hiccups."""
+"""Decoded samples that wait for the encoder: about ten batches of images, or one of windows of
+sound; enough that short delays of one side do not stop the other."""
 
 CHANNEL_RESULTS = 1024
 REMOVE_AT_ONCE = 1000
-"""Removals in one transaction: a reader never waits long, and a kill loses little."""
+"""Removals in one transaction: readers never wait long, and a killed process loses little."""
 
 NAMES_LOOKED_AT = 10_000
-"""Files to do whose names tell which encoders to try first."""
+"""Number of file names looked at to guess which encoders to load first."""
 
 LOOKED_AT_ONCE = 1000
-"""Assets that a generation lacks, whose places are held in memory together."""
+"""Assets missing from a generation whose locations are in memory at a time."""
 
 
 def index(
@@ -76,22 +76,23 @@ def index(
     wait_s: float = 0.0,
     prepare: Callable[[], None] | None = None,
 ) -> IndexReport:
-    """Index folders and files; run again, it does only what has changed since.
+    """Index folders and files; when run again, process only what has changed since.
 
-    Without `paths`, every root of the collection. `include` and `exclude` are gitignore patterns
-    that narrow down what this run looks at; what they leave out stays as it is. `progress` is
+    Without `paths`, all roots of the collection are indexed. `include` and `exclude` are gitignore
+    patterns that limit what this run looks at; what they leave out stays as it is. `progress` is
     called in this thread, about ten times a second. Setting `stop`, or Ctrl-C, ends the run
     early: what is committed stays, and the report says `interrupted`. `wait_s` is how long to
-    wait for another run on the same collection. `prepare` makes what searches need: it is called
-    after a run that was not stopped, when others may write again.
+    wait for another run on the same collection. `prepare` computes what searches need: it is called
+    after a run that was not stopped, when the lock is released and others may write again.
 
-    A model other than the serving one fills its own generation, from every root, and takes over
-    when that is complete.
+    A model other than the serving one fills its own generation, from all roots, and takes over
+    when the generation is complete.
 
-    Raises UsageError for a path that is not there or a pattern that is none,
-    CollectionLockedError while another run writes, StorageFullError, ModelError where the model
-    encodes nothing, and EnvironmentFaultError where a library cannot be loaded; neither is
-    recorded against any file. Files that fail are in the report.
+    Raises UsageError for a path that does not exist or an invalid pattern,
+    CollectionLockedError while another run writes, StorageFullError where the disk is full,
+    ModelError where the model cannot encode anything, and EnvironmentFaultError where a library
+    cannot be loaded; no file is recorded as failed for any of these. Files that fail are in the
+    report.
     """
     tally = ProgressTracker(progress)
     run = _Run(catalog, model, settings or Settings(), tally, StopEvent(stop))
@@ -120,7 +121,7 @@ class _Run:
         generation = generation_for(self.catalog, self.model)
         builds = generation.state != "serving"
         if builds:
-            # To take over, a generation needs all that the serving one has.
+            # To take over, a generation needs all files that the serving one has.
             targets = resolve(self.catalog, (), None)
         with closing(WorkQueue(self.catalog.folder)) as work:
             found, promoted = Survey(Diff(work, MissingLocations())), False
@@ -141,17 +142,17 @@ class _Run:
         return self._report(generation, found, promoted=promoted)
 
     def _tick(self) -> bool:
-        """Report progress, and tell whether to stop."""
+        """Report progress and tell whether to stop."""
         self.tally.report()
         return self.halt.is_set()
 
     def _work(self, generation: Generation, diff: Diff) -> Ids:
-        """Decode, encode and write; returns the vanished locations that are left to remove."""
+        """Decode, encode and write; return the ids of vanished locations still to remove."""
         if len(diff.work):
-            require("faiss")  # told now, not when the collection has grown to need it
+            require("faiss")  # fails now, not when the collection has grown to need it
         perhaps_moved, gone = diff.vanished, MissingLocations()
         if diff.vanished:
-            # Where no file has the size, nothing can have moved: such files leave the results now.
+            # A vanished file whose size no new file has was not moved: remove it from results now.
             sizes = SizeSet(item.file.size_bytes for item in diff.work)
             perhaps_moved, gone = diff.vanished.split(sizes)
         self._remove(gone.ids())
@@ -209,7 +210,7 @@ class _Run:
         return asset is not None and self.catalog.is_encoded(generation.id, asset.id)
 
     def _clean(self, found: Survey, left: Ids) -> None:
-        """Remove what vanished and did not move, and what no location holds any more."""
+        """Remove locations that vanished and did not move, and assets without any location."""
         self._remove(left)
         with self.catalog.batch() as batch:
             for root_id, path in found.diff.cured:
@@ -234,8 +235,8 @@ class _Run:
         """Let a generation take over, unless it lacks an asset that it may still get.
 
         It waits for files that could not be opened or encoded this time, that patterns left out
-        or that lie in a folder that could not be listed. A content that failed by its own fault
-        is no reason to wait: that would be for ever.
+        or that are in a folder that could not be listed. It does not wait for content that failed
+        permanently: that would never end.
         """
         lacking = self.catalog.unencoded(generation.id)
         if lacking:
@@ -286,7 +287,7 @@ class _Run:
 
 
 def _expected(work: WorkQueue, model: Model) -> list[Modality]:
-    """The modalities of the work by its names, that its model encodes; a hint, no more."""
+    """Guess the modalities of the work from its file names, limited to those of the model."""
     suffixes = {os.path.splitext(one.file.path)[1].lower() for one in islice(work, NAMES_LOOKED_AT)}
     return [
         modality

@@ -1,4 +1,4 @@
-"""What an index run tells while it works and when it is done."""
+"""Report an index run: its progress while it works, and its result."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from pathlib import Path
 
 
 class Stage(StrEnum):
-    """Where a run is; decoding, encoding and writing overlap and are one stage to people.
+    """The stage of a run; decoding, encoding and writing overlap and count as one stage.
 
     An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order; `verify` through
-    VERIFY and DONE. A run that is stopped leaves stages out and still ends with DONE.
+    VERIFY and DONE. A stopped run leaves stages out and still ends with DONE.
     """
 
     SCAN = "scan"
-    """Looks through the folders."""
+    """The folders are scanned."""
     ENCODE = "encode"
-    """Decodes, encodes and writes new and changed files."""
+    """New and changed files are decoded, encoded and written."""
     CLEAN = "clean"
-    """Removes files that are gone."""
+    """Files that are gone are removed."""
     PREPARE = "prepare"
-    """Makes what searches need."""
+    """What searches need is computed."""
     VERIFY = "verify"
-    """Reads indexed files again."""
+    """Indexed files are read again."""
     DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
 class FailedFile:
-    """A file that could not be indexed: at which stage, and why, in one line."""
+    """A file that could not be indexed: its stage, and the reason in one line."""
 
     path: Path
     stage: str
     reason: str
     remembered: bool = False
-    """True where an earlier run met this failure and the file has not changed since."""
+    """True where an earlier run had this failure and the file has not changed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineRoot:
-    """A root that was not there; what was indexed of it is kept."""
+    """A root that was not available; its indexed files are kept."""
 
     path: Path
     reason: str
@@ -55,23 +55,23 @@ class Progress:
     """State of a run at one instant. Rates are over the last half minute.
 
     Within a stage counts only grow. From ENCODE on, `files_total` is the number of new and changed
-    files and stays the same; later stages keep the counts that ENCODE ended with, so that a run
-    which was not stopped ends with `files_done == files_total`.
+    files and stays the same; later stages keep the final counts of ENCODE, so that a run that was
+    not stopped ends with `files_done == files_total`.
     """
 
     stage: Stage
     files_done: int
     files_total: int | None
-    """None during the scan, which does not know it yet."""
+    """None during the scan, when it is not known yet."""
     bytes_done: int
     bytes_total: int | None
     failed: int
     files_per_s: float
     elapsed_s: float
     left_s: float | None
-    """Estimated from the bytes and files that are left; None where there is no estimate."""
+    """Estimated from the bytes and files that are left; None where it cannot be estimated."""
     current: Path | None = None
-    """A file that is worked on, or the folder that is scanned."""
+    """The file in progress, or the folder that is scanned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +83,20 @@ class IndexReport:
     """
 
     added: int = 0
-    """New paths, copies of known content included."""
+    """New paths, including copies of known content."""
     updated: int = 0
-    """Known paths with other content than before."""
+    """Known paths whose content has changed."""
     moved: int = 0
-    """New paths whose content was known from a path that is gone."""
+    """New paths with the content of a path that is gone."""
     removed: int = 0
-    """Known paths that are gone, without those that moved."""
+    """Known paths that are gone, except those that moved."""
     unchanged: int = 0
     failed: int = 0
-    """Files that could not be indexed, remembered failures included."""
+    """Files that could not be indexed, including remembered failures."""
     skipped: int = 0
-    """Files of kinds that are not read, sockets, pipes, and links that lead nowhere."""
+    """Files of kinds that are not read, sockets, pipes, and broken links."""
     unsupported: Mapping[str, int] = field(default_factory=dict)
-    """How many of the skipped ones are files of a kind that is not read, by suffix, most first:
+    """The number of skipped files whose kind is not read, by suffix, largest first:
     {".docx": 4, "no suffix": 1}. At most `SUFFIXES_NAMED` suffixes, the rest under "others"."""
     encoded: int = 0
     """Assets (distinct contents) that were decoded and encoded in this run."""
@@ -106,9 +106,9 @@ class IndexReport:
     failures: tuple[FailedFile, ...] = ()
     offline: tuple[OfflineRoot, ...] = ()
     notes: tuple[str, ...] = ()
-    """Places that could not be listed, ignore files that make no sense: one line each."""
+    """Folders that could not be listed, invalid lines in ignore files: one line each."""
     interrupted: bool = False
-    """Stopped before the end; what was done is kept, and another run goes on from there."""
+    """Stopped before the end; what was done is kept, and the next run continues from there."""
     promoted: bool = False
     """True where this run completed a generation and made it the serving one."""
     generation_id: int | None = None
@@ -118,18 +118,18 @@ class IndexReport:
 
     @property
     def changed(self) -> bool:
-        """Whether the run changed anything that a search can see."""
+        """Tell whether the run changed anything that a search can see."""
         return bool(self.added or self.updated or self.moved or self.removed or self.promoted)
 
 
 SUFFIXES_NAMED = 40
-"""Suffixes that a report names; the files of rarer ones are counted together."""
+"""Suffixes named in a report; files with rarer ones are counted together."""
 
 OTHERS = "others"
 
 
 def most_common(counts: Mapping[str, int]) -> dict[str, int]:
-    """Counts by suffix, most first, bounded as in `IndexReport.unsupported`."""
+    """Return counts by suffix, largest first, limited as in `IndexReport.unsupported`."""
     ranked = sorted(counts.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0]))
     named = [(name, count) for name, count in ranked[:SUFFIXES_NAMED] if name != OTHERS]
     rest = sum(counts.values()) - sum(count for _, count in named)
@@ -137,15 +137,15 @@ def most_common(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 WINDOW_S = 30.0
-"""Span over which rates are measured: long enough to be calm, short enough to follow a change."""
+"""Interval over which rates are measured: long enough to be steady, short enough to follow."""
 
 EVERY_S = 0.1
-"""Shortest time between two reports: a bar need not move faster than the eye."""
+"""Shortest time between two reports, in seconds: a progress bar needs no more."""
 
 
 @dataclass(slots=True)
 class ProgressTracker:
-    """Counts of a run, shared by its threads; every method may be called from any of them."""
+    """Counts of a run, shared by its threads; every method may be called from any thread."""
 
     on_progress: Callable[[Progress], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
@@ -158,7 +158,7 @@ class ProgressTracker:
     _files_done: int = 0
     _bytes_done: int = 0
     _rate: float | None = None
-    """Files a second of the last stage that counted, in the stages after it."""
+    """Files per second of the last stage that counted files, kept for the stages after it."""
     _current: str | None = None
     _started: float = field(default_factory=time.monotonic)
     _reported: float = 0.0
@@ -182,7 +182,7 @@ class ProgressTracker:
             self.count("skipped")
 
     def begin(self, stage: Stage, files: int | None = None, size_bytes: int | None = None) -> None:
-        """Enter a stage that counts so many files and bytes from zero, and report it at once."""
+        """Enter a stage that counts from zero to these totals; report it at once."""
         with self._lock:
             self._stage, self._files_total, self._bytes_total = stage, files, size_bytes
             self._files_done = self._bytes_done = 0
@@ -193,9 +193,9 @@ class ProgressTracker:
         self.report(force=True)
 
     def enter(self, stage: Stage) -> None:
-        """Enter a stage that counts nothing: it keeps the counts and the rate of the last one.
+        """Enter a stage that counts nothing: the counts and the rate of the last one stay.
 
-        Both the end of the last stage and the begin of this one are reported at once.
+        Reports both the end of the last stage and the start of this one at once.
         """
         self.report(force=True)
         with self._lock:
@@ -206,7 +206,7 @@ class ProgressTracker:
         self.report(force=True)
 
     def done(self, size_bytes: int, files: int = 1) -> None:
-        """Note files that are dealt with in this stage."""
+        """Count files that are finished in this stage."""
         with self._lock:
             self._files_done += files
             self._bytes_done += size_bytes
@@ -215,9 +215,9 @@ class ProgressTracker:
         self._current = path
 
     def report(self, *, force: bool = False) -> None:
-        """Tell the caller where the run is, not more often than every `EVERY_S`.
+        """Call the progress function, at most once every `EVERY_S` seconds.
 
-        Only the thread that called `index` does this, so a caller needs no locks.
+        Only the thread that called `index` does this, so callers need no locks.
         """
         now = time.monotonic()
         if self.on_progress is None or (not force and now - self._reported < EVERY_S):
@@ -245,7 +245,7 @@ class ProgressTracker:
             )
 
     def _rates(self, now: float) -> tuple[float, float]:
-        """Files and bytes a second over the last `WINDOW_S`."""
+        """Return files and bytes per second over the last `WINDOW_S` seconds."""
         self._marks.append((now, self._files_done, self._bytes_done))
         while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW_S:
             self._marks.popleft()
@@ -254,7 +254,7 @@ class ProgressTracker:
         return (self._files_done - files) / span, (self._bytes_done - size) / span
 
     def _left_s(self, files_per_s: float, bytes_per_s: float) -> float | None:
-        """Mean of what files and bytes promise: small files cost by number, large ones by size."""
+        """Estimate the seconds left: the mean of the estimates by files and by bytes."""
         if self._files_total is None or self._bytes_total is None or files_per_s <= 0:
             return None
         by_files = (self._files_total - self._files_done) / files_per_s

@@ -1,7 +1,7 @@
-"""Read every file again and compare its content with what was indexed (`verify --hashes`).
+"""Read every file again and compare its content with the indexed hash (`verify --hashes`).
 
-An index run trusts size, time and inode. This does not: it finds files that were changed without
-a trace in their time stamp, and files that a failing disk has altered.
+An index run trusts size, time and inode. This check does not: it finds files that changed without a
+new time stamp, and files that a failing disk has altered.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from seehear.stores import Catalog, Location
 AHEAD = 8
 MARK_WAIT_S = 60.0
 THREADS = 2
-"""Hashing runs at the speed of a disk; more threads make one that turns only seek."""
+"""Hashing runs at the speed of a disk; more threads would only make a spinning disk seek."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileMismatch:
-    """A file that is not what was indexed at its path."""
+    """A file that differs from what was indexed at its path."""
 
     path: Path
     reason: str
-    """"changed" (an ordinary change, which the next index run sees by itself), "altered" (other
-    content under the same size and time), "missing", or why it cannot be read."""
+    """"changed" (an ordinary change, which the next index run notices), "altered" (other content
+    with the same size and time), "missing", or the reason why it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RehashReport:
-    """The outcome of reading every file of the roots that are online."""
+    """The result of reading all files of the roots that are online."""
 
     files: int
     bytes_read: int
     deviations: tuple[FileMismatch, ...]
     offline: int
-    """Files in roots that are offline, which were not read."""
+    """Files in offline roots, which were not read."""
     marked: bool
-    """Whether the next index run will read the altered files again, whatever their time says."""
+    """Whether the next index run will read the altered files again, ignoring their time stamps."""
     interrupted: bool
     seconds: float
 
@@ -57,11 +57,11 @@ def rehash(
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> RehashReport:
-    """Compare every file that is online with the content that was indexed.
+    """Compare every file that is online with its indexed content hash.
 
     With `repair`, files that differ are marked so that the next index run reads them again,
-    whatever their time stamp says; nothing else is changed. Where another process writes for
-    longer than `MARK_WAIT_S` at the end, they are not marked, and the report says so.
+    whatever their time stamp; nothing else is changed. If another process writes for longer than
+    `MARK_WAIT_S` seconds at the end, they are not marked, and the report says so.
     """
     tally = ProgressTracker(progress)
     online = {root.id: root.online for root in catalog.roots()}
@@ -73,7 +73,7 @@ def rehash(
     files = bytes_read = 0
     for location, digest in _hashes(here, stop):
         asset = catalog.asset(location.asset_id)
-        if asset is None:  # another process removed it meanwhile
+        if asset is None:  # another process has removed it
             tally.done(location.size_bytes)
             continue
         reason = digest if isinstance(digest, MediaError) else None
@@ -121,7 +121,7 @@ def _mark(catalog: Catalog, locations: list[Location]) -> None:
 def _hashes(
     locations: list[Location], stop: threading.Event | None
 ) -> Iterator[tuple[Location, str | MediaError]]:
-    """Hashes in order, a few files ahead."""
+    """Yield hashes in order, a few files ahead."""
 
     def read(location: Location) -> str | MediaError:
         try:

@@ -1,17 +1,17 @@
-"""Paths that a user names -> parts of roots to scan, and roots that are not there.
+"""Resolve the paths that a user gives to parts of roots to scan, and find offline roots.
 
 A root is a folder or file that was once given to `index`. A path below a known root is a part of
-it, and no root of its own; a root inside another root is scanned for itself, so every file belongs
+that root, not a new root. A root inside another root is scanned separately, so every file belongs
 to exactly one root, the deepest one above it.
 
 A root whose drive is unplugged must not look like a root whose files were deleted:
 
     the root is missing ............................... offline
     it cannot be listed (permission, stale mount) ..... offline
-    it is empty, and is another folder than before .... offline: so looks a mount point without
-                                                        its drive; `seehear forget` empties for good
+    it is empty, and is another folder than before .... offline: a mount point without its drive
+                                                        looks so; `seehear forget` removes the files
     it is empty, and is the folder that had files ..... all deleted
-    a file given as a root is missing ................. deleted, if other files lie beside its place
+    a file given as a root is missing ................. deleted, if its folder has other files
     a folder below an online root is missing .......... deleted
 """
 
@@ -29,7 +29,7 @@ from seehear.stores import Catalog, Root
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The part of a root that is scanned: all of it, or what lies at `top`."""
+    """The part of a root that is scanned: all of it, or the file or folder at `top`."""
 
     root: Root
     top: str
@@ -42,16 +42,16 @@ class Target:
 def resolve(
     catalog: Catalog, paths: Sequence[str | Path], add: Callable[[Path], Root] | None
 ) -> list[Target]:
-    """Targets of the given paths, each part once; without paths, all roots.
+    """Return the targets of the given paths, each part once; without paths, all roots.
 
-    `add` registers a new root. Raises UsageError for a path that is neither there nor known.
+    `add` registers a new root. Raises UsageError for a path that neither exists nor is known.
     """
     roots = {str(root.path): root for root in catalog.roots()}
     if not paths:
         return [Target(root, path) for path, root in sorted(roots.items())]
     chosen: dict[str, Target] = {}
     for path in paths:
-        given = os.path.abspath(os.fspath(path))  # `..` goes, links stay as named
+        given = os.path.abspath(os.fspath(path))  # resolves `..`, keeps links
         target = _known(roots, given)
         if target is None:
             if not os.path.exists(given):
@@ -70,14 +70,14 @@ def _known(roots: dict[str, Root], given: str) -> Target | None:
     if above:
         return Target(roots[max(above, key=len)], given)
     for path, root in roots.items():
-        # Another spelling of a known root: through a link, or in other case where case is ignored.
+        # Another spelling of a known root: through a link, or in other case on some systems.
         if _same_location(path, given):
             return Target(root, path)
     return None
 
 
 def _without_overlap(chosen: dict[str, Target], roots: dict[str, Root]) -> list[Target]:
-    """Drop parts that lie in another chosen part of the same root; add roots inside the parts."""
+    """Drop parts inside another chosen part of the same root; add roots inside the parts."""
     for top in list(chosen):
         for path, root in roots.items():
             if is_below(path, top):
@@ -93,24 +93,24 @@ def _without_overlap(chosen: dict[str, Target], roots: dict[str, Root]) -> list[
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Whether `path` lies in `folder`, at any depth; a folder is not below itself."""
+    """Tell whether `path` is in `folder`, at any depth; a folder is not below itself."""
     return path != folder and path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 @dataclass(frozen=True, slots=True)
 class RootState:
-    """Whether a root is there, and as what."""
+    """Whether a root is online, and which folder it is."""
 
     reason: str | None = None
     """Why it is offline; None where it is online."""
     inode: int | None = None
-    """Which folder it is, where it has anything in it."""
+    """The folder's inode; None for an empty folder and for a file."""
 
 
 def root_state(root: Root, *, had_files: bool, was_file: bool) -> RootState:
-    """Whether anything can be said about a root's files now.
+    """Find out whether a root is online.
 
-    `had_files`: the catalog has files of it; `was_file`: the root itself is one of them.
+    `had_files`: the catalog has files of the root; `was_file`: the root itself is a file.
     """
     path = str(root.path)
     try:

@@ -1,18 +1,18 @@
-"""Folder -> files: what lies in a root right now, without opening any of it.
+"""Walk a folder: list the files of a root as they are now, without opening any file.
 
     root ── folders, sorted ──► ScannedFile(path, size, modified, inode)
-             │ hidden, ignored, left out by a pattern ......... not looked at
+             │ hidden, ignored, left out by a pattern ......... not listed
              │ socket, pipe, device, broken link .............. counted in `skipped`
-             │ unreadable folder, name too long ............... a problem; nothing below it is known
+             │ unreadable folder, name too long ............... a problem; its content is unknown
              │ a collection's own folder ...................... noted, not entered
              └ linked folder .................................. after all real ones, each once
 
-Links to folders are followed, because libraries are often put together from them. Each real folder
-is visited once, and real paths win over linked ones, so loops end and the paths found do not
-depend on chance. A link to a folder that contains the root (`/`, as Wine makes them) is a loop.
+Links to folders are followed, because collections are often put together from them. Each real
+folder is visited once, and real paths win over linked ones, so loops end and the paths found are
+always the same. A link to a folder that contains the root (`/`, as Wine creates them) is a loop.
 
 Paths are `str` here: names that are not UTF-8 keep their bytes as surrogates, and a `Path` takes
-three times as much. What is held at a time is the names of one folder, and the folders to come.
+three times as much memory. In memory are the names of one folder, and the folders still to visit.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ScannedFile:
 
 @dataclass(frozen=True, slots=True)
 class ScanProblem:
-    """A place that could not be listed or understood."""
+    """A folder or file that could not be listed or understood."""
 
     path: str
     reason: str
@@ -64,13 +64,13 @@ class Scan:
     nested: list[str] = field(default_factory=list)
     """Other roots met on the way, which are scanned on their own."""
     skipped: int = 0
-    """Sockets, pipes, devices and links that lead nowhere."""
+    """Number of sockets, pipes, devices and broken links."""
     collections: list[tuple[str, bool]] = field(default_factory=list)
     """Folders of collections met on the way, which are not entered: (path, whether it is the
     collection that is being filled)."""
 
     def knows(self, path: str) -> bool:
-        """Whether the absence of `path` from the walk means that it is gone."""
+        """Tell whether a `path` that the walk did not meet is certainly gone."""
         return not any(
             path == location or path.startswith(location + os.sep) for location in self.unknown
         )
@@ -95,10 +95,10 @@ def walk(
 ) -> Iterator[ScannedFile]:
     """Yield the regular files below `top`, a folder or a file, and note the rest in `scan`.
 
-    `root` is the folder that patterns and ignore files are relative to (`top` itself, or one
+    `root` is the folder that patterns and ignore files are relative to (`top` itself, or a folder
     above it). Paths in `apart` are other roots: not entered, noted in `scan.nested`. The folder
-    `excluded` (the collection's own) and those of other collections are noted in
-    `scan.collections`, not entered. An unreadable `top` raises OSError.
+    `excluded` (the collection's own) and folders of other collections are not entered but noted in
+    `scan.collections`. Raises OSError where `top` cannot be read.
     """
     walker = _Walk(top, root or top, scan, patterns or PathPatterns())
     return walker.run(frozenset(apart) - {top}, excluded, stop)
@@ -129,7 +129,7 @@ class _Walk:
         if relative and self._is_left_out(relative, rules):
             return
         with os.scandir(self._top):
-            pass  # an unreadable top is the caller's business: it says what the root's state is
+            pass  # raise OSError for an unreadable top here: the caller decides about the root
         pending = [_Folder(self._top, relative, rules)]
         linked: list[_Folder] = []
         while pending or linked:
@@ -210,7 +210,7 @@ class _Walk:
             return None
         try:
             status = os.stat(path)
-        except FileNotFoundError:  # a link that leads nowhere, or gone since it was listed
+        except FileNotFoundError:  # a broken link, or gone since it was listed
             self._scan.skipped += 1
             return None
         if not stat.S_ISREG(status.st_mode):
@@ -225,7 +225,7 @@ class _Walk:
         return self._read_rules(path, folder.relative, folder.rules)
 
     def _rules_above(self, relative: str) -> IgnoreRules | None:
-        """Ignore files of the folders from the root down to the parent of `top`."""
+        """Read the ignore files of the folders from the root down to the parent of `top`."""
         rules: IgnoreRules | None = None
         location, above = self._root, ""
         for name in relative.split("/") if relative else []:
@@ -237,7 +237,7 @@ class _Walk:
         return rules
 
     def _is_left_out(self, relative: str, rules: IgnoreRules | None) -> bool:
-        """Whether an ignore file above `top` ignores it or a folder on the way to it."""
+        """Tell whether an ignore file above `top` ignores it or a folder on the way to it."""
         if rules is None:
             return False
         names = relative.split("/")
@@ -245,7 +245,7 @@ class _Walk:
 
     def _read_rules(self, path: str, folder: str, above: IgnoreRules | None) -> IgnoreRules | None:
         try:
-            if not os.path.isfile(path):  # opening a pipe would wait for ever
+            if not os.path.isfile(path):  # opening a pipe would wait forever
                 return above
             rules, problem = read_ignore_file(path, folder, above)
         except OSError as error:
@@ -265,15 +265,15 @@ def _scanned(path: str, status: os.stat_result) -> ScannedFile:
 
 
 def inode63(inode: int) -> int:
-    """An inode as databases can keep it: the lower 63 bits (network drives use all 64)."""
+    """Return an inode that fits into a database: its lower 63 bits (network drives use 64)."""
     return inode & (1 << 63) - 1
 
 
 def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
-    """The names in a folder, the first one last, and the entries of those that are no plain files.
+    """List the names in a folder, sorted in reverse, and the entries that are not plain files.
 
-    Of a plain file the name is all that is kept, a fifth of an entry: a single folder may hold all
-    of a collection.
+    Of a plain file only the name is kept, a fifth of the size of an entry: a single folder may hold
+    all files of a collection.
     """
     names: list[str] = []
     others: dict[str, os.DirEntry[str]] = {}
@@ -289,12 +289,12 @@ def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
 def _is_plain(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file(follow_symlinks=False)
-    except OSError:  # asked again when its turn comes, for the reason
+    except OSError:  # the entry is asked again later, for the reason
         return False
 
 
 def _attributes(entry: os.DirEntry[str]) -> os.stat_result | None:
-    # Only macOS and Windows have a hidden flag; Linux is spared one call per folder.
+    # Only macOS and Windows have a hidden flag; Linux saves one call per folder.
     return entry.stat() if hasattr(os.stat_result, "st_flags") or os.name == "nt" else None
 
 
@@ -307,5 +307,5 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def relative_to(path: str, root: str) -> str:
-    """Path below the root with forward slashes; "" for the root itself."""
+    """Return the path below the root with forward slashes; "" for the root itself."""
     return "" if path == root else path[len(root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")

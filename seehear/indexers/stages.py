@@ -1,4 +1,4 @@
-"""Stages that run side by side: each in a thread, all ended by the first error of any."""
+"""Run stages in parallel: each in a thread, all ended by the first error of any stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TICK_S = 0.05
 
 
 class StopEvent(threading.Event):
-    """What the stages look at: set by an error or Ctrl-C, or by the caller's own event."""
+    """Tells the stages to stop: set by an error, Ctrl-C, or the caller's own event."""
 
     def __init__(self, wish: threading.Event | None = None) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ def run_stages(
 ) -> None:
     """Run named stages until all have ended; `tick` is called in this thread meanwhile.
 
-    Where a stage raises, `halt` is set, the channels are broken, and its error is raised here when
-    the others have ended too. KeyboardInterrupt in this thread sets `halt` and lets them end in
-    order; a second one breaks the channels.
+    Where a stage raises, `halt` is set, the channels are aborted, and the error is raised here when
+    the other stages have ended, too. KeyboardInterrupt in this thread sets `halt` and lets the
+    stages end in order; a second one aborts the channels.
     """
     errors: list[BaseException] = []
 
@@ -40,7 +40,7 @@ def run_stages(
         try:
             stage()
         except QueueAborted:
-            pass  # the stage that broke it has raised the error that counts
+            pass  # another stage has failed, and its error is raised
         except BaseException as error:
             errors.append(error)
             end_all()

@@ -1,4 +1,4 @@
-"""Scan and diff of every target: what a run has to do, before it does any of it."""
+"""Scan every target and compare it with the catalog: what a run has to do."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from seehear.indexers.scan import Scan, relative_to, walk
 from seehear.stores import Catalog, Failure, Generation, Root
 
 AT_ONCE = 256
-"""Files that are compared with the catalog together, between two looks at the clock and at the
-stop event."""
+"""Number of files compared with the catalog at once, between two checks of the time and the stop
+event."""
 
 
 @dataclass(slots=True)
 class Survey:
-    """What the scan found, and what it could not see."""
+    """What the scan found, and what it could not read."""
 
     diff: Diff
     offline: list[OfflineRoot] = field(default_factory=list)
@@ -31,12 +31,12 @@ class Survey:
     root_ids: list[int] = field(default_factory=list)
     """Roots that were scanned."""
     whole_root_ids: list[int] = field(default_factory=list)
-    """Those of which every file was looked at."""
+    """Roots of which all files were looked at."""
 
 
 @dataclass(slots=True)
 class Surveyor:
-    """Surveys one run. `tick` is called often and tells whether to stop."""
+    """Scan for one run. `tick` is called often and tells whether to stop."""
 
     catalog: Catalog
     generation: Generation
@@ -47,11 +47,11 @@ class Surveyor:
     retry_failed: bool = False
 
     def run(self, targets: Sequence[Target]) -> None:
-        """Scan and compare every target; offline roots are noted and left alone."""
+        """Scan and compare every target; offline roots are noted and not changed."""
         by_root: dict[int, list[Target]] = {}
         for target in targets:
             by_root.setdefault(target.root.id, []).append(target)
-        # First which roots are there: no file of one that is not may be compared.
+        # Find the offline roots first: none of their files may be compared.
         present = [group for group in by_root.values() if self._is_there(group[0].root)]
         failures = {str(failure.path): failure for failure in self.catalog.failures()}
         self.survey.diff.failing = set(failures)
@@ -62,7 +62,7 @@ class Surveyor:
             self._compare(target, failures, roots)
 
     def _is_there(self, root: Root) -> bool:
-        """Whether a root can be scanned; one that cannot is noted and left as it is."""
+        """Tell whether a root can be scanned; note it as offline otherwise."""
         with closing(self.catalog.known_locations(root.id)) as locations:
             first = list(islice(locations, 2))
         was_file = [location.path for location in first] == [str(root.path)]
@@ -101,7 +101,7 @@ class Surveyor:
                 if self.tick():
                     return
         except FileNotFoundError:
-            pass  # a part of an online root that is gone, with all that was in it
+            pass  # a part of an online root is gone, with all its files
         except OSError as error:
             scan.unknown.append(target.top)
             self.survey.notes.append(f"{target.top} cannot be read: {error.strerror or error}")
@@ -121,7 +121,7 @@ class Surveyor:
                 diff.cured.append((target.root.id, path))
 
     def _conclude(self, target: Target, scan: Scan) -> None:
-        """Note what the scan of a target met besides files."""
+        """Note what the scan of a target found besides files."""
         self.tally.count("skipped", scan.skipped)
         self.survey.root_ids.append(target.root.id)
         if target.is_whole and not self.patterns and not scan.unknown:

@@ -1,11 +1,11 @@
-"""Check a collection against itself and its files, and repair what is only a cache.
+"""Check a collection against itself and its files, and rebuild what is only a cache.
 
-catalog     its structure, and what must hold in it ......... the truth: told, never "repaired"
-derived     SQLite's indexes, the index of words ............ made anew
-caches      vector indexes against the catalog's vectors .... made anew; those of generations
+catalog     its structure and its consistency ............... the only copy: reported, not changed
+derived     SQLite's indexes, the full-text index ........... rebuilt
+caches      vector indexes against the catalog's vectors .... rebuilt; those of generations
                                                               that were dropped are removed
-files       content against the hashes (on request) ......... told; the altered are read again
-                                                              by the next index run
+files       content against the hashes (on request) ......... reported; altered files are read
+                                                              again by the next index run
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from seehear.stores.vectors.cache import FOLDER as CACHE_FOLDER
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 SAME = 0.9
-"""Cosine above which a cached vector is that of the catalog: far below what rounding or a
-compressed index takes away, far above what another item's vector has."""
+"""Cosine above which a cached vector equals the catalog's one: rounding or a compressed index
+changes it far less, and vectors of other items are far below."""
 UNIT = 0.01
-"""How far the length of a vector in the catalog may be from 1."""
+"""Largest difference from 1 of the length of a vector in the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +43,46 @@ class IndexCheck:
     modality: Modality
     vectors: int
     agreed: bool
-    """Whether it agreed before anything was repaired."""
+    """Whether it agreed before any repair."""
     bad: int
-    """Vectors in the catalog that are no directions: zeros, or no numbers at all."""
+    """Number of invalid vectors in the catalog: all zero, or with NaN or infinite values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was looked at and found."""
+    """What was checked and found."""
 
     assets: int
     segments: int
     """Of the serving generation."""
     faults: tuple[IntegrityIssue, ...]
-    """What does not hold in the catalog."""
+    """Inconsistencies in the catalog."""
     mended: bool
-    """Whether the derived ones among them were made anew."""
+    """Whether the derived data among them was rebuilt."""
     loose_ends: tuple[IntegrityIssue, ...]
-    """What the next index run does by itself: no faults."""
+    """Work left for the next index run; not faults."""
     indexes: tuple[IndexCheck, ...]
     renewed_files: int
-    """Cache files that were missing, damaged or behind, and were written anew."""
+    """Cache files that were missing, damaged or out of date, and were written anew."""
     removed_files: int
     """Cache files of generations that were dropped."""
     caches_good: bool
-    """Whether every vector index agrees with the catalog now."""
+    """Whether every vector index now agrees with the catalog."""
     unrepaired: str
-    """Why nothing could be repaired; empty where it could."""
+    """Why nothing could be repaired; empty if it could."""
     hashes: RehashReport | None
 
     @property
     def lost(self) -> tuple[IntegrityIssue, ...]:
-        """Faults in the truth: restore an export or a copy, or index anew."""
+        """Return the faults in the catalog's own data: restore an export, or index again."""
         return tuple(fault for fault in self.faults if fault.kind is FaultKind.DATA_LOSS)
 
     @property
     def good(self) -> bool:
-        """Whether the collection can be trusted now, and its files are what was indexed.
+        """Tell whether the collection can now be trusted, and its files are as indexed.
 
-        Files that were changed or are gone in the ordinary way are no fault: the next index run
-        sees them.
+        Files that were changed or deleted in the ordinary way are not faults: the next index run
+        notices them.
         """
         derived = len(self.faults) - len(self.lost)
         ordinary = {"changed", "missing"}
@@ -102,10 +102,10 @@ def verify(
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Verification:
-    """Check a collection; see the module's docstring.
+    """Check a collection and repair its caches; see the module's docstring.
 
-    While another process writes to the collection, or where it is read-only, everything is
-    checked and nothing repaired.
+    While another process writes to the collection, or if it is read-only, everything is checked and
+    nothing is repaired.
     """
     try:
         if catalog.read_only:
@@ -134,7 +134,7 @@ def verify(
 
 
 class _Check:
-    """The catalog and the caches; `unrepaired` is why nothing may be repaired."""
+    """Check the catalog and the caches; `unrepaired` is the reason why repairs are forbidden."""
 
     def __init__(self, catalog: Catalog, unrepaired: str) -> None:
         self.unrepaired = unrepaired
@@ -146,7 +146,7 @@ class _Check:
         self.faults = catalog.integrity_issues()
         self.broken = any(fault.kind is FaultKind.DATA_LOSS for fault in self.faults)
         if self.broken:
-            return  # what is made of a broken catalog would be broken too
+            return  # caches built from a broken catalog would be broken, too
         if self.faults and not unrepaired:
             catalog.rebuild_derived()
             self.mended = True
@@ -165,7 +165,7 @@ class _Check:
         if wrong and not bad and not self.unrepaired:
             shutil.rmtree(folder, ignore_errors=True)
         if not self.unrepaired and before.keys() - _files(folder).keys():
-            # Those that were found damaged are gone by now: opened again, they are made anew.
+            # Opening a damaged cache has deleted it: open again, which builds it anew.
             wrong = not all(found.agreed for found in _compare_all(catalog))
         self.caches_good = not wrong
         after = _files(folder)
@@ -173,7 +173,7 @@ class _Check:
 
 
 def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
-    """Remove cache files of generations that are no more; returns how many."""
+    """Remove cache files of generations that no longer exist; return their number."""
     known = {
         VectorCache(catalog.folder, catalog, generation).file_of(space, item).stem
         for generation in catalog.generations()
@@ -186,7 +186,7 @@ def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
         if name.endswith((".vectors", ".proposer")) and name.partition(".")[0] not in known
     ]
     for path in left:
-        with suppress(OSError):  # somebody else was quicker
+        with suppress(OSError):  # another process has removed it
             path.unlink()
     return len(left)
 
@@ -211,7 +211,7 @@ def _compare(
     space: EmbeddingSpace,
     item: Modality,
 ) -> IndexCheck | None:
-    """Compare one index with the catalog; None where neither has anything."""
+    """Compare one index with the catalog; None where both are empty."""
     index = cache.index(space, item)
     with catalog.vectors_since(generation, space, item, 0) as written:
         if written.count == len(index) == 0:
@@ -219,7 +219,7 @@ def _compare(
         agreed, bad = written.count == len(index), 0
         for ids, vectors in written.blocks:
             norms = np.linalg.norm(vectors, axis=1)
-            bad += int((~(np.abs(norms - 1.0) < UNIT)).sum())  # also what is no number
+            bad += int((~(np.abs(norms - 1.0) < UNIT)).sum())  # counts NaN, too
             agreed = agreed and _agree(index, ids, vectors)
     return IndexCheck(generation.id, space.key, item, written.count, agreed, bad)
 
@@ -233,7 +233,7 @@ def _agree(index: VectorIndex, ids: Ids, vectors: Vectors) -> bool:
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """The cache files, each with what tells whether it was written anew."""
+    """Return the state of each cache file, which changes when the file is written anew."""
     found = {}
     if folder.is_dir():
         with os.scandir(folder) as entries:

@@ -1,12 +1,12 @@
-"""Keep a collection current while its folders change.
+"""Keep a collection up to date while its folders change.
 
     file system events ─► settle ─► folders that changed ─► index those ─► report
-    a root leaves or comes back, or an hour passes ─────► index its root ─┘
+    a root goes or comes back, or an hour passes ───────► index its root ─┘
 
-Events are hints, never truth: every burst leads to an ordinary index run over the folders that it
-touched, with the same scan, diff and guarantees. What events miss (a drive that is unplugged, a
-network folder that another machine writes to) is found by looking at the roots every two seconds
-and by a whole run every hour.
+Events are only hints: every burst leads to an ordinary index run over the changed folders, with the
+same scan, diff and guarantees. Changes without events (a drive that is unplugged, a network folder
+that another machine writes to) are found by checking the roots every two seconds and by a complete
+run every hour.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ SETTLE_MS = 600
 """A burst is over when nothing has happened for this long: longer than the pauses of a copy."""
 
 LONGEST_BURST_MS = 30_000
-"""A burst that does not end, such as a recording in progress, is looked at after this time."""
+"""A burst that does not end, such as a recording in progress, is indexed after this time."""
 
 LOOK_MS = 2_000
-"""How often roots are looked at that went away or may have come back."""
+"""Milliseconds between two checks for roots that went away or came back."""
 
 WHOLE_RUN_S = 3_600.0
-"""How often everything is compared, for changes that no event told of."""
+"""Seconds between complete runs, for changes without an event."""
 
 POLL_MS = 5_000
-"""Pause between two looks at every file where the system has no events left to give."""
+"""Milliseconds between two checks of every file if the system has no events left to give."""
 
 MANY_FOLDERS = 64
-"""From so many changed folders on, the whole root is scanned at once."""
+"""With more changed folders than this, the whole root is scanned at once."""
 
 LOCK_WAIT_S = 30.0
 
@@ -71,8 +71,8 @@ def watch(
     """Index `paths`, then follow their changes until `stop` is set or Ctrl-C.
 
     `on_report` gets the report of the first run, and of each later one that found something to
-    do. A root that is not there is waited for. Raises as `index` does, but for a collection that
-    another run is writing to: then the changes are kept for the next burst.
+    do. A missing root is waited for. Raises the same errors as `index`, except
+    CollectionLockedError: while another run writes, the changes are kept for the next burst.
     """
     require("watchfiles")  # before the first run, which may take hours
     halt = stop or threading.Event()
@@ -126,13 +126,13 @@ class _Watcher:
                 self.due.update(moved)
                 self._index()
                 if moved or self.stop.is_set():
-                    break  # watch the folders that are there now
+                    break  # watch the folders that exist now
 
     def _moved(self) -> list[str]:
-        """Paths that are another folder than at the last look, or none.
+        """Return the paths that have become another folder, or none, since the last check.
 
-        The look comes before the run that it leads to, so that what happens during the run is
-        seen by the next look.
+        The check comes before the run that it leads to, so that the next check notices what happens
+        during the run.
         """
         now = self._identities()
         moved = [path for path in self.paths if now[path] != self.seen[path]]
@@ -140,7 +140,7 @@ class _Watcher:
         return moved
 
     def _bursts(self) -> Iterator[set[tuple[Change, str]]]:
-        """Sets of changes, empty ones every `LOOK_MS`; ends when it must be started again."""
+        """Yield sets of changes, an empty one every `LOOK_MS`; ends when it must be restarted."""
         from watchfiles import watch as watch_files
 
         there = [path for path in self.paths if os.path.exists(path)]
@@ -162,11 +162,11 @@ class _Watcher:
                 ignore_permission_denied=True,
             )
         except FileNotFoundError:
-            yield set()  # gone between the look and the start
+            yield set()  # gone between the check and the start
         except OSError:
             if self.polling:
                 raise
-            self.polling = True  # the system's limit of watches: look at the files instead
+            self.polling = True  # the system's limit of watches is reached: check the files instead
             yield set()
 
     def _look_at_the_clock(self) -> None:
@@ -175,7 +175,7 @@ class _Watcher:
             self.due.update(self.paths)
 
     def _identities(self) -> dict[str, Identity]:
-        """Which folder each path is now: another one when its drive comes or goes."""
+        """Return which folder each path is now: another one when its drive comes or goes."""
         return {path: _identity(path) for path in self.paths}
 
     def _index(self, *, tell: bool = False) -> None:
@@ -199,14 +199,14 @@ class _Watcher:
                 prepare=self.prepare,
             )
         except CollectionLockedError:
-            return  # still due: tried again with the next burst or look
+            return  # tried again with the next burst or check
         self.due.clear()
         worth_telling = report.changed or any(not f.remembered for f in report.failures)
         if self.on_report is not None and (tell or worth_telling or report.offline):
             self.on_report(report)
 
     def _known(self, locations: Iterable[str]) -> list[str]:
-        """Places that an index run accepts: those below a root, and paths that exist."""
+        """Return the paths that an index run accepts: those below a root, and existing ones."""
         roots = [str(root.path) for root in self.catalog.roots()]
         return [
             location
@@ -219,10 +219,10 @@ class _Watcher:
 def changed_paths(
     changes: Iterable[tuple[object, str]], watched: Sequence[str], collection: str
 ) -> set[str]:
-    """Folders to scan for a burst of changes: the ones that hold what changed.
+    """Return the folders to scan for a burst of changes: those that contain the changed files.
 
-    Hidden files and the collection's own folder change nothing; a changed ignore file concerns
-    its folder. A folder that is gone stands for itself, so that what it held is noticed.
+    Hidden files and the collection's own folder are ignored; a changed ignore file affects its
+    folder. For a deleted folder, its parent is scanned, so that its lost files are noticed.
     """
     locations: set[str] = set()
     for _, path in changes:

@@ -1,8 +1,8 @@
-"""The work that a scan finds, kept outside memory: a hundred thousand files or ten cost the same.
+"""Keep the work that a scan finds outside memory: any number of files needs the same memory.
 
-Records are appended while the scan goes on and read from the start afterwards, as often as needed.
-The first `IN_MEMORY_BYTES` stay in memory, the rest goes to a file without a name in the
-collection's folder, which the system takes away with the process, however that ends.
+Records are appended during the scan and read from the start afterwards, as often as needed. The
+first `IN_MEMORY_BYTES` stay in memory, the rest goes to an unnamed file in the collection's folder,
+which the system deletes when the process ends, even if it is killed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from seehear.indexers.scan import ScannedFile
 from seehear.stores import KnownFile
 
 IN_MEMORY_BYTES = 1 << 20
-"""About seven thousand files: most runs touch no disk."""
+"""About seven thousand files: most runs need no disk."""
 
 _FILE = Struct("<Iqqqq?")
-"""Bytes of the path, root, size, time, inode, and whether the catalog has something there."""
+"""Length of the path in bytes, root, size, time, inode, and whether the catalog knows the path."""
 _BEFORE = Struct("<qqqqQ?")
-"""What it has: location, asset, size, time, inode, and whether the asset is encoded."""
+"""The known location: its id, asset, size, time, inode, and whether the asset is encoded."""
 
 
 class WorkQueue:
-    """Work in the order in which it was found. One thread at a time; close it at the end.
+    """Work in the order in which it was found. For one thread at a time; close it at the end.
 
-    Raises StorageFullError or StoreError where the disk does not take it.
+    Raises StorageFullError or StoreError where the disk cannot store it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,7 @@ class WorkQueue:
         self._folder = folder
         self._count = 0
         self.size_bytes = 0
-        """Of all its files together."""
+        """Total size of the files."""
 
     def __len__(self) -> int:
         return self._count

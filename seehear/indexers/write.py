@@ -1,9 +1,9 @@
-"""What is done -> the catalog: one transaction per batch, in one thread.
+"""Write results to the catalog: one transaction per batch, in one thread.
 
-A transaction holds everything of the assets in it: asset, segments, vectors, locations. A process
-killed at any instant leaves whole assets or none, and the next run does the rest.
+A transaction contains everything of its assets: asset, segments, vectors, locations. A process
+killed at any instant leaves complete assets or none, and the next run does the rest.
 
-Counts go up when a transaction is committed, never before: a report tells what is in the catalog.
+Counts are increased after a transaction is committed: a report states what is in the catalog.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from seehear.stores import Batch, Catalog, Generation, NewContent, NewLocation
 
 COMMIT_FILES = 256
 COMMIT_S = 1.0
-"""A commit waits for the disk (5 to 30 ms on one that turns), so it is worth a second's work; more
-would be lost to a kill."""
+"""A commit waits for the disk (5 to 30 ms on a spinning one), so it should hold a second's work;
+more would be lost if the process is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class AssetEncoded:
 
 @dataclass(frozen=True, slots=True)
 class ContentKnown:
-    """A file whose content the catalog has."""
+    """A file whose content is already in the catalog."""
 
     content_hash: str
     copy: HashedFile
@@ -63,7 +63,7 @@ WriteMessage = AssetEncoded | ContentKnown | FileFailed | FileSkipped
 
 
 class WriteStage:
-    """Takes results from `inbox` until it ends; runs in one thread."""
+    """Take results from `inbox` until it ends, and write them; runs in one thread."""
 
     def __init__(
         self,
@@ -166,8 +166,9 @@ class WriteStage:
             work.root_id, path, refusal.stage, refusal.reason, file.size_bytes, modified_ns
         )
         if refusal.permanent and work.before is not None and not is_as_before(file, work.before):
-            # The content that the location stands for is not there any more. (An unchanged file
-            # is read again for another model, and may fail by accident: it stays as it was.)
+            # The location's content is gone. (An unchanged file is read again for another model,
+            # and
+            # may fail by accident: its location stays.)
             batch.remove_location(work.before.id)
         failure = FailedFile(path, refusal.stage, refusal.reason)
         self._after_commit.append(lambda: self._tally.fail(failure))

@@ -1,13 +1,13 @@
-"""Bytes to samples: what a file is, and the pictures, sounds, shots and passages inside it.
+"""Turn files into samples: recognise a file, then decode its images, sound, shots or passages.
 
-    info = probe(path)                         what it is, by content; nothing is decoded whole
+    info = probe(path)                         the format, from the content; decodes no whole file
     for segment, sample in samples(path, info, spec):
-        ...                                    decoded as they are taken, in order of time
+        ...                                    decoded one by one, in order of time
 
 A `Source` is a path or the bytes of a file. Everything here raises MediaError (one line, with the
 stage that failed) for a file that cannot be read, and nothing else for bad content:
 
-    UnsupportedMediaError   no media file at all; its name does not claim to be one either
+    UnsupportedMediaError   not a media file, and its name does not claim to be one
     BrokenMediaError        empty, truncated, corrupt, encrypted, or not what its name claims
     MediaLimitError         beyond `LIMITS`
 
@@ -41,12 +41,12 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 
 def probe(source: Source) -> MediaInfo:
-    """What a file is: format, size of the picture, duration, date, captions.
+    """Read what a file is: format, size of the image, duration, date, captions.
 
-    Reads headers only. `info.details` has plain names where the file says so: "orientation"
+    Reads headers only. `info.details` has these keys where the file states them: "orientation"
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
-    "codec", "frame_rate", "sample_rate_hz", "channels".
+    "codec", "frame_rate", "sample_rate_hz", "channels". Raises MediaError.
     """
     from seehear.media import decode
 
@@ -56,7 +56,7 @@ def probe(source: Source) -> MediaInfo:
 def samples(
     source: Source, info: MediaInfo | None, spec: SampleSpec
 ) -> Iterator[tuple[Segment, Sample]]:
-    """The segments of a file with their samples, in order of time, decoded as they are taken.
+    """Decode a file lazily: yield its segments with their samples, in order of time.
 
     image   one Segment(IMAGE) with its ImageSample
     audio   windows that are not silent, Segment(AUDIO, start, stop) with an AudioSample
@@ -64,8 +64,9 @@ def samples(
             track as for audio
     text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times
 
-    `info` is what `probe` gave, None probes again. A file without any content to find (a silent
-    sound, an empty page) yields nothing. The iterator holds the file open until it ends.
+    `info` is the result of `probe`; with None, the file is probed again. A file without content
+    to find (a silent recording, an empty page) yields nothing. The iterator keeps the file open
+    until it ends. Raises MediaError, also after some pairs.
     """
     from seehear.media import decode
 
@@ -73,10 +74,11 @@ def samples(
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
-    """The modality of a query file and at most `QUERY_SAMPLES` samples spread over its length.
+    """Decode a query file: its modality, and at most `QUERY_SAMPLES` samples per kind.
 
-    A clip gives shots, then windows of its sound track. Raises BrokenMediaError where there is
-    nothing to search for (silence, an empty text).
+    The samples are spread over the length of the file. A video gives shots, then windows of its
+    sound track. Raises BrokenMediaError where the file has nothing to search for (silence, an
+    empty text), MediaError where it cannot be read.
     """
     from seehear.media import decode
 
@@ -84,9 +86,10 @@ def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sam
 
 
 def load_image(source: Source, min_px: int) -> ImageSample:
-    """A picture, upright, RGB, alpha over white.
+    """Decode an image: upright, RGB, alpha over white; uint8 (height, width, 3).
 
     Scaled down so that the shorter side has `min_px` pixels (never up); `min_px` 0 keeps the size.
+    Raises MediaError.
     """
     from seehear.media import decode
 
@@ -94,16 +97,19 @@ def load_image(source: Source, min_px: int) -> ImageSample:
 
 
 def load_audio(source: Source, sample_rate_hz: int, *, max_s: float = 600.0) -> AudioSample:
-    """The first `max_s` seconds of a sound (or of a video's sound track), mono."""
+    """Decode the first `max_s` seconds of a sound (or of a video's sound track), mono float32 (n,).
+
+    Raises MediaError.
+    """
     from seehear.media import decode
 
     return decode.load_audio(source, sample_rate_hz, max_s=max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
-    """The frame of a video that is seen at `time_s`, upright, shorter side at most `px`.
+    """Decode the frame that a video shows at `time_s`, upright, shorter side at most `px`.
 
-    A time past the end gives the last frame. A picture gives itself.
+    A time past the end gives the last frame; an image gives the image itself. Raises MediaError.
     """
     from seehear.media import decode
 
@@ -113,8 +119,11 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
 def thumbnail(
     source: Source, info: MediaInfo | None = None, px: int = 256, *, time_s: float | None = None
 ) -> bytes:
-    """A WebP picture, longer side at most `px`, of a picture, a video (at `time_s`, else early on)
-    or a sound (its spectrogram). Raises UnsupportedMediaError for text."""
+    """Draw a WebP thumbnail, longer side at most `px`.
+
+    Of an image; of a video at `time_s` (without it: early in the video); of a sound, its
+    spectrogram. Raises UnsupportedMediaError for text, MediaError for a file that cannot be read.
+    """
     from seehear.media import decode
 
     return decode.thumbnail(source, info, px, time_s=time_s)
@@ -128,19 +137,22 @@ def spectrogram_image(
     width_px: int = 320,
     height_px: int = 180,
 ) -> bytes:
-    """A PNG of the sound's log-mel spectrogram over [start_s, stop_s), at most a minute of it."""
+    """Draw the log-mel spectrogram of [start_s, stop_s), at most one minute, as a PNG.
+
+    Raises MediaError.
+    """
     from seehear.media import decode
 
     return decode.spectrogram_image(source, start_s, stop_s, width_px=width_px, height_px=height_px)
 
 
 def is_sidecar(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's name is that of subtitles, which may belong to a video beside it."""
+    """Tell whether a file's name is that of subtitles, which may belong to a video beside it."""
     return os.path.splitext(os.fspath(path))[1].lower() in SIDECAR_SUFFIXES  # noqa: PTH122
 
 
 def __getattr__(name: str) -> object:
-    # The pool needs subprocess and threads; reading one picture does not.
+    # The pool needs subprocess and threads; reading one image does not.
     if name in {"DecodeTask", "DecodedFile", "decode_all"}:
         from seehear.media import pool
 

@@ -1,4 +1,4 @@
-"""Sound as windows, streamed: at most one window and one packet lie in memory.
+"""Cut sound into windows, as a stream: at most one window and one packet are in memory.
 
          0         5         10        15        20     23.4 s
     1    |-------------------|
@@ -33,12 +33,13 @@ Samples = NDArray[np.float32]
 _T = TypeVar("_T")
 
 LOUDNESS_S = 0.05
-"""Silence is judged by the loudest stretch of this length, so that one click among nothing counts
-and a single odd sample does not."""
+"""Silence is judged by the loudest interval of this length: a click in a silent recording counts,
+a single stray sample does not."""
 TAIL_SHARE = 0.1
-"""A rest after the last full window shorter than this share of the hop has no window of its own."""
+"""The rest after the last full window gets no window of its own if it is shorter than this share
+of the hop."""
 SHORTEST_SHOT_S = 1.0
-"""What is heard with a shorter shot says too little to be asked for by itself."""
+"""The sound of a shot shorter than this is not used as a query by itself: it says too little."""
 
 
 def waveform_blocks(
@@ -49,9 +50,9 @@ def waveform_blocks(
     start_s: float = 0.0,
     most_s: float = LIMITS.audio_duration_s,
 ) -> Iterator[Samples]:
-    """Mono float32 blocks from `start_s` on, resampled. Raises MediaError.
+    """Yield mono float32 (n,) blocks from `start_s` on, resampled. Raises MediaError.
 
-    Where the stream is cut short by `most_s`, the end of the file is not judged.
+    With `most_s`, reading stops early, so a truncated end of the file is not detected.
     """
     damage = containers.DecodeErrors()
     containers.share_cores(stream)
@@ -95,7 +96,7 @@ def waveform_blocks(
 
 
 class _Resampler:
-    """Resamples frames to mono; starts anew where a stream changes its format on the way."""
+    """Resample frames to mono; start anew where a stream changes its format midway."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
@@ -141,7 +142,10 @@ def _clean(block: NDArray[Any]) -> Samples:
 def windows(
     blocks: Iterator[Samples], spec: SampleSpec, offset_s: float = 0.0
 ) -> Iterator[tuple[Segment, AudioSample]]:
-    """Windows of `spec.window_s` every `spec.hop_s`, the silent ones left out."""
+    """Yield windows of `spec.window_s` every `spec.hop_s`, without the silent ones.
+
+    `blocks` are float32 (n,) at `spec.sample_rate_hz`; `offset_s` is the time of their start.
+    """
     rate = spec.sample_rate_hz
     length, hop = round(spec.window_s * rate), max(1, round(spec.hop_s * rate))
     held: Samples = np.zeros(0, dtype=np.float32)
@@ -152,7 +156,7 @@ def windows(
         while first + len(held) >= start + length:
             yield from _window(held[start - first : start - first + length], start, rate, offset_s)
             start += hop
-            # The window before stays: the last one may reach back into it.
+            # Keep the previous window: the last one may reach back into it.
             gone = max(0, start - hop - first)
             held, first = held[gone:], first + gone
     total = first + len(held)
@@ -175,7 +179,7 @@ def _window(
 
 
 def is_silent(waveform: Samples, sample_rate_hz: int) -> bool:
-    """Whether even the loudest moment lies below SILENCE_DBFS."""
+    """Tell whether even the loudest 50 ms of a float32 (n,) waveform are below SILENCE_DBFS."""
     if len(waveform) == 0:
         return True
     size = max(1, min(len(waveform), round(LOUDNESS_S * sample_rate_hz)))
@@ -187,7 +191,7 @@ def is_silent(waveform: Samples, sample_rate_hz: int) -> bool:
 def track_windows(
     container: InputContainer, stream: AudioStream, spec: SampleSpec
 ) -> Iterator[tuple[Segment, AudioSample]]:
-    """All windows of one track, timed on the clock of its container."""
+    """Yield all windows of one track, timed on the clock of its container."""
     offset = 0.0
     if stream.start_time and stream.time_base:
         begin = float(stream.start_time * stream.time_base)
@@ -203,10 +207,10 @@ def spread_windows(
     most: int,
     shots: Sequence[Segment] = (),
 ) -> list[AudioSample]:
-    """At most `most` windows spread over the track, reached by seeking where it is long.
+    """Return at most `most` windows spread over the track; a long track is read by seeking.
 
-    In a short clip no window crosses from one of its `shots` into the next: what is heard with a
-    shot is asked for by itself.
+    In a short video no window crosses from one of its `shots` into the next, so that the sound of
+    each shot is a query by itself.
     """
     duration = containers.duration_of(container, stream)
     if duration is None or duration <= 2 * most * spec.window_s:
@@ -249,7 +253,7 @@ def _windows_within(
 def load(
     file: BinaryIO, kind: SniffedFormat, sample_rate_hz: int, start_s: float, most_s: float
 ) -> AudioSample:
-    """A stretch of a sound, or of a film's sound track. Raises MediaError."""
+    """Decode a part of a sound, or of a video's sound track. Raises MediaError."""
     with containers.opened_container(file, kind) as container, containers.as_media_errors("decode"):
         stream = containers.audio_stream(container)
         if stream is None:
@@ -262,12 +266,12 @@ def load(
 
 
 def joined(blocks: Iterator[Samples]) -> Samples:
-    """Blocks as one waveform."""
+    """Join blocks to one waveform, float32 (n,)."""
     return np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
 
 
 def spread_evenly(items: Sequence[_T], most: int) -> Sequence[_T]:
-    """At most `most` items, spread over the list, first and last among them."""
+    """Return at most `most` items spread over the list, the first and the last among them."""
     if len(items) <= most:
         return items
     if most == 1:

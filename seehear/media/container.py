@@ -1,7 +1,7 @@
-"""Sound and film containers through FFmpeg (PyAV), opened with care.
+"""Open audio and video containers through FFmpeg (PyAV), with the demuxer chosen here.
 
-The file is handed over as bytes, never by name: FFmpeg would read patterns and protocols into a
-name. The demuxer is the one that the first bytes call for.
+FFmpeg gets the file as bytes, never by name: it would interpret patterns and protocols in a name.
+The demuxer is chosen by the first bytes of the file.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 BUFFER_BYTES = 256 << 10
-"""Read at once: eight times PyAV's default, since each read crosses from C to Python."""
+"""Bytes per read: eight times PyAV's default, since each read crosses from C to Python."""
 THREADS = 2
-"""Per decoder. Files are decoded side by side, so more would only fight over the cores."""
+"""Per decoder. Files are decoded in parallel, so more threads would only compete for the cores."""
 BAD_SHARE = 0.1
-"""Share of packets that may fail. A scratch is skipped, as players do; beyond it the file is
+"""Share of packets that may fail. Fewer are skipped, as players do; with more, the file counts as
 corrupt."""
 
 _DEMUXERS = (
@@ -40,16 +40,16 @@ _DEMUXERS = (
     "mpegvideo,ac3,eac3,dts,mov,mpegts,mp3,aac"
 )
 _EXACT_DURATIONS = frozenset({"flac", "tta"})
-"""Demuxers whose duration is stated by the file and is that of the sound itself: not estimated
-from a bit rate, not of the longest track, not before an edit list. Other containers state their
-sizes, see truncation.py."""
+"""Demuxers that report the exact duration of the sound, as the file states it: not an estimate
+from a bit rate, not the longest track, not the value before an edit list. Other containers state
+their sizes, see truncation.py."""
 _SHORTER_S = 0.05
 _SHORTER_SHARE = 0.02
 
 
 @contextmanager
 def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputContainer]:
-    """The container with its streams known. Raises MediaError."""
+    """Open the container and read its streams. Raises MediaError."""
     silence_ffmpeg()
     file.seek(0)
     options = {"max_streams": str(LIMITS.streams), "max_pixels": str(LIMITS.video_pixels)}
@@ -71,14 +71,14 @@ def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputConta
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The track that a player would choose: the default one, else the first."""
+    """Return the track that a player would choose: the default one, else the first, else None."""
     streams = [s for s in container.streams.audio if _decodable(s)]
     chosen = [s for s in streams if _is(s, "default")] or streams
     return chosen[0] if chosen else None
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The moving picture; the cover of a song is none."""
+    """Return the video track, or None. The cover image of a song does not count."""
     streams = [
         s
         for s in container.streams.video
@@ -89,7 +89,10 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def duration_of(container: InputContainer, stream: Stream | None = None) -> float | None:
-    """Seconds, within limits, or None where nothing says so."""
+    """Return the duration in seconds, or None where it is not stated.
+
+    Raises MediaLimitError beyond the limit.
+    """
     seconds = None
     if stream is not None and stream.duration and stream.time_base:
         seconds = float(stream.duration * stream.time_base)
@@ -102,12 +105,12 @@ def duration_of(container: InputContainer, stream: Stream | None = None) -> floa
 
 
 def start_of(container: InputContainer) -> float:
-    """Time stamp of the first moment, which a player shows as zero."""
+    """Return the time stamp, in seconds, of the first moment, which a player shows as zero."""
     return (container.start_time or 0) / av.time_base
 
 
 def share_cores(stream: AudioStream | VideoStream) -> None:
-    """Decode a stream on THREADS threads; without effect once it is being decoded."""
+    """Decode a stream on THREADS threads; no effect once decoding has begun."""
     context = stream.codec_context
     if not context.is_open:
         context.thread_count = THREADS
@@ -115,25 +118,28 @@ def share_cores(stream: AudioStream | VideoStream) -> None:
 
 
 def states_duration(container: InputContainer) -> bool:
-    """Whether the duration can be held against what was decoded."""
+    """Tell whether the stated duration is exact enough to compare with what was decoded."""
     return container.format.name.split(",")[0] in _EXACT_DURATIONS
 
 
 def stream_has_data(container: InputContainer, stream: Stream) -> bool:
-    """Whether a track has any packet; cameras write empty sound tracks where sound is off."""
+    """Tell whether a track has any packet; cameras write empty sound tracks with the sound off."""
     container.seek(0)
     return any(packet.size for packet in container.demux(stream))
 
 
 class DecodeErrors:
-    """Counts what could not be decoded, and says when it is too much."""
+    """Count the packets that cannot be decoded, and raise an error when there are too many."""
 
     def __init__(self) -> None:
         self.good = 0
         self.bad = 0
 
     def decode(self, packet: Packet[Any]) -> list[Any]:
-        """Frames of a packet; none where it is damaged."""
+        """Return the frames of a packet, or an empty list for a damaged packet.
+
+        Raises BrokenMediaError after 100 damaged packets without a good one.
+        """
         try:
             frames = list(packet.decode())
         except av.error.EOFError:
@@ -151,7 +157,7 @@ class DecodeErrors:
         return frames
 
     def raise_if_too_many(self, decoded_s: float, stated_s: float | None) -> None:
-        """Raise BrokenMediaError where much was damaged or missing at the end."""
+        """Raise BrokenMediaError if too many packets are damaged or the end is missing."""
         if self.good == 0:
             raise BrokenMediaError("corrupt: nothing can be decoded")
         if self.bad > BAD_SHARE * (self.good + self.bad):
@@ -166,7 +172,10 @@ class DecodeErrors:
 
 @contextmanager
 def as_media_errors(stage: str) -> Iterator[None]:
-    """What PyAV raises for bad content: FFmpeg's errors, and Python's for absurd values."""
+    """Turn what PyAV raises for bad content into MediaErrors.
+
+    That is FFmpeg's own errors, and Python's built-in ones for absurd values.
+    """
     try:
         yield
     except MediaError:

@@ -1,4 +1,4 @@
-"""One file of any kind: recognised, then given to the decoder of its kind.
+"""Read one file of any kind: recognise it, then pass it to the decoder of its kind.
 
 `seehear.media` re-exports these functions and describes them.
 """
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 SUBTITLE_FORMS = frozenset({"srt", "vtt", "ass", "sbv", "ttml", "lrc"})
 
 QUERY_SAMPLES = 8
-"""Samples of one kind taken from a query file: enough to cover a clip, few enough to answer at
-once."""
+"""Samples of one kind taken from a query file: enough to cover a short video, few enough to answer
+at once."""
 
 _BYTE_LIMITS = {
     Decoder.PILLOW: LIMITS.image_bytes,
@@ -48,13 +48,16 @@ _BYTE_LIMITS = {
 
 @contextmanager
 def recognised(source: Source) -> Iterator[OpenFile]:
-    """Open a source and see what it is. Raises MediaError."""
+    """Open a source and recognise it. Raises MediaError."""
     with opened(source) as file:
         yield recognise(file, suffix_of(source))
 
 
 def recognise(file: BinaryIO, suffix: str) -> OpenFile:
-    """See what an open file is, that it is whole as far as its headers say, and not too large."""
+    """Recognise an open file; check that it is complete and within the size limit of its kind.
+
+    Raises MediaError.
+    """
     kind = sniff(head_of(file), suffix)
     size, most = size_of(file), _BYTE_LIMITS[kind.reader]
     if size > most:
@@ -69,7 +72,7 @@ def recognise(file: BinaryIO, suffix: str) -> OpenFile:
 
 
 def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:
-    """Which document an archive is, by the files in it."""
+    """Tell which document an archive is, by the names of the files in it. Raises MediaError."""
     from seehear.media import documents
 
     with documents.opened_document(file, "probe") as document:
@@ -99,7 +102,7 @@ def samples(
 
 
 def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sample]]:
-    """What `samples` yields, for a file that was probed."""
+    """Yield what `samples` yields, for a file that is open and probed."""
     info, reader = item.info, item.kind.reader
     assert info is not None
     if info.modality is Modality.IMAGE:
@@ -143,7 +146,7 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
     with recognised(source) as item:
         if item.kind.reader in (Decoder.PILLOW, Decoder.RAW, Decoder.SVG):
             return _image(item, px)
-        _expect(item, Decoder.FFMPEG, "picture")
+        _expect(item, Decoder.FFMPEG, "image")
         return _frame(item, time_s, px)
 
 
@@ -192,7 +195,7 @@ def _image(item: OpenFile, min_px: int) -> ImageSample:
             return raw.load(item.file, min_px)
         except raw.NotRawError:
             item.kind = TIFF
-    _expect(item, Decoder.PILLOW, "picture")
+    _expect(item, Decoder.PILLOW, "image")
     item.file.seek(0)
     image.check_frames(item.file, item.kind)
     return image.load(item.file, item.kind, min_px)
@@ -212,10 +215,10 @@ def _video_or_audio(
         ):
             movie = containers.video_stream(container)
             if movie is None:
-                raise BrokenMediaError("corrupt: its film cannot be decoded")
+                raise BrokenMediaError("corrupt: its video cannot be decoded")
             yield from video.shots(container, movie, spec)
         item.file.seek(0)
-    # Opened anew: film and sound are each read on their own, and decoders keep what they read.
+    # Opened again: video and sound are each read from the start, and decoders keep their state.
     with (
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("decode"),
@@ -269,7 +272,7 @@ def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
     ):
         movie = containers.video_stream(container)
         if movie is None:
-            raise UnsupportedMediaError("a sound has no picture")
+            raise UnsupportedMediaError("a sound has no image")
         aspect = video.aspect_of(movie)
         reader = video.FrameReader(container, movie, lambda frame: video.scaled(frame, px, aspect))
         duration = containers.duration_of(container, movie)
@@ -299,14 +302,14 @@ def _passages(
         return
     from seehear.media.passages import passages
 
-    # Halves of surrogate pairs, which some PDFs hold, are text that no database takes.
+    # Lone surrogates, which some PDFs contain, cannot be stored in a database.
     words = _words(item, info).encode("utf-8", "replace").decode()
     for passage in passages(words, spec.passage_words):
         yield Segment(Modality.TEXT, text=passage), passage
 
 
 def _words(item: OpenFile, info: MediaInfo) -> str:
-    """All words of a document or a text file, at most LIMITS.text_characters."""
+    """Return all words of a document or a text file, at most LIMITS.text_characters."""
     if item.kind.reader is Decoder.PDF:
         from seehear.media import pdf
 

@@ -1,7 +1,7 @@
-"""Documents that are zip archives inside: Word, PowerPoint, Excel, OpenDocument and EPUB.
+"""Read documents that are zip archives: Word, PowerPoint, Excel, OpenDocument and EPUB.
 
-Only the parts that hold text are unpacked, as a stream and up to a limit that the archive's own
-directory cannot talk away. Nothing is written to disk, and no name inside is ever a path.
+Only the parts that hold text are unpacked, as a stream and up to a limit; the limit holds whatever
+sizes the archive states. Nothing is written to disk, and no name in the archive is used as a path.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ABOUT = {"odt": "meta.xml", "odp": "meta.xml", "ods": "meta.xml"}
 
 @dataclass(frozen=True, slots=True)
 class _Markup:
-    """Which elements of a format hold words; names without prefix."""
+    """Name the elements of a format that hold words; names without prefix."""
 
     words: frozenset[str]
     blocks: frozenset[str]
@@ -63,7 +63,7 @@ _OFFICE = _Markup(
     words=frozenset({"t"}),
     blocks=frozenset({"p", "si", "is"}),
     breaks=frozenset({"br", "cr", "tab"}),
-    # The second telling of a text box for old programs, text moved away, readings of Japanese.
+    # The copy of a text box for old programs, text that was moved away, readings of Japanese.
     hidden=frozenset({"Fallback", "moveFrom", "rPh"}),
 )
 _OPEN = _Markup(
@@ -76,16 +76,16 @@ _OPEN = _Markup(
 
 @dataclass(slots=True)
 class Document:
-    """An archive whose directory was read."""
+    """An open archive with its directory."""
 
     archive: zipfile.ZipFile
     format: str
     names: dict[str, zipfile.ZipInfo] = field(default_factory=dict)
     left_bytes: int = LIMITS.document_bytes
-    """What may still be unpacked."""
+    """How many more bytes may be unpacked."""
 
     def stream(self, name: str) -> Iterator[bytes]:
-        """A file of the archive, piece by piece. Raises MediaError."""
+        """Yield the content of a file of the archive in chunks. Raises MediaError."""
         info = self.names.get(name)
         if info is None:
             raise BrokenMediaError(f"corrupt: the document has no {name}")
@@ -103,7 +103,7 @@ class Document:
                 yield chunk
 
     def read(self, name: str, most: int = LIMITS.text_bytes) -> bytes:
-        """A file of the archive, its first `most` bytes."""
+        """Return the first `most` bytes of a file of the archive. Raises MediaError."""
         found = bytearray()
         for chunk in self.stream(name):
             found += chunk
@@ -114,7 +114,7 @@ class Document:
 
 @contextmanager
 def opened_document(file: BinaryIO, stage: str) -> Iterator[Document | None]:
-    """The document, or None for an archive that is none. Raises MediaError."""
+    """Open the document; None for an archive that is not a document. Raises MediaError."""
     with _as_media_errors(stage):
         _check_entries(file)
         file.seek(0)
@@ -126,7 +126,7 @@ def opened_document(file: BinaryIO, stage: str) -> Iterator[Document | None]:
 
 
 def _check_entries(file: BinaryIO) -> None:
-    """Raise MediaLimitError for a directory of too many files, before it is read whole."""
+    """Raise MediaLimitError for a directory of too many files, before it is read as a whole."""
     size = size_of(file)
     start = max(0, size - (64 << 10) - 22)
     file.seek(start)
@@ -150,7 +150,7 @@ def _format_of(document: Document) -> str:
 
 
 def text_of(document: Document) -> str:
-    """The words, at most LIMITS.text_characters of them."""
+    """Return the words, at most LIMITS.text_characters. Raises MediaError."""
     if document.format == "epub":
         return "\n\n".join(_chapters(document))[: LIMITS.text_characters]
     collector = _Words(_OPEN if document.format in _ABOUT else _OFFICE)
@@ -168,7 +168,7 @@ def text_of(document: Document) -> str:
 
 
 def details_of(document: Document) -> tuple[datetime | None, Details]:
-    """Date, title and author; nothing where the document does not say."""
+    """Return date, title and author; None and no entry where the document does not state them."""
     about = _About()
     try:
         name = _ABOUT.get(document.format, "docProps/core.xml")
@@ -177,7 +177,7 @@ def details_of(document: Document) -> tuple[datetime | None, Details]:
         if name in document.names:
             xml_stream.read(document.stream(name), about)
     except MediaError:
-        pass  # decoration; where it is broken the text may still be whole
+        pass  # optional data; if it is broken the text may still be complete
     details: Details = {}
     for field_name, element in (("title", "title"), ("artist", "creator"), ("caption", "subject")):
         if words := " ".join(about.found.get(element, "").split())[:MOST_CHARACTERS]:
@@ -191,13 +191,13 @@ def _optional(document: Document, name: str) -> bytes:
 
 
 def _number(name: str) -> tuple[int, str]:
-    """Slide 10 after slide 9."""
+    """Sort slide 10 after slide 9."""
     digits = re.search(r"(\d+)\.xml$", name)
     return (int(digits[1][:9]) if digits else 0, name)
 
 
 class _Words:
-    """Collects the words of a part."""
+    """Collect the words of a part."""
 
     def __init__(self, markup: _Markup) -> None:
         self._markup = markup
@@ -230,7 +230,7 @@ class _Words:
 
 
 class _About:
-    """The first text of each element of a block of metadata, by its name."""
+    """Keep the first text of each metadata element, by the element's name."""
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
@@ -248,7 +248,7 @@ class _About:
 
 
 class _Elements:
-    """The attributes of some elements, in order."""
+    """Collect the attributes of the named elements, in order."""
 
     def __init__(self, *names: str) -> None:
         self.found: dict[str, list[dict[str, str]]] = {name: [] for name in names}
@@ -262,7 +262,7 @@ class _Elements:
 
 
 def _package_name(document: Document) -> str:
-    """The file of an e-book that lists its chapters."""
+    """Return the name of the file that lists an e-book's chapters. Raises BrokenMediaError."""
     container = _Elements("rootfile")
     xml_stream.read(document.stream("META-INF/container.xml"), container)
     for attributes in container.found["rootfile"]:
@@ -272,7 +272,7 @@ def _package_name(document: Document) -> str:
 
 
 def _chapters(document: Document) -> Iterator[str]:
-    """The words of an e-book's chapters in reading order."""
+    """Yield the words of an e-book's chapters in reading order."""
     package = _package_name(document)
     listing = _Elements("item", "itemref")
     xml_stream.read(document.stream(package), listing)
@@ -289,7 +289,7 @@ def _chapters(document: Document) -> Iterator[str]:
         if name in closed:
             raise BrokenMediaError("encrypted: the e-book opens in its shop's reader only")
         if not path or name not in document.names:
-            continue  # a chapter that the book lacks costs that chapter
+            continue  # a missing chapter is left out; the other chapters are read
         words, _ = text.from_html(text.decode(document.read(name, 4 * left)))
         yield words
         left -= len(words)

@@ -1,7 +1,8 @@
-"""Every kind of file that seehear knows: what it reads, and what it knows but does not read.
+"""List every file format that seehear knows: those that it reads and those that it does not read.
 
-The one list that recognising, counting, `seehear formats` and docs/formats.md go by. What a file
-is, its content decides; suffixes are for people, and for text, which says nothing of itself.
+The only such list: recognising, counting, `seehear formats` and docs/formats.md use it. The format
+of a file is decided by its content. Suffixes are shown to people, and decide only for text files,
+whose content does not state a format.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class FileFormat:
     modality: Modality
     suffixes: tuple[str, ...]
     content: str
-    """What is read from it."""
+    """What is read from the file, in words for people."""
     limit: str
 
 
@@ -181,20 +182,23 @@ def _suffixes(*names: str) -> frozenset[str]:
 RAW_SUFFIXES = _suffixes("Camera RAW")
 SIDECAR_SUFFIXES = _suffixes("Subtitles")
 PACKED_SUFFIXES = _suffixes("Word", "PowerPoint", "Excel", "OpenDocument", "E-books (EPUB)")
-"""Documents that are zip archives inside."""
+"""Documents that are zip archives."""
 
 SUFFIXES: dict[Modality, frozenset[str]] = {
     modality: frozenset(s for f in FORMATS if f.modality is modality for s in f.suffixes)
     for modality in Modality
 }
-"""Suffixes by modality: a hint for people. What a file is, its content decides."""
+"""Suffixes by modality: a hint for people. The content decides what a file is."""
 
 NO_SUFFIX = "no suffix"
 LONGEST_SUFFIX = 12
-"""Longer ones are words after a dot, of which a folder may have as many as files."""
+"""A longer suffix is usually text after a dot, and a folder may have as many of these as files."""
 
 
 def suffix_label(path: str) -> str:
-    """How a file that is not read is counted: by its suffix in lower case, or as NO_SUFFIX."""
+    """Return the label under which a file that is not read is counted.
+
+    Its suffix in lower case, or NO_SUFFIX.
+    """
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a hundred thousand of them
     return suffix if 1 < len(suffix) <= LONGEST_SUFFIX and suffix.isprintable() else NO_SUFFIX

@@ -1,8 +1,9 @@
-"""Pictures: the formats that Pillow reads (HEIC through pillow-heif), as upright RGB.
+"""Decode images that Pillow reads (HEIC through pillow-heif) to upright RGB.
 
-A picture is scaled on the way: JPEG while it is decoded (a twelfth of the work for a photo of 12
-megapixels), JPEG 2000 by leaving out resolutions, everything else right after. Colour profiles,
-transparency and orientation are applied to the small picture, where they cost little.
+An image is scaled as early as possible: JPEG while it is decoded (a twelfth of the work for a photo
+of 12 megapixels), JPEG 2000 by leaving out resolutions, everything else directly after decoding.
+Colour profiles, transparency and orientation are applied to the small image, where they cost
+little.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from seehear.media.source import head_of
 from seehear.types import ImageSample
 
 MOST_ELONGATED = 32
-"""Longer side over shorter side; of what is longer (a strip, a log of pixels) the middle is kept,
-so that a sample stays small. Encoders look at squares."""
+"""Longest allowed ratio of the sides. Of a longer image (a strip, a log of pixels) the middle is
+kept, so that a sample stays small: encoders look at squares."""
 
 _PLUGINS = {
     "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -57,13 +58,13 @@ _UPRIGHT = {
 
 @contextmanager
 def opened_image(file: BinaryIO, kind: SniffedFormat) -> Iterator[ImageFile.ImageFile]:
-    """The picture with its headers read, within limits. Decoders' errors become MediaErrors."""
+    """Open the image and read its headers, within limits. Decoder errors become MediaErrors."""
     with mute(), _as_media_errors("probe"):
-        # The plugin itself rather than Image.open: nothing is guessed, and the limit is ours.
+        # The plugin itself, not Image.open: no format is guessed, and our pixel limit applies.
         module, name = _PLUGINS[kind.decoder]
         image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(file)
-        # Closing the picture would close the file, which is the caller's.
-        if kind.decoder == "ICO":  # its directory has one byte for a size; the image inside, four
+        # Closing the image would close the file, which belongs to the caller.
+        if kind.decoder == "ICO":  # the directory states a size in one byte, the image in four
             icon: Any = image
             check_size(*icon.ico.frame(icon.ico.getentryindex(icon.size)).size)
     check_size(*image.size)
@@ -71,9 +72,9 @@ def opened_image(file: BinaryIO, kind: SniffedFormat) -> Iterator[ImageFile.Imag
 
 
 def check_size(width_px: int, height_px: int) -> None:
-    """Raise MediaLimitError beyond the limit of pixels, BrokenMediaError without any."""
+    """Raise MediaLimitError for too many pixels, BrokenMediaError for zero pixels."""
     if width_px < 1 or height_px < 1:
-        raise BrokenMediaError("corrupt: the picture has no pixels", stage="probe")
+        raise BrokenMediaError("corrupt: the image has no pixels", stage="probe")
     if width_px * height_px > LIMITS.image_pixels:
         raise MediaLimitError(
             f"{width_px:,} x {height_px:,} pixels; the limit is "
@@ -83,7 +84,7 @@ def check_size(width_px: int, height_px: int) -> None:
 
 
 def check_frames(file: BinaryIO, kind: SniffedFormat) -> None:
-    """Raise MediaLimitError for a GIF of too many frames, by walking its blocks."""
+    """Raise MediaLimitError for a GIF with too many frames; counts them by walking its blocks."""
     if kind.format != "gif":
         return
     file.seek(10)
@@ -111,7 +112,10 @@ def check_frames(file: BinaryIO, kind: SniffedFormat) -> None:
 
 
 def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
-    """Decode to RGB, upright; shorter side `min_px` where it was longer (0 keeps the size)."""
+    """Decode to upright RGB, uint8 (height, width, 3). Raises MediaError.
+
+    The shorter side is scaled down to `min_px` where it is longer; 0 keeps the size.
+    """
     with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
         turn = orientation_of(image, kind)
         if min_px and kind.decoder == "JPEG":
@@ -124,12 +128,12 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
 
 
 def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
-    """EXIF orientation that is still to be applied, 1 to 8."""
+    """Return the EXIF orientation that must still be applied, 1 to 8."""
     if kind.decoder == "TIFF":
         return 1  # Pillow turns a TIFF by itself while it loads
     try:
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # a broken EXIF block must not cost the picture
+    except Exception:  # a broken EXIF block must not make the image unreadable
         return 1
     return value if value in _UPRIGHT else 1
 
@@ -137,19 +141,19 @@ def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
 def finished(
     image: Image.Image, min_px: int, *, turn: int = 1, profile: bytes | None = None
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Any decoded picture as uint8 (height, width, 3): small, sRGB, over white, upright."""
+    """Return any decoded image as uint8 (height, width, 3): small, sRGB, over white, upright."""
     image = _displayable(image)
     if min_px:
         image = _scaled(image, min_px)
     rgb = _flattened(image, profile)
     if turn in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[turn])
-    # A copy of its own: np.asarray would give a view that cannot be written to.
+    # A copy: np.asarray would give a view that cannot be written to.
     return np.array(rgb, dtype=np.uint8)
 
 
 def _displayable(image: Image.Image) -> Image.Image:
-    """8 bits per channel; palettes resolved, since colours cannot be blended by their index."""
+    """Convert to 8 bits per channel, palettes resolved: colours cannot be mixed by index."""
     mode = image.mode
     if mode in {"I", "F"} or mode.startswith("I;"):
         return _from_deep(image)
@@ -165,11 +169,11 @@ def _displayable(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits, 32 bits or floating point, scaled to 8 bits.
+    """Scale grey of 16 bits, 32 bits or floating point to 8 bits.
 
-    Sixteen bits are taken as the full range, unless nothing comes near it: cameras and
-    microscopes keep 10 or 12 bits in 16, which would be black. The others have no range of their
-    own and are stretched from their least to their greatest value.
+    Sixteen bits are taken as the full range unless all values are far below it: cameras and
+    microscopes store 10 or 12 bits in 16, which would look black. The other kinds have no fixed
+    range and are stretched from their least to their greatest value.
     """
     values = np.asarray(image).astype(np.float32)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
@@ -193,12 +197,12 @@ def _scaled(image: Image.Image, min_px: int) -> Image.Image:
         return image
     scale = min_px / min(width, height)
     size = (max(min_px, round(width * scale)), max(min_px, round(height * scale)))
-    # Halving first is as good to the eye and several times faster on large pictures.
+    # Halving first looks the same and is several times faster on large images.
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
 def _flattened(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """sRGB without transparency: what is transparent shows white, as on paper."""
+    """Convert to sRGB without transparency: transparent parts become white, as on paper."""
     alpha = None
     if image.mode in {"RGBA", "LA"}:
         alpha = image.getchannel("A")
@@ -222,7 +226,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             return image
         return ImageCms.applyTransform(image, transform) or image
     except (ImageCms.PyCMSError, ValueError, OSError):
-        return image  # a broken profile costs a shade, not the picture
+        return image  # a broken profile changes the colours slightly; the image is still readable
 
 
 @functools.lru_cache(maxsize=16)
@@ -234,7 +238,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _halvings(file: BinaryIO, size: tuple[int, int], min_px: int) -> int:
-    """How many resolutions of a JPEG 2000 to leave out; its coding style says what it has."""
+    """Return how many resolutions of a JPEG 2000 to leave out, limited by its coding style."""
     head = head_of(file)
     style = head.find(b"\xff\x52", head.find(b"\xff\x4f\xff\x51"))
     if not 0 <= style < len(head) - 9:
@@ -244,14 +248,16 @@ def _halvings(file: BinaryIO, size: tuple[int, int], min_px: int) -> int:
 
 
 def _agrees(size: tuple[int, int], part: int) -> bool:
-    """Whether Pillow, which rounds the smaller size, expects what the decoder gives, which rounds
-    up; it fails on the picture otherwise."""
+    """Tell whether Pillow and the decoder round the reduced size alike.
+
+    Pillow rounds to the nearest number, the decoder rounds up; where they differ, Pillow fails.
+    """
     return all((side + part // 2) // part == -(-side // part) for side in size)
 
 
 @contextmanager
 def _as_media_errors(stage: str) -> Iterator[None]:
-    """What Pillow and its plugins raise for bad content, which is anything at all."""
+    """Turn what Pillow and its plugins raise for bad content, any exception, into MediaErrors."""
     try:
         yield
     except MediaError:
@@ -268,12 +274,12 @@ def _as_media_errors(stage: str) -> Iterator[None]:
         word = "truncated" if known else "corrupt"
         detail = f" ({text[:120]})" if text else ""
         raise BrokenMediaError(
-            f"{word}: the picture cannot be decoded{detail}", stage=stage
+            f"{word}: the image cannot be decoded{detail}", stage=stage
         ) from None
 
 
 def encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: str) -> bytes:
-    """RGB pixels as the bytes of a PNG or WebP file."""
+    """Encode RGB pixels, uint8 (height, width, 3), as a PNG or WebP file."""
     buffer = io.BytesIO()
     options: dict[str, Any] = {"quality": 80} if image_format == "WEBP" else {}
     Image.fromarray(pixels, "RGB").save(buffer, image_format, **options)
@@ -283,14 +289,14 @@ def encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: str) -> b
 def resized(
     pixels: np.ndarray[Any, np.dtype[np.uint8]], longer_px: int
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """RGB pixels with the longer side at most `longer_px`."""
+    """Scale RGB pixels down so that the longer side has at most `longer_px`."""
     image = Image.fromarray(pixels, "RGB")
     image.thumbnail((longer_px, longer_px), Image.Resampling.BICUBIC)
     return np.array(image, dtype=np.uint8)
 
 
 def fit_global_limit() -> None:
-    """Pillow's own guard is below ours, and plugins ask it; raised to ours, never lowered."""
+    """Raise Pillow's own pixel limit to ours, never lower it: plugins check Pillow's limit."""
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, LIMITS.image_pixels)
 

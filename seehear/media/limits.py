@@ -1,7 +1,7 @@
-"""The limits under which media is decoded, in one place, each with its reason.
+"""State the limits under which media is decoded, in one place, each with its reason.
 
-A file beyond a limit raises MediaLimitError before it costs more than a second; what is merely
-long (a film, a book) is read up to its limit and no further where the field says "read".
+A file beyond a limit raises MediaLimitError before it costs more than a second. A file that is only
+long (a feature film, a book) is read up to the limit and no further where the field says "read".
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one file. Sizes in bytes, times in seconds, pictures in pixels."""
+    """Bounds on one file: sizes in bytes, times in seconds, images in pixels."""
 
     image_bytes: int = 1 << 30
-    """The largest pictures of real cameras (medium format RAW, scanned TIFF) stay below 0.5 GiB."""
+    """The largest images of real cameras (medium format RAW, scanned TIFF) stay below 0.5 GiB."""
     image_pixels: int = 300_000_000
-    """A phone's 200-megapixel mode and stitched panoramas pass; at 3 bytes per pixel a decoded
-    picture stays below 0.9 GiB, so that it fits a decode worker twice over (source and scaled)."""
+    """A phone's 200-megapixel mode and stitched panoramas pass. At 3 bytes per pixel a decoded
+    image stays below 0.9 GiB, so a decode worker can hold it twice (source and scaled)."""
     image_frames: int = 10_000
-    """Only the first frame is read, but a GIF with more frames than this is made to hurt viewers,
-    and counting them costs time."""
+    """Only the first frame is read, but a GIF with more frames than this is made to harm viewers,
+    and counting the frames costs time."""
     metadata_bytes: int = 16 << 20
-    """EXIF, XMP, ICC and text chunks of one picture; real ones are below 1 MiB, and compressed
-    chunks may grow a thousandfold."""
+    """EXIF, XMP, ICC and text chunks of one image. Real ones are below 1 MiB; compressed chunks
+    may grow a thousandfold."""
     audio_bytes: int = 16 << 30
     """Twenty-four hours of stereo wav at 48 kHz and 16 bits."""
     audio_duration_s: float = 24 * 3600.0
-    """A day of field recording. A header that claims more lies, or is not for one index entry."""
+    """A day of field recording. A header that claims more is wrong or not meant for one entry."""
     least_sample_rate_hz: int = 1_000
-    """Telephones have 8,000. A second that is stated to hold one sample would be drawn out to the
-    thousands that encoders want: 200 KB of file become 27 hours."""
+    """Telephones have 8,000. A stated rate of one sample per second would be resampled to the
+    thousands that encoders need: a file of 200 KB would become 27 hours."""
     video_bytes: int = 1 << 40
     """Size alone costs nothing, since frames are reached by seeking; beyond a tebibyte it is a
-    disk image rather than a film."""
+    disk image rather than a video."""
     video_duration_s: float = 24 * 3600.0
     """A day of a security camera: at most 2,880 shots with the spacing of long videos."""
     video_pixels: int = 70_000_000
     """8192 x 8192: the largest frame of any level of H.264, HEVC and AV1."""
     video_frames: int = 3_600
-    """Sampled from one film: every two seconds of a feature film, every 24 of a day."""
+    """Frames sampled from one video: every two seconds of a feature film, every 24 of a day."""
     streams: int = 64
-    """Tracks of one container; a film with every dubbing and subtitle has about 40."""
+    """Tracks of one container; a feature film with every dubbing and subtitle has about 40."""
     text_bytes: int = 64 << 20
     """Thirty times the longest novel. Longer text files are logs and dumps."""
     text_characters: int = 4_000_000
@@ -59,12 +59,12 @@ class Limits:
     pdf_bytes: int = 1 << 30
     """Scanned books reach several hundred MiB."""
     pdf_pages: int = 10_000
-    """More pages than any book has; they are counted from the page tree, which may lie."""
+    """More pages than any book has. The count comes from the page tree, which may be wrong."""
     pdf_stream_bytes: int = 32 << 20
     """One decompressed content stream. Flate grows a thousandfold and filters may be nested, so
-    a page of 100 KiB can claim 100 GiB; honest pages are below 10 MiB."""
+    a page of 100 KiB can claim 100 GiB; the pages of ordinary files are below 10 MiB."""
     pdf_time_s: float = 60.0
-    """Text extraction of one PDF; pages after that are left out, so one file cannot hold a run."""
+    """Text extraction of one PDF; later pages are left out, so that one file cannot block a run."""
     subtitle_cues: int = 100_000
     """Thirty times a feature film."""
     segments: int = 20_000
@@ -76,6 +76,6 @@ LIMITS = Limits()
 
 SILENCE_DBFS = -60.0
 """A window whose loudest 50 ms stay below this level (root mean square, relative to full scale)
-is silent and is not encoded: its embedding would be near that of every other silence, a hit for
-everything. Quiet rooms recorded by phones lie near -55 dBFS, digital silence and dither below
+is silent and is not encoded: its embedding would be near that of every other silence and match
+every query. Quiet rooms recorded by phones are near -55 dBFS, digital silence and dither below
 -80 dBFS."""

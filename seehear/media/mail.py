@@ -1,4 +1,4 @@
-"""One e-mail: its headers and its message. Attachments are not opened."""
+"""Read one e-mail: its headers and its message. Attachments are not opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ HEADER_BYTES = 1 << 20
 
 
 def details_of(data: bytes) -> tuple[datetime | None, Details]:
-    """Date, subject as the title and sender as the artist, from the headers alone."""
+    """Return the date, and subject as title and sender as artist, from the headers alone.
+
+    Raises BrokenMediaError.
+    """
     message = _parsed(data[:HEADER_BYTES])
     details: Details = {}
     for name, field in (("title", "Subject"), ("artist", "From")):
@@ -32,7 +35,10 @@ def details_of(data: bytes) -> tuple[datetime | None, Details]:
 
 
 def words_of(data: bytes) -> str:
-    """Headers that people read, and the message: plain where there is a plain form."""
+    """Return the headers that people read and the message, in its plain form where it has one.
+
+    Raises BrokenMediaError.
+    """
     message = _parsed(data)
     heads = [f"{name}: {words}" for name in _SHOWN if (words := _header(message, name))]
     if not heads and not message.keys():
@@ -62,7 +68,7 @@ def _decoded(payload: bytes, charset: str | None) -> str:
         try:
             return payload.decode(charset)
         except (LookupError, ValueError):
-            pass  # what the message says of itself is wrong
+            pass  # the message states a wrong charset
     return text.decode(payload)
 
 
@@ -79,6 +85,6 @@ def _parsed(data: bytes) -> EmailMessage:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = str(message.get(name, ""))
-    except Exception:  # headers may be broken in any way; the message is what counts
+    except Exception:  # headers may be broken in any way; the message is still readable
         return ""
     return " ".join(value.encode("utf-8", "replace").decode().split())[:MOST_CHARACTERS]

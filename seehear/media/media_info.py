@@ -1,4 +1,4 @@
-"""What a file says of itself, by kind: the half of a decoder that reads headers."""
+"""Probe a file by kind: read its headers and return a MediaInfo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VIDEO_NAMES = {"asf": "wmv", "ogg": "ogv"}
 
 @dataclass(slots=True)
 class OpenFile:
-    """A source that was opened and recognised; `info` once it was probed."""
+    """A source that was opened and recognised; `info` is set once it was probed."""
 
     file: BinaryIO
     kind: SniffedFormat
@@ -27,7 +27,7 @@ class OpenFile:
 
 
 def probe_open(item: OpenFile) -> MediaInfo:
-    """What `probe` returns, for a file that is open."""
+    """Probe an open file: set and return its MediaInfo. Raises MediaError."""
     reader = item.kind.reader
     if reader is Decoder.RAW:
         item.info = _probe_raw(item)
@@ -94,10 +94,10 @@ def _probe_container(item: OpenFile) -> MediaInfo:
         name = item.kind.format
         if movie is None:
             if track is None:
-                raise BrokenMediaError("corrupt: it has neither sound nor film", stage="probe")
+                raise BrokenMediaError("corrupt: it has neither sound nor video", stage="probe")
             details["codec"] = track.codec_context.codec.canonical_name
             duration = containers.duration_of(container, track)
-            # Ogg keeps its tags on the stream.
+            # Ogg stores its tags on the stream.
             stream_taken, stream_details = metadata.of_tags(track.metadata)
             taken, details = taken or stream_taken, {**stream_details, **details}
             name = _audio_name(name, str(details["codec"]))
@@ -143,7 +143,7 @@ def _probe_document(item: OpenFile) -> MediaInfo:
     from seehear.media import documents
 
     with documents.opened_document(item.file, "probe") as document:
-        assert document is not None  # `recognise` has seen to it
+        assert document is not None  # `recognise` has checked it
         taken, details = documents.details_of(document)
     return _info(Modality.TEXT, item.kind.format, details, taken)
 

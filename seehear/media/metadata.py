@@ -1,7 +1,7 @@
-"""What a file says about itself: camera, date, place, captions, keywords.
+"""Read what a file says about itself: camera, date, coordinates, captions, keywords.
 
-From EXIF, IPTC and XMP of pictures and from the tags of containers. Nothing in here may cost the
-file: a block that cannot be read is left out.
+From EXIF, IPTC and XMP of images and from the tags of containers. Nothing here makes a file
+unreadable: a block that cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from seehear.media.mute_logs import mute
 Details = dict[str, str | int | float]
 
 MOST_CHARACTERS = 4_000
-"""Of one caption or list of keywords: what a person writes, not what a program dumps."""
+"""Of one caption or list of keywords: more than a person writes, less than a program dumps."""
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _XMP_FIELDS = {
@@ -35,14 +35,14 @@ _XMP_FIELDS = {
 
 
 def orientation(width_px: int, height_px: int) -> str:
-    """ "landscape", "portrait" or "square"."""
+    """Return "landscape", "portrait" or "square"."""
     if width_px == height_px:
         return "square"
     return "landscape" if width_px > height_px else "portrait"
 
 
 def of_image(image: Image.Image) -> tuple[datetime | None, Details]:
-    """When a picture was taken, and its details."""
+    """Return the date an image was taken, or None, and its details."""
     taken: list[datetime | None] = [None]
     details: Details = {}
 
@@ -65,13 +65,13 @@ def of_image(image: Image.Image) -> tuple[datetime | None, Details]:
         for read in readers:
             try:
                 read()
-            except Exception:  # any block may be broken in any way; the picture is what counts
+            except Exception:  # any block may be broken in any way; the image is still readable
                 continue
     return taken[0], details
 
 
 def of_exif(exif: Image.Exif) -> tuple[datetime | None, Details]:
-    """Date, camera, lens, place and words of an EXIF block."""
+    """Read date, camera, lens, coordinates and texts from an EXIF block."""
     details: Details = {}
     inner = _directory(exif, ExifTags.IFD.Exif)
     make, model = _text(exif.get(271)), _text(exif.get(272))
@@ -106,7 +106,7 @@ def of_exif(exif: Image.Exif) -> tuple[datetime | None, Details]:
 
 
 def of_iptc(image: Image.Image) -> Details:
-    """Title, caption, keywords and author of an IPTC block."""
+    """Read title, caption and keywords from an IPTC block."""
     block = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[arg-type]
     details: Details = {}
     for key, name in (((2, 5), "title"), ((2, 120), "caption"), ((2, 25), "keywords")):
@@ -117,13 +117,13 @@ def of_iptc(image: Image.Image) -> Details:
 
 
 def of_xmp(packet: bytes | str | None) -> Details:
-    """Title, caption, keywords, author and rating of an XMP packet."""
+    """Read title, caption, keywords, author and rating from an XMP packet."""
     details: Details = {}
     if not packet or len(packet) > LIMITS.metadata_bytes:
         return details
     data = packet.encode() if isinstance(packet, str) else packet
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        return details  # XMP has no entities of its own; whoever declares some means harm
+        return details  # XMP has no entities of its own; a file that declares some is hostile
     start, end = data.find(b"<"), data.rfind(b">")
     try:
         root = ET.fromstring(data[start : end + 1])
@@ -148,7 +148,7 @@ def of_xmp(packet: bytes | str | None) -> Details:
 
 
 def of_tags(tags: Mapping[str, str]) -> tuple[datetime | None, Details]:
-    """Date and details from the tags of an audio or video container."""
+    """Read date and details from the tags of an audio or video container."""
     lower = {key.lower(): value for key, value in tags.items()}
     details: Details = {}
     for name, keys in (
@@ -174,13 +174,16 @@ def of_tags(tags: Mapping[str, str]) -> tuple[datetime | None, Details]:
 
 
 def exif_date(value: object) -> datetime | None:
-    """ "2024:06:01 12:34:56" as a date; None for what is none."""
+    """Parse "2024:06:01 12:34:56"; return None for anything that is not a date."""
     match = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d)(?::(\d\d))?", _text(value))
     return _date(match.groups("0")) if match else None
 
 
 def iso_date(text: str) -> datetime | None:
-    """A date of a container, "2024-06-01T12:34:56Z" or a year alone, without its time zone."""
+    """Parse a container's date, "2024-06-01T12:34:56Z" or a year alone, without its time zone.
+
+    Returns None for anything that is not a date.
+    """
     match = re.match(r"(\d{4})(?:-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d))?)?", text.strip())
     if not match:
         return None
@@ -224,7 +227,7 @@ def _coordinates(gps: Mapping[int, Any]) -> Details:
 def _directory(exif: Image.Exif, tag: int) -> Mapping[int, Any]:
     try:
         return exif.get_ifd(tag)
-    except Exception:  # a broken directory is an absent one
+    except Exception:  # treat a broken directory as an absent one
         return {}
 
 

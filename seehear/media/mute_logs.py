@@ -1,4 +1,4 @@
-"""Keeping decoders silent: their warnings are not for the people who use seehear."""
+"""Silence the decoders: their warnings are not for the people who use seehear."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _restore: warnings.catch_warnings[None] | None = None
 
 @contextmanager
 def mute() -> Iterator[None]:
-    """No Python warning leaves this block.
+    """Suppress all Python warnings in this block.
 
-    The filters are of the whole process, so the first thread in sets them and the last one out
-    puts them back; entering and leaving in any other order would leave them changed for good.
+    The warning filters belong to the whole process, so the first thread that enters sets them and
+    the last one that leaves restores them; any other order would leave them changed for good.
     """
     global _inside, _restore  # noqa: PLW0603 the filters are global, too
     with _lock:
@@ -40,7 +40,7 @@ def mute() -> Iterator[None]:
 
 @functools.cache
 def silence_ffmpeg() -> None:
-    """FFmpeg writes no line to standard error."""
+    """Stop FFmpeg from writing to standard error."""
     import av.logging
 
     av.logging.set_level(None)
@@ -49,7 +49,7 @@ def silence_ffmpeg() -> None:
 
 @functools.cache
 def silence_pypdf() -> None:
-    """pypdf logs no line."""
+    """Stop pypdf from logging."""
     logger = logging.getLogger("pypdf")
     logger.setLevel(logging.CRITICAL + 1)
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""Text as passages: a few dozen words each, a little overlap, and no word cut.
+"""Cut text into passages: a few dozen words each, with a small overlap, without cutting words.
 
 A passage ends at the end of a sentence or paragraph where one lies in its last third. Scripts
 that write without spaces (Chinese, Japanese) count by character, two to a word.
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 
 OVERLAP_SHARE = 1 / 6
-"""Share of a passage that the next one repeats, so that a thought at the seam lies whole in one."""
+"""Share of a passage that the next one repeats, so that a thought at the seam is in one passage."""
 LONGEST_WORD = 100
-"""What is longer is no word (base64, a minified script, text of a script without spaces): it may
-be cut, or one "word" would be a passage of any length."""
+"""Anything longer is not a word (base64, a minified script, text of a script without spaces) and
+may be cut; otherwise one "word" could make a passage of any length."""
 
 _TOKEN = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
@@ -24,7 +24,7 @@ _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
 def passages(text: str, most_words: int) -> Iterator[str]:
-    """Passages of at most `most_words` words, white space folded; none for a text without words."""
+    """Yield passages of at most `most_words` words, white space folded; nothing without words."""
     tokens = _Tokens(text)
     count = len(tokens.spans)
     if count == 0:
@@ -42,7 +42,7 @@ def passages(text: str, most_words: int) -> Iterator[str]:
 
 
 class _Tokens:
-    """Words of a text by position, each with its weight in words."""
+    """The words of a text by position, each with its weight in words."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -53,7 +53,7 @@ class _Tokens:
         return 0.5 if stop - start == 1 and ord(self.text[start]) >= 0x3040 else 1.0
 
     def reach(self, begin: int, most: float) -> int:
-        """End of the longest run from `begin` that weighs at most `most` words."""
+        """Return the end of the longest run from `begin` that weighs at most `most` words."""
         total, end = 0.0, begin
         while end < len(self.spans):
             total += self._weight(end)
@@ -63,7 +63,7 @@ class _Tokens:
         return end
 
     def good_end(self, begin: int, end: int) -> int:
-        """The last end of a paragraph, else of a sentence, in the last third of the run."""
+        """Return the last end of a paragraph, else of a sentence, in the last third of the run."""
         earliest = begin + max(1, (end - begin) * 2 // 3)
         sentence = None
         for index in range(end, earliest, -1):
@@ -76,7 +76,7 @@ class _Tokens:
         return end if sentence is None else sentence
 
     def back(self, begin: int, end: int, words: float) -> int:
-        """Where the next run starts: some words before `end`, but always past `begin`."""
+        """Return where the next run starts: some words before `end`, but always past `begin`."""
         start = end
         while start - 1 > begin and words > 0:
             words -= self._weight(start - 1)

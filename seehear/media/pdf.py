@@ -1,4 +1,4 @@
-"""The text of PDF files, page by page, through pypdf under its own limits and ours."""
+"""Read the text of PDF files, page by page, through pypdf under its own limits and ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_pdf(file: BinaryIO) -> Iterator[PdfReader]:
-    """The document with its page tree at hand. Raises MediaError; encrypted ones are broken."""
+    """Open the document and read its page tree. Raises MediaError, also for an encrypted one."""
     import pypdf
 
     silence_pypdf()
@@ -40,7 +40,7 @@ def opened_pdf(file: BinaryIO) -> Iterator[PdfReader]:
 
 
 def text_of(reader: PdfReader) -> Iterator[str]:
-    """The text of each page in turn, until one of the limits is reached."""
+    """Yield the text of each page in turn, up to one of the limits. Raises MediaError."""
     deadline = time.monotonic() + LIMITS.pdf_time_s
     characters = 0
     for number in range(len(reader.pages)):
@@ -48,7 +48,7 @@ def text_of(reader: PdfReader) -> Iterator[str]:
             page = reader.pages[number]
             text = page.extract_text()
             if not text:
-                # A page without fonts is not even unfolded, and a bomb would pass for a blank one.
+                # pypdf does not decompress a page without fonts: a bomb would look blank.
                 page.get_contents()
         characters += len(text)
         yield text
@@ -57,7 +57,7 @@ def text_of(reader: PdfReader) -> Iterator[str]:
 
 
 def details_of(reader: PdfReader) -> tuple[datetime | None, Details]:
-    """Date, title, author and keywords; nothing where the document has no such block."""
+    """Return the date and the details: pages, and title, author and keywords where stated."""
     details: Details = {"pages": len(reader.pages)}
     try:
         with limited("probe"):
@@ -72,13 +72,13 @@ def details_of(reader: PdfReader) -> tuple[datetime | None, Details]:
                 details[name] = " ".join(value.split())[:4_000]
         date = info.creation_date
         return (iso_date(date.strftime("%Y-%m-%dT%H:%M:%S")) if date else None), details
-    except Exception:  # the block is decoration; it may be broken in any way
+    except Exception:  # optional data, which may be broken in any way
         return None, details
 
 
 @contextmanager
 def limited(stage: str) -> Iterator[None]:
-    """pypdf under our limits, silent, its errors as MediaErrors."""
+    """Run pypdf under our limits, silent, with its errors as MediaErrors."""
     import pypdf
 
     most = LIMITS.pdf_stream_bytes
@@ -93,7 +93,7 @@ def limited(stage: str) -> Iterator[None]:
             brotli_maximum_output_length=most,
             array_based_stream_maximum_output_length=most,
             stream_decoding_work_maximum_length=2 * most,
-            jbig2dec_binary=None,  # pictures are not read, and no program is started
+            jbig2dec_binary=None,  # images are not read, and no program is started
             disable_legacy_handling=True,
         ),
     ):
@@ -102,7 +102,7 @@ def limited(stage: str) -> Iterator[None]:
 
 @contextmanager
 def as_media_errors(stage: str) -> Iterator[None]:
-    """What pypdf raises for bad content: its own errors, and Python's from absurd objects."""
+    """Turn what pypdf raises for bad content into MediaErrors: its own errors and Python's."""
     from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
 
     try:

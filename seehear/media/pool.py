@@ -1,24 +1,25 @@
-"""Decoding many files in worker processes, in order, with bounded look-ahead.
+"""Decode many files in worker processes, in order, with bounded look-ahead.
 
     for file in decode_all(tasks, spec, settings, wanted=lambda digest: digest not in known):
         if file.skipped:                 # its content is known: nothing was decoded
             ...
         try:
-            for segment, sample in file:     # streams; an hour-long file never lies here whole
+            for segment, sample in file:     # streams; a long file is never in memory as a whole
                 ...
-        except MediaError as error:          # this file only; the next one is unharmed
+        except MediaError as error:          # this file only; the next one is not affected
             ...
 
 A worker is a Python process that imports seehear.media and nothing heavier, under memory and time
-limits. One that dies or hangs is replaced, and its file fails with MediaError(stage="decode"). A
-decoding library that cannot be loaded ends the run: no file is to blame for it.
+limits. A worker that crashes or hangs is replaced, and its file fails with
+MediaError(stage="decode"). A decoding library that cannot be loaded ends the run, because no file
+is at fault.
 
-    tasks -> [slot][slot][slot]...    in order; each holds a few MiB of samples at most
-                ^     ^     ^
-              thread thread thread    each feeds a slot from its own worker process
+    tasks -> [buffer][buffer][buffer]...    in order; each holds a few MiB of samples at most
+                ^       ^       ^
+              thread  thread  thread        each fills a buffer from its own worker process
 
-A slot that is full stops its thread, the pipe fills, and the worker waits: that is all there is
-to back-pressure. Time spent so does not count against the file.
+Back-pressure: a full buffer stops its thread, the pipe fills, and the worker waits. That waiting
+time does not count against the file.
 """
 
 from __future__ import annotations
@@ -38,17 +39,17 @@ from seehear.media.sample_buffer import SampleBuffer
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
 MOST_WORKERS = 8
-"""Without a setting: beyond eight the encoder is the slower side on any machine."""
+"""Default limit: beyond eight workers the encoder is the slower side on any machine."""
 AHEAD_PER_WORKER = 3
-"""Files under way for each worker: one in its hands, and some done that wait for their turn
-behind a slow one."""
+"""Files in progress for each worker: the one being decoded, and finished ones that wait behind a
+slow one."""
 START_ATTEMPTS = 3
 _WAKE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeTask:
-    """One file to decode. `tag` is the caller's own and comes back untouched."""
+    """One file to decode. `tag` belongs to the caller and is returned unchanged."""
 
     path: Path
     tag: object = None
@@ -56,11 +57,11 @@ class DecodeTask:
 
 @dataclass(slots=True)
 class DecodedFile:
-    """One file as it comes out of the pool; iterate it once, for its (Segment, Sample) pairs.
+    """One file as the pool yields it; iterate it once, for its (Segment, Sample) pairs.
 
-    Iterating raises MediaError, at once (`error` is then set beforehand) or after some pairs
-    (a file that breaks halfway): drop what came before. A file that changed while it was read
-    raises too, with `changed` set: worth another try.
+    Iterating raises MediaError, at once (`error` is then set beforehand) or after some pairs (a
+    file that breaks midway): then discard the pairs before it. A file that changed while it was
+    read raises too, with `changed` set: try it again.
     """
 
     task: DecodeTask
@@ -100,13 +101,13 @@ def decode_all(
 ) -> Iterator[DecodedFile]:
     """Decode files in worker processes and yield them in the order of `tasks`.
 
-    `tasks` is read lazily, a few files ahead. Take a file's pairs before the next file; what is
-    left of it is dropped otherwise. `wanted` gets the content hash and decides whether the content
+    `tasks` is read lazily, a few files ahead. Take a file's pairs before the next file; pairs not
+    taken by then are dropped. `wanted` gets the content hash and decides whether the content
     is decoded at all; it is called from another thread, in no particular order. `stop`, once set,
     ends the iteration after the current pair. Closing the iterator ends the workers.
 
     Raises EnvironmentFaultError where no worker can be started or a decoding library cannot be
-    loaded; a file's own errors are on the file.
+    loaded; the errors of a file are on the file.
     """
     pool = _Pool(spec, settings or Settings(), wanted, stop or threading.Event())
     try:
@@ -156,7 +157,7 @@ class _Pool:
             slot.abandon()
 
     def close(self) -> None:
-        """End threads and processes; nothing of them outlives this."""
+        """End all threads and processes and wait for them."""
         self._closing.set()
         for slot in self._pending:
             slot.abandon()
@@ -169,7 +170,7 @@ class _Pool:
             thread.join()
 
     def _grow(self, under_way: int) -> None:
-        """One more worker while there is work for it: a single file starts a single process."""
+        """Add a worker while there is work for it: a single file starts a single process."""
         if len(self._threads) < min(self._count, under_way):
             name = f"seehear-decode-{len(self._threads)}"
             thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -177,8 +178,11 @@ class _Pool:
             thread.start()
 
     def _started(self) -> WorkerProcess:
-        """A new worker. One that is killed as it starts (the system is short of memory) is not
-        yet a broken installation. Raises StartError."""
+        """Start a new worker, in several attempts. Raises StartError.
+
+        A worker that is killed as it starts (the system is short of memory) does not prove a broken
+        installation.
+        """
         asks = self._wanted is not None
         for left in reversed(range(START_ATTEMPTS)):
             try:
@@ -191,7 +195,7 @@ class _Pool:
         raise AssertionError
 
     def _serve(self) -> None:
-        """One thread: takes slots and fills them from its worker process."""
+        """Take buffers and fill them from a worker process; runs in a thread of its own."""
         worker: WorkerProcess | None = None
         try:
             while (slot := self._todo.get()) is not None and not self._closing.is_set():
@@ -199,7 +203,7 @@ class _Pool:
                     if worker is None or not worker.usable:
                         worker = self._started()
                     worker.decode(slot, self._wanted)
-                except Exception as error:  # of the environment, `wanted` or ours: for the caller
+                except Exception as error:  # of any origin: the caller shall see it
                     if worker is not None:
                         worker.end()
                     slot.fail_all(error)
@@ -209,7 +213,7 @@ class _Pool:
 
 
 def _file_of(slot: SampleBuffer) -> DecodedFile:
-    """What is known of a file when its turn has come. Raises what stops the whole run."""
+    """Return the state of a file when its turn has come; raise an error that ends the run."""
     slot.raise_fatal()
     task = slot.task
     assert isinstance(task, DecodeTask)

@@ -1,4 +1,4 @@
-"""One worker process as its thread in the pool sees it: start, talk, notice death, end."""
+"""Control one worker process from its thread in the pool: start, talk, notice a crash, end."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from seehear.media.sample_buffer import AbandonedError, ContentStamp, SampleBuff
 from seehear.types import SampleSpec
 
 START_TIMEOUT_S = 60.0
-"""A cold disk takes seconds to read the libraries; more than this is a broken installation."""
+"""A cold disk takes seconds to read the libraries; a longer start is a broken installation."""
 TIME_PER_SECOND = 2.0
-"""Seconds that a second of sound or film may take, beyond the wait for one sample. Real time is
-1; a slow machine on a large film needs more, and a file built to waste time gets no more."""
+"""Seconds allowed per second of sound or video, beyond the timeout for one sample. Real time is
+1; a slow machine on a large video needs more, and a file built to waste time gets no more."""
 _ENTRY = "from seehear.media.worker import main; main()"
 _TICK_S = 0.1
 _EXIT_WAIT_S = 1.0
@@ -35,11 +35,11 @@ _F_SETPIPE_SZ = 1031
 
 
 class StartError(EnvironmentFaultError):
-    """No worker process can be started."""
+    """Raised when no worker process can be started."""
 
 
 class Watchdog:
-    """Ends processes that let their thread wait for too long. One thread for all of them."""
+    """End processes that let their thread wait for too long. One thread watches all of them."""
 
     def __init__(self) -> None:
         self._deadlines: dict[WorkerProcess, float] = {}
@@ -48,7 +48,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def expect(self, worker: WorkerProcess, seconds: float) -> None:
-        """Give a worker so many seconds from now."""
+        """Set a worker's deadline: so many seconds from now."""
         with self._lock:
             if self._closed.is_set():
                 worker.kill()
@@ -61,12 +61,12 @@ class Watchdog:
                 self._thread.start()
 
     def relax(self, worker: WorkerProcess) -> None:
-        """Nothing is expected of a worker any more."""
+        """Remove a worker's deadline."""
         with self._lock:
             self._deadlines.pop(worker, None)
 
     def close(self) -> None:
-        """End the thread, and every worker that something is expected of."""
+        """End the thread, and every worker that has a deadline."""
         with self._lock:
             self._closed.set()
             for worker in self._deadlines:
@@ -78,7 +78,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._closed.wait(_TICK_S):
             now = time.monotonic()
-            with self._lock:  # until the end: a worker that answers meanwhile must not be killed
+            with self._lock:  # held to the end: a worker that answers meanwhile must not be killed
                 for worker, deadline in list(self._deadlines.items()):
                     if deadline < now:
                         worker.hung = True
@@ -86,7 +86,7 @@ class Watchdog:
 
 
 class DecoderCheck:
-    """Whether the decoding libraries load at all, asked when a worker has died and then known."""
+    """Check once, after a worker has died, whether the decoding libraries load at all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class DecoderCheck:
         self._fault: EnvironmentFaultError | None = None
 
     def fault(self) -> EnvironmentFaultError | None:
-        """The first library that does not load in a fresh process; None where all do."""
+        """Return the fault of the first library that fails to load in a fresh process, or None."""
         with self._lock:
             if not self._done:
                 self._fault, self._done = decoder_fault(), True
@@ -102,7 +102,10 @@ class DecoderCheck:
 
 
 class WorkerProcess:
-    """A running worker. Raises StartError where it cannot be started."""
+    """A running worker. Raises StartError where it cannot be started.
+
+    Raises EnvironmentFaultError where a decoding library cannot be loaded.
+    """
 
     def __init__(
         self,
@@ -140,7 +143,7 @@ class WorkerProcess:
             ) from None
 
     def decode(self, slot: SampleBuffer, wanted: Callable[[str], bool] | None) -> None:
-        """Fill a slot with a file. A death of the worker is the file's error.
+        """Fill a buffer with a file. A crash of the worker becomes the file's error.
 
         Raises EnvironmentFaultError where a decoding library cannot be loaded.
         """
@@ -149,11 +152,11 @@ class WorkerProcess:
             self._send({"path": path})
             self._follow(slot, wanted)
         except AbandonedError:
-            self.end()  # quicker than waiting for the rest of a long film
+            self.end()  # faster than waiting for the rest of a long video
             slot.finish()
         except protocol.WireError as error:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_EXIT_WAIT_S)  # it may be about to say what it died of
+                self._process.wait(_EXIT_WAIT_S)  # let it end, for its exit status
             died = self._process.poll() is not None
             reason = self._exit_reason() if died else str(error)
             self.end()
@@ -174,7 +177,7 @@ class WorkerProcess:
                     go = wanted(slot.stamp.content_hash)
                     slot.skipped = not go
                     self._send({"go": go})
-                # Hashing reads the file once, and a disk may be slow: the clock starts here.
+                # Hashing reads the whole file from a maybe slow disk: the time limit starts now.
                 left_s = self._timeout_s
             elif kind == "info":
                 info = protocol.unpack_info(head.get("info", {}))
@@ -191,10 +194,10 @@ class WorkerProcess:
             elif kind == "fault":
                 raise protocol.unpack_fault(head.get("fault", {}))
             else:
-                raise protocol.WireError("a message of no known kind")
+                raise protocol.WireError("a message of an unknown kind")
 
     def kill(self) -> None:
-        """End the process at once; its thread notices by the end of the pipe."""
+        """Kill the process at once; its thread notices by the end of the pipe."""
         self.usable = False
         with suppress(OSError):
             self._process.kill()
@@ -229,8 +232,8 @@ class WorkerProcess:
         return MediaError(f"the decoder died on it ({reason})")
 
     def _library_fault(self) -> EnvironmentFaultError | None:
-        """The library that this process died of, and every other one would; else None."""
-        # Who kills by SIGKILL stands outside: we ourselves, or a system that is short of memory.
+        """Return the fault of a library that cannot be loaded and crashed this process, or None."""
+        # SIGKILL comes from outside: from us, or from a system that is short of memory.
         killed = self.hung or self._process.returncode in (0, -_SIGKILL)
         return None if killed else self._check.fault()
 
@@ -249,9 +252,9 @@ def _start() -> subprocess.Popen[bytes]:
     # -P and absolute entries only: a folder of media may hold a file that is named like a module.
     paths = [package_parent, *(entry for entry in sys.path if Path(entry).is_absolute())]
     code = f"import sys; sys.path[:] = sys.argv[1:]; {_ENTRY}"
-    # Side by side, more threads of a decoder would only fight over the cores.
+    # Files are decoded in parallel: more threads per decoder would only compete for the cores.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    # A group of its own: Ctrl-C is for the parent, which ends its workers in order.
+    # A process group of its own: Ctrl-C goes to the parent, which ends its workers in order.
     apart: dict[str, Any] = (
         {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
         if os.name == "nt"
@@ -273,7 +276,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _widen(pipe: Any) -> None:
-    """A mebibyte of pipe holds several samples, where the 64 KiB by default hold half of one."""
+    """Enlarge the pipe to 1 MiB, which holds several samples; 64 KiB hold half of one."""
     if sys.platform == "linux":
         import fcntl
 
@@ -291,4 +294,4 @@ def _stamp(head: protocol.WireMessage) -> ContentStamp:
             int(head["inode"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise protocol.WireError("a stamp that does not add up") from error
+        raise protocol.WireError("a malformed stamp") from error

@@ -1,9 +1,9 @@
-"""Messages between the pool and its workers: a JSON head and the bytes of the samples behind it.
+"""Send messages between the pool and its workers: a JSON head, then the bytes of the samples.
 
     | length of head, uint32 | length of body, uint32 | head, JSON in ASCII | body |
 
-Plain records instead of pickles: reading them runs no code, whatever the sender has become. What
-does not add up raises `WireError`, and the pool treats its worker as dead.
+Plain records instead of pickles: reading them runs no code, even if the worker was taken over.
+A malformed message raises `WireError`, and the pool treats its worker as dead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WireBody = NDArray[np.uint8]
 _LENGTHS = struct.Struct("<II")
 MOST_HEAD_BYTES = 64 << 20
 MOST_BODY_BYTES = 512 << 20
-"""One message holds about a mebibyte of samples; a single huge sample stays far below this."""
+"""One message holds about 1 MiB of samples; a single huge sample stays far below this limit."""
 
 _ERRORS = {
     kind.__name__: kind
@@ -50,11 +50,11 @@ _ERRORS = {
 
 
 class WireError(Exception):
-    """The other side has ended, or sends what is no message."""
+    """Raised when the other side has ended, or sends something that is not a message."""
 
 
 def send(stream: BinaryIO, head: WireMessage, body: Sequence[memoryview | bytes] = ()) -> None:
-    """Write one message."""
+    """Write one message. Raises OSError or ValueError where the pipe is closed."""
     text = json.dumps(head, separators=(",", ":")).encode("ascii")
     stream.write(_LENGTHS.pack(len(text), sum(len(part) for part in body)) + text)
     for part in body:
@@ -63,16 +63,16 @@ def send(stream: BinaryIO, head: WireMessage, body: Sequence[memoryview | bytes]
 
 
 def receive(stream: BinaryIO) -> tuple[WireMessage, WireBody]:
-    """Read one message; its body is an array that owns its memory. Raises WireError."""
+    """Read one message; its body is uint8 (n,) and owns its memory. Raises WireError."""
     head_bytes, body_bytes = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size).tobytes())
     if head_bytes > MOST_HEAD_BYTES or body_bytes > MOST_BODY_BYTES:
-        raise WireError("a message beyond any size")
+        raise WireError("a message beyond the size limit")
     try:
         head = json.loads(_exactly(stream, head_bytes).tobytes())
     except (ValueError, RecursionError) as error:
         raise WireError("a message that cannot be read") from error
     if not isinstance(head, dict):
-        raise WireError("a message that is no record")
+        raise WireError("a message that is not a record")
     return head, _exactly(stream, body_bytes)
 
 
@@ -91,7 +91,7 @@ def _exactly(stream: BinaryIO, count: int) -> WireBody:
 
 
 def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
-    """Pairs as JSON items, and their samples as buffers in order."""
+    """Pack pairs as JSON items, and their samples as buffers in order."""
     items, buffers = [], []
     for segment, sample in pairs:
         shape: list[Any]
@@ -111,7 +111,7 @@ def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
 
 
 def unpack_pairs(items: Sequence[Any], body: WireBody) -> list[Pair]:
-    """The inverse of `pack_pairs`; the samples share the memory of `body`. Raises WireError."""
+    """Unpack the result of `pack_pairs`; samples share the memory of `body`. Raises WireError."""
     try:
         reader = _Reader(body)
         pairs: list[Pair] = []
@@ -120,7 +120,7 @@ def unpack_pairs(items: Sequence[Any], body: WireBody) -> list[Pair]:
             pairs.append((segment, reader.sample(shape)))
         reader.end()
     except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise WireError("samples that do not add up") from error
+        raise WireError("malformed samples") from error
     return pairs
 
 
@@ -158,13 +158,13 @@ class _Reader:
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
-    # numpy's arrays are buffers, which its stubs keep to themselves before Python 3.12.
+    # numpy's arrays are buffers, but its type stubs say so only from Python 3.12 on.
     buffer: Any = np.ascontiguousarray(array)
     return memoryview(buffer).cast("B")
 
 
 def pack_info(info: MediaInfo) -> WireMessage:
-    """MediaInfo as JSON."""
+    """Convert MediaInfo to JSON."""
     return {
         "modality": str(info.modality),
         "format": info.format,
@@ -177,34 +177,34 @@ def pack_info(info: MediaInfo) -> WireMessage:
 
 
 def unpack_info(record: WireMessage) -> MediaInfo:
-    """The inverse of `pack_info`. Raises WireError."""
+    """Convert the result of `pack_info` back. Raises WireError."""
     try:
         values = dict(record)
         taken = values.pop("taken_at")
         values["modality"] = Modality(values["modality"])
         return MediaInfo(**values, taken_at=datetime.fromisoformat(taken) if taken else None)
     except (TypeError, ValueError, KeyError) as error:
-        raise WireError("a description that does not add up") from error
+        raise WireError("a malformed description") from error
 
 
 def pack_error(error: MediaError) -> WireMessage:
-    """A MediaError as JSON."""
+    """Convert a MediaError to JSON."""
     return {"kind": type(error).__name__, "reason": str(error), "stage": error.stage}
 
 
 def unpack_error(record: WireMessage) -> MediaError:
-    """The inverse of `pack_error`."""
+    """Convert the result of `pack_error` back."""
     kind = _ERRORS.get(str(record.get("kind")), MediaError)
     return kind(str(record.get("reason")), stage=str(record.get("stage")))
 
 
 def pack_fault(fault: EnvironmentFaultError) -> WireMessage:
-    """An EnvironmentFaultError as JSON."""
+    """Convert an EnvironmentFaultError to JSON."""
     return {"reason": str(fault), "library": fault.library}
 
 
 def unpack_fault(record: WireMessage) -> EnvironmentFaultError:
-    """The inverse of `pack_fault`."""
+    """Convert the result of `pack_fault` back."""
     library = record.get("library")
     return EnvironmentFaultError(
         str(record.get("reason")), None if library is None else str(library)

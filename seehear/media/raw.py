@@ -1,4 +1,4 @@
-"""Camera RAW through LibRaw: the preview that the camera embedded, or a quick development."""
+"""Decode camera RAW through LibRaw: the embedded preview, or a quick development."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from seehear.types import ImageSample
 
 _JPEG = SniffedFormat("jpeg", Decoder.PILLOW, "JPEG")
 _TURN_OF_FLIP = {3: 3, 5: 8, 6: 6}
-"""LibRaw's flip as an EXIF orientation."""
+"""LibRaw's flip -> EXIF orientation."""
 
 
 class NotRawError(Exception):
-    """LibRaw does not know the file: it may still be an ordinary TIFF."""
+    """Raised when LibRaw does not know the file: it may still be an ordinary TIFF."""
 
 
 @contextmanager
 def opened_raw(file: BinaryIO) -> Iterator[Any]:
-    """The RAW file with its headers read, within the limit of pixels."""
+    """Open a RAW file and read its headers, within the pixel limit.
+
+    Raises NotRawError for a file that LibRaw does not know, MediaError for one it cannot read.
+    """
     file.seek(0)
     raw = rawpy.RawPy()
     try:
@@ -45,20 +48,23 @@ def opened_raw(file: BinaryIO) -> Iterator[Any]:
         detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         if isinstance(error, MemoryError) or "memory" in detail.lower():
             raise MediaLimitError("decoding takes more memory than a file may have") from None
-        raise BrokenMediaError(f"corrupt: the RAW picture cannot be decoded ({detail})") from None
+        raise BrokenMediaError(f"corrupt: the RAW image cannot be decoded ({detail})") from None
     finally:
         raw.close()
 
 
 def size_px(raw: Any) -> tuple[int, int]:
-    """Width and height, upright."""
+    """Return width and height in pixels, upright."""
     sizes = raw.sizes
     upright = (sizes.width, sizes.height)
     return upright[::-1] if sizes.flip in (5, 6) else upright
 
 
 def load(file: BinaryIO, min_px: int) -> ImageSample:
-    """The embedded preview where it is large enough, else the RAW developed at half its size."""
+    """Return the embedded preview where it is large enough, else develop the RAW at half its size.
+
+    Raises NotRawError and MediaError.
+    """
     with opened_raw(file) as raw:
         preview = _preview(raw, min_px) if min_px else None
         if preview is not None:
@@ -70,7 +76,7 @@ def load(file: BinaryIO, min_px: int) -> ImageSample:
 
 
 def _preview(raw: Any, min_px: int) -> ImageSample | None:
-    """The embedded preview, if its shorter side has `min_px` pixels."""
+    """Return the embedded preview if its shorter side has `min_px` pixels, else None."""
     try:
         thumb = raw.extract_thumb()
     except rawpy.LibRawError:
@@ -94,7 +100,7 @@ def _shaped(thumb: Any, flip: int, min_px: int) -> ImageSample | None:
         if min(embedded.size) < min_px:
             return None
         if image.orientation_of(embedded, _JPEG) != 1:
-            turn = 1  # the preview says itself how it lies, and `load` follows that
+            turn = 1  # the preview states its own orientation, and `load` applies it
     whole = image.load(io.BytesIO(thumb.data), _JPEG, min_px)
     if turn == 1:
         return whole
@@ -102,7 +108,7 @@ def _shaped(thumb: Any, flip: int, min_px: int) -> ImageSample | None:
 
 
 def preview_jpeg(raw: Any) -> bytes | None:
-    """The embedded JPEG, for its EXIF block."""
+    """Return the embedded JPEG, for its EXIF block, or None."""
     try:
         thumb = raw.extract_thumb()
     except rawpy.LibRawError:
@@ -111,7 +117,7 @@ def preview_jpeg(raw: Any) -> bytes | None:
 
 
 def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Details]:
-    """Date and details, from the EXIF block of the file itself or of its preview."""
+    """Read date and details from the EXIF block of the file itself or of its preview."""
     file.seek(0)
     if file.read(4) in (b"II*\x00", b"MM\x00*"):
         file.seek(0)
@@ -120,7 +126,7 @@ def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Deta
             exif.load_from_fp(file)
             with mute():
                 taken, details = metadata.of_exif(exif)
-        except Exception:  # a broken block must not cost the picture
+        except Exception:  # a broken block must not make the image unreadable
             taken, details = None, {}
         if taken or details:
             return taken, details

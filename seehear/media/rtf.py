@@ -1,7 +1,7 @@
-"""The words of rich text (RTF), in one pass over its tokens.
+"""Read the words of rich text (RTF), in one pass over its tokens.
 
-Each token is looked at once and nothing is searched for again, so that a file made to hurt costs
-as much as an honest one of its size.
+Each token is looked at once and nothing is searched again, so a hostile file costs as much as an
+ordinary one of its size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HIDDEN = frozenset(
     header headerl headerr headerf footer footerl footerr footerf filetbl revtbl nonshppict
     mmathPr wgrffmtfilter pgdsctbl template""".split()
 )
-"""Groups that say how the text looks, and not what it is. Repeated heads and feet among them."""
+"""Groups that describe how the text looks, and repeated page headers and footers."""
 _SIGNS = {
     b"par": "\n\n", b"sect": "\n\n", b"page": "\n\n", b"line": "\n", b"row": "\n", b"cell": "\n",
     b"nestcell": "\n", b"nestrow": "\n", b"tab": " ", b"emdash": "—", b"endash": "–",
@@ -43,10 +43,10 @@ _CHARSETS = {
 
 
 def from_rtf(data: bytes) -> str:
-    """The words of a file, at most LIMITS.text_characters. Raises BrokenMediaError."""
+    """Return the words of a file, at most LIMITS.text_characters. Raises BrokenMediaError."""
     reader = _Reader()
     reader.read(data)
-    # Letters beyond the first 65,536 are written as two halves.
+    # Letters beyond the first 65,536 are written as two surrogates.
     return "".join(reader.parts).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -57,7 +57,7 @@ class _Reader:
         self._hidden, self._spare, self._font = False, 1, 0
         self._in_fonts = False
         self._skip = 0
-        """Characters left to pass over: what old programs show in place of a `\\u`."""
+        """Characters left to skip: what old programs show in place of a `\\u`."""
         self._code_page, self._fonts = "cp1252", dict[int, str]()
         self._bytes = bytearray()
         self._left = LIMITS.text_characters
@@ -152,7 +152,7 @@ class _Reader:
             self._left -= len(words)
 
     def _flush(self) -> None:
-        """Bytes of one code page become text together: some letters take two."""
+        """Decode the bytes of one code page together: some letters take two."""
         if self._bytes:
             page = self._fonts.get(self._font, self._code_page)
             words = self._bytes.decode(page, "replace")

@@ -1,4 +1,4 @@
-"""Where the samples of one file wait between the thread that reads them and the consumer."""
+"""Buffer the samples of one file between the thread that reads them and the consumer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from seehear.media.protocol import Pair
 from seehear.types import MediaInfo
 
 MOST_BYTES = 4 << 20
-"""Samples of one file that wait; with 3 files for each of 8 workers that is 96 MiB at most."""
+"""Limit of waiting samples per file; with 3 files for each of 8 workers, 96 MiB at most."""
 _WAKE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class ContentStamp:
-    """What identifies the state of a file: its content and how it lay on disk."""
+    """What identifies the state of a file: its content hash, size, change time and inode."""
 
     content_hash: str | None = None
     size_bytes: int = 0
@@ -27,11 +27,11 @@ class ContentStamp:
 
 
 class AbandonedError(Exception):
-    """Nobody wants the rest of this file."""
+    """Raised in the filling thread when the rest of this file is not wanted."""
 
 
 class SampleBuffer:
-    """A file under way. One thread fills it, another one empties it."""
+    """A file in progress. One thread fills the buffer, another one empties it."""
 
     def __init__(self, task: object, stop: threading.Event) -> None:
         self.task = task
@@ -52,14 +52,14 @@ class SampleBuffer:
     # The filling side
 
     def describe(self, info: MediaInfo) -> None:
-        """What the file is; from now on its turn may come."""
+        """Store the description of the file; from now on the file can be yielded."""
         with self._changes:
             self.info = info
             self._known = True
             self._changes.notify_all()
 
     def put(self, pairs: list[Pair], size_bytes: int) -> None:
-        """Add samples; waits while the slot is full. Raises AbandonedError."""
+        """Add samples of `size_bytes`; wait while the buffer is full. Raises AbandonedError."""
         with self._changes:
             while self._bytes > 0 and self._bytes + size_bytes > MOST_BYTES:
                 self._check_wanted()
@@ -70,7 +70,7 @@ class SampleBuffer:
             self._changes.notify_all()
 
     def finish(self, error: MediaError | None = None, *, changed: bool = False) -> None:
-        """Nothing follows."""
+        """Mark the file as complete, with its error if it has one."""
         with self._changes:
             if changed and error is None and not self.skipped:
                 error = MediaError("the file changed while it was read", stage="open")
@@ -79,7 +79,7 @@ class SampleBuffer:
             self._changes.notify_all()
 
     def fail_all(self, error: BaseException) -> None:
-        """Stop the whole run with this error when the turn of this file has come."""
+        """End the whole run with this error when the turn of this file has come."""
         with self._changes:
             self._fatal = error
             self._known = self._ended = True
@@ -92,12 +92,12 @@ class SampleBuffer:
     # The emptying side
 
     def wait_known(self, seconds: float) -> bool:
-        """Whether it is known what the file is, or that it failed; waits so long at most."""
+        """Wait at most `seconds`; tell whether the file is described or has failed."""
         with self._changes:
             return self._known or (self._changes.wait(seconds) and self._known)
 
     def pairs(self) -> Iterator[Pair]:
-        """Samples as they come. Raises the file's MediaError at its place."""
+        """Yield samples as they come; then raise the file's MediaError, if it has one."""
         while True:
             with self._changes:
                 while not self._batches and not self._ended and not self._stop.is_set():
@@ -115,12 +115,12 @@ class SampleBuffer:
             raise self.error
 
     def raise_fatal(self) -> None:
-        """Raise what stops the whole run, if there is such a thing."""
+        """Raise the error that ends the whole run, if there is one."""
         if self._fatal is not None:
             raise self._fatal
 
     def abandon(self) -> None:
-        """Let go of what is left."""
+        """Drop the samples that are left."""
         with self._changes:
             self._abandoned = True
             self._batches.clear()

@@ -1,8 +1,8 @@
-"""What a file is, by its first bytes.
+"""Recognise a file by its first bytes.
 
-Each kind names the one decoder that reads it: nothing is offered to a library that guesses
-among hundreds of formats, since FFmpeg's playlists (HLS, concat) open further files and its
-rarer demuxers are the least watched code.
+Each format names the one decoder that reads it. Nothing is passed to a library that guesses among
+hundreds of formats: FFmpeg's playlists (HLS, concat) open further files, and its rarer demuxers
+are the least tested code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from seehear.types import Modality
 
 
 class Decoder(Enum):
-    """The decoder that reads a kind."""
+    """The decoder that reads a format."""
 
     PILLOW = "pillow"
     RAW = "raw"
@@ -32,7 +32,7 @@ class Decoder(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SniffedFormat:
-    """A recognised format. `decoder` is the name that the reader knows it by."""
+    """A recognised format. `decoder` is the name that `reader` uses for it."""
 
     format: str
     reader: Decoder
@@ -46,7 +46,7 @@ _PILLOW = (
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp", "WEBP"),
     (re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n"), "jp2", "JPEG2000"),
     (re.compile(rb"\xff\x4f\xff\x51"), "jp2", "JPEG2000"),
-    # BM is two letters of text, too: the reserved words and the header's size must fit.
+    # BM are two letters of text, too: the reserved words and the header's size must fit.
     (
         re.compile(rb"BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00{3}", re.DOTALL),
         "bmp",
@@ -55,7 +55,7 @@ _PILLOW = (
     (re.compile(rb"P[1-6]\s"), "pnm", "PPM"),
     (re.compile(rb"P7\nWIDTH|P7\n#|P[fF]\s+-?\d"), "pnm", "PPM"),
     (re.compile(rb"8BPS\x00\x01\x00{6}"), "psd", "PSD"),
-    # Four bytes that other files begin with, too: the first image's reserved byte and its planes.
+    # Other files begin so, too: check the first image's reserved byte and planes.
     (
         re.compile(rb"\x00\x00\x01\x00[\x01-\xff]\x00.{3}\x00[\x00\x01]\x00", re.DOTALL),
         "ico",
@@ -103,10 +103,10 @@ _FFMPEG = (
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
-NO_DOCUMENT = "a zip archive, and no document that seehear reads"
+NO_DOCUMENT = "a zip archive, not a document that seehear reads"
 
 _BINARY_OTHERS = (
-    # Told apart by name because people meet them in media folders and ask why.
+    # Named because people have them in media folders and ask why they are not read.
     (re.compile(rb"PK\x03\x04"), NO_DOCUMENT),
     (re.compile(rb"\xd0\xcf\x11\xe0"), "an old office document, or one that asks for a password"),
     (re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL "), "JPEG XL"),
@@ -122,10 +122,10 @@ _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65000, 65535})
 
 
 def sniff(head: bytes, suffix: str) -> SniffedFormat:
-    """The kind of a file from its first bytes; the suffix only where the bytes cannot tell.
+    """Return the format of a file from its first bytes; use the suffix where the bytes cannot tell.
 
-    Raises UnsupportedMediaError for content that is no media, BrokenMediaError where the suffix
-    claims a media format all the same.
+    Raises UnsupportedMediaError for content that is not media, or BrokenMediaError if the suffix
+    claims a media format.
     """
     kind = _image(head, suffix) or _container(head) or _elementary(head, suffix)
     if kind is not None:
@@ -138,18 +138,18 @@ def sniff(head: bytes, suffix: str) -> SniffedFormat:
     if suffix in {".ts", ".mts"} and looks_like_text(head):
         raise UnsupportedMediaError("the content is TypeScript, not a video", stage="probe")
     if claimed in (Modality.AUDIO, Modality.VIDEO) and not head.startswith(b"#EXTM3U"):
-        # Headers that begin with junk: FFmpeg looks further, among the demuxers of this table.
+        # Junk before the header: let FFmpeg look further, with the demuxers of this table only.
         return SniffedFormat(suffix[1:], Decoder.FFMPEG)
     for pattern, name in _BINARY_OTHERS:
         if pattern.match(head):
             refuse(suffix, f"the content is {name}")
     if suffix in _TEXT_SUFFIXES and looks_like_text(head):
         return SniffedFormat(_text_format(head, suffix), Decoder.TEXT)
-    return refuse(suffix, "the content is of no kind that seehear reads")
+    return refuse(suffix, "seehear does not read this kind of file")
 
 
 def _document(head: bytes, suffix: str) -> SniffedFormat | None:
-    """Documents that say what they are; which of the packed ones, their directory says later."""
+    """Recognise documents by their first bytes; a packed one's directory gives its format later."""
     if head.startswith(b"{\\rtf"):
         return SniffedFormat("rtf", Decoder.TEXT)
     if head.startswith(b"PK\x03\x04") and (
@@ -164,7 +164,7 @@ def _document(head: bytes, suffix: str) -> SniffedFormat | None:
 
 def _is_svg(head: bytes, suffix: str) -> bool:
     plain = _unmarked(head)
-    # A drawing may begin with longer words about itself than `head` holds.
+    # A drawing may begin with a comment longer than `head`.
     return _SVG.match(plain) is not None or (suffix == ".svg" and b"<svg" in plain)
 
 
@@ -186,7 +186,7 @@ def _image(head: bytes, suffix: str) -> SniffedFormat | None:
 
 
 def _boxed_or_tiff(head: bytes, suffix: str) -> SniffedFormat | None:
-    """Families whose members share their first bytes: TIFF with RAW, and the boxes of ISO."""
+    """Recognise families with common first bytes: TIFF and RAW, and the boxes of ISO files."""
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return _tiff(head, suffix)
     if head[4:8] == b"ftyp":
@@ -215,7 +215,7 @@ def _container(head: bytes) -> SniffedFormat | None:
 
 
 def _elementary(head: bytes, suffix: str) -> SniffedFormat | None:
-    """Streams without a header of their own: MPEG transport streams, MP3 and AAC frames."""
+    """Recognise streams without a file header: MPEG transport streams, MP3 and AAC frames."""
     for packet, lead in ((188, 0), (192, 4), (204, 0)):
         syncs = head[lead : lead + 8 * packet : packet]
         if len(syncs) >= 4 and set(syncs) == {0x47}:
@@ -226,7 +226,7 @@ def _elementary(head: bytes, suffix: str) -> SniffedFormat | None:
 
 
 def _after_tag(head: bytes, suffix: str) -> SniffedFormat:
-    """What follows an ID3 tag, which may hold a cover larger than `head`."""
+    """Recognise what follows an ID3 tag, which may hold a cover larger than `head`."""
     after = 10 + _syncsafe(head[6:10])
     if head[after : after + 4] == b"fLaC":
         return SniffedFormat("flac", Decoder.FFMPEG, "flac")
@@ -244,9 +244,9 @@ _BIT_RATES = (  # kbit/s by index, for layers 1 to 3 of MPEG-1, then 1 and 2/3 o
 
 
 def _frame(head: bytes) -> SniffedFormat | None:
-    """Frames of AAC (ADTS) or MPEG audio: a header, and another one right behind its frame.
+    """Recognise frames of AAC (ADTS) or MPEG audio: a header, and a second one after its frame.
 
-    One header alone is two bytes of sync and little else, which a UTF-16 text begins with, too.
+    One header alone is little more than two bytes of sync, which a UTF-16 text may begin with, too.
     """
     if len(head) < 8 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
@@ -263,7 +263,7 @@ def _frame(head: bytes) -> SniffedFormat | None:
 
 
 def _mpeg_frame_bytes(head: bytes) -> int:
-    """Length of the MPEG audio frame whose header this is; 0 for what is none."""
+    """Return the length of the MPEG audio frame with this header; 0 for an invalid header."""
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     rate_index, sampling_index = head[2] >> 4, head[2] >> 2 & 3
     if version == 1 or layer == 4 or rate_index in (0, 15) or sampling_index == 3:
@@ -285,12 +285,12 @@ def _tiff(head: bytes, suffix: str) -> SniffedFormat:
     if tags.get(_TIFF_COMPRESSION) in _RAW_COMPRESSIONS or suffix in RAW_SUFFIXES:
         return SniffedFormat(suffix[1:] if suffix in RAW_SUFFIXES else "raw", Decoder.RAW)
     if _TIFF_MAKE in tags and _TIFF_SUB_IFDS in tags:
-        return SniffedFormat("raw", Decoder.RAW)  # LibRaw looks; Pillow reads what it declines
+        return SniffedFormat("raw", Decoder.RAW)  # LibRaw first, then Pillow
     return SniffedFormat("tiff", Decoder.PILLOW, "TIFF")
 
 
 def _tiff_tags(head: bytes) -> dict[int, int]:
-    """Tags of the first directory with their inline values; what lies beyond `head` is missing."""
+    """Return the first directory's tags with their inline values, as far as `head` reaches."""
     order = "<" if head[:2] == b"II" else ">"
     if head[2:4] in (b"+\x00", b"\x00+"):
         return {}
@@ -326,7 +326,7 @@ _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def looks_like_text(head: bytes) -> bool:
-    """Whether bytes are text in some encoding: no control characters, or a byte order mark."""
+    """Tell whether bytes are text in some encoding: no control characters, or a byte order mark."""
     if head.startswith(_BOMS):
         return True
     if head[1::2].count(0) > 0.4 * len(head) / 2 or head[::2].count(0) > 0.4 * len(head) / 2:
@@ -337,7 +337,7 @@ def looks_like_text(head: bytes) -> bool:
 _PACKED_NAME = re.compile(
     rb"mimetypeapplication/(epub|vnd\.oasis)|\[Content_Types\]\.xml|_rels/|docProps/|word/|ppt/|xl/"
 )
-"""How the first file of a document's archive begins; its name stands at byte 30."""
+"""How the name of the first file in a document's archive begins; it starts at byte 30."""
 
 _SVG = re.compile(
     rb"\s*+(?:<\?xml[^>]*+>)?+(?>\s*+(?:<!--(?:(?!-->).)*+-->|<!DOCTYPE\s+svg[^\[>]*+"
@@ -347,7 +347,7 @@ _SVG = re.compile(
 _HTML = re.compile(
     rb"(?>\s*+<!--(?:(?!-->).)*+-->)*+\s*+<(!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
 )
-"""Possessive throughout: many comments could be parted in more ways than there is time for."""
+"""All quantifiers are possessive: backtracking over many comments would never end."""
 
 _CUE = re.compile(
     rb"\s*\d+[ \t]*\r?\n[ \t]*\d+:\d\d:\d\d[,.]\d+[ \t]*-->[ \t]*\d+:\d\d:\d\d[,.]\d+"
@@ -364,7 +364,7 @@ _MAIL = re.compile(rb"(?:(?:return-path|received|delivered-to|message-id|mime-ve
 
 
 def _unmarked(head: bytes) -> bytes:
-    """Text as far as it is ASCII: without a byte order mark and the zeros of UTF-16."""
+    """Return text reduced to its ASCII: without a byte order mark and the zeros of UTF-16."""
     plain = head.replace(b"\x00", b"")
     for mark in _BOMS:
         plain = plain.removeprefix(mark)

@@ -1,4 +1,4 @@
-"""Opening a source: a path or the bytes of a file, as one seekable binary file."""
+"""Open a source, a path or the bytes of a file, as one seekable binary file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from seehear.media import Source
 
 HEAD_BYTES = 64 << 10
-"""Read from the start to recognise a file: MPEG-TS, text encodings and ID3 tags need this much."""
+"""Bytes read to recognise a file: MPEG-TS, text encodings and ID3 tags need this many."""
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[BinaryIO]:
-    """The source as a file positioned at its start. Raises MediaError(stage="open").
+    """Open the source as a file positioned at its start. Raises MediaError(stage="open").
 
-    An empty file is broken. A pipe, socket or device is refused without waiting for a writer.
+    An empty file raises BrokenMediaError. A pipe, socket or device is refused without waiting.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         if len(source) == 0:
@@ -57,19 +57,19 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def reason_of(error: OSError) -> str:
-    """Words of the operating system, in lower case: "permission denied"."""
+    """Return the operating system's words in lower case, for example "permission denied"."""
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def suffix_of(source: Source) -> str:
-    """The lower-case suffix of a path; empty for bytes."""
+    """Return the lower-case suffix of a path; "" for bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return ""
     return os.path.splitext(os.fspath(source))[1].lower()  # noqa: PTH122
 
 
 def size_of(file: BinaryIO) -> int:
-    """Bytes of an open file; the position stays."""
+    """Return the size of an open file in bytes; keeps the position."""
     position = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(position)
@@ -77,7 +77,7 @@ def size_of(file: BinaryIO) -> int:
 
 
 def head_of(file: BinaryIO, count: int = HEAD_BYTES) -> bytes:
-    """The first bytes; the position returns to the start."""
+    """Return the first `count` bytes and go back to the start."""
     file.seek(0)
     head = file.read(count)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""The forms of subtitles beside SubRip and WebVTT, as lists of cues in the order of the file.
+"""Read the subtitle formats other than SubRip and WebVTT, as lists of cues in file order.
 
 ass, ssa   "Dialogue: 0,0:00:01.00,0:00:03.50,Default,,0,0,0,,Words{\\i1} with\\Nmarks"
 sbv        "0:00:01.000,0:00:03.500" and the words below it, up to a blank line
@@ -18,12 +18,12 @@ Timed = tuple[float, float, str]
 """(start_s, stop_s, words)"""
 
 LAST_LINE_S = 5.0
-"""How long the last line of a song stands, which nothing follows."""
+"""Duration of the last line of a song, since no later line ends it."""
 LONGEST_LINE_S = 20.0
-"""A line of a song ends by then, however long the music goes on without words."""
+"""A line of a song ends after this time, even if music without words follows."""
 
 LONGEST_LINE = 1_000
-"""Characters of one line of a song, which may stand at many times."""
+"""Limit of characters of one line of a song, which may be repeated at many times."""
 
 _CLOCK = r"(\d{1,6}):(\d{1,2}):(\d{1,2})[.,:](\d{1,3})"
 _ASS_FIELDS = "layer, start, end, style, name, marginl, marginr, marginv, effect, text"
@@ -35,7 +35,7 @@ _LRC_WORD_STAMP = re.compile(r"<\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?>")
 
 
 def from_ass(text: str) -> list[Timed]:
-    """The lines of dialogue; comments and drawings are left out."""
+    """Read the lines of dialogue; comments and drawings are left out."""
     fields = [name.strip() for name in _ASS_FIELDS.split(",")]
     found: list[Timed] = []
     for line in text.split("\n"):
@@ -56,7 +56,7 @@ def from_ass(text: str) -> list[Timed]:
 
 
 def from_sbv(text: str) -> list[Timed]:
-    """The captions that YouTube exports."""
+    """Read the captions that YouTube exports."""
     times = list(_SBV_TIMES.finditer(text))
     found: list[Timed] = []
     for index, match in enumerate(times):
@@ -68,7 +68,7 @@ def from_sbv(text: str) -> list[Timed]:
 
 
 def from_lrc(text: str) -> list[Timed]:
-    """The lines of a song's text; a line may be sung at several times."""
+    """Read the lines of a song's text; a line may be sung at several times."""
     offset = re.search(r"^\[offset:[ \t]*([+-]?\d{1,7})\]", text, re.M | re.I)
     earlier = int(offset[1]) / 1000 if offset else 0.0
     lines: list[tuple[float, str]] = []
@@ -88,7 +88,7 @@ def from_lrc(text: str) -> list[Timed]:
 
 
 def from_ttml(data: bytes) -> list[Timed]:
-    """The paragraphs of a timed text. Raises BrokenMediaError for what is no XML."""
+    """Read the paragraphs of a timed text. Raises BrokenMediaError for invalid XML."""
     reader = _TimedText()
     xml_stream.read([data], reader)
     return reader.found
@@ -99,7 +99,7 @@ class _TimedText:
         self.found: list[Timed] = []
         self._frames_per_s, self._ticks_per_s = 30.0, 1.0
         self._start: list[float] = [0.0]
-        """Where each open element begins: times inside count from there."""
+        """Start time of each open element: times inside it count from there."""
         self._open: tuple[float, float] | None = None
         self._words: list[str] = []
 

@@ -1,7 +1,7 @@
-"""Subtitles as passages with times: SubRip (srt) and WebVTT here, others in subtitle_forms.py.
+"""Read subtitles as timed passages: SubRip (srt) and WebVTT here, others in subtitle_forms.py.
 
-Neighbouring cues are joined up to the length of a passage, so that a sentence that spans three
-cues is one; a pause ends a passage. The last cue of a passage opens the next one.
+Neighbouring cues are joined up to the length of a passage, so that a sentence over three cues is
+in one passage; a pause ends a passage. The last cue of a passage is repeated in the next one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from seehear.media.limits import LIMITS
 from seehear.types import Modality, Segment
 
 PAUSE_S = 4.0
-"""A silence this long between two cues starts a new passage: the scene has moved on."""
+"""A silence this long between two cues starts a new passage: the scene has changed."""
 
-_NO_TIMES = "corrupt: subtitles without a single time"
+_NO_TIMES = "corrupt: the subtitles have no times"
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}", re.M)
 _MARKUP = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
@@ -28,7 +28,7 @@ _MARKUP = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Words on the screen over [start_s, stop_s)."""
+    """Words shown over [start_s, stop_s)."""
 
     start_s: float
     stop_s: float
@@ -36,7 +36,7 @@ class Cue:
 
 
 def read_cues(file: BinaryIO, form: str) -> list[Cue]:
-    """The cues of a subtitle file of that form, in order of time. Raises MediaError."""
+    """Return the cues of a subtitle file of that form, in order of time. Raises MediaError."""
     words = text.read_text(file)
     if form in {"srt", "vtt"}:
         return cues(words)
@@ -58,7 +58,7 @@ def read_cues(file: BinaryIO, form: str) -> list[Cue]:
 
 
 def cues(text: str) -> list[Cue]:
-    """The cues of SubRip or WebVTT, in order of time. Raises MediaError."""
+    """Return the cues of SubRip or WebVTT, in order of time. Raises MediaError."""
     times = list(_TIMES.finditer(text))
     if not times:
         raise BrokenMediaError(_NO_TIMES)
@@ -79,16 +79,16 @@ def cues(text: str) -> list[Cue]:
 
 
 def passages(items: list[Cue], most_words: int) -> Iterator[tuple[Segment, str]]:
-    """Runs of cues of at most `most_words` words, with the times from first to last."""
+    """Join cues to runs of at most `most_words` words, with the times from first to last."""
     run: list[Cue] = []
-    fresh = 0  # cues of the run that no earlier passage holds
+    fresh = 0  # number of cues in the run that are in no earlier passage
     for cue in items:
         words = sum(len(held.text.split()) for held in run) + len(cue.text.split())
         paused = bool(run) and cue.start_s - run[-1].stop_s >= PAUSE_S
         if run and fresh and (paused or words > most_words):
             yield _joined(run)
             last = run[-1]
-            # The last cue opens the next passage, unless a pause or its length speaks against it.
+            # Repeat the last cue in the next passage, unless a pause or its length forbids it.
             fits = len(last.text.split()) + len(cue.text.split()) <= most_words
             run, fresh = ([last] if fits and not paused and len(run) > 1 else []), 0
         run.append(cue)

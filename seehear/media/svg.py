@@ -1,8 +1,8 @@
-"""SVG drawings, drawn by resvg, which runs no script and opens no connection.
+"""Draw SVG with resvg, which runs no script and opens no connection.
 
-The drawing is written out anew before it is drawn, without anything that refers to a place
-outside of itself: resvg would open images by their path. What is repeated by reference is counted
-first, since ten lines of ten repetitions each would be drawn ten thousand million times.
+The drawing is rewritten before it is drawn, without anything that refers to other files: resvg
+would open images by their path. Repetitions by reference are counted first, since ten lines of
+ten repetitions each would be drawn ten thousand million times.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from seehear.media.metadata import MOST_CHARACTERS, Details, orientation
 from seehear.types import ImageSample
 
 LARGEST_PX = 2048
-"""Longer side of a drawing that is drawn at its own size; a drawing has no pixels to lose."""
+"""Longer side of a drawing that is drawn at its own size; a drawing can be drawn at any size."""
 _ACROSS_PX = 300
-"""Size of a drawing that states none, as browsers take it."""
+"""Width of a drawing that states no size, as in browsers."""
 _UNITS_PX = {
     "": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0,
     "em": 16.0, "ex": 8.0,
@@ -64,7 +64,10 @@ def read(file: BinaryIO) -> Drawing:
 
 
 def load(drawing: Drawing, min_px: int) -> ImageSample:
-    """Draw it over white; shorter side `min_px` (0 keeps the drawing's own size)."""
+    """Draw over white; shorter side `min_px` (0 keeps the drawing's own size).
+
+    Returns uint8 (height, width, 3). Raises BrokenMediaError.
+    """
     import resvg_py
     from PIL import Image
 
@@ -84,12 +87,12 @@ def load(drawing: Drawing, min_px: int) -> ImageSample:
         words = " ".join(str(error).split())[:120]
         raise BrokenMediaError(f"corrupt: the drawing cannot be drawn ({words})") from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of Rust; no Exception, and not ours to name
+        if type(error).__name__ != "PanicException":  # Rust's: not an Exception, not importable
             raise
         raise BrokenMediaError("corrupt: the drawing cannot be drawn") from None
     with Image.open(io.BytesIO(png), formats=["PNG"]) as drawn:
         rgb = drawn.convert("RGB")
-    if rgb.size != tuple(size):  # resvg rounds the shape that it keeps
+    if rgb.size != tuple(size):  # resvg rounds the size to keep the aspect ratio
         rgb = rgb.resize((size[0], size[1]))
     return ImageSample(image.finished(rgb, min_px))
 
@@ -111,16 +114,16 @@ def _unpacked(file: BinaryIO) -> bytes:
 
 
 class _Writer:
-    """Writes the drawing out again, without what refers to other files, and counts its parts."""
+    """Write the drawing out again, without references to other files, and count its elements."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.size: tuple[int, int] | None = None
         self.words: dict[str, list[str]] = {name: [] for name in _WORDS}
         self.own: dict[str, int] = {"": 0}
-        """Elements directly in the part of each id; "" is the whole drawing."""
+        """Number of elements directly in the part of each id; "" is the whole drawing."""
         self.uses: dict[str, list[str]] = {"": []}
-        """What each part repeats, or holds."""
+        """The ids that each part repeats or contains."""
         self._ids: list[str] = [""]
         self._reading: list[str] = []
         self._left_out = 0
@@ -165,7 +168,7 @@ class _Writer:
         self.parts.append(escape(text))
 
     def _note(self, attributes: dict[str, str]) -> None:
-        """Count the element to the innermost part that has an id, and what it repeats."""
+        """Count the element to the innermost part that has an id, and note the ids it refers to."""
         inside = self._ids[-1]
         own_id = attributes.get("id", "")
         if own_id and own_id not in self.own:
@@ -188,14 +191,14 @@ def _leads_outside(key: str, value: str) -> bool:
 
 
 def _check_repetitions(own: dict[str, int], uses: dict[str, list[str]]) -> None:
-    """Raise MediaLimitError where the repeated parts of a drawing are too many together."""
+    """Raise MediaLimitError where a drawing with its repetitions has too many elements."""
     weights: dict[str, int] = {}
     opened: set[str] = set()
     pending = [""]
     while pending:
         part = pending[-1]
         inner = [name for name in uses.get(part, ()) if name in own]
-        # A part that holds itself is drawn by nobody: the second meeting counts as nothing.
+        # No program draws a part that contains itself: count it as nothing the second time.
         waiting = [name for name in inner if name not in weights and name not in opened]
         if part not in opened and waiting:
             opened.add(part)
@@ -214,7 +217,7 @@ def _check_repetitions(own: dict[str, int], uses: dict[str, list[str]]) -> None:
 
 
 def _size(attributes: dict[str, str]) -> tuple[int, int]:
-    """Width and height in pixels, at least 1 and within the limit for images."""
+    """Return width and height in pixels, at least 1 and within the limit for images."""
     box = [
         float(number)
         for number in re.findall(r"[+-]?\d{1,9}(?:\.\d{0,9})?", attributes.get("viewBox", "")[:200])

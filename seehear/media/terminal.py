@@ -1,4 +1,4 @@
-"""A picture drawn in a terminal, by one of the ways that terminals have for it."""
+"""Draw an image in a terminal, by one of the protocols that terminals have for it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from enum import StrEnum
 from PIL import Image
 
 CELL_PX = (10, 20)
-"""Pixels of one character, where a terminal is told pixels: what most of them have, roughly."""
+"""Width and height of one character in pixels, roughly, as in most terminals."""
 _KITTY_CHUNK = 4096
-"""Bytes of base64 in one escape sequence; the protocol allows no more."""
+"""Bytes of base64 in one escape sequence; the protocol allows at most this many."""
 
 
 class Graphics(StrEnum):
@@ -25,7 +25,7 @@ class Graphics(StrEnum):
 
 
 def terminal_image(picture: bytes, graphics: Graphics, columns: int, rows: int) -> str:
-    """Return the text that draws a picture, at most so many characters wide and high.
+    """Return the text that draws an image, at most `columns` x `rows` characters.
 
     Raises ModuleNotFoundError for sixel and blocks where timg (extra `preview`) is not installed.
     """
@@ -45,7 +45,7 @@ def terminal_image(picture: bytes, graphics: Graphics, columns: int, rows: int) 
 
         whole_bands = max(6, height - height % 6)
         drawn = image.resize((width, whole_bands), Image.Resampling.LANCZOS)
-        # A palette, because a sixel has one of at most 256 colours.
+        # A palette, because a sixel image has at most 256 colours.
         return str(SixelMethod(drawn.quantize(64)).to_string())
     png = io.BytesIO()
     image.resize((width, height), Image.Resampling.LANCZOS).save(png, "PNG")

@@ -1,4 +1,4 @@
-"""Text files as plain text: encodings, Markdown, HTML, tables, JSON. Other forms lie beside it."""
+"""Read text files as plain text: encodings, Markdown, HTML, tables, JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from seehear.media.sniff import looks_like_text
 from seehear.media.source import size_of
 
 GUESS_BYTES = 256 << 10
-"""Read to guess an encoding; more would not change the guess, and costs seconds."""
+"""Bytes read to guess an encoding; more would not change the guess, and costs seconds."""
 
 MOST_UNCLOSED = 1_000
-"""Tags or comments without an end, behind the last one that has one."""
+"""Limit of tags or comments that are never closed, after the last closed one."""
 
 SNIFFED_CHARACTERS = 4 << 10
-"""Enough rows to tell which sign parts the cells of a table."""
+"""Enough rows to tell which character separates the cells of a table."""
 
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -33,10 +33,10 @@ _MARKS = (
 
 
 def read_text(file: BinaryIO) -> str:
-    """The text of a file in whatever encoding, at most LIMITS.text_characters of it.
+    """Return the text of a file in any encoding, at most LIMITS.text_characters.
 
     Raises MediaLimitError for a file beyond LIMITS.text_bytes, BrokenMediaError for bytes that
-    are text in no encoding.
+    are not text in any encoding.
     """
     size = size_of(file)
     if size > LIMITS.text_bytes:
@@ -50,7 +50,10 @@ def read_text(file: BinaryIO) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Bytes as text: by a byte order mark, as UTF-8, or by the best guess."""
+    """Decode bytes by a byte order mark, as UTF-8, or by the best guess.
+
+    Raises BrokenMediaError for bytes that are not text.
+    """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
@@ -58,7 +61,7 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.start >= len(data) - 3 and error.start > 0:
-            return data[: error.start].decode("utf-8")  # cut by our own limit, within a letter
+            return data[: error.start].decode("utf-8")  # cut by our own limit, inside a letter
     if data[1::2].count(0) > 0.4 * len(data) / 2:
         return data.decode("utf-16-le", "replace")
     if data[::2].count(0) > 0.4 * len(data) / 2:
@@ -92,7 +95,7 @@ _MARKDOWN = (
 
 
 def from_markdown(text: str) -> str:
-    """The words of Markdown without its marks; headings stand as paragraphs."""
+    """Return the words of Markdown without its marks; headings become paragraphs."""
     text = _FRONT_MATTER.sub("", text, count=1)
     for pattern, replacement in _MARKDOWN:
         text = pattern.sub(replacement, text)
@@ -100,7 +103,7 @@ def from_markdown(text: str) -> str:
 
 
 def front_matter_title(text: str) -> str | None:
-    """The title that Markdown's front matter or its first heading states."""
+    """Return the title that Markdown's front matter or its first heading states, else None."""
     front = _FRONT_MATTER.match(text)
     if front:
         title = re.search(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", front[1], re.M)
@@ -111,19 +114,19 @@ def front_matter_title(text: str) -> str | None:
 
 
 def from_table(text: str) -> str:
-    """The cells of a table, a row to a line, whichever of the usual signs parts them."""
+    """Return the cells of a table, one row per line; finds the separator among the usual ones."""
     delimiter = max("\t;,|", key=text[:SNIFFED_CHARACTERS].count)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error:  # a cell without end: the words are there all the same
+    except csv.Error:  # a cell without an end: return the text as it is
         return text
     return "\n".join(", ".join(cell.strip() for cell in row if cell.strip()) for row in rows)
 
 
 def from_json(text: str) -> str:
-    """The texts in JSON, each with its name; lines of JSON one after the other.
+    """Return the texts in JSON, each with its name; lines of JSON one after the other.
 
-    What does not parse (with comments, cut off by our limit) is read as it stands.
+    Text that does not parse (with comments, cut off by our limit) is returned as it is.
     """
     try:
         return "\n".join(_json_texts(json.loads(text)))
@@ -137,7 +140,7 @@ def from_json(text: str) -> str:
 
 
 def _json_texts(value: object) -> list[str]:
-    """Texts in the order of the document, as "name: text", without recursion."""
+    """List the texts in the order of the document, as "name: text", without recursion."""
     found: list[str] = []
     pending: list[tuple[str, object]] = [("", value)]
     while pending:
@@ -160,9 +163,9 @@ _INLINE = frozenset(_INLINE_TAGS.split())
 
 
 def from_html(text: str) -> tuple[str, str | None]:
-    """The visible words of a page, blocks as paragraphs, and its title. Raises BrokenMediaError."""
+    """Return a page's visible words, blocks as paragraphs, and title. Raises BrokenMediaError."""
     for opening, closing in (("<", ">"), ("<!--", "-->")):
-        # Python's parser looks for the end of each one anew, to the end of the page.
+        # Python's parser searches for each end again, up to the end of the page.
         if text.count(opening, max(0, text.rfind(closing))) > MOST_UNCLOSED:
             raise BrokenMediaError(f"corrupt: a page in which {opening} never ends")
     page = _Page()
@@ -181,7 +184,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "body":
-            self._hidden.clear()  # a head that was never closed ends here
+            self._hidden.clear()  # an unclosed head ends here
         elif tag in _HIDDEN:
             self._hidden.append(tag)
         elif tag == "title":

@@ -1,8 +1,8 @@
-"""Whether a file is shorter than its own headers say.
+"""Detect files that are shorter than their own headers say.
 
-FFmpeg plays what is left of a truncated file without a word. A collection that took it for whole
-would keep half a sound for good, so the sizes that containers state about themselves are compared
-with what lies on disk, before anything is decoded.
+FFmpeg decodes what is left of a truncated file without an error, and a collection would keep half
+a sound for good. So the sizes that containers state about themselves are compared with the size
+on disk, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.media.source import head_of, size_of
 
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x7FFFFFFF, 0x7FFFFF00})
-"""What programs write that stream to a pipe and cannot come back to fill the size in."""
+"""Written by programs that stream to a pipe and cannot go back to fill in the size."""
 SLACK_BYTES = 64
-"""Writers miscount headers and padding by a few bytes; a cut file lacks far more."""
+"""Programs miscount headers and padding by a few bytes; a truncated file lacks far more."""
 
 
 def check_complete(file: BinaryIO, kind: SniffedFormat) -> None:
-    """Raise BrokenMediaError where the file ends before its headers say, MediaLimitError where
-    they claim a duration beyond the limits."""
+    """Raise BrokenMediaError where the file ends before its headers say.
+
+    Raises MediaLimitError where the headers claim a duration beyond the limits.
+    """
     check = _CHECKS.get(kind.format)
     if kind.reader is Decoder.RAW and check is None:
         check = _tiff
@@ -54,7 +56,7 @@ def _riff(file: BinaryIO, size: int) -> int:
 
 
 def _wav(file: BinaryIO, size: int) -> int:
-    """Walks the chunks to `data`; byte rate and data size give the duration that is claimed."""
+    """Walk the chunks to `data`; byte rate and data size give the claimed duration."""
     file.seek(0)
     long_data, byte_rate = None, 0
     at = 12
@@ -82,7 +84,7 @@ def _aiff(file: BinaryIO, size: int) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> int:
-    """Walks the top-level boxes of an MP4; the last one may run to the end (size 0)."""
+    """Walk the top-level boxes of an MP4; the last one may run to the end (size 0)."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
@@ -112,7 +114,7 @@ def _matroska(file: BinaryIO, size: int) -> int:
 
 
 def _vint(file: BinaryIO) -> int | None:
-    """A variable-length number of EBML; None where the size is left open."""
+    """Read a variable-length number of EBML; None where the size is unknown."""
     first = file.read(1)
     if not first or not first[0]:
         raise struct.error
@@ -125,7 +127,7 @@ def _vint(file: BinaryIO) -> int | None:
 
 
 def _ogg(file: BinaryIO, size: int) -> int:
-    """The last page must be whole; pages are below 64 KiB."""
+    """Check that the last page is complete; pages are below 64 KiB."""
     start = max(0, size - (65_307 + 27))
     file.seek(start)
     tail = file.read()
@@ -139,12 +141,12 @@ def _ogg(file: BinaryIO, size: int) -> int:
     if len(table) < segments:
         return SLACK_BYTES + 1
     missing = at + 27 + segments + sum(table) - len(tail)
-    # A cut inside the page is a cut file even where few bytes are missing.
+    # A cut inside the page means a truncated file, even where few bytes are missing.
     return SLACK_BYTES + missing if missing > 0 else 0
 
 
 def _mp3(file: BinaryIO, size: int) -> int:
-    """A Xing header states the bytes of the stream; without one, a cut cannot be told."""
+    """Compare with the stream size of a Xing header; without one, a cut cannot be detected."""
     file.seek(0)
     tag = file.read(10)
     start = 0
@@ -161,7 +163,7 @@ def _mp3(file: BinaryIO, size: int) -> int:
     field = at + 8 + (4 if flags & 1 else 0)
     claimed = int.from_bytes(frame[field : field + 4], "big")
     missing = start + claimed - size
-    # Editors that cut without re-encoding leave the header behind; 5 % is theirs.
+    # Editors that cut without re-encoding keep the old header: allow 5 %.
     return missing if missing > claimed // 20 else 0
 
 
@@ -172,7 +174,7 @@ def _w64(file: BinaryIO, size: int) -> int:
 
 
 def _caf(file: BinaryIO, size: int) -> int:
-    """Walks the chunks; the data chunk may leave its size open (-1)."""
+    """Walk the chunks; the data chunk may have an unknown size (-1)."""
     at = 8
     while at + 12 <= size:
         file.seek(at)
@@ -203,13 +205,13 @@ def _asf(file: BinaryIO, size: int) -> int:
 
 
 _STRIPS = ((273, 279), (324, 325), (513, 514))
-"""Tags of (places, lengths): strips, tiles, and the old kind of embedded JPEG."""
+"""Tags of (offsets, lengths): strips, tiles, and the old kind of embedded JPEG."""
 _MOST_DIRECTORIES = 32
 _MOST_VALUES = 100_000
 
 
 def _tiff(file: BinaryIO, size: int) -> int:
-    """Walks the directories of a TIFF or a RAW file like it, to where their pixels end."""
+    """Walk the directories of a TIFF, or of a RAW file like it, to the end of their pixels."""
     file.seek(0)
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(file.read(4))
     if order is None:
@@ -237,7 +239,7 @@ def _tiff(file: BinaryIO, size: int) -> int:
 
 
 def _tags(file: BinaryIO, order: str, count: int, size: int) -> dict[int, tuple[int, ...]]:
-    """Whole numbers of one directory, by tag; the file is left behind its last entry."""
+    """Return the integers of one directory, by tag; leaves the file after the last entry."""
     wanted = {330, *(tag for pair in _STRIPS for tag in pair)}
     tags: dict[int, tuple[int, ...]] = {}
     start = file.tell()

@@ -1,10 +1,10 @@
-"""Films as shots: frames sampled by time, neighbours that look alike joined.
+"""Cut videos into shots: sample frames by time and join neighbours that look alike.
 
     sampled frames   | a | a | a | b | b | c |
-    shots            [     1     )[   2  )[3 )     half-open, they tile the film
+    shots            [     1     )[   2  )[3 )     half-open, they cover the whole video
 
-Short clips are decoded from end to end. Longer ones are sampled at key frames, which are reached
-by seeking; between two key frames that lie further apart than the samples, frames are decoded.
+Short videos are decoded from end to end. Longer ones are sampled at key frames, which are reached
+by seeking; where two key frames are further apart than the samples, the frames between are decoded.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 SPACING_S = ((30.0, 0.5), (300.0, 1.0), (7200.0, 2.0))
-"""(films up to this long, seconds between samples): a moment of a clip is named to half a second,
-one of a feature film to two."""
+"""(videos up to this long, seconds between samples): the time of a moment is exact to half a second
+in a short video, to two seconds in a feature film."""
 SEEK_FROM_S = 2.0
-"""From this spacing on, key frames are taken where they are: encoders put one at most cuts."""
+"""From this spacing on, key frames are used as samples: encoders put one at most cuts."""
 SHOT_SAMPLES = 20
-"""Samples in one shot. What looks the same for longer is several hits, so that something small
-that happens in a still scene is not lost in its average."""
+"""Most samples in one shot. A longer still scene becomes several hits, so that a small event in
+it is not lost in the average."""
 SHOT_FRAMES = 6
-"""Frames of a shot that are encoded, spread over it; within a shot they look alike."""
+"""Frames of a shot that are encoded, spread over the shot; they look alike."""
 THUMB_PX = 16
 CUT_DIFFERENCE = 28.0
-"""Mean absolute difference of two 16-pixel thumbnails, of 255, from which two frames are of two
-shots. Noise and small motion stay below 10, a pan lies around 20, cuts above 40."""
+"""Mean absolute difference of two 16-pixel thumbnails, of 255, from which on two frames belong to
+different shots. Noise and small motion stay below 10, a pan is around 20, cuts are above 40."""
 DRIFT_DIFFERENCE = 45.0
-"""The same between a frame and the first one of its shot: slow fades must end somewhere."""
+"""The same between a frame and the first one of its shot, so that a slow fade is cut, too."""
 MOST_ELONGATED = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SampledFrame:
-    """A frame at its time, upright and scaled."""
+    """A frame at its time, upright and scaled; uint8 (height, width, 3)."""
 
     time_s: float
     pixels: Pixels
 
 
 def spacing(duration_s: float | None) -> float:
-    """Seconds between two sampled frames; at most LIMITS.video_frames in all."""
+    """Return the seconds between two sampled frames: at most LIMITS.video_frames in all."""
     if duration_s is None:
         return 1.0
     for most, step in SPACING_S:
@@ -68,9 +68,9 @@ def spacing(duration_s: float | None) -> float:
 
 
 def check_size(width_px: int, height_px: int) -> None:
-    """Raise MediaError for frames without pixels or with too many."""
+    """Raise BrokenMediaError for frames without pixels, MediaLimitError for too many pixels."""
     if width_px < 1 or height_px < 1:
-        raise BrokenMediaError("corrupt: the film has frames without pixels", stage="probe")
+        raise BrokenMediaError("corrupt: the video has frames without pixels", stage="probe")
     if width_px * height_px > LIMITS.video_pixels:
         raise MediaLimitError(
             f"frames of {width_px:,} x {height_px:,} pixels; the limit is "
@@ -82,7 +82,7 @@ def check_size(width_px: int, height_px: int) -> None:
 def shots(
     container: InputContainer, stream: VideoStream, spec: SampleSpec, *, step_s: float | None = None
 ) -> Iterator[tuple[Segment, VideoSample]]:
-    """The shots of a film in order of time. Raises MediaError."""
+    """Yield the shots of a video in order of time. Raises MediaError."""
     duration = video_duration(container, stream)
     step = step_s or spacing(duration)
     aspect = aspect_of(stream)
@@ -117,7 +117,7 @@ def _shot(held: list[SampledFrame], start: float, stop: float) -> tuple[Segment,
 
 
 def _thumb(pixels: Pixels) -> NDArray[np.float32]:
-    """Mean colours of a 16 x 16 grid, float32 (16, 16, 3)."""
+    """Return mean colours of a 16 x 16 grid, float32 (16, 16, 3)."""
     height, width = pixels.shape[:2]
     rows = np.linspace(0, height, min(THUMB_PX, height) + 1).astype(int)[:-1]
     columns = np.linspace(0, width, min(THUMB_PX, width) + 1).astype(int)[:-1]
@@ -134,12 +134,12 @@ def _differ(one: NDArray[np.float32], other: NDArray[np.float32] | None, least: 
 
 
 def video_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds of the moving picture, None where nothing says so."""
+    """Return the duration of the video track in seconds, or None where it is not stated."""
     return containers.duration_of(container, stream)
 
 
 class FrameReader:
-    """Frames of a film by time. `shape` turns a decoded frame into pixels."""
+    """Read frames of a video by time. `shape` turns a decoded frame into pixels."""
 
     def __init__(
         self, container: InputContainer, stream: VideoStream, shape: Callable[[Any], Pixels]
@@ -152,14 +152,17 @@ class FrameReader:
         containers.share_cores(stream)
 
     def sampled(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
-        """One frame for each stretch of `step_s`; none twice. Judges the file at its end."""
+        """Yield one frame for each `step_s` seconds. Raises MediaError for a broken file."""
         if step_s >= SEEK_FROM_S and duration_s is not None:
             yield from self._by_key_frames(step_s, duration_s)
         else:
             yield from self._by_decoding(step_s, duration_s)
 
     def at(self, time_s: float, duration_s: float | None) -> Pixels:
-        """The frame seen at a time; the last one for a time beyond the end."""
+        """Return the frame shown at a time; the last one for a time beyond the end.
+
+        Raises BrokenMediaError where no frame can be decoded.
+        """
         if duration_s is not None:
             time_s = min(time_s, max(0.0, duration_s - self._period))
         if time_s > 0:
@@ -170,7 +173,7 @@ class FrameReader:
                 break
             shown = frame
         if shown is None and time_s > 0:
-            # Some containers cannot seek to their last stretch: walk there instead.
+            # Some containers cannot seek near their end: decode from the start instead.
             self._seek(0.0)
             for frame, at in self._frames():
                 shown = frame
@@ -181,7 +184,7 @@ class FrameReader:
         return self._shape(shown)
 
     def _by_decoding(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
-        # In the middle of each stretch, but a film shorter than that still has its first frame.
+        # In the middle of each step; a video shorter than one step still gives its first frame.
         target = min(step_s, duration_s or step_s) / 2
         last, last_at, taken = None, 0.0, False
         for frame, at in self._frames():
@@ -192,17 +195,17 @@ class FrameReader:
                 target = max(target + step_s, at + step_s / 2)
                 if at > LIMITS.video_duration_s:
                     raise MediaLimitError(
-                        f"longer than {LIMITS.video_duration_s / 3600:.0f} hours of film"
+                        f"longer than {LIMITS.video_duration_s / 3600:.0f} hours of video"
                     )
         if last is not None and not taken and last_at + self._period < target - step_s / 2:
-            pass  # the rest is shorter than half a stretch: the sample before it stands for it
+            pass  # the rest is shorter than half a step: the sample before it covers it
         elif last is not None and not taken:
             yield SampledFrame(max(0.0, last_at), self._shape(last))
         stated = duration_s if containers.states_duration(self._container) else None
         self._damage.raise_if_too_many(last_at + self._period, stated)
 
     def _by_key_frames(self, step_s: float, duration_s: float) -> Iterator[SampledFrame]:
-        """Key frames where they are at most a step apart, decoded frames where they are not."""
+        """Yield key frames at most a step apart, and decoded frames between others."""
         reached, target = -1.0, step_s / 2
         frames: Iterator[tuple[Any, float]] = iter(())
         seeking = True
@@ -212,7 +215,7 @@ class FrameReader:
                 frames = self._frames()
             found = next(frames, None)
             if found is not None and seeking and found[1] <= reached + self._period / 2:
-                # The key frame lies behind what we have: the group of pictures is longer than a
+                # The key frame is before the last sample: the group of pictures is longer than a
                 # step. Decode on from here, and do not seek again before the next key frame.
                 seeking = False
             while found is not None and not seeking and found[1] < target - self._period / 2:
@@ -234,7 +237,7 @@ class FrameReader:
         self._container.seek(int((time_s + self._origin) * av.time_base), backward=True)
 
     def _frames(self) -> Iterator[tuple[Any, float]]:
-        """Decoded frames from the current position, with their times."""
+        """Yield decoded frames from the current position, with their times."""
         for packet in self._container.demux(self._stream):
             for frame in self._damage.decode(packet):
                 at = frame.time
@@ -245,13 +248,13 @@ class FrameReader:
 
 
 def aspect_of(stream: VideoStream) -> float:
-    """Width of a pixel over its height; 1 where it is not stated or absurd."""
+    """Return the width of a pixel over its height; 1 where it is not stated or absurd."""
     aspect = float(stream.sample_aspect_ratio or 1)
     return aspect if 0.1 < aspect < 10 else 1.0
 
 
 def size_probe(aspect: float) -> Callable[[Any], Pixels]:
-    """Shapes a frame to a stand-in of the size that is seen, without converting its pixels."""
+    """Make a function that returns an array of a frame's shown size, without its pixels."""
 
     def stand_in(frame: Any) -> Pixels:
         check_size(frame.width, frame.height)
@@ -264,7 +267,10 @@ def size_probe(aspect: float) -> Callable[[Any], Pixels]:
 
 
 def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
-    """A frame as RGB, upright, square pixels, shorter side at most `px` (0 keeps the size)."""
+    """Return a frame as RGB, upright, with square pixels: uint8 (height, width, 3).
+
+    The shorter side has at most `px` pixels (0 keeps the size). Raises MediaError.
+    """
     width, height = frame.width, frame.height
     check_size(width, height)
     shown = width * aspect
@@ -274,7 +280,7 @@ def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
         max(1, min(most, round(shown * scale))),
         max(1, min(most, round(height * scale))),
     )
-    # Unmarked films follow the custom of their size: BT.709 for high definition, else BT.601.
+    # A video that does not state its colours: BT.709 for high definition, else BT.601, as usual.
     custom = "ITU709" if frame.colorspace == 2 and height >= 720 else None
     rgb = frame.reformat(*size, format="rgb24", src_colorspace=custom, interpolation="BICUBIC")
     pixels: Pixels = rgb.to_ndarray()

@@ -1,8 +1,8 @@
-"""A decode worker: reads tasks from standard input, writes samples to standard output.
+"""Run a decode worker: read tasks from standard input, write samples to standard output.
 
 Started by the pool as `python -c "from seehear.media.worker import main; main()"`. The process
-imports no encoder. What decoders print goes nowhere; memory is limited by the system; a file that
-the pool gives up on ends the process from outside.
+imports no encoder. The output of decoders is discarded, the system limits the memory, and the pool
+kills the process if it gives up on a file.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSam
 
 IN_MEMORY_BYTES = 64 << 20
 """Files up to this size are read once, hashed and decoded from memory. Larger ones are hashed
-from disk and decoded by seeking; the system's cache spares most of the second reading."""
+from disk and decoded by seeking; the system's cache saves most of the second reading."""
 BATCH_BYTES = 1 << 20
-"""Samples are sent when this much has gathered: fewer messages, and none waits for long."""
+"""Samples are sent in batches of this size: fewer messages, and no sample waits for long."""
 BATCH_PAIRS = 64
 RETIRE_SHARE = 0.5
 """A worker whose memory grew beyond this share of its limit ends after the file: decoders leak,
-and the next large file shall have the limit to itself."""
+and the next large file needs the whole limit."""
 FILES_PER_LIFE = 5_000
 
 Head = dict[str, Any]
@@ -47,12 +47,12 @@ def main() -> None:
         while not worker.should_recycle():
             task, _ = protocol.receive(tasks)
             worker.serve(task["path"])
-    # No clean-up that a broken decoder could hang in.
+    # Exit without clean-up, in which a broken decoder could hang.
     os._exit(0)
 
 
 class WorkerLoop:
-    """Decodes one file at a time and reports it."""
+    """Decode one file at a time and report it."""
 
     def __init__(self, tasks: BinaryIO, results: BinaryIO, spec: SampleSpec, setup: Head) -> None:
         self._tasks, self._results, self._spec = tasks, results, spec
@@ -65,7 +65,7 @@ class WorkerLoop:
     def serve(self, path: str) -> None:
         """Report one file: its stamp, its description and samples, and how it ended.
 
-        A library that cannot be loaded is reported as such: it is no fault of the file.
+        A library that cannot be loaded is reported as a fault of the environment, not of the file.
         """
         _limit_cpu(self._cpu_s)
         self._files += 1
@@ -80,7 +80,7 @@ class WorkerLoop:
         protocol.send(self._results, last)
 
     def _read(self, path: str) -> tuple[MediaError | None, bool]:
-        """What is wrong with a file, and whether it changed meanwhile."""
+        """Return a file's error, or None, and whether the file changed while it was read."""
         try:
             with source.open_regular(path) as file:
                 before = os.fstat(file.fileno())
@@ -100,7 +100,7 @@ class WorkerLoop:
         return error, changed
 
     def should_recycle(self) -> bool:
-        """Whether the process should be replaced before the next file."""
+        """Tell whether the process should be replaced before the next file."""
         if self._starved or self._files >= FILES_PER_LIFE:
             return True
         return _peak_bytes() > RETIRE_SHARE * self._memory_bytes
@@ -112,7 +112,7 @@ class WorkerLoop:
                 raise BrokenMediaError("the file is empty", stage="open")
             suffix = source.suffix_of(path)
             head = source.head_of(file)
-            sniff(head, suffix)  # what is no media is not worth its hash
+            sniff(head, suffix)  # raises for a file that is not media, before it is hashed
             digest, file = _hashed(file, stat.st_size)
             protocol.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
@@ -149,13 +149,13 @@ class WorkerLoop:
 
     def _send_batch(self, batch: list[protocol.Pair]) -> None:
         items, buffers = protocol.pack_pairs(batch)
-        # Work, not time: a pool that is busy elsewhere may let us wait here for long.
+        # The limit is for CPU time of one batch; waiting for a busy pool does not count.
         protocol.send(self._results, {"type": "pairs", "items": items}, buffers)
         _limit_cpu(self._cpu_s)
 
 
 def _hashed(file: BinaryIO, size: int) -> tuple[str, BinaryIO]:
-    """BLAKE2b-256 of the content in hex, and a file to decode it from."""
+    """Return the BLAKE2b-256 of the content in hex, and a file to decode it from."""
     file.seek(0)
     if size <= IN_MEMORY_BYTES:
         data = file.read(IN_MEMORY_BYTES + 1)
@@ -182,14 +182,14 @@ def _bytes_of(sample: Sample) -> int:
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output for us alone; what libraries read and print goes nowhere."""
+    """Keep standard input and output for us; discard what libraries read and print."""
     tasks = os.fdopen(os.dup(0), "rb")
     results = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     sys.stdin, sys.stdout, sys.stderr = (
-        open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 lives as long as we do
+        open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 open until the end
         for mode in ("r", "w", "w")
     )
     return tasks, results
@@ -198,7 +198,7 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
 def _limit_memory(most_bytes: int) -> None:
     try:
         import resource
-    except ImportError:  # Windows knows no such limit
+    except ImportError:  # Windows has no such limit
         return
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
@@ -207,9 +207,9 @@ def _limit_memory(most_bytes: int) -> None:
 
 
 def _limit_cpu(seconds: float) -> None:
-    """Ask the system to end this process after so much work on one sample.
+    """Ask the system to end this process after so many seconds of CPU time on one sample.
 
-    The pool ends a worker that hangs; this is for the case that the pool itself has gone.
+    The pool ends a worker that hangs; this limit is for the case that the pool itself has ended.
     """
     try:
         from signal import ITIMER_PROF, SIG_DFL, SIGPROF, setitimer, signal
@@ -220,9 +220,9 @@ def _limit_cpu(seconds: float) -> None:
 
 
 def _peak_bytes() -> int:
-    """The most memory that this process ever held."""
-    # Not getrusage on Linux: there a process begins with the peak of the one that started it, and
-    # a worker of a large program would be worn before its first file.
+    """Return the peak memory of this process in bytes; 0 where it is unknown."""
+    # Not getrusage on Linux: there a process starts with the peak of its parent, and a worker of a
+    # large program would be recycled before its first file.
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):

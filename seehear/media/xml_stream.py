@@ -1,9 +1,9 @@
-"""XML as a stream of elements: nothing is kept, nothing outside of the file is asked for.
+"""Read XML as a stream of elements: nothing is kept in memory, no other file is opened.
 
-Straight on expat, with the guards that defusedxml puts on it: no external entity is ever read, and
-a document that declares entities is refused (`flat_entities` lets those through whose value is a
-short text, which drawing programs declare). What may stay small in the file and grow in memory, an
-entity of entities, is declared first, and so is refused first.
+Directly on expat, with the guards that defusedxml adds: no external entity is ever read, and a
+document that declares entities is refused (`flat_entities` accepts those with a short text as
+value, which drawing programs declare). An entity of entities, which is small in the file and grows
+in memory, must be declared first, and is refused there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEEPEST = 500
 
 
 class Handler(Protocol):
-    """What is told of a document; names are local, `w:t` is "t"."""
+    """Receive the elements of a document; names are local: `w:t` is "t"."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None: ...
     def end(self, name: str) -> None: ...
@@ -29,11 +29,11 @@ class Handler(Protocol):
 
 
 class Done(Exception):  # noqa: N818 - not an error: a handler raises it when it has enough
-    """Raised by a handler that needs no more."""
+    """Raised by a handler that needs no more input."""
 
 
 def local(name: str) -> str:
-    """A name without its prefix."""
+    """Return a name without its prefix."""
     return name.rpartition(":")[2]
 
 
@@ -44,8 +44,10 @@ def read(
     flat_entities: bool = False,
     full_names: bool = False,
 ) -> None:
-    """Tell `handler` of every element of a document. Raises BrokenMediaError for what is no XML,
-    or unsafe. `full_names` keeps prefixes."""
+    """Call `handler` for every element of a document. `full_names` keeps prefixes.
+
+    Raises BrokenMediaError for XML that is invalid or unsafe.
+    """
     parser = expat.ParserCreate()
     parser.buffer_text = True
     depth = entities = 0

@@ -1,4 +1,4 @@
-"""What lasts: the catalog (the single truth) and vector indexes (caches of it)."""
+"""Store a collection: the catalog (the only copy of its data) and vector indexes (caches)."""
 
 from seehear.stores.catalog.bulk_insert import NewContent, NewLocation
 from seehear.stores.catalog.catalog import Catalog

@@ -1,12 +1,12 @@
-"""Move a collection: its catalog in one file, and a catalog made of such a file.
+"""Export a collection as one archive file, and fill a catalog from such a file.
 
     an archive     a tar file, uncompressed, of two members in this order:
-                   manifest.json    what it is, of which schema, its size and BLAKE2b-256
+                   manifest.json    schema, size and BLAKE2b-256 of the catalog, and a summary
                    catalog.db       the catalog, as of one instant
 
-Caches are left behind; they are made anew. An archive is a file from elsewhere: members are read
-by name and never unpacked to a path that they name, the digest is compared before anything is
-opened, and a database that holds anything but tables and indexes of a catalog is refused.
+Caches are not included; they are rebuilt. An archive comes from elsewhere: members are read by name
+and never unpacked to a path that they name, the digest is compared before anything is opened, and
+a database that holds anything but the tables and indexes of a catalog is refused.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ALLOWED = ("table", "index")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an archive says of itself."""
+    """What an archive states about itself."""
 
     magic: str
     layout: int
@@ -57,10 +57,10 @@ class Manifest:
 
 
 def export(catalog: Catalog, target: Path) -> Manifest:
-    """Write a catalog, as it is at one instant, into a new file; others may go on reading and
-    writing meanwhile. The file is there whole or not at all.
+    """Write a catalog, as it is at one instant, into a new file, completely or not at all.
 
-    Raises UsageError where there is a file already, StoreError where it cannot be written.
+    Other processes may go on reading and writing. Raises UsageError where the file exists already,
+    StoreError where it cannot be written, StorageFullError where the disk is full.
     """
     if target.exists():
         raise UsageError(f"{target} already exists; choose another name")
@@ -81,10 +81,10 @@ def export(catalog: Catalog, target: Path) -> Manifest:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(packed, target)  # unlike a rename, it never replaces
+            os.link(packed, target)  # unlike a rename, never replaces a file
         except FileExistsError:
             raise UsageError(f"{target} already exists; choose another name") from None
-        except OSError:  # a file system without links
+        except OSError:  # the file system has no links
             packed.replace(target)
     return manifest
 
@@ -92,9 +92,9 @@ def export(catalog: Catalog, target: Path) -> Manifest:
 def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Manifest:
     """Fill an empty catalog from an archive, its paths mapped from old to new folders.
 
-    Raises UsageError for a catalog that is not empty, a mapping that fits nothing, and what is no
-    archive; StoreError for one that is cut off, altered or unsafe; SchemaVersionError for one of
-    a newer version. The catalog is filled whole or not at all.
+    The catalog is filled completely or not at all. Raises UsageError for a catalog that is not
+    empty, a mapping that matches no path, and a file that is not an archive; StoreError for an
+    archive that is truncated, altered or unsafe; SchemaVersionError for one of a newer version.
     """
     with catalog.write_lock(), _disk(f"cannot import {archive}"):
         if catalog.roots() or catalog.generations() or catalog.counts().assets:
@@ -111,7 +111,7 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
 
 
 def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
-    """Bring the unpacked catalog to the newest schema, check it and move its paths."""
+    """Migrate the unpacked catalog to the newest schema, check it and map its paths."""
     moved = Catalog.open(folder)
     try:
         if any(fault.kind is Severity.DATA_LOSS for fault in moved.integrity_issues()):
@@ -123,9 +123,9 @@ def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
 
 
 def read_manifest(archive: Path) -> Manifest:
-    """What an archive says of itself, before anything is made of it.
+    """Read what an archive states about itself, without unpacking it.
 
-    Raises UsageError where there is no file or what is there is no archive.
+    Raises UsageError where the file is missing or is not an archive.
     """
     if not archive.is_file():
         raise UsageError(f"no such file: {archive}")
@@ -144,7 +144,7 @@ def _told(tar: tarfile.TarFile, archive: Path) -> Manifest:
 
 
 def _unpack(archive: Path, target: Path) -> Manifest:
-    """Copy the catalog of an archive to a file, comparing its digest on the way."""
+    """Copy the catalog of an archive to a file, and compare its digest while copying."""
     if not archive.is_file():
         raise UsageError(f"no such file: {archive}")
     cut = StoreError(f"{archive} is incomplete or damaged; export it again")
@@ -160,13 +160,14 @@ def _unpack(archive: Path, target: Path) -> Manifest:
             if tar.next() is not None:
                 raise StoreError(f"{archive} contains more than a collection; not imported")
     except (tarfile.TarError, EOFError) as error:
-        # A file that does not even begin as one is no archive; later it is one that was cut off.
+        # A file that does not begin as an archive is not one; a later error means a truncated
+        # archive.
         raise (_no_archive(archive) if not target.exists() else cut) from error
     return manifest
 
 
 def _read_member(tar: tarfile.TarFile, name: str, archive: Path) -> tarfile.TarInfo:
-    """The next member, which must be a plain file of that very name."""
+    """Return the next member, which must be a plain file of that name."""
     member = tar.next()
     if member is None:
         raise StoreError(f"{archive} is incomplete or damaged; export it again")
@@ -206,7 +207,7 @@ def _manifest(told: bytes, archive: Path) -> Manifest:
 
 
 def _check_tables(path: Path, archive: Path) -> None:
-    """Refuse a database that could run anything: triggers, views, foreign virtual tables."""
+    """Refuse a database that could run code: triggers, views, foreign virtual tables."""
     fine = (
         "CREATE VIRTUAL TABLE PASSAGE_WORDS USING FTS5(",
         "CREATE VIRTUAL TABLE FILE_WORDS USING FTS5(",
@@ -261,7 +262,7 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 def _digest(source: BinaryIO, target: Path | None = None) -> tuple[str, int]:
-    """BLAKE2b-256 in hex and size of what is read, copied to a file on the way."""
+    """Return BLAKE2b-256 in hex and size of what is read; copy it to a file at the same time."""
     digest, size = hashlib.blake2b(digest_size=32), 0
     with open(os.devnull if target is None else target, "wb") as file:  # noqa: PTH123
         while block := source.read(BLOCK_BYTES):
@@ -273,14 +274,14 @@ def _digest(source: BinaryIO, target: Path | None = None) -> tuple[str, int]:
 
 @contextmanager
 def _workspace(folder: Path) -> Iterator[Path]:
-    """A folder for the copy, on the disk where it is needed next."""
+    """Make a temporary folder for the copy, on the disk of its destination."""
     with tempfile.TemporaryDirectory(prefix=".seehear-", dir=folder) as scratch:
         yield Path(scratch)
 
 
 @contextmanager
 def _disk(action: str) -> Iterator[None]:
-    """What a disk reports, as StoreError; StorageFullError where it is full."""
+    """Turn disk errors into StoreError, or StorageFullError where the disk is full."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Arrays of ids that grow, each id once: int64 (n,)."""
+"""Search in sorted arrays of ids without duplicates: int64 (n,)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seehear.types import Ids
 
 
 def positions_in(among: Ids, ids: Ids) -> Ids:
-    """Where each id stands in a sorted array, -1 where it does not."""
+    """Return the position of each id in a sorted array, int64 (n,); -1 where it is missing."""
     at = np.searchsorted(among, ids)
     if not len(among):
         return np.full(len(ids), -1, dtype=np.int64)
@@ -17,6 +17,6 @@ def positions_in(among: Ids, ids: Ids) -> Ids:
 
 
 def distinct(ids: Ids) -> Ids:
-    """Sorted, each id once; those that are so already are given back as they are."""
+    """Return the ids sorted and without duplicates; an array that is so already is not copied."""
     ids = np.asarray(ids, dtype=np.int64)
     return ids if bool((ids[1:] > ids[:-1]).all()) else np.unique(ids)

@@ -91,7 +91,7 @@ def test_relevant_files_that_are_nowhere_are_told(run: Run, indexed: Path) -> No
 
 
 BAD_LINES: tuple[tuple[dict[str, Any] | str, str], ...] = (
-    ("nonsense", "line 2: no JSON"),
+    ("nonsense", "line 2: not valid JSON"),
     ({"text": "red"}, 'line 2: "relevant" is a list'),
     ({"text": "red", "relevant": [], "where": "colour = red"}, 'line 2: No field "co'),
     ({"image": "lost.jpg", "relevant": []}, "line 2: there is no file"),

@@ -190,7 +190,7 @@ def test_a_model_that_cannot_be_loaded_is_a_fault(tmp_path: Path) -> None:
     )
     row = machine.model_row(str(tmp_path), "cpu")
     assert row.level is Level.FAULT
-    assert "is no model folder" in row.found
+    assert "is not a model folder" in row.found
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def _edit_manifest(**changes: object) -> Callable[[Path], None]:
         (lambda f: (f / MANIFEST).write_text("[]"), "architecture"),
         (_edit_manifest(architecture="resnet"), "'resnet'"),
         (_edit_manifest(format_version=99), "format 99"),
-        (_edit_manifest(files={}), "does not vouch"),
+        (_edit_manifest(files={}), "does not list"),
         (_edit_manifest(config={"dim": 8}), "whole model"),
     ],
 )
@@ -121,7 +121,7 @@ def test_damage_is_refused_in_one_line(
 
 def test_folder_without_a_manifest_is_no_model(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ModelUnavailableError, match="no model folder"):
+        with pytest.raises(ModelUnavailableError, match="not a model folder"):
             load_tiny(path, device="cpu")
 
 

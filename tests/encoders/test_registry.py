@@ -76,7 +76,7 @@ def test_a_folder_is_a_model_of_the_bundled_kind(small_builtin: Path, tmp_path: 
     assert model.name == str(small_builtin)
     assert model.spaces_of(Modality.AUDIO)[0].name == "small-builtin"
     for name in (str(tmp_path), f"{tmp_path}/nowhere", "~/nowhere/at/all", "./nothing"):
-        with pytest.raises(ModelUnavailableError, match="is no model folder"):
+        with pytest.raises(ModelUnavailableError, match="is not a model folder"):
             load_model(name, "cpu")
 
 
@@ -93,7 +93,7 @@ def test_devices_are_chosen_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(UsageError, match="no CUDA card"):
+    with pytest.raises(UsageError, match="no CUDA GPU"):
         choose_device("cuda")
     with pytest.raises(UsageError, match="no Apple GPU"):
         choose_device("mps")
@@ -101,7 +101,7 @@ def test_devices_are_chosen_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto") == torch.device("cuda")
     assert choose_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(UsageError, match="the last card here is cuda:1"):
+    with pytest.raises(UsageError, match="the last GPU here is cuda:1"):
         choose_device("cuda:2")
 
 

@@ -166,7 +166,7 @@ def test_qrels_are_read(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "no queries"),
-        ("not json", "line 1: no JSON"),
+        ("not json", "line 1: not valid JSON"),
         ("[1]", "one JSON object"),
         ('{"text": "x"}', '"relevant"'),
         ('{"relevant": []}', "at least one"),

@@ -216,7 +216,7 @@ CASES = {
         "ctypes.PyDLL(None).sleep(1000)", "no result within 1 seconds", MediaLimitError, 1.0,
     ),
     "memory": ("bytearray(1 << 34)", "more memory", MediaLimitError, 60.0),
-    "babble": ("babble()", "a message beyond any size", MediaError, 60.0),
+    "babble": ("babble()", "a message beyond the size limit", MediaError, 60.0),
     "prints": ("print('hello'); os.write(1, b'x' * 100); os.write(2, b'x')", "", None, 60.0),
 }  # fmt: skip
 

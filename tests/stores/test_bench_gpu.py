@@ -40,7 +40,7 @@ def test_without_a_card_it_says_so_in_one_line(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert bench_gpu.main(["--quick"]) == 2
     said = capsys.readouterr().err
-    assert "no CUDA card can be used" in said
+    assert "no CUDA GPU can be used" in said
     assert said.count("\n") == 1
 
 

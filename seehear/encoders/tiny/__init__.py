@@ -1,4 +1,4 @@
-"""The bundled model `tiny` and every folder of the same kind. See seehear/models/tiny/README.md."""
+"""The bundled model `tiny` and other folders of its kind. See seehear/models/tiny/README.md."""
 
 from seehear.encoders.tiny.encoder import TinyEncoder, load_tiny
 

@@ -1,10 +1,10 @@
-"""A model folder: weights, vocabulary and the manifest that vouches for them.
+"""Read and write a model folder: weights, vocabulary and the manifest with their hashes.
 
     manifest.json       format, architecture and its sizes, revision, hash of each file
-    model.safetensors   arrays; large ones as int8 rows with one float16 scale a row
-    vocabulary.txt      one piece a line
+    model.safetensors   arrays; large ones as int8 rows with one float16 scale per row
+    vocabulary.txt      one token per line
 
-The bundled `tiny` and whatever `seehear train` writes are such folders. Nothing here needs torch.
+The bundled `tiny` and the output of `seehear train` are such folders. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 MANIFEST, WEIGHTS, VOCABULARY = "manifest.json", "model.safetensors", "vocabulary.txt"
 
 _SCALE = ".scale"
-_LEAST_QUANTISED = 16_384  # small arrays stay float16: they weigh nothing and are more sensitive
+_LEAST_QUANTISED = 16_384  # smaller arrays stay float16: they are small and more sensitive
 _STEPS = 127.0
 
 Arrays = dict[str, NDArray[Any]]
@@ -35,7 +35,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class TowerConfig:
-    """Sizes of one convolutional tower; `scale` and `blocks` below the full are for tests."""
+    """Sizes of one convolutional tower; tests use smaller `scale` and `blocks`."""
 
     hidden: int = 512
     scale: float = 1.0
@@ -56,7 +56,7 @@ class TextConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """What the three towers look like and what they want to be given."""
+    """Sizes of the three towers and of their inputs."""
 
     dim: int = 384
     image: TowerConfig = field(default_factory=TowerConfig)
@@ -73,9 +73,9 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened and verified model folder, its arrays as they are stored.
+    """An opened and verified model folder, with its arrays as stored.
 
-    Arrays are made float32 when a tower asks for its own: a text query needs a fifth of them.
+    Arrays are converted to float32 when a tower needs them: a text query needs a fifth of them.
     """
 
     name: str
@@ -87,18 +87,18 @@ class Checkpoint:
 
     @property
     def arrays(self) -> Arrays:
-        """All arrays, float32."""
+        """All arrays, as float32."""
         return unpack(self.packed)
 
     def tower(self, prefix: str) -> Arrays:
-        """The arrays of one tower, float32, without its prefix ("text", "image", "audio")."""
+        """Return the float32 arrays of one tower ("text", "image", "audio"), without its prefix."""
         start = prefix + "."
         return unpack(
             {n.removeprefix(start): a for n, a in self.packed.items() if n.startswith(start)}
         )
 
     def text(self) -> tuple[DequantisedRows, Arrays]:
-        """The text tower: the embedding, of which few rows are ever wanted, and the rest."""
+        """Return the text tower: its embedding, of which few rows are used, and the rest."""
         name = "text.embedding"
         embedding = DequantisedRows(self.packed[name], self.packed.get(name + _SCALE))
         rest = {n: a for n, a in self.packed.items() if not n.startswith(name)}
@@ -106,7 +106,7 @@ class Checkpoint:
 
 
 class DequantisedRows:
-    """A packed array whose rows are made float32 when they are asked for."""
+    """A packed array whose rows are converted to float32 when they are read."""
 
     def __init__(self, steps: NDArray[Any], scales: NDArray[Any] | None = None) -> None:
         self._steps = steps
@@ -120,7 +120,7 @@ class DequantisedRows:
 
 
 def pack(arrays: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    """Floats -> what is stored: int8 rows with a float16 scale each where an array is large."""
+    """Pack float32 arrays for storage: large ones as int8 rows with a float16 scale each."""
     packed: Arrays = {}
     for name, array in arrays.items():
         if array.ndim < 2 or array.size < _LEAST_QUANTISED:
@@ -136,7 +136,7 @@ def pack(arrays: Mapping[str, NDArray[np.float32]]) -> Arrays:
 
 
 def unpack(packed: Mapping[str, NDArray[Any]]) -> Arrays:
-    """What is stored -> float32 arrays; the same on every machine."""
+    """Unpack stored arrays to float32; the result is the same on every machine."""
     arrays: Arrays = {}
     for name, array in packed.items():
         if name.endswith(_SCALE):
@@ -157,10 +157,10 @@ def save_folder(
     vocabulary: Sequence[str],
     provenance: Mapping[str, Any],
 ) -> str:
-    """Write a model folder and give its revision, the start of a hash over its files.
+    """Write a model folder and return its revision, the start of a hash over its files.
 
-    Files are written beside their place and moved into it, the manifest last: a folder whose
-    writing was cut off does not verify.
+    Files are written under temporary names and renamed, the manifest last: a folder whose
+    writing was interrupted does not verify.
     """
     from safetensors.numpy import save
 
@@ -195,8 +195,8 @@ def save_folder(
 def open_folder(folder: Path) -> Checkpoint:
     """Read and verify a model folder.
 
-    Raises ModelUnavailableError where it is no model folder, ModelIntegrityError where a file is
-    missing, cut off, of another hash or of another architecture than the manifest says.
+    Raises ModelUnavailableError where it is not a model folder, ModelIntegrityError where a file is
+    missing, truncated, or of another hash or architecture than the manifest states.
     """
     manifest = _read_manifest(folder)
     contents = {file: _verified(folder / file, manifest) for file in (WEIGHTS, VOCABULARY)}
@@ -221,14 +221,14 @@ def open_folder(folder: Path) -> Checkpoint:
 
 
 def _check_scales(packed: Arrays) -> None:
-    """Raises KeyError for rows of int8 without their scales."""
+    """Raise KeyError for int8 rows without their scales."""
     for name, array in packed.items():
         if array.dtype == np.int8 and name + _SCALE not in packed:
             raise KeyError(name + _SCALE)
 
 
 def renamed(folder: Checkpoint, name: str) -> Checkpoint:
-    """The same model under another name."""
+    """Return the same model under another name."""
     return replace(folder, name=name)
 
 
@@ -237,7 +237,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelUnavailableError(f"{folder} is no model folder: it has no {MANIFEST}") from None
+        raise ModelUnavailableError(
+            f"{folder} is not a model folder: it has no {MANIFEST}"
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelIntegrityError(f"{path} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("architecture") != ARCHITECTURE:
@@ -258,7 +260,7 @@ def _verified(path: Path, manifest: Mapping[str, Any]) -> bytes:
         expected = manifest["files"][path.name]
         size_bytes, digest = int(expected["size_bytes"]), str(expected["sha256"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelIntegrityError(f"the manifest beside {path} does not vouch for it") from error
+        raise ModelIntegrityError(f"the manifest beside {path} does not list it") from error
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The bundled encoder: text, pictures, sound and shots of video in one space, offline."""
+"""Encode text, images, sound and shots of video in one space, offline, with `tiny`."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 
     from seehear.encoders.autotune import AutotunedModule
 
-# Samples in one pass. On a processor so few that the widest feature map stays in its cache: at 32
-# pictures half of the time went into waiting for memory.
+# Samples in one pass. On a CPU, few enough that the widest feature map stays in its cache: with 32
+# images half of the time was spent waiting for memory.
 _AT_ONCE = 8
 _AT_ONCE_ON_CUDA = 128
-# Below this peak (-80 dB of full scale) a window counts as silence: it is near nothing.
+# A window below this peak (-80 dB of full scale) counts as silence and gives a row of zeros.
 _SILENT_PEAK = 1e-4
 
 TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
 
 
 def load_tiny(path: Path | None = None, device: str = "auto", *, half: bool = False) -> TinyEncoder:
-    """The bundled model, or a model folder of the same kind such as `seehear train` writes.
+    """Load the bundled model, or a model folder of the same kind, as `seehear train` writes.
 
-    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps". On CUDA the picture and sound towers
-    compute in float16; `half` asks for that elsewhere too. Torch is first loaded when a picture
-    or a sound is encoded.
-    Raises ModelUnavailableError or ModelIntegrityError with one line of reason.
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps". On CUDA the image and audio towers
+    compute in float16; `half` requests that elsewhere, too. Torch is loaded when the first image
+    or sound is encoded.
+    Raises ModelUnavailableError or ModelIntegrityError with a reason in one line.
     """
     return TinyEncoder(open_folder(path or TINY), device=device, half=half)
 
 
 class TinyEncoder:
-    """Encodes all four modalities with the towers of one model folder."""
+    """Encode all four modalities with the towers of one model folder."""
 
     def __init__(self, folder: Checkpoint, *, device: str = "auto", half: bool = False) -> None:
         self._folder = folder
@@ -89,7 +89,7 @@ class TinyEncoder:
         wanted = _SAMPLE_TYPES[modality]
         for sample in samples:
             if not isinstance(sample, wanted):
-                raise UsageError(f"{sample!r} is no sample of {modality}")
+                raise UsageError(f"{sample!r} is not a sample of {modality}")
         if not samples:
             return np.zeros((0, self._space.dim), np.float32)
         if modality is Modality.TEXT:
@@ -191,9 +191,9 @@ _SAMPLE_TYPES: dict[Modality, type] = {
 def build_tower(
     folder: Checkpoint, name: str, device: str = "auto", *, half: bool = False
 ) -> nn.Module:
-    """The "image" or "audio" tower of a folder as a torch module in evaluation mode.
+    """Build the "image" or "audio" tower of a folder as a torch module in evaluation mode.
 
-    Raises ModelIntegrityError where the folder's arrays do not fit the sizes it names.
+    Raises ModelIntegrityError where the folder's arrays do not have the stated sizes.
     """
     import torch
 
@@ -217,14 +217,14 @@ def build_tower(
 
 
 def resize_batch(pixels: NDArray[np.uint8], size: int) -> Tensor:
-    """Pixels (h, w, 3) -> uint8 (1, 3, size, size); the whole picture, its aspect ratio not kept.
+    """Resize pixels (h, w, 3) to uint8 (1, 3, size, size), the whole image, ignoring its ratio.
 
-    A crop would lose what captions speak of at the edges; training squashes in the same way.
+    A crop would lose what captions mention at the edges; training resizes in the same way.
     """
     import torch
     from torch.nn import functional
 
-    # A view over memory that may be read-only; nothing below writes to it.
+    # from_numpy makes a view: copy read-only memory, although nothing below writes to it.
     tensor = torch.from_numpy(np.array(pixels, copy=not pixels.flags.writeable))
     tensor = tensor.permute(2, 0, 1)[None]
     if tensor.shape[-2:] == (size, size):

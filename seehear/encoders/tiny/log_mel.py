@@ -1,4 +1,4 @@
-"""Waveforms -> what the sound tower takes. One path for training and for search."""
+"""Turn waveforms into the audio tower's input, the same way for training and for search."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _log_mel() -> LogMel:
 
 
 def load_spectrograms() -> None:
-    """Load the library that makes spectrograms, ahead of the first sound."""
+    """Load the library for spectrograms ahead of the first sound."""
     _log_mel()
 
 
 def waveform_16k(waveform: NDArray[np.float32], sample_rate_hz: int) -> Tensor:
-    """float32 (n,) at any rate -> float32 (m,) at 16 kHz with a peak of one half.
+    """Convert float32 (n,) at any rate to float32 (m,) at 16 kHz with a peak of one half.
 
-    The spectrogram's floor is absolute: without the gain, a quiet recording would vanish in it.
+    The spectrogram's floor is absolute: without this gain, a quiet recording would vanish in it.
     """
     tensor = torch.from_numpy(np.array(waveform, np.float32))
     if sample_rate_hz != SAMPLE_RATE_HZ:
@@ -43,8 +43,10 @@ def waveform_16k(waveform: NDArray[np.float32], sample_rate_hz: int) -> Tensor:
 
 
 def spectrograms(waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Waveforms at 16 kHz -> log-mel (n, frames, 64), zero sound as padding, and the true counts
-    of frames (n,)."""
+    """Turn waveforms at 16 kHz into log-mel spectrograms (n, frames, 64), padded with silence.
+
+    Also returns the true numbers of frames (n,).
+    """
     lengths = [len(waveform) for waveform in waveforms]
     longest = max(_LEAST_SAMPLES, *lengths) + _FFT_SAMPLES - FRAME_LENGTH
     batch = torch.zeros(len(waveforms), longest)

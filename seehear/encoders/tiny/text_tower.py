@@ -1,8 +1,8 @@
-"""The text tower on numpy alone: a sentence is embedded in milliseconds, without torch.
+"""Run the text tower with numpy alone: a sentence is embedded in milliseconds, without torch.
 
-Piece embeddings, two gated convolution blocks over neighbouring pieces (arXiv:1612.08083), pooling
-by several learned attentions, a projection. `training.text_torch` is its torch twin; a
-test holds the two together.
+Token embeddings, two gated convolution blocks over neighbouring tokens (arXiv:1612.08083), pooling
+by several learned attentions, a projection. `training.text_torch` is the same tower in torch; a
+test compares the two.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from seehear.encoders.tiny.checkpoint import DequantisedRows
 from seehear.encoders.tiny.tokenizer import Tokenizer
 from seehear.types import Floats, Vectors
 
-_SENTENCES_AT_ONCE = 128  # keeps the activations of one step inside the second-level cache
+_SENTENCES_AT_ONCE = 128  # keeps the activations of one step in the second-level cache
 _EPSILON = 1e-5
 
 
 class TextTower:
-    """Texts -> unit vectors, from the arrays named `text.*` of a model folder."""
+    """Turn texts into unit vectors, with the arrays named `text.*` of a model folder."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class TextTower:
         arrays: Mapping[str, Floats],
         tokenizer: Tokenizer,
     ) -> None:
-        """`embedding` has a row for each piece; `arrays` are the others of the tower."""
+        """`embedding` has a row for each token; `arrays` are the tower's other arrays."""
         self._embedding = embedding
         self._arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         self._tokenizer = tokenizer
@@ -39,10 +39,10 @@ class TextTower:
         self._dim = len(self._arrays["direct.bias"])
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """float32 (n, dim), L2-normalised; a text without words gives a row of zeros."""
+        """Return float32 (n, dim), L2-normalised; a text without words gives a row of zeros."""
         ids = [self._tokenizer(text) for text in texts]
         result = np.zeros((len(ids), self._dim), np.float32)
-        # Sentences of one length make a batch: no padding, no masks.
+        # Sentences of equal length make a batch: no padding, no masks.
         by_length: dict[int, list[int]] = {}
         for row, pieces in enumerate(ids):
             by_length.setdefault(len(pieces), []).append(row)
@@ -55,7 +55,7 @@ class TextTower:
         return normalised(result)
 
     def _forward(self, ids: NDArray[np.int64]) -> Floats:
-        """Piece numbers (n, length) -> vectors (n, dim) before normalisation."""
+        """Turn token numbers (n, length) into vectors (n, dim), not yet normalised."""
         arrays = self._arrays
         n, length = ids.shape
         x: NDArray[Any] = self._embedding[ids.reshape(-1)]
@@ -86,7 +86,7 @@ class TextTower:
 
 
 def _mix(x: Floats, taps: Floats) -> Floats:
-    """Depthwise convolution over pieces, zero-padded: (n, length, h) by (h, taps), same shape."""
+    """Convolve each channel over tokens, zero-padded: (n, length, h) by (h, taps), same shape."""
     width = taps.shape[1]
     half = width // 2
     length = x.shape[1]

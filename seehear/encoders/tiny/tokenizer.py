@@ -1,7 +1,7 @@
-"""Words into numbers: greedy longest-match pieces over a vocabulary of whole words and endings.
+"""Turn words into numbers: greedy longest-match tokens of a vocabulary of words and endings.
 
-The piece rule is WordPiece's (arXiv:1609.08144). Case, accents and punctuation are dropped: the
-text tower reads short descriptions, where they carry little.
+The rule is WordPiece's (arXiv:1609.08144). Case, accents and punctuation are dropped: the text
+tower reads short descriptions, where they say little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REMEMBERED_WORDS = 200_000
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, lower-case, without accents and punctuation."""
+    """Return the words of a text, in lower case, without accents and punctuation."""
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
@@ -26,7 +26,7 @@ def words_of(text: str) -> list[str]:
 
 
 class Tokenizer:
-    """Turns texts into piece numbers. Line `i` of the vocabulary is piece `i`; 0 is unknown."""
+    """Turns texts into token numbers. Line `i` of the vocabulary is token `i`; 0 is unknown."""
 
     def __init__(self, vocabulary: Sequence[str], most_tokens: int) -> None:
         if not vocabulary or vocabulary[0] != UNKNOWN:
@@ -40,7 +40,7 @@ class Tokenizer:
         return len(self._ids)
 
     def __call__(self, text: str) -> list[int]:
-        """Piece numbers of a text, cut to the most that the tower reads; empty without words."""
+        """Return the token numbers of a text, cut to the tower's limit; empty without words."""
         ids: list[int] = []
         known = self._known
         for word in words_of(text):
@@ -55,7 +55,7 @@ class Tokenizer:
         return ids[: self._most_tokens]
 
     def _pieces(self, word: str) -> tuple[int, ...]:
-        """Longest pieces first; a word that does not come out even is one unknown."""
+        """Split a word, longest tokens first; a word that cannot be split is one unknown token."""
         if len(word) > _LONGEST_WORD:
             return (0,)
         found = []

@@ -1,9 +1,9 @@
-"""The picture and sound towers as torch modules: MobileNet v1 and a projection.
+"""Define the image and audio towers as torch modules: MobileNet v1 and a projection.
 
-Both towers are one design (arXiv:1704.04861). The sound tower is YAMNet's: it runs over a log-mel
-spectrogram as if it were a picture, fully convolutionally over the whole window, and pools over
-time with learned attention. There is no batch normalisation: it is folded into the convolutions,
-as in the teachers' files from which training starts.
+Both towers have one design (arXiv:1704.04861). The audio tower is YAMNet's: it runs over a log-mel
+spectrogram as over an image, fully convolutionally over the whole window, and pools over time with
+learned attention. It has no batch normalisation: that is folded into the convolutions, as in the
+teachers' files from which training starts.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ _LEAST_FRAMES = 96
 
 
 class _SameConv(nn.Conv2d):
-    """3x3 convolution of stride 1 or 2, padded as TensorFlow pads: the spare pixel of an even side
-    is right and below.
+    """3x3 convolution of stride 1 or 2, padded as TensorFlow pads.
 
-    Torch pads both sides alike, which would shift every feature map by half a pixel a stage. So
-    there the kernel gets a row or column of zeros on its other side: the same sums, and no copy of
-    the whole picture into a larger one.
+    For an even side, TensorFlow's extra pixel is on the right and at the bottom.
+
+    Torch pads both sides alike, which would shift every feature map by half a pixel per stage. In
+    that case the kernel gets a row or column of zeros on its other side: that gives the same sums,
+    and needs no copy of the whole image into a larger one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,15 +46,15 @@ class _SameConv(nn.Conv2d):
 
 
 def padded_kernel(weight: Tensor, shape: Sequence[int], stride: int) -> Tensor:
-    """A 3x3 kernel (out, in, 3, 3) for an input of `shape` (n, in, h, w), to go with padding 1."""
+    """Pad a 3x3 kernel (out, in, 3, 3) for an input of `shape` (n, in, h, w) and padding 1."""
     above, left = (int(stride == 2 and size % 2 == 0) for size in shape[-2:])
     return functional.pad(weight, (left, 0, above, 0)) if above or left else weight
 
 
 class MobileNetV1(nn.Module):
-    """(n, channels, h, w) -> (n, width(1024), h/32, w/32), all activations ReLU6.
+    """Map (n, channels, h, w) to (n, width(1024), h/32, w/32), all activations ReLU6.
 
-    `blocks` and `scale` make the small configuration that tests train.
+    Tests use a smaller `blocks` and `scale`.
     """
 
     def __init__(self, channels: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)) -> None:
@@ -73,12 +74,12 @@ class MobileNetV1(nn.Module):
         return result
 
     def convolutions(self) -> list[nn.Conv2d]:
-        """Its convolutions in order, as the teachers' files list them."""
+        """Return the convolutions in order, as the teachers' files list them."""
         return [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
 
 
 class Projection(nn.Module):
-    """(n, width) -> (n, dim): a linear map beside a two-layer correction of it."""
+    """Map (n, width) to (n, dim): a linear map plus a two-layer correction."""
 
     def __init__(self, width: int, dim: int, hidden: int) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class Projection(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """uint8 or float pixels (n, 3, h, w) in [0, 255] -> unit vectors (n, dim)."""
+    """Map uint8 or float pixels (n, 3, h, w) in [0, 255] to unit vectors (n, dim)."""
 
     def __init__(
         self, dim: int, hidden: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)
@@ -102,14 +103,14 @@ class ImageTower(nn.Module):
         self.projection = Projection(self.backbone.width, dim, hidden)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Pooled features (n, width)."""
+        """Return pooled features (n, width)."""
         dtype = self.projection.direct.weight.dtype
         x = (pixels.to(dtype) / 128.0 - 1.0).contiguous(memory_format=torch.channels_last)
         pooled: Tensor = self.backbone(x).mean(dim=(2, 3))
         return pooled
 
     def project(self, features: Tensor) -> Tensor:
-        """Pooled features (n, width) -> unit vectors (n, dim)."""
+        """Map pooled features (n, width) to unit vectors (n, dim)."""
         return functional.normalize(self.projection(features).float(), dim=-1)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -117,7 +118,7 @@ class ImageTower(nn.Module):
 
 
 class LogMel(nn.Module):
-    """float waveform (n, samples) at 16 kHz -> log-mel spectrogram (n, frames, 64), as YAMNet's."""
+    """Map float waveforms (n, samples) at 16 kHz to log-mel (n, frames, 64), as YAMNet does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +143,7 @@ class LogMel(nn.Module):
 
 
 class AudioTower(nn.Module):
-    """log-mel spectrogram (n, frames, 64) and true frame counts (n,) -> unit vectors (n, dim)."""
+    """Map log-mel (n, frames, 64) and true frame counts (n,) to unit vectors (n, dim)."""
 
     def __init__(
         self, dim: int, hidden: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)
@@ -156,14 +157,14 @@ class AudioTower(nn.Module):
         self.stride = 2 ** (1 + sum(stride == 2 for _, stride in _BLOCKS[:blocks]))
 
     def frames(self, spectrogram: Tensor) -> Tensor:
-        """Features in time, averaged over the bands: (n, frames / stride, width)."""
+        """Return features in time, averaged over the bands: (n, frames / stride, width)."""
         dtype = self.attention.weight.dtype
         x = spectrogram.to(dtype)[:, None]
         result: Tensor = self.backbone(x).mean(dim=3).transpose(1, 2)
         return result
 
     def pool(self, frames: Tensor, counts: Tensor) -> Tensor:
-        """Mean and attention-weighted mean over time: (n, 2 * width). Padding takes no part."""
+        """Return mean and attention-weighted mean over time (n, 2 * width), without the padding."""
         steps = torch.arange(frames.shape[1], device=frames.device)
         # A step counts when most of its frames are sound; the first always does.
         real = (steps[None] * self.stride + self.stride // 2) < counts[:, None]
@@ -175,7 +176,7 @@ class AudioTower(nn.Module):
         return torch.cat([mean, (frames * weights).sum(1)], dim=1)
 
     def project(self, pooled: Tensor) -> Tensor:
-        """Pooled features (n, 2 * width) -> unit vectors (n, dim)."""
+        """Map pooled features (n, 2 * width) to unit vectors (n, dim)."""
         return functional.normalize(self.projection(pooled).float(), dim=-1)
 
     def forward(self, spectrogram: Tensor, counts: Tensor) -> Tensor:

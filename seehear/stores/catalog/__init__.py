@@ -1,1 +1,1 @@
-"""The catalog: what was indexed, where it lies and what it encodes to. The single truth."""
+"""The catalog: what was indexed, its locations and its vectors. The only copy of this data."""

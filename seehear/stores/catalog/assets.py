@@ -1,4 +1,4 @@
-"""The catalog's items: assets and their segments, chosen, counted and described."""
+"""Query the catalog's assets and their segments: select, count and describe them."""
 
 from __future__ import annotations
 
@@ -29,26 +29,25 @@ from seehear.types import Asset, Ids, Modality
 
 
 class AssetQueries(CatalogBase):
-    """What is there to be found."""
+    """Queries about assets and segments."""
 
     def find_asset(self, content_hash: str) -> Asset | None:
-        """The asset of that content, if it is known."""
+        """Return the asset with that content, or None."""
         with self._read() as connection:
             return reader.asset_of(connection, asset_table.c.content_hash == content_hash)
 
     def asset(self, asset_id: int) -> Asset | None:
-        """The asset of that id, if there is one."""
+        """Return the asset of that id, or None."""
         with self._read() as connection:
             return reader.asset_of(connection, asset_table.c.id == asset_id)
 
     def assets_of(self, asset_ids: Sequence[int]) -> dict[int, Asset]:
-        """The assets of some ids, those that there are."""
+        """Return the assets of some ids; unknown ids are left out."""
         with self._read() as connection:
             return reader.assets_of(connection, asset_ids)
 
     def counts(self, generation_id: int | None = None) -> Counts:
-        """How much the collection holds; segments of the serving generation unless another is
-        asked for."""
+        """Count the collection's content; segments of the serving generation by default."""
         with self._read() as connection:
             if generation_id is None:
                 generation_id = connection.scalar(
@@ -81,7 +80,7 @@ class AssetQueries(CatalogBase):
             )
 
     def count_segments(self, generation_id: int) -> int:
-        """How many segments a generation has."""
+        """Count the segments of a generation."""
         with self._read() as connection:
             return reader.count(connection, segments, segments.c.generation_id == generation_id)
 
@@ -94,8 +93,11 @@ class AssetQueries(CatalogBase):
         under: Path | None = None,
         where: Filter | None = None,
     ) -> Ids:
-        """Sorted ids of segments: of one modality, of assets shown as some modalities, below a
-        folder, meeting a filter. Raises UsageError for a filter that makes no sense."""
+        """Return sorted ids of segments, int64 (n,), that meet all given conditions.
+
+        `item`: of one modality; `assets`: of assets shown as one of some modalities; `under`: below
+        a folder; `where`: matching a filter. Raises UsageError for an invalid filter.
+        """
         conditions = _conditions(under, where)
         if assets is not None:
             conditions.append(shown_as(assets))
@@ -109,13 +111,16 @@ class AssetQueries(CatalogBase):
         under: Path | None = None,
         where: Filter | None = None,
     ) -> dict[int, list[Path]]:
-        """Where assets lie below a folder and meet a filter, as one place has to do both:
-        reachable places first, then the oldest. Assets without such a place are left out."""
+        """Return the paths of assets that are below a folder and match a filter.
+
+        One location must meet both conditions. Reachable locations come first, then the oldest;
+        assets without such a location are left out.
+        """
         with self._read() as connection:
             return reader.matching_paths(connection, asset_ids, _conditions(under, where))
 
     def segments_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
-        """Sorted ids of the segments of some assets."""
+        """Return sorted ids of the segments of some assets, int64 (n,)."""
         found: list[int] = []
         with self._read() as connection:
             for chunk in chunks(asset_ids):
@@ -132,35 +137,38 @@ class AssetQueries(CatalogBase):
             return facets.facet_values(connection, facet, top)
 
     def anything_below(self, folder: Path) -> bool:
-        """Whether anything lies at a path or below it."""
+        """Tell whether the catalog has a location at a path or below it."""
         with self._read() as connection:
             return facets.anything_below(connection, folder)
 
     def segment_columns(self, segment_ids: Sequence[int] | Ids) -> SegmentColumns:
-        """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+        """Return what ranking needs of segments, by ascending id, if they have a location."""
         with self._read() as connection:
             return select_columns(connection, segment_ids)
 
     def shown(self, own: SegmentColumns) -> SegmentColumns:
-        """The same of segments that were read before, as part of `columns`."""
+        """Return the same rows with the assets that are shown; `own` is part of `columns`."""
         with self._read() as connection:
             return shown_columns(connection, own)
 
     def columns(self, generation_id: int, known: SegmentTable = NO_COLUMNS) -> SegmentTable:
-        """Every segment of a generation, in memory; `known` is what was read of it before."""
+        """Load all segments of a generation into memory; `known` is an earlier result to extend."""
         with self._read() as connection:
             return segment_table(connection, generation_id, known)
 
     def resolve(self, segment_ids: Sequence[int] | Ids) -> list[SegmentRecord]:
-        """What hits need of segments, in the order asked; those that lie nowhere are left out."""
+        """Return what hits need of segments, in the given order, if they have a location."""
         with self._read() as connection:
             return reader.resolve(connection, segment_ids)
 
     def search_words(
         self, generation_id: int, wanted: str, k: int
     ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-        """Segments by words: those whose passages have them, and the first ones of assets whose
-        file name, folder or caption has them. Each (segment id, BM25 score), best first."""
+        """Search segments by words: by their passages, and by their files.
+
+        The second list has the first segment of each asset whose file name, folder or caption
+        matches. Each is (segment id, BM25 score), best first.
+        """
         with self._read() as connection:
             return (
                 fts.search_passages(connection, generation_id, wanted, k),
@@ -174,5 +182,5 @@ def _conditions(under: Path | None, where: Filter | None) -> list[ColumnElement[
 
 
 def _counted(connection: Connection, query: Select[*tuple[Any, ...]]) -> dict[str, int]:
-    """Rows of (name, count) as a dictionary."""
+    """Return rows of (name, count) as a dictionary."""
     return {str(row[0]): int(row[1]) for row in connection.execute(query)}

@@ -1,4 +1,4 @@
-"""What the parts of the catalog share: one database, read and written in transactions."""
+"""Give the parts of the catalog one database, read and written in transactions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CatalogBase:
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:
-        """One transaction: committed at the end, rolled back whole when anything is raised."""
+        """Open one transaction: committed at the end, rolled back completely on any exception."""
         with (
             self._writing,
             store_errors("write to the catalog"),
@@ -31,7 +31,7 @@ class CatalogBase:
 
     @contextmanager
     def read_snapshot(self) -> Iterator[None]:
-        """Everything that this thread reads within is of one instant; nothing may be written."""
+        """Make all reads of this thread in the block see one instant; nothing may be written."""
         with self._read() as connection:
             outermost = self._held() is None
             self._reading.connection = connection
@@ -43,7 +43,7 @@ class CatalogBase:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        """A connection on which everything read is of one instant."""
+        """Open a connection on which all reads see one instant."""
         if (held := self._held()) is not None:
             yield held
             return

@@ -1,7 +1,7 @@
-"""Writing many contents at once: a dozen statements for a batch instead of fifteen for each file.
+"""Write many contents at once: a dozen statements for a batch instead of fifteen per file.
 
-The same rows as `Batch.put_asset`, `put_encoding` and `put_location` write one by one (a test
-compares them), at a tenth of the time, which an index run would otherwise take from the encoder.
+Writes the same rows as `Batch.put_asset`, `put_encoding` and `put_location` do one by one (a test
+compares them), in a tenth of the time, which an index run would otherwise take from the encoder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from seehear.types import EmbeddingSpace, MediaInfo, Segment, Vectors
 
 @dataclass(frozen=True, slots=True)
 class NewLocation:
-    """A path where content lies, as its file was when it was read."""
+    """A path with some content, and the state of its file when it was read."""
 
     root_id: int
     path: Path
@@ -39,18 +39,18 @@ class NewLocation:
 
 @dataclass(frozen=True, slots=True)
 class NewContent:
-    """A content with all that is known of it. Each hash may be given once in a batch."""
+    """A content with everything that is known of it. A batch may have each hash only once."""
 
     content_hash: str
     size_bytes: int
     info: MediaInfo
     segments: Sequence[Segment]
     vectors: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]]
-    """For each space the positions in `segments`, and float32 (n, dim) rows for them."""
+    """For each space, positions in `segments` and their rows, float32 (n, dim)."""
 
 
 def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
-    """The assets of those contents that are known."""
+    """Return the asset ids of the known contents, by hash."""
     found: dict[str, int] = {}
     for start in range(0, len(hashes), CHUNK):
         chunk = hashes[start : start + CHUNK]
@@ -62,11 +62,11 @@ def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
 def put_assets(
     connection: Connection, contents: Sequence[NewContent]
 ) -> tuple[list[int], set[int]]:
-    """The asset of each content, made where there is none; and which of them were known."""
+    """Insert missing assets; return the asset id of each content, and the ids known before."""
     known = asset_ids(connection, [content.content_hash for content in contents])
     missing = [content for content in contents if content.content_hash not in known]
     if missing:
-        # Rows are read back by what tells them apart: SQLite returns keys only row by row.
+        # Read the new rows back by their hash: SQLite returns keys only row by row.
         connection.execute(
             insert(assets),
             [asset_row(c.content_hash, c.size_bytes, c.info) for c in missing],
@@ -76,7 +76,7 @@ def put_assets(
 
 
 def asset_row(content_hash: str, size_bytes: int, info: MediaInfo) -> dict[str, Any]:
-    """What the catalog keeps of a content."""
+    """Return the `assets` row of a content."""
     return {
         "content_hash": content_hash,
         "modality": info.modality.value,
@@ -93,7 +93,7 @@ def asset_row(content_hash: str, size_bytes: int, info: MediaInfo) -> dict[str, 
 def segment_row(
     generation_id: int, asset_id: int, ordinal: int, segment: Segment
 ) -> dict[str, Any]:
-    """What the catalog keeps of a segment."""
+    """Return the `segments` row of a segment."""
     return {
         "generation_id": generation_id,
         "asset_id": asset_id,
@@ -112,9 +112,9 @@ def put_encodings(
     contents: Sequence[NewContent],
     change: int,
 ) -> None:
-    """Segments and vectors of assets that the generation has not encoded, and their marks.
+    """Store segments and vectors of assets that the generation lacks, and mark them as encoded.
 
-    Raises SpaceMismatchError as `Batch.put_encoding` does.
+    Raises SpaceMismatchError, as `Batch.put_encoding` does.
     """
     known = space_ids(connection, generation_id)
     rows: list[dict[str, Any]] = []
@@ -160,7 +160,7 @@ def put_encodings(
 def _segment_ids(
     connection: Connection, generation_id: int, asset_ids_: Sequence[int]
 ) -> dict[tuple[int, int], int]:
-    """(asset id, ordinal) -> segment id."""
+    """Return the segment ids by (asset id, ordinal)."""
     found: dict[tuple[int, int], int] = {}
     for chunk in chunks(asset_ids_):
         query = select(segments.c.asset_id, segments.c.ordinal, segments.c.id).where(
@@ -171,7 +171,7 @@ def _segment_ids(
 
 
 def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocation]]) -> None:
-    """Say that assets (by id) lie at places; each replaces what lay at its path."""
+    """Store locations with their asset ids; each replaces an earlier one at its path."""
     latest = {os.fsencode(location.path): (asset_id, location) for asset_id, location in places}
     known = _location_ids(connection, list(latest))
     rows = {path: _row(path, asset_id, place) for path, (asset_id, place) in latest.items()}
@@ -220,7 +220,7 @@ def _row(path: bytes, asset_id: int, location: NewLocation) -> dict[str, Any]:
 
 
 def _captions(connection: Connection, asset_ids_: Iterable[int]) -> dict[int, str]:
-    """Title, caption and keywords of assets, as words to find their files by."""
+    """Return title, caption and keywords of assets, as searchable text."""
     found: dict[int, str] = {}
     for chunk in chunks(sorted(asset_ids_)):
         query = select(assets.c.id, assets.c.details).where(assets.c.id.in_(chunk))
@@ -230,7 +230,7 @@ def _captions(connection: Connection, asset_ids_: Iterable[int]) -> dict[int, st
 
 
 def signed(inode: int) -> int:
-    """Inodes are unsigned 64 bits; databases store signed ones."""
+    """Convert an inode, which is unsigned 64 bits, to the signed number that databases store."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 

@@ -1,4 +1,4 @@
-"""The catalog: the single truth of a collection."""
+"""Open and manage the catalog: the only copy of a collection's data."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from seehear.stores.catalog.locations import LocationQueries
 from seehear.stores.catalog.lock import WriteLock
 
 _NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
-"""What systems put into a folder by themselves; names that begin with a dot count as well."""
+"""Files that systems create in a folder by themselves; names with a leading dot count, too."""
 _OUR_OWN = {
     "cache",
     "write.lock",
     "write.pid",
     *(f"{FILE_NAME}-{s}" for s in ("wal", "shm", "journal")),
 }
-"""What a process that was killed while it made a collection may have left, and what is a cache."""
+"""Caches, and files that a process may have left that was killed while it made a collection."""
 
 
 def _holds_other_files(folder: Path) -> bool:
-    """Whether a folder has anything inside that a new collection would lie among."""
+    """Tell whether a folder has files that do not belong to a collection."""
     if not folder.is_dir():
         return False
     with os.scandir(folder) as entries:
@@ -58,7 +58,7 @@ def _holds_other_files(folder: Path) -> bool:
 def _not_a_collection(folder: Path) -> UsageError:
     name = str(folder)
     return UsageError(
-        f"{name} holds other files and is no collection; give the collection a folder of its own: "
+        f"{name} holds other files and is not a collection; give the collection its own folder: "
         f"library = seehear.open(OTHER), then library.index({name!r}); "
         f"or seehear index {shlex.quote(name)} --collection OTHER"
     )
@@ -67,7 +67,7 @@ def _not_a_collection(folder: Path) -> UsageError:
 class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLog):
     """Assets, locations, segments and vectors of one collection. Safe from several threads.
 
-    Made by `Catalog.open`. Every method raises StoreError where the database fails.
+    Opened by `Catalog.open`. Every method raises StoreError where the database fails.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         create: bool = True,
         url: str | None = None,
     ) -> Catalog:
-        """Open the catalog in a folder, made or migrated where needed.
+        """Open the catalog in a folder; create or migrate it where needed.
 
         A folder that cannot be written is opened for reading. `url` names another database than
-        the SQLite file in the folder, which then holds caches and the lock alone. Raises
-        StoreError where there is none and `create` is False, SchemaVersionError for one that a
-        newer version wrote, UsageError for a URL that is none and for a folder without a
-        collection that holds other files.
+        the SQLite file in the folder, which then contains only caches and the lock. Raises
+        StoreError where the catalog is missing and `create` is False, SchemaVersionError for one
+        of a newer version, UsageError for an invalid URL and for a folder without a collection
+        that contains other files.
         """
         folder = folder.absolute()
         exists = url is not None or (folder / FILE_NAME).is_file()
@@ -120,7 +120,7 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         try:
             version = schema_version(catalog._engine)
         except StorageFullError:
-            # SQLite needs some room beside its file even to read; without it nobody writes there.
+            # SQLite needs some disk space even to read; on a full disk nobody writes either.
             catalog.close()
             if url is not None or not exists:
                 raise
@@ -150,17 +150,18 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
                 migrate(self._engine)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         self._engine.dispose()
         if self._scratch is not None:
             self._scratch.cleanup()
 
     @contextmanager
     def write_lock(self, wait_s: float = 0.0) -> Iterator[None]:
-        """Hold the collection for writing; raises CollectionLockedError where another has it.
+        """Hold the collection for writing; raises CollectionLockedError if another process has it.
 
-        A process that dies lets go of it. The thread that holds it may take it again; other
-        threads of this process wait as other processes do.
+        The lock ends with its process. The thread that holds it may take it again; other threads
+        of this process wait like other processes. Raises StoreError for a read-only collection and
+        StorageFullError on a full disk.
         """
         if self._full:
             raise StorageFullError(
@@ -172,9 +173,9 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
             yield
 
     def integrity_issues(self) -> list[IntegrityIssue]:
-        """Everything that does not hold in the catalog, as of one instant; empty where all is well.
+        """Return everything that is inconsistent in the catalog, as of one instant.
 
-        With `derived` faults nothing is lost: `mend` makes those parts anew.
+        Nothing is lost with issues of kind DERIVED: `rebuild_derived` rebuilds those parts.
         """
         with self._read() as connection:
             found = integrity.integrity_issues(connection)
@@ -187,25 +188,25 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         return found
 
     def pending_work(self) -> list[IntegrityIssue]:
-        """What a run that was cut short leaves for the next one: nothing is wrong with it."""
+        """Return the work that an interrupted run leaves for the next one; it is not a fault."""
         with self._read() as connection:
             return integrity.pending_work(connection)
 
     def rebuild_derived(self) -> None:
-        """Make what is derived from the rest anew: SQLite's own indexes and the index of words."""
+        """Rebuild derived data: SQLite's own indexes and the full-text index."""
         with self.batch() as batch:
             if batch.connection.dialect.name == "sqlite":
                 batch.connection.exec_driver_sql("REINDEX")
             fts.rebuild(batch.connection)
 
     def copy_to(self, path: Path) -> None:
-        """Copy the database, as it is at one instant, into a new file; writers are not held up."""
+        """Copy the database, as of one instant, into a new file; writers can go on meanwhile."""
         with self._raw("copy the catalog") as source, closing(sqlite3.connect(path)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
 
     def fill_from(self, path: Path) -> None:
-        """Become a copy of the database in a file, whole or not at all."""
+        """Replace the database by a copy of a file, completely or not at all."""
         with (
             self._writing,
             self._raw("write to the catalog") as target,
@@ -216,7 +217,7 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
 
     @contextmanager
     def _raw(self, action: str) -> Iterator[sqlite3.Connection]:
-        """A connection of SQLite itself, for what SQLAlchemy does not know."""
+        """Open a connection of SQLite itself, for functions that SQLAlchemy lacks."""
         if self._engine.dialect.name != "sqlite":
             raise StoreError("move a catalog in PostgreSQL with pg_dump, not with `seehear export`")
         with store_errors(action), self._engine.connect() as connection:

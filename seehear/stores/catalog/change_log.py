@@ -1,4 +1,4 @@
-"""The catalog's vectors, and how they change: what caches catch up with."""
+"""Read the catalog's vectors and their changes, which caches use to catch up."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to one index."""
+    """The changes of one index."""
 
     last: int
     """The number of the last change."""
     removed: Ids
-    """Segments that were taken out, int64 (m,), growing."""
+    """Ids of removed segments, int64 (m,), ascending."""
     count: int
-    """Vectors that were written."""
+    """Number of vectors that were written."""
     blocks: Iterator[tuple[Ids, Vectors]]
-    """The vectors: int64 (n,), growing in each block, and float32 (n, dim)."""
+    """The vectors: int64 (n,), ascending in each block, and float32 (n, dim)."""
 
 
 class ChangeLog(CatalogBase):
-    """Vectors and their changes."""
+    """Queries about vectors and their changes."""
 
     @cached_property
     def identity(self) -> int:
-        """A number that tells this catalog from every other one."""
+        """A number that identifies this catalog among all others."""
         with self._read() as connection:
             return reader.counter(connection, "identity")
 
     def renew_identity(self) -> None:
-        """Be another catalog than the one that this is a copy of: caches of that one do not fit."""
+        """Give a copied catalog a new identity, so that caches of the original do not fit."""
         with self.batch() as batch:
             batch.connection.execute(
                 update(counters)
@@ -51,7 +51,7 @@ class ChangeLog(CatalogBase):
         self.__dict__.pop("identity", None)
 
     def change(self) -> int:
-        """The number of the last change; it grows with every write of segments."""
+        """Return the number of the last change; it grows with every write of segments."""
         with self._read() as connection:
             return reader.counter(connection, "change")
 
@@ -59,9 +59,9 @@ class ChangeLog(CatalogBase):
     def vectors_since(
         self, generation: Generation, space: EmbeddingSpace, item: Modality, change: int
     ) -> Iterator[Changes]:
-        """What happened to one index after a change, as one consistent reading.
+        """Read what happened to one index after a change, as of one instant.
 
-        The blocks are read while they are asked for, within the `with` alone.
+        The blocks are read lazily, and only within the `with` block.
         """
         with self._read() as connection:
             known = reader.space_ids(connection, generation.id)
@@ -74,7 +74,7 @@ class ChangeLog(CatalogBase):
     def vectors_of(
         self, segment_ids: Sequence[int] | Ids, generation: Generation, space: EmbeddingSpace
     ) -> Vectors:
-        """Vectors of segments in one space: float32 (n, dim) in the order asked."""
+        """Return vectors of segments in one space: float32 (n, dim) in the given order."""
         with self._read() as connection:
             known = reader.space_ids(connection, generation.id)
             return reader.vectors_of(connection, segment_ids, known[space], space.dim)

@@ -1,4 +1,4 @@
-"""Connections: how the database is opened, migrated and spoken of when it fails."""
+"""Connect to the database: open it, migrate it, and translate its errors."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ HEAD = "0004"
 EXAMPLE_URL = "postgresql://user@host/name"
 
 WRITING = 0x5EE4EA2
-"""The advisory lock of a transaction that writes, in PostgreSQL."""
+"""The advisory lock of a writing transaction, in PostgreSQL."""
 
 BUSY_TIMEOUT_MS = 30_000
-"""Readers never wait in WAL mode; this is for two short writes that meet."""
+"""Readers never wait in WAL mode; this is for two short writes at the same time."""
 
-# A full disk is also spoken of as an error of the log's shared memory, which could not grow.
+# SQLite also reports a full disk as an error of the log's shared memory, which cannot grow.
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 
 
 def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = False) -> Engine:
-    """An engine on a catalog's file, or on a server; nothing is opened yet.
+    """Make an engine for a catalog's file or a server; nothing is opened yet.
 
-    `frozen`: nothing can be written beside the file, and nothing lies there.
+    `frozen`: nothing can be written beside the file, and no log is beside it.
     """
     if url is not None:
         return _connect_to_server(url)
     mode = "ro" if read_only else "rwc"
     if frozen:
-        # A database with a log needs a place for its shared memory; nobody can write there, so
-        # nothing changes under the reader either.
+        # A database with a log needs to write its shared memory. Nobody can write in this folder,
+        # so nothing changes while it is read.
         mode = "ro&immutable=1"
-    # A URI, because only it has the modes; quoted as bytes, because names need not be UTF-8.
+    # Only a URI has these modes; quoted as bytes, because names need not be UTF-8.
     target = f"file:{quote(os.fsencode(file))}?mode={mode}"
 
     def opened() -> sqlite3.Connection:
@@ -61,7 +61,7 @@ def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = Fals
 
 
 def _connect_to_server(url: str) -> Engine:
-    """An engine on PostgreSQL; raises UsageError for a URL that names nothing of the kind."""
+    """Make an engine for PostgreSQL; raises UsageError for an invalid or another URL."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -71,12 +71,12 @@ def _connect_to_server(url: str) -> Engine:
             f"a catalog can be in PostgreSQL ({EXAMPLE_URL}) or in the collection's folder,"
             f" not in {parsed.get_backend_name()}"
         )
-    # Connections that a restart of the server ended are noticed before they are used.
+    # pool_pre_ping notices connections that a restart of the server has ended.
     return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
 
 
 def is_collection(folder: str) -> bool:
-    """Whether a folder is that of a collection, by the tables of its catalog's file."""
+    """Tell whether a folder is a collection, by the tables of its catalog's file."""
     file = os.path.join(os.fsencode(folder), FILE_NAME.encode())  # noqa: PTH118
     target = f"file:{quote(file)}?mode=ro&immutable=1"
     try:
@@ -85,20 +85,22 @@ def is_collection(folder: str) -> bool:
             tables = {name for (name,) in rows}
     except sqlite3.Error:
         return False
-    # Nothing yet: a collection whose first commit is still in the log.
+    # No tables but a log: a collection whose first commit is still in the log.
     return tables >= {"roots", "generations"} or (not tables and has_log(Path(folder)))
 
 
 def has_log(folder: Path) -> bool:
-    """Whether there are commits that are not in the catalog's file yet: who reads the file alone
-    misses them."""
+    """Tell whether the log has commits that the catalog's file lacks.
+
+    A reader of the file alone would miss them.
+    """
     with suppress(OSError):
         return (folder / f"{FILE_NAME}-wal").stat().st_size > 0
     return False
 
 
 def snapshot_wal_copy(folder: Path) -> TemporaryDirectory[str]:
-    """A copy of a catalog's file and its log, in a place where SQLite can put them together."""
+    """Copy a catalog's file and its log to a folder where SQLite can merge them."""
     import shutil
     from tempfile import TemporaryDirectory
 
@@ -113,9 +115,12 @@ def snapshot_wal_copy(folder: Path) -> TemporaryDirectory[str]:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    """WAL: readers go on while one process writes. Synchronous FULL: a commit waits for the disk,
-    so that a power cut takes back nothing that was reported as done. A commit holds a second of
-    encoding, so the wait is lost in it."""
+    """Set WAL and synchronous FULL.
+
+    WAL: readers go on while one process writes. Synchronous FULL: a commit waits for the disk, so
+    that a power failure loses nothing that was reported as done. A commit has a second of encoding,
+    so the wait does not matter.
+    """
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _prepare_functions(connection)
@@ -127,7 +132,7 @@ def _prepare_read_only(connection: Any, _record: object) -> None:
 
 
 def _prepare_functions(connection: Any) -> None:
-    """SQLite's own `lower` knows the letters of English alone."""
+    """Replace SQLite's `lower`, which only knows English letters."""
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 
@@ -136,7 +141,7 @@ def _lower(text_: object) -> object:
 
 
 def schema_version(engine: Engine) -> str | None:
-    """The schema that a database was written with; None for an empty one."""
+    """Return the schema version of a database; None for an empty one."""
     with store_errors("open the catalog"), engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
@@ -145,7 +150,7 @@ def schema_version(engine: Engine) -> str | None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring a database to `HEAD`; raises SchemaVersionError for one that is newer."""
+    """Migrate a database to `HEAD`; raises SchemaVersionError for a newer one."""
     version = schema_version(engine)
     if version == HEAD:
         return
@@ -162,7 +167,7 @@ def migrate(engine: Engine) -> None:
 
 
 def schema_too_new(version: str) -> SchemaVersionError:
-    """The error for a catalog of a schema that this version does not know."""
+    """Make the error for a catalog with a schema newer than this version."""
     return SchemaVersionError(
         f"the collection was written by a newer seehear (schema {version}, this one knows {HEAD}); "
         "update seehear, or index into another --collection"
@@ -171,7 +176,7 @@ def schema_too_new(version: str) -> SchemaVersionError:
 
 @contextmanager
 def store_errors(action: str) -> Iterator[None]:
-    """Database errors as StoreError: one line, and StorageFullError where the disk is full."""
+    """Turn database errors into StoreError, or StorageFullError where the disk is full."""
     try:
         yield
     except DBAPIError as error:
@@ -200,7 +205,7 @@ def _translation(error: BaseException, action: str) -> StoreError:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that takes the write lock at once, so that it cannot fail midway."""
+    """Open a transaction that takes the write lock at once, so that it cannot fail midway."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -215,7 +220,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def next_change(connection: Connection) -> int:
-    """Draw the next change number: larger than all before, within the running transaction."""
+    """Increase and return the change number, within the running transaction."""
     connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = 'change'"))
     return int(
         connection.execute(text("SELECT value FROM counters WHERE name = 'change'")).scalar_one()

@@ -1,4 +1,4 @@
-"""The values of a collection, with how many items have each: `seehear facets`."""
+"""List the values in a collection, with the number of items that have each: `seehear facets`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seehear.stores.catalog.schema import locations
 
 
 class Facet(StrEnum):
-    """What values can be listed of, in the order in which people ask for it."""
+    """Fields whose values can be listed, in display order."""
 
     TYPE = "type"
     FORMAT = "format"
@@ -39,7 +39,7 @@ class Facet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FacetValue:
-    """One value, and how many items have it."""
+    """One value, and the number of items that have it."""
 
     value: str
     count: int
@@ -47,7 +47,7 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class FacetValues:
-    """The values of a facet, most frequent first: the first of `distinct`."""
+    """The most frequent values of a facet; `distinct` is the number of all its values."""
 
     facet: Facet
     values: tuple[FacetValue, ...]
@@ -59,7 +59,7 @@ FIELDS: dict[Facet, Field] = {
     Facet.TAG: Field.KEYWORD,
     **{facet: Field(facet.value) for facet in Facet if facet.value in set(Field)},
 }
-"""The field of a filter that finds the items of a value."""
+"""The filter field that finds the items with a value of the facet."""
 
 _TAKEN = cast(display_asset.c.taken_at, String)  # "2024-06-01 14:30:00", in both databases
 
@@ -67,8 +67,8 @@ _TAKEN = cast(display_asset.c.taken_at, String)  # "2024-06-01 14:30:00", in bot
 def facet_values(connection: Connection, facet: Facet, top: int | None) -> FacetValues:
     """Return the values of a facet with the number of items that have each, most frequent first.
 
-    Spellings that differ in case alone are one value, as they are for filters; but not of folders,
-    each of which counts what lies directly in it. Subtitles beside a video are that video.
+    Spellings that differ in case only are one value, as in filters. Folders are an exception: each
+    counts the items directly in it. Subtitles beside a video count as that video.
     """
     rows: Iterable[Any]
     if facet is Facet.FOLDER:
@@ -106,9 +106,9 @@ def _order(value: FacetValue) -> tuple[int, str]:
 
 
 def _merged(rows: Iterable[Any], joined: str | None) -> list[tuple[str, int]]:
-    """Values whose case differs as one; texts that hold several values, `joined`, taken apart.
+    """Merge values that differ in case only; split texts that hold several values by `joined`.
 
-    Here and not in the database: it groups equal texts fast, and folds slowly.
+    Done here and not in the database, which groups equal texts fast but folds case slowly.
     """
     counts: Counter[str] = Counter()
     spelled: dict[str, str] = {}
@@ -124,7 +124,7 @@ def _merged(rows: Iterable[Any], joined: str | None) -> list[tuple[str, int]]:
 
 
 def anything_below(connection: Connection, folder: Path) -> bool:
-    """Whether anything lies at a path or below it."""
+    """Tell whether the catalog has a location at a path or below it."""
     low, high = folder_range(folder)
     path = locations.c.path
     found = select(1).where(or_(path == os.fsencode(folder), and_(path >= low, path < high)))

@@ -1,12 +1,12 @@
-"""Filters compiled to SQL conditions; values only ever travel as bound parameters.
+"""Compile filters to SQL conditions; values are passed as bound parameters only.
 
-Conditions speak of rows of `PLACES`, one for each place where something is shown:
+Conditions use rows of `LOCATIONS`, one for each location where something is shown:
 
-    held      the location of the file itself
-    beside    for a subtitle beside a video: a location of that video, else nothing
-    shown     the asset that is shown: the video's, else the file's own
+    own_location      the location of the file itself
+    video_location    for a subtitle beside a video: a location of that video, else NULL
+    display_asset     the asset that is shown: the video's, else the file's own
 
-A whole filter is asked of one row, so that name, folder and time are always of the same place.
+A whole filter is applied to one row, so that name, folder and time belong to the same location.
 """
 
 from __future__ import annotations
@@ -66,14 +66,15 @@ is_sidecar = and_(
     exists(select(1).where(_here, locations.c.sidecar_of.is_not(None))),
     not_(exists(select(1).where(_here, locations.c.sidecar_of.is_(None)))),
 )
-"""Subtitles that lie beside their video and nowhere else: the video is counted, and not they."""
+"""Subtitles that only exist beside their video: the video is counted instead of them."""
 
 
 class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower and the like
-    """Text in a form in which case, and the way accents are written, make no difference.
+    """Text in a form that ignores case and the encoding of accents.
 
-    SQLite's `lower` is ours (`paths.fold`). PostgreSQL has its own, whatever the locale of the
-    database; upper case, because that tells "\u00df" from "SS" as little as `fold` does.
+    SQLite's `lower` is our own (`paths.fold`). PostgreSQL has a function that does not depend on
+    the locale of the database. It gives upper case, because that treats "\u00df" and "SS" as equal,
+    as `fold` does.
     """
 
     type = Text()
@@ -91,7 +92,7 @@ def _folded_by_icu(element: folded, compiler: SQLCompiler, **options: Any) -> st
 
 
 def location_condition(name: str) -> ColumnElement[Any]:
-    """A column of the location that is shown."""
+    """Return a column of the location that is shown."""
     return func.coalesce(video_location.c[name], own_location.c[name])
 
 
@@ -121,13 +122,13 @@ COLUMNS: dict[Field, Any] = {
     **{field: _text(field.value) for field in DETAILS},
     Field.KEYWORD: _text("keywords"),
 }
-"""The column of each field, of a row of `PLACES`."""
-# Keywords lie in one string, joined and here bounded by semicolons, so that each is found whole.
+"""The column of each field, in a row of `LOCATIONS`."""
+# Keywords are joined in one text; semicolons on both sides let each be found as a whole.
 _KEYWORDS = "; " + func.coalesce(_text("keywords"), "") + "; "
 
 
 def condition(part: Filter) -> ColumnElement[bool]:
-    """Return the condition of a filter. Items that lack a field do not match."""
+    """Return the SQL condition of a filter. Items that lack a field do not match."""
     if isinstance(part, And):
         return and_(true(), *(condition(p) for p in part.parts))
     if isinstance(part, Or):
@@ -138,14 +139,14 @@ def condition(part: Filter) -> ColumnElement[bool]:
 
 
 def under(folder: Path) -> ColumnElement[bool]:
-    """Places at a path or below it."""
+    """Return the condition for locations at a path or below it."""
     low, high = folder_range(folder)
     path = location_condition("path")
     return or_(path == os.fsencode(folder), and_(path >= low, path < high))
 
 
 def shown_as(kinds: frozenset[Modality]) -> ColumnElement[bool]:
-    """Places whose hits are shown as one of these modalities."""
+    """Return the condition for locations whose hits are shown as one of these modalities."""
     return display_asset.c.modality.in_([kind.value for kind in kinds])
 
 
@@ -159,7 +160,7 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         return _keyword(part.op, str(value))
     column = COLUMNS[part.field]
     if part.field is Field.MODIFIED and isinstance(value, datetime):
-        # Whole seconds apart from the fraction: a float holds no nanoseconds of today.
+        # Compute the seconds apart from the fraction: a float cannot hold today's time in ns.
         seconds = int(value.replace(microsecond=0).timestamp())
         value = seconds * 10**9 + value.microsecond * 1000
     compared = folded(column) if isinstance(value, str) else column
@@ -175,7 +176,10 @@ def _keyword(op: Op, value: str) -> ColumnElement[bool]:
 
 
 def _within(location: GeoCircle) -> ColumnElement[bool]:
-    """Great-circle distance by the haversine formula (R. W. Sinnott, Sky and Telescope, 1984)."""
+    """Compare the great-circle distance, by the haversine formula.
+
+    R. W. Sinnott, Sky and Telescope, 1984.
+    """
     latitude = func.radians(COLUMNS[Field.LATITUDE])
     longitude = func.radians(COLUMNS[Field.LONGITUDE])
     lat, lon = math.radians(location.latitude), math.radians(location.longitude)
@@ -188,7 +192,7 @@ def _within(location: GeoCircle) -> ColumnElement[bool]:
 
 
 def _like(column: Any, pattern: str) -> ColumnElement[bool]:
-    """The whole text fits a pattern with * and ?."""
+    """Match the whole text with a pattern of * and ?."""
     return _fits(column, _escaped(pattern).replace("*", "%").replace("?", "_"))
 
 
@@ -198,7 +202,7 @@ def _fits(column: Any, pattern: str) -> ColumnElement[bool]:
 
 
 def _escaped(text: str) -> str:
-    """Text that stands for itself in a pattern."""
+    """Escape text that is to be matched literally in a pattern."""
     for special in ("\\", "%", "_"):
         text = text.replace(special, f"\\{special}")
     return text

@@ -1,13 +1,13 @@
-"""Filters over what the catalog knows about items: a small tree of comparisons.
+"""Define filters over what the catalog knows about items: a small tree of comparisons.
 
     And((Compare(Field.TAKEN, Op.GE, datetime(2024, 6, 1)), Compare(Field.DURATION, Op.LT, 60.0)))
 
 Logic is two-valued: an item that lacks the field (a sound has no width) does not match, and matches
-the negation. A filter holds for an item where it holds as a whole for one of its locations; a
+the negation. A filter matches an item if all of it holds for one of the item's locations; a
 subtitle beside a video is judged by the video.
 
-A filter is made of checked values only; the catalog turns it into bound parameters, never into
-SQL text. Raises UsageError on a field, an operator and a value that do not go together.
+A filter consists of checked values only; the catalog turns them into bound parameters, never into
+SQL text. Raises UsageError where field, operator and value do not fit together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seehear.suggestions import did_you_mean
 
 
 class Field(StrEnum):
-    """What can be asked about. The comment names the type of the value."""
+    """The fields that can be compared. The comment names the type of the value."""
 
     MODALITY = "modality"  # str: text, image, audio, video
     FORMAT = "format"  # str: "jpeg", "mp4", ...
@@ -61,13 +61,13 @@ class Op(StrEnum):
     GT = ">"
     GE = ">="
     LIKE = "~"
-    """The whole text fits a pattern: `*` any characters, `?` one; case does not count."""
+    """The whole text matches a pattern: `*` any characters, `?` one; ignores case."""
     UNDER = "under"
-    """The file is the path, or lies below it at any depth."""
+    """The file is the path, or is below it at any depth."""
     WITHIN = "within"
     """The item was made inside a circle on the map."""
     KNOWN = "known"
-    """The field has any value; the comparison's own value is not looked at."""
+    """The field has a value; the comparison's own value is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ DETAILS = (
     Field.CITY,
     Field.COUNTRY,
 )
-"""Text that a file says about itself."""
+"""Text that a file contains about itself."""
 
 _ORDER = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE, Op.KNOWN})
 _WORDS = frozenset({Op.EQ, Op.NE, Op.LIKE, Op.KNOWN})
@@ -125,7 +125,7 @@ OPERATORS: dict[Field, frozenset[Op]] = {
     Field.LATITUDE: _ORDER,
     Field.LONGITUDE: _ORDER,
 }
-"""Which operators each field has."""
+"""The operators of each field."""
 
 CHOICES: dict[Field, frozenset[str]] = {
     Field.MODALITY: frozenset({"text", "image", "audio", "video"}),
@@ -154,7 +154,7 @@ _TYPES: dict[Field, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """One comparison. Raises UsageError where field, operator and value do not go together."""
+    """One comparison. Raises UsageError where field, operator and value do not fit together."""
 
     field: Field
     op: Op

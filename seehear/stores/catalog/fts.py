@@ -1,9 +1,9 @@
-"""Full text of passages, subtitles, file names, folders and embedded captions.
+"""Index the full text of passages, subtitles, file names, folders and embedded captions.
 
-Two tables, each with the rowid of what it speaks of: `passage_words` of segments and `file_words`
-of locations, written in the transaction of what they describe. What the databases do differently
-stands in `words_sqlite` and `words_postgresql`. In both a name says more than a caption and that
-more than a folder (4 : 2 : 1): a word in a short text says more than one in a long passage.
+Two tables, with the rowid of the row that they describe: `passage_words` for segments and
+`file_words` for locations, written in the same transaction as that row. What differs between the
+databases is in `fts_sqlite` and `fts_postgresql`. In both a name counts more than a caption, and a
+caption more than a folder (4 : 2 : 1): a word in a short text counts more than in a long passage.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ REBUILT_AT_ONCE = 1_000
 
 
 class Dialect(Protocol):
-    """A database's own full text. `MATCHED_` queries give id and score, higher is better, of the
-    rows that fit `:words`."""
+    """The full-text functions of a database.
+
+    `MATCHED_` queries give id and score (higher is better) of the rows that match `:words`.
+    """
 
     INSERT_PASSAGE: str
     INSERT_FILE: str
@@ -45,17 +47,17 @@ _DIALECTS: dict[str, Dialect] = {"sqlite": fts_sqlite, "postgresql": fts_postgre
 
 
 def dialect_of(connection: Connection) -> Dialect:
-    """That of the database that a connection is to."""
+    """Return the full-text functions of a connection's database."""
     return _DIALECTS[connection.dialect.name]
 
 
 def caption_of(details: Mapping[str, Any]) -> str:
-    """What a file says about itself in words."""
+    """Join title, caption and keywords of a file to one text."""
     return " ".join(str(details.get(name, "")) for name in ("title", "caption", "keywords")).strip()
 
 
 def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:
-    """Index the texts of segments, by id."""
+    """Index the texts of segments, given as (segment id, text)."""
     dialect = dialect_of(connection)
     rows = [dialect.passage_row(id_, passage) for id_, passage in passages]
     if rows:
@@ -65,14 +67,14 @@ def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) ->
 def put_file(
     connection: Connection, location_id: int, name: str, folder: str, caption: str
 ) -> None:
-    """Index what a location is called and captioned; replaces what was there."""
+    """Index name, folder and caption of a location; replaces an earlier entry."""
     put_files(connection, [(location_id, name, folder, caption)], replaced=[location_id])
 
 
 def put_files(
     connection: Connection, rows: Sequence[tuple[int, str, str, str]], replaced: Sequence[int]
 ) -> None:
-    """Index many locations: (id, name, folder, caption) each; `replaced` were indexed before."""
+    """Index many locations, each (id, name, folder, caption); `replaced` are ids to replace."""
     remove(connection, "file_words", replaced)
     if rows:
         dialect = dialect_of(connection)
@@ -80,7 +82,7 @@ def put_files(
 
 
 def remove(connection: Connection, table: str, ids: Sequence[int]) -> None:
-    """Forget segments ("passage_words") or locations ("file_words")."""
+    """Remove segments ("passage_words") or locations ("file_words") from the index."""
     if ids:
         statement = text(f"DELETE FROM {table} WHERE rowid = :id")
         connection.execute(statement, [{"id": id_} for id_ in ids])
@@ -89,7 +91,7 @@ def remove(connection: Connection, table: str, ids: Sequence[int]) -> None:
 def search_passages(
     connection: Connection, generation_id: int, wanted: str, k: int
 ) -> list[tuple[int, float]]:
-    """Segments whose passages have the words: (segment id, score, higher is better)."""
+    """Return segments whose passages have the words: (segment id, score), best first."""
     segments_of = (
         "SELECT s.id, f.score AS best FROM found f "
         "JOIN segments s ON s.id = f.id AND s.generation_id = :generation"
@@ -101,7 +103,7 @@ def search_passages(
 def search_files(
     connection: Connection, generation_id: int, wanted: str, k: int
 ) -> list[tuple[int, float]]:
-    """First segments of the assets whose name, folder or caption has the words."""
+    """Return the first segment of each asset whose name, folder or caption has the words."""
     segments_of = (
         "SELECT MIN(s.id), MAX(f.score) AS best FROM found f "
         "JOIN locations l ON l.id = f.id "
@@ -123,7 +125,7 @@ def _search(
     expression = dialect_of(connection).expression(terms_of(wanted))
     if not expression:
         return []
-    # Materialised, because SQLite's bm25 is only known to a query on its own table alone.
+    # Materialised, because SQLite's bm25 only works in a query on its own table alone.
     query = f"WITH found AS MATERIALIZED ({matched}) {segments_of} ORDER BY best DESC, 1 LIMIT :k"
     rows = connection.execute(
         text(query), {"words": expression, "generation": generation_id, "k": k}
@@ -132,9 +134,9 @@ def _search(
 
 
 def terms_of(wanted: str) -> list[str]:
-    """The words that a person typed, all of which must occur; phrases in quotes are kept whole.
+    """Split a typed query into words, all of which must occur; quoted phrases stay together.
 
-    What holds no letter or digit is left out. Raises UsageError for a null character.
+    A word without a letter or digit is left out. Raises UsageError for a null character.
     """
     if "\0" in wanted:
         raise UsageError("a query cannot contain a null character")
@@ -143,12 +145,12 @@ def terms_of(wanted: str) -> list[str]:
 
 
 def integrity_ok(connection: Connection) -> bool:
-    """Whether the two tables are whole in themselves; needs a transaction that may write."""
+    """Tell whether both tables are internally consistent; needs a writing transaction."""
     return dialect_of(connection).integrity_ok(connection)
 
 
 def rebuild(connection: Connection) -> None:
-    """Make the two tables anew from the segments and locations that they speak of."""
+    """Rebuild both tables from the segments and locations."""
     dialect_of(connection).create(connection)
     passages = select(segments.c.id, segments.c.text).where(segments.c.text != "")
     for rows in _rows_at_once(connection, passages.order_by(segments.c.id)):
@@ -169,5 +171,5 @@ def rebuild(connection: Connection) -> None:
 def _rows_at_once(
     connection: Connection, query: Select[*tuple[Any, ...]]
 ) -> Iterator[Sequence[Any]]:
-    """The rows of a query, as many at a time as memory holds whatever the collection's size."""
+    """Yield the rows of a query in parts that fit into memory, whatever the collection's size."""
     yield from connection.execute(query.execution_options(yield_per=REBUILT_AT_ONCE)).partitions()

@@ -1,13 +1,13 @@
-"""The index of words in PostgreSQL: its own full text, a tsvector for each row under a GIN index.
+"""Index words in PostgreSQL: its own full text, a tsvector for each row under a GIN index.
 
-The words are cut and folded here and handed over as finished tsvectors. PostgreSQL's parser would
-take "IMG_2041.jpg" for the name of a host and "<b>" for nothing, and what its configuration
-`simple` folds depends on the locale of the database; cut as FTS5 cuts them (runs of letters and
-digits, without case and accents), words find the same files in both databases; only the accents
-of other scripts than Latin are left out here and kept there.
+The words are split and folded here and passed on as finished tsvectors. PostgreSQL's parser would
+read "IMG_2041.jpg" as the name of a host and ignore "<b>", and what its configuration `simple`
+folds depends on the locale of the database. Split as FTS5 splits them (runs of letters and digits,
+without case and accents), words find the same files in both databases. One difference remains:
+accents in scripts other than Latin are removed here and kept in SQLite.
 
-Scores are those of ts_rank: it weighs a match by its column, how often and how close together the
-words stand, and how long the text is, but does not know how rare a word is in the collection.
+Scores are those of ts_rank: it weighs a match by its column, by how often and how close together
+the words occur, and by the length of the text, but not by how rare a word is in the collection.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sqlalchemy import Connection, text
 
 INSERT_PASSAGE = "INSERT INTO passage_words(rowid, words) VALUES (:id, CAST(:words AS tsvector))"
 INSERT_FILE = "INSERT INTO file_words(rowid, words) VALUES (:id, CAST(:words AS tsvector))"
-# The last argument divides a rank by one more than the logarithm of the text's length.
+# The last argument divides a rank by one plus the logarithm of the text's length.
 MATCHED_PASSAGES = (
     "SELECT rowid AS id, ts_rank(words, CAST(:words AS tsquery), 1) AS score"
     " FROM passage_words WHERE words @@ CAST(:words AS tsquery)"
 )
-# The weights are those of the labels D, C, B and A; none may be more than 1.
+# The weights belong to the labels D, C, B and A; none may be above 1.
 MATCHED_FILES = (
     "SELECT rowid AS id,"
     " ts_rank(ARRAY[0, 0.5, 0.25, 1]::float4[], words, CAST(:words AS tsquery), 1) AS score"
@@ -33,29 +33,29 @@ MATCHED_FILES = (
 )
 
 LONGEST_TEXT = 100_000
-"""Characters of one row that are indexed: a tsvector holds less than 1 MiB."""
+"""Characters indexed per row: a tsvector is limited to 1 MiB."""
 LONGEST_WORD = 500
-"""Characters of a word that count: a lexeme holds less than 2 KiB."""
+"""Characters used of a word: a lexeme is limited to 2 KiB."""
 
 
 def passage_row(id_: int, passage: str) -> dict[str, Any]:
-    """The values of `INSERT_PASSAGE`."""
+    """Return the parameters of `INSERT_PASSAGE`."""
     return {"id": id_, "words": _vector((passage, ""))}
 
 
 def file_row(id_: int, name: str, folder: str, caption: str) -> dict[str, Any]:
-    """The values of `INSERT_FILE`."""
+    """Return the parameters of `INSERT_FILE`."""
     return {"id": id_, "words": _vector((name, "A"), (folder, "B"), (caption, "C"))}
 
 
 def expression(terms: Sequence[str]) -> str:
-    """Words and phrases that must all occur, as a tsquery; "" where none has a letter or digit."""
+    """Return a tsquery for words and phrases that must all occur; "" without letters or digits."""
     phrases = [" <-> ".join(f"'{word}'" for word in cut(term)) for term in terms]
     return " & ".join(f"({phrase})" for phrase in phrases if phrase)
 
 
 def create(connection: Connection) -> None:
-    """Make the two tables, empty; replaces what was there."""
+    """Create the two tables, empty; replaces existing ones."""
     for table in ("passage_words", "file_words"):
         connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
         connection.execute(
@@ -65,18 +65,17 @@ def create(connection: Connection) -> None:
 
 
 def integrity_ok(_connection: Connection) -> bool:
-    """Tables and indexes are the server's own, which looks after them."""
+    """Return True: the server checks its tables and indexes itself."""
     return True
 
 
 def cut(words: str) -> list[str]:
-    """The words of a text, as FTS5's tokenizer `unicode61` cuts and folds them."""
+    """Split a text into words, and fold them, as FTS5's tokenizer `unicode61` does."""
     return [word[:LONGEST_WORD] for word in words[:LONGEST_TEXT].translate(_FOLDED).split()]
 
 
 def _vector(*texts: tuple[str, str]) -> str:
-    """Texts, each with its label, as one tsvector. Between two there is a gap, so that no phrase
-    reaches from one into the next."""
+    """Join labelled texts to one tsvector, with gaps that no phrase can cross."""
     lexemes, position = [], 0
     for words, label in texts:
         for word in cut(words):
@@ -87,7 +86,7 @@ def _vector(*texts: tuple[str, str]) -> str:
 
 
 class _Folded(dict[int, str]):
-    """What a character is among words; each is worked out once."""
+    """Map of characters to their folded form; each is computed once."""
 
     def __missing__(self, code: int) -> str:
         self[code] = folded = _fold(chr(code))
@@ -98,7 +97,7 @@ _FOLDED = _Folded()
 
 
 def _fold(character: str) -> str:
-    """A letter without case and accent; an accent alone is nothing, and all else parts words."""
+    """Fold a letter: no case, no accent. A lone accent becomes "", any other character a space."""
     kind = unicodedata.category(character)
     if kind == "Mn" and "\u0300" <= character <= "\u036f":
         return ""

@@ -1,4 +1,4 @@
-"""The index of words in SQLite: FTS5, which cuts and folds words itself and ranks by BM25."""
+"""Index words in SQLite: FTS5, which splits and folds words itself and ranks by BM25."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ _TOKENS = "unicode61 remove_diacritics 2"
 
 
 def passage_row(id_: int, passage: str) -> dict[str, Any]:
-    """The values of `INSERT_PASSAGE`."""
+    """Return the parameters of `INSERT_PASSAGE`."""
     return {"id": id_, "passage": passage}
 
 
 def file_row(id_: int, name: str, folder: str, caption: str) -> dict[str, Any]:
-    """The values of `INSERT_FILE`."""
+    """Return the parameters of `INSERT_FILE`."""
     return {"id": id_, "name": name, "folder": folder, "caption": caption}
 
 
 def expression(terms: Sequence[str]) -> str:
-    """Words and phrases that must all occur, as FTS5's own syntax: each a quoted string, which it
-    cuts as it cuts what it indexes."""
+    """Return words and phrases that must all occur in FTS5's syntax.
+
+    Each is a quoted string, which FTS5 splits as it splits the indexed text.
+    """
     return " ".join('"' + term.replace('"', '""') + '"' for term in terms)
 
 
 def create(connection: Connection) -> None:
-    """Make the two tables, empty; replaces what was there."""
+    """Create the two tables, empty; replaces existing ones."""
     for table, columns in _TABLES.items():
         connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
         connection.execute(
@@ -51,7 +53,7 @@ def create(connection: Connection) -> None:
 
 
 def integrity_ok(connection: Connection) -> bool:
-    """Whether the two tables are whole in themselves; needs a transaction that may write."""
+    """Tell whether both tables are internally consistent; needs a writing transaction."""
     try:
         for table in _TABLES:
             connection.execute(text(f"INSERT INTO {table}({table}) VALUES ('integrity-check')"))

@@ -1,4 +1,4 @@
-"""The catalog's generations: one collection encoded by one model revision each."""
+"""Manage the catalog's generations: each is the collection encoded by one model revision."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from seehear.stores.catalog.schema import (
 from seehear.types import EmbeddingSpace
 
 DROPPED_AT_ONCE = 2_000
-"""Assets whose segments go in one transaction when a generation is dropped."""
+"""Assets whose segments are deleted in one transaction when a generation is dropped."""
 
 
 class Generations(CatalogBase):
-    """Which models encoded the collection, and which of them answers."""
+    """Queries about generations: which models encoded the collection, and which one serves."""
 
     def generations(self) -> list[Generation]:
-        """Every generation, oldest first."""
+        """Return every generation, oldest first."""
         with self._read() as connection:
             return reader.generations_of(connection)
 
     def serving(self) -> Generation | None:
-        """The generation that answers queries; None before the first index run."""
+        """Return the generation that answers queries; None before the first index run."""
         with self._read() as connection:
             return reader.serving(connection)
 
     def create_generation(
         self, model: str, revision: str, spaces_: Sequence[EmbeddingSpace]
     ) -> Generation:
-        """A new generation, still building."""
+        """Create a generation, in state BUILDING."""
         with self.batch() as batch:
             made = batch.connection.execute(
                 insert(generations).values(
@@ -62,7 +62,7 @@ class Generations(CatalogBase):
         return Generation(id_, model, revision, tuple(spaces_), GenerationState.BUILDING)
 
     def promote(self, generation_id: int) -> None:
-        """Let a generation serve; the one that served is retired in the same step."""
+        """Make a generation the serving one; the one that served is retired in the same step."""
         with self.batch() as batch:
             execute = batch.connection.execute
             execute(
@@ -77,9 +77,9 @@ class Generations(CatalogBase):
             )
 
     def drop_generation(self, generation_id: int) -> None:
-        """Take a generation out, a bounded number of assets at a time.
+        """Delete a generation, a limited number of assets at a time.
 
-        Raises StoreError for the one that serves.
+        Raises StoreError for the serving generation.
         """
         serving = self.serving()
         if serving is not None and serving.id == generation_id:
@@ -98,7 +98,7 @@ class Generations(CatalogBase):
             batch.connection.execute(delete(generations).where(generations.c.id == generation_id))
 
     def unencoded(self, generation_id: int) -> list[int]:
-        """Assets at a reachable place that a generation has not encoded yet."""
+        """List assets at a reachable location that a generation has not encoded yet."""
         done = select(encodings.c.asset_id).where(encodings.c.generation_id == generation_id)
         with self._read() as connection:
             found = connection.scalars(
@@ -111,20 +111,20 @@ class Generations(CatalogBase):
             return [int(id_) for id_ in found]
 
     def is_encoded(self, generation_id: int, asset_id: int) -> bool:
-        """Whether a generation has encoded an asset."""
+        """Tell whether a generation has encoded an asset."""
         with self._read() as connection:
             mark = {"generation_id": generation_id, "asset_id": asset_id}
             return connection.execute(select(encodings).filter_by(**mark)).first() is not None
 
     def calibration(self, generation_id: int, name: str) -> bytes | None:
-        """What search kept under a name for a generation: its banks and backgrounds."""
+        """Return what search stored under a name, such as a query bank or baseline, or None."""
         key = {"generation_id": generation_id, "route": name}
         with self._read() as connection:
             data = connection.scalar(select(calibrations.c.data).filter_by(**key))
             return None if data is None else bytes(data)
 
     def put_calibration(self, generation_id: int, name: str, data: bytes) -> None:
-        """Keep something under a name for a generation; replaces what was kept."""
+        """Store data for a generation under a name; replaces earlier data."""
         key = {"generation_id": generation_id, "route": name}
         with self.batch() as batch:
             batch.connection.execute(delete(calibrations).filter_by(**key))

@@ -1,4 +1,4 @@
-"""What must hold in a catalog, as queries that find nothing where it does."""
+"""Check the consistency of a catalog, with queries that find nothing in a consistent one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DatabaseError
 
 EXAMPLES = 5
-"""Numbers of rows that a fault names."""
+"""Number of example rows that an issue names."""
 
 
 class Severity(StrEnum):
-    """The truth is what nothing else can tell; what is derived from it can be made anew."""
+    """How bad an issue is: data that exists nowhere else, or derived data that can be rebuilt."""
 
     DATA_LOSS = "truth"
     DERIVED = "derived"
@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IntegrityIssue:
-    """Something in a catalog that does not hold, and how often."""
+    """An inconsistency in a catalog, and how often it occurs."""
 
     what: str
     count: int
@@ -78,11 +78,11 @@ _WORDS = {
 }
 
 _INDEX_WORDS = ("missing from index", "wrong # of entries in index", "non-unique entry in index")
-"""How SQLite speaks of an index of its own, which it can make anew from the table."""
+"""SQLite's words for errors in an index, which can be rebuilt from the table."""
 
 
 def integrity_issues(connection: Connection) -> list[IntegrityIssue]:
-    """Everything that does not hold; on SQLite the database's own structure too."""
+    """Return every inconsistency; on SQLite also in the database's own structure."""
     try:
         found = _structure(connection) if connection.dialect.name == "sqlite" else []
     except DatabaseError as error:
@@ -90,20 +90,20 @@ def integrity_issues(connection: Connection) -> list[IntegrityIssue]:
             raise
         return [IntegrityIssue("the database is damaged", 1, examples=(str(error.orig),))]
     if any(fault.kind is Severity.DATA_LOSS for fault in found):
-        return found  # nothing that is read from a broken database can be trusted
+        return found  # nothing read from a damaged database can be trusted
     found += [_fault(connection, what, query) for what, query in _RULES.items()]
     found += [_fault(connection, what, query, Severity.DERIVED) for what, query in _WORDS.items()]
     return [fault for fault in found if fault.count]
 
 
 def is_corrupt(error: DatabaseError) -> bool:
-    """Whether SQLite says of a file that it is damaged."""
+    """Tell whether SQLite reports a damaged file."""
     code = getattr(error.orig, "sqlite_errorcode", 0)
     return bool(code & 0xFF == sqlite3.SQLITE_CORRUPT)
 
 
 def pending_work(connection: Connection) -> list[IntegrityIssue]:
-    """What a run that was cut short leaves for the next one: nothing is wrong with it."""
+    """Return the work that an interrupted run leaves for the next one; it is not a fault."""
     queries = {
         "contents no longer have a file": """
             SELECT id FROM assets WHERE id NOT IN (SELECT asset_id FROM locations)""",

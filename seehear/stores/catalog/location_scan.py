@@ -1,4 +1,4 @@
-"""What an index run compares files with: read by path, or one by one, never all at once."""
+"""Read known locations for an index run: by path, or one by one, never all at once."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ ASKED_AT_ONCE = 500
 """Paths in one statement."""
 
 STREAMED_AT_ONCE = 1_000
-"""Rows that are held of a reading that goes through a whole root."""
+"""Rows kept in memory while the locations of a whole root are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What the catalog has at a path, for one generation: a `Location` without the path, since
-    an index run holds one for each file that it works on."""
+    """What the catalog knows of a file, for one generation.
+
+    A `Location` without its path: an index run keeps one for each file that it works on.
+    """
 
     id: int
-    """Of the location."""
+    """Id of the location."""
     asset_id: int
     size_bytes: int
     modified_ns: int
@@ -43,16 +45,16 @@ class KnownLocation:
     asset_id: int
     size_bytes: int
     path: str
-    """Absolute. Bytes that are not UTF-8 are kept as Python keeps them (surrogateescape)."""
+    """Absolute. Bytes that are not UTF-8 are kept as surrogates (surrogateescape)."""
 
 
 class LocationScan(CatalogBase):
-    """The locations of a root, however many."""
+    """Queries about the locations of a root, of any number."""
 
     def known_files(
         self, root_id: int, generation_id: int, paths: Sequence[str]
     ) -> dict[str, KnownFile]:
-        """What a root has at some paths; paths that it does not know are left out."""
+        """Return what the catalog knows of some paths in a root; unknown paths are left out."""
         found: dict[str, KnownFile] = {}
         with self._read() as connection:
             for start in range(0, len(paths), ASKED_AT_ONCE):
@@ -67,16 +69,15 @@ class LocationScan(CatalogBase):
         return found
 
     def count_locations(self, root_id: int, below: Path | None = None) -> int:
-        """How many locations a root has; with `below`, at that path and below it."""
+        """Count the locations of a root; with `below`, those at that path and below it."""
         with self._read() as connection:
             query = select(func.count()).select_from(locations).where(*_at_root(root_id, below))
             return int(connection.scalar(query) or 0)
 
     def known_locations(self, root_id: int, below: Path | None = None) -> Generator[KnownLocation]:
-        """The locations of a root, or those at a path and below it, by growing id.
+        """Yield the locations of a root, or those at a path and below it, by ascending id.
 
-        They are read while they are asked for, so that memory holds a few of them, and nothing
-        should be written meanwhile.
+        They are read lazily, so that few are in memory; nothing should be written meanwhile.
         """
         query = (
             select(locations.c.id, locations.c.asset_id, locations.c.size_bytes, locations.c.path)
@@ -109,7 +110,7 @@ _KNOWN_FILES = (
         ),
         isouter=True,
     )
-    # The root is looked at afterwards: SQLite would rather go through all of it by its index.
+    # The root is compared in Python: SQLite would otherwise scan the whole root by its index.
     .where(locations.c.path.in_(bindparam("paths", expanding=True)))
 )
 
@@ -119,8 +120,8 @@ def _at_root(root_id: int, below: Path | None) -> list[ColumnElement[bool]]:
         return [locations.c.root_id == root_id]
     raw, (low, high), path = os.fsencode(below), folder_range(below), locations.c.path
     return [
-        # A sum, so that SQLite goes by the paths and not through all of the root.
+        # A sum, so that SQLite uses the index of paths and does not scan the whole root.
         locations.c.root_id + 0 == root_id,
-        # One span of an index; what lies in it and only begins alike is passed over.
+        # One range of the index; paths in it that only have the same beginning are left out.
         and_(path >= raw, path < high, or_(path == raw, path >= low)),
     ]

@@ -1,4 +1,4 @@
-"""The catalog's places: roots, locations below them, files that could not be indexed."""
+"""Query the catalog's locations: roots, files below them, files that could not be indexed."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from seehear.types import Ids
 
 
 class LocationQueries(CatalogBase):
-    """Where things lie."""
+    """Queries about roots, locations and failures."""
 
     def roots(self) -> list[Root]:
-        """Every root, in the order in which they were added."""
+        """Return every root, in the order in which they were added."""
         with self._read() as connection:
             rows = connection.execute(select(roots).order_by(roots.c.id))
             return [
@@ -52,7 +52,7 @@ class LocationQueries(CatalogBase):
             ]
 
     def add_root(self, path: Path) -> Root:
-        """The root of that absolute path, made if there is none yet."""
+        """Return the root of that absolute path; create it if it is missing."""
         for root in self.roots():
             if root.path == path:
                 return root
@@ -61,13 +61,13 @@ class LocationQueries(CatalogBase):
         return self.add_root(path)
 
     def set_online(self, root_id: int, online: bool, inode: int | None = None) -> None:
-        """Say whether a root can be reached, and which folder (63 bits) it is where it can."""
+        """Store whether a root can be reached, and its folder's inode (63 bits) if it can."""
         values = {"online": online} if inode is None else {"online": online, "inode": inode}
         with self.batch() as batch:
             batch.connection.execute(update(roots).where(roots.c.id == root_id).values(values))
 
     def locations(self, root_id: int) -> list[Location]:
-        """Every location below a root."""
+        """Return every location below a root."""
         with self._read() as connection:
             rows = connection.execute(
                 select(locations).where(locations.c.root_id == root_id).order_by(locations.c.id)
@@ -75,7 +75,7 @@ class LocationQueries(CatalogBase):
             return [reader.location_from(row) for row in rows]
 
     def locations_of(self, asset_ids: Sequence[int] | Ids) -> dict[int, list[Location]]:
-        """Where assets lie."""
+        """Return the locations of assets, by asset id."""
         found: dict[int, list[Location]] = {int(id_): [] for id_ in asset_ids}
         with self._read() as connection:
             for chunk in chunks(asset_ids):
@@ -89,12 +89,12 @@ class LocationQueries(CatalogBase):
         return found
 
     def paths_of(self, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
-        """Every path where assets lie, the oldest place first."""
+        """Return the paths of assets, by asset id, the oldest location first."""
         with self._read() as connection:
             return reader.paths_of(connection, asset_ids)
 
     def remove(self, path: Path) -> int:
-        """Take a path and all below it out of the collection; returns how many files that were."""
+        """Remove a path and everything below it from the collection; return the number of files."""
         raw = os.fsencode(path)
         low, high = folder_range(path)
 
@@ -116,7 +116,7 @@ class LocationQueries(CatalogBase):
         return len(gone)
 
     def failures(self) -> list[Failure]:
-        """Every file that could not be indexed, by path."""
+        """Return every file that could not be indexed, by path."""
         with self._read() as connection:
             rows = connection.execute(select(failures).order_by(failures.c.path))
             return [
@@ -133,11 +133,10 @@ class LocationQueries(CatalogBase):
             ]
 
     def relocate(self, mapping: Mapping[Path, Path]) -> None:
-        """Say that what lay below old folders lies below new ones, as after a move to another
-        machine. The longest old folder that fits a path counts.
+        """Map stored paths from old folders to new ones, as after a move to another machine.
 
-        Raises UsageError for an old folder that nothing lies below, and where two paths would
-        become one.
+        The longest old folder that matches a path is used. Raises UsageError for an old folder
+        that no path matches, and where two paths would become the same.
         """
         folders = sorted(
             ((os.fsencode(old).rstrip(b"/"), os.fsencode(new).rstrip(b"/"))
@@ -170,7 +169,7 @@ class LocationQueries(CatalogBase):
 
 
 def _moved(path: bytes, folders: Sequence[tuple[bytes, bytes]], used: set[bytes]) -> bytes | None:
-    """Where a path lies now; None where it stays."""
+    """Return the new path, or None for a path that stays."""
     for old, new in folders:
         if path == old or path.startswith(old + b"/"):
             used.add(old)
@@ -179,7 +178,7 @@ def _moved(path: bytes, folders: Sequence[tuple[bytes, bytes]], used: set[bytes]
 
 
 def _put_paths(connection: Connection, table: Table, paths: Sequence[tuple[int, bytes]]) -> None:
-    """Write paths by id. First all out of the way, so that two may be exchanged."""
+    """Write paths by id, first under temporary names, so that two paths can be exchanged."""
     for aside in (b"\0", b""):
         rows = []
         for id_, path in paths:

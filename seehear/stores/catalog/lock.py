@@ -1,7 +1,7 @@
-"""One writer: a lock of the operating system, which a dead process cannot hold.
+"""Allow one writer at a time: a lock of the operating system, which ends with its process.
 
-Where the catalog lives on a server, writers may be on several machines, whose folders differ: they
-hold an advisory lock of the server as well, which ends with their connection.
+Where the catalog is on a server, writers may be on several machines, with different folders: they
+also hold an advisory lock of the server, which ends with their connection.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 
 KEY = 0x5EE4EA1
-"""The lock's number among the advisory locks of a database."""
+"""The lock's key among the advisory locks of a database."""
 
 POLL_S = 0.1
 
 
 class WriteLock:
-    """The lock file of a collection; its holder's process id stands in a file beside it.
+    """The lock file of a collection; its holder's process id is in a file beside it.
 
-    The thread that holds it may take it again; other threads wait as other processes do.
+    The thread that holds it may take it again; other threads wait like other processes.
     """
 
     def __init__(self, folder: Path, server: Engine | None = None) -> None:
@@ -52,7 +52,7 @@ class WriteLock:
 
     @contextmanager
     def held(self, wait_s: float) -> Iterator[None]:
-        """Hold it; raises CollectionLockedError where it is not free within the wait."""
+        """Hold the lock; raises CollectionLockedError if it is not free within `wait_s` seconds."""
         if not self._thread.acquire(timeout=max(0.0, wait_s)):
             raise CollectionLockedError(
                 "this process is already writing to the collection; wait until it is done"
@@ -84,20 +84,20 @@ class WriteLock:
                     "again"
                 ) from None
             raise StoreError(f"cannot lock the collection: {error.strerror or error}") from None
-        # Only a help to people: a full disk must not keep anybody from going on.
+        # Only information for people: a full disk must not stop the writer here.
         with suppress(OSError):
             self._holder.write_text(str(os.getpid()), encoding="ascii")
 
     @contextmanager
     def _held_on_server(self, wait_s: float) -> Iterator[None]:
-        if self._server is None or self._on_server is not None:  # it has it already
+        if self._server is None or self._on_server is not None:  # already locked
             yield
             return
         give_up = time.monotonic() + wait_s
         with self._server.connect() as connected:
-            # A connection that is open, but in no transaction, keeps nobody else waiting.
+            # A connection that is open, but in no transaction, blocks nobody.
             connection = connected.execution_options(isolation_level="AUTOCOMMIT")
-            # A machine that lost its power holds the lock for two minutes, not for two hours.
+            # After a power failure of its machine, a lock ends within two minutes, not two hours.
             connection.execute(text("SET tcp_keepalives_idle = 60"))
             connection.execute(text("SET tcp_keepalives_interval = 10"))
             while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": KEY}):
@@ -112,11 +112,12 @@ class WriteLock:
                 yield
             finally:
                 self._on_server = None
-                # Given back in so many words: the server notices a closed connection only later,
-                # and would turn away who comes next. Where it is gone, so is the lock.
+                # Unlock explicitly: the server notices a closed connection only later, and would
+                # refuse
+                # the next writer until then. If the connection is lost, the lock is gone, too.
                 with suppress(SQLAlchemyError):
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": KEY})
-                connection.invalidate()  # closed, not kept for others
+                connection.invalidate()  # close it instead of returning it to the pool
 
     def _named(self) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Reading: rows of the database as the values that the other rooms work with."""
+"""Read rows of the database as the values that the other packages use."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from seehear.stores.catalog.statements import chunks, rows_of
 from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
 
 BLOCK = 10_000
-"""Vectors that are read at once where there may be millions."""
+"""Vectors read at once where there may be millions."""
 
 _KINDS = {kind.value: kind for kind in Modality}
 
 
 def asset_from(row: Any) -> Asset:
-    """An asset from a row that has the columns of `assets`."""
+    """Make an asset from a row with the columns of `assets`."""
     return Asset(
         id=int(row.id),
         content_hash=row.content_hash,
@@ -51,13 +51,13 @@ def asset_from(row: Any) -> Asset:
 
 
 def asset_of(connection: Connection, where: ColumnElement[bool]) -> Asset | None:
-    """The asset that a condition names, or None."""
+    """Return the asset that meets a condition, or None."""
     row = connection.execute(select(assets).where(where)).first()
     return None if row is None else asset_from(row)
 
 
 def location_from(row: Any) -> Location:
-    """A location from a row that has the columns of `locations`."""
+    """Make a location from a row with the columns of `locations`."""
     return Location(
         id=int(row.id),
         asset_id=int(row.asset_id),
@@ -70,7 +70,7 @@ def location_from(row: Any) -> Location:
 
 
 def space_ids(connection: Connection, generation_id: int) -> dict[EmbeddingSpace, int]:
-    """The spaces of a generation, with their keys in the database, in order."""
+    """Return the spaces of a generation, with their database ids, in order."""
     rows = connection.execute(
         select(spaces).where(spaces.c.generation_id == generation_id).order_by(spaces.c.id)
     )
@@ -78,7 +78,7 @@ def space_ids(connection: Connection, generation_id: int) -> dict[EmbeddingSpace
 
 
 def generations_of(connection: Connection) -> list[Generation]:
-    """Every generation, oldest first."""
+    """Return every generation, oldest first."""
     rows = connection.execute(select(generations).order_by(generations.c.id)).all()
     return [
         Generation(
@@ -93,7 +93,7 @@ def generations_of(connection: Connection) -> list[Generation]:
 
 
 def serving(connection: Connection) -> Generation | None:
-    """The generation that answers queries, read in one statement: every search asks for it."""
+    """Return the serving generation, read in one statement because every search needs it."""
     rows = connection.execute(_SERVING).all()
     if not rows:
         return None
@@ -123,7 +123,7 @@ def segment_ids(
     item: Modality | None,
     conditions: Sequence[ColumnElement[bool]],
 ) -> Ids:
-    """Sorted ids of a generation's segments at a place that meets conditions on `PLACES`."""
+    """Return sorted ids of segments, int64 (n,), whose location meets conditions on `LOCATIONS`."""
     query = select(segments.c.id).where(segments.c.generation_id == generation_id)
     if item is not None:
         query = query.where(segments.c.modality == item.value)
@@ -137,7 +137,7 @@ def segment_ids(
 def matching_paths(
     connection: Connection, asset_ids: Sequence[int], conditions: Sequence[ColumnElement[bool]]
 ) -> dict[int, list[Path]]:
-    """Where assets are shown at places that meet conditions on `PLACES`, the best to show first."""
+    """Return the paths of assets that meet conditions on `LOCATIONS`, the best to show first."""
     found: dict[int, list[Path]] = {}
     for chunk in chunks(asset_ids):
         rows = connection.execute(
@@ -149,13 +149,13 @@ def matching_paths(
         )
         for asset_id, raw in rows:
             paths = found.setdefault(int(asset_id), [])
-            if (path := Path(os.fsdecode(raw))) not in paths:  # a film's subtitles lie there too
+            if (path := Path(os.fsdecode(raw))) not in paths:  # repeated for a video's subtitles
                 paths.append(path)
     return found
 
 
 def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
-    """The assets of some ids, those that there are."""
+    """Return the assets of some ids; unknown ids are left out."""
     found = {}
     for id_, content_hash, modality, *rest in rows_of(connection, "plain_assets", ids):
         found[id_] = Asset(id_, content_hash, _KINDS[modality], *rest)
@@ -163,7 +163,7 @@ def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
 
 
 def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
-    """Every path where assets lie, the oldest place first."""
+    """Return the paths of assets, by asset id, the oldest location first."""
     found: dict[int, list[Path]] = {id_: [] for id_ in asset_ids}
     for asset_id, path in rows_of(connection, "paths", asset_ids):
         found[asset_id].append(Path(os.fsdecode(path)))
@@ -171,7 +171,7 @@ def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list
 
 
 def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRecord]:
-    """What hits need of segments, in the order asked; those that lie nowhere are left out."""
+    """Return what hits need of segments, in the given order, if they have a location."""
     wanted = [int(id_) for id_ in ids]
     rows = {row[0]: row for row in rows_of(connection, "segments", wanted)}
     places = _locations(connection, sorted({row[-1] for row in rows.values()}))
@@ -200,7 +200,7 @@ def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRec
 
 @dataclass(frozen=True, slots=True)
 class _LocationRow:
-    """How and where an asset is shown."""
+    """An asset, and the location that is shown for it."""
 
     asset: Asset
     path: bytes
@@ -210,7 +210,7 @@ class _LocationRow:
 
 
 def _locations(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _LocationRow]:
-    """For each asset the place that is shown: reachable ones first, then the oldest."""
+    """Return the location to show for each asset: reachable ones first, then the oldest."""
     shown: dict[int, _LocationRow] = {}
     videos: dict[int, int] = {}
     for row in rows_of(connection, "assets", asset_ids):
@@ -231,10 +231,10 @@ def _locations(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _L
 def vectors_since(
     connection: Connection, space_id: int, dim: int, item: Modality, change: int
 ) -> tuple[int, Iterator[tuple[Ids, Vectors]]]:
-    """How many vectors were written after a change, and blocks of them while they are read.
+    """Return how many vectors were written after a change, and an iterator over blocks of them.
 
-    Blocks are int64 (n,), growing, and float32 (n, dim); n is `BLOCK` at most. The blocks come in
-    the order in which they were written: to sort all would mean to hold all.
+    Blocks are int64 (n,), ascending, and float32 (n, dim), with n at most `BLOCK`. They come in
+    the order of writing: sorting them all would need all of them in memory.
     """
     written = (
         vectors.c.space_id == space_id,
@@ -255,7 +255,7 @@ def vectors_since(
 
 
 def removed_since(connection: Connection, generation_id: int, change: int) -> Ids:
-    """Segments taken out of a generation after a change, sorted."""
+    """Return sorted ids of segments removed from a generation after a change, int64 (m,)."""
     found = connection.scalars(
         select(removals.c.segment_id)
         .where(removals.c.generation_id == generation_id, removals.c.change > change)
@@ -267,7 +267,10 @@ def removed_since(connection: Connection, generation_id: int, change: int) -> Id
 def vectors_of(
     connection: Connection, ids: Sequence[int] | Ids, space_id: int, dim: int
 ) -> Vectors:
-    """Vectors of segments in one space, float32 (n, dim) in the order asked; zeros where none."""
+    """Return vectors of segments in one space, float32 (n, dim) in the given order.
+
+    A segment without a vector gets zeros.
+    """
     known: dict[int, bytes] = {}
     for chunk in chunks(ids):
         rows = connection.execute(
@@ -281,20 +284,20 @@ def vectors_of(
 
 
 def to_vectors(blobs: Sequence[bytes], dim: int) -> Vectors:
-    """Float16 blobs as float32 (n, dim)."""
+    """Convert float16 blobs to unit vectors, float32 (n, dim)."""
     half: NDArray[np.float16] = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(-1, dim)
     rows = half.astype(np.float32)
-    # Rounding to float16 moves a norm off one by up to 1e-3, and a cosine beyond it.
+    # Rounding to float16 changes a norm by up to 1e-3, which could put a cosine above 1.
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Vectors = np.divide(rows, norms, out=rows, where=norms > 0)
     return unit
 
 
 def counter(connection: Connection, name: str) -> int:
-    """A counter's value; 0 where it was never drawn from."""
+    """Return a counter's value; 0 if it was never increased."""
     return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)
 
 
 def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
-    """Rows of a table."""
+    """Count the rows of a table that meet the conditions."""
     return int(connection.scalar(select(func.count()).select_from(table).where(*where)) or 0)

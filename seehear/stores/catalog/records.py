@@ -1,4 +1,4 @@
-"""What the catalog hands out: plain records, without any tie to the database.
+"""Define the catalog's records: plain values, independent of the database.
 
 root ─┬─ location ── asset ── segment ── vector (one per space)
       └─ failure               │
@@ -22,27 +22,27 @@ from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder or file that was given to `index`. Offline: its drive is not there now."""
+    """A folder or file that was given to `index`. Offline: its drive is not connected now."""
 
     id: int
     path: Path
     online: bool
     inode: int | None = None
-    """Of the folder when it last had files. Another one under the same path is another drive, or
-    a mount point without its drive."""
+    """Inode of the folder when it last had files. Another inode at the same path means another
+    drive, or a mount point without its drive."""
     unsupported: Mapping[str, int] = field(default_factory=dict)
-    """Files of kinds that are not read, by suffix, as the last run over the whole root met them."""
+    """Files of kinds that are not read, by suffix, as counted by the last complete run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place where an asset lies, as its file was when it was last looked at."""
+    """A path of an asset, and the state of its file when it was last looked at."""
 
     id: int
     asset_id: int
     root_id: int
     path: Path
-    """Absolute. Bytes that are not UTF-8 are kept as Python keeps them (surrogateescape)."""
+    """Absolute. Bytes that are not UTF-8 are kept as surrogates (surrogateescape)."""
     size_bytes: int
     modified_ns: int
     inode: int
@@ -51,7 +51,7 @@ class Location:
 
 
 class GenerationState(StrEnum):
-    """Of a generation: being filled, the one that answers, or kept after its successor."""
+    """The state of a generation: being filled, answering queries, or replaced by another."""
 
     BUILDING = "building"
     SERVING = "serving"
@@ -71,7 +71,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be indexed, with the size and time it had then."""
+    """A file that could not be indexed, and its size and time then."""
 
     path: Path
     stage: str
@@ -85,7 +85,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRecord:
-    """What a segment id stands for: which piece, of what, and where that lies.
+    """What a hit needs of a segment: the segment, its asset and its location.
 
     A subtitle beside a video belongs to the video: `asset` and `path` are the video's, and
     `sidecar` is the path of the subtitle file. Otherwise `sidecar` is None.
@@ -97,7 +97,7 @@ class SegmentRecord:
     segment: Segment
     asset: Asset
     raw_path: bytes
-    """As the system writes it. Of the hundreds that a query looks at, a few are ever shown."""
+    """The path as the system writes it: few of the hundreds that a query reads are ever shown."""
     online: bool
     modified_ns: int
     raw_sidecar: bytes | None = None
@@ -112,28 +112,28 @@ class SegmentRecord:
 
 
 MODALITY_CODES = tuple(Modality)
-"""Modalities by their number in `Pieces.kinds`."""
+"""Modalities by their number in `SegmentColumns.kinds`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentColumns:
-    """What ranking needs of many segments: columns of one length, a row for each segment.
+    """What ranking needs of many segments: columns of equal length, one row per segment.
 
-    A query looks at hundreds of segments and shows a few; only of those a `Found` is made.
+    A query looks at hundreds of segments and shows a few; only for those a `SegmentRecord` is made.
     """
 
     ids: Ids
     assets: Ids
-    """The asset that is shown: of a subtitle beside a video, the video's."""
+    """The asset that is shown: for a subtitle beside a video, the video's."""
     kinds: NDArray[np.int8]
-    """Of the segment, by its place in `KINDS`."""
+    """Modality of the segment, as its index in `MODALITY_CODES`."""
     start_s: NDArray[np.float64]
-    """NaN where there is no time."""
+    """NaN for segments without times."""
     stop_s: NDArray[np.float64]
 
     @classmethod
     def of(cls, *many: SegmentColumns) -> SegmentColumns:
-        """One after the other; nothing at all gives none."""
+        """Concatenate columns; without arguments, return empty columns."""
         none = cls(_NO_IDS, _NO_IDS, _NO_IDS.astype(np.int8), _NO_TIMES, _NO_TIMES)
         parts = many or (none,)
         columns = ("ids", "assets", "kinds", "start_s", "stop_s")
@@ -143,7 +143,7 @@ class SegmentColumns:
         return len(self.ids)
 
     def at(self, rows: Ids | NDArray[np.bool_]) -> SegmentColumns:
-        """Some of the rows, by place or by mask."""
+        """Return some of the rows, by position or by mask."""
         return SegmentColumns(
             self.ids[rows],
             self.assets[rows],
@@ -153,7 +153,7 @@ class SegmentColumns:
         )
 
     def of_kind(self, kind: Modality) -> Ids:
-        """Rows of one modality."""
+        """Return the rows of one modality, int64 (n,)."""
         found: Ids = np.flatnonzero(self.kinds == MODALITY_CODES.index(kind))
         return found
 
@@ -164,17 +164,17 @@ _NO_TIMES: NDArray[np.float64] = np.zeros(0, dtype=np.float64)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a collection holds."""
+    """How much a collection contains."""
 
     assets: int
     by_modality: Mapping[Modality, int]
     """Assets of each modality, without `subtitles`."""
     subtitles: int
-    """Assets that are subtitles beside a video and lie nowhere else: to people a part of it."""
+    """Subtitles that only exist beside a video: people see them as a part of it."""
     segments: int
-    """Of the generation asked for; the serving one by default."""
+    """Segments of the requested generation, by default the serving one."""
     segments_by_modality: Mapping[Modality, int]
     locations: int
     failures: int
     size_bytes: int
-    """Sum over assets: a file that lies at two places counts once."""
+    """Sum over assets: a file at two locations counts once."""

@@ -1,4 +1,4 @@
-"""Values from files made fit for a database: any file may claim anything about itself."""
+"""Make values from files storable: any file may claim anything about itself."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ Plain = str | int | float
 
 
 def clean_text(words: str) -> str:
-    """Text without what databases refuse: halves of surrogates and null characters."""
+    """Return text without what databases refuse: lone surrogates and null characters."""
     return words.replace("\0", " ").encode("utf-8", "backslashreplace").decode()
 
 
 def clean_number(number: float | None) -> float | None:
-    """A number that compares; None for what is none (NaN, infinity)."""
+    """Return the number, or None if it is NaN or infinite."""
     return number if number is None or math.isfinite(number) else None
 
 
 def clean_details(details: Mapping[str, Plain]) -> dict[str, Plain]:
-    """Details that are valid JSON: without numbers that it cannot write or a database not read."""
+    """Return details as valid JSON, without numbers that JSON or a database cannot store."""
     kept: dict[str, Plain] = {}
     for name, value in details.items():
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The tables. Paths are stored as the file system's own bytes, so that every name survives."""
+"""Define the tables. Paths are stored as the file system's bytes, so that every name is kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# SQLite autoincrements INTEGER keys alone; other databases want 64 bits said.
+# SQLite autoincrements INTEGER keys only; other databases need 64 bits stated.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 
 counters = Table(
@@ -38,7 +38,7 @@ roots = Table(
     Column("path", LargeBinary, nullable=False, unique=True),
     Column("online", Boolean, nullable=False),
     Column("inode", BigInteger),
-    # Files of kinds that are not read, by suffix, as the last run over the whole root met them.
+    # Files of kinds that are not read, by suffix, as counted by the last run over the whole root.
     Column("unsupported", JSON),
 )
 
@@ -55,7 +55,7 @@ assets = Table(
     Column("duration_s", Float),
     Column("taken_at", DateTime),
     Column("details", JSON, nullable=False),
-    # SQLite gives rowids again unless told otherwise, and others know these by id for good.
+    # Without autoincrement SQLite reuses ids, and caches and clients rely on them for good.
     sqlite_autoincrement=True,
 )
 
@@ -66,19 +66,19 @@ locations = Table(
     Column("asset_id", ForeignKey(assets.c.id), nullable=False),
     Column("root_id", ForeignKey(roots.c.id), nullable=False),
     Column("path", LargeBinary, nullable=False, unique=True),
-    # For filters and words, as valid Unicode: the name, the path, and "/home/pictures/" of it.
+    # For filters and words, as valid Unicode: the name, the path, and its folder with slashes.
     Column("name", Text, nullable=False),
     Column("shown", Text, nullable=False),
     Column("folders", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
-    # The video beside which a subtitle lies: its passages are moments of that video.
+    # The video of a subtitle beside it: the passages are moments of that video.
     Column("sidecar_of", ForeignKey(assets.c.id, ondelete="SET NULL")),
     Index("locations_by_asset", "asset_id"),
     Index("locations_by_root", "root_id"),
     Index("locations_by_video", "sidecar_of"),
-    # SQLite gives rowids again unless told otherwise, and others know these by id for good.
+    # See `assets`.
     sqlite_autoincrement=True,
 )
 
@@ -103,7 +103,7 @@ generations = Table(
     Column("revision", Text, nullable=False),
     Column("state", String(8), nullable=False),
     Column("created_at", DateTime, nullable=False),
-    # SQLite gives rowids again unless told otherwise, and others know these by id for good.
+    # See `assets`.
     sqlite_autoincrement=True,
 )
 
@@ -115,7 +115,7 @@ spaces = Table(
     Column("name", Text, nullable=False),
     Column("revision", Text, nullable=False),
     Column("dim", Integer, nullable=False),
-    # SQLite gives rowids again unless told otherwise, and others know these by id for good.
+    # See `assets`.
     sqlite_autoincrement=True,
 )
 
@@ -140,7 +140,7 @@ segments = Table(
     Column("text", Text),
     Index("segments_by_asset", "asset_id", "generation_id"),
     Index("segments_by_modality", "generation_id", "modality"),
-    # SQLite gives rowids again unless told otherwise, and others know these by id for good.
+    # See `assets`.
     sqlite_autoincrement=True,
 )
 

@@ -1,5 +1,4 @@
-"""Pieces: what ranking reads of hundreds of segments at each query, from the database or from
-memory."""
+"""Read the columns that ranking needs of hundreds of segments, from the database or from memory."""
 
 from __future__ import annotations
 
@@ -22,31 +21,31 @@ _NUMBERS = {kind.value: number for number, kind in enumerate(MODALITY_CODES)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentTable:
-    """Every segment of a generation, in memory: 33 bytes each, and 16 for their order by asset.
+    """All segments of a generation in memory: 33 bytes each, and 16 for their order by asset.
 
-    The row of a segment never changes and its id is never given again, so that columns only grow
-    and lose rows. Nothing in them changes.
+    The row of a segment never changes and its id is never reused, so a new table only adds or
+    removes rows. A table itself never changes.
     """
 
     segment_columns: SegmentColumns
-    """By growing id, each with the asset that it was cut from."""
+    """By ascending id, each with the asset that it was cut from."""
     by_asset: Ids
-    """Rows in the order of their assets."""
+    """Row numbers in the order of their assets, int64 (n,)."""
     assets: Ids
-    """The assets in that order."""
+    """The assets in that order, int64 (n,)."""
     change: int
-    """The catalog's last change that they have seen."""
+    """The last change of the catalog that the table includes."""
     newest: int
-    """The highest id among all that ever were in them."""
+    """The highest id that was ever in the table."""
 
     def of(self, ids: Ids) -> SegmentColumns:
-        """Some segments, by growing id; those that are not there are left out."""
+        """Return some segments, by ascending id; unknown ids are left out."""
         wanted = np.array(sorted(set(ids.tolist())), dtype=np.int64)
         rows = positions_in(self.segment_columns.ids, wanted)
         return self.segment_columns.at(rows[rows >= 0])
 
     def segments_of(self, asset_ids: Ids) -> Ids:
-        """Sorted ids of the segments of some assets, which grow."""
+        """Return sorted ids of the segments of some assets; `asset_ids` must be ascending."""
         first = np.searchsorted(self.assets, asset_ids, "left")
         stop = np.searchsorted(self.assets, asset_ids, "right")
         rows = [self.by_asset[a:b] for a, b in zip(first.tolist(), stop.tolist(), strict=True)]
@@ -55,14 +54,16 @@ class SegmentTable:
 
 
 def select_columns(connection: Connection, ids: Sequence[int] | Ids) -> SegmentColumns:
-    """Some segments as they are shown, by growing id; those that lie nowhere are left out."""
+    """Return some segments as they are shown, by ascending id, if they have a location."""
     wanted = sorted(set(np.asarray(ids, dtype=np.int64).tolist()))
     return shown_columns(connection, _pieces(rows_of(connection, "pieces", wanted)))
 
 
 def shown_columns(connection: Connection, own: SegmentColumns) -> SegmentColumns:
-    """Segments that have the asset they were cut from, with the one that is shown instead: of a
-    subtitle beside a video, the video. Those that lie nowhere are left out."""
+    """Replace each segment's own asset by the one that is shown, if it has a location.
+
+    For a subtitle beside a video, the video is shown. Segments without a location are left out.
+    """
     listed = set(own.assets.tolist())
     placed = {row[0] for row in rows_of(connection, "placed", sorted(listed))}
     if len(placed) < len(listed):
@@ -82,9 +83,9 @@ def shown_columns(connection: Connection, own: SegmentColumns) -> SegmentColumns
 
 
 def segment_table(connection: Connection, generation_id: int, known: SegmentTable) -> SegmentTable:
-    """What is known, brought to the instant of the connection."""
+    """Update a table to the instant of the connection."""
     change = counter(connection, "change")
-    if change < known.change:  # another catalog took the place of that one
+    if change < known.change:  # another catalog has taken its place
         known = NO_COLUMNS
     newer = _newer(connection, generation_id, known.newest)
     gone = removed_since(connection, generation_id, known.change)
@@ -101,18 +102,18 @@ def segment_table(connection: Connection, generation_id: int, known: SegmentTabl
 
 _NO_IDS: Ids = np.zeros(0, dtype=np.int64)
 NO_COLUMNS = SegmentTable(SegmentColumns.of(), _NO_IDS, _NO_IDS, 0, 0)
-"""Those of an empty catalog."""
+"""The table of an empty catalog."""
 
 
 _ANY_BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limit(1)
-"""Most collections have no subtitles, and need not be asked for those of each passage."""
+"""Most collections have no subtitles beside videos: one query saves asking for each passage."""
 
 
 def _newer(connection: Connection, generation_id: int, than: int) -> SegmentColumns:
-    """The segments of a generation that came after one, with the asset they were cut from."""
+    """Return the segments of a generation with an id above `than`, with their own asset."""
     found = connection.execution_options(yield_per=BLOCK).execute(
         select(*PIECE)
-        # A sum, so that SQLite goes by the ids and not through all of the generation.
+        # A sum, so that SQLite uses the ids and does not scan the whole generation.
         .where(segments.c.generation_id + 0 == generation_id, segments.c.id > than)
         .order_by(segments.c.id)
     )

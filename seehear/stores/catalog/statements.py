@@ -1,4 +1,4 @@
-"""The statements that every search executes, each by a list of ids: made once."""
+"""Build the statements that every search executes, each with a list of ids, once."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """Each by a list of `ids`."""
+    """Statements with a list of `ids` as parameter."""
 
     segments: Select[*tuple[Any, ...]]
     assets: Select[*tuple[Any, ...]]
-    """With the places where they lie."""
+    """Assets with their locations."""
     plain_assets: Select[*tuple[Any, ...]]
     pieces: Select[*tuple[Any, ...]]
     placed: Select[*tuple[Any, ...]]
-    """Those of some assets that lie somewhere."""
+    """Assets that have a location."""
     videos: Select[*tuple[Any, ...]]
-    """Those of some assets that lie beside a video, with its id."""
+    """Assets beside a video, with the id of the video."""
     paths: Select[*tuple[Any, ...]]
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
-    """Ids in runs that fit one statement."""
+    """Split ids into parts that fit one statement."""
     for start in range(0, len(ids), CHUNK):
         yield np.asarray(ids[start : start + CHUNK], dtype=np.int64).tolist()
 
 
 def rows_of(connection: Connection, which: str, ids: Sequence[int]) -> Iterator[Any]:
-    """Rows of one of the statements, for any number of ids."""
+    """Yield rows of one of the statements, for any number of ids."""
     sqlite = connection.dialect.name == "sqlite"
     statement = getattr(_statements(sqlite), which)
     for chunk in [ids] if sqlite and ids else chunks(ids):
@@ -52,8 +52,11 @@ def rows_of(connection: Connection, which: str, ids: Sequence[int]) -> Iterator[
 
 @cache
 def _statements(sqlite: bool) -> _Statements:
-    """SQLite is given its list as one JSON text, because hundreds of bound parameters cost more
-    than the query itself."""
+    """Build the statements.
+
+    SQLite gets its list as one JSON text, because hundreds of bound parameters cost more than the
+    query itself.
+    """
     listed: Any = bindparam("ids", expanding=True)
     if sqlite:
         listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
@@ -102,4 +105,4 @@ PIECE = (
     segments.c.start_s,
     segments.c.stop_s,
 )
-"""The columns of `Pieces`."""
+"""The columns of `SegmentColumns`."""

@@ -1,4 +1,4 @@
-"""Writing: everything that changes a catalog, within one transaction."""
+"""Write to a catalog: every change of it, within one transaction."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ SUBTITLES = (".SRT", ".VTT", ".ASS", ".SSA", ".SBV", ".TTML", ".DFXP", ".LRC")
 
 
 class Batch:
-    """One transaction's writes; made by `Catalog.batch`."""
+    """The writes of one transaction; made by `Catalog.batch`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._change: int | None = None
 
     def find_asset(self, content_hash: str) -> Asset | None:
-        """The asset of that content, one that this batch has put included."""
+        """Return the asset with that content, or None; includes assets put by this batch."""
         return asset_of(self.connection, assets.c.content_hash == content_hash)
 
     def put_asset(self, content_hash: str, size_bytes: int, info: MediaInfo) -> Asset:
-        """The asset of that content, made if there is none yet."""
+        """Return the asset with that content; create it if it is missing."""
         known = self.find_asset(content_hash)
         if known is not None:
             return known
@@ -79,7 +79,7 @@ class Batch:
         modified_ns: int,
         inode: int,
     ) -> int:
-        """Say that an asset's content lies at an absolute path; replaces what lay there.
+        """Store that an asset is at an absolute path; replaces an earlier location at that path.
 
         Returns the location's id.
         """
@@ -114,9 +114,9 @@ class Batch:
     ) -> None:
         """Store an asset's segments and their vectors, and mark the asset as encoded.
 
-        `vectors_` gives for each space the positions in `segments_` and float32 (n, dim) rows for
-        them, kept as float16. Replaces an earlier encoding. Raises SpaceMismatchError for a space
-        that the generation does not have, or rows that do not fit it.
+        `vectors_` gives for each space the positions in `segments_` and their rows, float32
+        (n, dim), stored as float16. Replaces an earlier encoding. Raises SpaceMismatchError for
+        a space that the generation does not have, or rows of another shape.
         """
         known = space_ids(self.connection, generation_id)
         for space, (positions, rows) in vectors_.items():
@@ -153,10 +153,10 @@ class Batch:
         contents: Sequence[bulk_insert.NewContent],
         places: Sequence[Sequence[bulk_insert.NewLocation]],
     ) -> list[int]:
-        """Store many contents with their encodings and places: `put_asset`, `put_encoding` and
-        `put_location` for each, in a dozen statements together. Returns the assets' ids.
+        """Store many contents with their encodings and locations, and return the asset ids.
 
-        Raises SpaceMismatchError as `put_encoding` does.
+        Does the same as `put_asset`, `put_encoding` and `put_location` for each content, in a dozen
+        statements. Raises SpaceMismatchError, as `put_encoding` does.
         """
         ids, known = bulk_insert.put_assets(self.connection, contents)
         for chunk in _chunks(sorted(known)):
@@ -171,11 +171,11 @@ class Batch:
         return ids
 
     def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
-        """The assets of those contents that are known, ones of this batch included."""
+        """Return the asset ids of the known contents, by hash; includes assets of this batch."""
         return bulk_insert.asset_ids(self.connection, hashes)
 
     def put_locations(self, places: Sequence[tuple[int, bulk_insert.NewLocation]]) -> None:
-        """Say that assets (by id) lie at places: `put_location` for each, in a few statements."""
+        """Store locations with their asset ids: `put_location` for each, in a few statements."""
         bulk_insert.put_locations(self.connection, places)
 
     def _insert_segments(
@@ -198,12 +198,12 @@ class Batch:
         return ids
 
     def remove_location(self, location_id: int) -> None:
-        """Forget that content lies at a path; its asset goes with `remove_orphans`."""
+        """Remove a location; `remove_orphans` removes an asset without locations."""
         fts.remove(self.connection, "file_words", [location_id])
         self.connection.execute(delete(locations).where(locations.c.id == location_id))
 
     def remove_orphans(self) -> int:
-        """Take out assets that lie nowhere any more, with segments and vectors; gives how many."""
+        """Remove assets without locations, with segments and vectors; return their number."""
         lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         for chunk in _chunks(ids):
@@ -239,7 +239,7 @@ class Batch:
         )
 
     def clear_failure(self, root_id: int, path: Path) -> None:
-        """Forget a failure; there need not be one."""
+        """Remove the failure of a path, if there is one."""
         self.connection.execute(
             delete(failures).where(
                 failures.c.root_id == root_id, failures.c.path == os.fsencode(path)
@@ -247,7 +247,7 @@ class Batch:
         )
 
     def set_sidecars(self, root_id: int) -> None:
-        """Work out anew which subtitles of a root lie beside a video of the same stem.
+        """Find again which subtitles of a root are beside a video with the same name.
 
         "film.srt" and "film.en.srt" belong to "film.mkv".
         """
@@ -272,7 +272,7 @@ class Batch:
                     and_(assets.c.modality == Modality.TEXT.value, is_subtitle),
                 ),
             )
-            # One folder after the other, so that memory holds no more than one.
+            # One folder after the other, so that only one is in memory.
             .order_by(locations.c.folders, locations.c.id)
             .execution_options(yield_per=CHUNK)
         )
@@ -285,7 +285,7 @@ class Batch:
         self._put_sidecars(changes)
 
     def set_unsupported(self, root_id: int, counts: Mapping[str, int]) -> None:
-        """Keep how many files of a root are of kinds that are not read, by suffix."""
+        """Store how many files of a root are of kinds that are not read, by suffix."""
         self.connection.execute(
             update(roots).where(roots.c.id == root_id).values(unsupported=dict(counts))
         )
@@ -301,7 +301,7 @@ class Batch:
             )
 
     def drop_encodings(self, generation_id: int, most: int) -> int:
-        """Take out the segments of up to `most` assets of a generation; returns how many."""
+        """Delete the segments of up to `most` assets of a generation; return how many."""
         ids = list(
             self.connection.scalars(
                 select(encodings.c.asset_id)
@@ -339,14 +339,14 @@ class Batch:
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
 
     def _change_number(self) -> int:
-        """One number per transaction: what it wrote is seen together or not at all."""
+        """Return the change number, one per transaction: readers see all of its writes or none."""
         if self._change is None:
             self._change = next_change(self.connection)
         return self._change
 
 
 def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:
-    """Locations of one folder whose video is another one, or none, by now."""
+    """Return the locations of one folder whose video has changed, with the new video or None."""
     videos = {
         os.path.splitext(row.path)[0].lower(): row.asset_id  # noqa: PTH122 - these are bytes
         for row in folder

@@ -1,1 +1,1 @@
-"""Vector indexes: caches of the catalog, which FAISS searches."""
+"""Vector indexes: caches of the catalog, searched by FAISS."""

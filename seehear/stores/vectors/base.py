@@ -1,4 +1,4 @@
-"""The protocol of a vector index, and what all that have a matrix share."""
+"""Define the protocol of a vector index, and a base class for those with a vector file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from seehear.stores.vectors.vector_file import VectorFile
 from seehear.types import Ids, Vectors
 
 Similarities = NDArray[np.float32]
-"""float32 (q, k), raw inner products, best first; -inf where there are fewer than k."""
+"""float32 (q, k), raw inner products, best first; -inf for missing ones."""
 
 WARMUP_QUERIES = 16
-"""Searches after which an index prepares itself for many more: it takes as long as some fifty of
-them, and a single query should not wait for it."""
+"""Searches after which an index prepares itself for many more. The preparation takes as long as
+about fifty searches, and a single query should not wait for it."""
 
 
 class VectorIndex(Protocol):
-    """Nearest neighbours by inner product among vectors that carry ids.
+    """Nearest neighbours by inner product among vectors with ids.
 
-    An index never changes, so that searches may run in several threads and each sees one state.
+    An index never changes, so several threads can search it and each sees one state.
     """
 
     @property
@@ -30,41 +30,44 @@ class VectorIndex(Protocol):
 
     @property
     def ids(self) -> Ids:
-        """Ids of all vectors, growing: int64 (n,)."""
+        """Ids of all vectors, ascending: int64 (n,)."""
         ...
 
     def __len__(self) -> int: ...
 
     def describe(self) -> str:
-        """What kind it is, for a person; one that is not exact says its measured recall."""
+        """Describe the index for a person; an approximate one states its measured recall."""
         ...
 
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorIndex:
-        """Another index, without some ids and with others; most is shared with this one.
+        """Return a new index, without some ids and with others; it shares most data with this one.
 
-        vectors: float32 or float16 (n, dim). An id that is there already is replaced; removed ones
-        that are not there are passed over. Raises ValueError for an id that is given twice.
+        vectors: float32 or float16 (n, dim). An existing id is replaced; unknown removed ids are
+        ignored. Raises ValueError for an id that is given twice.
         """
         ...
 
     def search(
         self, queries: Vectors, k: int, allowed: Ids | None = None
     ) -> tuple[Similarities, NDArray[np.int64]]:
-        """The k nearest of each query, among `allowed` only where that is given.
+        """Find the k nearest vectors of each query, only among `allowed` ids if given.
 
         queries: float32 (q, dim). Returns similarities float32 (q, k), best first, and ids int64
-        (q, k); where fewer than k are there, rows end in -inf and -1. Equal similarities stand in
-        the order of their ids.
+        (q, k); rows with fewer than k results end in -inf and -1. Equal similarities are in the
+        order of their ids.
         """
         ...
 
     def vectors(self, ids: Ids) -> Vectors:
-        """The vectors of some ids, float32 (n, dim), in order. Raises KeyError for unknown ones."""
+        """Return the vectors of some ids, float32 (n, dim), in order.
+
+        Raises KeyError for unknown ids.
+        """
         ...
 
 
 class MatrixBacked:
-    """What an index says of the matrix that it searches."""
+    """Answer what every index answers from its vector file."""
 
     def __init__(self, matrix: VectorFile) -> None:
         self.matrix = matrix

@@ -1,4 +1,4 @@
-"""The indexes of one generation, kept current with the catalog they are a cache of."""
+"""Keep the indexes of one generation up to date with the catalog that they are a cache of."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 FOLDER = "cache"
 SAVED_EVERY = 0.02
-"""Share of an index that may have changed before its file is written anew: a small change is
-cheaper to read from the catalog again than a large file is to write."""
+"""Share of an index that may have changed before its file is written again: reading a small change
+from the catalog again costs less than writing a large file."""
 TWO_TIER_ABOVE_BYTES = 64 << 20
-"""Size of the float32 vectors above which exact search hands over to two tiers: 43,000 vectors of
-384 numbers. Two tiers are faster from 32 MiB on, and at 64 MiB need less than half the time
-(benchmarks/bench_crossover.py) and a fifth of the memory; below, an exact search takes less than
-2 ms of processor, and misses nothing."""
+"""Size of the float32 vectors above which two tiers replace exact search: 43,000 vectors of 384
+numbers. Two tiers are faster from 32 MiB on, and at 64 MiB need less than half the time
+(benchmarks/bench_crossover.py) and a fifth of the memory. Below, exact search takes less than 2 ms
+on the CPU, and misses nothing."""
 
 
 class _Index(VectorIndex, Protocol):
-    """What both kinds have for their file."""
+    """What every index needs for its file."""
 
     @property
     def matrix(self) -> VectorFile: ...
@@ -55,9 +55,9 @@ class _Entry:
 class VectorCache:
     """One index per space and item modality of a generation. Safe from several threads.
 
-    Files lie in the collection's "cache" folder; they may be deleted or damaged at any moment.
-    `device` is a user's word: large indexes lie on the cards that it names ("auto" and "cuda" name
-    all), and on the processor where it names none that has room.
+    Files are in the collection's "cache" folder; they may be deleted or damaged at any moment.
+    `device` is the user's setting: large indexes are kept on the GPUs that it names ("auto" and
+    "cuda" name all), and on the CPU where no named GPU has enough memory.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class VectorCache:
         self._lock = threading.RLock()
 
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
-        """The index of one modality's items in one space, as of the last `refresh`.
+        """Return the index of one modality's items in one space, as of the last `refresh`.
 
         Raises SpaceMismatchError for a space that the generation does not have.
         """
@@ -87,7 +87,7 @@ class VectorCache:
             return entry.index
 
     def refresh(self) -> bool:
-        """Catch every open index up with the catalog; returns whether anything changed."""
+        """Update every open index from the catalog; return whether anything changed."""
         with self._lock:
             last = self._catalog.change()
             behind = [key for key, entry in self._entries.items() if entry.change < last]
@@ -96,7 +96,7 @@ class VectorCache:
             return bool(behind)
 
     def describe(self) -> str:
-        """The kinds of the serving generation's indexes and their sizes, for a person."""
+        """Describe the kinds of the generation's indexes and their sizes, for a person."""
         sizes: dict[str, int] = {}
         for space in self._generation.spaces:
             for item in Modality:
@@ -106,7 +106,7 @@ class VectorCache:
         return "; ".join(f"{kind}: {size:,} vectors" for kind, size in sizes.items()) or "empty"
 
     def file_of(self, space: EmbeddingSpace, item: Modality) -> Path:
-        """Where the vectors of one index are kept; files beside it begin with the same name."""
+        """Return the path of an index's vectors; its other files begin with the same name."""
         name = hashlib.blake2b(self._identity(space, item).encode(), digest_size=8).hexdigest()
         return self._folder / f"{name}.vectors"
 
@@ -114,7 +114,7 @@ class VectorCache:
         path, identity = self.file_of(space, item), self._identity(space, item)
 
         loaded = VectorFile.load(path, identity, space.dim, self._source(path, space))
-        # A cache that has seen more than the catalog is of another catalog's future.
+        # A cache that is newer than the catalog belongs to another state of the catalog.
         if loaded is None or loaded[1] > self._catalog.change():
             return self._caught_up(_Entry(FlatIndex(VectorFile.empty(space.dim)), 0), space, item)
         matrix, change = loaded
@@ -142,12 +142,12 @@ class VectorCache:
         return caught
 
     def _suited(self, index: _Index) -> _Index:
-        """The same vectors in the kind of index that their number asks for."""
+        """Return the same vectors in the kind of index that suits their number."""
         if isinstance(index, GpuIndex) and not index.needs_rebuild:
             return index
         on_gpus = placed(index.matrix, self._device)
         if on_gpus is None and isinstance(index, GpuIndex):
-            index.held.release()  # there may be no room beside it, but room in its place
+            index.held.release()  # the new index may only fit in place of the old one
             on_gpus = placed(index.matrix, self._device)
         if on_gpus is not None:
             return on_gpus
@@ -160,21 +160,21 @@ class VectorCache:
         return index if isinstance(index, FlatIndex) else FlatIndex(index.matrix)
 
     def _gathered(self, changes: Changes, before: Ids, dim: int) -> tuple[Ids, NDArray[Any]]:
-        """What was written and is not there before: int64 (n,) and float16 (n, dim)."""
+        """Return written vectors that are not in the index: int64 (n,) and float16 (n, dim)."""
         ids = np.empty(changes.count, dtype=np.int64)
         numbers = files.alloc_float16((changes.count, dim), self._catalog.folder)
         end = 0
         for some, vectors in changes.blocks:
-            # What is there already was seen before the cache was written, in the same change.
+            # Skip what the cache has already seen: it was written in the same change.
             new = sorted_ids.positions_in(before, some) < 0
             start, end = end, end + int(new.sum())
             ids[start:end], numbers[start:end] = some[new], to_float16(vectors[new])
         return ids[:end], numbers[:end]
 
     def _save(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
-        """Write an index to its files where that can be; gives it with nothing left to write.
+        """Write an index to its files if possible; return its entry with nothing left to save.
 
-        The matrix comes last: it says which proposer belongs to it.
+        The vector file is written last: it determines which proposer file belongs to it.
         """
         if self._catalog.read_only:
             return entry
@@ -191,13 +191,13 @@ class VectorCache:
                 other.unlink(missing_ok=True)
         loaded = VectorFile.load(path, identity, space.dim, self._source(path, space))
         if isinstance(index, IvfPqRefineIndex) and loaded is not None:
-            index = IvfPqRefineIndex(loaded[0], index.proposer)  # the copy in memory can go
+            index = IvfPqRefineIndex(loaded[0], index.proposer)  # frees the copy in memory
         if isinstance(index, GpuIndex) and loaded is not None:
             index = GpuIndex(loaded[0], index.held, index.tuning)
         return _Entry(index, entry.change)
 
     def _source(self, path: Path, space: EmbeddingSpace) -> RowSource:
-        """Where rows come from whose file is damaged; the next opening must not meet that file."""
+        """Return a function that deletes a damaged file and reads its rows from the catalog."""
 
         def source(ids: Ids) -> Vectors:
             path.unlink(missing_ok=True)

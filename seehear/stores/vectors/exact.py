@@ -1,8 +1,8 @@
-"""Exact similarities, and the one order in which every index gives them.
+"""Compute exact similarities, in the order that every index gives.
 
-A matrix product rounds a similarity by the place that a row has in it. Here each one is a sum over
-its own row alone, so that equal vectors have equal similarities, whatever index proposed them, and
-equal similarities stand in the order of their ids.
+A matrix product rounds a similarity depending on the position of its row. Here each similarity is a
+sum over its own row, so that equal vectors have equal similarities whatever index found them, and
+equal similarities are in the order of their ids.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from seehear.types import Ids, Vectors
 
 ROUNDING = 1e-5
-"""More than a matrix product of unit vectors is off by, for rows of up to some thousand numbers:
-what lies this close to the k-th best may be as good as it."""
+"""More than the error of a matrix product of unit vectors with up to some thousand numbers: a
+vector this close to the k-th best may belong to the k best."""
 
 BLOCK = 1 << 24
-"""Similarities that are held at once: 64 MiB."""
+"""Similarities kept in memory at once: 64 MiB."""
 
 TopK = tuple[NDArray[np.float32], Ids]
 """Similarities float32 (m,), best first, and their ids int64 (m,)."""
 
 
 def rerank(query: NDArray[np.float32], rows: Vectors, ids: Ids, k: int) -> TopK:
-    """The k best of some rows. query: float32 (dim,); rows: float32 (m, dim); ids: int64 (m,)."""
+    """Return the k best of some rows.
+
+    query: float32 (dim,); rows: float32 (m, dim); ids: int64 (m,).
+    """
     similarities = np.einsum("nd,d->n", np.ascontiguousarray(rows), query)
     order = np.lexsort((ids, -similarities))[:k]
     return similarities[order], ids[order]
@@ -35,9 +38,9 @@ def rerank(query: NDArray[np.float32], rows: Vectors, ids: Ids, k: int) -> TopK:
 def topk(
     queries: Vectors, rows: Vectors, ids: Ids, k: int, chosen: Ids | None = None
 ) -> list[TopK]:
-    """The k best of many rows for each query: a matrix product, then `rank` of those near the top.
+    """Return the k best of many rows for each query: a matrix product, then `rerank` near the top.
 
-    queries: float32 (q, dim); chosen: which rows count, int64 (m,), all of them where it is None.
+    queries: float32 (q, dim); chosen: row numbers to search, int64 (m,), or None for all rows.
     """
     at_once = max(1, BLOCK // max(1, len(rows)))
     found = []
@@ -56,7 +59,7 @@ def topk(
 
 
 def pad(found: Sequence[TopK], k: int) -> tuple[Vectors, Ids]:
-    """One row per query, (q, k), filled up with -inf and -1."""
+    """Stack results to arrays (q, k), filled up with -inf and -1."""
     similarities = np.full((len(found), k), -np.inf, dtype=np.float32)
     ids = np.full((len(found), k), -1, dtype=np.int64)
     for row, (values, named) in enumerate(found):
@@ -66,7 +69,7 @@ def pad(found: Sequence[TopK], k: int) -> tuple[Vectors, Ids]:
 
 
 def merge_topk(first: TopK, second: TopK, k: int) -> TopK:
-    """The k best of two results."""
+    """Return the k best of two results."""
     similarities = np.concatenate([first[0], second[0]])
     ids = np.concatenate([first[1], second[1]])
     order = np.lexsort((ids, -similarities))[:k]

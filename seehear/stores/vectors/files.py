@@ -1,4 +1,4 @@
-"""Cache files are written whole or not at all."""
+"""Write cache files completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_MEMORY_BELOW_BYTES = 64 << 20
 
 
 def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
-    """Write a file, or leave what is there; returns whether it could be written."""
+    """Write a file, or keep the existing one; return whether it was written."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError:
-        # A cache that cannot be written costs time, never an answer.
+        # Without a cache file, opening takes longer, but answers are the same.
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
@@ -39,10 +39,10 @@ def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
 
 
 def alloc_float16(shape: tuple[int, int], folder: Path) -> NDArray[np.float16]:
-    """Room for rows in half precision, float16: a file without a name where they are many.
+    """Allocate rows of float16, in an unnamed file if there are many.
 
-    The system can write such pages out and take their memory; where no file can be made, or the
-    disk has no room, they are in memory.
+    The system can write pages of a file to disk and reuse their memory. Where no file can be made,
+    or the disk is full, the rows are in memory.
     """
     if 2 * shape[0] * shape[1] >= IN_MEMORY_BELOW_BYTES and hasattr(os, "posix_fallocate"):
         with suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
@@ -52,7 +52,7 @@ def alloc_float16(shape: tuple[int, int], folder: Path) -> NDArray[np.float16]:
 
 
 def digest(*parts: NDArray[Any]) -> str:
-    """A digest of arrays, to tell a file that is whole."""
+    """Return a digest of arrays, to check that a file is complete."""
     made = blake2b(digest_size=16)
     for part in parts:
         made.update(np.ascontiguousarray(part).data)

@@ -1,4 +1,4 @@
-"""Exact search: every query meets every vector."""
+"""Search exactly: compare every query with every vector."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from seehear.stores.vectors.vector_file import VectorFile
 from seehear.types import Ids, Vectors
 
 GATHERED_SHARE = 0.05
-"""Share of the index below which a filter's own vectors are gathered and searched alone: reading
-a few rows beats asking a selector about every row."""
+"""Share of the index below which the vectors allowed by a filter are copied and searched alone:
+reading a few rows is faster than checking a selector for every row."""
 
 ROUNDED_ABOVE_BYTES = 8 << 20
-"""Size of the vectors from which one query is first asked of their rounded twins. Below, numpy
-takes less than a millisecond."""
+"""Size of the vectors from which on a single query is first searched among int8 vectors. Below,
+numpy takes less than a millisecond."""
 
 PROPOSED = 4
-"""Proposals for each of the k that are wanted; with fewer, the bound proves too little."""
+"""Candidates for each of the k results; with fewer, the bound rarely proves the result."""
 
 
 class FlatIndex(MatrixBacked):
-    """Exact nearest neighbours. Rows lie in the order of their ids, in memory from the first
-    search on.
+    """Exact nearest neighbours. Rows are in the order of their ids.
 
-    Nothing in it changes: `changed` gives another index and leaves this one as it was.
+    They are in memory from the first search on. The index never changes: `updated` returns
+    another index.
     """
 
     def __init__(self, matrix: VectorFile, rows: Vectors | None = None) -> None:
@@ -59,7 +59,7 @@ class FlatIndex(MatrixBacked):
 
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> FlatIndex:
         matrix = self.matrix.updated(removed, ids, vectors)
-        if self._made is None or len(ids) > len(self):  # as cheap to make from the matrix
+        if self._made is None or len(ids) > len(self):  # reading all from the file is as cheap
             return FlatIndex(matrix)
         new = np.isin(matrix.ids, ids)
         rows = np.empty((len(matrix), self.dim), dtype=np.float32)
@@ -80,7 +80,7 @@ class FlatIndex(MatrixBacked):
         return exact.pad(exact.topk(queries, rows, ids, k, chosen), k)
 
     def _rounded_twins(self) -> Int8Prefilter | None:
-        """Rounded vectors, where there are many and more than a few queries."""
+        """Return the int8 vectors, or None for a small index or before many queries."""
         if self._rounded is None and self._rows.nbytes > ROUNDED_ABOVE_BYTES:
             with self._making:
                 self._asked += 1
@@ -91,7 +91,7 @@ class FlatIndex(MatrixBacked):
     def _proved(
         self, rounded: Int8Prefilter, query: Vectors, k: int, chosen: Ids | None
     ) -> exact.TopK:
-        """The k best, by as many proposals as it takes to be sure of them."""
+        """Return the k best, with as many candidates as it takes to prove them."""
         depth, count = PROPOSED * k, len(self) if chosen is None else len(chosen)
         while depth < count:
             near, others = rounded.candidates(query, depth, chosen)

@@ -1,4 +1,4 @@
-"""Search on GPUs: vectors on cards propose, exact ones decide."""
+"""Search on GPUs: vectors on GPUs give candidates, exact vectors decide."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from seehear.stores.vectors.vector_file import CHUNK, VectorFile
 from seehear.types import Ids, Vectors
 
 SPARE = 48
-"""Candidates beyond k that a scan of all is asked for: most queries are then decided at once."""
+"""Candidates beyond k in a full scan: most queries are then decided at once."""
 DEPTH_GROWTH_ON_GPU = 8
-"""How much deeper a scan looks when it could not decide."""
+"""Factor by which a scan looks deeper if it could not decide."""
 DROPPED = 1.3
-"""Proposals asked for, as a multiple of those needed where some will be dropped."""
+"""Candidates requested, as a multiple of those needed, where some will be dropped."""
 MOST_GONE = 0.3
-"""Share of what cards hold that may be gone before all is laid on them anew."""
+"""Share of the stored vectors that may be removed before the GPUs are filled anew."""
 FEWEST_PROBES = 8
 
 
 def placed(matrix: VectorFile, device: str) -> GpuIndex | None:
-    """The vectors on the cards that a user's word for a device names.
+    """Store the vectors on the GPUs that the user's device setting names, or return None.
 
-    None where they are few, where there is no card or no FAISS for it, and where no card has room:
-    then the processor searches.
+    None for few vectors, without a GPU or a FAISS for it, and where no GPU has enough memory: then
+    the CPU searches.
     """
     if 4 * len(matrix) * matrix.dim <= gpu_devices.GPU_ABOVE_BYTES:
         return None
@@ -53,24 +53,24 @@ def placed(matrix: VectorFile, device: str) -> GpuIndex | None:
 
 
 class GpuIndex(MatrixBacked):
-    """Nearest neighbours, proposed by cards. Similarities and their order are exact.
+    """Nearest neighbours with candidates from GPUs. Similarities and their order are exact.
 
-    A scan of all float16 vectors is exact search: what it proposes is taken only where no vector
-    that it left out can be as near; else it looks deeper, and at last the processor decides. Graphs
-    and product codes have a measured recall, as two tiers on a processor have.
+    A scan of all float16 vectors is exact search: its candidates are accepted only if no vector
+    outside them can be as near; otherwise it looks deeper, and at last the CPU decides. Graphs
+    and product codes have a measured recall, as two tiers on a CPU have.
     """
 
     def __init__(self, matrix: VectorFile, held: GpuShards, tuning: Tuning | None = None) -> None:
         super().__init__(matrix)
         self.held = held
         self.tuning = tuning
-        """How far a search looks, None where all is scanned."""
+        """How far a search looks; None for a full scan."""
 
     @classmethod
     def build(
         cls, matrix: VectorFile, plan: gpu_devices.GpuPlan, maker: IndexFactory | None = None
     ) -> GpuIndex:
-        """Lay the vectors on cards. Raises RuntimeError where they do not fit."""
+        """Store the vectors on GPUs. Raises RuntimeError where they do not fit."""
         index = cls(matrix, GpuShards.build(matrix, plan, maker or FaissGpuFactory()))
         return index if plan.kind == "flat" else index.tuned()
 
@@ -84,16 +84,17 @@ class GpuIndex(MatrixBacked):
 
     @property
     def needs_rebuild(self) -> bool:
-        """Whether the cards should be laid out anew: much is gone, or has come since training."""
+        """Tell whether to fill the GPUs anew: many vectors were removed or added."""
         gone = self.held.rows - len(self)
         if gone > MOST_GONE * self.held.rows:
             return True
         return self.tuning is not None and len(self) > RETRAINED_AT * self.held.trained
 
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> GpuIndex | FlatIndex:
-        """An index without some ids and with others; on the processor where a card is full.
+        """Return an index without some ids and with others; on the CPU if a GPU is full.
 
-        The cards hold nothing then: older indexes are answered by the processor too."""
+        In that case the GPU memory is released, and the CPU answers for older indexes, too.
+        """
         matrix = self.matrix.updated(removed, ids, vectors)
         new = np.sort(np.asarray(ids, dtype=np.int64))
         try:
@@ -111,7 +112,7 @@ class GpuIndex(MatrixBacked):
             return index
         try:
             return index.tuned()
-        except RuntimeError:  # no memory is left for the search: at the next change, then
+        except RuntimeError:  # not enough memory for the search now: try at the next change
             return index
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
@@ -136,7 +137,7 @@ class GpuIndex(MatrixBacked):
         return exact.pad([found[at] for at in range(len(queries))], k)
 
     def tuned(self) -> GpuIndex:
-        """The same index, looking just as far as the aim asks for on its own vectors."""
+        """Return the same index, looking just far enough to reach the recall aim on its vectors."""
         queries, truth = tuning_queries(self.matrix)
         if len(queries):
             tuning = tune(queries, truth, self._proposed, self._tuned)
@@ -149,22 +150,21 @@ class GpuIndex(MatrixBacked):
         return proposed.ids, proposed.ranks
 
     def _tuned(self, ranks_at: Ranks) -> Tuning:
-        """The fewest lists, or the shortest walk, that find the true neighbours."""
+        """Find the fewest lists, or the shortest walk, that find the true neighbours."""
         widest = self.held.most_probes
         probes = min(FEWEST_PROBES, widest)
         while True:
             ranks = ranks_at(probes)
             depth_10 = depth_of(ranks[:, :10], RECALL_AIM + MARGIN)
             depth_100 = max(depth_10, depth_of(ranks, RECALL_AIM))
-            # Half of what a card can propose is left for what a filter or a change drops.
+            # Half of the largest depth is left for candidates that a filter or a change drops.
             if depth_100 <= MOST // 2 or probes == widest:
                 depth_10, depth_100 = min(depth_10, MOST // 2), min(depth_100, MOST // 2)
                 return Tuning(probes, depth_10, depth_100, 0.0, len(self))
             probes = min(2 * probes, widest)
 
     def _probes(self, count: int) -> int:
-        """How wide to look where `count` vectors may be found: the fewer they are, the further off
-        lie those that are near."""
+        """Return how many lists to scan if `count` vectors are allowed: more for fewer vectors."""
         if self.tuning is None:
             return 0
         wider = int(np.ceil(self.tuning.probes * len(self) / max(1, count)))
@@ -174,7 +174,7 @@ class GpuIndex(MatrixBacked):
         return k + SPARE if self.tuning is None else self.tuning.depth(k)
 
     def _depths(self, k: int, count: int) -> list[int]:
-        """How deep to look, one after the other, where `count` vectors may be found."""
+        """Return the depths to try one after the other if `count` vectors are allowed."""
         share = count / max(1, self.held.rows)
         first = self._needed(k)
         if share < 1:
@@ -187,11 +187,11 @@ class GpuIndex(MatrixBacked):
     def _decided(
         self, queries: Vectors, which: Ids, depth: int, probes: int, k: int, allowed: Ids | None
     ) -> dict[int, exact.TopK]:
-        """The k best of those queries that proposals of this depth decide."""
+        """Return the k best, by query, of those queries that candidates of this depth decide."""
         asking = queries[which]
         try:
             proposed = self.held.candidates(asking, depth, probes)
-        except RuntimeError:  # no memory is left for the search: the processor answers
+        except RuntimeError:  # not enough memory for the search: the CPU answers
             return {}
         found: dict[int, exact.TopK] = {}
         floors = proposed.floors + self._slack(asking)
@@ -211,9 +211,9 @@ class GpuIndex(MatrixBacked):
         return found
 
     def _slack(self, queries: Vectors) -> NDArray[np.float32]:
-        """How far a similarity that a card finds may lie from the exact one, float32 (q,).
+        """Return the largest error of a similarity on the GPU, float32 (q,).
 
-        The card multiplies the query, rounded to float16, by rows whose norms rounding has moved:
+        The GPU multiplies the query, rounded to float16, by rows whose norms rounding has changed:
         |<q, x/|x|> - <h, x>| <= |q - h| |x| + |q| | |x| - 1 |, by Cauchy and Schwarz.
         """
         halves = queries.astype(np.float16).astype(np.float32)
@@ -223,6 +223,6 @@ class GpuIndex(MatrixBacked):
 
 
 def _sure(best: exact.TopK, k: int, floor: float) -> bool:
-    """Whether nothing that was left out, `floor` near at most, belongs among the k best."""
+    """Tell whether no vector outside, of similarity `floor` at most, can be among the k best."""
     similarities = best[0]
     return floor == -np.inf or (len(similarities) >= k > 0 and float(similarities[k - 1]) > floor)

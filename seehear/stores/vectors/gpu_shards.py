@@ -1,4 +1,4 @@
-"""Vectors on cards: FAISS indexes in blocks, which propose."""
+"""Store vectors on GPUs: FAISS indexes in blocks, which give candidates."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ from seehear.stores.vectors.vector_file import CHUNK, VectorFile
 from seehear.types import Ids, Vectors
 
 MOST = 2048
-"""Neighbours that FAISS selects on a card, and inverted lists that it scans there, at most."""
+"""Limit of FAISS on a GPU for selected neighbours and for scanned inverted lists."""
 BLOCK_BYTES = 1 << 30
 """Size of a block of float16 vectors: FAISS copies a whole block when it grows."""
 GRAPH_ROWS = 1 << 21
-"""Vectors in one graph: those of a graph lie in this process's memory while it is built."""
+"""Vectors in one graph: they are in this process's memory while the graph is built."""
 LISTS_PER_ROOT = 4.0
-"""Inverted lists for each unit of the square root of the count: a card compares a query with
-many centres at once, so that more and shorter lists than on a processor pay."""
+"""Inverted lists per square root of the count: a GPU compares a query with many centres at once, so
+that more and shorter lists pay than on a CPU."""
 TRAINED_PER_LIST = 64
 TRAINED_LEAST = 16_384
 SEED = 7
 
 LOCK = threading.Lock()
-"""Held while anything runs on a card or is freed there: what FAISS does with one workspace, it does
-for one thread at a time."""
+"""Held while anything runs or is freed on a GPU: FAISS uses one workspace for one thread at a
+time."""
 _GIVEN_UP: deque[object] = deque()
-"""Indexes that nobody needs any more, and that are still to be freed."""
+"""Indexes that are no longer needed and still have to be freed."""
 
 
 class IndexFactory(Protocol):
-    """Makes FAISS indexes of inner products, each on one card."""
+    """Makes FAISS indexes of inner products, each on one GPU."""
 
     def flat(self, device: int, dim: int) -> Any:
-        """An empty index of float16 vectors that scans all."""
+        """Make an empty index of float16 vectors that scans all."""
         ...
 
     def lists(self, device: int, plan: GpuPlan, count: int, sample: Vectors) -> Any:
-        """An empty index of `count` inverted lists with product codes, trained on a sample."""
+        """Make an empty index of `count` inverted lists with product codes, trained on a sample."""
         ...
 
     def like(self, device: int, trained: Any) -> Any:
-        """Another such index for another card, with the same training."""
+        """Make the same kind of index for another GPU, with the same training."""
         ...
 
     def graph(self, device: int, rows: Vectors) -> Any:
-        """The graph of some vectors; none can be added."""
+        """Build the graph of some vectors; no vectors can be added to it."""
         ...
 
     def parameters(self, kind: GpuIndexKind, probes: int, depth: int) -> Any:
-        """How far a search looks: lists that are scanned, or vectors that a walk keeps."""
+        """Return search parameters: lists to scan, or vectors that a walk keeps."""
         ...
 
 
 class FaissGpuFactory:
-    """FAISS indexes on cards. Everything that one card does shares one workspace there."""
+    """Make FAISS indexes on GPUs; all indexes on a GPU share one workspace."""
 
     def flat(self, device: int, dim: int) -> Any:
         import faiss
@@ -123,14 +123,14 @@ class FaissGpuFactory:
         import faiss
 
         settings: Any = faiss.GpuIndexIVFPQConfig()
-        # Tables in float32 do not fit a multiprocessor's memory beyond codes of 48 bytes.
+        # Tables in float32 do not fit a multiprocessor's memory for codes above 48 bytes.
         settings.device, settings.useFloat16LookupTables, settings.use_cuvs = device, True, False
         return settings
 
 
 @dataclass(slots=True)
 class GpuShard:
-    """One FAISS index on one card, and the ids of its rows in order."""
+    """One FAISS index on one GPU, and the ids of its rows in order."""
 
     index: Any
     kind: GpuIndexKind
@@ -139,11 +139,11 @@ class GpuShard:
 
 @dataclass(frozen=True, slots=True)
 class GpuCandidates:
-    """What may be near.
+    """Ids of vectors that may be near.
 
-    ids: int64 (q, m), -1 for none; an id may come twice, or be one that is gone. ranks: int64 (m,),
-    each column's place in the order of its block. floors: float32 (q,), the greatest similarity
-    that FAISS found and did not keep, -inf where it kept all: of flat blocks alone.
+    ids: int64 (q, m), -1 for missing ones; an id may occur twice, or be removed already. ranks:
+    int64 (m,), the rank of each column in the order of its block. floors: float32 (q,), for flat
+    blocks the greatest similarity that FAISS found and did not return, -inf where it returned all.
     """
 
     ids: Ids
@@ -152,25 +152,26 @@ class GpuCandidates:
 
 
 class GpuShards:
-    """Vectors as a plan lays them on cards. It only grows, so that searches of an older state find
-    theirs in it too: those who ask drop the ids that they do not know.
+    """Vectors stored on GPUs as planned. Vectors are only added, so that searches of an older state
+    find theirs, too: callers drop ids that they do not know.
 
-    Once it is given up, or could not take all that it was given, it holds nothing and proposes
-    nothing. Its memory is freed when nothing refers to it."""
+    After `release`, or after a failed `add`, it stores nothing and gives no candidates. Its memory
+    is freed when nothing refers to it.
+    """
 
     def __init__(self, plan: GpuPlan, dim: int, maker: IndexFactory) -> None:
         self.plan = plan
         self.dim = dim
         self.rows = 0
-        """Vectors that were added, gone ones too."""
+        """Number of vectors added, including removed ones."""
         self.trained = 0
-        """Vectors that there were when the cards were laid out."""
+        """Number of vectors when the GPUs were filled."""
         self.longest = 0.0
-        """Greatest norm of a row as it is held."""
+        """Greatest norm of a stored row."""
         self.off = 0.0
-        """Most that the norm of a row differs from 1."""
+        """Greatest difference of a row's norm from 1."""
         self.most_probes = MOST
-        """The widest that a search can look."""
+        """The most lists that a search can scan."""
         self._maker = maker
         self._devices: dict[int, list[GpuShard]] = {device: [] for device in plan.devices}
         self._threads = None
@@ -182,7 +183,7 @@ class GpuShards:
 
     @classmethod
     def build(cls, matrix: VectorFile, plan: GpuPlan, maker: IndexFactory) -> GpuShards:
-        """Lay every vector of a matrix on the cards. Raises RuntimeError where there is no room."""
+        """Store every vector of a file on the GPUs. Raises RuntimeError where they do not fit."""
         held = cls(plan, matrix.dim, maker)
         if plan.kind == "ivfpq":
             held._train(matrix)
@@ -195,10 +196,11 @@ class GpuShards:
         return held
 
     def add(self, ids: Ids, rows: Vectors, *, graph: bool = False) -> None:
-        """Add vectors, float32 (n, dim), of norm 1 or as float16 left it; `graph`: as a graph.
+        """Add vectors, float32 (n, dim), of norm 1 up to float16 rounding; `graph`: as a graph.
 
-        Raises RuntimeError where there is no room. FAISS may then hold some of them and not know,
-        so that nothing that it finds can be told apart any more: all is given up."""
+        Raises RuntimeError where they do not fit. FAISS may then have stored some of them without
+        counting them, so that results could not be assigned to ids: everything is released.
+        """
         norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
         try:
             with _alone():
@@ -208,13 +210,13 @@ class GpuShards:
             raise
 
     def release(self) -> None:
-        """Free the cards' memory. Searches are then answered without them."""
+        """Free the GPUs' memory. The CPU answers searches then."""
         with _alone():
             self._devices.clear()
 
     def _add(self, ids: Ids, rows: Vectors, norms: NDArray[np.float32], graph: bool) -> None:
         if not self._devices:
-            raise RuntimeError("the cards were given up")
+            raise RuntimeError("the GPU memory was released")
         self.longest = max(self.longest, float(norms.max(initial=0)))
         self.off = max(self.off, float(np.abs(norms - 1)[norms > 0].max(initial=0)))
         devices = self._devices.items()
@@ -227,14 +229,14 @@ class GpuShards:
         self.rows += len(ids)
 
     def candidates(self, queries: Vectors, depth: int, probes: int) -> GpuCandidates:
-        """The `depth` nearest of each block. Raises RuntimeError where a card fails, or holds
+        """Return the `depth` nearest of each block. Raises RuntimeError where a GPU fails or stores
         nothing any more."""
         with _alone():
             return self._proposed(queries, depth, probes)
 
     def _proposed(self, queries: Vectors, depth: int, probes: int) -> GpuCandidates:
         if not self._devices:
-            raise RuntimeError("the cards were given up")
+            raise RuntimeError("the GPU memory was released")
         devices = [
             device for device, blocks in self._devices.items() if any(len(b.ids) for b in blocks)
         ]
@@ -259,7 +261,7 @@ class GpuShards:
     def _all_asked(
         self, devices: list[int], shares: list[Vectors], depth: int, probes: int
     ) -> list[GpuCandidates]:
-        """What each card proposes for its queries. When one has failed, all are done even so."""
+        """Return each GPU's candidates for its queries. If one GPU fails, wait for all first."""
         pairs = zip(devices, shares, strict=True)
         if self._threads is None:
             return [self._asked(device, some, depth, probes) for device, some in pairs]
@@ -270,7 +272,7 @@ class GpuShards:
         return [one.result() for one in asking]
 
     def _asked(self, device: int, queries: Vectors, depth: int, probes: int) -> GpuCandidates:
-        """What the blocks of one card propose."""
+        """Return the candidates of one GPU's blocks."""
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         ids, ranks = [], []
         floors = np.full(len(queries), -np.inf, dtype=np.float32)
@@ -280,7 +282,7 @@ class GpuShards:
                 continue
             parameters = self._maker.parameters(block.kind, probes, wide)
             near, positions = block.index.search(queries, wide, params=parameters)
-            # A walk that ends early fills up with a number beyond the last.
+            # A walk that ends early is filled up with a number beyond the last position.
             known = (positions >= 0) & (positions < len(block.ids))
             ids.append(np.where(known, block.ids[np.where(known, positions, 0)], -1))
             ranks.append(np.arange(wide))
@@ -306,14 +308,14 @@ class GpuShards:
             start += some
 
     def _graph_rows(self, count: int) -> int:
-        """Vectors in each graph: as many in each, and as many graphs on each card."""
+        """Return the vectors per graph: graphs of equal size, and equally many on each GPU."""
         graphs = -(-count // GRAPH_ROWS)
         if not self.plan.copies:
             graphs = -(-graphs // len(self.plan.devices)) * len(self.plan.devices)
         return max(1, -(-count // max(1, graphs)))
 
     def _train(self, matrix: VectorFile) -> None:
-        """Make the inverted lists, on a sample of the vectors that is the same each time."""
+        """Train the inverted lists, on a sample of the vectors that is the same each time."""
         lists = max(1, int(LISTS_PER_ROOT * len(matrix) ** 0.5))
         count = min(len(matrix), max(TRAINED_LEAST, TRAINED_PER_LIST * lists))
         chosen = np.random.default_rng(SEED).choice(len(matrix), count, replace=False)
@@ -333,7 +335,7 @@ class GpuShards:
 
 @functools.cache
 def _workspace(device: int) -> Any:
-    """FAISS's memory and streams on a card: 1.5 GiB, once for all indexes there."""
+    """Return FAISS's memory and streams on a GPU: 1.5 GiB, once for all indexes there."""
     import faiss
 
     return faiss.StandardGpuResources()
@@ -341,13 +343,13 @@ def _workspace(device: int) -> Any:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """While this thread alone uses the cards."""
+    """Let only this thread use the GPUs."""
     try:
         with LOCK:
             try:
                 yield
             except RuntimeError as error:
-                # Half-made indexes are freed here, and not when the error is forgotten.
+                # Free half-made indexes here, not when the error object is deleted.
                 traceback.clear_frames(error.__traceback__)
                 raise
     finally:
@@ -355,8 +357,10 @@ def _alone() -> Iterator[None]:
 
 
 def _give_up(devices: dict[int, list[GpuShard]]) -> None:
-    """Free indexes on cards: now, or when the thread that uses the cards is done. It does not wait,
-    since Python may call it anywhere."""
+    """Free indexes on GPUs: now, or when the thread that uses the GPUs is done.
+
+    Does not wait, since Python may call it anywhere.
+    """
     _GIVEN_UP.append(list(devices.values()))
     devices.clear()
     _free()

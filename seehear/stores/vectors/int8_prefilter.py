@@ -1,13 +1,13 @@
-"""Exact search of one query with a quarter of the memory to read: bytes propose, a bound proves.
+"""Search one query exactly with a quarter of the memory reads: int8 candidates, and a proof.
 
-Every number of a vector x and of the query q is rounded to a byte, x' = round(s x) / s. What that
-does to a similarity is bounded (Cauchy and Schwarz):
+Every number of a vector x and of the query q is rounded to a byte, x' = round(s x) / s. The effect
+on a similarity is bounded (Cauchy and Schwarz):
 
     |q.x - q'.x'| <= |q| |x - x'| + |q - q'| |x'| <= |q| e + |q - q'| (l + e)
 
-with e the largest |x - x'| of the index and l its longest vector. Nothing outside the proposals is
-nearer than the last of them by more than that; if the k-th best of the proposals, measured exactly,
-is, then the k best are found.
+with e the largest |x - x'| of the index and l its longest vector. So no vector outside the
+candidates is nearer than the last candidate plus this bound. If the k-th best candidate, computed
+exactly, is nearer than that, the k best are found.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ BLOCK = 4_096
 
 
 class Int8Prefilter:
-    """The vectors of an index as bytes, in FAISS."""
+    """The vectors of an index as int8, in FAISS."""
 
     def __init__(self, rows: Vectors) -> None:
-        """rows: float32 (n, dim), at least one."""
+        """Round the rows, float32 (n, dim), at least one."""
         import faiss
 
         self._scale = _scale(rows)
@@ -46,10 +46,10 @@ class Int8Prefilter:
     def candidates(
         self, query: Vectors, depth: int, chosen: Ids | None = None
     ) -> tuple[Ids, float]:
-        """Rows that are near, and what no other row is more similar than.
+        """Return near rows, and an upper bound of the similarity of all other rows.
 
-        query: float32 (1, dim); chosen: which rows count, all of them where it is None. Gives
-        `depth` rows, int64 (depth,); there have to be as many.
+        query: float32 (1, dim); chosen: row numbers to search, or None for all rows. Returns
+        `depth` row numbers, int64 (depth,); there must be at least that many rows.
         """
         import faiss
 
@@ -59,10 +59,10 @@ class Int8Prefilter:
             mask[chosen] = True
             bits = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-            kind: Any = faiss.SearchParameters  # its type does not tell that it takes fields
+            kind: Any = faiss.SearchParameters  # its type stub does not know the fields
             parameters = kind(sel=selector)
         scale = _scale(query)
-        whole = np.rint(query * scale)  # FAISS would cut the fractions off
+        whole = np.rint(query * scale)  # FAISS would truncate the fractions
         similarities, near = self._index.search(whole, depth, params=parameters)
         furthest = float(similarities[0, -1]) / (float(self._scale) * float(scale))
         off = _longest(query) * self._error
@@ -71,10 +71,10 @@ class Int8Prefilter:
 
 
 def _scale(rows: Vectors) -> np.float32:
-    """What brings the largest number to 127."""
+    """Return the factor that scales the largest number to 127."""
     return np.float32(127 / max(1e-12, float(rows.max()), -float(rows.min())))
 
 
 def _longest(rows: Vectors) -> float:
-    """Length of the longest row."""
+    """Return the length of the longest row."""
     return math.sqrt(float(np.einsum("nd,nd->n", rows, rows).max()))

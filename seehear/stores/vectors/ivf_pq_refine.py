@@ -1,4 +1,4 @@
-"""Search of large collections: compressed vectors propose, exact ones decide."""
+"""Search large collections: compressed vectors give candidates, exact ones decide."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from seehear.stores.vectors.vector_file import CHUNK, VectorFile
 from seehear.types import Ids, Vectors
 
 ASKED = 600
-"""Queries that tuning asks, those that only measure included."""
+"""Queries used for tuning, including those that only measure."""
 WIDE = 100
-"""Neighbours of each that are looked for."""
+"""Neighbours searched for each of these queries."""
 EXACT_BELOW = 20_000
 """Allowed vectors up to which a filtered search is exact: it takes as long as a search without
-filter, and is right."""
+filter, and misses nothing."""
 MEASURED_EVERY = 0.05
-"""Change of size at which the recall is measured anew, and the depth set by it."""
+"""Change of size after which recall is measured and the depth is set again."""
 HELD_BYTES = 64 << 20
-"""Size of the half-precision rows up to which they are held in memory while many queries come;
-larger ones are read from their file, row by row."""
+"""Size of the float16 rows up to which they are kept in memory while many queries come; larger
+ones are read from their file, row by row."""
 RETRAINED_AT = 2.0
-"""Growth since training at which the compressed index is trained anew."""
+"""Growth since training after which the compressed index is trained again."""
 
 
 class IvfPqRefineIndex(MatrixBacked):
     """Nearest neighbours with a measured recall. Similarities and their order are exact.
 
-    Nothing in it changes: `changed` gives another index and leaves this one as it was.
+    The index never changes: `updated` returns another index.
     """
 
     def __init__(self, matrix: VectorFile, proposer: CompressedIndex) -> None:
@@ -68,7 +68,7 @@ class IvfPqRefineIndex(MatrixBacked):
             count = len(positions)
             if count <= max(EXACT_BELOW, depth):
                 return exact.pad(exact_topk(self.matrix, queries, k, positions), k)
-            # What is allowed lies in more lists, the fewer there are of it.
+            # With fewer allowed vectors, scan more lists to find them.
             probes = int(np.ceil(probes * len(self) / count))
         if depth >= count:
             return exact.pad(exact_topk(self.matrix, queries, k), k)
@@ -79,31 +79,31 @@ class IvfPqRefineIndex(MatrixBacked):
         return exact.pad([self._ranked(q, ids, k) for q, ids in zip(queries, near, strict=True)], k)
 
     def tuned(self) -> IvfPqRefineIndex:
-        """The same index, looking just as far as the aim asks for on its own vectors."""
+        """Return the same index, looking just far enough to reach the recall aim on its vectors."""
         queries, truth = tuning_queries(self.matrix)
         if not len(queries):
             return self
         return IvfPqRefineIndex(self.matrix, self.proposer.tuned(queries, truth))
 
     def _count(self) -> None:
-        """One search more; after some a matrix of moderate size is kept in memory."""
+        """Count a search; after some, keep vectors of moderate size in memory."""
         self._asked += 1
         small = 2 * len(self) * self.dim <= HELD_BYTES
         if self._asked > WARMUP_QUERIES and small and self.matrix.in_file:
             self.matrix = self.matrix.in_memory()
 
     def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.TopK:
-        ids = np.sort(ids[ids >= 0])  # as they lie in the file
+        ids = np.sort(ids[ids >= 0])  # in the order of the file
         return exact.rerank(query, self.matrix.rows(sorted_ids.positions_in(self.ids, ids)), ids, k)
 
 
 def tuning_queries(matrix: VectorFile) -> tuple[Vectors, Ids]:
-    """Queries that stand for what people ask, and the ids of their true neighbours.
+    """Make queries that resemble people's queries, with the ids of their true neighbours.
 
-    Each is the sum of three vectors of the collection. One vector alone, or one that is moved a
-    little, finds its own kind: pictures of one moment, passages of one page. These lie so much
-    nearer than the rest that any look finds them, and a depth that is set by them is too small for
-    a query from outside. Sums have no such kind, and ask for a little more than such queries do
+    Each is the sum of three vectors of the collection. One vector alone, even slightly moved, finds
+    its own kind: images of one moment, passages of one page. These are so much nearer than the rest
+    that any search finds them, and a depth tuned on them is too small for a query from outside.
+    Sums have no such neighbours, and need a slightly larger depth than queries from outside
     (measured with 1,000,000 vectors; docs/performance.md).
 
     Returns float32 (q, dim) and int64 (q, n), best first; q is 0 for fewer than six vectors.
@@ -123,7 +123,7 @@ def tuning_queries(matrix: VectorFile) -> tuple[Vectors, Ids]:
 def exact_topk(
     matrix: VectorFile, queries: Vectors, k: int, positions: Ids | None = None
 ) -> list[exact.TopK]:
-    """The k best of all vectors, or of those in some places, block by block."""
+    """Return the k best for each query, of all vectors or of some positions, block by block."""
     count = len(matrix) if positions is None else len(positions)
     best: list[exact.TopK] = [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(queries)
     for start in range(0, count, CHUNK):

@@ -1,11 +1,11 @@
-"""Compressed vectors that propose: two bits for each number, in inverted lists.
+"""Find candidates among compressed vectors: two bits for each number, in inverted lists.
 
 FAISS's IVF with product codes of four bits for two numbers, scanned 32 vectors at a time in
-registers. Of the ways measured at equal recall (benchmarks/bench_vectors.py) it needs the least
-time. Codes of half the size are scanned in half the time, but of 1,000,000 vectors 300 must then be
-reranked for a recall@10 of 0.99, here 60, and a row costs as much as some 600 codes. RaBitQ's want
-a shallow rerank too, but each costs more to scan.
-Vectors are added and taken out without a new training.
+registers. Of the kinds measured at equal recall (benchmarks/bench_vectors.py) it takes the least
+time. Codes of half the size are scanned in half the time, but with 1,000,000 vectors 300 must then
+be reranked for a recall@10 of 0.99, here 60, and reranking a row costs as much as scanning about
+600 codes. RaBitQ's codes need few reranked rows, too, but each costs more to scan.
+Vectors are added and removed without new training.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ LAYOUT = 2
 HEADER_BYTES = 1024
 SEED = 7
 LISTS_PER_ROOT = 1.0
-"""Inverted lists for each unit of the square root of the count: more make the choice of lists cost
-as much as the scan."""
+"""Inverted lists per square root of the count: with more, choosing the lists costs as much as the
+scan."""
 TRAINED_PER_LIST = 64
 TRAINED_LEAST = 16_384
 FEWEST = 16
-"""Vectors without which FAISS trains no code of four bits; fewer are repeated."""
+"""Vectors that FAISS needs to train a code of four bits; fewer are repeated."""
 TRAINING_ROUNDS = 8
 DEEPEST = 2400
-"""Proposals that are looked at, most, for 100 neighbours."""
+"""Most candidates looked at for 100 neighbours."""
 CODES_PER_ROW = 600
-"""Codes that are scanned in the time in which one proposal is reranked."""
+"""Codes scanned in the time of reranking one candidate."""
 
 
 class CompressedIndex:
-    """Ids of vectors that are probably near. Unchanging; `changed` gives another one."""
+    """Gives ids of vectors that are probably near. Never changes; `updated` returns another one."""
 
     def __init__(self, index: Any, tuning: Tuning, trained: int) -> None:
         self._index = index
         self.tuning = tuning
         self.trained = trained
-        """Vectors that there were when it was trained."""
+        """Number of vectors at training."""
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -83,7 +83,7 @@ class CompressedIndex:
         return cls(index, Tuning(lists, len(matrix), len(matrix), 1.0, len(matrix)), len(matrix))
 
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> CompressedIndex:
-        """Without some ids, and with others."""
+        """Return an index without some ids and with others."""
         import faiss
 
         index: Any = faiss.clone_index(self._index)
@@ -100,7 +100,7 @@ class CompressedIndex:
     def candidates(
         self, queries: Vectors, depth: int, probes: int, allowed: Ids | None = None
     ) -> Ids:
-        """Ids int64 (q, depth) of probably near vectors; rows end in -1 where there are fewer."""
+        """Return ids int64 (q, depth) of probably near vectors; short rows end in -1."""
         import faiss
 
         selector = None
@@ -117,7 +117,7 @@ class CompressedIndex:
         return near
 
     def tuned(self, queries: Vectors, truth: Ids) -> CompressedIndex:
-        """The same, with the fewest lists and proposals that find the true neighbours.
+        """Return the same index, set to the fewest lists and candidates that find the neighbours.
 
         queries: float32 (q, dim); truth: int64 (q, n), their nearest ids by exact search.
         """
@@ -138,7 +138,7 @@ class CompressedIndex:
             depth_100 = depth_of(ranks, RECALL_AIM)
             cost = probes * len(self) / self.lists + CODES_PER_ROW * depth_10
             last = probes == self.lists
-            if last and least == float("inf"):  # the aim is out of reach
+            if last and least == float("inf"):  # the aim cannot be reached
                 depth_10, depth_100, cost = min(depth_10, DEEPEST), min(depth_100, DEEPEST), 0.0
             if cost < least and max(depth_10, depth_100) <= DEEPEST:
                 deepest = max(depth_100, depth_10)
@@ -148,7 +148,7 @@ class CompressedIndex:
             probes = int(np.ceil(probes * 1.2))
 
     def save(self, path: Path, identity: str, change: int) -> bool:
-        """Write a cache file; returns whether it could be written."""
+        """Write a cache file; return whether it was written."""
         import faiss
 
         packed = faiss.serialize_index(self._index)
@@ -162,7 +162,7 @@ class CompressedIndex:
 
     @classmethod
     def load(cls, path: Path, identity: str, change: int) -> CompressedIndex | None:
-        """Read a cache file of the same change; None where there is none that fits and is whole."""
+        """Read a cache file of the same change; None for a missing, other or damaged file."""
         import faiss
 
         try:

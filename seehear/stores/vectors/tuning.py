@@ -1,4 +1,4 @@
-"""How far a search looks: set by queries, and the recall that it reaches measured by others."""
+"""Tune how far a search looks with some queries, and measure the recall with others."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from seehear.types import Ids, Vectors
 
 RECALL_AIM = 0.99
 MARGIN = 0.004
-"""What is measured must lie this far above the aim: two standard errors of the measurement."""
+"""The measured recall must exceed the aim by this: two standard errors of the measurement."""
 HELD_OUT = 3
-"""One of so many queries measures what tuning by the others has reached."""
+"""One of this many queries measures the recall that tuning on the others has reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How far a search looks, and the agreement with exact search that was measured for it."""
+    """How far a search looks, and its measured agreement with exact search."""
 
     probes: int
-    """Inverted lists that are scanned."""
+    """Inverted lists to scan."""
     depth_10: int
-    """Proposals that are reranked for the 10 nearest."""
+    """Candidates to rerank for the 10 nearest."""
     depth_100: int
-    """Proposals that are reranked for the 100 nearest."""
+    """Candidates to rerank for the 100 nearest."""
     recall: float
-    """ANN recall@10 of queries like those that it was tuned by, which had no part in that."""
+    """ANN recall@10, measured on queries like those used for tuning, but not used for it."""
     measured_on: int
-    """Vectors that there were then."""
+    """Number of vectors when it was measured."""
 
     def depth(self, k: int) -> int:
-        """Proposals that are reranked for the k nearest: along the line through both."""
+        """Return how many candidates to rerank for k: on the line through both depths."""
         slope = (self.depth_100 - self.depth_10) / 90
         return max(k, self.depth_10, round(self.depth_10 + slope * (k - 10)))
 
 
 Propose = Callable[[Vectors, int], tuple[Ids, Ids]]
-"""What is proposed for queries when so many lists are scanned: ids int64 (q, m), -1 for none, and
-the rank that a column gives a proposal, int64 (m,)."""
+"""Returns candidates for queries with a number of scanned lists: ids int64 (q, m), -1 for missing
+ones, and the rank of each column, int64 (m,)."""
 
 Ranks = Callable[[int], Ids]
-"""The rank of each true neighbour among what is proposed when so many lists are scanned, int64
-(q, n), best first; a large one where it is not proposed."""
+"""Returns the rank of each true neighbour among the candidates with a number of scanned lists,
+int64 (q, n), best first; a large number for a neighbour that is not a candidate."""
 
 
 def tune(
     queries: Vectors, truth: Ids, propose: Propose, choose: Callable[[Ranks], Tuning]
 ) -> Tuning:
-    """What is chosen by some of the queries, with the recall that the others measure.
+    """Return the tuning chosen on some of the queries, with the recall measured on the others.
 
-    queries: float32 (q, dim), two at least; truth: int64 (q, n), their nearest ids by exact search.
-    Every third query, the second at least, has no part in the choice: it says what was reached.
+    queries: float32 (q, dim), at least two; truth: int64 (q, n), their nearest ids by exact search.
+    Every third query, beginning with the second, is used for measuring only.
     """
     measuring = np.arange(len(queries)) % HELD_OUT == 1
 
@@ -66,7 +66,7 @@ def tune(
 
 
 def depth_of(ranks: Ids, aim: float) -> int:
-    """How many proposals hold as large a share of the true neighbours as is aimed at."""
+    """Return how many candidates contain a share of `aim` of the true neighbours."""
     reached = np.sort(ranks, axis=None)
     return int(reached[int(np.ceil(aim * len(reached))) - 1]) + 1 if len(reached) else 1
 

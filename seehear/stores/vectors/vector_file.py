@@ -1,17 +1,17 @@
-"""Exact vectors in half precision, with their ids: in memory, or as they lie in a cache file.
+"""Keep exact vectors in half precision, with their ids: in memory, or in a cache file.
 
     line of JSON   magic, layout, identity of the index, last change, rows, dim, digest; padded
-    ids            int64 (rows,), growing
+    ids            int64 (rows,), ascending
     checks         uint32 (rows,), one for each row of numbers
     numbers        float16 (rows, dim)
 
-All little-endian. A file is taken only when every field fits, its size is right and the digest of
-ids and checks holds; anything else is no cache. The numbers are not read then: a row is read and
-checked when it is asked for, and one that is damaged comes from the catalog again.
+All little-endian. A file is used only if every field matches, its size is right and the digest of
+ids and checks is correct; any other file is ignored. The numbers are not read on opening: a row is
+read and checked when it is needed, and a damaged row is read from the catalog instead.
 
-Rows are read and not mapped. A row that is mapped costs a page fault, for which Linux maps 64 KiB
-around it: of a file of 1 GB that took seven times as long as a read of the row alone, and pages
-had to be given back time and again.
+Rows are read, not memory-mapped. A mapped row costs a page fault, for which Linux maps 64 KiB
+around it: with a file of 1 GB that took seven times as long as reading the row alone, and pages had
+to be released repeatedly.
 """
 
 from __future__ import annotations
@@ -43,21 +43,22 @@ Half = NDArray[np.float16]
 """float16 (n, dim)."""
 
 RowSource = Callable[[Ids], Vectors]
-"""Gives vectors by ids: float32 (n, dim)."""
+"""Returns vectors by ids: float32 (n, dim)."""
 
 
 def to_float16(vectors: Vectors) -> Half:
-    """Vectors as they are kept."""
+    """Convert vectors to the precision in which they are stored."""
     return np.ascontiguousarray(vectors, dtype="<f2")
 
 
 def to_unit_float32(half: Half) -> Vectors:
-    """Kept vectors as they are compared: float32 (n, dim), norm 1, which rounding had moved."""
-    # The bits of a half, moved to where a float has them, and scaled for the other exponent: exact
+    """Convert stored vectors to float32 (n, dim), with norm 1, which rounding had changed."""
+    # The bits of a half, shifted to where a float has them, and scaled for the other exponent:
+    # exact
     # for every finite number, and five times as fast as numpy's conversion.
     bits = np.ascontiguousarray(half, dtype="<f2").view("<i2").astype(np.int32)
     bits <<= 13
-    bits &= np.int32(-0x70002000)  # not the copies of the sign
+    bits &= np.int32(-0x70002000)  # removes the copies of the sign bit
     rows: Vectors = bits.view(np.float32)
     rows *= np.float32(2.0**112)
     norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
@@ -67,9 +68,9 @@ def to_unit_float32(half: Half) -> Vectors:
 
 
 class _InFile:
-    """Rows of half precision in an open file, float16 (rows, dim), read when they are asked for.
+    """Rows of half precision in an open file, float16 (rows, dim), read when they are needed.
 
-    What cannot be read, because the file has become shorter, is zeros.
+    Rows that cannot be read, because the file was truncated, are zeros.
     """
 
     def __init__(self, file: int, start: int, rows: int, dim: int) -> None:
@@ -91,7 +92,7 @@ class _InFile:
         return found
 
     def _rows(self, positions: list[int], size: int) -> list[bytes]:
-        """One row at each place. Hundreds are read for a query, almost always without trouble."""
+        """Read one row at each offset. A query reads hundreds, almost always without errors."""
         file, start = self._file, self._start
         try:
             rows = [_pread(file, size, start + at) for at in positions]
@@ -104,7 +105,7 @@ class _InFile:
 
     def _read(self, at: int, size: int) -> bytes:
         found = b""
-        while len(found) < size:  # the system gives 2 GiB at a time
+        while len(found) < size:  # the system reads at most 2 GiB at a time
             try:
                 more = _pread(self._file, size - len(found), self._start + at + len(found))
             except OSError:
@@ -119,7 +120,7 @@ _SEEKING = threading.Lock()
 
 
 def _seek_and_read(file: int, size: int, at: int) -> bytes:
-    """Bytes of an open file, where the system cannot read at a place: on Windows."""
+    """Read bytes of an open file at an offset, on Windows, which has no `pread`."""
     with _SEEKING:
         os.lseek(file, at, os.SEEK_SET)
         return os.read(file, size)
@@ -129,16 +130,16 @@ _pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _seek_and_read)
 
 
 class VectorFile:
-    """Vectors by id. Nothing in it changes: `changed` gives another one that shares most of it.
+    """Vectors by id. Never changes: `updated` returns another one that shares most data.
 
-    ids: int64 (n,), growing. Rows lie in two parts, those of the file and those added since.
+    ids: int64 (n,), ascending. Rows are in two parts: those of the file and those added since.
     """
 
     def __init__(self, ids: Ids, numbers: Half | _InFile) -> None:
         self.ids: Ids = ids
         self._base = numbers
         self._added: Half = np.empty((0, numbers.shape[1]), dtype="<f2")
-        self._positions: Ids | None = None  # of each id among both parts; None: as they lie
+        self._positions: Ids | None = None  # of each id in both parts together; None: in order
         self._checks: NDArray[np.uint32] | None = None
         self._source: RowSource | None = None
 
@@ -152,14 +153,17 @@ class VectorFile:
 
     @property
     def in_file(self) -> bool:
-        """Whether rows are read from a cache file."""
+        """Tell whether rows are read from a cache file."""
         return isinstance(self._base, _InFile)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def numbers(self, rows: Ids | slice) -> Half:
-        """Some rows as they are kept, float16 (m, dim). Damaged ones come from the source."""
+        """Return some rows as stored, float16 (m, dim); damaged rows come from the source.
+
+        Raises StoreError for a damaged row without a source.
+        """
         positions = self._placed(rows)
         cut = len(self._base)
         if not len(self._added) or bool((positions < cut).all()):
@@ -171,24 +175,24 @@ class VectorFile:
         return found
 
     def _placed(self, rows: Ids | slice) -> Ids:
-        """Where some rows lie among both parts."""
+        """Return the positions of some rows in both parts together."""
         if self._positions is not None:
             return self._positions[rows]
         return np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
 
     def in_memory(self) -> VectorFile:
-        """The same with all rows in memory, where reading hundreds for a query costs less."""
+        """Return the same vectors with all rows in memory, where reading many costs less."""
         return VectorFile(self.ids, self.numbers(slice(None)))
 
     def rows(self, rows: Ids | slice) -> Vectors:
-        """Some rows as they are compared, float32 (m, dim)."""
+        """Return some rows as unit vectors, float32 (m, dim)."""
         return to_unit_float32(self.numbers(rows))
 
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorFile:
-        """Without some ids, and with others, which replace their like.
+        """Return the vectors without some ids and with others; existing ids are replaced.
 
-        vectors: float32 or float16 (n, dim); those in half precision are kept and not copied where
-        none were added before. Raises ValueError for an id that is given twice.
+        vectors: float32 or float16 (n, dim); float16 ones are not copied if none were added before.
+        Raises ValueError for an id that is given twice.
         """
         ids = np.asarray(ids, dtype=np.int64)
         order = np.argsort(ids, kind="stable")
@@ -212,7 +216,7 @@ class VectorFile:
         return twin
 
     def save(self, path: Path, identity: str, change: int) -> bool:
-        """Write a cache file whole or not at all; returns whether it could be written."""
+        """Write a cache file completely or not at all; return whether it was written."""
         checks = np.concatenate(
             [np.zeros(0, "<u4")]
             + [_checks(self.numbers(slice(at, at + CHUNK))) for at in range(0, len(self), CHUNK)]
@@ -231,7 +235,7 @@ class VectorFile:
     def load(
         cls, path: Path, identity: str, dim: int, source: RowSource
     ) -> tuple[VectorFile, int] | None:
-        """A cache file and the last change it has seen; None where there is none that fits.
+        """Read a cache file and its last change; None for a missing, other or damaged file.
 
         `source` gives the vectors of rows that turn out to be damaged.
         """
@@ -264,7 +268,7 @@ class VectorFile:
         return matrix, change
 
     def _read(self, positions: Ids) -> Half:
-        """Rows of the first part, each checked where it comes from a file."""
+        """Read rows of the first part, each checked if it comes from a file."""
         numbers: Half = self._base[positions]
         if self._checks is None:
             return numbers
@@ -285,7 +289,7 @@ def _expected(identity: str, dim: int) -> dict[str, Any]:
 
 
 def _checks(numbers: Half) -> NDArray[np.uint32]:
-    """A check for each row, uint32 (n,): a weighted sum that any one altered number alters."""
+    """Return a check for each row, uint32 (n,): a weighted sum that changes with any number."""
     weights = np.arange(1, 2 * numbers.shape[1], 2, dtype=np.uint32)
     words = np.ascontiguousarray(numbers, dtype="<f2").view("<u2").astype(np.uint32)
     return np.asarray(np.einsum("nd,d->n", words, weights), dtype="<u4")

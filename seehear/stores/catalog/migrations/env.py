@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that the catalog hands over."""
+"""Run the migrations on the connection that the catalog passes to Alembic."""
 
 from alembic import context
 

@@ -1,6 +1,6 @@
-"""The first schema: assets, locations, generations, segments, vectors, failures, words.
+"""Create the first schema: assets, locations, generations, segments, vectors, failures, words.
 
-Written out, because what the code's own tables become must not change this step.
+Written out here, because later changes of the code's tables must not change this step.
 """
 
 import secrets
@@ -28,7 +28,7 @@ down_revision = None
 
 metadata = MetaData()
 
-# SQLite autoincrements INTEGER keys alone; other databases want 64 bits said.
+# SQLite autoincrements INTEGER keys only; other databases need 64 bits stated.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 
 counters = Table(
@@ -69,14 +69,14 @@ locations = Table(
     Column("asset_id", ForeignKey(assets.c.id), nullable=False),
     Column("root_id", ForeignKey(roots.c.id), nullable=False),
     Column("path", LargeBinary, nullable=False, unique=True),
-    # For filters and words, as valid Unicode: the name, the path, and "/home/pictures/" of it.
+    # For filters and words, as valid Unicode: the name, the path, and its folder with slashes.
     Column("name", Text, nullable=False),
     Column("shown", Text, nullable=False),
     Column("folders", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
-    # The video beside which a subtitle lies: its passages are moments of that video.
+    # The video of a subtitle beside it: the passages are moments of that video.
     Column("sidecar_of", ForeignKey(assets.c.id, ondelete="SET NULL")),
     Index("locations_by_asset", "asset_id"),
     Index("locations_by_root", "root_id"),
@@ -180,7 +180,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     metadata.create_all(connection)
     connection.execute(counters.insert().values(name="change", value=0))
-    # Tells this catalog from every other one, so that no cache of another is taken for its own.
+    # Identifies this catalog, so that the cache of another one is not used by mistake.
     connection.execute(counters.insert().values(name="identity", value=secrets.randbits(62)))
     if connection.dialect.name == "sqlite":  # for others see 0003
         for table, columns in WORDS:

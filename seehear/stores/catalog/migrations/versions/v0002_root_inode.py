@@ -1,5 +1,7 @@
-"""Which folder a root was when it last had files, so that an emptied one can be told from a mount
-point without its drive; and details that filters can read, which some files had none of."""
+"""Store the inode of each root's folder, and repair details that filters cannot read.
+
+The inode tells a folder that was emptied from a mount point without its drive.
+"""
 
 import json
 import math
@@ -14,9 +16,9 @@ down_revision = "0001"
 def upgrade() -> None:
     op.add_column("roots", Column("inode", BigInteger))
     connection = op.get_bind()
-    if connection.dialect.name != "sqlite":  # others refused such details when they were written
+    if connection.dialect.name != "sqlite":  # other databases never accepted such details
         return
-    # NaN and infinities, which are no JSON; halves of surrogates and nulls, which are no text.
+    # NaN and infinity are not valid JSON; lone surrogates and null characters not valid text.
     found = connection.execute(
         text(
             "SELECT id, details FROM assets WHERE json_valid(details) = 0 "

@@ -1,5 +1,7 @@
-"""The index of words for catalogs in PostgreSQL, which had none; SQLite has had its own from the
-first. It is made of the rest, so it is made as this version makes it anew, and not written out."""
+"""Create the full-text index for catalogs in PostgreSQL; SQLite has had one from the start.
+
+The index is derived data: it is built by the current code and not written out here.
+"""
 
 from alembic import op
 

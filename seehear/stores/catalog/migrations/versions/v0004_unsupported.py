@@ -1,4 +1,4 @@
-"""How many files of a root are of kinds that are not read, by suffix."""
+"""Store how many files of a root are of kinds that are not read, by suffix."""
 
 from alembic import op
 from sqlalchemy import JSON, Column
