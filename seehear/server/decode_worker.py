@@ -6,7 +6,7 @@ of seehear.media.protocol: a JSON head and raw bytes.
 
     {"do": "query", "path": ..., "spec": {...}, "most_pixels": n, "most_s": s}
         -> {"modality": "image", "items": [...]} and the samples, as the indexing pool sends them
-    {"do": "picture", "path": ..., "px": 320, "start_s": 1.0, "stop_s": null, "sound": false}
+    {"do": "image", "path": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false}
         -> {} and a WebP file, or a PNG file of a sound
     {"do": "waveform", "path": ..., "steps": 400, "most_s": 3600.0}
         -> {"stop_s": 12.5} and float32 peaks
@@ -140,6 +140,6 @@ def _warm() -> WorkerAnswer:
 _DOES: dict[str, Callable[..., WorkerAnswer]] = {
     "warm": _warm,
     "query": _query,
-    "picture": _image,
+    "image": _image,
     "waveform": _waveform,
 }
