@@ -89,7 +89,7 @@ class DecodePool:
     ) -> tuple[bytes, str]:
         """A picture of a file and its content type. Raises MediaError."""
         asked = {"do": "picture", "path": str(path), "px": px}
-        _, body = self._ask(asked | {"start_s": start_s, "stop_s": stop_s, "sound": audio})
+        _, body = self._ask(asked | {"start_s": start_s, "stop_s": stop_s, "audio": audio})
         drawn = body.tobytes()
         kind, magic = ("image/png", b"\x89PNG\r\n") if audio else ("image/webp", b"RIFF")
         if not drawn.startswith(magic):

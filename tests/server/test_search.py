@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from seehear.collection import Collection
-from seehear.server import create_app
 from seehear.limits import ServiceLimits
+from seehear.server import create_app
 from seehear.server.schemas import SearchRequest
 from seehear.server.uploads import FILE_FIELDS
 from seehear.types import PartExplanation
