@@ -252,6 +252,7 @@ class Collection:
         image: Paths = (),
         audio: Paths = (),
         video: Paths = (),
+        weights: Sequence[float] = (),
         without: str | Sequence[str] = (),
         without_files: Paths = (),
         k: int = 10,
@@ -272,6 +273,8 @@ class Collection:
         Args:
             text: one description, or several that must all fit.
             image, audio, video: files to search by.
+            weights: how much each part counts, in the order text, image, audio, video; 1 for
+                parts without a weight.
             without, without_files: words or files to leave out.
             k: maximum number of hits.
             modalities: kinds to search: "image", "audio", "video", "text", or words such as
@@ -289,29 +292,27 @@ class Collection:
         Raises UsageError for an empty query or a wrong value, MediaError for a query file that
         cannot be read, ModelError if the model of the collection cannot be loaded.
         """
-        parts = query_builder.build_parts(
-            self.file_part,
-            text=text,
-            image=image,
-            audio=audio,
-            video=video,
-            without=without,
-            without_files=without_files,
-        )
         return self.run(
-            Query(
-                parts=parts,
+            query_builder.build_query(
+                self.file_part,
+                text=text,
+                image=image,
+                audio=audio,
+                video=video,
+                weights=weights,
+                without=without,
+                without_files=without_files,
                 k=k,
-                modalities=arguments.parse_modalities(modalities),
-                under=arguments.as_folder(under),
+                modalities=modalities,
+                under=under,
                 where=where,
                 min_score=min_score,
-                mode=arguments.parse_mode(mode),
+                mode=mode,
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
-                like=arguments.segment_ids(like),
-                unlike=arguments.segment_ids(unlike),
+                like=like,
+                unlike=unlike,
                 explain=explain,
             )
         )
@@ -375,16 +376,11 @@ class Collection:
         from seehear.indexers import content_hash
 
         file = Path(path).expanduser()
-        part = self.file_part(file)
-        own = self._catalog.find_asset(content_hash(file))
-        found = self.run(
-            Query(
-                parts=(part,),
-                k=k + (own is not None),
-                modalities=arguments.parse_modalities(modalities),
-                under=arguments.as_folder(under),
-            )
+        query = query_builder.build_query(
+            self.file_part, files=file, k=k, modalities=modalities, under=under
         )
+        own = self._catalog.find_asset(content_hash(file))
+        found = self.run(dataclasses.replace(query, k=k + (own is not None)))
         others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
         return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(others, 1)]
 

@@ -1,20 +1,122 @@
-"""What people ask with, as the parts of a query: words, files, and whole lines of both."""
+"""Make a `Query` from what people ask with: words, files, lines of both, weights and options.
+
+Every interface builds its queries here (`build_query`) and only translates its own spelling: the
+uploads of a request into samples, the labels of folders into paths.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from seehear import arguments
 from seehear.arguments import PathLike, Paths
 from seehear.errors import MediaError, UsageError
-from seehear.types import QueryPart, SampleSpec
+from seehear.limits import QueryLimits
+from seehear.types import Hit, Modality, Query, QueryPart, SampleSpec
+
+Sources = Paths | Iterable[Any]
+"""Files to ask with: paths, or whatever else `load` makes parts of."""
 
 _A = {"image": "a picture", "audio": "a sound", "video": "a video", "text": "a text"}
 
 
+def build_query(
+    load: Callable[..., QueryPart],
+    *,
+    line: str | Sequence[str] = (),
+    text: str | Sequence[str] | None = None,
+    files: Sources = (),
+    image: Sources = (),
+    audio: Sources = (),
+    video: Sources = (),
+    weights: Sequence[float] = (),
+    parts: Iterable[QueryPart] = (),
+    without: str | Sequence[str] | None = None,
+    without_files: Sources = (),
+    k: int = 10,
+    modalities: str | Iterable[str] | None = None,
+    under: PathLike | None = None,
+    where: str = "",
+    min_score: float = 0.0,
+    mode: str = "auto",
+    moments: int = 1,
+    diverse: bool = False,
+    show_duplicates: bool = False,
+    like: Iterable[Hit | int] = (),
+    unlike: Iterable[Hit | int] = (),
+    explain: bool = False,
+    limits: QueryLimits = QueryLimits(),  # noqa: B008 - frozen
+) -> Query:
+    """Return the checked query that the arguments of `Collection.search`, and some more, ask for.
+
+    Args:
+        load: makes the part of a file; takes `weight`, `exclude` and `expected` as `file_part`.
+        line: a query in one line, `2:red car + photo.jpg - night`, beside the other arguments.
+        files: files of any modality; those of `image`, `audio` and `video` must be of their own.
+        weights: in the order text, files, image, audio, video; parts without one weigh 1.
+        parts: parts that the caller makes itself, taken after the options were checked.
+
+    Raises UsageError for a wrong value, an empty query or one beyond the limits, and whatever
+    `load` raises. Options are checked before the first file is loaded.
+    """
+    from seehear.search import check_options, check_query
+
+    query = Query(
+        parts=(),
+        k=k,
+        modalities=arguments.parse_modalities(modalities),
+        under=arguments.as_folder(under),
+        where=where,
+        min_score=min_score,
+        mode=arguments.parse_mode(mode),
+        moments=moments,
+        diverse=diverse,
+        show_duplicates=show_duplicates,
+        like=arguments.segment_ids(like),
+        unlike=arguments.segment_ids(unlike),
+        explain=explain,
+    )
+    check_options(query, limits)
+    wanted = parse_query(line, load) if line else []
+    by_kind = {None: files, Modality.IMAGE: image, Modality.AUDIO: audio, Modality.VIDEO: video}
+    wanted += _weighted_parts(load, arguments.as_list(text), by_kind, weights)
+    wanted += parts
+    wanted += [
+        text_part(words, exclude=True) for words in arguments.as_list(without) if words.strip()
+    ]
+    wanted += [load(file, exclude=True) for file in arguments.as_paths(without_files)]
+    query = dataclasses.replace(query, parts=tuple(wanted))
+    check_query(query, limits)
+    return query
+
+
+def _weighted_parts(
+    load: Callable[..., QueryPart],
+    texts: Sequence[str],
+    by_kind: Mapping[Modality | None, Sources],
+    weights: Sequence[float],
+) -> Iterator[QueryPart]:
+    """Yield the parts of texts and files, each with the next weight, or 1 where there is none."""
+    sources = [
+        (file, kind) for kind, group in by_kind.items() for file in arguments.as_paths(group)
+    ]
+    count = len(texts) + len(sources)
+    if len(weights) > count:
+        raise UsageError("There are more weights than parts. Give one weight for each part")
+    padded = [*map(float, weights), *([1.0] * (count - len(weights)))]
+    for words, weight in zip(texts, padded, strict=False):
+        if words.strip():
+            yield text_part(words, weight=weight)
+    for (file, kind), weight in zip(sources, padded[len(texts) :], strict=True):
+        yield load(file, weight=weight, expected=kind)
+
+
 def text_part(words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
+    """Make a part of a query from words."""
     return QueryPart((words,), weight=weight, exclude=exclude, label=words)
 
 
@@ -57,37 +159,27 @@ def file_part(
     except MediaError as error:
         named = str(error) if file.name in str(error) else f"{file}: {error}"
         raise type(error)(named, stage=error.stage) from None
-    if expected is not None and modality != expected:
-        raise UsageError(f"{file} is {_A[modality]}, not {_A[expected]}")
+    check_modality(str(file), modality, expected)
     return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)
 
 
-def parse_query(line: str | Sequence[str], load: Callable[[str], QueryPart]) -> list[QueryPart]:
-    """A query in one line, `2:red car + photo.jpg - night`; names of files go through `load`."""
-    from seehear.search import parse_compact, terms_to_parts
-
-    return list(terms_to_parts(parse_compact(line), is_file, load))
-
-
-def build_parts(
-    load: Callable[..., QueryPart],
-    *,
-    text: str | Sequence[str] | None = None,
-    image: Paths = (),
-    audio: Paths = (),
-    video: Paths = (),
-    without: str | Sequence[str] = (),
-    without_files: Paths = (),
-) -> tuple[QueryPart, ...]:
-    """The arguments of `Collection.search` that say what to find; `load` makes parts of files,
-    and takes `expected` and `exclude` as `of_file` does."""
-    parts = [text_part(words) for words in _said(text)]
-    for kind, files in (("image", image), ("audio", audio), ("video", video)):
-        parts += [load(file, expected=kind) for file in arguments.as_paths(files)]
-    parts += [text_part(words, exclude=True) for words in _said(without)]
-    parts += [load(file, exclude=True) for file in arguments.as_paths(without_files)]
-    return tuple(parts)
+def check_modality(name: str, modality: str, expected: str | None) -> None:
+    """Raise UsageError for a file that is not of the modality it was given as."""
+    if expected is not None and modality != expected:
+        raise UsageError(f"{name} is {_A[modality]}, not {_A[expected]}")
 
 
-def _said(text: str | Sequence[str] | None) -> list[str]:
-    return [words for words in arguments.as_list(text) if words.strip()]
+def parse_query(line: str | Sequence[str], load: Callable[..., QueryPart]) -> list[QueryPart]:
+    """Return the parts of a query in one line, `2:red car + photo.jpg - night`.
+
+    A term without quotation marks that names a file goes through `load`, the others are words.
+    Raises UsageError for a line that makes no sense.
+    """
+    from seehear.search import parse_compact
+
+    return [
+        load(term.what, weight=term.weight, exclude=term.exclude)
+        if not term.quoted and is_file(term.what)
+        else text_part(term.what, weight=term.weight, exclude=term.exclude)
+        for term in parse_compact(line)
+    ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -296,3 +297,9 @@ class Hit:
         if self.start_s is None or self.stop_s is None:
             return None
         return self.start_s, self.stop_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as plain values, ready for JSON, as `seehear search --json` prints it."""
+        from seehear.serialize import hit_to_dict
+
+        return hit_to_dict(self)

@@ -189,7 +189,9 @@ def _is_terminal() -> bool:
 
 def _tell(report: IndexReport, *, json: bool) -> None:
     if json:
-        output.print_json(output.report_as_json(report))
+        from seehear.serialize import report_to_dict
+
+        output.print_json(report_to_dict(report))
     else:
         output.print_report(report)
     if report.interrupted:

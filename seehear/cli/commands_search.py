@@ -5,18 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from seehear.cli import blas_threads, gc_pause, last_search, output
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
 from seehear.cli.show_hits import Shown, show_hits
-from seehear.errors import UsageError
-
-if TYPE_CHECKING:
-    from seehear.collection import Collection
-    from seehear.types import QueryPart
 
 MODES = ("auto", "semantic", "words")
 FILES = ("image", "audio", "video")
@@ -143,7 +138,7 @@ def search(
 ) -> None:
     """Find media by words, photos, sounds and videos."""
     blas_threads.limit_blas_threads()
-    from seehear import arguments, query_builder
+    from seehear import query_builder
 
     shown = Shown(json, paths, print0, open_best, preview, sheet)
     file = query_builder.media_file(text or [])
@@ -172,25 +167,23 @@ def search(
             liked = last_search.segments_at(like or [], found)
             unliked = last_search.segments_at(unlike or [], found)
             asked = asked if any(asked.values()) else asked | before
-        from seehear.types import Query
-
-        hits = library.run(
-            Query(
-                parts=tuple(_parts(library, asked)),
-                k=k,
-                modalities=arguments.parse_modalities(kinds),
-                under=arguments.as_folder(under),
-                where=where,
-                min_score=min_score,
-                mode=arguments.parse_mode(mode),
-                moments=moments,
-                diverse=diverse,
-                show_duplicates=show_duplicates,
-                like=tuple(liked),
-                unlike=tuple(unliked),
-                explain=explain,
-            )
+        query = query_builder.build_query(
+            library.file_part,
+            **_asked_parts(asked),
+            k=k,
+            modalities=kinds,
+            under=under,
+            where=where,
+            min_score=min_score,
+            mode=mode,
+            moments=moments,
+            diverse=diverse,
+            show_duplicates=show_duplicates,
+            like=liked,
+            unlike=unliked,
+            explain=explain,
         )
+        hits = library.run(query)
         last_search.remember(library.folder, asked, hits)
         empty = not hits and library.is_empty
     names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
@@ -266,35 +259,23 @@ def duplicates(
         output.note("No duplicates found.")
 
 
-def _parts(library: Collection, asked: dict[str, Any]) -> list[QueryPart]:
-    """The parts that the arguments name, with their weights in order."""
+def _asked_parts(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what the arguments of a search ask for, as the query builder spells it."""
     from seehear.search import is_compact
 
-    weights = list(asked["weight"])
-    if any(weight <= 0 for weight in weights):
-        raise UsageError("A weight must be above 0. To exclude something use --not")
-
-    def next_weight() -> float:
-        return float(weights.pop(0)) if weights else 1.0
-
-    parts: list[QueryPart] = []
     words: list[str] = asked["text"]
-    if words and is_compact(words):
+    in_line = is_compact(words)
+    if in_line:
         _note_lost_files(words)
-        parts += library.parse_query(words)
-    elif words:
-        parts.append(library.text_part(" ".join(words), weight=next_weight()))
-    parts += [library.text_part(said, weight=next_weight()) for said in asked["words"]]
-    parts += [library.file_part(file, weight=next_weight()) for file in asked["file"]]
-    for kind in FILES:
-        parts += [
-            library.file_part(file, weight=next_weight(), expected=kind) for file in asked[kind]
-        ]
-    if weights:
-        raise UsageError("There are more weights than parts. Give one --weight for each part")
-    parts += [library.text_part(text, exclude=True) for text in asked["without"]]
-    parts += [library.file_part(file, exclude=True) for file in asked["not_image"]]
-    return parts
+    return {
+        "line": words if in_line else (),
+        "text": [*([" ".join(words)] if words and not in_line else []), *asked["words"]],
+        "files": asked["file"],
+        **{kind: asked[kind] for kind in FILES},
+        "weights": asked["weight"],
+        "without": asked["without"],
+        "without_files": asked["not_image"],
+    }
 
 
 def _note_lost_files(words: Sequence[str]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seehear.indexers import IndexReport
-    from seehear.types import Hit
 
 NOTHING_INDEXED = "Nothing is indexed yet. Index a folder of media first: seehear index FOLDER"
 _TURNING = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -86,50 +83,6 @@ def print_paths(paths: Sequence[Path], *, end: bytes = b"\n") -> None:
     """Print paths alone, as the file system spells them, each with an end behind it."""
     sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
     sys.stdout.flush()
-
-
-def hit_as_json(hit: Hit) -> dict[str, Any]:
-    """The documented fields of `search --json`."""
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "similarity": None if math.isnan(hit.similarity) else round(hit.similarity, 4),
-        "path": str(hit.path),
-        "modality": str(hit.modality),
-        "matched": str(hit.matched_modality),
-        "start_s": hit.start_s,
-        "stop_s": hit.stop_s,
-        "snippet": hit.snippet,
-        "weak": hit.weak,
-        "asset_id": hit.asset_id,
-        "segment_id": hit.segment_id,
-        "moments": [
-            {"start_s": m.start_s, "stop_s": m.stop_s, "score": round(m.score, 4)}
-            for m in hit.moments
-        ],
-        "duplicates": [str(path) for path in hit.duplicates],
-        "why": [dataclasses.asdict(term) for term in hit.why],
-    }
-
-
-def report_as_json(report: IndexReport) -> dict[str, Any]:
-    """The documented fields of `index --json`."""
-    return {
-        "added": report.added,
-        "updated": report.updated,
-        "moved": report.moved,
-        "removed": report.removed,
-        "unchanged": report.unchanged,
-        "skipped": report.skipped,
-        "unsupported": dict(report.unsupported),
-        "failed": report.failed,
-        "offline": [str(root.path) for root in report.offline],
-        "interrupted": report.interrupted,
-        "seconds": round(report.seconds, 3),
-        "failures": [
-            {"path": str(f.path), "stage": f.stage, "reason": f.reason} for f in report.failures
-        ],
-    }
 
 
 def print_report(report: IndexReport) -> None:

@@ -47,7 +47,7 @@ def show_hits(hits: Sequence[Hit], shown: Shown, *, title: str, empty: bool) -> 
         write_sheet(shown.sheet, title, hits)
         output.note(f"Page with pictures: {output.display_path(shown.sheet)}")
     if shown.json:
-        output.print_json([output.hit_as_json(hit) for hit in hits])
+        output.print_json([hit.to_dict() for hit in hits])
     elif shown.paths or shown.print0:
         output.print_paths([hit.path for hit in hits], end=b"\0" if shown.print0 else b"\n")
     elif hits:

@@ -14,6 +14,12 @@ _NOUNS = {
 }
 
 
+_METADATA = (
+    *("path", "modality", "matched", "rank", "score", "similarity", "weak"),
+    *("asset_id", "segment_id", "start_s", "stop_s"),
+)
+
+
 def described(hit: Hit) -> str:
     """Return the passage that matched, or the name and moment of other media."""
     if hit.snippet:
@@ -23,18 +29,6 @@ def described(hit: Hit) -> str:
 
 
 def metadata_of(hit: Hit) -> dict[str, Any]:
-    """Return the fields of a hit as JSON values; times only if the hit has them."""
-    metadata: dict[str, Any] = {
-        "path": str(hit.path),
-        "modality": str(hit.modality),
-        "matched": str(hit.matched_modality),
-        "rank": hit.rank,
-        "score": hit.score,
-        "similarity": hit.similarity,
-        "weak": hit.weak,
-        "asset_id": hit.asset_id,
-        "segment_id": hit.segment_id,
-    }
-    if hit.moment:
-        metadata |= {"start_s": hit.moment[0], "stop_s": hit.moment[1]}
-    return metadata
+    """Return the flat fields of a hit as JSON values, without those that it does not have."""
+    facts = hit.to_dict()
+    return {name: facts[name] for name in _METADATA if facts[name] is not None}

@@ -55,7 +55,7 @@ class SeehearRetriever(BaseRetriever):
             min_score=self._min_score,
         )
         return [
-            NodeWithScore(node=_node(hit), score=hit.score)
+            NodeWithScore(node=_node(hit), score=metadata_of(hit)["score"])
             for hit in hits
             if self._weak or not hit.weak
         ]

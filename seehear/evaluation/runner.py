@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from seehear import arguments
 from seehear.collection import Collection
@@ -11,8 +12,9 @@ from seehear.errors import MediaError, UsageError
 from seehear.evaluation.evaluate import CUTOFFS, Evaluation, evaluate
 from seehear.evaluation.measures import require
 from seehear.evaluation.qrels import JudgedQuery
+from seehear.query_builder import build_query
 from seehear.search import parse_where
-from seehear.types import Hit, Query
+from seehear.types import Hit, Modality
 
 
 def evaluate_collection(
@@ -33,7 +35,7 @@ def evaluate_collection(
     loaded.
     """
     require()
-    mode_asked = arguments.parse_mode(mode)
+    arguments.parse_mode(mode)
     for one in judged:
         with _told_where(one):
             parse_where(one.where)
@@ -43,20 +45,26 @@ def evaluate_collection(
 
     def search(one: JudgedQuery, k: int) -> list[Hit]:
         with _told_where(one):
-            parts = [collection.text_part(text) for text in one.texts]
-            parts += [collection.file_part(file, expected=kind) for kind, file in one.files]
-            parts += [collection.text_part(text, exclude=True) for text in one.without]
-            query = Query(
-                tuple(parts),
+            query = build_query(
+                collection.file_part,
+                text=one.texts,
+                image=_files_of(one, Modality.IMAGE),
+                audio=_files_of(one, Modality.AUDIO),
+                video=_files_of(one, Modality.VIDEO),
+                without=one.without,
                 k=k + len(one.files),
                 modalities=one.modalities,
                 where=one.where,
-                mode=mode_asked,
+                mode=mode,
                 show_duplicates=True,
             )
             return [hit for hit in collection.run(query) if not _asked_with(hit, one)][:k]
 
     return evaluate(search, judged, cutoffs=cutoffs, progress=progress)
+
+
+def _files_of(one: JudgedQuery, modality: Modality) -> list[Path]:
+    return [file for kind, file in one.files if kind is modality]
 
 
 def _asked_with(hit: Hit, one: JudgedQuery) -> bool:

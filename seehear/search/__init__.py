@@ -15,11 +15,11 @@
 """
 
 from seehear.search.duplicates import DuplicateGroup, Likeness
-from seehear.search.encode_query import check_query as check_query
+from seehear.search.encode_query import check_options, check_query
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
-from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact, terms_to_parts
+from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact
 from seehear.search.ranking import RankedAsset, Rerank
 
 __all__ = [
@@ -29,10 +29,10 @@ __all__ = [
     "QueryTerm",
     "RankedAsset",
     "Rerank",
+    "check_options",
     "check_query",
     "facet_named",
     "is_compact",
     "parse_compact",
     "parse_where",
-    "terms_to_parts",
 ]

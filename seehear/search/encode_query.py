@@ -11,15 +11,13 @@ import numpy as np
 from seehear.encoders.base import Model
 from seehear.encoders.plain import encoder_errors
 from seehear.errors import UsageError
+from seehear.limits import QueryLimits
 from seehear.types import EmbeddingSpace, Floats, Modality, Mode, Query, QueryPart, modality_of
 
 VISION = frozenset({Modality.IMAGE, Modality.VIDEO})
-MAX_PARTS = 32
-"""More things asked at once than a person would; a bound for the HTTP door."""
-MAX_K = 10_000
-MAX_WEIGHT = 100.0
 MAX_WRITTEN = 32
 """Words of a part that are also looked for as they are written."""
+QUERY_LIMITS = QueryLimits()
 SAME_QUERY_VECTOR = 0.98
 """Samples of one part nearer to each other than this are asked once: a long shot cut in pieces,
 a steady sound."""
@@ -62,25 +60,39 @@ class EncodedPart:
         return fitting or self.query_vectors
 
 
-def check_query(query: Query) -> None:
-    """Raises UsageError, one line, for a query that makes no sense."""
-    if not query.parts and not query.like:
-        raise UsageError("Say what to look for: words, or a photo, sound or clip")
-    if len(query.parts) > MAX_PARTS:
-        raise UsageError(f"A query can have {MAX_PARTS} parts, not {len(query.parts)}")
-    if not 1 <= query.k <= MAX_K:
-        raise UsageError(f"The number of hits (k) must be from 1 to {MAX_K}, not {query.k}")
+def check_options(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
+    """Check everything in a query but its parts. Raises UsageError, one line."""
+    if not 1 <= query.k <= limits.k:
+        raise UsageError(f"The number of hits (k) must be from 1 to {limits.k}, not {query.k}")
     if not 0.0 <= query.min_score <= 1.0:
         raise UsageError(f"The minimum score must be from 0 to 1, not {query.min_score}")
-    if not 1 <= query.moments <= 100:
-        raise UsageError(f"The number of moments must be from 1 to 100, not {query.moments}")
+    if not 1 <= query.moments <= limits.moments:
+        raise UsageError(
+            f"The number of moments must be from 1 to {limits.moments}, not {query.moments}"
+        )
     if query.modalities is not None and not query.modalities:
         raise UsageError(f"Choose at least one type: {', '.join(Modality)}")
+    for name, hits in (("like", query.like), ("unlike", query.unlike)):
+        if len(hits) > limits.likes:
+            raise UsageError(f"`{name}` can have at most {limits.likes} hits, not {len(hits)}")
+
+
+def check_query(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
+    """Raises UsageError, one line, for a query that makes no sense or exceeds the limits."""
+    check_options(query, limits)
+    if not query.parts and not query.like:
+        raise UsageError("Say what to look for: words, or a photo, sound or clip")
+    if len(query.parts) > limits.parts:
+        raise UsageError(f"A query can have at most {limits.parts} parts, not {len(query.parts)}")
     for part in query.parts:
-        if not (math.isfinite(part.weight) and 0 < part.weight <= MAX_WEIGHT):
+        if not (math.isfinite(part.weight) and 0 < part.weight <= limits.weight):
             raise UsageError(
-                f"The weight of {_named(part)} must be above 0 and at most {MAX_WEIGHT:g}, "
-                f"not {part.weight:g}. To exclude something use --not"
+                f"The weight of {_named(part)} must be above 0 and at most {limits.weight:g}, "
+                f"not {part.weight:g}. To leave something out use --not (in Python: without)"
+            )
+        if any(isinstance(s, str) and len(s) > limits.text_characters for s in part.samples):
+            raise UsageError(
+                f"Each text of a query can have at most {limits.text_characters} characters"
             )
     wanted = [part for part in query.parts if not part.exclude]
     if not wanted and not query.like:

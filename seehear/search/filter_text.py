@@ -7,10 +7,8 @@ the catalog compiles with bound parameters.
 from __future__ import annotations
 
 from seehear.errors import UsageError
+from seehear.limits import FILTER_CHARACTERS
 from seehear.stores.catalog.filters import Filter
-
-MAX_LENGTH = 2_000
-"""Characters of a filter; more is no filter but an attack or an accident."""
 
 
 def parse_where(text: str) -> Filter | None:
@@ -20,8 +18,8 @@ def parse_where(text: str) -> Filter | None:
     """
     if not text.strip():
         return None
-    if len(text) > MAX_LENGTH:
-        raise UsageError(f"The filter has {len(text)} characters; the limit is {MAX_LENGTH}")
+    if len(text) > FILTER_CHARACTERS:
+        raise UsageError(f"The filter has {len(text)} characters; the limit is {FILTER_CHARACTERS}")
     from seehear.search.filter_parser import (
         parse_filter,  # loads the parser: most queries need none
     )

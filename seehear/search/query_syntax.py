@@ -10,11 +10,10 @@ string, quotation marks keep words with a lone + or - together. Files are loaded
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seehear.errors import UsageError
-from seehear.types import QueryPart
 
 _TOKENS = re.compile(r'"([^"]*)"|\'([^\']*)\'(?=\s|$)|(\S+)')
 # "10:30 train" is a time, "2:red car" a weight.
@@ -62,22 +61,6 @@ def parse_compact(query: str | Sequence[str]) -> tuple[QueryTerm, ...]:
     if not wishes:
         raise UsageError("The query is empty. Say what to look for")
     return tuple(wishes)
-
-
-def terms_to_parts(
-    wishes: Sequence[QueryTerm],
-    is_file: Callable[[str], bool],
-    load: Callable[[str], QueryPart],
-) -> tuple[QueryPart, ...]:
-    """Query parts: names of files through `load`, everything else as words."""
-    parts = []
-    for wish in wishes:
-        if not wish.quoted and is_file(wish.what):
-            loaded = load(wish.what)
-            parts.append(QueryPart(loaded.samples, wish.weight, wish.exclude, loaded.label))
-        else:
-            parts.append(QueryPart((wish.what,), wish.weight, wish.exclude, wish.what))
-    return tuple(parts)
 
 
 def _query_term(text: str, exclude: bool, quoted: bool) -> QueryTerm:

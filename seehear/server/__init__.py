@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seehear.limits import ServiceLimits
     from seehear.server.app import create_app
-    from seehear.server.limits import ServiceLimits
     from seehear.server.run import serve
 
 __all__ = ["ServiceLimits", "create_app", "serve"]
@@ -24,7 +24,8 @@ def __getattr__(name: str) -> object:
     from seehear.libraries import naming_faults
 
     with naming_faults():
-        from seehear.server import app, limits, run
+        from seehear import limits
+        from seehear.server import app, run
     found: dict[str, object] = {
         "create_app": app.create_app,
         "serve": run.serve,

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from seehear.config import Settings
 from seehear.errors import SeehearError
+from seehear.limits import ServiceLimits
 from seehear.server import (
     page_routes,
     routes_assets,
@@ -20,7 +21,6 @@ from seehear.server import (
     routes_search,
     routes_service,
 )
-from seehear.server.limits import ServiceLimits
 from seehear.server.metrics import MetricsMiddleware
 from seehear.server.problems import ServiceError, as_json, problem_of
 from seehear.server.security import SecurityMiddleware, Sessions, check_token

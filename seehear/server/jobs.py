@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seehear.errors import SeehearError
+from seehear.serialize import report_to_dict
 from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError, problem_of, without_paths
 from seehear.server.schemas import Job, JobProgress, JobReport
@@ -119,19 +120,9 @@ class JobRunner:
             raise  # to the log, by threading's own hook
 
     def _report_out(self, report: IndexReport) -> JobReport:
-        return JobReport(
-            added=report.added,
-            updated=report.updated,
-            moved=report.moved,
-            removed=report.removed,
-            unchanged=report.unchanged,
-            skipped=report.skipped,
-            unsupported=dict(report.unsupported),
-            failed=report.failed,
-            interrupted=report.interrupted,
-            seconds=round(report.seconds, 3),
-            offline=[printable(root.path.name) for root in report.offline],
-            failures=[
+        told = report_to_dict(report) | {
+            "offline": [printable(root.path.name) for root in report.offline],
+            "failures": [
                 {
                     "name": printable(failure.path.name),
                     "stage": failure.stage,
@@ -139,7 +130,8 @@ class JobRunner:
                 }
                 for failure in report.failures[:_FAILURES_SHOWN]
             ],
-        )
+        }
+        return JobReport(**told)
 
 
 def _progress_out(progress: Progress) -> JobProgress:

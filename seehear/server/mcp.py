@@ -22,13 +22,16 @@ from pydantic import Field
 from seehear import __version__
 from seehear.config import Settings
 from seehear.errors import MediaError, SeehearError, UsageError
+from seehear.limits import ASSISTANT_HITS, ServiceLimits
+from seehear.query_builder import build_query
+from seehear.serialize import asset_to_dict, hit_to_dict
 from seehear.server.decoding import DecodePool
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.limits import ServiceLimits
 from seehear.server.problems import without_paths
+from seehear.server.queries import location_out
 from seehear.server.schemas import Kind
 from seehear.server.served_collection import ModelPool, ServedCollection
-from seehear.types import Asset, Hit, Modality, Query, QueryPart
+from seehear.types import Asset, Hit, Modality
 
 INSTRUCTIONS = """\
 Searches the user's own photos, sounds, videos and texts by what is in them. Describe what to find
@@ -37,8 +40,9 @@ probably not what the user meant: say so, do not present them as matches. Times 
 
 _THUMBNAIL_PX = 256
 _LARGE_PX = 1024
-_MOST_HITS = 50
 _MOST_IMAGES = 12
+_TOLD = ("rank", "asset_id", "modality", "matched", "score", "weak", "start_s", "stop_s")
+"""Facts of a hit that a model is told, beside its name, folder and passage."""
 _MOST_PASSAGES = 200
 _PASSAGE_CHARACTERS = 20_000
 
@@ -70,15 +74,15 @@ def create_mcp(library: ServedCollection, decoder: DecodePool) -> MCPServer[Any]
             str, Field(description='A filter, such as "taken >= 2024-06 and duration < 60".')
         ] = "",
         count: Annotated[
-            int, Field(ge=1, le=_MOST_HITS, description="Maximum number of hits.")
+            int, Field(ge=1, le=ASSISTANT_HITS, description="Maximum number of hits.")
         ] = 8,
-        images: Annotated[bool, Field(description="Also send thumbnails.")] = True,
+        pictures: Annotated[bool, Field(description="Also send thumbnails.")] = True,
     ) -> list[Any]:
         """Find photos, sounds, moments of videos and passages of text by a description."""
         with told():
             hits = tools.search(description, kinds, without, where, count)
         answer: list[Any] = [json.dumps(tools.told(hits), ensure_ascii=False, indent=1)]
-        for hit in hits[:_MOST_IMAGES] if images else ():
+        for hit in hits[:_MOST_IMAGES] if pictures else ():
             if (drawn := tools.image_of(hit)) is not None:
                 answer += [f"{hit.rank}. {printable(hit.path.name)}", Image(*_as_image(drawn))]
         return answer
@@ -137,40 +141,28 @@ class _McpTools:
     def search(
         self, description: str, kinds: list[Modality] | None, without: str, where: str, count: int
     ) -> list[Hit]:
-        if not description.strip():
-            raise UsageError("the description is empty; say what to find")
-        parts = [QueryPart((description,), label=description)]
-        if without.strip():
-            parts.append(QueryPart((without,), exclude=True, label=without))
-        query = Query(
-            parts=tuple(parts),
+        query = build_query(
+            self._library.file_part,
+            text=description,
+            without=without,
             k=count,
-            modalities=frozenset(kinds) if kinds else None,
+            modalities=kinds or None,
             where=where,
+            limits=ServiceLimits(k=ASSISTANT_HITS),
         )
         return self._library.ask(query)
 
     def told(self, hits: list[Hit]) -> dict[str, Any]:
         folder_labels = self._folder_labels()
-        told = [
-            {
-                "rank": hit.rank,
-                "asset_id": hit.asset_id,
-                "kind": str(hit.modality),
-                "name": printable(hit.path.name),
-                "folder": folder_labels.folder_of(hit.path),
-                "score": round(hit.score, 3),
-                "weak": hit.weak,
-            }
-            | ({"start_s": hit.start_s, "stop_s": hit.stop_s} if hit.moment else {})
-            | (
-                {"matched": str(hit.matched_modality)}
-                if hit.matched_modality is not hit.modality
-                else {}
+        told = []
+        for hit in hits:
+            facts = hit_to_dict(hit)
+            location = location_out(hit.path, folder_labels)
+            told.append(
+                {name: facts[name] for name in _TOLD if facts[name] is not None}
+                | {"name": location.name, "folder": location.folder}
+                | ({"snippet": printable(hit.snippet)} if hit.snippet else {})
             )
-            | ({"passage": printable(hit.snippet)} if hit.snippet else {})
-            for hit in hits
-        ]
         return {"hits": told, "stands_out": any(not hit.weak for hit in hits)}
 
     def asset(self, asset_id: int) -> Asset:
@@ -182,19 +174,11 @@ class _McpTools:
     def facts(self, asset: Asset) -> dict[str, Any]:
         folder_labels = self._folder_labels()
         locations = self._library.locations([asset.id]).get(asset.id, [])
-        facts = {
-            "asset_id": asset.id,
-            "kind": str(asset.modality),
-            "format": asset.format,
-            "size_bytes": asset.size_bytes,
-            "width_px": asset.width_px,
-            "height_px": asset.height_px,
-            "duration_s": asset.duration_s,
-            "taken_at": asset.taken_at.isoformat() if asset.taken_at else None,
+        facts = asset_to_dict(asset) | {
             "places": [
-                f"{folder_labels.folder_of(Path(found.path))}/{printable(Path(found.path).name)}"
-                for found in locations
-            ],
+                location_out(path, folder_labels, online=path.is_file()).model_dump()
+                for path in (Path(found.path) for found in locations)
+            ]
         }
         return {name: value for name, value in facts.items() if value is not None}
 
@@ -211,8 +195,8 @@ class _McpTools:
         folders, complete = self._library.folders(self._folder_labels(), 100)
         return {
             "model": state["model"],
-            "by_kind": state["by_modality"],
-            "files": state["locations"],
+            "by_modality": state["by_modality"],
+            "locations": state["locations"],
             "size_bytes": state["size_bytes"],
             "folders": folders if complete else [*folders, "…"],
         }

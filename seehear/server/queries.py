@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear.errors import UsageError
+from seehear.limits import ServiceLimits
+from seehear.query_builder import build_query, text_part
+from seehear.serialize import asset_to_dict, hit_to_dict
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.limits import ServiceLimits
-from seehear.server.schemas import HitOut, MomentOut, Place, SearchRequest, TermOut
-from seehear.types import Asset, Hit, Modality, Query, QueryPart, Sample
+from seehear.server.schemas import HitOut, Part, Place, SearchRequest
+from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 if TYPE_CHECKING:
     from seehear.server.served_collection import ServedCollection
 
 SNIPPET_CHARACTERS = 1000
+_OF_ASSET = ("width_px", "height_px", "duration_s", "taken_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,69 +35,62 @@ class Upload:
     def expected(self) -> Modality | None:
         return Modality(self.field) if self.field in set(Modality) else None
 
+    @property
+    def exclude(self) -> bool:
+        return self.field == "without_file"
 
-def check_request(request: SearchRequest, uploads: int, limits: ServiceLimits) -> None:
-    """Raise UsageError for a query beyond the limits or without any part."""
-    texts = [*_listed(request.text), *_listed(request.without)]
-    texts += [part.text for part in request.parts if part.text is not None]
-    if request.k > limits.k:
-        raise UsageError(f"k must be at most {limits.k}, not {request.k}")
-    if len(texts) + uploads > limits.parts:
-        raise UsageError(f"a query may have at most {limits.parts} parts")
-    if any(len(text) > limits.text_characters for text in texts):
-        raise UsageError(f"each text may have at most {limits.text_characters} characters")
+
+def translate_request(
+    request: SearchRequest,
+    uploads: Sequence[Upload],
+    load: Callable[..., QueryPart],
+    folder_labels: FolderLabels,
+    limits: ServiceLimits,
+) -> Query:
+    """Return the query that a request asks for; `load` makes parts of uploads.
+
+    Raises UsageError, before anything is loaded where possible, and whatever `load` raises.
+    """
+    named = [part.upload for part in request.parts if part.upload is not None]
     for part in request.parts:
         if (part.text is None) == (part.upload is None):
             raise UsageError("give each of `parts` either `text` or `upload`")
-        if part.upload is not None and part.upload >= uploads:
+    for number in named:
+        if number >= len(uploads):
             raise UsageError(
-                f"no file number {part.upload} in this request; `upload` counts files from 0"
+                f"no file number {number} in this request; `upload` counts files from 0"
             )
-    wanted = [text for text in _listed(request.text) if text.strip()]
-    wanted += [p.text for p in request.parts if p.text and p.text.strip() and not p.exclude]
-    if not wanted and not uploads and not request.like:
-        raise UsageError("the query is empty; give a text, a file, or hits in `like`")
-
-
-def build_query(
-    request: SearchRequest,
-    uploads: Sequence[tuple[Upload, tuple[Sample, ...]]],
-    folder_labels: FolderLabels,
-) -> Query:
-    """The query of the library that a request asks for."""
-    parts = [QueryPart((text,), label=text) for text in _spoken(request.text)]
-    named = {part.upload: part for part in request.parts if part.upload is not None}
-    for location, (upload, samples) in enumerate(uploads):
-        wish = named.get(location)
-        parts.append(
-            QueryPart(
-                samples,
-                weight=wish.weight if wish else 1.0,
-                exclude=wish.exclude if wish else upload.field == "without_file",
-                label=upload.name,
-            )
-        )
-    parts += [
-        QueryPart((part.text,), part.weight, part.exclude, label=part.text)
-        for part in request.parts
-        if part.text is not None and part.text.strip()
-    ]
-    parts += [QueryPart((text,), exclude=True, label=text) for text in _spoken(request.without)]
-    return Query(
-        parts=tuple(parts),
+        if named.count(number) > 1:
+            raise UsageError(f"`parts` names file number {number} more than once")
+    others = [upload for number, upload in enumerate(uploads) if number not in named]
+    return build_query(
+        load,
+        text=request.text,
+        files=[upload for upload in others if not upload.exclude],
+        weights=request.weights,
+        parts=(_part(part, uploads, load) for part in request.parts),
+        without=request.without,
+        without_files=[upload for upload in others if upload.exclude],
         k=request.k,
-        modalities=frozenset(request.modalities) if request.modalities else None,
+        modalities=request.modalities or None,
         under=folder_labels.resolve(request.under) if request.under else None,
-        min_score=request.min_score,
         where=request.where,
+        min_score=request.min_score,
         mode=request.mode,
         moments=request.moments,
         diverse=request.diverse,
         show_duplicates=request.show_duplicates,
-        like=tuple(request.like),
-        unlike=tuple(request.unlike),
+        like=request.like,
+        unlike=request.unlike,
         explain=request.explain,
+        limits=limits,
     )
+
+
+def _part(part: Part, uploads: Sequence[Upload], load: Callable[..., QueryPart]) -> QueryPart:
+    if part.upload is not None:
+        return load(uploads[part.upload], weight=part.weight, exclude=part.exclude)
+    return text_part(part.text or "", weight=part.weight, exclude=part.exclude)
 
 
 def hits_out(
@@ -103,57 +98,23 @@ def hits_out(
 ) -> list[HitOut]:
     """Hits without the machine's paths, with what a page needs to show them."""
     assets = library.assets_of(hits)
-    return [_hit_out(hit, assets, folder_labels) for hit in hits]
+    return [_hit_out(hit, assets.get(hit.asset_id), folder_labels) for hit in hits]
 
 
-def _hit_out(hit: Hit, assets: Mapping[int, Asset], folder_labels: FolderLabels) -> HitOut:
-    asset = assets.get(hit.asset_id)
+def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitOut:
+    facts = hit_to_dict(hit)
+    del facts["path"]
+    facts["snippet"] = _snippet(hit.snippet)
+    facts["duplicates"] = [location_out(path, folder_labels) for path in hit.duplicates]
+    for explanation in facts["why"]:
+        explanation["part"] = printable(explanation["part"])
+    if asset is not None:
+        content = asset_to_dict(asset)
+        facts |= {name: content[name] for name in _OF_ASSET}
     return HitOut(
-        rank=hit.rank,
-        score=round(hit.score, 4),
-        similarity=None if math.isnan(hit.similarity) else round(hit.similarity, 4),
-        weak=hit.weak,
-        asset_id=hit.asset_id,
-        segment_id=hit.segment_id,
-        modality=hit.modality,
-        matched=hit.matched_modality,
-        start_s=hit.start_s,
-        stop_s=hit.stop_s,
-        snippet=_snippet(hit.snippet),
+        **facts,
         name=printable(hit.path.name),
         folder=folder_labels.folder_of(hit.path),
-        moments=[
-            MomentOut(
-                start_s=moment.start_s,
-                stop_s=moment.stop_s,
-                score=round(moment.score, 4),
-                segment_id=moment.segment_id,
-                matched=moment.matched,
-            )
-            for moment in hit.moments
-        ],
-        duplicates=[location_out(path, folder_labels) for path in hit.duplicates],
-        why=[
-            TermOut(
-                part=term.part,
-                weight=term.weight,
-                exclude=term.exclude,
-                score=round(term.score, 4),
-                route=term.route,
-                space=term.space,
-                similarity=term.similarity,
-                expected=term.expected,
-                spread=term.spread,
-                crowd=round(term.support_bonus, 4),
-                words=term.words,
-                words_score=round(term.words_score, 4),
-            )
-            for term in hit.why
-        ],
-        width_px=asset.width_px if asset else None,
-        height_px=asset.height_px if asset else None,
-        duration_s=asset.duration_s if asset else None,
-        taken_at=asset.taken_at.isoformat() if asset and asset.taken_at else None,
         thumbnail=thumbnail_address(hit.asset_id, hit.modality, hit.start_s, hit.stop_s),
         media=f"/v1/assets/{hit.asset_id}/media",
     )
@@ -175,16 +136,6 @@ def thumbnail_address(
     if modality is Modality.VIDEO:
         return f"{address}?start_s={(start_s + stop_s) / 2:.2f}"
     return f"{address}?start_s={start_s:.2f}&stop_s={stop_s:.2f}"
-
-
-def _listed(text: str | list[str] | None) -> list[str]:
-    if text is None:
-        return []
-    return [text] if isinstance(text, str) else text
-
-
-def _spoken(text: str | list[str] | None) -> list[str]:
-    return [words for words in _listed(text) if words.strip()]
 
 
 def _snippet(text: str | None) -> str | None:

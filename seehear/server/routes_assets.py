@@ -10,10 +10,11 @@ from fastapi import FastAPI, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
+from seehear.limits import THUMBNAIL_PX
+from seehear.serialize import asset_to_dict
 from seehear.server import examples
 from seehear.server.content_types import DOWNLOAD, content_type_of
 from seehear.server.folder_labels import printable
-from seehear.server.limits import THUMBNAIL_PX
 from seehear.server.problems import ServiceError
 from seehear.server.queries import SNIPPET_CHARACTERS, location_out, thumbnail_address
 from seehear.server.schemas import AssetOut, SegmentOut, Waveform
@@ -167,14 +168,7 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
     locations = service.library.locations([asset_id]).get(asset_id, [])
     first = segments[0][1] if segments else None
     return AssetOut(
-        asset_id=asset.id,
-        modality=asset.modality,
-        format=asset.format,
-        size_bytes=asset.size_bytes,
-        width_px=asset.width_px,
-        height_px=asset.height_px,
-        duration_s=asset.duration_s,
-        taken_at=asset.taken_at.isoformat() if asset.taken_at else None,
+        **asset_to_dict(asset),
         places=[
             location_out(FilePath(found.path), places, online=FilePath(found.path).is_file())
             for found in locations

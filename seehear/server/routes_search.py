@@ -11,10 +11,11 @@ from fastapi import FastAPI, Request, Response
 
 from seehear.errors import MediaError, UsageError
 from seehear.libraries import naming_faults
+from seehear.query_builder import check_modality
 from seehear.server import examples
 from seehear.server.batching import check_current
 from seehear.server.problems import ServiceError
-from seehear.server.queries import Upload, build_query, check_request, hits_out
+from seehear.server.queries import Upload, hits_out, translate_request
 from seehear.server.schemas import (
     EmbedAnswer,
     EmbedRequest,
@@ -27,7 +28,7 @@ from seehear.server.schemas import (
     SpaceOut,
 )
 from seehear.server.uploads import received
-from seehear.types import Modality, Sample
+from seehear.types import Modality, QueryPart, Sample, modality_of
 
 if TYPE_CHECKING:
     from seehear.server.state import Service
@@ -47,7 +48,6 @@ def register(app: FastAPI, service: Service) -> None:
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
         async with received(request, SearchRequest, limits) as (wish, uploads):
-            check_request(wish, len(uploads), limits)
             answer = await service.queue.run(request, lambda: _search(service, wish, uploads))
         # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
         return Response(answer, media_type="application/json")
@@ -82,9 +82,15 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
     """A `SearchAnswer` as JSON."""
     started = time.perf_counter()
     library = service.library
-    decoded = [(upload, _decode(service, upload)[1]) for upload in uploads]
     folder_labels = service.folder_labels()
-    hits = library.ask(build_query(wish, decoded, folder_labels))
+
+    def load(
+        upload: Upload, *, weight: float = 1.0, exclude: bool = False, expected: None = None
+    ) -> QueryPart:
+        return QueryPart(_decode(service, upload)[1], weight, exclude, upload.name)
+
+    query = translate_request(wish, uploads, load, folder_labels, service.limits)
+    hits = library.ask(query)
     check_current()
     answer = SearchAnswer(
         hits=hits_out(hits, library, folder_labels),
@@ -111,8 +117,7 @@ def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, .
             reason = f"{upload.name}: {reason}"
         raise type(error)(reason, stage=error.stage) from None
     service.metrics.decoded.labels("decoded").inc()
-    if upload.expected is not None and modality is not upload.expected:
-        raise UsageError(f"{upload.name} holds {modality}, not {upload.expected}")
+    check_modality(upload.name, modality, upload.expected)
     return modality, samples
 
 
@@ -137,7 +142,7 @@ def _embed(service: Service, wish: EmbedRequest, uploads: list[Upload]) -> Embed
     if uploads:
         modality, samples = _decode(service, uploads[0])
         # A clip's sound track comes along for searching; its own vectors are those of its shots.
-        samples = tuple(sample for sample in samples if _kind(sample) is modality)
+        samples = tuple(sample for sample in samples if modality_of(sample) is modality)
     else:
         modality, samples = Modality.TEXT, tuple(wish.texts)
     with naming_faults():
@@ -147,12 +152,6 @@ def _embed(service: Service, wish: EmbedRequest, uploads: list[Upload]) -> Embed
         for space, vectors in encoded.items()
     ]
     return EmbedAnswer(model=model.name, modality=modality, spaces=spaces)
-
-
-def _kind(sample: Sample) -> Modality:
-    from seehear.types import modality_of
-
-    return modality_of(sample)
 
 
 def _embeddings(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from seehear.config import Settings
 from seehear.errors import SeehearError
+from seehear.limits import ServiceLimits
 from seehear.server.app import create_app
-from seehear.server.limits import ServiceLimits
 
 
 def serve(

@@ -8,7 +8,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from seehear.arguments import modality
 from seehear.errors import UsageError
+from seehear.limits import FILTER_CHARACTERS, FOLDER_CHARACTERS, MODALITIES, ServiceLimits
 from seehear.types import Modality, Mode
+
+_LIMITS = ServiceLimits()
+"""The document shows the usual limits; `check_query` applies those of this service."""
 
 
 def _writable(text: str) -> str:
@@ -37,6 +41,7 @@ def _kind(word: object) -> object:
 
 Kind = Annotated[Modality, BeforeValidator(_kind)]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
+Weight = Annotated[float, Field(gt=0.0, le=_LIMITS.weight)]
 
 
 class Strict(BaseModel):
@@ -55,7 +60,7 @@ class Part(Strict):
         lt=64,
         description="Number of an uploaded file, from 0, in the order of the form.",
     )
-    weight: float = Field(1.0, gt=0.0, le=100.0)
+    weight: Weight = 1.0
     exclude: bool = Field(False, description="Find hits that do not show this.")
 
 
@@ -64,24 +69,41 @@ class SearchRequest(Strict):
 
     text: Words | list[Words] | None = Field(None, description="What to find.")
     without: Words | list[Words] | None = Field(None, description="What to leave out.")
+    weights: list[Weight] = Field(
+        [],
+        max_length=_LIMITS.parts,
+        description="Of `text` and files, in this order; 1 if missing.",
+    )
     parts: list[Part] = Field([], description="Further parts of the query, with weights.")
-    like: list[SegmentId] = Field([], max_length=64, description="Find more like these segments.")
-    unlike: list[SegmentId] = Field([], max_length=64, description="Find less like these segments.")
+    like: list[SegmentId] = Field(
+        [], max_length=_LIMITS.likes, description="Find more like these segments."
+    )
+    unlike: list[SegmentId] = Field(
+        [], max_length=_LIMITS.likes, description="Find less like these segments."
+    )
     k: int = Field(20, ge=1, description="Maximum number of hits.")
     modalities: list[Kind] | None = Field(
-        None, max_length=8, description="Search only these kinds; `photos` means images, too."
+        None,
+        max_length=MODALITIES,
+        description="Search only these kinds; `photos` means images, too.",
     )
     under: Words | None = Field(
-        None, max_length=4096, description="Search only this folder, named as in `folder` of a hit."
+        None,
+        max_length=FOLDER_CHARACTERS,
+        description="Search only this folder, named as in `folder` of a hit.",
     )
     where: Words = Field(
-        "", max_length=2000, description="A filter, such as `taken >= 2024-06 and duration < 60`."
+        "",
+        max_length=FILTER_CHARACTERS,
+        description="A filter, such as `taken >= 2024-06 and duration < 60`.",
     )
     min_score: float = Field(0.0, ge=0.0, le=1.0, description="Leave out lower scores.")
     mode: Mode = Field(
         Mode.AUTO, description="Search by meaning (semantic), by words as written, or both (auto)."
     )
-    moments: int = Field(1, ge=1, le=50, description="Maximum number of moments per file.")
+    moments: int = Field(
+        1, ge=1, le=_LIMITS.moments, description="Maximum number of moments per file."
+    )
     diverse: bool = Field(False, description="Show more variety among the hits.")
     show_duplicates: bool = Field(False, description="List near-duplicates as separate hits.")
     explain: bool = Field(False, description="Explain each score, in `why`.")

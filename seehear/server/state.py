@@ -12,10 +12,10 @@ from pathlib import Path
 from seehear.config import Settings, default_collection
 from seehear.encoders.plain import try_encoder
 from seehear.errors import EnvironmentFaultError, SeehearError, UsageError
+from seehear.limits import ServiceLimits
 from seehear.server.decoding import DecodePool
 from seehear.server.folder_labels import FolderLabels
 from seehear.server.jobs import JobRunner
-from seehear.server.limits import ServiceLimits
 from seehear.server.metrics import Metrics
 from seehear.server.problems import ServiceError, problem_of
 from seehear.server.request_queue import RequestQueue

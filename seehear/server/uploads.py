@@ -16,13 +16,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from seehear.limits import ServiceLimits
 from seehear.server.folder_labels import printable
-from seehear.server.limits import ServiceLimits
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 
 FILE_FIELDS = ("file", "image", "audio", "video", "without_file")
-_LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts"})
+_LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts", "weights"})
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _MOST_FIELDS = 200
 

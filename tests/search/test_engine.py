@@ -261,7 +261,7 @@ SILENCE = AudioSample(np.zeros(32_000, dtype=np.float32), 16_000)
         (Query((QueryPart((image("red"),)),), mode=Mode.WORDS), "searches by words only"),
         (Query((QueryPart(("red",)),), like=(10**6,)), "no longer"),
         (Query((QueryPart(("red",)),), like=(1,), unlike=(1,)), "both"),
-        (Query((QueryPart(("red",)),) * 40), "can have 32 parts"),
+        (Query((QueryPart(("red",)),) * 40), "at most 32 parts, not 40"),
     ],
 )
 def test_bad_requests_are_one_clear_line(shared: Library, query: Query, says: str) -> None:

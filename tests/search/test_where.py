@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from seehear import arguments
 from seehear.errors import UsageError
-from seehear.search import QueryTerm, is_compact, parse_compact, parse_where, terms_to_parts
+from seehear.query_builder import parse_query
+from seehear.search import QueryTerm, is_compact, parse_compact, parse_where
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, GeoCircle, Not, Op, Or
 from seehear.types import Modality, QueryPart
 
@@ -254,15 +255,17 @@ def test_bad_lines(line: str) -> None:
         parse_compact(line)
 
 
-def test_files_of_a_line_are_loaded_by_the_caller() -> None:
-    wishes = parse_compact('2:photo.jpg - "photo.jpg" + red')
-    parts = terms_to_parts(
-        wishes,
-        lambda name: name.endswith(".jpg"),
-        lambda name: QueryPart(("pixels",), label=name),
-    )
-    assert parts == (
+def test_files_of_a_line_are_loaded_by_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").write_bytes(b"pixels")
+
+    def load(name: str, *, weight: float, exclude: bool) -> QueryPart:
+        return QueryPart(("pixels",), weight, exclude, name)
+
+    assert parse_query('2:photo.jpg - "photo.jpg" + red', load) == [
         QueryPart(("pixels",), 2.0, False, "photo.jpg"),
         QueryPart(("photo.jpg",), 1.0, True, "photo.jpg"),
         QueryPart(("red",), 1.0, False, "red"),
-    )
+    ]

@@ -91,7 +91,9 @@ def test_one_asset_is_shown_closely(collection_folder: Path) -> None:
         shown = await client.call_tool(
             "get_media", {"asset_id": film["asset_id"], "start_s": film["start_s"]}
         )
-        assert json.loads(shown.content[0].text)["places"] == ["media/clips/day.mp4"]
+        assert json.loads(shown.content[0].text)["places"] == [
+            {"name": "day.mp4", "folder": "media/clips", "online": True}
+        ]
         assert shown.content[1].type == "image"
         text = await first("green grass frog", "text")
         passage = await client.call_tool("get_media", {"asset_id": text["asset_id"]})
@@ -103,7 +105,7 @@ def test_one_asset_is_shown_closely(collection_folder: Path) -> None:
 def test_what_goes_wrong_is_told_to_the_model(collection_folder: Path) -> None:
     async def scene(client: Any) -> None:
         for tool, arguments, message in (
-            ("search_media", {"description": "  "}, "empty"),
+            ("search_media", {"description": "  "}, "Say what to look for"),
             ("search_media", {"description": "x", "where": "colour = 1"}, "colour"),
             ("get_media", {"asset_id": 99999}, "no asset has the number 99999"),
         ):
@@ -119,7 +121,7 @@ def test_the_collection_is_described(collection_folder: Path) -> None:
     async def scene(client: Any) -> None:
         answer = await client.call_tool("describe_collection", {})
         told = json.loads(answer.content[0].text)
-        assert told["by_kind"]["image"] == 5
+        assert told["by_modality"]["image"] == 5
         assert "media/photos" in told["folders"]
 
     play(collection_folder, scene)

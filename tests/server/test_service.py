@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 
 from seehear.errors import ModelUnavailableError, UsageError
 from seehear.indexers import IndexReport
+from seehear.limits import ServiceLimits
 from seehear.server import create_app, decoding
-from seehear.server.limits import ServiceLimits
 from seehear.server.served_collection import ModelPool, ServedCollection
 from seehear.types import Hit, Query
 from tests.server.conftest import PATIENCE_S, SETTINGS, Running, picture, until, wait_ready
