@@ -119,7 +119,7 @@ def build(items: Sequence[Item], model: Remembered, folder: Path) -> World:
         for kind in Modality
     }
     engine = Engine(catalog, cache, model)
-    engine.prepare()
+    catalog.put_calibrations(serving.id, engine.missing_calibration())
     shelf = CollectionSnapshot(catalog, cache, serving, model)
     return World(list(items), model, engine, shelf, position, owners)
 
@@ -216,10 +216,10 @@ def standardised(
         if (q, i) not in known:
             known.update(fit(q))
         background = known[q, i]
-        z = background.z(query, items)
+        z = background.compare(query, items).z
         if spreads == "query":
             sample = world.shelf.sample(i, background.route.space).without_empty
-            low, middle = np.quantile(background.z(query, sample.vectors), [0.1587, 0.5])
+            low, middle = np.quantile(background.compare(query, sample.vectors).z, [0.1587, 0.5])
             z = z / max(float(middle - low), 0.1)
         return np.asarray(log_odds(z, background.even), dtype=np.float64)
 

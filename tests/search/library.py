@@ -94,6 +94,11 @@ class Library:
             )
         return asset.id
 
+    def keep_calibration(self, engine: Engine | None = None) -> None:
+        """Keep what an index run keeps for searches."""
+        blobs = (engine or self.engine).missing_calibration()
+        self.catalog.put_calibrations(self.generation.id, blobs)
+
     def _encoded(
         self, samples: Sequence[Sample]
     ) -> dict[EmbeddingSpace, tuple[list[int], Vectors]]:
