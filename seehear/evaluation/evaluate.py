@@ -47,10 +47,6 @@ class Evaluation:
     """Share of those that still got a hit which is not weak; None where there are none."""
     run: Mapping[str, Sequence[ScoredItem]]
 
-    @property
-    def overall(self) -> RouteResult:
-        return self.routes[-1]
-
     def as_json(self) -> dict[str, Any]:
         """Plain values: measures with intervals by route."""
         return {

@@ -1,7 +1,7 @@
 """Writing many contents at once: a dozen statements for a batch instead of fifteen for each file.
 
-The same rows as `Batch.put_asset`, `put_encoding` and `put_location` write one by one (a test
-compares them), at a tenth of the time, which an index run would otherwise take from the encoder.
+The same rows as writing one by one (a test compares them), at a tenth of the time, which an index
+run would otherwise take from the encoder.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def put_encodings(
 ) -> None:
     """Segments and vectors of assets that the generation has not encoded, and their marks.
 
-    Raises SpaceMismatchError as `Batch.put_encoding` does.
+    Raises SpaceMismatchError as `Batch.put_contents` does.
     """
     known = space_ids(connection, generation_id)
     rows: list[dict[str, Any]] = []
