@@ -30,9 +30,10 @@ from typing import Any
 import platformdirs
 
 from benchmarks import ranking, record
-from benchmarks.ranking import Ranker, Row, World
+from benchmarks.ranking import Ranker, Row
 from benchmarks.ranking_asks import Ask, composed_asks, single_asks
 from benchmarks.ranking_data import Item, Remembered, clips, held_out, load, made_up
+from benchmarks.ranking_world import World, build
 from seehear.encoders import load_model
 from seehear.types import Modality
 
@@ -93,7 +94,7 @@ def measure(items: Sequence[Item], model: Remembered, half: str, resamples: int)
             out = held_out(seed)
             kept = [item for item in mine if not item.concepts & out]
             kept += clips(kept, model, seed)
-            world = ranking.build(kept, model, Path(folder) / str(seed))
+            world = build(kept, model, Path(folder) / str(seed))
             worlds.append(world)
             single.append(single_asks(world, mine, out, seed))
             composed.append(composed_asks(world, seed))

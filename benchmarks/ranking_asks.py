@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ranking_data import CONCEPTS, Item
+from benchmarks.ranking_world import World
 from seehear.types import Modality, QueryPart, Sample, modality_of
-
-if TYPE_CHECKING:
-    from benchmarks.ranking import World
 
 MOST = {
     "picture": 100,

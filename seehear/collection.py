@@ -116,7 +116,7 @@ class Collection:
             retry_failed=retry_failed,
             progress=progress,
             stop=stop,
-            prepare=self._prepare,
+            calibrate=self._missing_calibration,
         )
 
     @while_open
@@ -148,7 +148,7 @@ class Collection:
             on_report=on_report,
             progress=progress,
             stop=stop,
-            prepare=self._prepare,
+            calibrate=self._missing_calibration,
         )
 
     @while_open
@@ -467,10 +467,10 @@ class Collection:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
 
-    def _prepare(self) -> None:
-        """After writing: keep what every search needs, so that none has to make it again."""
-        if (engine := self._opened.engine()) is not None:
-            engine.prepare()
+    def _missing_calibration(self) -> dict[str, bytes]:
+        """Return what an index run shall keep so that no search has to compute it again."""
+        engine = self._opened.engine()
+        return {} if engine is None else engine.missing_calibration()
 
     def _load(self, name: str) -> Model:
         from seehear.encoders import load_model

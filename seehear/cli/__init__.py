@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 
 from seehear.cli import gc_pause
+from seehear.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
 from seehear.errors import MediaError, SeehearError, UsageError
 from seehear.libraries import naming_faults
-
-EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from seehear.cli import EXIT_ERROR, output
+from seehear.cli import output
+from seehear.cli.exit_codes import EXIT_ERROR
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption
 
 if TYPE_CHECKING:

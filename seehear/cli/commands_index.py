@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seehear.cli import EXIT_FAILED_FILES, EXIT_INTERRUPTED, output, progress
+from seehear.cli import output, progress
+from seehear.cli.exit_codes import EXIT_FAILED_FILES, EXIT_INTERRUPTED
 from seehear.cli.options import (
     CollectionOption,
     DeviceOption,

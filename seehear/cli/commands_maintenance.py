@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seehear.cli import EXIT_ERROR, EXIT_INTERRUPTED, output, progress
+from seehear.cli import output, progress
 from seehear.cli.commands_index import stop_on_interrupt
+from seehear.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED
 from seehear.cli.options import CollectionOption, JsonOption, open_collection
 from seehear.errors import UsageError
 

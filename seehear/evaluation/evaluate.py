@@ -47,10 +47,6 @@ class Evaluation:
     """Share of those queries that still got a hit that is not weak; None without such queries."""
     run: Mapping[str, Sequence[ScoredItem]]
 
-    @property
-    def overall(self) -> RouteResult:
-        return self.routes[-1]
-
     def as_json(self) -> dict[str, Any]:
         """Return measures with intervals by route, as plain values."""
         return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -27,16 +26,12 @@ class BoundedQueue(Generic[T]):
         self._cost = 0
         self._closed = self._broken = False
         self._changed = threading.Condition()
-        self.waited_to_put_s = 0.0
-        self.waited_to_get_s = 0.0
 
     def put(self, item: T, cost: int = 1) -> None:
         """Wait for room and append. Raises QueueAborted."""
         with self._changed:
-            since = time.monotonic()
             while not self._broken and self._items and self._cost + cost > self._capacity:
                 self._changed.wait()
-            self.waited_to_put_s += time.monotonic() - since
             if self._broken:
                 raise QueueAborted
             self._items.append((item, cost))
@@ -49,11 +44,9 @@ class BoundedQueue(Generic[T]):
         Raises QueueAborted.
         """
         with self._changed:
-            since = time.monotonic()
             self._changed.wait_for(
                 lambda: self._items or self._closed or self._broken, timeout=timeout_s
             )
-            self.waited_to_get_s += time.monotonic() - since
             if self._broken:
                 raise QueueAborted
             if not self._items:

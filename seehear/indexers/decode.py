@@ -20,7 +20,7 @@ from seehear.encoders import Model
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
 from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import FileStat, HashedFile, IndexFailure, InFlightContents
-from seehear.indexers.diff import MTIME_GRANULARITY_NS, RACY_INODE, Work
+from seehear.indexers.diff import MTIME_GRANULARITY_NS, RACY_INODE
 from seehear.indexers.encode import (
     DecodeDone,
     DecodeFailed,
@@ -30,6 +30,7 @@ from seehear.indexers.encode import (
 )
 from seehear.indexers.progress import ProgressTracker
 from seehear.indexers.scan import inode63
+from seehear.indexers.work_queue import Work
 from seehear.indexers.write import AssetEncoded, ContentKnown, FileFailed, FileSkipped, WriteMessage
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from seehear.indexers.diff import Work
+from seehear.indexers.work_queue import Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seehear.indexers.scan import ScannedFile
+from seehear.indexers.work_queue import Work, WorkQueue
 
 if TYPE_CHECKING:
     from seehear.indexers.missing import MissingLocations, SizeSet
-    from seehear.indexers.work_queue import WorkQueue
     from seehear.stores import Failure, KnownFile
 
 MTIME_GRANULARITY_NS = 2_000_000_000
@@ -41,16 +41,6 @@ RACY_INODE = 0
 ALWAYS_RETRY_NS = -1
 """Time stamp of a failure that is not caused by the content, such as a missing permission. No file
 has this time stamp, so the next run tries again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A file whose content must be hashed, and perhaps decoded and encoded."""
-
-    file: ScannedFile
-    root_id: int
-    before: KnownFile | None = None
-    """The catalog's entry for this path."""
 
 
 @dataclass(slots=True)

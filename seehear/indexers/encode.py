@@ -134,7 +134,6 @@ class EncodeStage:
         self._buffers = {modality: _Buffer(size=batch_size) for modality in Modality}
         self._expected = expected
         self._in_vain = 0
-        self.busy_s = 0.0
 
     def run(self) -> None:
         for modality in self._expected:
@@ -182,17 +181,14 @@ class EncodeStage:
     def _encode(self, modality: Modality, batch: Sequence[SampleReady]) -> None:
         if not batch:
             return
-        since = time.monotonic()
         try:
             vectors = self._model.encode(modality, [sampled.sample for sampled in batch])
             _check(vectors, len(batch))
         except Exception as error:  # caused by these samples, unless the encoder is broken
-            self.busy_s += time.monotonic() - since
             if (fault := fault_of(error)) is not None:
                 raise fault from error
             self._refuse(modality, batch, error)
             return
-        self.busy_s += time.monotonic() - since
         self._in_vain = 0
         for i, sampled in enumerate(batch):
             draft = sampled.draft

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -74,7 +74,7 @@ def index(
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
     wait_s: float = 0.0,
-    prepare: Callable[[], None] | None = None,
+    calibrate: Callable[[], Mapping[str, bytes]] | None = None,
 ) -> IndexReport:
     """Index folders and files; when run again, process only what has changed since.
 
@@ -82,8 +82,8 @@ def index(
     patterns that limit what this run looks at; what they leave out stays as it is. `progress` is
     called in this thread, about ten times a second. Setting `stop`, or Ctrl-C, ends the run
     early: what is committed stays, and the report says `interrupted`. `wait_s` is how long to
-    wait for another run on the same collection. `prepare` computes what searches need: it is called
-    after a run that was not stopped, when the lock is released and others may write again.
+    wait for another run on the same collection. `calibrate` returns what the generation in use
+    needs to score searches, by name; a run that was not stopped stores it as its last stage.
 
     A model other than the serving one fills its own generation, from all roots, and takes over
     when the generation is complete.
@@ -99,9 +99,11 @@ def index(
     patterns = PathPatterns(include, exclude)
     with catalog.write_lock(wait_s):
         report = run.all(paths, patterns, retry_failed=retry_failed)
-    if prepare is not None and not report.interrupted:
-        tally.enter(Stage.PREPARE)
-        prepare()
+        if calibrate is not None and not report.interrupted:
+            tally.enter(Stage.PREPARE)
+            serving = catalog.serving()
+            if serving is not None:
+                catalog.put_calibrations(serving.id, calibrate())
     tally.enter(Stage.DONE)
     return report
 

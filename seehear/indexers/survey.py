@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from seehear.indexers.diff import Diff, Work, compare
+from seehear.indexers.diff import Diff, compare
 from seehear.indexers.ignore import PathPatterns
 from seehear.indexers.missing import IdBitmap
 from seehear.indexers.progress import OfflineRoot, ProgressTracker
 from seehear.indexers.roots import Target, is_below, root_state
 from seehear.indexers.scan import Scan, relative_to, walk
+from seehear.indexers.work_queue import Work
 from seehear.stores import Catalog, Failure, Generation, Root
 
 AT_ONCE = 256

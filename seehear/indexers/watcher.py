@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def watch(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
-    prepare: Callable[[], None] | None = None,
+    calibrate: Callable[[], Mapping[str, bytes]] | None = None,
 ) -> None:
     """Index `paths`, then follow their changes until `stop` is set or Ctrl-C.
 
@@ -87,7 +87,7 @@ def watch(
         include,
         exclude,
         progress,
-        prepare,
+        calibrate,
     )
     try:
         watcher.run()
@@ -106,7 +106,7 @@ class _Watcher:
     include: Sequence[str]
     exclude: Sequence[str]
     progress: Callable[[Progress], None] | None
-    prepare: Callable[[], None] | None
+    calibrate: Callable[[], Mapping[str, bytes]] | None
     polling: bool = False
     due: set[str] = field(default_factory=set)
     """Folders and files that changed and are not indexed yet."""
@@ -196,7 +196,7 @@ class _Watcher:
                 progress=self.progress,
                 stop=self.stop,
                 wait_s=LOCK_WAIT_S,
-                prepare=self.prepare,
+                calibrate=self.calibrate,
             )
         except CollectionLockedError:
             return  # tried again with the next burst or check

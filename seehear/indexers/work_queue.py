@@ -11,12 +11,12 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from tempfile import SpooledTemporaryFile
 
 from seehear.errors import StorageFullError, StoreError
-from seehear.indexers.diff import Work
 from seehear.indexers.scan import ScannedFile
 from seehear.stores import KnownFile
 
@@ -27,6 +27,16 @@ _FILE = Struct("<Iqqqq?")
 """Length of the path in bytes, root, size, time, inode, and whether the catalog knows the path."""
 _BEFORE = Struct("<qqqqQ?")
 """The known location: its id, asset, size, time, inode, and whether the asset is encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A file whose content must be hashed, and perhaps decoded and encoded."""
+
+    file: ScannedFile
+    root_id: int
+    before: KnownFile | None = None
+    """What the catalog has at this path."""
 
 
 class WorkQueue:

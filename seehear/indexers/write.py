@@ -17,10 +17,11 @@ from seehear import media
 from seehear.errors import StoreError
 from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import HashedFile, IndexFailure, InFlightContents
-from seehear.indexers.diff import ALWAYS_RETRY_NS, Work, is_as_before
+from seehear.indexers.diff import ALWAYS_RETRY_NS, is_as_before
 from seehear.indexers.encode import PendingAsset
 from seehear.indexers.missing import MoveMatcher
 from seehear.indexers.progress import FailedFile, ProgressTracker
+from seehear.indexers.work_queue import Work
 from seehear.stores import Batch, Catalog, Generation, NewContent, NewLocation
 
 COMMIT_FILES = 256
@@ -81,7 +82,6 @@ class WriteStage:
         self._vanished = vanished
         self._failing = failing
         self._after_commit: list[Callable[[], None]] = []
-        self.busy_s = 0.0
 
     def run(self) -> None:
         results: list[WriteMessage] = []
@@ -101,7 +101,6 @@ class WriteStage:
                 return
 
     def _commit(self, results: list[WriteMessage]) -> None:
-        started = time.monotonic()
         self._after_commit.clear()
         with self._catalog.batch() as batch:
             self._write_encoded(batch, [r for r in results if isinstance(r, AssetEncoded)])
@@ -113,7 +112,6 @@ class WriteStage:
                     self._write_skipped(batch, result)
         for note in self._after_commit:
             note()
-        self.busy_s += time.monotonic() - started
 
     def _write_encoded(self, batch: Batch, results: list[AssetEncoded]) -> None:
         contents: list[NewContent] = []

@@ -17,7 +17,6 @@ Pillow, PyAV and the other decoders are imported when they are first needed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -31,13 +30,11 @@ from seehear.media.formats import (
     suffix_label,
 )
 from seehear.media.limits import LIMITS, Limits
+from seehear.media.source import Source
 from seehear.types import AudioSample, ImageSample, MediaInfo, Modality, Sample, SampleSpec, Segment
 
 if TYPE_CHECKING:
     from seehear.media.pool import DecodedFile, DecodeTask, decode_all
-
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview
-"""A path (str or path-like) or the content of a file (bytes-like)."""
 
 
 def probe(source: Source) -> MediaInfo:
@@ -146,11 +143,6 @@ def spectrogram_image(
     return decode.spectrogram_image(source, start_s, stop_s, width_px=width_px, height_px=height_px)
 
 
-def is_sidecar(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file's name is that of subtitles, which may belong to a video beside it."""
-    return os.path.splitext(os.fspath(path))[1].lower() in SIDECAR_SUFFIXES  # noqa: PTH122
-
-
 def __getattr__(name: str) -> object:
     # The pool needs subprocess and threads; reading one image does not.
     if name in {"DecodeTask", "DecodedFile", "decode_all"}:
@@ -174,7 +166,6 @@ __all__ = [
     "Source",
     "decode_all",
     "frame_at",
-    "is_sidecar",
     "load_audio",
     "load_image",
     "probe",

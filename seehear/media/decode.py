@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
 from seehear.media.limits import LIMITS
 from seehear.media.media_info import TIFF, OpenFile, probe_open
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
-from seehear.media.source import head_of, opened, size_of, suffix_of
+from seehear.media.source import Source, head_of, opened, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -25,9 +25,6 @@ from seehear.types import (
     SampleSpec,
     Segment,
 )
-
-if TYPE_CHECKING:
-    from seehear.media import Source
 
 SUBTITLE_FORMS = frozenset({"srt", "vtt", "ass", "sbv", "ttml", "lrc"})
 

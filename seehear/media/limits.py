@@ -24,8 +24,6 @@ class Limits:
     metadata_bytes: int = 16 << 20
     """EXIF, XMP, ICC and text chunks of one image. Real ones are below 1 MiB; compressed chunks
     may grow a thousandfold."""
-    audio_bytes: int = 16 << 30
-    """Twenty-four hours of stereo wav at 48 kHz and 16 bits."""
     audio_duration_s: float = 24 * 3600.0
     """A day of field recording. A header that claims more is wrong or not meant for one entry."""
     least_sample_rate_hz: int = 1_000

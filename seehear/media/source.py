@@ -7,12 +7,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaError
 
-if TYPE_CHECKING:
-    from seehear.media import Source
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+"""A path (str or path-like) or the content of a file (bytes-like)."""
 
 HEAD_BYTES = 64 << 10
 """Bytes read to recognise a file: MPEG-TS, text encodings and ID3 tags need this many."""

@@ -23,6 +23,7 @@ from seehear.encoders.base import Model
 from seehear.errors import StoreError
 from seehear.search import encode_query, feedback, retrieve, scoring
 from seehear.search.calibration.baseline import WEAK_BELOW
+from seehear.search.calibration.precompute import missing_blobs
 from seehear.search.dedup import ResultView, collapse, mmr
 from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.encode_query import EncodedPart
@@ -108,15 +109,13 @@ class Engine:
             self._change = change
         return self._snapshot
 
-    def prepare(self) -> None:
-        """Keep in the catalog what every search needs and only encoding can give.
+    def missing_calibration(self) -> dict[str, bytes]:
+        """Return, by name, the calibration of this state that the catalog does not hold.
 
-        For the writer, after indexing. Without it the first search of each process does the same
-        work for itself, and answers are no different.
+        An index run keeps it. Without it the first search of each process computes the same, and
+        answers are no different.
         """
-        snapshot = self.current()
-        snapshot.keep_banks()
-        snapshot.keep_baselines()
+        return missing_blobs(self.current(), self._model)
 
     def describe_index(self) -> str:
         """Kinds of the indexes and how many vectors they serve, for a person.

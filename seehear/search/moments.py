@@ -11,10 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from seehear.types import Floats, Modality
+from seehear.types import Modality
 
 MERGE_SHARE = 0.8
 """A neighbour joins a moment when it has at least this share of the moment's best score."""
@@ -74,8 +71,3 @@ def merge_adjacent(pieces: Sequence[ScoredSegment], most: int) -> list[Interval]
         found.append(Interval(best, start_s, stop_s))
         left = [p for p in left if not (p.start_s < stop_s and start_s < p.stop_s)]
     return found
-
-
-def overlapping(start_s: Floats, stop_s: Floats, start: float, stop: float) -> NDArray[np.bool_]:
-    """Which of some stretches share time with [start, stop): bool (n,)."""
-    return np.asarray((start_s < stop) & (stop_s > start))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seehear.search.calibration.baseline import (
     ODDS_SLOW,
+    Comparison,
     SimilarityBaseline,
     log_odds,
     score_of,
@@ -122,7 +123,8 @@ def _compare(
     probes = part.vectors_for(item)
     if not len(rows) or not probes:
         return
-    backgrounds, similarities, expected = [], [], []
+    backgrounds: list[SimilarityBaseline] = []
+    compared: list[Comparison] = []
     kept = ids[rows]
     for probe in probes:
         background = snapshot.baseline(probe.modality, item)
@@ -130,27 +132,25 @@ def _compare(
         # Every space of a modality holds the same segments: those that have content.
         kept, vectors = snapshot.vectors(ids[rows], background.route.space, item)
         backgrounds.append(background)
-        similarities.append(vectors @ query)
-        expected.append(background.expected(query, vectors))
+        compared.append(background.compare(query, vectors))
     if len(kept) < len(rows):
         rows = rows[within(ids[rows], np.sort(kept))]
-    odds = np.stack(
-        [odds_of(b, s, e) for b, s, e in zip(backgrounds, similarities, expected, strict=True)]
-    )
+    odds = np.stack([odds_of(b, c) for b, c in zip(backgrounds, compared, strict=True)])
     best, columns = odds.argmax(axis=0), np.arange(len(rows))
     into.background_index[rows] = best + len(into.backgrounds)
     into.odds[rows] = log_mean_exp(odds)
-    into.similarities[rows] = np.stack(similarities)[best, columns]
-    into.expected[rows] = np.stack(expected)[best, columns]
+    into.similarities[rows] = np.stack([c.similarities for c in compared])[best, columns]
+    into.expected[rows] = np.stack([c.expected for c in compared])[best, columns]
     into.backgrounds.extend(backgrounds)
 
 
-def odds_of(background: SimilarityBaseline, similarities: Floats, expected: Floats) -> Floats:
+def odds_of(background: SimilarityBaseline, compared: Comparison) -> Floats:
     """Log odds of the items of one route by themselves: float32 (n,). What is nearly the query
     itself is an answer, however alike all of a small collection may be."""
-    odds = log_odds((similarities - expected) / background.spread, background.even)
+    odds = log_odds(compared.z, background.even)
     if background.route.query is background.route.item:
-        odds = np.where(similarities >= NEAR_DUPLICATE, np.maximum(odds, ODDS_SLOW), odds)
+        near = compared.similarities >= NEAR_DUPLICATE
+        odds = np.where(near, np.maximum(odds, ODDS_SLOW), odds)
     return np.asarray(odds, dtype=np.float32)
 
 

@@ -81,7 +81,7 @@ class CollectionSnapshot:
         self._cache = cache
         self.generation = generation
         self._model = model
-        self._change = change
+        self.change = change
         self.columns: SegmentTable | None = None
         """What segments are, in memory; without, it is read from the catalog, which is the same."""
         if columns is not None:
@@ -186,22 +186,22 @@ class CollectionSnapshot:
         """The background of one route, fitted when it is first needed."""
         with self._lock:
             if (query, item) not in self._backgrounds:
-                kept = self._kept(query, item)
+                kept = self.kept_baseline(query, item)
                 self._backgrounds |= {(query, item): kept} if kept else self._fit(query)
             return self._backgrounds[query, item]
 
-    def _kept(self, query: Modality, item: Modality) -> SimilarityBaseline | None:
+    def kept_baseline(self, query: Modality, item: Modality) -> SimilarityBaseline | None:
         """The background that the last writer fitted, if nothing was written since."""
-        if query is not Modality.TEXT or self._change is None:
+        if query is not Modality.TEXT or self.change is None:
             return None
         data = self._catalog.calibration(self.generation.id, baseline_store.name_of(query, item))
         route = self.route(query, item)
-        return None if data is None else baseline_store.from_bytes(data, route, self._change)
+        return None if data is None else baseline_store.from_bytes(data, route, self.change)
 
     def _fit(self, query: Modality) -> dict[tuple[Modality, Modality], SimilarityBaseline]:
         """The backgrounds of all routes from one modality: they are levelled together."""
         fitted = []
-        for item in self._items():
+        for item in self.items():
             route = self.route(query, item)
             own = None
             if query is not Modality.TEXT:
@@ -211,7 +211,7 @@ class CollectionSnapshot:
             fitted.append(fit_baseline(route, generic, own, self.sample(item, route.space)))
         return {(query, b.route.item): b for b in share_spread(fitted, self.count())}
 
-    def _items(self) -> list[Modality]:
+    def items(self) -> list[Modality]:
         """The kinds of segments that the model encodes."""
         return [item for item in Modality if self._model.spaces_of(item)]
 
@@ -272,50 +272,23 @@ class CollectionSnapshot:
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
         """The bank's queries in one space: float32 (n, dim), none where the collection has enough
         items of its own. From the catalog where it has them."""
-        if self._is_own_bank(query, space):
+        if self.is_own_bank(query, space):
             return np.zeros((0, space.dim), dtype=np.float32)
         data = self._catalog.calibration(self.generation.id, query_bank.bank_name(query, space))
         vectors = query_bank.unpack(data, space.dim) if data is not None else None
         return encoded_bank(query, self._model)[space] if vectors is None else vectors
 
-    def _is_own_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
+    def holds_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
+        """Return whether the catalog has the bank's queries in one space."""
+        name = query_bank.bank_name(query, space)
+        return self._catalog.calibration(self.generation.id, name) is not None
+
+    def is_own_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
         """Whether the collection's own items make up the bank for queries like them: what made-up
         ones would add to OWN_QUERIES is a sixteenth. Words have no items that are queries."""
         if query is Modality.TEXT:
             return False
         return len(self.sample(query, space).without_empty.vectors) >= OWN_QUERIES
-
-    def keep_baselines(self) -> None:
-        """Write the backgrounds of queries by words to the catalog, so that no search has to fit
-        them. For writers, after indexing; what is kept already is left alone."""
-        for item in self._items():
-            if self._change is not None and self._kept(Modality.TEXT, item) is None:
-                self._catalog.put_calibration(
-                    self.generation.id,
-                    baseline_store.name_of(Modality.TEXT, item),
-                    baseline_store.to_bytes(self.baseline(Modality.TEXT, item), self._change),
-                )
-
-    def keep_banks(self) -> None:
-        """Write the bank's vectors to the catalog, so that no search has to encode them.
-
-        For writers, after indexing: of queries by words, and by examples of each kind that the
-        collection has, but has not enough of. A search without them encodes them itself, or finds
-        them in the user's cache folder.
-        """
-        for query in self._items():
-            for space in self._model.spaces_of(query):
-                name = query_bank.bank_name(query, space)
-                known = self._catalog.calibration(self.generation.id, name) is not None
-                if not known and self._is_asked_by(query, space):
-                    kept = query_bank.pack(encoded_bank(query, self._model)[space])
-                    self._catalog.put_calibration(self.generation.id, name, kept)
-
-    def _is_asked_by(self, query: Modality, space: EmbeddingSpace) -> bool:
-        """Whether queries of a kind are to be expected here, and need the bank."""
-        if query is Modality.TEXT:
-            return True
-        return 0 < len(self.sample(query, space).without_empty.vectors) < OWN_QUERIES
 
 
 def within(ids: Ids, among: Ids) -> NDArray[np.bool_]:

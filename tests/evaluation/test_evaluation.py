@@ -116,8 +116,8 @@ def test_evaluate_asks_every_query() -> None:
     queries = [judged("q", a=1), judged("loud"), judged("quiet")]
     result = evaluate(search, queries, cutoffs=(2,), depth=20)
     assert asked == [("q", 20), ("loud", 20), ("quiet", 20)]
-    assert result.overall["success@2"].value == 1.0
-    assert result.overall["MRR"].value == 0.5
+    assert result.routes[-1]["success@2"].value == 1.0
+    assert result.routes[-1]["MRR"].value == 0.5
     assert (result.unanswerable, result.false_alarms) == (2, 0.5)
     lines = result.table().splitlines()
     assert lines[0].split() == ["|", "route", "|", "text->all", "|"]

@@ -14,10 +14,10 @@ import pytest
 
 from seehear.errors import StorageFullError, StoreError
 from seehear.indexers import Progress, work_queue
-from seehear.indexers.diff import Work, moves_first
+from seehear.indexers.diff import moves_first
 from seehear.indexers.missing import IdBitmap, MissingLocations, SizeSet
 from seehear.indexers.scan import ScannedFile
-from seehear.indexers.work_queue import WorkQueue
+from seehear.indexers.work_queue import Work, WorkQueue
 from seehear.stores import KnownFile, Location
 from seehear.stores.catalog.location_scan import KnownLocation
 from tests.indexers.helpers import Library, counts, note

@@ -14,7 +14,6 @@ from seehear.encoders.fake import FakeEncoder, image, tone
 from seehear.errors import EnvironmentFaultError, ModelError
 from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import FileStat, HashedFile, IndexFailure
-from seehear.indexers.diff import Work
 from seehear.indexers.encode import (
     DecodeDone,
     DecodeFailed,
@@ -24,6 +23,7 @@ from seehear.indexers.encode import (
     SampleReady,
 )
 from seehear.indexers.scan import ScannedFile
+from seehear.indexers.work_queue import Work
 from seehear.libraries import require
 from seehear.types import (
     AudioSample,

@@ -139,13 +139,13 @@ def test_search_is_prepared_before_the_run_is_done(
     note(tmp_path / "a.txt", "one note")
     seen: list[Progress] = []
     at: list[Stage] = []
-    prepare = collection._prepare
+    calibrate = collection._missing_calibration
 
-    def note_stage() -> None:
+    def note_stage() -> dict[str, bytes]:
         at.append(seen[-1].stage)
-        prepare()
+        return calibrate()
 
-    monkeypatch.setattr(collection, "_prepare", note_stage)
+    monkeypatch.setattr(collection, "_missing_calibration", note_stage)
     collection.index(tmp_path / "a.txt", progress=seen.append)
     assert at == [Stage.PREPARE]
 
@@ -206,5 +206,5 @@ def test_any_folder_and_any_moment_of_a_stop(
                 if len(seen) == stop_after:
                     stop.set()
 
-            report = library.index(folder, progress=look, stop=stop, prepare=lambda: None)
+            report = library.index(folder, progress=look, stop=stop, calibrate=dict)
             check(seen, stopped=report.interrupted)

@@ -27,6 +27,7 @@ from seehear.types import (
     Vectors,
     modality_of,
 )
+from tests.stores.one_by_one import put_asset, put_encoding
 
 SUFFIXES = {
     Modality.TEXT: ".txt",
@@ -87,12 +88,16 @@ class Library:
         digest = hashlib.sha256((content or name).encode()).hexdigest()
         path = self.media / name
         with self.catalog.batch() as batch:
-            asset = batch.put_asset(digest, size_bytes, info)
+            asset = put_asset(batch, digest, size_bytes, info)
             batch.put_location(self.root.id, path, asset.id, size_bytes, 10**18, asset.id)
-            batch.put_encoding(
-                self.generation.id, asset.id, segments, self._encoded([s for _, _, s in timed])
-            )
+            vectors = self._encoded([s for _, _, s in timed])
+            put_encoding(batch, self.generation.id, asset.id, segments, vectors)
         return asset.id
+
+    def keep_calibration(self, engine: Engine | None = None) -> None:
+        """Keep what an index run keeps for searches."""
+        blobs = (engine or self.engine).missing_calibration()
+        self.catalog.put_calibrations(self.generation.id, blobs)
 
     def _encoded(
         self, samples: Sequence[Sample]

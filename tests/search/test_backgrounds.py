@@ -45,7 +45,7 @@ def test_answers_are_the_same_with_and_without(
     opened(library).search(RED)  # from here on the vectors are those of the cache's files
     fitted = opened(library).search(RED)
     assert len(fitted) > 5
-    opened(library).prepare()
+    library.keep_calibration(opened(library))
 
     def sampled(*_: object) -> None:
         raise AssertionError("a sample was read although the backgrounds are kept")
@@ -53,11 +53,11 @@ def test_answers_are_the_same_with_and_without(
     with monkeypatch.context() as without:
         without.setattr(CollectionSnapshot, "sample", sampled)
         assert opened(library).search(RED) == fitted
-        opened(library).prepare()  # and the writer does not make them twice
+        library.keep_calibration(opened(library))  # and the writer does not make them twice
 
 
 def test_what_was_kept_of_another_state_is_not_believed(library: Library) -> None:
-    opened(library).prepare()
+    library.keep_calibration(opened(library))
     before = opened(library).search(RED)
     for number in range(12):
         library.add(f"late{number}.jpg", image("green"))

@@ -135,7 +135,7 @@ def test_an_index_run_encodes_the_bank_of_words_and_of_kinds_that_are_few(tmp_pa
     library = Library(tmp_path)
     for number in range(3):
         library.add(f"{number}.png", image("red", 40 + number))
-    library.engine.prepare()
+    library.keep_calibration()
     (space,) = library.model.spaces_of(Modality.TEXT)
     generation = library.catalog.serving()
     assert generation is not None
@@ -155,7 +155,7 @@ def test_enough_items_of_ones_own_need_no_made_up_ones(tmp_path: Path) -> None:
         library.add(f"{number}.png", image(colours[number % 3], 40 + number))
     encoder = library.model._encoder  # type: ignore[attr-defined]
     before = encoder.samples[Modality.IMAGE]
-    library.engine.prepare()
+    library.keep_calibration()
     asked = Query((QueryPart((image("red"),), label="x"),), k=3)
     assert library.engine.search(asked)
     assert encoder.samples[Modality.IMAGE] == before + 1

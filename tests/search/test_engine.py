@@ -137,7 +137,7 @@ def test_banks_kept_in_the_catalog_change_no_answer(tmp_path: Path) -> None:
 
     library = demo(tmp_path)
     before = [library.search(query, k=30) for query in QUERIES.values()]
-    library.engine.prepare()
+    library.keep_calibration()
     engine = Engine(library.catalog, library.cache, library.model)
     after = [engine.search(Query((QueryPart((q,), label="x"),), k=30)) for q in QUERIES.values()]
     assert [[h.score for h in hits] for hits in before] == [

@@ -11,6 +11,7 @@ import pytest
 
 from seehear.stores import Catalog, Generation
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
+from tests.stores.one_by_one import put_asset, put_encoding
 from tests.stores.postgres import _numbers, postgres_database, postgres_server
 
 __all__ = ["_numbers", "postgres_database", "postgres_server"]
@@ -43,11 +44,11 @@ def put(
     root = catalog.add_root(ROOT)
     seed = abs(hash(content or path)) % 2**32
     with catalog.batch() as batch:
-        asset = batch.put_asset(content or path, size_bytes, info)
+        asset = put_asset(batch, content or path, size_bytes, info)
         batch.put_location(root.id, Path(path), asset.id, size_bytes, modified_ns, 1)
         rows = unit(seed, len(segments))
         vectors = {SPACE: (range(len(segments)), rows)}
-        batch.put_encoding(generation.id, asset.id, segments, vectors)
+        put_encoding(batch, generation.id, asset.id, segments, vectors)
     return asset.id
 
 

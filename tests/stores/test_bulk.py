@@ -13,6 +13,7 @@ from seehear.errors import SpaceMismatchError
 from seehear.stores import Catalog, Generation, NewContent, NewLocation
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment
 from tests.stores.conftest import SPACE, unit
+from tests.stores.one_by_one import put_asset, put_encoding
 
 
 def contents(revision: int) -> list[tuple[NewContent, list[NewLocation]]]:
@@ -62,8 +63,8 @@ def test_many_at_once_equals_one_by_one(tmp_path: Path) -> None:
             batch.put_contents(1, [content for content, _ in made], [at for _, at in made])
         for content, places in made:
             with one.batch() as batch:
-                asset = batch.put_asset(content.content_hash, content.size_bytes, content.info)
-                batch.put_encoding(1, asset.id, content.segments, content.vectors)
+                asset = put_asset(batch, content.content_hash, content.size_bytes, content.info)
+                put_encoding(batch, 1, asset.id, content.segments, content.vectors)
                 for p in places:
                     batch.put_location(
                         p.root_id, p.path, asset.id, p.size_bytes, p.modified_ns, p.inode

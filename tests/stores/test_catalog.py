@@ -63,8 +63,9 @@ def test_inodes_of_64_bits_come_back(catalog: Catalog, generation: Generation) -
 def test_a_batch_that_raises_leaves_nothing(catalog: Catalog, generation: Generation) -> None:
     root = catalog.add_root(ROOT)
     with pytest.raises(KeyError), catalog.batch() as batch:
-        asset = batch.put_asset("x", 1, MediaInfo(Modality.IMAGE, "jpeg"))
-        batch.put_location(root.id, Path("/media/photos/x.jpg"), asset.id, 1, 1, 1)
+        content = NewContent("x", 1, MediaInfo(Modality.IMAGE, "jpeg"), [], {})
+        lies_at = NewLocation(root.id, Path("/media/photos/x.jpg"), 1, 1, 1)
+        batch.put_contents(generation.id, [content], [[lies_at]])
         raise KeyError
     assert catalog.counts().assets == 0
     assert catalog.find_asset("x") is None
@@ -73,15 +74,11 @@ def test_a_batch_that_raises_leaves_nothing(catalog: Catalog, generation: Genera
 @both_databases
 def test_vectors_of_another_space_are_refused(catalog: Catalog, generation: Generation) -> None:
     other = EmbeddingSpace("other", "1", 8)
-    with pytest.raises(SpaceMismatchError), catalog.batch() as batch:
-        asset = batch.put_asset("x", 1, MediaInfo(Modality.IMAGE, "jpeg"))
-        batch.put_encoding(
-            generation.id, asset.id, [Segment(Modality.IMAGE)], {other: ([0], unit(1))}
-        )
-    with pytest.raises(SpaceMismatchError), catalog.batch() as batch:
-        asset = batch.put_asset("x", 1, MediaInfo(Modality.IMAGE, "jpeg"))
-        wrong = {SPACE: ([0], unit(1, dim=4))}
-        batch.put_encoding(generation.id, asset.id, [Segment(Modality.IMAGE)], wrong)
+    for space, rows in ((other, unit(1)), (SPACE, unit(1, dim=4))):
+        info, segments = MediaInfo(Modality.IMAGE, "jpeg"), [Segment(Modality.IMAGE)]
+        content = NewContent("x", 1, info, segments, {space: ([0], rows)})
+        with pytest.raises(SpaceMismatchError), catalog.batch() as batch:
+            batch.put_contents(generation.id, [content], [[]])
 
 
 @both_databases
@@ -89,11 +86,12 @@ def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generat
     root = catalog.add_root(ROOT)
     rows = unit(5, 3)
     with catalog.batch() as batch:
-        asset = batch.put_asset("x", 1, MediaInfo(Modality.AUDIO, "wav"))
-        batch.put_location(root.id, Path("/media/photos/x.wav"), asset.id, 1, 1, 1)
         windows = [Segment(Modality.AUDIO, s, s + 10.0) for s in (0.0, 5.0, 10.0)]
-        batch.put_encoding(generation.id, asset.id, windows, {SPACE: (range(3), rows)})
-    ids = catalog.segments_of([asset.id], generation.id)
+        info, encoded = MediaInfo(Modality.AUDIO, "wav"), {SPACE: (range(3), rows)}
+        lies_at = NewLocation(root.id, Path("/media/photos/x.wav"), 1, 1, 1)
+        content = NewContent("x", 1, info, windows, encoded)
+        (asset_id,) = batch.put_contents(generation.id, [content], [[lies_at]])
+    ids = catalog.segments_of([asset_id], generation.id)
     found = catalog.vectors_of(ids, generation, SPACE)
     np.testing.assert_allclose(found, rows, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)

@@ -18,6 +18,7 @@ from seehear.stores.catalog import fts
 from seehear.stores.catalog.fts_postgresql import LONGEST_TEXT, LONGEST_WORD, cut
 from seehear.types import MediaInfo, Modality, Segment
 from tests.stores.conftest import both_databases, put
+from tests.stores.one_by_one import put_asset
 
 
 class Names(NamedTuple):
@@ -93,7 +94,7 @@ def test_words_follow_what_they_speak_of(catalog: Catalog, generation: Generatio
     put(catalog, generation, "/media/photos/old/b.jpg", info, content="same")
     assert found(catalog, "lighthouse").files == ["a.jpg"]  # once, though it lies at two places
     with catalog.batch() as batch:  # another content at the same path
-        asset = batch.put_asset("other", 1, MediaInfo(Modality.IMAGE, "jpeg"))
+        asset = put_asset(batch, "other", 1, MediaInfo(Modality.IMAGE, "jpeg"))
         batch.put_location(1, Path("/media/photos/a.jpg"), asset.id, 1, 1, 1)
     assert found(catalog, "lighthouse").files == ["b.jpg"]
     catalog.relocate({Path("/media/photos"): Path("/elsewhere")})

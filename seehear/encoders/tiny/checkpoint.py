@@ -227,11 +227,6 @@ def _check_scales(packed: Arrays) -> None:
             raise KeyError(name + _SCALE)
 
 
-def renamed(folder: Checkpoint, name: str) -> Checkpoint:
-    """Return the same model under another name."""
-    return replace(folder, name=name)
-
-
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:

@@ -27,7 +27,6 @@ FRAME_LENGTH = 400
 _FFT = 512
 _MEL_RANGE_HZ = (125.0, 7500.0)
 _LOG_FLOOR = 0.001
-_LEAST_FRAMES = 96
 
 
 class _SameConv(nn.Conv2d):

@@ -1,7 +1,7 @@
 """Write many contents at once: a dozen statements for a batch instead of fifteen per file.
 
-Writes the same rows as `Batch.put_asset`, `put_encoding` and `put_location` do one by one (a test
-compares them), in a tenth of the time, which an index run would otherwise take from the encoder.
+Writes the same rows as writing one by one (a test compares them), in a tenth of the time, which an
+index run would otherwise take from the encoder.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def put_encodings(
 ) -> None:
     """Store segments and vectors of assets that the generation lacks, and mark them as encoded.
 
-    Raises SpaceMismatchError, as `Batch.put_encoding` does.
+    Raises SpaceMismatchError as `Batch.put_contents` does.
     """
     known = space_ids(connection, generation_id)
     rows: list[dict[str, Any]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert, select, update
@@ -117,15 +117,18 @@ class Generations(CatalogBase):
             return connection.execute(select(encodings).filter_by(**mark)).first() is not None
 
     def calibration(self, generation_id: int, name: str) -> bytes | None:
-        """Return what search stored under a name, such as a query bank or baseline, or None."""
+        """Return what was stored under a name, such as a query bank or baseline, or None."""
         key = {"generation_id": generation_id, "route": name}
         with self._read() as connection:
             data = connection.scalar(select(calibrations.c.data).filter_by(**key))
             return None if data is None else bytes(data)
 
-    def put_calibration(self, generation_id: int, name: str, data: bytes) -> None:
-        """Store data for a generation under a name; replaces earlier data."""
-        key = {"generation_id": generation_id, "route": name}
+    def put_calibrations(self, generation_id: int, blobs: Mapping[str, bytes]) -> None:
+        """Store data for a generation by name, in one transaction; replaces earlier data."""
+        if not blobs:
+            return
         with self.batch() as batch:
-            batch.connection.execute(delete(calibrations).filter_by(**key))
-            batch.connection.execute(insert(calibrations).values(data=data, **key))
+            for name, data in blobs.items():
+                key = {"generation_id": generation_id, "route": name}
+                batch.connection.execute(delete(calibrations).filter_by(**key))
+                batch.connection.execute(insert(calibrations).values(data=data, **key))

@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import (
     Connection,
     and_,
@@ -23,11 +22,9 @@ from sqlalchemy import (
     update,
 )
 
-from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import bulk_insert, fts
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.reader import asset_of, space_ids
 from seehear.stores.catalog.sanitize import clean_text
 from seehear.stores.catalog.schema import (
     assets,
@@ -39,7 +36,7 @@ from seehear.stores.catalog.schema import (
     segments,
     vectors,
 )
-from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
+from seehear.types import Modality
 
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
@@ -53,22 +50,6 @@ class Batch:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._change: int | None = None
-
-    def find_asset(self, content_hash: str) -> Asset | None:
-        """Return the asset with that content, or None; includes assets put by this batch."""
-        return asset_of(self.connection, assets.c.content_hash == content_hash)
-
-    def put_asset(self, content_hash: str, size_bytes: int, info: MediaInfo) -> Asset:
-        """Return the asset with that content; create it if it is missing."""
-        known = self.find_asset(content_hash)
-        if known is not None:
-            return known
-        self.connection.execute(
-            insert(assets), bulk_insert.asset_row(content_hash, size_bytes, info)
-        )
-        made = self.find_asset(content_hash)
-        assert made is not None
-        return made
 
     def put_location(
         self,
@@ -105,48 +86,6 @@ class Batch:
         fts.put_file(self.connection, int(id_), values["name"], values["folders"][:-1], caption)
         return int(id_)
 
-    def put_encoding(
-        self,
-        generation_id: int,
-        asset_id: int,
-        segments_: Sequence[Segment],
-        vectors_: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]],
-    ) -> None:
-        """Store an asset's segments and their vectors, and mark the asset as encoded.
-
-        `vectors_` gives for each space the positions in `segments_` and their rows, float32
-        (n, dim), stored as float16. Replaces an earlier encoding. Raises SpaceMismatchError for
-        a space that the generation does not have, or rows of another shape.
-        """
-        known = space_ids(self.connection, generation_id)
-        for space, (positions, rows) in vectors_.items():
-            if space not in known:
-                raise SpaceMismatchError(f"generation {generation_id} has no space {space.key}")
-            if rows.shape != (len(positions), space.dim):
-                raise SpaceMismatchError(
-                    f"{space.key} takes ({len(positions)}, {space.dim}) vectors, not {rows.shape}"
-                )
-        self._drop_segments(_segments_of(generation_id, [asset_id]))
-        ids = self._insert_segments(generation_id, asset_id, segments_)
-        rows_: list[dict[str, Any]] = []
-        for space, (positions, values) in vectors_.items():
-            packed = np.ascontiguousarray(values, dtype="<f2")
-            for position, row in zip(positions, packed, strict=True):
-                rows_.append(
-                    {
-                        "segment_id": ids[position],
-                        "space_id": known[space],
-                        "modality": segments_[position].modality.value,
-                        "change": self._change_number(),
-                        "data": row.tobytes(),
-                    }
-                )
-        if rows_:
-            self.connection.execute(insert(vectors), rows_)
-        mark = {"generation_id": generation_id, "asset_id": asset_id}
-        if not self.connection.execute(select(encodings).filter_by(**mark)).first():
-            self.connection.execute(insert(encodings).values(**mark))
-
     def put_contents(
         self,
         generation_id: int,
@@ -155,8 +94,8 @@ class Batch:
     ) -> list[int]:
         """Store many contents with their encodings and locations, and return the asset ids.
 
-        Does the same as `put_asset`, `put_encoding` and `put_location` for each content, in a dozen
-        statements. Raises SpaceMismatchError, as `put_encoding` does.
+        Takes a dozen statements together. Replaces earlier encodings. Raises SpaceMismatchError for
+        a space that the generation does not have, or vectors that do not fit it.
         """
         ids, known = bulk_insert.put_assets(self.connection, contents)
         for chunk in _chunks(sorted(known)):
@@ -177,25 +116,6 @@ class Batch:
     def put_locations(self, places: Sequence[tuple[int, bulk_insert.NewLocation]]) -> None:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
         bulk_insert.put_locations(self.connection, places)
-
-    def _insert_segments(
-        self, generation_id: int, asset_id: int, segments_: Sequence[Segment]
-    ) -> list[int]:
-        if not segments_:
-            return []
-        rows = [
-            bulk_insert.segment_row(generation_id, asset_id, ordinal, segment)
-            for ordinal, segment in enumerate(segments_)
-        ]
-        made = self.connection.execute(
-            insert(segments).returning(segments.c.id, sort_by_parameter_order=True), rows
-        )
-        ids = [int(row[0]) for row in made]
-        fts.put_passages(
-            self.connection,
-            ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"]),
-        )
-        return ids
 
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""

@@ -56,10 +56,6 @@ class CompressedIndex:
     def lists(self) -> int:
         return int(self._index.nlist)
 
-    @property
-    def size_bytes(self) -> int:
-        return len(self) * int(self._index.code_size + 8)
-
     @classmethod
     def build(cls, matrix: VectorFile) -> CompressedIndex:
         """Train on a sample of the vectors, the same each time, and add them all; not tuned."""

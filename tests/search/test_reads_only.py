@@ -1,0 +1,143 @@
+"""A search only reads: an index run keeps what searches need, before it lets others write."""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+import seehear.search
+from seehear import Collection
+from seehear.config import Settings
+from seehear.encoders.fake import image, tone, video
+from seehear.errors import CollectionLockedError
+from seehear.indexers import Progress, Stage
+from seehear.search import Engine
+from seehear.stores import Catalog, VectorCache
+from seehear.types import Hit, Mode, Query, QueryPart
+from tests.search.library import Library, demo
+
+WORDS = QueryPart(("something red",), label="red")
+QUERIES = [
+    *(Query((WORDS,), k=30, mode=mode) for mode in Mode),
+    Query((WORDS,), k=5, where="type = photo", diverse=True, explain=True),
+    Query((WORDS, QueryPart((tone("red", 2.0),), label="tone")), k=5, show_duplicates=True),
+    Query((QueryPart((image("red"),), label="image"), QueryPart(("night",), exclude=True)), k=5),
+    Query((QueryPart((video("red"),), label="video"),), k=5, moments=3),
+    Query((), k=5, like=(1,), unlike=(2,)),
+]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return demo(tmp_path)
+
+
+@contextmanager
+def recorded(catalog: Catalog) -> Iterator[list[str]]:
+    """The statements that the catalog sends to its database."""
+    seen: list[str] = []
+
+    def note(_c: object, _r: object, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(catalog._engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(catalog._engine, "before_cursor_execute", note)
+
+
+def answers(library: Library, catalog: Catalog) -> list[list[tuple[int, float]]]:
+    """What a process that has asked nothing yet finds."""
+    cache = VectorCache(catalog.folder, catalog, library.generation)
+    engine = Engine(catalog, cache, library.model)
+    found: list[list[Hit]] = [engine.search(query) for query in QUERIES]
+    assert engine.duplicates() is not None
+    return [[(hit.segment_id, hit.score) for hit in hits] for hits in found]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_no_search_writes(library: Library, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kept:
+        library.keep_calibration()
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("a search wrote to the catalog")
+
+    for name in ("batch", "write_lock", "put_calibrations"):
+        monkeypatch.setattr(Catalog, name, forbidden)
+    with recorded(library.catalog) as statements:
+        answers(library, library.catalog)
+    assert statements
+    assert {s.split()[0] for s in statements} <= {"SELECT", "WITH", "BEGIN"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_read_only_collection_answers_the_same(library: Library, kept: bool) -> None:
+    if kept:
+        library.keep_calibration()
+    answers(library, library.catalog)  # from here on the vectors are those of the cache's files
+    expected = answers(library, library.catalog)
+    reader = Catalog.open(library.catalog.folder, read_only=True)
+    assert answers(library, reader) == expected
+    reader.close()
+
+
+def test_searches_answer_while_another_writes(library: Library) -> None:
+    answers(library, library.catalog)
+    expected = answers(library, library.catalog)
+    reader = Catalog.open(library.catalog.folder)
+    with library.catalog.write_lock(), library.catalog.batch() as batch:
+        batch.connection.exec_driver_sql("DELETE FROM locations")  # not committed yet
+        assert answers(library, reader) == expected
+        batch.connection.rollback()
+    reader.close()
+
+
+def test_search_names_no_method_that_writes() -> None:
+    writers = {"batch", "write_lock", "put_calibrations", "add_root", "promote", "remove"}
+    folder = Path(seehear.search.__file__).parent
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in writers:
+                pytest.fail(f"{path.relative_to(folder)} line {node.lineno}: .{node.attr}")
+
+
+def test_an_index_run_keeps_calibration_before_others_may_write(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.md").write_text("A red fire engine.")
+    refused: list[Stage] = []
+
+    def try_to_write(progress: Progress) -> None:
+        def take_lock() -> None:
+            try:
+                with Catalog.open(tmp_path / "one").write_lock():
+                    pass
+            except CollectionLockedError:
+                refused.append(progress.stage)
+
+        if progress.stage is Stage.PREPARE:
+            thread = threading.Thread(target=take_lock)
+            thread.start()
+            thread.join()
+
+    settings = Settings(model="fake", decode_workers=1)
+    with Collection(tmp_path / "one", settings) as collection:
+        collection.index(tmp_path / "media", progress=try_to_write)
+        assert Stage.PREPARE in refused
+        engine = collection._opened.engine()
+        assert engine is not None
+        assert engine.missing_calibration() == {}
+        change = collection._catalog.change()
+        with recorded(collection._catalog) as statements:
+            report = collection.index(tmp_path / "media")
+        assert report.unchanged == 1
+        assert collection._catalog.change() == change
+        assert not [s for s in statements if "INTO calibrations" in s]
