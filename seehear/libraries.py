@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from seehear.errors import EnvironmentFaultError, SeehearError
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +95,21 @@ _OURS = "seehear"
 _MACHINERY = {"importlib", "_frozen_importlib", "_frozen_importlib_external", "contextlib"}
 _IMPORT = "import sys; __import__(sys.argv[1])"
 _CHILD = """
-import sys
-code, count = sys.argv[1], int(sys.argv[2])
-sys.path[:], sys.argv[1:] = sys.argv[3 + count:], sys.argv[3:3 + count]
-try:
-    exec(code, {"__name__": "__child__"})
-except BaseException as error:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    sys.stdout.buffer.write(b"\\n" + reason.encode("utf-8", "replace"))
-    sys.stdout.flush()
-    sys.exit(1)
+import contextlib, io, json, os, sys
+replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+sys.path[:] = sys.argv[1:]
+for line in sys.stdin:
+    code, sys.argv[1:] = json.loads(line)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(code, {"__name__": "__child__"})
+        reply = True, (printed.getvalue().strip().splitlines() or [""])[-1]
+    except BaseException as error:
+        reply = False, (str(error).strip() or type(error).__name__).splitlines()[0]
+    replies.write(json.dumps(reply) + "\\n")
+    replies.flush()
 """
 
 
@@ -147,37 +156,96 @@ def why_not_loaded(library: Library, timeout_s: float = LOAD_TIMEOUT_S) -> str |
 
     A library that ends its process (an illegal instruction, a broken CUDA) is a reason as well.
     """
-    loads, said = in_child(_IMPORT, library.probe or library.module, timeout_s=timeout_s)
-    return None if loads else said
+    with Child() as child:
+        return child.why_not_loaded(library, timeout_s)
 
 
-def in_child(code: str, *arguments: str, timeout_s: float) -> tuple[bool, str]:
-    """Run Python code in a process of its own, with `arguments` as sys.argv[1:].
+class Child:
+    """A process that runs Python code, so that a crash is an answer.
 
-    Returns whether it ended well, and the last line that it printed, or why it did not.
+    What one run has imported, the next one finds imported. After a run that failed, the next one
+    gets a new process.
     """
-    import subprocess
 
-    paths = [entry for entry in sys.path if Path(entry).is_absolute()]
-    command = [sys.executable, "-P", "-c", _CHILD, code, str(len(arguments)), *arguments, *paths]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def why_not_loaded(self, library: Library, timeout_s: float = LOAD_TIMEOUT_S) -> str | None:
+        """Load a library; return why that fails, None where it loads."""
+        loads, said = self.run(_IMPORT, library.probe or library.module, timeout_s=timeout_s)
+        return None if loads else said
+
+    def run(self, code: str, *arguments: str, timeout_s: float) -> tuple[bool, str]:
+        """Run Python code with `arguments` as sys.argv[1:].
+
+        Returns whether it ended well, and the last line that it printed, or why it did not.
+        """
+        import json
+        import threading
+
+        try:
+            process = self._process = self._process or self._start()
+        except OSError as error:
+            return False, f"no process can be started: {error.strerror or error}"
+        assert process.stdin is not None
+        assert process.stdout is not None
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        watch = threading.Timer(timeout_s, end)
+        watch.daemon = True
+        watch.start()
+        reply = ""
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps((code, arguments)) + "\n")
+            process.stdin.flush()
+            reply = process.stdout.readline()
+        watch.cancel()
+        if reply:
+            well, said = json.loads(reply)
+        else:
+            status = process.wait()
+            well, said = False, f"exit status {status}"
+            if late.is_set():
+                said = f"{NO_RESULT} {timeout_s:g} seconds"
+            elif status < 0:
+                said = f"ends its process with signal {-status}"
+        if not well:
+            self._stop()
+        return well, said
+
+    @staticmethod
+    def _start() -> subprocess.Popen[str]:
+        import subprocess
+
+        paths = [entry for entry in sys.path if Path(entry).is_absolute()]
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", _CHILD, *paths],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
+            encoding="utf-8",
         )
-    except subprocess.TimeoutExpired:
-        return False, f"{NO_RESULT} {timeout_s:g} seconds"
-    except OSError as error:
-        return False, f"no process can be started: {error.strerror or error}"
-    if done.returncode < 0:
-        return False, f"ends its process with signal {-done.returncode}"
-    said = done.stdout.decode("utf-8", "replace").strip().splitlines()
-    last = said[-1] if said else f"exit status {done.returncode}"
-    return done.returncode == 0, last
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
 
 
 def decoder_fault() -> EnvironmentFaultError | None:

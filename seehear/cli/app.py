@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from typer.models import CommandInfo
+from typer.core import TyperCommand
+from typer.models import CommandInfo, TyperPath
 
 from seehear.cli import (
     commands_doctor,
@@ -49,6 +50,25 @@ def _options(
     """Find photos, sounds, moments of videos and passages of text in your folders."""
 
 
+class _Path(TyperPath):
+    """A path that is not empty: Python takes an empty one for the current folder."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("the path is empty. Is a variable of your shell not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Command(TyperCommand):
+    """A command that refuses an empty path wherever it takes a path."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            if isinstance(parameter.type, TyperPath):
+                parameter.type = _Path()
+
+
 for room in (
     commands_index,
     commands_formats,
@@ -61,6 +81,8 @@ for room in (
     commands_model,
 ):
     room.register(app)
+for _registered in app.registered_commands:
+    _registered.cls = _Command
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:

@@ -29,8 +29,8 @@ def doctor(
 ) -> None:
     """Check the installation, the machine and the collection.
 
-    Each line is ok, a warning or a fault, with what to do about it. Takes up to a minute. Exits
-    with status 1 if there is a fault.
+    Each line is ok, a warning or a fault, with what to do about it. Exits with
+    status 1 if there is a fault.
     """
     from seehear.config import Settings
     from seehear.diagnostics import Level, examine

@@ -229,13 +229,15 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
     if json:
         output.print_json(state)
         return
-    counted = ", ".join(f"{n} {kind}" for kind, n in state["by_modality"].items() if n)
+    kinds = [f"{n} {kind}" for kind, n in state["by_modality"].items() if n]
     if state["subtitles"]:
-        counted += f"; and {output.counted(state['subtitles'], 'subtitle file')} beside videos"
+        kinds.append(f"{output.counted(state['subtitles'], 'subtitle file')} beside videos")
+    different = state["assets"] + state["subtitles"]
     lines = [
         ("collection", state["collection"]),
         ("model", state["model"] or "none yet: run `seehear index FOLDER`"),
-        ("assets", f"{state['assets']} ({counted})" if counted else "0"),
+        ("files", _files(state["locations"], different)),
+        ("assets", f"{different} ({', '.join(kinds)})" if kinds else "0"),
         ("segments", state["segments"]),
         ("index", state["index"]),
         ("size", output.size(state["size_bytes"])),
@@ -249,6 +251,13 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
     ]
     for name, value in lines:
         print(f"{name:<11} {value}")
+
+
+def _files(locations: int, different: int) -> str:
+    """How many files are indexed, as the summary of a run counts them."""
+    copies = locations - different
+    named = "1 of them is a copy" if copies == 1 else f"{copies} of them are copies"
+    return f"{locations} ({named})" if copies else str(locations)
 
 
 def failures(collection: CollectionOption = None, json: JsonOption = False) -> None:

@@ -112,7 +112,8 @@ NAMED = 8
 def skipped(total: int, unsupported: Mapping[str, int]) -> str:
     """`9 skipped: 4 .docx, 3 .psd, 2 .svg; see `seehear formats``."""
     special = total - sum(unsupported.values())
-    parts = [f"{special} broken links or special files"] if special else []
+    named = "broken link or special file" if special == 1 else "broken links or special files"
+    parts = [f"{special} {named}"] if special else []
     if unsupported:
         parts.insert(0, unread(unsupported))
     return f"{total} skipped: {'; '.join(reversed(parts))}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from seehear.config import Settings
 from seehear.diagnostics import installation, machine, places
 from seehear.diagnostics.rows import Level, Row
+from seehear.libraries import Child
 
 __all__ = ["Level", "Row", "examine"]
 
@@ -24,14 +25,14 @@ def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
     yield from _guarded("Python", lambda: [installation.python_row()])
     yield from _guarded("packages", installation.package_rows)
     yield from _guarded("FAISS", lambda: [installation.faiss_row()])
-    yield from machine.library_rows()
-    yield from _guarded("GPU", lambda: [machine.gpu_row()])
-    yield from _guarded("decoding", lambda: [machine.decoding_row()])
-    yield from _guarded("model tiny", lambda: [machine.bundled_model_row()])
-    yield from _guarded("collection", lambda: places.collection_rows(collection, settings))
-    yield from _guarded(
-        "model", lambda: [machine.model_row(*places.model_of(collection, settings))]
-    )
+    with Child() as child:  # the same one for all: torch takes seconds to load
+        yield from machine.library_rows(child)
+        yield from _guarded("GPU", lambda: [machine.gpu_row(child)])
+        yield from _guarded("decoding", lambda: [machine.decoding_row(child)])
+        yield from _guarded("model tiny", lambda: [machine.bundled_model_row()])
+        yield from _guarded("collection", lambda: places.collection_rows(collection, settings))
+        name, device = places.model_of(collection, settings)
+        yield from _guarded("model", lambda: [machine.model_row(name, device, child)])
     yield from _guarded("cache", places.cache_rows)
 
 

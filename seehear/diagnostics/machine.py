@@ -1,18 +1,16 @@
-"""Check what runs here: libraries, GPU, decode workers, models; each in its own process."""
+"""Check what runs here: libraries, GPU, decode workers, models; all in one child process."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from seehear.diagnostics.rows import Level, Row
-from seehear.libraries import LIBRARIES, NO_RESULT, Library, in_child, remedy, why_not_loaded
+from seehear.libraries import LIBRARIES, NO_RESULT, Child, Library, remedy
 
 TINY = Path(__file__).resolve().parents[1] / "models" / "tiny"
 MANIFEST = "manifest.json"
@@ -66,18 +64,18 @@ print(", ".join(done))
 """
 
 
-def library_rows() -> Iterator[Row]:
+def library_rows(child: Child) -> Iterator[Row]:
     """Yield a row for each library: whether it loads."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        yield from pool.map(library_row, LIBRARIES)
+    for library in LIBRARIES:
+        yield library_row(library, child)
 
 
-def library_row(library: Library) -> Row:
+def library_row(library: Library, child: Child) -> Row:
     """Check whether one library loads. A missing library of an extra is fine."""
     topic = library.module
     if library.extra and not _is_there(library.module):
         return Row(topic, Level.OK, f"not installed; only for {library.use}")
-    reason = why_not_loaded(library)
+    reason = child.why_not_loaded(library)
     if reason is None:
         return Row(topic, Level.OK, f"{_version(library.package)} ({library.use})")
     if reason.startswith(NO_RESULT):
@@ -87,9 +85,9 @@ def library_row(library: Library) -> Row:
     return Row(topic, Level.FAULT, found, remedy(library.module, missing=missing))
 
 
-def gpu_row() -> Row:
+def gpu_row(child: Child) -> Row:
     """Report the GPU that is used, or that none is present."""
-    well, said = in_child(_GPU, timeout_s=GPU_TIMEOUT_S)
+    well, said = child.run(_GPU, timeout_s=GPU_TIMEOUT_S)
     if not well:
         return Row("GPU", Level.WARNING, f"could not be tried: {said}", "mend the library torch")
     told = json.loads(said)
@@ -107,9 +105,9 @@ def gpu_row() -> Row:
     return Row("GPU", Level.OK, "no GPU: runs on the processor")
 
 
-def decoding_row() -> Row:
+def decoding_row(child: Child) -> Row:
     """Check whether a decode worker starts and decodes an image."""
-    well, said = in_child(_DECODE, timeout_s=DECODE_TIMEOUT_S)
+    well, said = child.run(_DECODE, timeout_s=DECODE_TIMEOUT_S)
     if well:
         return Row("decoding", Level.OK, "a decode worker starts and decodes an image")
     if said.startswith(NO_RESULT):
@@ -136,9 +134,9 @@ def bundled_model_row(folder: Path = TINY) -> Row:
     return Row("model tiny", Level.OK, f"revision {revision}, every hash as in its manifest")
 
 
-def model_row(name: str, device: str) -> Row:
+def model_row(name: str, device: str, child: Child) -> Row:
     """Check whether a model loads, and encodes a plain sample of each modality."""
-    well, said = in_child(_MODEL, name, device, timeout_s=MODEL_TIMEOUT_S)
+    well, said = child.run(_MODEL, name, device, timeout_s=MODEL_TIMEOUT_S)
     if well:
         return Row("model", Level.OK, f"{name} loads and encodes {said}")
     if said.startswith(NO_RESULT):

@@ -272,10 +272,15 @@ def _as_media_errors(stage: str) -> Iterator[None]:
         text = " ".join(str(error).split())
         known = "truncat" in text.lower() or isinstance(error, EOFError)
         word = "truncated" if known else "corrupt"
-        detail = f" ({text[:120]})" if text else ""
         raise BrokenMediaError(
-            f"{word}: the image cannot be decoded{detail}", stage=stage
+            f"{word}: the image cannot be decoded{in_brackets(text)}", stage=stage
         ) from None
+
+
+def in_brackets(reason: str) -> str:
+    """Return what a decoder said as ` (reason)`; nothing where it said no words."""
+    said_words = any(char.isalpha() for char in reason)
+    return f" ({reason[:120]})" if said_words else ""
 
 
 def encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: str) -> bytes:

@@ -48,7 +48,9 @@ def opened_raw(file: BinaryIO) -> Iterator[Any]:
         detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         if isinstance(error, MemoryError) or "memory" in detail.lower():
             raise MediaLimitError("decoding takes more memory than a file may have") from None
-        raise BrokenMediaError(f"corrupt: the RAW image cannot be decoded ({detail})") from None
+        raise BrokenMediaError(
+            f"corrupt: the RAW image cannot be decoded{image.in_brackets(detail)}"
+        ) from None
     finally:
         raw.close()
 

@@ -103,3 +103,39 @@ def test_what_is_no_export_leaves_no_collection_behind(run: Run, tmp_path: Path)
         assert done.returncode == 2
         assert words in done.stderr
     assert not (tmp_path / "collection").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("index", ""),
+        ("watch", ""),
+        ("forget", ""),
+        ("similar", ""),
+        ("search", "a", "--image", ""),
+        ("search", "a", "--sheet", ""),
+        ("status", "--collection", ""),
+        ("export", ""),
+        ("train", "--pairs", "", "--out", "x"),
+        ("serve", "--root", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_the_current_folder(run: Run, arguments: tuple[str, ...]) -> None:
+    """`seehear index "$FOLDER"` where FOLDER is not set must not index where one stands."""
+    done = run(*arguments, check=False)
+    assert done.returncode == 2
+    assert "the path is empty" in done.stderr.replace("\n", " ")
+    assert not run.collection.exists()
+
+
+@pytest.mark.parametrize("command", [("status",), ("search", "a"), ("index", "."), ("verify",)])
+def test_a_file_in_place_of_the_collection_is_told(
+    run: Run, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    run.collection = tmp_path / "a file"
+    run.collection.write_text("notes")
+    done = run(*command, check=False)
+    assert done.returncode == 2
+    assert "a file is a file, not a folder. Choose another place" in done.stderr
+    assert done.stderr.count("\n") == 1

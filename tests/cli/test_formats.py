@@ -49,6 +49,24 @@ def test_subtitles_are_told_apart_in_status(run: Run, ask: Ask, indexed: Path) -
     assert state["subtitles"] == 0
 
 
+def test_the_counts_of_a_run_are_those_of_status(run: Run, ask: Ask, folder: Path) -> None:
+    """Copies are counted as files, and subtitles as assets, as `verify` counts them."""
+    (folder / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nA whale sings.\n")
+    for name in ("one.txt", "two.txt", "three.txt"):
+        (folder / name).write_text("The same words in three files.")
+    added = ask("index", folder)["added"]
+    assets = ask("verify")["assets"]
+    shown = run("status").stdout
+    assert f"files       {added} ({added - assets} of them are copies)\n" in shown
+    assert f"assets      {assets} (" in shown
+    (folder / "one.txt").unlink()
+    run("index", folder)
+    assert f"files       {added - 1} (1 of them is a copy)\n" in run("status").stdout
+    (folder / "two.txt").unlink()
+    run("index", folder)
+    assert f"files       {added - 2}\n" in run("status").stdout
+
+
 def test_long_lists_of_suffixes_are_summed() -> None:
     many = {f".s{at:02}": 20 - at for at in range(12)}
     line = unread(many)
@@ -56,5 +74,5 @@ def test_long_lists_of_suffixes_are_summed() -> None:
     assert f", {sum(n for n in list(many.values())[8:])} others; see" in line
     assert skipped(3, {}) == "3 skipped: 3 broken links or special files"
     assert skipped(3, {".doc": 2}) == (
-        "3 skipped: 1 broken links or special files; 2 .doc; see `seehear formats`"
+        "3 skipped: 1 broken link or special file; 2 .doc; see `seehear formats`"
     )

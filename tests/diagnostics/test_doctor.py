@@ -17,11 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from seehear.cli import app as cli_app
-from seehear.cli import commands_doctor
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.diagnostics import Level, Row, examine, installation, machine, places
-from seehear.libraries import LIBRARIES, Library
+from seehear.libraries import LIBRARIES, Child, Library, why_not_loaded
 from seehear.stores.catalog.database import HEAD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,9 +129,12 @@ def test_a_library_that_does_not_load_is_a_row(
 ) -> None:
     (tmp_path / "brittle.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
-    row = machine.library_row(Library("brittle", "brittle", "tests"))
+    with Child() as child:
+        row = machine.library_row(Library("brittle", "brittle", "tests"), child)
+        after = machine.library_row(Library("json", "json", "tests"), child)
     assert row.level is Level.FAULT
     assert found in row.found
+    assert after.level is Level.OK
 
 
 def test_a_library_that_hangs_is_a_row_in_time(
@@ -140,16 +142,32 @@ def test_a_library_that_hangs_is_a_row_in_time(
 ) -> None:
     (tmp_path / "brittle.py").write_text("import time; time.sleep(60)")
     monkeypatch.syspath_prepend(tmp_path)
-    from seehear import libraries
-
-    reason = libraries.why_not_loaded(Library("brittle", "brittle", "tests"), timeout_s=0.5)
+    reason = why_not_loaded(Library("brittle", "brittle", "tests"), timeout_s=0.5)
     assert reason == "no result within 0.5 seconds"
 
 
+def test_what_loads_is_imported_once_for_all_that_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch takes seconds, and several libraries import it."""
+    count = "open(__file__ + '.log', 'a').write('x')"
+    (tmp_path / "heavy.py").write_text(f"{count}\nprint('hello')")
+    (tmp_path / "light.py").write_text("import heavy, os\nos.write(1, b'noise on the pipe')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Child() as child:
+        for name in ("heavy", "light"):
+            row = machine.library_row(Library(name, name, "tests"), child)
+            assert row.level is Level.OK
+        said = child.run("import heavy, sys; print(sys.argv[1:])", "a b", "é", timeout_s=60)
+    assert said == (True, "['a b', 'é']")
+    assert (tmp_path / "heavy.py.log").read_text() == "x"
+
+
 def test_a_library_of_an_extra_may_be_missing_and_no_other_may() -> None:
-    extra = machine.library_row(Library("no_such_library", "no-such", "tests", "more"))
+    with Child() as child:
+        extra = machine.library_row(Library("no_such_library", "no-such", "tests", "more"), child)
+        needed = machine.library_row(Library("no_such_library", "no-such", "tests"), child)
     assert (extra.level, extra.found) == (Level.OK, "not installed; only for tests")
-    needed = machine.library_row(Library("no_such_library", "no-such", "tests"))
     assert (needed.level, needed.found) == (Level.FAULT, "not installed")
 
 
@@ -183,14 +201,15 @@ def test_a_damaged_model_is_a_fault(file: str, tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_a_fault(tmp_path: Path) -> None:
-    row = machine.model_row("fake", "cpu")
+    with Child() as child:
+        row = machine.model_row("fake", "cpu", child)
+        bad = machine.model_row(str(tmp_path), "cpu", child)
     assert (row.level, row.found) == (
         Level.OK,
         "fake loads and encodes text, image, audio, video",
     )
-    row = machine.model_row(str(tmp_path), "cpu")
-    assert row.level is Level.FAULT
-    assert "is not a model folder" in row.found
+    assert bad.level is Level.FAULT
+    assert "is not a model folder" in bad.found
 
 
 @pytest.mark.parametrize(
@@ -206,8 +225,9 @@ def test_a_model_that_cannot_be_loaded_is_a_fault(tmp_path: Path) -> None:
 def test_a_gpu_that_is_there_is_used(
     told: dict[str, object], level: Level, found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "in_child", lambda *_, **__: (True, json.dumps(told)))
-    row = machine.gpu_row()
+    child = Child()
+    monkeypatch.setattr(child, "run", lambda *_, **__: (True, json.dumps(told)))
+    row = machine.gpu_row(child)
     assert row.level is level
     assert found in row.found
 
@@ -308,9 +328,9 @@ def test_a_check_that_fails_is_a_row(collection: Path, monkeypatch: pytest.Monke
     def fails(*_: object) -> list[Row]:
         raise RuntimeError("gone\nwrong")
 
-    monkeypatch.setattr(machine, "library_rows", lambda: iter(()))
+    monkeypatch.setattr(machine, "library_rows", lambda _: iter(()))
     for name in ("gpu_row", "decoding_row", "bundled_model_row"):
-        monkeypatch.setattr(machine, name, lambda: Row("x", Level.OK, ""))
+        monkeypatch.setattr(machine, name, lambda *_: Row("x", Level.OK, ""))
     monkeypatch.setattr(machine, "model_row", lambda *_: Row("x", Level.OK, ""))
     monkeypatch.setattr(places, "collection_rows", fails)
     row = row_of(list(examine(collection, FAKE)), "collection")
@@ -347,7 +367,6 @@ def test_the_table_fits_80_columns_and_a_fault_is_status_1(
         {"topic": r.topic, "level": r.level, "found": r.found, "remedy": r.remedy}
         for r in ROWS[:count]
     ]
-    assert commands_doctor.doctor.__doc__
 
 
 def test_doctor_runs_where_every_library_is_broken(tmp_path: Path) -> None:

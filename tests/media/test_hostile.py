@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 import time
 import warnings
@@ -16,6 +17,7 @@ from PIL import Image
 
 from seehear import media
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media.image import in_brackets
 from seehear.types import SampleSpec
 from tests.media import make
 
@@ -271,3 +273,17 @@ def test_decoders_print_nothing(
         with contextlib.suppress(MediaError):
             read(bytes(data))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.psd", b"8BPS\0\1" + bytes(200)), ("b.jpg", b"\xff\xd8\xff\xe0" + bytes(40))],
+)
+def test_a_reason_has_words_or_is_left_out(name: str, content: bytes, tmp_path: Path) -> None:
+    """Libraries raise what they like: numbers, tuples, nothing."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BrokenMediaError) as told:
+        media.probe(tmp_path / name)
+    assert not re.search(r"\(\W*\d*\W*\)", str(told.value).replace(str(tmp_path), ""))
+    assert in_brackets("((0, 0))") == in_brackets("") == ""
+    assert in_brackets("bad header") == " (bad header)"

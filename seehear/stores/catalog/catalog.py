@@ -100,10 +100,15 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         A folder that cannot be written is opened for reading. `url` names another database than
         the SQLite file in the folder, which then contains only caches and the lock. Raises
         StoreError where the catalog is missing and `create` is False, SchemaVersionError for one
-        of a newer version, UsageError for an invalid URL and for a folder without a collection
-        that contains other files.
+        of a newer version, UsageError for an invalid URL, for a file in place of the folder, and
+        for a folder without a collection that contains other files.
         """
         folder = folder.absolute()
+        if folder.is_file():
+            raise UsageError(
+                f"the collection {folder} is a file, not a folder. Choose another place with "
+                "--collection or SEEHEAR_COLLECTION"
+            )
         exists = url is not None or (folder / FILE_NAME).is_file()
         if not folder.is_dir() or not exists:
             if not exists and (not create or read_only):
