@@ -122,9 +122,7 @@ def test_further_ways_to_write_times(tmp_path: Path) -> None:
 def test_subtitles_without_times_are_broken(tmp_path: Path) -> None:
     for form in make_documents.SUBTITLES:
         text = "<tt/>" if form == "ttml" else "words alone"
-        assert "have no times" in refused(
-            named(tmp_path, f"a.{form}", text), BrokenMediaError
-        )
+        assert "have no times" in refused(named(tmp_path, f"a.{form}", text), BrokenMediaError)
 
 
 def test_the_store_and_the_decoders_agree_on_what_subtitles_are() -> None:
