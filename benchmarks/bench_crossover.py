@@ -1,4 +1,4 @@
-"""From which size on are two tiers faster than exact search? TWO_TIER_ABOVE_BYTES comes from here.
+"""Find the size from which two tiers are faster than exact search: TWO_TIER_ABOVE_BYTES.
 
     python -m benchmarks.bench_crossover --data DIR
     python -m benchmarks.bench_crossover --quick          two small sizes
@@ -6,7 +6,7 @@
 Both kinds of index, as a collection has them, answer the same queries one at a time and in turns;
 sizes are those of the float32 matrix, 512 numbers a vector. Figures are medians, in the
 processor's milliseconds and by the clock. Exact search is numpy's up to ROUNDED_ABOVE_BYTES; above,
-rounded vectors propose in FAISS.
+int8 vectors in FAISS give candidates.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
-"""How fast towers encode, by every way that seehear knows, beside the plain one.
+"""Measure how fast towers encode with every backend, compared to the plain tower.
 
     python -m benchmarks.bench_encode                    tiny and ViT-B-32 on this machine
-    python -m benchmarks.bench_encode --device cuda      the same on a card
+    python -m benchmarks.bench_encode --device cuda      the same on a GPU
     python -m benchmarks.bench_encode --compile          torch.compile too
     python -m benchmarks.bench_encode --quick            small towers, under a minute
 
-Three tables, each from one run over the same batches, the ways taking turns, best of the rounds:
+Three tables, each from one run over the same batches, the backends in turns, best of the rounds:
 
-    ways    rows per second of each way through a tower, as a ratio to the plain one, with the
-            worst cosine between its vectors and the plain ones. Ways that this machine would not
-            try by itself are measured too, and marked: among them the other layout of pictures in
-            memory, channels last where a tower has them first, and first where it has them last.
+    ways    rows per second of each backend of a tower, as a ratio to the plain one, with the
+            worst cosine between its vectors and the plain ones. Backends that this machine would
+            not try by itself are measured too, and marked: among them the other memory layout of
+            images, channels last where a tower has them first, and first where it has them last.
     texts   open_clip texts with their padding (the library) and without (seehear)
     whole   an encoder's `encode` on decoded samples, beside the pure forward pass of its tower:
-            what preparing the input costs
+            the difference is the cost of preparing the input
 
-Weights in the first table are random: speed does not depend on them, but how well eight bits agree
-does, so that `encode` checks it on real batches.
+Weights in the first table are random: speed does not depend on them, but the agreement of eight
+bits does, so `encode` checks it on real batches.
 """
 
 from __future__ import annotations

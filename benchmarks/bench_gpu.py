@@ -1,6 +1,6 @@
-"""How near encoding and search come to what a card can do.
+"""Measure how close encoding and search come to the limits of a GPU.
 
-    python -m benchmarks.bench_gpu                      on the first CUDA card
+    python -m benchmarks.bench_gpu                      on the first CUDA GPU
     python -m benchmarks.bench_gpu --kind ivfpq         product codes instead of a scan of all
     python -m benchmarks.bench_gpu --kind cagra         a graph, where FAISS was built with cuVS
     python -m benchmarks.bench_gpu --quick --device cpu small, under a minute, on any machine
@@ -8,8 +8,8 @@
 Two tables, each from one run, both sides taking turns, best of the rounds:
 
     encode   samples per second of the bundled encoder's `encode`, on decoded samples, beside the
-             pure forward pass of the same tower, by the same way through it, on one batch that lies
-             on the device already: what preparing, copying and fetching cost
+             pure forward pass of the same tower, by the same backend, on one batch that is on the
+             device already: the difference is the cost of preparing and copying
     search   queries per second of an index on the device, and how fast it reads its vectors, as a
              share of the bandwidth that a copy on the device reaches. Product codes and graphs are
              not read whole, so that only their rates are given

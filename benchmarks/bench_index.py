@@ -1,4 +1,4 @@
-"""How close indexing comes to its slower stage: decode alone, encode alone, and the whole.
+"""Measure how close indexing comes to its slower stage: decode alone, encode alone, and all.
 
     python -m benchmarks.bench_index                       2,000 photos of 12 megapixels, tiny
     python -m benchmarks.bench_index --kind sounds --kind clips

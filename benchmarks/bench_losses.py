@@ -1,4 +1,4 @@
-"""InfoNCE against the sigmoid loss, on the picture tower's projection.
+"""Compare InfoNCE with the sigmoid loss, on the image tower's projection.
 
     python -m benchmarks.bench_losses --data DIR        Flickr8k's training images, three seeds
     python -m benchmarks.bench_losses --quick           made-up features, seconds

@@ -1,4 +1,4 @@
-"""Does indexing cost the same per file, and as much memory, for 1,000 files as for 100,000?
+"""Check that indexing costs the same time per file, and memory, for 1,000 files as for 100,000.
 
     python -m benchmarks.bench_pipeline [--sizes 1000 10000 100000] [--plot FILE]
     python -m benchmarks.bench_pipeline --quick        60 and 300 files

@@ -1,4 +1,4 @@
-"""How good is the one ranked list? Calibrated scores against raw cosines, and composed queries.
+"""Measure the ranked list: calibrated scores against raw cosines, and composed queries.
 
     python -m benchmarks.bench_ranking --data DIR [--model NAME]
 
@@ -6,8 +6,8 @@ DIR is a folder of training data (images/*.tar, audio/*.tar); only splits that n
 on are used. Constants of seehear/search were chosen on one half of it (`--half dev`); figures are
 those of the other. Five tables are printed, with bootstrap intervals over queries:
 
-    one list       nDCG@10 over pictures, sounds, clips and sentences together; and, for queries
-                   that nothing answers, how often a false hit passes the cut that keeps 90 % of
+    one list       nDCG@10 over images, sounds, videos and sentences together; and, for queries
+                   without an answer, how often a false hit passes the cut that keeps 90 % of
                    the true hits (among the first ten)
     weak           by route, how many of the true hits and of the false ones are marked weak
     calibration    other spreads, and other ways to see a hit beside the others

@@ -1,4 +1,4 @@
-"""Indexing photographs end to end: `seehear index` beside rclip and clip-retrieval.
+"""Measure indexing of photographs end to end: `seehear index`, rclip and clip-retrieval.
 
     python -m benchmarks.bench_rivals --rclip PROGRAM --clip-retrieval PYTHON
     python -m benchmarks.bench_rivals --quick          few small photographs and a small tower
@@ -9,11 +9,11 @@ nothing is fetched. Each runs as a process from its start to its end, on an empt
 turns with the others: on all photographs, and on some of them, which tells its start from the work
 that every further photograph costs. A turn that is not counted comes first: in it each program's
 modules are compiled, as they are once after an install, into a folder that goes with the run, and
-seehear finds its way through the tower. rclip finds the tower as the ONNX file that it would have
-fetched; clip-retrieval is told of the architecture, and where its weights lie.
+seehear chooses the backend of the tower. rclip finds the tower as the ONNX file that it would have
+fetched; clip-retrieval is told of the architecture, and where its weights are.
 
-Neither can be installed beside seehear, because both hold back its libraries. In environments of
-their own:
+Neither can be installed beside seehear, because both require older libraries. In separate
+environments:
 
     uv venv rclip-env && uv pip install --python rclip-env rclip==3.3.0
     uv venv retrieval-env && uv pip install --python retrieval-env clip-retrieval "torch==2.11.*"

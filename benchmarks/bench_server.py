@@ -1,16 +1,16 @@
-"""Load on a running service: requests per second, latencies, errors, and every answer checked.
+"""Measure a running service under load: requests per second, latencies, errors; check all answers.
 
     python -m benchmarks.bench_server                       10,000 assets; 1, 8 and 32 clients
     python -m benchmarks.bench_server --assets 100000 --clients 1
     python -m benchmarks.bench_server --quick               300 assets and the fake model, seconds
 
-The collection is made by benchmarks/stocked.py. `seehear serve` runs over it as a process of its
-own on loopback, and clients in this process ask it by sentences: each keeps one connection and asks
-again as soon as it is answered. A second of warm-up is not counted. Every round is done without
-and with index runs beside it (`seehear index` as a process, one after the other, each with twenty
-new notes), and as all three share the machine's cores, so do their figures.
+The collection is made by benchmarks/stocked.py. `seehear serve` runs over it in its own process on
+loopback, and clients in this process send it sentences: each keeps one connection and sends the
+next request as soon as it is answered. A second of warm-up is not counted. Every round is done
+without and with index runs beside it (`seehear index` as a process, one after the other, each with
+twenty new notes). All three share the machine's cores, and the figures include that.
 
-Answers are compared with the library's own (`Collection.ask` in this process): ids in order, and
+Answers are compared with the library's own (`Collection.run` in this process): ids in order, and
 scores to 1e-3. While an index run goes on beside it, the library is asked before and after the
 request, for a sample of the requests; where both agree, the service must have said the same.
 """

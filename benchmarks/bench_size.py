@@ -1,5 +1,5 @@
-"""The disk space of this environment by what seehear asks for: each requirement's own share, and
-what it brings that no other requirement brings.
+"""Measure the disk space of this environment by requirement of seehear: its own size, and that of
+the packages that only it needs.
 
     python benchmarks/bench_size.py [--extra server ...]
 

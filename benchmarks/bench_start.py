@@ -1,4 +1,4 @@
-"""From nothing to an answer: how long `seehear search` takes as a process, and what it loads.
+"""Measure how long `seehear search` takes as a new process, and what it loads.
 
     python -m benchmarks.bench_start                    10,000 assets, 15 rounds
     python -m benchmarks.bench_start --quick            600 assets, 3 rounds, under a minute

@@ -1,12 +1,12 @@
-"""How fast is search in a large collection? Two tiers against exact search, and other libraries.
+"""Measure search in a large collection: two tiers against exact search, and other libraries.
 
     python -m benchmarks.bench_vectors --data DIR                  1,000,000 vectors of 512 numbers
     python -m benchmarks.bench_vectors --data DIR --count 200000 --with hnswlib --with usearch
     python -m benchmarks.bench_vectors --quick                     two thousand, under a minute
 
 Vectors are real embeddings, mixed and perturbed (benchmarks/vector_data.py); queries are made of
-sentences that the collection does not hold. Every way is built in a process of its own, and opened
-and searched in another. It answers in turns with exact search (FAISS's IndexFlatIP over the float32
+sentences that the collection does not hold. Every index is built in one process, and opened and
+searched in another. It answers in turns with exact search (FAISS's IndexFlatIP over the float32
 matrix), the same queries one at a time and all at once, so that what else happens on the machine
 meets both alike; figures are medians over the turns, and "times as fast" compares those turns.
 Beside the wall clock stands the processor's time, which other work on the machine does not

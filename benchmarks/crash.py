@@ -1,4 +1,4 @@
-"""Kill indexing at random instants, many times, and look at what is left.
+"""Kill indexing at random instants, many times, and check what is left.
 
     python -m benchmarks.crash --rounds 200
     python -m benchmarks.crash --rounds 10 --files 60 --seed 3
@@ -16,8 +16,8 @@ ended, in the others from when it has loaded its libraries. Then it checks:
 The program commits every 8 files instead of every second, so that kills fall between, before
 and inside many transactions even on a small folder.
 
-At the end one run goes to its end, and its collection must equal that of a run over the same
-folder that was never killed: same assets, same places, same segments, same vectors bit for bit.
+At the end one run is not killed, and its collection must equal that of a run over the same
+folder that was never killed: same assets, same locations, same segments, same vectors bit for bit.
 """
 
 from __future__ import annotations

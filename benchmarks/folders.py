@@ -1,4 +1,4 @@
-"""Folders of made media for benchmarks: large photographs, sounds and clips, each content distinct.
+"""Make folders of media for benchmarks: large photographs, sounds and videos, all different.
 
 A few originals are made with full detail (shapes over noise, so that they compress like
 photographs, at about 0.35 bytes per pixel), and every file is one of them with a comment of its

@@ -1,4 +1,4 @@
-"""Memory of this process: its own pages, and the pages of files that it has mapped."""
+"""Measure the memory of this process: its own pages, and those of mapped files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A collection at hand, ways to rank it, and how good they are: the workings of bench_ranking."""
+"""Rank a collection in memory in several ways and measure them, for bench_ranking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bench_ranking.py asks: queries of one part and composed ones, with what answers them."""
+"""Make the queries of bench_ranking, of one part and composed, with their right answers."""
 
 from __future__ import annotations
 

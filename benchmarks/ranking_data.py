@@ -1,4 +1,4 @@
-"""A mixed collection with judgements, for bench_ranking.py: pictures, sounds, clips and sentences.
+"""Make a mixed collection with judgements for bench_ranking: images, sounds, videos, sentences.
 
 It is made of the parts of the training data that no model was trained on (splits val and test), in
 two halves that share no file: constants are chosen on "dev" and figures are given for "test".

@@ -1,7 +1,7 @@
-"""Results of benchmarks: JSON with machine, commit, date and seed.
+"""Write the results of benchmarks: JSON with machine, commit, date and seed.
 
-Published ones lie in benchmarks/results/ and are written there with --publish alone; other runs
-leave theirs in benchmarks/scratch/, which git ignores, and quick ones nowhere.
+Only --publish writes to benchmarks/results/; other runs write to benchmarks/scratch/, which git
+ignores, and quick runs write nothing.
 """
 
 from __future__ import annotations

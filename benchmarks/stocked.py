@@ -1,6 +1,6 @@
-"""A collection of any size, made in a minute: real rows and real vectors, without real files.
+"""Make a collection of any size in a minute: real rows and real vectors, without real files.
 
-Seven of ten assets are pictures, one in ten is a sound of three windows, one in twenty a clip of
+Seven of ten assets are images, one in ten is a sound of three windows, one in twenty a video of
 four shots with their sound, the rest are notes of two passages: 1.75 segments per asset. Each has a
 sentence that says what it is about, put together from words. Its vectors are `tiny`'s own of that
 sentence, each moved by noise of a third of their length, so that no two are the same. Everything is

@@ -1,4 +1,4 @@
-"""Vectors as a real encoder gives them, as many as wanted: real embeddings, mixed and perturbed.
+"""Make any number of realistic vectors: real embeddings, mixed and perturbed.
 
 A base is embedded with the bundled model: captions from DIR/text/*.txt.gz where a folder of
 training data is given, else sentences made here from words. Vectors of `tiny` have 384 numbers; to

@@ -1,9 +1,9 @@
-"""The ways to search that bench_vectors compares: ours, exact search, and other libraries.
+"""Build and search the indexes that bench_vectors compares: ours, exact search, other libraries.
 
-Each builds from a folder with vectors.npy, queries.npy and truth.npy (the right ids, made by exact
-search) into a folder of its own, and is opened from there by another process. The others are
-searched just far enough for the recall asked for, which is looked up on some of the very queries
-that are timed; ours sets its depth by the collection's own vectors and never sees them.
+Each is built from a folder with vectors.npy, queries.npy and truth.npy (the right ids, by exact
+search) into its own folder, and is opened from there by another process. The others are searched
+just far enough for the requested recall, which is measured on some of the timed queries; ours sets
+its depth on the collection's own vectors and never sees the queries.
 """
 
 from __future__ import annotations

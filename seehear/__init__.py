@@ -1,4 +1,4 @@
-"""seehear finds any picture, sound, moment of a video or passage of text in folders of media.
+"""seehear finds any image, sound, moment of a video or passage of text in folders of media.
 
     import seehear
 
@@ -7,8 +7,8 @@
     for hit in library.search("a dog on a beach", k=10):
         print(hit.score, hit.path, hit.moment)
 
-The public names are loaded when they are first used (PEP 562), so that `seehear --help` does not
-pay for numpy, let alone torch.
+Public names are loaded when they are first used (PEP 562), so that `seehear --help` loads neither
+numpy nor torch.
 """
 
 from __future__ import annotations

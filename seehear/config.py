@@ -1,6 +1,6 @@
-"""Settings with their defaults and their reasons.
+"""Define the settings, with their defaults and reasons.
 
-Only doors read the environment: they build `Settings` with `Settings.from_environment`.
+Only the command line and the service read the environment, by `Settings.from_environment`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ DEFAULT_BATCH_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a collection needs to know besides its folder."""
+    """The settings of a collection, besides its folder."""
 
     model: str = DEFAULT_MODEL
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
     search_device: str | None = None
-    """Where large indexes are searched; None: on `device`."""
+    """Device on which large indexes are searched; None means `device`."""
     batch_size: int = DEFAULT_BATCH_SIZE
     decode_workers: int | None = None
-    """Worker processes that decode; None takes one per core, at most 8."""
+    """Worker processes that decode; None means one per core, at most 8."""
     decode_memory_bytes: int = 4 << 30
-    """Address space of one decode worker: a decoder that wants more dies alone."""
+    """Address space of one decode worker; a decoder that needs more ends only its worker."""
     decode_timeout_s: float = 120.0
-    """Longest wait for one sample of one file; a decoder that hangs longer is killed."""
+    """Longest wait in seconds for one sample of one file; then the decoder is killed."""
     database: str | None = field(default=None, repr=False)
-    """URL of a PostgreSQL database that holds the catalog; None keeps it in a SQLite file in the
-    collection's folder. Not shown, because it may hold a password."""
+    """URL of a PostgreSQL database for the catalog; None means a SQLite file in the collection's
+    folder. Not shown, because it may contain a password."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -45,8 +45,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Defaults, overridden by SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE,
-        SEEHEAR_WORKERS and SEEHEAR_DATABASE. Raises UsageError for a value that is not valid."""
+        """Return the defaults, overridden by environment variables.
+
+        SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS and SEEHEAR_DATABASE.
+        Raises UsageError for a value that is not valid.
+        """
         env = os.environ if environment is None else environment
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(
@@ -59,18 +62,20 @@ class Settings:
 
 
 def default_collection(environment: Mapping[str, str] | None = None) -> Path:
-    """SEEHEAR_COLLECTION, or the per-user data folder."""
+    """Return SEEHEAR_COLLECTION, or the per-user data folder."""
     env = os.environ if environment is None else environment
     if chosen := env.get("SEEHEAR_COLLECTION"):
         return Path(chosen).expanduser()
-    import platformdirs  # only here: `import seehear` stays free of it
+    import platformdirs  # only here: `import seehear` does not load it
 
     return Path(platformdirs.user_data_dir("seehear", appauthor=False)) / "collection"
 
 
 def default_cache(environment: Mapping[str, str] | None = None) -> Path:
-    """SEEHEAR_CACHE, or the per-user cache folder: what is found out once for a model or a machine.
-    All of it can be deleted at any time."""
+    """Return SEEHEAR_CACHE, or the per-user cache folder.
+
+    It contains what is computed once for a model or a machine, and can be deleted at any time.
+    """
     env = os.environ if environment is None else environment
     if chosen := env.get("SEEHEAR_CACHE"):
         return Path(chosen).expanduser()

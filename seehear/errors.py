@@ -1,9 +1,9 @@
-"""The error tree.
+"""Define the error tree.
 
     SeehearError                 everything this package raises on purpose
     ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
-    │   └── UnknownFolderError       nothing in the collection lies in that folder
-    ├── EnvironmentFaultError    a library cannot be loaded: the installation is at fault, no file
+    │   └── UnknownFolderError       the collection has nothing in that folder
+    ├── EnvironmentFaultError    a library cannot be loaded: the installation is at fault
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
     │   ├── UnsupportedMediaError    content of a kind that seehear does not read
     │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
@@ -40,10 +40,10 @@ class UsageError(SeehearError):
 
 
 class UnknownFolderError(UsageError):
-    """Nothing in the collection lies in a folder.
+    """The collection has nothing in a folder.
 
-    `nearest` are folders that may be meant, `indexed` those that there are; `exists` says that the
-    folder is on the disk, though nothing in it is indexed.
+    `nearest` are folders that may be meant, `indexed` are the existing ones; `exists` tells that
+    the folder is on the disk, though nothing in it is indexed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class UnknownFolderError(UsageError):
         super().__init__(self._told_here())
 
     def told(self, named: Callable[[Path], str]) -> str:
-        """The message, in which `named` gives the names of folders."""
+        """Return the message, with folder names as `named` gives them."""
         message = f'No folder "{named(self.folder)}".'
         if self.nearest:
             return f"{message} Did you mean {' or '.join(map(named, self.nearest))}?"
@@ -84,16 +84,16 @@ def _rebuild_folder_error(
 
 
 def _from_here(path: Path) -> str:
-    """A path as short as it can be and still be opened from here."""
+    """Return the shortest path that can be opened from the current folder."""
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())
     return str(path)
 
 
 class EnvironmentFaultError(SeehearError):
-    """A library cannot be loaded, or the machine cannot run it; no file is to blame.
+    """A library cannot be loaded, or the machine cannot run it; no file is at fault.
 
-    `library` is the name of the library as it is imported, None where no single one is known.
+    `library` is the name by which the library is imported, or None if it is not known.
     """
 
     def __init__(self, reason: str, library: str | None = None) -> None:
@@ -112,7 +112,7 @@ class MediaError(SeehearError):
         self.stage = stage
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments are lost by the default pickling, and worker processes send these.
+        # Default pickling loses keyword-only arguments, and worker processes send these errors.
         return _rebuild_media_error, (type(self), str(self), self.stage)
 
 

@@ -1,11 +1,11 @@
-"""The libraries that seehear stands on, and how it is told when one of them cannot be loaded.
+"""List the libraries that seehear uses, and report one that cannot be loaded.
 
-    with naming_faults():            # at every door: a collection, the command line, a worker
+    with naming_faults():            # at every entry: a collection, the command line, a worker
         ...                          # imports torch, av, ... wherever they are needed
 
-Heavy libraries are imported where they are used, in many places and below many `except` clauses.
-So no place looks for faults by itself: whoever is about to blame a file, a query or nobody for an
-error asks `fault_of` first, which sees from the error whether an import failed on the way.
+Heavy libraries are imported where they are used, in many modules and inside many `except` clauses.
+No such clause checks for faults itself: code that is about to blame a file or a query for an error
+calls `fault_of` first, which finds out from the error whether an import failed.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library by the name that is imported; `package` is how pip calls it."""
+    """A library by its import name; `package` is its name for pip."""
 
     module: str
     package: str
     use: str
     extra: str = ""
-    """The extra of seehear that brings it; empty for what every installation has."""
+    """The extra of seehear that installs it; empty for a library of every installation."""
     probe: str = ""
-    """A module inside that loads what is compiled, where the top one does not."""
+    """A submodule that loads the compiled code, if the top module does not."""
     decodes: bool = False
     """Whether decode workers load it."""
 
 
-# One of the two is installed, as pyproject.toml chooses; both are imported by the same name.
+# One of the two is installed, as pyproject.toml chooses; both have the same import name.
 FAISS_PACKAGES = ("faiss-gpu", "faiss-cpu")
 _FAISS = FAISS_PACKAGES[sys.platform != "linux" or platform.machine() != "x86_64"]
 
@@ -86,10 +86,10 @@ LIBRARIES = (
 _KNOWN = {library.module: library for library in LIBRARIES}
 
 LOAD_TIMEOUT_S = 120.0
-"""A cold disk takes long to read torch; more than this is a broken installation."""
+"""A cold disk takes long to read torch; a longer load is a broken installation."""
 
 NO_RESULT = "no result within"
-"""How the reason begins where a process took too long: a busy machine, or one that hangs."""
+"""How the reason begins if a process took too long: the machine is busy, or the process hangs."""
 
 _OURS = "seehear"
 _MACHINERY = {"importlib", "_frozen_importlib", "_frozen_importlib_external", "contextlib"}
@@ -126,10 +126,10 @@ def naming_faults() -> Iterator[None]:
 
 
 def fault_of(error: BaseException) -> EnvironmentFaultError | None:
-    """Return the fault of the environment behind an error; None where there is none.
+    """Return the fault of the environment that caused an error, or None.
 
-    An error that seehear made of another one (`raise BrokenMediaError(...) from None`) is judged
-    by that other one.
+    For an error that seehear raised in place of another one (`raise BrokenMediaError(...) from
+    None`), that other error decides.
     """
     found: BaseException | None = error
     while found is not None:
@@ -140,21 +140,21 @@ def fault_of(error: BaseException) -> EnvironmentFaultError | None:
             missing = isinstance(found, ModuleNotFoundError) and found.name == library
             reason = (str(found).strip() or type(found).__name__).splitlines()[0]
             return EnvironmentFaultError(_sentence(library, reason, missing=missing), library)
-        # What other libraries caught and went on from is in their context, and no fault.
+        # Other libraries may catch an error and go on: it stays in the context, but is not a fault.
         found = found.__cause__ or (found.__context__ if isinstance(found, SeehearError) else None)
     return None
 
 
 def require(module: str) -> None:
-    """Load a library now rather than late in a long run. Raises EnvironmentFaultError."""
+    """Load a library now instead of late in a long run. Raises EnvironmentFaultError."""
     with naming_faults():
         import_module(module)
 
 
 def why_not_loaded(library: Library, timeout_s: float = LOAD_TIMEOUT_S) -> str | None:
-    """Load a library in a process of its own; return why that fails, None where it loads.
+    """Load a library in its own process; return why that fails, or None if it loads.
 
-    A library that ends its process (an illegal instruction, a broken CUDA) is a reason as well.
+    A library that kills its process (an illegal instruction, a broken CUDA) counts as failing.
     """
     with Child() as child:
         return child.why_not_loaded(library, timeout_s)
@@ -249,9 +249,9 @@ class Child:
 
 
 def decoder_fault() -> EnvironmentFaultError | None:
-    """Return the fault of the first decoding library that does not load, each tried apart.
+    """Return the fault of the first decoding library that does not load, each in its own process.
 
-    For when a decode worker died: of the file, or of a library that dies wherever it is loaded?
+    Called when a decode worker has died: was it the file, or a library that always crashes?
     """
     for library in LIBRARIES:
         if library.decodes and (reason := why_not_loaded(library)) is not None:
@@ -263,7 +263,7 @@ def decoder_fault() -> EnvironmentFaultError | None:
 
 
 def remedy(module: str, *, missing: bool = False) -> str:
-    """Say how a library is installed, or installed again."""
+    """Return how to install a library, or to install it again."""
     library = _KNOWN.get(module)
     if library is None:
         return "see `seehear doctor`"
@@ -274,7 +274,7 @@ def remedy(module: str, *, missing: bool = False) -> str:
 
 
 def requirement(package: str) -> str:
-    """Return what seehear requires of a package, such as "av>=16"; its bare name if unknown."""
+    """Return seehear's requirement of a package, such as "av>=16"; the bare name if unknown."""
     from importlib import metadata
 
     lines: list[str] = []
@@ -293,7 +293,7 @@ def _normalised(package: str) -> str:
 
 
 def _unloaded(error: BaseException) -> str | None:
-    """The library whose import failed with this error; None where no import did."""
+    """Return the library whose import failed with this error, or None."""
     if not isinstance(error, Exception) or _is_memory(error):
         return None
     trace = _trace(error)
@@ -307,14 +307,14 @@ def _unloaded(error: BaseException) -> str | None:
         return named if _stands_below_us(importer) or named in _KNOWN else None
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         named = error.obj.__name__.partition(".")[0]
-        return named if named in _KNOWN else None  # of another version than ours
+        return named if named in _KNOWN else None  # another version than seehear needs
     if isinstance(error, OSError) and any(top == "ctypes" for top, _ in trace):
         return next((top for top, _ in reversed(trace) if top in _KNOWN), None)
     return None
 
 
 def _trace(error: Exception) -> list[tuple[str, str]]:
-    """Top package and function of each frame that the error went through, the outermost first."""
+    """Return top package and function of each frame of an error, the outermost first."""
     found = []
     step = error.__traceback__
     while step is not None:
@@ -326,12 +326,12 @@ def _trace(error: Exception) -> list[tuple[str, str]]:
 
 
 def _stands_below_us(importer: str) -> bool:
-    """Whether an import was ours or a library's of ours, and not that of a caller's function."""
+    """Tell whether seehear or one of its libraries did the import, not a caller's function."""
     return importer == _OURS or importer in _KNOWN
 
 
 def _is_memory(error: Exception) -> bool:
-    """A library that did not fit into what memory there was; the next try may find more."""
+    """Tell whether a library did not fit into memory; the next try may have more."""
     return isinstance(error, MemoryError) or "cannot allocate memory" in str(error).lower()
 
 

@@ -1,6 +1,6 @@
-"""What a collection opens to answer: models, and the engine of the generation that serves.
+"""Load what a collection needs to answer: models, and the engine of the serving generation.
 
-Each is opened when it is first needed, and kept.
+Each is loaded when it is first needed, and kept.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def while_open(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H
 class LoadedModels:
     """The models and the engine of one collection. Safe to use from several threads.
 
-    `load` gives a model by name; `rerank` is the engine's.
+    `load` returns a model by name; `rerank` is passed to the engine.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LoadedModels:
             self._let_go_when_closed()
 
     def close(self) -> None:
-        """Refuse new calls and let go of everything; calls that run come to their end first.
+        """Refuse new calls and release everything; running calls finish first.
 
         Closing again does nothing.
         """
@@ -108,7 +108,7 @@ class LoadedModels:
             self._catalog.close()
 
     def model(self, name: str | None = None) -> Model:
-        """The model of that name; else the one that serves, else the settings' one."""
+        """Return the model of that name; without a name the serving one, else the settings' one."""
         if name is None:
             serving = self._catalog.serving()
             name = serving.model if serving else self._settings.model
@@ -118,13 +118,13 @@ class LoadedModels:
             return self._models[name]
 
     def spec(self) -> SampleSpec:
-        """How the model that answers queries wants media cut."""
+        """Return how the model that answers queries needs media cut."""
         return self.model().spec
 
     def engine(self) -> Engine | None:
-        """The engine of the serving generation; None while nothing is indexed.
+        """Return the engine of the serving generation, or None while nothing is indexed.
 
-        Raises ModelError where the model is not the one that the generation was made with.
+        Raises ModelError if the model is not the one that encoded the generation.
         """
         from seehear.search import Engine
         from seehear.stores import VectorCache
@@ -147,7 +147,7 @@ class LoadedModels:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Let go of the engine; none is opened before the block ends."""
+        """Release the engine; no engine is opened before the block ends."""
         with self._lock:
             self._engine = None
             yield

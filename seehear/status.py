@@ -1,4 +1,4 @@
-"""What a collection holds, counted: the values that `seehear status --json` prints."""
+"""Count what a collection contains: the values that `seehear status --json` prints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -> dict[str, Any]:
-    """Return the counts, the model and the roots as plain values; `engine` is None where nothing
-    is indexed."""
+    """Return the counts, the model and the roots as plain values.
+
+    `engine` is None if nothing is indexed.
+    """
     counts = catalog.counts()
     generation = catalog.serving()
     return {
@@ -35,7 +37,7 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
 
 
 def count_unsupported(catalog: Catalog) -> dict[str, int]:
-    """Return how many files of kinds that are not read the roots hold, by suffix, most first."""
+    """Return the roots' counts of files of kinds that are not read, by suffix, largest first."""
     from seehear.indexers.progress import most_common
 
     return most_common(sum((Counter(root.unsupported) for root in catalog.roots()), Counter()))

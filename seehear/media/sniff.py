@@ -145,7 +145,7 @@ def sniff(head: bytes, suffix: str) -> SniffedFormat:
             refuse(suffix, f"the content is {name}")
     if suffix in _TEXT_SUFFIXES and looks_like_text(head):
         return SniffedFormat(_text_format(head, suffix), Decoder.TEXT)
-    return refuse(suffix, "seehear does not read this kind of file")
+    return refuse(suffix, "the content is not of a kind that seehear reads")
 
 
 def _document(head: bytes, suffix: str) -> SniffedFormat | None:

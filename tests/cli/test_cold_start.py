@@ -1,4 +1,4 @@
-"""What a search by words loads: every module counts when a command starts from nothing, and so
+"""Test what a search by words loads: every module counts when a command starts from nothing, and so
 does every thread that waits for work by spinning."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One name for a thing, one thing for a name: the words of docs/architecture.md, in the code."""
+"""Each name has one meaning, and each thing one name: check the words used in the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bundled model said when its weights were shipped.
+"""Record the vectors of the bundled model as shipped.
 
 `python -m tests.encoders.pin_tiny` writes the pins anew; run it when, and only when, new weights
 are put into the tree, and commit both together.

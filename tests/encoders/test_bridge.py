@@ -1,4 +1,4 @@
-"""The bridge: what it recovers where the right answer is known, and its file."""
+"""Test the bridge: what it recovers where the right answer is known, and its file."""
 
 from pathlib import Path
 

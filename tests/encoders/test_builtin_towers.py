@@ -1,4 +1,4 @@
-"""The convolutional towers: equal to the teachers they start from, and steady in use."""
+"""The convolutional towers equal the teachers they start from, and give stable results."""
 
 from __future__ import annotations
 

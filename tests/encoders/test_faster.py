@@ -1,4 +1,4 @@
-"""Faster ways: the same vectors, chosen by measurement, remembered, and never for a query."""
+"""Backends give the same vectors, are chosen by measurement, remembered, not used for queries."""
 
 from __future__ import annotations
 

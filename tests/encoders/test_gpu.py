@@ -1,4 +1,4 @@
-"""What only a card does: tests marked `gpu`, and their twins that run on any processor."""
+"""Test what only a GPU does: tests marked `gpu`, and the same tests on any CPU."""
 
 from itertools import product
 from pathlib import Path

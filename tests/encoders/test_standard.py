@@ -1,4 +1,4 @@
-"""The model `standard`, from small copies of its two real kinds."""
+"""Test the model `standard`, from small models of its two real classes."""
 
 import shutil
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Ranks out of a matrix of similarities, against the measures of rankings by ir_measures."""
+"""Compare ranks from a matrix of similarities with the measures of ir_measures."""
 
 from __future__ import annotations
 

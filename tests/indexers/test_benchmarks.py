@@ -1,4 +1,4 @@
-"""The harnesses themselves, in their short forms, so that none of them rots."""
+"""Run the harnesses in their short forms, so that all of them keep working."""
 
 from __future__ import annotations
 

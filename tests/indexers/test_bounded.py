@@ -1,4 +1,4 @@
-"""What keeps a run's memory small: work as bytes, locations as numbers."""
+"""The memory of a run stays small: work is kept as bytes, locations as numbers."""
 
 from __future__ import annotations
 

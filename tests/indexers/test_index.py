@@ -1,4 +1,4 @@
-"""Index runs over a folder that lives: nothing is encoded twice, and nothing is lost."""
+"""Test index runs over a changing folder: nothing is encoded twice, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders as they are found in the wild, through the whole of an index run."""
+"""Test whole index runs over unusual folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading everything again finds what size and time do not tell."""
+"""Reading everything again finds changes that size and time do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walk: what is found, what is passed over, and what is said about the rest."""
+"""Test the walk: what is found, what is skipped, and what is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong is told apart from what can be made anew, and that is made anew."""
+"""Lost data is told apart from derived data, which is rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching: bursts settle, the collection keeps itself out, a root goes away and comes back."""
+"""Test watching: bursts settle, the collection ignores itself, a root goes and comes back."""
 
 from __future__ import annotations
 

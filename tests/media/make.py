@@ -1,4 +1,4 @@
-"""Small media files of every format, made on the spot: pictures, sounds, clips, texts.
+"""Make small media files of every format: images, sounds, videos, texts.
 
 Pictures show a plain colour with a mark in their upper left corner, so that orientation and
 cropping can be told; sounds are tones; clips change colour and tone from scene to scene.

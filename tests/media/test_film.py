@@ -1,4 +1,4 @@
-"""Films: shots with their times, upright frames, seeking instead of decoding everything."""
+"""Test videos: shots with times, upright frames, seeking instead of decoding everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken and hostile files: each one is refused with one clear line, and quickly."""
+"""Each broken or hostile file is refused quickly, with one clear line."""
 
 from __future__ import annotations
 

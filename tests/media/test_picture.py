@@ -1,4 +1,4 @@
-"""Pictures: upright, in the right colours, scaled while they are decoded."""
+"""Images are upright, in the right colours, and scaled while they are decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool: order, look-ahead, limits, deaths, and what is sent between the processes."""
+"""Test the pool: order, look-ahead, limits, crashes, and the messages between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backgrounds that the writer keeps: the same as fitted ones, and of one state alone."""
+"""Stored baselines equal fitted ones, and belong to one state of the collection."""
 
 from __future__ import annotations
 

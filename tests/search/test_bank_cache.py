@@ -1,4 +1,4 @@
-"""Encoded banks in the user's cache folder: for whom they count, and what becomes of bad files."""
+"""Test encoded banks in the user's cache folder: who uses them, and what happens to bad files."""
 
 from __future__ import annotations
 

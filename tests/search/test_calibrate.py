@@ -1,4 +1,4 @@
-"""What a similarity means: backgrounds, hubs, small collections, the bank."""
+"""Test calibration: baselines, hubs, small collections, the query bank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that lies at several places is shown at the one that was asked for."""
+"""A file at several locations is shown at the requested one."""
 
 from __future__ import annotations
 

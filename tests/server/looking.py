@@ -1,4 +1,4 @@
-"""A browser to look at the page with: the system's Chromium, driven by Playwright."""
+"""Open the page in a browser: the system's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single assets: what they are, pictures of them, their files in ranges."""
+"""Test single assets: their data, their thumbnails, their files in ranges."""
 
 from __future__ import annotations
 

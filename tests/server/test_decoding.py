@@ -1,4 +1,4 @@
-"""Decode workers: what they give back, and that nothing a file does reaches the service."""
+"""Test decode workers: their results, and that no file can harm the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in: tokens, hosts, origins, cookies."""
+"""Test access control: tokens, hosts, origins, cookies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small catalog to ask: two roots, a few assets of each kind, one generation."""
+"""Make a small catalog: two roots, a few assets of each kind, one generation."""
 
 from __future__ import annotations
 

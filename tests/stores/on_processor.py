@@ -1,4 +1,4 @@
-"""Cards played by the processor: real FAISS indexes with the limits of those on a card."""
+"""Simulate GPUs on the CPU: real FAISS indexes with the limits of those on a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports: whole or refused, and the same collection elsewhere."""
+"""An export is complete or refused, and gives the same collection elsewhere."""
 
 from __future__ import annotations
 

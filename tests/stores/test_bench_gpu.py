@@ -1,4 +1,4 @@
-"""The benchmark of cards runs on any processor, in its quick form."""
+"""The benchmark of GPUs runs on any CPU, in its quick form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks of vectors and of the pipeline run, and say what they measured."""
+"""The benchmarks of vectors and of the pipeline run, and report what they measured."""
 
 from __future__ import annotations
 

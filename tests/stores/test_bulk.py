@@ -1,4 +1,4 @@
-"""Writing many contents at once leaves what writing them one by one leaves."""
+"""Writing many contents at once gives the same rows as writing them one by one."""
 
 from __future__ import annotations
 

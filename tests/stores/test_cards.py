@@ -1,4 +1,4 @@
-"""What cards hold is chosen by size and free memory, and search on them is exact search."""
+"""The plan for GPUs depends on size and free memory, and search on them is exact search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cards owe when they fail, fill up, or are given up while others search."""
+"""Search stays right when GPUs fail, are full, or are released while other threads search."""
 
 from __future__ import annotations
 

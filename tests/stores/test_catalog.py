@@ -1,4 +1,4 @@
-"""The catalog as the single truth: what goes in comes out, whole or not at all."""
+"""The catalog returns what was written, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments in memory say what the catalog says, whatever happened to it since."""
+"""Segments in memory equal those of the catalog after any change of it."""
 
 from __future__ import annotations
 

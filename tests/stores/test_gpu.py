@@ -1,4 +1,4 @@
-"""Search on real cards: what test_cards.py shows with cards that the processor plays."""
+"""Test search on real GPUs, as test_cards.py does with GPUs simulated on the CPU."""
 
 from __future__ import annotations
 

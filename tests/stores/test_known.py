@@ -1,4 +1,4 @@
-"""What an index run asks of a root: by path, by part, and one location after the other."""
+"""Test what an index run reads of a root: by path, by part, and one location after another."""
 
 from __future__ import annotations
 

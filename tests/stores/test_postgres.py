@@ -1,4 +1,4 @@
-"""A whole collection whose catalog lives in PostgreSQL, and what can go wrong with that."""
+"""Test a whole collection with its catalog in PostgreSQL, and the errors that can happen."""
 
 from __future__ import annotations
 

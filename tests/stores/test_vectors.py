@@ -1,4 +1,4 @@
-"""Every index against exact search in numpy, and caches against the catalog they are made of."""
+"""Compare every index with exact search in numpy, and caches with their catalog."""
 
 from __future__ import annotations
 

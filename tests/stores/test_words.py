@@ -1,4 +1,4 @@
-"""Words find the same in both databases: what is cut, what fits, in which order, and what goes."""
+"""Words find the same in both databases: how they are split, matched, ordered and removed."""
 
 from __future__ import annotations
 

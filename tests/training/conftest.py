@@ -1,4 +1,4 @@
-"""A small data folder in the form of the real one: colours to see, pitches to hear."""
+"""Make a small data folder in the form of the real one: images of colours, sounds of pitches."""
 
 from __future__ import annotations
 
