@@ -272,7 +272,7 @@ def _never(*_: object, **__: object) -> QueryPart:
 def test_options_are_checked_before_a_file_is_read() -> None:
     for wrong in ({"k": 0}, {"moments": 0}, {"weights": [1, 2]}, {"min_score": 2.0}):
         with pytest.raises(UsageError):
-            query_builder.build_query(_never, image="photo.jpg", **wrong)  # type: ignore[arg-type]
+            query_builder.build_query(_never, image="photo.jpg", **wrong)
     with pytest.raises(UsageError):
         query_builder.build_query(
             _never, parts=(_never() for _ in range(1)), k=5, limits=QueryLimits(k=4)
