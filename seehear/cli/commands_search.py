@@ -208,11 +208,9 @@ def similar(
 
     The file itself and its copies are left out.
     """
-    from seehear import arguments
-
     shown = Shown(json, paths, print0, open_best, preview, sheet)
     with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
-        hits = library.similar(file, k=k, modalities=arguments.parse_modalities(kinds), under=under)
+        hits = library.similar(file, k=k, modalities=kinds, under=under)
         empty = not hits and library.is_empty
     show_hits(hits, shown, title=file.name, empty=empty)
 
@@ -228,12 +226,8 @@ def duplicates(
 
     The first file of each group is the one to keep.
     """
-    from seehear import arguments
-
     with open_collection(collection) as library:
-        groups = library.duplicates(
-            modalities=arguments.parse_modalities(kinds), under=under, where=where
-        )
+        groups = library.duplicates(modalities=kinds, under=under, where=where)
         empty = not groups and library.is_empty
     if empty:
         output.note(output.NOTHING_INDEXED)

@@ -68,7 +68,11 @@ def translate_request(
         text=request.text,
         files=[upload for upload in others if not upload.exclude],
         weights=request.weights,
-        parts=(_part(part, uploads, load) for part in request.parts),
+        parts=(
+            _part(part, uploads, load)
+            for part in request.parts
+            if part.text is None or part.text.strip()
+        ),
         without=request.without,
         without_files=[upload for upload in others if upload.exclude],
         k=request.k,

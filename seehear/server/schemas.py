@@ -57,7 +57,7 @@ class Part(Strict):
     upload: int | None = Field(
         None,
         ge=0,
-        lt=64,
+        lt=_LIMITS.parts,
         description="Number of an uploaded file, from 0, in the order of the form.",
     )
     weight: Weight = 1.0

@@ -238,6 +238,7 @@ def test_nothing_stands_out_is_said(client: TestClient) -> None:
         ({"text": "x" * 10_001}, "10000 characters"),
         ({"text": "a\0b"}, "NUL"),
         ({"parts": [{"weight": 1}]}, "either"),
+        ({"parts": [{"text": " "}]}, "Say what to look for"),
         ({"parts": [{"upload": 0}]}, "no file number 0"),
         ({"text": "x", "weights": [1, 2]}, "more weights than parts"),
         ({"text": "x", "weights": [0]}, "weights"),
