@@ -24,13 +24,13 @@ def collection_rows(folder: Path | None, settings: Settings) -> list[Row]:
     folder = (folder.expanduser() if folder is not None else default_collection()).absolute()
     rows = [_collection_row(folder, settings)]
     if settings.database is not None:
-        rows.append(Row("database", Level.OK, "the catalog lies on a PostgreSQL server"))
+        rows.append(Row("database", Level.OK, "the catalog is on a PostgreSQL server"))
     if (kind := network_share(folder)) is not None:
         rows.append(
             Row(
                 "share",
                 Level.WARNING,
-                f"the collection lies on a network share ({kind}), where locks are unsafe",
+                f"the collection is on a network share ({kind}), where locks are unsafe",
                 "keep it on a disk of this machine; the media may stay on the share",
             )
         )
@@ -52,7 +52,7 @@ def _collection_row(folder: Path, settings: Settings) -> Row:
         return Row(
             "collection",
             Level.FAULT,
-            f"{folder} holds other files and is no collection",
+            f"{folder} holds other files and is not a collection",
             "give the collection a folder of its own with --collection",
         )
     return _new_row(folder)
@@ -76,7 +76,7 @@ def _catalog_row(folder: Path, catalog: Path) -> Row:
             f"{folder} was written by a newer seehear (schema {version}, this one knows {newest})",
             "install the newest seehear",
         )
-    older = "" if version == newest else f", will be brought from schema {version} to {newest}"
+    older = "" if version == newest else f", will be upgraded to schema {newest}"
     return _permission_row(folder, f"{folder} (schema {version}{older})")
 
 
@@ -86,10 +86,12 @@ def _new_row(folder: Path) -> Row:
         return Row(
             "collection",
             Level.FAULT,
-            f"{folder} is not there, and {parent} cannot be written",
+            f"{folder} does not exist, and {parent} cannot be written",
             "choose another --collection, or make that folder writable",
         )
-    return Row("collection", Level.OK, f"none in {folder} yet; `seehear index PATH` makes one")
+    return Row(
+        "collection", Level.OK, f"none in {folder} yet. Make one with `seehear index FOLDER`"
+    )
 
 
 def _permission_row(folder: Path, found: str) -> Row:

@@ -81,7 +81,7 @@ def read_qrels(path: Path) -> list[JudgedQuery]:
         names.add(one.name)
         judged.append(one)
     if not judged:
-        raise UsageError(f"{path} holds no queries")
+        raise UsageError(f"{path} has no queries")
     return judged
 
 
@@ -120,7 +120,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text") from None
+        raise UsageError(f"{path} is not UTF-8 text") from None
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

@@ -166,7 +166,7 @@ def test_a_folder_that_holds_other_files_is_refused(content: str, tmp_path: Path
     (folder / content).parent.mkdir(parents=True)
     (folder / content).write_bytes(b"x")
     before = sorted(folder.rglob("*"))
-    with pytest.raises(UsageError, match="holds other files and is no collection") as caught:
+    with pytest.raises(UsageError, match="holds other files and is not a collection") as caught:
         seehear.open(folder)
     message = str(caught.value)
     assert "seehear.open(OTHER)" in message

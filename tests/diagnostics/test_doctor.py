@@ -209,7 +209,7 @@ def test_a_model_that_cannot_be_loaded_is_a_fault(tmp_path: Path) -> None:
         "fake loads and encodes text, image, audio, video",
     )
     assert bad.level is Level.FAULT
-    assert "is no model folder" in bad.found
+    assert "is not a model folder" in bad.found
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_folder_is_a_model_of_the_bundled_kind(small_builtin: Path, tmp_path: 
     assert model.name == str(small_builtin)
     assert model.spaces_of(Modality.AUDIO)[0].name == "small-builtin"
     for name in (str(tmp_path), f"{tmp_path}/nowhere", "~/nowhere/at/all", "./nothing"):
-        with pytest.raises(ModelUnavailableError, match="is no model folder"):
+        with pytest.raises(ModelUnavailableError, match="is not a model folder"):
             load_model(name, "cpu")
 
 

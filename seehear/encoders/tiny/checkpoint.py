@@ -237,7 +237,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelUnavailableError(f"{folder} is no model folder: it has no {MANIFEST}") from None
+        raise ModelUnavailableError(
+            f"{folder} is not a model folder: it has no {MANIFEST}"
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelIntegrityError(f"{path} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("architecture") != ARCHITECTURE:

@@ -89,7 +89,7 @@ class TinyEncoder:
         wanted = _SAMPLE_TYPES[modality]
         for sample in samples:
             if not isinstance(sample, wanted):
-                raise UsageError(f"{sample!r} is no sample of {modality}")
+                raise UsageError(f"{sample!r} is not a sample of {modality}")
         if not samples:
             return np.zeros((0, self._space.dim), np.float32)
         if modality is Modality.TEXT:
