@@ -194,7 +194,7 @@ class Collection:
         """Delete a generation that does not serve. Raises UsageError if the id is unknown,
         StoreError for the serving generation."""
         if generation_id not in [generation.id for generation in self.generations()]:
-            raise UsageError(f"there is no generation {generation_id}; see `seehear generations`")
+            raise UsageError(f"No generation {generation_id}. List them with `seehear generations`")
         with self._catalog.write_lock():
             self._catalog.drop_generation(generation_id)
 

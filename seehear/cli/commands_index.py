@@ -279,7 +279,7 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
 
 
 def forget(
-    path: Annotated[Path, typer.Argument(help="Folder or file to remove.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder or file to remove.")],
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -79,7 +79,7 @@ def library_row(library: Library, child: Child) -> Row:
     if reason is None:
         return Row(topic, Level.OK, f"{_version(library.package)} ({library.use})")
     if reason.startswith(NO_RESULT):
-        return Row(topic, Level.WARNING, f"cannot be told: {reason}", _BUSY)
+        return Row(topic, Level.WARNING, f"not known: {reason}", _BUSY)
     missing = not _is_there(library.module)
     found = "not installed" if missing else f"cannot be loaded: {reason}"
     return Row(topic, Level.FAULT, found, remedy(library.module, missing=missing))
@@ -89,7 +89,7 @@ def gpu_row(child: Child) -> Row:
     """Report the GPU that is used, or that none is present."""
     well, said = child.run(_GPU, timeout_s=GPU_TIMEOUT_S)
     if not well:
-        return Row("GPU", Level.WARNING, f"could not be tried: {said}", "mend the library torch")
+        return Row("GPU", Level.WARNING, f"could not be tried: {said}", "repair the library torch")
     told = json.loads(said)
     if told["torch"]:
         search = f"; FAISS sees {told['faiss']}" if told["faiss"] else "; FAISS uses the processor"
@@ -111,8 +111,8 @@ def decoding_row(child: Child) -> Row:
     if well:
         return Row("decoding", Level.OK, "a decode worker starts and decodes an image")
     if said.startswith(NO_RESULT):
-        return Row("decoding", Level.WARNING, f"cannot be told: {said}", _BUSY)
-    return Row("decoding", Level.FAULT, said, "mend what is reported above, then try again")
+        return Row("decoding", Level.WARNING, f"not known: {said}", _BUSY)
+    return Row("decoding", Level.FAULT, said, "repair what is reported above, then try again")
 
 
 def bundled_model_row(folder: Path = TINY) -> Row:
@@ -140,12 +140,12 @@ def model_row(name: str, device: str, child: Child) -> Row:
     if well:
         return Row("model", Level.OK, f"{name} loads and encodes {said}")
     if said.startswith(NO_RESULT):
-        return Row("model", Level.WARNING, f"{name}: cannot be told: {said}", _BUSY)
+        return Row("model", Level.WARNING, f"{name}: not known: {said}", _BUSY)
     return Row(
         "model",
         Level.FAULT,
         f"{name} does not work: {said}",
-        "mend what is reported above, or choose another model (see `seehear models`)",
+        "repair what is reported above, or choose another model (see `seehear models`)",
     )
 
 

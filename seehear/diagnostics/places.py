@@ -76,7 +76,7 @@ def _catalog_row(folder: Path, catalog: Path) -> Row:
             f"{folder} was written by a newer seehear (schema {version}, this one knows {newest})",
             "install the newest seehear",
         )
-    older = "" if version == newest else f", will be brought from schema {version} to {newest}"
+    older = "" if version == newest else f", will be upgraded to schema {newest}"
     return _permission_row(folder, f"{folder} (schema {version}{older})")
 
 
@@ -86,10 +86,12 @@ def _new_row(folder: Path) -> Row:
         return Row(
             "collection",
             Level.FAULT,
-            f"{folder} is not there, and {parent} cannot be written",
+            f"{folder} does not exist, and {parent} cannot be written",
             "choose another --collection, or make that folder writable",
         )
-    return Row("collection", Level.OK, f"none in {folder} yet; `seehear index PATH` makes one")
+    return Row(
+        "collection", Level.OK, f"none in {folder} yet. Make one with `seehear index FOLDER`"
+    )
 
 
 def _permission_row(folder: Path, found: str) -> Row:

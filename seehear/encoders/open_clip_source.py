@@ -105,7 +105,7 @@ def _tag(architecture: str, tag: str, revision: str, *, looks_like_path: bool) -
 
     config = get_pretrained_cfg(architecture, tag)
     if not config:
-        missing = f"there is no file {tag} and " if looks_like_path else ""
+        missing = f"no file {tag}, and " if looks_like_path else ""
         raise UnknownModelError(
             f"no model open_clip:{architecture}/{tag}: {missing}open_clip has no such tag; "
             f"{_tags_of(architecture)}"

@@ -81,7 +81,7 @@ def read_qrels(path: Path) -> list[JudgedQuery]:
         names.add(one.name)
         judged.append(one)
     if not judged:
-        raise UsageError(f"{path} holds no queries")
+        raise UsageError(f"{path} has no queries")
     return judged
 
 

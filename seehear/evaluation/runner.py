@@ -41,7 +41,7 @@ def evaluate_collection(
             parse_where(one.where)
             for _, file in one.files:
                 if not file.is_file():
-                    raise UsageError(f"there is no file {file}")
+                    raise UsageError(f"No file {file}")
 
     def search(one: JudgedQuery, k: int) -> list[Hit]:
         with _told_where(one):

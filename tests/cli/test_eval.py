@@ -94,7 +94,7 @@ BAD_LINES: tuple[tuple[dict[str, Any] | str, str], ...] = (
     ("nonsense", "line 2: not valid JSON"),
     ({"text": "red"}, 'line 2: "relevant" is a list'),
     ({"text": "red", "relevant": [], "where": "colour = red"}, 'line 2: No field "co'),
-    ({"image": "lost.jpg", "relevant": []}, "line 2: there is no file"),
+    ({"image": "lost.jpg", "relevant": []}, "line 2: No file"),
     ({"image": "siren.wav", "relevant": []}, "is a sound, not a picture"),
     ({"image": "noise.bin", "relevant": []}, "line 2: "),
 )

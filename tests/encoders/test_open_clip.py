@@ -240,7 +240,7 @@ def test_what_is_not_here_says_what_it_is_and_the_three_ways_on() -> None:
         ("ViT-B-23/openai", "no architecture 'ViT-B-23'; did you mean ViT-B-32"),
         ("ViT-B-32", "choose one of ViT-B-32/openai"),
         ("ViT-B-32/openia", "ViT-B-32/openai"),
-        ("ViT-B-32//nowhere/weights.pt", "there is no file /nowhere/weights.pt"),
+        ("ViT-B-32//nowhere/weights.pt", "no file /nowhere/weights.pt"),
     ],
 )
 def test_names_that_mean_nothing_say_what_would(name: str, said: str) -> None:
