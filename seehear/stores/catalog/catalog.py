@@ -58,7 +58,8 @@ def _holds_other_files(folder: Path) -> bool:
 def _not_a_collection(folder: Path) -> UsageError:
     name = str(folder)
     return UsageError(
-        f"{name} holds other files and is not a collection; give the collection a folder of its own: "
+        f"{name} holds other files and is not a collection; "
+        "give the collection a folder of its own: "
         f"library = seehear.open(OTHER), then library.index({name!r}); "
         f"or seehear index {shlex.quote(name)} --collection OTHER"
     )
