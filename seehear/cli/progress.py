@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 5.0
 """Shortest time between two lines of the same stage in a log."""
+REPEAT_S = 60.0
+"""Shortest time until a line is repeated in a log: a sign that the run goes on."""
 
 LABELS = {
     "scan": "scanning",
@@ -40,7 +42,8 @@ def rate(progress: Progress) -> str:
     """Files a second, or nothing where none is done yet or the stage counts none."""
     if not is_counting(progress) or not progress.files_done:
         return ""
-    return f"{progress.files_per_s:.1f} files/s"
+    told = f"{progress.files_per_s:.1f}"
+    return "" if told == "0.0" else f"{told} files/s"  # so slow that it says nothing
 
 
 def left(progress: Progress) -> str:
@@ -66,7 +69,7 @@ class ProgressLines:
         self._every_s = every_s
         self._last_s = time.monotonic()  # a run that is over at once prints none
         self._last: Progress | None = None
-        self._told = False
+        self._told: Progress | None = None
 
     def __enter__(self) -> ProgressLines:
         return self
@@ -82,11 +85,23 @@ class ProgressLines:
             due = True
         else:
             news = last is None or is_counting(progress) or last.stage != progress.stage
-            due = news and time.monotonic() - self._last_s >= self._every_s
+            wait_s = self._every_s
+            if self._told is not None and _same_place(self._told, progress):
+                wait_s = max(REPEAT_S, self._every_s)
+            due = news and time.monotonic() - self._last_s >= wait_s
         if due and progress.stage != "done":  # the summary says that
             self._last_s = time.monotonic()
-            self._told = True
+            self._told = progress
             output.note(describe(progress))
+
+
+def _same_place(one: Progress, other: Progress) -> bool:
+    """Whether two say the same, apart from the rate."""
+    return (one.stage, one.files_done, one.files_total) == (
+        other.stage,
+        other.files_done,
+        other.files_total,
+    )
 
 
 class ProgressBar:

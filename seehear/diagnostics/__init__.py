@@ -26,13 +26,17 @@ def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
     yield from _guarded("packages", installation.package_rows)
     yield from _guarded("FAISS", lambda: [installation.faiss_row()])
     with Child() as child:  # the same one for all: torch takes seconds to load
-        yield from machine.library_rows(child)
-        yield from _guarded("GPU", lambda: [machine.gpu_row(child)])
-        yield from _guarded("decoding", lambda: [machine.decoding_row(child)])
+        no_child = machine.process_rows(child)
+        yield from no_child
+        if not no_child:
+            yield from machine.library_rows(child)
+            yield from _guarded("GPU", lambda: [machine.gpu_row(child)])
+            yield from _guarded("decoding", lambda: [machine.decoding_row(child)])
         yield from _guarded("model tiny", lambda: [machine.bundled_model_row()])
         yield from _guarded("collection", lambda: places.collection_rows(collection, settings))
-        name, device = places.model_of(collection, settings)
-        yield from _guarded("model", lambda: [machine.model_row(name, device, child)])
+        if not no_child:
+            name, device = places.model_of(collection, settings)
+            yield from _guarded("model", lambda: [machine.model_row(name, device, child)])
     yield from _guarded("cache", places.cache_rows)
 
 

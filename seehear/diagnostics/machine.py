@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -62,6 +63,15 @@ for modality in done:
     try_encoder(model, modality)
 print(", ".join(done))
 """
+
+
+def process_rows(child: Child) -> list[Row]:
+    """One row where Python cannot start a process, so that no library is blamed; else nothing."""
+    well, said = child.run("", timeout_s=DECODE_TIMEOUT_S)
+    if well:
+        return []
+    advice = f"let this user run {sys.executable}; libraries and models were not checked"
+    return [Row("processes", Level.FAULT, said, advice)]
 
 
 def library_rows(child: Child) -> Iterator[Row]:

@@ -69,6 +69,24 @@ def test_a_log_of_a_long_run_has_one_line_a_stage(
     assert "indexing: 426/426 files, 2.0 files/s" in told
 
 
+def test_a_log_does_not_repeat_itself_each_few_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One long video may take minutes: an hour of it is not 720 lines."""
+    now = 0.0
+    monkeypatch.setattr("seehear.cli.progress.time.monotonic", lambda: now)
+    shown = progress.ProgressLines()
+    for second in range(1, 121):
+        now = float(second)
+        shown(event(Stage.ENCODE, 12 if second < 100 else 13, 52, rate=1 / second))
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "indexing: 12/52 files, 0.2 files/s",
+        "indexing: 12/52 files",
+        "indexing: 13/52 files",
+    ]
+
+
 def test_the_bar_ends_full_and_then_prepares_search(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(
