@@ -372,7 +372,7 @@ class Collection:
 
         Raises as `search`.
         """
-        from seehear.indexers import content_hash
+        from seehear.media.hashing import content_hash
 
         file = Path(path).expanduser()
         part = self.file_part(file)
