@@ -46,7 +46,7 @@ from PIL import Image
 import seehear
 from benchmarks import record
 from seehear.encoders.fake import CONCEPTS, tone
-from seehear.indexers import content_hash
+from seehear.media.hashing import content_hash
 from seehear.stores import Catalog
 
 Content = tuple[Any, ...]

@@ -373,7 +373,7 @@ class Collection:
 
         Raises as `search`.
         """
-        from seehear.indexers import content_hash
+        from seehear.media.hashing import content_hash
 
         file = Path(path).expanduser()
         query = query_builder.build_query(

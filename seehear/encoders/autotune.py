@@ -22,7 +22,6 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from seehear.config import default_cache
 from seehear.encoders import backends
+from seehear.files import write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -221,11 +221,7 @@ class TuningCache:
         path = self._where()
         notes = {**self._all(), _digest(key): {"way": way, "for": key}}
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".ways-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(notes, file, indent=1)
-            Path(name).replace(path)
+            write_whole(path, [json.dumps(notes, indent=1).encode("utf-8")])
 
     def _all(self) -> Mapping[str, Any]:
         try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
-from seehear.types import AudioSample, EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
+from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 
 
 class Encoder(Protocol):
@@ -129,16 +129,6 @@ class SingleSpaceModel:
         self, modality: Modality, samples: Sequence[Sample]
     ) -> Mapping[EmbeddingSpace, Vectors]:
         return {self._encoder.space: self._encoder.encode(modality, samples)}
-
-
-SILENCE_RMS = 1e-4
-"""Root mean square below which sound is silence: -80 dB, the noise floor of a good recorder."""
-
-
-def is_silent(audio: AudioSample) -> bool:
-    """Tell whether a window of sound is silent."""
-    wave = audio.waveform
-    return not len(wave) or float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < SILENCE_RMS
 
 
 def normalised(rows: NDArray[np.floating[Any]]) -> Vectors:

@@ -27,9 +27,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +39,7 @@ from seehear.config import default_cache
 from seehear.encoders.base import Encoder, normalised
 from seehear.encoders.captions import DEFAULT_DIGEST, bridge_captions, captions_digest
 from seehear.errors import ModelIntegrityError, SpaceMismatchError
+from seehear.files import write_whole
 from seehear.types import EmbeddingSpace, Modality, Vectors
 
 METHOD = 1
@@ -185,15 +184,7 @@ def save_bridge(bridge: Bridge, path: Path) -> None:
         "fit": json.dumps([fit.strength, fit.cosine, fit.recall_at_1, fit.held_out]),
         "sha256": _digest(tensors),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".bridge-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(tensors, metadata=header))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, [save(tensors, metadata=header)])
 
 
 def load_bridge(

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.autotune import AutotunedModule
-from seehear.encoders.base import is_silent
 from seehear.encoders.devices import choose_device
 from seehear.encoders.hub import HubModel, revision_of, unavailable
 from seehear.encoders.model_cards import CLAP_UNFUSED, TEXT_AND_AUDIO, HubFile
@@ -38,6 +37,7 @@ from seehear.encoders.torch_tools import (
     vectors_of,
 )
 from seehear.errors import ModelIntegrityError, UnknownModelError, UsageError
+from seehear.silence import is_silent
 from seehear.types import AudioSample, EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 
 if TYPE_CHECKING:
@@ -118,7 +118,11 @@ class ClapEncoder:
                     f"model {self.space.name} takes sound at {self.spec.sample_rate_hz} Hz, "
                     f"not at {sound.sample_rate_hz} Hz"
                 )
-        present = [position for position, sound in enumerate(audio) if not is_silent(sound)]
+        present = [
+            position
+            for position, sound in enumerate(audio)
+            if not is_silent(sound.waveform, sound.sample_rate_hz)
+        ]
         rows = []
         for batch in chunks(present, MAX_BATCH):
             features = np.stack([self.features(audio[position].waveform) for position in batch])

@@ -35,10 +35,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.base import is_silent, normalised
+from seehear.encoders.base import normalised
 from seehear.encoders.bridge import fit_bridge
 from seehear.encoders.composite import CompositeModel
 from seehear.errors import UsageError
+from seehear.silence import is_silent
 from seehear.types import (
     AudioSample,
     EmbeddingSpace,
@@ -271,7 +272,7 @@ def _image_content(image: ImageSample) -> NDArray[np.float32]:
 def _audio_content(audio: AudioSample) -> NDArray[np.float32]:
     content = np.zeros(DIM, dtype=np.float32)
     wave = audio.waveform
-    if len(wave) < 16 or is_silent(audio):
+    if len(wave) < 16 or is_silent(wave, audio.sample_rate_hz):
         return content
     power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
     frequencies_hz = np.fft.rfftfreq(len(wave), 1 / audio.sample_rate_hz)

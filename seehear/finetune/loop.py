@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from seehear.errors import UsageError
+from seehear.files import AS_USUAL, replacing
 
 StepFunction = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
 """Step number and generator -> losses by name; "loss" is the one that is minimised."""
@@ -195,9 +196,8 @@ def _save(
     if step_state:
         tensors |= {f"step_state/{name}": value for name, value in step_state.state().items()}
     note = {"step": str(step), "schedule": json.dumps([schedule.steps, schedule.batch_size])}
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
-    partial.replace(path)
+    with replacing(path, AS_USUAL) as partial:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
 
 
 def _resume(

@@ -16,11 +16,11 @@ from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ
 from seehear.errors import MediaError, UsageError
 from seehear.finetune.inputs import Waveforms, resize_square, to_int16
 from seehear.libraries import fault_of
+from seehear.silence import is_silent
 from seehear.types import Modality
 
 _MAX_S = 60.0
 _MIN_SAMPLES = 1600  # a tenth of a second
-_SILENT_PEAK = 1e-4
 
 Captions = dict[str, tuple[int, list[str]]]
 """Path -> number of its first line, and all its sentences."""
@@ -139,7 +139,7 @@ def _decode_audio(path: Path) -> NDArray[np.int16]:
     audio = media.load_audio(path, SAMPLE_RATE_HZ, max_s=_MAX_S)
     if len(audio.waveform) < _MIN_SAMPLES:
         raise MediaError("the sound is shorter than a tenth of a second")
-    if np.abs(audio.waveform).max() <= _SILENT_PEAK:
+    if is_silent(audio.waveform, audio.sample_rate_hz):
         raise MediaError("the sound is silent")
     return to_int16(audio.waveform)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seehear.indexers.hashing import content_hash
 from seehear.indexers.progress import FailedFile, IndexReport, OfflineRoot, Progress, Stage
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ __all__ = [
     "RehashReport",
     "Stage",
     "Verification",
-    "content_hash",
     "index",
     "model_change",
     "rehash",

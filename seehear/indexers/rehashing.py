@@ -15,8 +15,8 @@ from pathlib import Path
 
 from seehear.errors import CollectionLockedError, MediaError
 from seehear.indexers.diff import RACY_INODE
-from seehear.indexers.hashing import content_hash
 from seehear.indexers.progress import Progress, ProgressTracker, Stage
+from seehear.media.hashing import content_hash
 from seehear.stores import Catalog, Location
 
 AHEAD = 8

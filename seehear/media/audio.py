@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
-from seehear.media.limits import LIMITS, SILENCE_DBFS
+from seehear.media.limits import LIMITS
 from seehear.media.sniff import SniffedFormat
+from seehear.silence import is_silent
 from seehear.types import AudioSample, Modality, SampleSpec, Segment
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 _T = TypeVar("_T")
 
-LOUDNESS_S = 0.05
-"""Silence is judged by the loudest interval of this length: a click in a silent recording counts,
-a single stray sample does not."""
 TAIL_SHARE = 0.1
 """The rest after the last full window gets no window of its own if it is shorter than this share
 of the hop."""
@@ -176,16 +174,6 @@ def _window(
     begin = offset_s + start / rate
     segment = Segment(Modality.AUDIO, round(begin, 3), round(begin + len(waveform) / rate, 3))
     yield segment, AudioSample(waveform.copy(), rate)
-
-
-def is_silent(waveform: Samples, sample_rate_hz: int) -> bool:
-    """Tell whether even the loudest 50 ms of a float32 (n,) waveform are below SILENCE_DBFS."""
-    if len(waveform) == 0:
-        return True
-    size = max(1, min(len(waveform), round(LOUDNESS_S * sample_rate_hz)))
-    whole = waveform[: len(waveform) // size * size].reshape(-1, size)
-    power = float(np.einsum("ij,ij->i", whole, whole).max()) / size
-    return power < 10 ** (SILENCE_DBFS / 10)
 
 
 def track_windows(

@@ -70,10 +70,3 @@ class Limits:
 
 
 LIMITS = Limits()
-
-
-SILENCE_DBFS = -60.0
-"""A window whose loudest 50 ms stay below this level (root mean square, relative to full scale)
-is silent and is not encoded: its embedding would be near that of every other silence and match
-every query. Quiet rooms recorded by phones are near -55 dBFS, digital silence and dither below
--80 dBFS."""

@@ -7,7 +7,6 @@ kills the process if it gives up on a file.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import sys
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO
 
 from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import fault_of
-from seehear.media import decode, media_info, protocol, source
+from seehear.media import decode, hashing, media_info, protocol, source
 from seehear.media.sniff import sniff
 from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSample
 
@@ -158,13 +157,10 @@ def _hashed(file: BinaryIO, size: int) -> tuple[str, BinaryIO]:
     """Return the BLAKE2b-256 of the content in hex, and a file to decode it from."""
     file.seek(0)
     if size <= IN_MEMORY_BYTES:
-        data = file.read(IN_MEMORY_BYTES + 1)
-        return hashlib.blake2b(data, digest_size=32).hexdigest(), io.BytesIO(data)
-    digest = hashlib.blake2b(digest_size=32)
-    while block := file.read(1 << 20):
-        digest.update(block)
+        file = io.BytesIO(file.read(IN_MEMORY_BYTES + 1))
+    digest = hashing.hash_of(file)
     file.seek(0)
-    return digest.hexdigest(), file
+    return digest, file
 
 
 def _stamp(stat: os.stat_result) -> tuple[int, ...]:

@@ -74,10 +74,10 @@ def by_words(
     """Segments that hold the words of a part: all of them, and per part what each is worth."""
     found: list[SegmentColumns] = []
     matched: list[Mapping[int, WordMatch]] = []
+    texts = {lexical.strip_stop_words(part.text) for part in parts if part.text}
+    holding = {text: snapshot.words(text, lexical.MOST) for text in sorted(texts)}
     for part in parts:
-        ranked = (
-            snapshot.words(lexical.strip_stop_words(part.text), lexical.MOST) if part.text else []
-        )
+        ranked = holding[lexical.strip_stop_words(part.text)] if part.text else []
         if not ranked:
             matched.append({})
             continue

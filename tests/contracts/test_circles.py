@@ -29,10 +29,10 @@ def imported(source: str, known: Mapping[str, str]) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module in known:
+        elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if inner in known else node.module
+                names = (f"{node.module}.{alias.name}", str(node.module))
+                yield from [name for name in names if name in known][:1]
 
 
 def circles(sources: Mapping[str, str]) -> list[list[str]]:

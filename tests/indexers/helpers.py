@@ -20,7 +20,8 @@ from seehear.config import Settings
 from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, concept, tone
 from seehear.errors import BrokenMediaError, MediaError
-from seehear.indexers import IndexReport, content_hash, index
+from seehear.indexers import IndexReport, index
+from seehear.media.hashing import content_hash
 from seehear.stores import Catalog
 from seehear.types import Sample, SampleSpec, Segment
 

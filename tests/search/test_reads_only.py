@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ from seehear.errors import CollectionLockedError
 from seehear.indexers import Progress, Stage
 from seehear.search import Engine
 from seehear.stores import Catalog, VectorCache
+from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.types import Hit, Mode, Query, QueryPart
 from tests.search.library import Library, demo
 
-WORDS = QueryPart(("something red",), label="red")
+WORDS = QueryPart(("red",), label="red")
 QUERIES = [
     *(Query((WORDS,), k=30, mode=mode) for mode in Mode),
     Query((WORDS,), k=5, where="type = photo", diverse=True, explain=True),
@@ -41,11 +44,11 @@ def library(tmp_path: Path) -> Library:
 
 @contextmanager
 def recorded(catalog: Catalog) -> Iterator[list[str]]:
-    """The statements that the catalog sends to its database."""
+    """The statements that the catalog sends to its database, with their parameters."""
     seen: list[str] = []
 
-    def note(_c: object, _r: object, statement: str, *_: Any) -> None:
-        seen.append(statement)
+    def note(_c: object, _r: object, statement: str, parameters: object, *_: Any) -> None:
+        seen.append(f"{statement} {parameters}")
 
     event.listen(catalog._engine, "before_cursor_execute", note)
     try:
@@ -88,6 +91,45 @@ def test_a_read_only_collection_answers_the_same(library: Library, kept: bool) -
     reader = Catalog.open(library.catalog.folder, read_only=True)
     assert answers(library, reader) == expected
     reader.close()
+
+
+SAME_WORDS = Query((WORDS, replace(WORDS, label="again", weight=2.0)), k=5)
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_warm_query_runs_no_statement_twice(library: Library, in_memory: bool) -> None:
+    library.keep_calibration()
+    engine = library.engine
+    for query in (*QUERIES, SAME_WORDS):
+        for _ in range(WARMUP_QUERIES + 1 if in_memory else 1):
+            engine.search(query)
+        with recorded(library.catalog) as statements:
+            engine.search(query)
+        assert len(statements) > 2
+        assert [s for s, n in Counter(statements).items() if n > 1] == []
+
+
+def test_a_deeper_look_runs_no_statement_twice(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    for number in range(3):  # windows of one file fill the first look
+        many = [(float(i), float(i + 2), tone("red", 2.0)) for i in range(150)]
+        library.add(f"{number}.wav", *many, content=f"tone {number}")
+        library.add(f"{number}.txt", f"something red {number}")
+    query = Query((WORDS, QueryPart((tone("red", 2.0),), label="tone")), k=6)
+    library.engine.search(query)
+    with recorded(library.catalog) as statements:
+        assert library.engine.search(query)
+    assert [s for s, n in Counter(statements).items() if n > 1] == []
+
+
+def test_what_is_read_on_one_instant_is_forgotten_with_it(library: Library) -> None:
+    (first, *_) = library.engine.search(QUERIES[0])
+    with library.catalog.read_snapshot():
+        before = library.catalog.paths_of([first.asset_id])
+    library.catalog.remove(first.path)
+    with library.catalog.read_snapshot():
+        assert library.catalog.paths_of([first.asset_id]) != before
+    assert first.path not in [hit.path for hit in library.engine.search(QUERIES[0])]
 
 
 def test_searches_answer_while_another_writes(library: Library) -> None:

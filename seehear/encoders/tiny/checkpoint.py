@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import ModelIntegrityError, ModelUnavailableError
+from seehear.files import AS_USUAL, write_whole
 from seehear.types import SampleSpec
 
 ARCHITECTURE = "seehear-mobilenet-v1"
@@ -186,9 +187,7 @@ def save_folder(
     }
     contents[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode("utf-8")
     for file, content in contents.items():
-        partial = folder / (file + ".partial")
-        partial.write_bytes(content)
-        partial.replace(folder / file)
+        write_whole(folder / file, [content], AS_USUAL)
     return revision
 
 

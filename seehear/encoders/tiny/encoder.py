@@ -15,6 +15,7 @@ from seehear.encoders.tiny.checkpoint import Checkpoint, open_folder
 from seehear.encoders.tiny.text_tower import TextTower
 from seehear.encoders.tiny.tokenizer import Tokenizer
 from seehear.errors import ModelIntegrityError, UsageError
+from seehear.silence import is_silent
 from seehear.types import (
     AudioSample,
     EmbeddingSpace,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 # images half of the time was spent waiting for memory.
 _AT_ONCE = 8
 _AT_ONCE_ON_CUDA = 128
-# A window below this peak (-80 dB of full scale) counts as silence and gives a row of zeros.
-_SILENT_PEAK = 1e-4
 
 TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
 
@@ -146,7 +145,7 @@ class TinyEncoder:
         heard = [
             row
             for row, sample in enumerate(samples)
-            if len(sample.waveform) and float(np.abs(sample.waveform).max()) >= _SILENT_PEAK
+            if not is_silent(sample.waveform, sample.sample_rate_hz)
         ]
         if not heard:
             return result

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy as np
 from seehear.config import default_cache
 from seehear.encoders.base import Model
 from seehear.encoders.plain import encoder_errors
+from seehear.files import write_whole
 from seehear.search.calibration import query_bank
 from seehear.types import EmbeddingSpace, Modality, Vectors
 
@@ -81,14 +80,7 @@ def _write(modality: Modality, model: Model, folder: Path, banks: Banks) -> None
     for space, rows in banks.items():
         blob = query_bank.pack(rows)
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder, prefix=".bank-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(_digest(blob) + blob)
-                Path(name).replace(folder / _name(modality, model, space))
-            except OSError:
-                Path(name).unlink(missing_ok=True)
+            write_whole(folder / _name(modality, model, space), [_digest(blob), blob])
 
 
 def _name(modality: Modality, model: Model, space: EmbeddingSpace) -> str:

@@ -24,7 +24,7 @@ from seehear.stores.catalog.segment_table import (
     select_columns,
     shown_columns,
 )
-from seehear.stores.catalog.statements import chunks
+from seehear.stores.catalog.statements import rows_of
 from seehear.types import Asset, Ids, Modality
 
 
@@ -120,16 +120,11 @@ class AssetQueries(CatalogBase):
             return reader.matching_paths(connection, asset_ids, _conditions(under, where))
 
     def segments_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
-        """Return sorted ids of the segments of some assets, int64 (n,)."""
-        found: list[int] = []
+        """Sorted ids of the segments of some assets."""
+        ids = np.asarray(asset_ids, dtype=np.int64).tolist()
         with self._read() as connection:
-            for chunk in chunks(asset_ids):
-                found += connection.scalars(
-                    select(segments.c.id).where(
-                        segments.c.asset_id.in_(chunk), segments.c.generation_id == generation_id
-                    )
-                )
-        return np.array(sorted(found), dtype=np.int64)
+            rows = rows_of(connection, "of_assets", ids, generation_id)
+            return np.array(sorted(id_ for _, id_ in rows), dtype=np.int64)
 
     def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
         """Return the values of a facet with how many items have each, most frequent first."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 
 from seehear.stores.catalog.database import store_errors, transaction
+from seehear.stores.catalog.statements import remember_rows
 from seehear.stores.catalog.writer import Batch
 
 
@@ -34,6 +35,8 @@ class CatalogBase:
         """Make all reads of this thread in the block see one instant; nothing may be written."""
         with self._read() as connection:
             outermost = self._held() is None
+            if outermost:
+                remember_rows(connection)
             self._reading.connection = connection
             try:
                 yield

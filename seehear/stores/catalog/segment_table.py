@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 
 from seehear.stores.catalog.reader import BLOCK, counter, removed_since
 from seehear.stores.catalog.records import MODALITY_CODES, SegmentColumns
-from seehear.stores.catalog.schema import locations, segments
-from seehear.stores.catalog.statements import PIECE, rows_of
+from seehear.stores.catalog.schema import segments
+from seehear.stores.catalog.statements import PIECE, any_beside, rows_of
 from seehear.stores.sorted_ids import positions_in
 from seehear.types import Ids, Modality
 
@@ -70,7 +70,8 @@ def shown_columns(connection: Connection, own: SegmentColumns) -> SegmentColumns
         own = own.at(np.array([asset in placed for asset in own.assets.tolist()], dtype=np.bool_))
     passages = sorted(set(own.assets[own.of_kind(Modality.TEXT)].tolist()))
     videos: dict[int, int] = {}
-    if passages and connection.scalar(_ANY_BESIDE) is not None:
+    # Most collections have no subtitles, and need not be asked for those of each passage.
+    if passages and any_beside(connection):
         for asset, video in rows_of(connection, "videos", passages):
             videos.setdefault(asset, video)
     if not videos:
@@ -103,10 +104,6 @@ def segment_table(connection: Connection, generation_id: int, known: SegmentTabl
 _NO_IDS: Ids = np.zeros(0, dtype=np.int64)
 NO_COLUMNS = SegmentTable(SegmentColumns.of(), _NO_IDS, _NO_IDS, 0, 0)
 """The table of an empty catalog."""
-
-
-_ANY_BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limit(1)
-"""Most collections have no subtitles beside videos: one query saves asking for each passage."""
 
 
 def _newer(connection: Connection, generation_id: int, than: int) -> SegmentColumns:

@@ -32,6 +32,8 @@ class _Statements:
     videos: Select[*tuple[Any, ...]]
     """Assets beside a video, with the id of the video."""
     paths: Select[*tuple[Any, ...]]
+    of_assets: Select[*tuple[Any, ...]]
+    """Assets with the segments that a `generation` has of them."""
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
@@ -40,14 +42,61 @@ def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
         yield np.asarray(ids[start : start + CHUNK], dtype=np.int64).tolist()
 
 
-def rows_of(connection: Connection, which: str, ids: Sequence[int]) -> Iterator[Any]:
-    """Yield rows of one of the statements, for any number of ids."""
+_ROWS_READ = "seehear_rows_read"
+"""Option of a connection: what was read on it, by statement, generation and id."""
+
+
+def remember_rows(connection: Connection) -> None:
+    """Read no row twice on a connection, which must read one instant alone and be nobody else's."""
+    connection.execution_options(**{_ROWS_READ: {}})
+
+
+def _remembered(
+    connection: Connection, which: str, generation_id: int | None = None
+) -> dict[int, list[Any]]:
+    known = connection.get_execution_options().get(_ROWS_READ)
+    return {} if known is None else known.setdefault((which, generation_id), {})
+
+
+def rows_of(
+    connection: Connection, which: str, ids: Sequence[int], generation_id: int | None = None
+) -> Iterator[Any]:
+    """Rows of one of the statements, for any number of ids; those of one id stay in their order."""
+    rows = _remembered(connection, which, generation_id)
+    wanted = list(dict.fromkeys(ids))
+    missing = [id_ for id_ in wanted if id_ not in rows]
+    found: dict[int, list[Any]] = {id_: [] for id_ in missing}
+    for row in _rows(connection, which, missing, generation_id):
+        found[row[_ID_COLUMN.get(which, 0)]].append(row)
+    rows |= found
+    for id_ in wanted:
+        yield from rows[id_]
+
+
+def any_beside(connection: Connection) -> bool:
+    """Return whether any file lies beside a video, as its subtitles."""
+    rows = _remembered(connection, "beside")
+    if 0 not in rows:
+        rows[0] = list(connection.execute(_BESIDE))
+    return bool(rows[0])
+
+
+_BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limit(1)
+
+
+def _rows(
+    connection: Connection, which: str, ids: Sequence[int], generation_id: int | None
+) -> Iterator[Any]:
     sqlite = connection.dialect.name == "sqlite"
     statement = getattr(_statements(sqlite), which)
-    for chunk in [ids] if sqlite and ids else chunks(ids):
-        yield from connection.execute(
-            statement, {"ids": json.dumps(chunk) if sqlite else chunk}
-        ).all()
+    of_generation = {} if generation_id is None else {"generation": generation_id}
+    for chunk in chunks(ids) if not sqlite else [ids] if ids else []:
+        listed = {"ids": json.dumps(chunk) if sqlite else chunk}
+        yield from connection.execute(statement, listed | of_generation).all()
+
+
+_ID_COLUMN = {"assets": 4}
+"""Where the id that was asked for stands in a row, if not first."""
 
 
 @cache
@@ -95,6 +144,9 @@ def _statements(sqlite: bool) -> _Statements:
         paths=select(locations.c.asset_id, locations.c.path)
         .where(locations.c.asset_id.in_(listed))
         .order_by(locations.c.id),
+        of_assets=select(segments.c.asset_id, segments.c.id).where(
+            segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation")
+        ),
     )
 
 

@@ -13,27 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.files import write_whole
+
 IN_MEMORY_BELOW_BYTES = 64 << 20
 """Size below which rows that wait to be written are kept in memory."""
 
 
-def write_whole(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
-    """Write a file, or keep the existing one; return whether it was written."""
-    temporary = None
+def write_cache(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
+    """Write a file, or leave what is there; returns whether it could be written."""
+    data = (one if isinstance(one, bytes) else np.ascontiguousarray(one).data for one in parts)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError:
-        # Without a cache file, opening takes longer, but answers are the same.
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink()
+        write_whole(path, data, lasting=True)
+    except OSError:  # a cache that cannot be written costs time, never an answer
         return False
     return True
 

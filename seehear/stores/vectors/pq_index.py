@@ -154,7 +154,7 @@ class CompressedIndex:
             "tuning": asdict(self.tuning),
         }
         line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
-        return files.write_whole(path, [line, packed])
+        return files.write_cache(path, [line, packed])
 
     @classmethod
     def load(cls, path: Path, identity: str, change: int) -> CompressedIndex | None:

@@ -229,7 +229,7 @@ class VectorFile:
         }
         line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
         chunks = (self.numbers(slice(at, at + CHUNK)) for at in range(0, len(self), CHUNK))
-        return files.write_whole(path, chain([line, ids, checks], chunks))
+        return files.write_cache(path, chain([line, ids, checks], chunks))
 
     @classmethod
     def load(
