@@ -159,7 +159,7 @@ def test_an_encoder_that_refuses_every_file_ends_the_run() -> None:
     encoder = Moody()
     encoder.hated = [image("red")]
     sent = [m for i in range(40) for m in messages(draft_of(f"{i}"), encoder.hated[0])]
-    with pytest.raises(ModelError, match=r"refused 16 image samples in a row \(not this one\)"):
+    with pytest.raises(ModelError, match=r"failed on 16 image samples in a row \(not this one\)"):
         run(encoder, sent)
 
 

@@ -309,7 +309,7 @@ def test_a_full_card_hands_over_to_the_processor() -> None:
     assert isinstance(after, FlatIndex)
     assert len(after) == 120
     # What FAISS holds after a failure is not known: nothing there is asked any more, or kept.
-    with pytest.raises(RuntimeError, match="given up"):
+    with pytest.raises(RuntimeError, match="released"):
         index.held.candidates(clustered(2, 1), 5, 0)
     same(index.search(clustered(2, 4), 9), FlatIndex(index.matrix).search(clustered(2, 4), 9))
     again = index.updated(NONE, ids[:1], clustered(3, 1))

@@ -297,7 +297,7 @@ def test_generations_switch_in_one_step(filled: Catalog, generation: Generation)
     filled.promote(new.id)
     states = {g.id: g.state for g in filled.generations()}
     assert states == {generation.id: GenerationState.RETIRED, new.id: GenerationState.SERVING}
-    with pytest.raises(StoreError, match="serving generation"):
+    with pytest.raises(StoreError, match="model in use"):
         filled.drop_generation(new.id)
     filled.drop_generation(generation.id)
     assert [g.id for g in filled.generations()] == [new.id]
