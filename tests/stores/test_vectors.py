@@ -165,9 +165,9 @@ def test_a_small_search_does_not_load_faiss() -> None:
     code = (
         "import sys, numpy as np\n"
         "from seehear.stores import FlatIndex\n"
-        "from seehear.stores.vectors.vector_file import Matrix\n"
+        "from seehear.stores.vectors.vector_file import VectorFile\n"
         "none, rows = np.empty(0, np.int64), np.eye(4, dtype=np.float32)\n"
-        "index = FlatIndex(Matrix.empty(4)).changed(none, np.arange(4), rows)\n"
+        "index = FlatIndex(VectorFile.empty(4)).updated(none, np.arange(4), rows)\n"
         "assert index.search(np.eye(4, dtype=np.float32), 2, np.arange(3))[1][1, 0] == 1\n"
         "sys.exit('faiss' in sys.modules)"
     )
