@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from demo.shell import shown
+from seehear.cli.output import printable
 from seehear.collection import Collection
 from seehear.search import Engine
 from seehear.types import Modality, Vectors
@@ -113,9 +114,10 @@ def told(ranked: Ranked) -> str:
     if len(ranked.paths) < FEWEST or ranked.kind not in NAMES:
         return ""
     name = NAMES[ranked.kind]
+    first, last = ranked.paths[0], ranked.paths[-1]
     return (
-        f"Of {len(ranked.paths)} {name}s, the most typical is {shown(ranked.paths[0])}\n"
-        f"and the most unlike the others is {shown(ranked.paths[-1])}."
+        f"Of {len(ranked.paths)} {name}s, the most typical is {printable(shown(first))}\n"
+        f"and the most unlike the others is {printable(shown(last))}."
     )
 
 

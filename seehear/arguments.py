@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def as_list(text: str | Sequence[str] | None) -> list[str]:
     if text is None:
         return []
     return [text] if isinstance(text, str) else list(text)
+
+
+def as_path(path: PathLike) -> Path:
+    """Return a path with ~ expanded. Raises UsageError for an empty one, which Python takes for the
+    current folder."""
+    if not os.fspath(path):
+        raise UsageError("the path is empty")
+    return Path(path).expanduser()
 
 
 def as_paths(files: Paths) -> list[PathLike]:

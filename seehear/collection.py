@@ -54,7 +54,7 @@ class Collection:
     ) -> None:
         from seehear.stores import Catalog
 
-        self.folder = Path(folder).expanduser() if folder is not None else default_collection()
+        self.folder = arguments.as_path(folder) if folder is not None else default_collection()
         self.settings = settings or Settings()
         self._catalog: Catalog = Catalog.open(
             self.folder, create=not must_exist, url=self.settings.database
@@ -109,7 +109,7 @@ class Collection:
         return indexers.index(
             self._catalog,
             self._opened.model(model),
-            [Path(path).expanduser() for path in paths],
+            [arguments.as_path(path) for path in paths],
             self.settings,
             include=include,
             exclude=exclude,
@@ -141,7 +141,7 @@ class Collection:
         indexers.watch(
             self._catalog,
             self._opened.model(),
-            [Path(path).expanduser() for path in paths],
+            [arguments.as_path(path) for path in paths],
             self.settings,
             include=include,
             exclude=exclude,
@@ -223,7 +223,7 @@ class Collection:
         """
         from seehear.stores import archive as archives
 
-        return archives.export(self._catalog, Path(archive).expanduser())
+        return archives.export(self._catalog, arguments.as_path(archive))
 
     @while_open
     def import_archive(
@@ -242,7 +242,7 @@ class Collection:
             Path(old): Path(new).expanduser().absolute() for old, new in (path_map or {}).items()
         }
         with self._opened.suspended():
-            return archives.restore(Path(archive).expanduser(), self._catalog, folders)
+            return archives.restore(arguments.as_path(archive), self._catalog, folders)
 
     @while_open
     def search(
@@ -375,7 +375,7 @@ class Collection:
         """
         from seehear.media.hashing import content_hash
 
-        file = Path(path).expanduser()
+        file = arguments.as_path(path)
         query = query_builder.build_query(
             self.file_part, files=file, k=k, modalities=modalities, under=under
         )
@@ -462,7 +462,7 @@ class Collection:
         The files themselves stay. Raises UsageError if the collection has nothing at the path.
         """
         with self._catalog.write_lock():
-            count = self._catalog.remove(Path(path).expanduser().absolute())
+            count = self._catalog.remove(arguments.as_path(path).absolute())
         if count == 0:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count

@@ -86,7 +86,7 @@ class ProgressLines:
         else:
             news = last is None or is_counting(progress) or last.stage != progress.stage
             wait_s = self._every_s
-            if self._told is not None and _same_place(self._told, progress):
+            if self._told is not None and _says_the_same(self._told, progress):
                 wait_s = max(REPEAT_S, self._every_s)
             due = news and time.monotonic() - self._last_s >= wait_s
         if due and progress.stage != "done":  # the summary says that
@@ -95,7 +95,7 @@ class ProgressLines:
             output.note(describe(progress))
 
 
-def _same_place(one: Progress, other: Progress) -> bool:
+def _says_the_same(one: Progress, other: Progress) -> bool:
     """Whether two say the same, apart from the rate."""
     return (one.stage, one.files_done, one.files_total) == (
         other.stage,

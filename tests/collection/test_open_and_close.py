@@ -179,3 +179,25 @@ def test_a_collection_with_other_files_beside_it_still_opens(tmp_path: Path) -> 
     seehear.open(tmp_path, model="fake").close()
     photo(tmp_path)
     seehear.open(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.index(""),
+        lambda c: c.watch(""),
+        lambda c: c.forget(""),
+        lambda c: c.similar(""),
+        lambda c: c.export(""),
+        lambda _: seehear.open(""),
+    ],
+    ids=["index", "watch", "forget", "similar", "export", "open"],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    call: Callable[[Collection], Any], tmp_path: Path
+) -> None:
+    with (
+        Collection(tmp_path / "collection", FAKE) as library,
+        pytest.raises(UsageError, match="the path is empty"),
+    ):
+        call(library)
