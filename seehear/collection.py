@@ -7,7 +7,6 @@ of queries are made in questions.py; models and the engine are opened in opened.
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -55,7 +54,7 @@ class Collection:
     ) -> None:
         from seehear.stores import Catalog
 
-        self.folder = _given(folder) if folder is not None else default_collection()
+        self.folder = arguments.given_path(folder) if folder is not None else default_collection()
         self.settings = settings or Settings()
         self._catalog: Catalog = Catalog.open(
             self.folder, create=not must_exist, url=self.settings.database
@@ -110,7 +109,7 @@ class Collection:
         return indexers.index(
             self._catalog,
             self._opened.model(model),
-            [_given(path) for path in paths],
+            [arguments.given_path(path) for path in paths],
             self.settings,
             include=include,
             exclude=exclude,
@@ -142,7 +141,7 @@ class Collection:
         indexers.watch(
             self._catalog,
             self._opened.model(),
-            [_given(path) for path in paths],
+            [arguments.given_path(path) for path in paths],
             self.settings,
             include=include,
             exclude=exclude,
@@ -224,7 +223,7 @@ class Collection:
         """
         from seehear.stores import archive as archives
 
-        return archives.export(self._catalog, _given(archive))
+        return archives.export(self._catalog, arguments.given_path(archive))
 
     @while_open
     def import_archive(
@@ -243,7 +242,7 @@ class Collection:
             Path(old): Path(new).expanduser().absolute() for old, new in (path_map or {}).items()
         }
         with self._opened.suspended():
-            return archives.restore(_given(archive), self._catalog, folders)
+            return archives.restore(arguments.given_path(archive), self._catalog, folders)
 
     @while_open
     def search(
@@ -375,7 +374,7 @@ class Collection:
         """
         from seehear.indexers import content_hash
 
-        file = _given(path)
+        file = arguments.given_path(path)
         part = self.file_part(file)
         own = self._catalog.find_asset(content_hash(file))
         found = self.run(
@@ -467,7 +466,7 @@ class Collection:
         The files themselves stay. Raises UsageError if the collection has nothing at the path.
         """
         with self._catalog.write_lock():
-            count = self._catalog.remove(_given(path).absolute())
+            count = self._catalog.remove(arguments.given_path(path).absolute())
         if count == 0:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
@@ -481,14 +480,6 @@ class Collection:
         from seehear.encoders import load_model
 
         return load_model(name, self.settings.device)
-
-
-def _given(path: PathLike) -> Path:
-    """Return a path that a caller gave. Raises UsageError for an empty one, which Python takes for
-    the current folder."""
-    if not os.fspath(path):
-        raise UsageError("the path is empty")
-    return Path(path).expanduser()
 
 
 def open_collection(
