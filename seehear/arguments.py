@@ -77,6 +77,6 @@ def segment_ids(hits: Iterable[Hit | int]) -> tuple[int, ...]:
 def given_path(path: PathLike) -> Path:
     """Return a path that a caller gave. Raises UsageError for an empty one, which Python takes for
     the current folder."""
-    if not os.fspath(path):
+    if not str(path):
         raise UsageError("the path is empty")
     return Path(path).expanduser()
