@@ -81,11 +81,3 @@ def parse_mode(name: str) -> Mode:
 
 def segment_ids(hits: Iterable[Hit | int]) -> tuple[int, ...]:
     return tuple(hit.segment_id if isinstance(hit, Hit) else hit for hit in hits)
-
-
-def given_path(path: PathLike) -> Path:
-    """Return a path that a caller gave. Raises UsageError for an empty one, which Python takes for
-    the current folder."""
-    if not str(path):
-        raise UsageError("the path is empty")
-    return Path(path).expanduser()
