@@ -5,6 +5,7 @@ Standard library and numpy only. Times are seconds, half-open [start_s, stop_s).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -300,6 +301,52 @@ class Hit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as plain values, ready for JSON, as `seehear search --json` prints it."""
-        from seehear.serialize import hit_to_dict
+        return {
+            "rank": self.rank,
+            "score": _rounded(self.score),
+            "similarity": _rounded(self.similarity),
+            "path": str(self.path),
+            "modality": str(self.modality),
+            "matched": str(self.matched_modality),
+            "start_s": self.start_s,
+            "stop_s": self.stop_s,
+            "snippet": self.snippet,
+            "weak": self.weak,
+            "asset_id": self.asset_id,
+            "segment_id": self.segment_id,
+            "moments": [_moment_to_dict(moment) for moment in self.moments],
+            "duplicates": [str(path) for path in self.duplicates],
+            "why": [_explanation_to_dict(explanation) for explanation in self.why],
+        }
 
-        return hit_to_dict(self)
+
+def _moment_to_dict(moment: Moment) -> dict[str, Any]:
+    return {
+        "start_s": moment.start_s,
+        "stop_s": moment.stop_s,
+        "score": _rounded(moment.score),
+        "segment_id": moment.segment_id,
+        "matched": str(moment.matched),
+    }
+
+
+def _explanation_to_dict(explanation: PartExplanation) -> dict[str, Any]:
+    return {
+        "part": explanation.part,
+        "weight": explanation.weight,
+        "exclude": explanation.exclude,
+        "score": _rounded(explanation.score),
+        "route": explanation.route,
+        "space": explanation.space,
+        "similarity": _rounded(explanation.similarity),
+        "expected": _rounded(explanation.expected),
+        "spread": _rounded(explanation.spread),
+        "crowd": _rounded(explanation.support_bonus),
+        "words": explanation.words,
+        "words_score": _rounded(explanation.words_score),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return the number to four digits, or None if it is missing, NaN or infinite."""
+    return round(value, 4) if value is not None and math.isfinite(value) else None

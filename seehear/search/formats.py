@@ -42,6 +42,11 @@ _ONLY = {
 }
 
 
+def names_of(format_: str) -> tuple[str, ...]:
+    """Return every name of a format, the one that the catalog keeps first."""
+    return _GROUPS.get(format_, (format_,))
+
+
 def format_filter(name: str) -> Filter:
     """Return the filter for files of a format, whichever of its names is given: jpg, jpeg."""
     name = name.lower().lstrip(".")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seehear.errors import UnknownFolderError, UsageError
+from seehear.search.formats import names_of
 from seehear.stores import Catalog
 from seehear.stores.catalog.facets import FIELDS
 from seehear.stores.catalog.filters import CHOICES, And, Compare, Field, Filter, Not, Op, Or
@@ -96,7 +97,10 @@ class _Check:
         if part.op is Op.LIKE:
             asked = asked.strip("*")
             told = f'No {name} {"matches" if set("*?") & set(asked) else "contains"} "{asked}".'
-        if hint := did_you_mean(asked, values):
+        hint = did_you_mean(asked, values)
+        if not hint and part.field is Field.FORMAT:  # people mistype jpg, not jpeg
+            hint = did_you_mean(asked, [name for value in values for name in names_of(value)])
+        if hint:
             return UsageError(told + hint)
         more = ", ..." if len(values) > LISTED else ""
         return UsageError(f"{told} There are: {', '.join(values[:LISTED])}{more}")

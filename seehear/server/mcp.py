@@ -24,7 +24,7 @@ from seehear.config import Settings
 from seehear.errors import MediaError, SeehearError, UsageError
 from seehear.limits import ASSISTANT_HITS, ServiceLimits
 from seehear.query_builder import build_query
-from seehear.serialize import asset_to_dict, hit_to_dict
+from seehear.serialize import asset_to_dict
 from seehear.server.decoding import DecodePool
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.problems import without_paths
@@ -156,7 +156,7 @@ class _McpTools:
         folder_labels = self._folder_labels()
         told = []
         for hit in hits:
-            facts = hit_to_dict(hit)
+            facts = hit.to_dict()
             location = location_out(hit.path, folder_labels)
             told.append(
                 {name: facts[name] for name in _TOLD if facts[name] is not None}

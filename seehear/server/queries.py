@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
-from seehear.serialize import asset_to_dict, hit_to_dict
+from seehear.serialize import asset_to_dict
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.schemas import HitOut, Part, Place, SearchRequest
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
@@ -106,7 +106,7 @@ def hits_out(
 
 
 def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitOut:
-    facts = hit_to_dict(hit)
+    facts = hit.to_dict()
     del facts["path"]
     facts["snippet"] = _snippet(hit.snippet)
     facts["duplicates"] = [location_out(path, folder_labels) for path in hit.duplicates]

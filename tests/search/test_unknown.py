@@ -44,6 +44,8 @@ def library(tmp_path: Path) -> Library:
         ("artist = Simon", 'No artist "Simon". Did you mean Nina Simone?'),
         ("city = Vienna", 'No city "Vienna". There are: Wien'),
         ("format = jpgg", 'No format "jpgg". Did you mean jpg?'),
+        ("format = jgp", 'No format "jgp". Did you mean jpg?'),
+        ("format = weve", 'No format "weve". Did you mean wave?'),
         ("format = tif", 'No format "tif". There are: jpg, wav'),
         ("lens = 50mm", "No file has the field lens"),
         ("folder ~ viena", "Did you mean"),

@@ -20,7 +20,7 @@ from seehear.errors import UsageError
 from seehear.indexers import IndexReport
 from seehear.limits import QueryLimits
 from seehear.search import Engine
-from seehear.serialize import hit_to_dict, report_to_dict
+from seehear.serialize import report_to_dict
 from seehear.server.schemas import JobReport
 from seehear.types import Hit, Modality, Query, QueryPart
 from tests.cli.conftest import Run
@@ -286,7 +286,7 @@ def test_a_weight_stays_with_its_part_beside_an_empty_text() -> None:
 
 def test_a_fact_that_is_missing_is_null_and_never_nan() -> None:
     hit = Hit(1, 0.123456, math.nan, Path("/a.jpg"), Modality.IMAGE, 1, 2, Modality.IMAGE)
-    facts = hit_to_dict(hit)
+    facts = hit.to_dict()
     assert (facts["score"], facts["similarity"], facts["start_s"]) == (0.1235, None, None)
     assert facts == hit.to_dict()
     assert set(metadata_of(hit)) == {
