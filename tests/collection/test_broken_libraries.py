@@ -227,7 +227,7 @@ def test_a_broken_library_is_one_line_and_no_fault_of_a_file(
         lines = [
             line
             for line in said.splitlines()
-            if not line.endswith((" files", " files/s", "Ctrl-C to stop"))  # how far it has come
+            if not line.endswith((" files", " files/s", "Ctrl-C to stop."))  # how far it has come
         ]
         assert len(lines) == 1, (step, said)
         assert f"the library {case.library} " in lines[0], (step, said)
