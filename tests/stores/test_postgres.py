@@ -229,7 +229,7 @@ def test_vectors_come_back_bit_for_bit(library: Library, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("database", "told"),
     [
-        ("nonsense", "is a URL such as postgresql://"),
+        ("nonsense", "must be a URL such as postgresql://"),
         ("mysql://root@localhost/x", "not in mysql"),
         ("sqlite:///x.db", "not in sqlite"),
     ],
@@ -266,4 +266,4 @@ def test_the_command_line_takes_the_database_from_the_environment(
     assert "OK: 1 asset," in run("verify").stderr
     assert not (tmp_path / "collection" / "catalog.db").exists()
     moved = run("export", tmp_path / "all.seehear", check=False)
-    assert (moved.returncode, "server's own tools" in moved.stderr) == (1, True)
+    assert (moved.returncode, "with pg_dump" in moved.stderr) == (1, True)
