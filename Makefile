@@ -1,5 +1,6 @@
 # Each target does all of its own set-up: environment, dependencies, media. Everything is installed
-# from requirements.lock, by version and hash. CPU=1 leaves out CUDA's libraries (Linux).
+# from requirements.lock, by version and hash. CPU=1 leaves out CUDA's libraries (Linux): say it at the
+# first call, or after `make clean`.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -88,4 +89,4 @@ dist: $(VENV)/.installed
 	@ls dist
 
 clean:
-	rm -rf $(VENV) .venv-newest dist demo/media demo/collections demo/sheet.html
+	rm -rf $(VENV) .venv-newest dist demo/media demo/collection demo/collections demo/sheet.html

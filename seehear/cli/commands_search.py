@@ -13,7 +13,6 @@ from seehear.cli import blas_threads, gc_pause, last_search, output
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
 from seehear.cli.show_hits import Shown, show_hits
 
-MODES = ("auto", "semantic", "words")
 FILES = ("image", "audio", "video")
 
 CountOption = Annotated[
