@@ -79,6 +79,9 @@ def _required_row() -> Row:
         applies = need.marker is None or need.marker.evaluate({"extra": ""})
         extra = not applies and "extra" in line
         version = _version(need.name)
+        if applies and version is None and need.name in FAISS_PACKAGES:
+            # An environment without a GPU has the other one, which gives the same module.
+            version = next(filter(None, map(_version, FAISS_PACKAGES)), None)
         if (not applies and not extra) or (extra and version is None):
             continue  # for another platform, or from an extra that is not installed
         count += 1

@@ -87,6 +87,21 @@ def test_versions_are_compared_with_what_is_required(monkeypatch: pytest.MonkeyP
     assert row.remedy == "pip install 'alpha==2.0' 'beta>=3' 'gamma>=1'"
 
 
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("1.15.1", Level.OK), ("1.14.0", Level.FAULT), (None, Level.FAULT)],
+    ids=["current", "old", "none"],
+)
+def test_an_environment_without_a_gpu_has_the_other_faiss(
+    version: str | None, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda _: ["faiss-gpu>=1.15.1"])
+    monkeypatch.setattr(installation, "_version", {"faiss-cpu": version}.get)
+    monkeypatch.setattr(installation, "LOCK", Path("nowhere"))
+    (row,) = installation.package_rows()
+    assert row.level is level
+
+
 def test_versions_are_compared_with_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
