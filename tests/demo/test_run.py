@@ -124,7 +124,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path) -> None:
 )
 def test_make_hands_the_folder_on_as_it_is(folder: str) -> None:
     done = subprocess.run(
-        ["make", "-n", "demo", f"FOLDER={folder}"],
+        ["make", "--no-print-directory", "-n", "demo", f"FOLDER={folder}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     words = shlex.split(done.stdout.splitlines()[-1])
