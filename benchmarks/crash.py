@@ -236,15 +236,16 @@ def contents(collection: Path) -> dict[str, Content]:
     """
     catalog = Catalog.open(collection)
     try:
-        generation = catalog.serving()
+        generation = catalog.generations.serving()
         if generation is None:
             return {}
-        ids = catalog.segment_ids(generation.id)
+        ids = catalog.segments.ids(generation.id)
         pieces: dict[str, list[tuple[Any, ...]]] = {}
         vectors = {
-            space.key: catalog.vectors_of(ids, generation, space) for space in generation.spaces
+            space.key: catalog.segments.vectors(ids, generation, space)
+            for space in generation.spaces
         }
-        for row, found in enumerate(catalog.resolve(ids)):
+        for row, found in enumerate(catalog.segments.resolve(ids)):
             values = [(key, matrix[row].tobytes()) for key, matrix in vectors.items()]
             pieces.setdefault(found.asset.content_hash, []).append(
                 (found.ordinal, found.segment, values)
@@ -259,9 +260,9 @@ def places(collection: Path) -> dict[str, str]:
     catalog = Catalog.open(collection)
     try:
         found = {}
-        for root in catalog.roots():
-            for location in catalog.locations(root.id):
-                asset = catalog.asset(location.asset_id)
+        for root in catalog.locations.roots():
+            for location in catalog.locations.in_root(root.id):
+                asset = catalog.assets.get(location.asset_id)
                 found[str(location.path)] = asset.content_hash if asset else "nothing"
         return found
     finally:

@@ -54,10 +54,10 @@ class World:
 def build(items: Sequence[Item], model: Remembered, folder: Path) -> World:
     """A collection of the items, through the stores and the engine that everyone uses."""
     catalog = Catalog.open(folder)
-    root = catalog.add_root(folder / "media")
+    root = catalog.locations.add_root(folder / "media")
     spaces = list(dict.fromkeys(space for kind in Modality for space in model.spaces_of(kind)))
-    generation = catalog.create_generation(model.name, model.revision, spaces)
-    catalog.promote(generation.id)
+    generation = catalog.generations.create(model.name, model.revision, spaces)
+    catalog.generations.promote(generation.id)
     position = {}
     for kind in Modality:  # encoded in batches, and remembered
         rows = [s for item in items for s in item.samples if modality_of(s) is kind]
@@ -79,7 +79,7 @@ def build(items: Sequence[Item], model: Remembered, folder: Path) -> World:
             lies_at = NewLocation(root.id, root.path / f"{number}", 1, 1, number + 1)
             (asset_id,) = batch.put_contents(generation.id, [content], [[lies_at]])
             position[asset_id] = number
-    serving = catalog.serving()
+    serving = catalog.generations.serving()
     assert serving is not None
     cache = VectorCache(folder, catalog, serving)
     owners = {
@@ -90,6 +90,6 @@ def build(items: Sequence[Item], model: Remembered, folder: Path) -> World:
         for kind in Modality
     }
     engine = Engine(catalog, cache, model)
-    catalog.put_calibrations(serving.id, engine.missing_calibration())
+    catalog.generations.put_blobs(serving.id, engine.missing_calibration())
     shelf = CollectionSnapshot(catalog, cache, serving, model)
     return World(list(items), model, engine, shelf, position, owners)

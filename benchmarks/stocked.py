@@ -56,9 +56,9 @@ def stock(folder: Path, assets: int, *, model: str = "tiny", seed: int = 0) -> N
     root.mkdir(parents=True)
     catalog = Catalog.open(folder)
     try:
-        made = catalog.create_generation(loaded.name, loaded.revision, [space])
-        catalog.promote(made.id)
-        place_root = catalog.add_root(root / "stock").id
+        made = catalog.generations.create(loaded.name, loaded.revision, [space])
+        catalog.generations.promote(made.id)
+        place_root = catalog.locations.add_root(root / "stock").id
         for start in range(0, assets - 1, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, assets - 1))
             contents = [_content(n, said, meant, loaded, rng) for n in numbers]

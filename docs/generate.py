@@ -145,7 +145,8 @@ def _class_sections(name: str, kind: type) -> Iterator[str]:
         yield f"## seehear.{name}\n\n{_prose(kind)}\n\n{_field_table(kind)}\n"
     else:
         yield _function_section(f"## seehear.{name}", f"seehear.{name}", kind)
-    for member, value in vars(kind).items():
+    members = [pair for base in kind.__mro__[:-1] for pair in vars(base).items()]
+    for member, value in members:
         if member.startswith("_"):
             continue
         owner = name[0].lower() + name[1:]

@@ -110,7 +110,7 @@ class LoadedModels:
     def model(self, name: str | None = None) -> Model:
         """Return the model of that name; without a name the serving one, else the settings' one."""
         if name is None:
-            serving = self._catalog.serving()
+            serving = self._catalog.generations.serving()
             name = serving.model if serving else self._settings.model
         with self._lock:
             if name not in self._models:
@@ -130,7 +130,7 @@ class LoadedModels:
         from seehear.stores import VectorCache
 
         with self._lock:
-            generation = self._catalog.serving()
+            generation = self._catalog.generations.serving()
             if generation is None:
                 return None
             if self._engine is None or self._engine[0] != generation.id:

@@ -18,7 +18,8 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
     `engine` is None if nothing is indexed.
     """
     counts = catalog.counts()
-    generation = catalog.serving()
+    generation = catalog.generations.serving()
+    roots = catalog.locations.roots()
     return {
         "collection": str(folder),
         "model": generation.model if generation else None,
@@ -32,7 +33,7 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
         "unsupported": count_unsupported(catalog),
         "size_bytes": counts.size_bytes,
         "index": engine.describe_index() if engine is not None else "empty",
-        "roots": [{"path": str(root.path), "online": root.online} for root in catalog.roots()],
+        "roots": [{"path": str(root.path), "online": root.online} for root in roots],
     }
 
 
@@ -40,4 +41,6 @@ def count_unsupported(catalog: Catalog) -> dict[str, int]:
     """Return the roots' counts of files of kinds that are not read, by suffix, largest first."""
     from seehear.indexers.progress import most_common
 
-    return most_common(sum((Counter(root.unsupported) for root in catalog.roots()), Counter()))
+    return most_common(
+        sum((Counter(root.unsupported) for root in catalog.locations.roots()), Counter())
+    )

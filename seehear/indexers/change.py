@@ -51,16 +51,16 @@ def model_change(
     `load` returns the model; without it nothing is measured. Nothing is encoded again where the
     model serves already, or has encoded everything that is indexed.
     """
-    serving = catalog.serving()
+    serving = catalog.generations.serving()
     counts = catalog.counts()
     if serving is None or serving.model == name or not counts.assets:
         return None
     files, model = counts.assets, load() if load is not None else None
     if model is not None:
-        for generation in catalog.generations():
+        for generation in catalog.generations.all():
             mine = generation.model == name and generation.revision == model.revision
             if mine and set(generation.spaces) == set(spaces_of(model)):
-                files = min(files, len(catalog.unencoded(generation.id)))
+                files = min(files, len(catalog.generations.unencoded(generation.id)))
     if not files:
         return None
     seconds = None
@@ -112,10 +112,10 @@ def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Setting
 def _some_files(catalog: Catalog) -> list[Path]:
     """Choose a few existing files of each modality, the modalities in turn."""
     found: dict[Modality, list[Path]] = {}
-    for root in catalog.roots():
-        with closing(catalog.known_locations(root.id)) as locations:
+    for root in catalog.locations.roots():
+        with closing(catalog.locations.scan(root.id)) as locations:
             some = list(islice(locations, LOOKED_AT))
-        assets = catalog.assets_of([place.asset_id for place in some])
+        assets = catalog.assets.get_many([place.asset_id for place in some])
         for location in some:
             asset = assets.get(location.asset_id)
             if asset is None or not os.path.isfile(location.path):

@@ -23,10 +23,10 @@ def spaces_of(model: Model) -> tuple[EmbeddingSpace, ...]:
 def generation_for(catalog: Catalog, model: Model) -> Generation:
     """Return the generation of this model revision; create it if it does not exist yet."""
     spaces = spaces_of(model)
-    serving = catalog.serving()
+    serving = catalog.generations.serving()
     mine = [
         generation
-        for generation in catalog.generations()
+        for generation in catalog.generations.all()
         if generation.model == model.name
         and generation.revision == model.revision
         and set(generation.spaces) == set(spaces)
@@ -36,10 +36,10 @@ def generation_for(catalog: Catalog, model: Model) -> Generation:
     if mine:
         building = [generation for generation in mine if generation.state == "building"]
         return (building or mine)[-1]
-    generation = catalog.create_generation(model.name, model.revision, spaces)
+    generation = catalog.generations.create(model.name, model.revision, spaces)
     if serving is None:
-        catalog.promote(generation.id)
-        serving = catalog.serving()
+        catalog.generations.promote(generation.id)
+        serving = catalog.generations.serving()
         assert serving is not None
         return serving
     return generation

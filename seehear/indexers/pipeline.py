@@ -101,9 +101,9 @@ def index(
         report = run.all(paths, patterns, retry_failed=retry_failed)
         if calibrate is not None and not report.interrupted:
             tally.enter(Stage.PREPARE)
-            serving = catalog.serving()
+            serving = catalog.generations.serving()
             if serving is not None:
-                catalog.put_calibrations(serving.id, calibrate())
+                catalog.generations.put_blobs(serving.id, calibrate())
     tally.enter(Stage.DONE)
     return report
 
@@ -119,7 +119,7 @@ class _Run:
     def all(
         self, paths: Sequence[str | Path], patterns: PathPatterns, *, retry_failed: bool
     ) -> IndexReport:
-        targets = resolve(self.catalog, paths, self.catalog.add_root)
+        targets = resolve(self.catalog, paths, self.catalog.locations.add_root)
         generation = generation_for(self.catalog, self.model)
         builds = generation.state != "serving"
         if builds:
@@ -208,8 +208,8 @@ class _Run:
         return vanished.left()
 
     def _is_encoded(self, generation: Generation, digest: str) -> bool:
-        asset = self.catalog.find_asset(digest)
-        return asset is not None and self.catalog.is_encoded(generation.id, asset.id)
+        asset = self.catalog.assets.find(digest)
+        return asset is not None and self.catalog.generations.is_encoded(generation.id, asset.id)
 
     def _clean(self, found: Survey, left: Ids) -> None:
         """Remove locations that vanished and did not move, and assets without any location."""
@@ -240,15 +240,19 @@ class _Run:
         or that are in a folder that could not be listed. It does not wait for content that failed
         permanently: that would never end.
         """
-        lacking = self.catalog.unencoded(generation.id)
+        lacking = self.catalog.generations.unencoded(generation.id)
         if lacking:
-            hopeless = {f.path for f in self.catalog.failures() if f.modified_ns != ALWAYS_RETRY_NS}
+            hopeless = {
+                f.path
+                for f in self.catalog.locations.failures()
+                if f.modified_ns != ALWAYS_RETRY_NS
+            }
             for start in range(0, len(lacking), LOOKED_AT_ONCE):
                 chunk = lacking[start : start + LOOKED_AT_ONCE]
-                for paths in self.catalog.paths_of(chunk).values():
+                for paths in self.catalog.locations.paths(chunk).values():
                     if not hopeless.intersection(paths):
                         return False
-        self.catalog.promote(generation.id)
+        self.catalog.generations.promote(generation.id)
         return True
 
     def _report(self, generation: Generation, found: Survey, *, promoted: bool) -> IndexReport:
@@ -257,10 +261,10 @@ class _Run:
             FailedFile(failure.path, failure.stage, failure.reason, remembered=True)
             for failure in found.diff.failed_before
         ]
-        serving = self.catalog.serving()
+        serving = self.catalog.generations.serving()
         pending = 0
         if serving is None or serving.id != generation.id:
-            pending = len(list(self.catalog.unencoded(generation.id)))
+            pending = len(list(self.catalog.generations.unencoded(generation.id)))
             notes.append(
                 f"{generation.model} is not in use yet: {pending} files are still to be encoded. "
                 "Run the same command again to continue"

@@ -64,15 +64,15 @@ def rehash(
     `MARK_WAIT_S` seconds at the end, they are not marked, and the report says so.
     """
     tally = ProgressTracker(progress)
-    online = {root.id: root.online for root in catalog.roots()}
-    locations = [place for root_id in online for place in catalog.locations(root_id)]
+    online = {root.id: root.online for root in catalog.locations.roots()}
+    locations = [place for root_id in online for place in catalog.locations.in_root(root_id)]
     here = [place for place in locations if online[place.root_id]]
     tally.begin(Stage.VERIFY, len(here), sum(place.size_bytes for place in here))
     deviations: list[FileMismatch] = []
     altered: list[Location] = []
     files = bytes_read = 0
     for location, digest in _hashes(here, stop):
-        asset = catalog.asset(location.asset_id)
+        asset = catalog.assets.get(location.asset_id)
         if asset is None:  # another process has removed it
             tally.done(location.size_bytes)
             continue

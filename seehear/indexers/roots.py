@@ -46,7 +46,7 @@ def resolve(
 
     `add` registers a new root. Raises UsageError for a path that neither exists nor is known.
     """
-    roots = {str(root.path): root for root in catalog.roots()}
+    roots = {str(root.path): root for root in catalog.locations.roots()}
     if not paths:
         return [Target(root, path) for path, root in sorted(roots.items())]
     chosen: dict[str, Target] = {}

@@ -54,9 +54,9 @@ class Surveyor:
             by_root.setdefault(target.root.id, []).append(target)
         # Find the offline roots first: none of their files may be compared.
         present = [group for group in by_root.values() if self._is_there(group[0].root)]
-        failures = {str(failure.path): failure for failure in self.catalog.failures()}
+        failures = {str(failure.path): failure for failure in self.catalog.locations.failures()}
         self.survey.diff.failing = set(failures)
-        roots = [str(root.path) for root in self.catalog.roots()]
+        roots = [str(root.path) for root in self.catalog.locations.roots()]
         for target in (target for group in present for target in group):
             if self.tick():
                 return
@@ -64,13 +64,13 @@ class Surveyor:
 
     def _is_there(self, root: Root) -> bool:
         """Tell whether a root can be scanned; note it as offline otherwise."""
-        with closing(self.catalog.known_locations(root.id)) as locations:
+        with closing(self.catalog.locations.scan(root.id)) as locations:
             first = list(islice(locations, 2))
         was_file = [location.path for location in first] == [str(root.path)]
         presence = root_state(root, had_files=bool(first), was_file=was_file)
         online = presence.reason is None
         if online != root.online or presence.inode not in {None, root.inode}:
-            self.catalog.set_online(root.id, online, presence.inode)
+            self.catalog.locations.set_online(root.id, online, presence.inode)
         if presence.reason is not None:
             self.survey.offline.append(OfflineRoot(root.path, presence.reason))
         return online
@@ -88,7 +88,7 @@ class Surveyor:
         met, met_failures = IdBitmap(), set[str]()
         try:
             while chunk := list(islice(files, AT_ONCE)):
-                known = self.catalog.known_files(
+                known = self.catalog.locations.known(
                     target.root.id, self.generation.id, [file.path for file in chunk]
                 )
                 for before in known.values():
@@ -112,8 +112,8 @@ class Surveyor:
             return scan.knows(path) and self.patterns.covers(relative_to(path, root))
 
         below = None if target.is_whole else Path(target.top)
-        if len(met) < self.catalog.count_locations(target.root.id, below):
-            for location in self.catalog.known_locations(target.root.id, below):
+        if len(met) < self.catalog.locations.count(target.root.id, below):
+            for location in self.catalog.locations.scan(target.root.id, below):
                 if location.id not in met and gone(location.path):
                     diff.vanished.add(location.id, location.asset_id, location.size_bytes)
         for path in failures.keys() - met_failures:

@@ -176,7 +176,7 @@ def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
     """Remove cache files of generations that no longer exist; return their number."""
     known = {
         VectorCache(catalog.folder, catalog, generation).file_of(space, item).stem
-        for generation in catalog.generations()
+        for generation in catalog.generations.all()
         for space in generation.spaces
         for item in Modality
     }
@@ -194,7 +194,7 @@ def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
 def _compare_all(catalog: Catalog) -> list[IndexCheck]:
     """Compare every index with the catalog."""
     found = []
-    for generation in catalog.generations():
+    for generation in catalog.generations.all():
         cache = VectorCache(catalog.folder, catalog, generation)
         for space in generation.spaces:
             for item in Modality:
@@ -213,7 +213,7 @@ def _compare(
 ) -> IndexCheck | None:
     """Compare one index with the catalog; None where both are empty."""
     index = cache.index(space, item)
-    with catalog.vectors_since(generation, space, item, 0) as written:
+    with catalog.changes.since(generation, space, item, 0) as written:
         if written.count == len(index) == 0:
             return None
         agreed, bad = written.count == len(index), 0

@@ -207,7 +207,7 @@ class _Watcher:
 
     def _known(self, locations: Iterable[str]) -> list[str]:
         """Return the paths that an index run accepts: those below a root, and existing ones."""
-        roots = [str(root.path) for root in self.catalog.roots()]
+        roots = [str(root.path) for root in self.catalog.locations.roots()]
         return [
             location
             for location in locations

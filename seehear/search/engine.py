@@ -66,7 +66,7 @@ class Engine:
 
         Raises StoreError where no generation serves yet.
         """
-        generation = catalog.serving()
+        generation = catalog.generations.serving()
         if generation is None:
             raise StoreError("the collection is empty; run `seehear index FOLDER` first")
         self._catalog = catalog
@@ -76,7 +76,7 @@ class Engine:
         self._generation = generation
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(RANKED_AT_ONCE)
-        self._change = catalog.change()
+        self._change = catalog.changes.last()
         self._snapshot = self._new_snapshot(self._change)
         self._asked = 0
 
@@ -91,7 +91,7 @@ class Engine:
         seen = 0
         while True:
             with self._catalog.read_snapshot():
-                change = self._catalog.change()
+                change = self._catalog.changes.last()
                 with self._lock:
                     # Another thread may have come later, and seen more, before this one got here.
                     late = seen <= change < self._change
@@ -116,6 +116,14 @@ class Engine:
         answers are no different.
         """
         return missing_blobs(self.current(), self._model)
+
+    def warm_up(self) -> None:
+        """Load into memory what the first searches would otherwise wait for."""
+        with self._read_snapshot() as snapshot:
+            snapshot.load_columns()
+            snapshot.warm_up_indexes()
+            for item in snapshot.items():
+                snapshot.baseline(Modality.TEXT, item)
 
     def describe_index(self) -> str:
         """Kinds of the indexes and how many vectors they serve, for a person.

@@ -85,7 +85,7 @@ class CollectionSnapshot:
         self.columns: SegmentTable | None = None
         """What segments are, in memory; without, it is read from the catalog, which is the same."""
         if columns is not None:
-            self.columns = catalog.columns(generation.id, columns)
+            self.columns = catalog.segments.table(generation.id, columns)
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], VectorSample] = {}
         self._backgrounds: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
@@ -93,7 +93,13 @@ class CollectionSnapshot:
     def load_columns(self) -> None:
         """Read what segments are into memory, if that was not done."""
         if self.columns is None:
-            self.columns = self._catalog.columns(self.generation.id)
+            self.columns = self._catalog.segments.table(self.generation.id)
+
+    def warm_up_indexes(self) -> None:
+        """Open every index, ready for many searches."""
+        for space in self.generation.spaces:
+            for item in Modality:
+                self.index(space, item).warm_up()
 
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
         return self._cache.index(space, item)
@@ -109,41 +115,43 @@ class CollectionSnapshot:
 
     def paths_of(self, asset_ids: Iterable[int]) -> dict[int, list[Path]]:
         """Every path where assets lie."""
-        return self._catalog.paths_of(sorted(asset_ids))
+        return self._catalog.locations.paths(sorted(asset_ids))
 
     def matching_paths(self, asset_ids: Iterable[int], query: Query) -> dict[int, list[Path]]:
         """The paths of assets that meet the query's filters, the one to show first."""
         where = parse_where(query.where)
         if where is None and query.under is None:
             return {}
-        return self._catalog.matching_paths(sorted(asset_ids), under=query.under, where=where)
+        return self._catalog.locations.matching_paths(
+            sorted(asset_ids), under=query.under, where=where
+        )
 
     def count(self) -> int:
         """Number of segments in the generation."""
-        return self._catalog.count_segments(self.generation.id)
+        return self._catalog.segments.count(self.generation.id)
 
     def resolve(self, ids: Ids | Sequence[int]) -> list[SegmentRecord]:
         """What segments are, in the order asked; those that lie nowhere are left out."""
-        return self._catalog.resolve(np.asarray(ids, dtype=np.int64))
+        return self._catalog.segments.resolve(np.asarray(ids, dtype=np.int64))
 
     def segment_columns(self, ids: Ids | Sequence[int]) -> SegmentColumns:
         """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
         if self.columns is None:
-            return self._catalog.segment_columns(ids)
-        return self._catalog.shown(self.columns.of(np.asarray(ids, dtype=np.int64)))
+            return self._catalog.segments.columns(ids)
+        return self._catalog.segments.shown(self.columns.of(np.asarray(ids, dtype=np.int64)))
 
     def segments_of(self, asset_ids: Iterable[int]) -> Ids:
         """Sorted ids of the segments of some assets."""
         ids = sorted(asset_ids)
         if self.columns is None:
-            return self._catalog.segments_of(ids, self.generation.id)
+            return self._catalog.segments.of_assets(ids, self.generation.id)
         return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
     def words(self, text: str, most: int) -> list[SegmentRecord]:
         """Segments that hold all words of a text, or whose file does: by BM25, best first."""
         if not text:
             return []
-        passages, files = self._catalog.search_words(self.generation.id, text, most)
+        passages, files = self._catalog.segments.search_words(self.generation.id, text, most)
         ranked = [id_ for pair in zip_longest(files, passages) for id_, _ in filter(None, pair)]
         return self.resolve(list(dict.fromkeys(ranked)))
 
@@ -164,7 +172,7 @@ class CollectionSnapshot:
             ids[item] = (
                 None
                 if whole
-                else self._catalog.segment_ids(
+                else self._catalog.segments.ids(
                     self.generation.id,
                     item=item,
                     assets=None if asked == frozenset(Modality) else asked,
@@ -180,7 +188,7 @@ class CollectionSnapshot:
     def ids(self, item: Modality, allowed: IdFilter) -> Ids:
         """Sorted ids of the segments of one modality that may be hit."""
         ids = allowed.ids[item]
-        return self._catalog.segment_ids(self.generation.id, item=item) if ids is None else ids
+        return self._catalog.segments.ids(self.generation.id, item=item) if ids is None else ids
 
     def baseline(self, query: Modality, item: Modality) -> SimilarityBaseline:
         """The background of one route, fitted when it is first needed."""
@@ -194,7 +202,9 @@ class CollectionSnapshot:
         """The background that the last writer fitted, if nothing was written since."""
         if query is not Modality.TEXT or self.change is None:
             return None
-        data = self._catalog.calibration(self.generation.id, baseline_store.name_of(query, item))
+        data = self._catalog.generations.blob(
+            self.generation.id, baseline_store.name_of(query, item)
+        )
         route = self.route(query, item)
         return None if data is None else baseline_store.from_bytes(data, route, self.change)
 
@@ -235,7 +245,7 @@ class CollectionSnapshot:
     def _drawn(self, item: Modality) -> dict[int, int]:
         """Segments of a sample and the assets that they are shown as, in the order of the draw."""
         if self.columns is None:
-            ids = self._catalog.segment_ids(self.generation.id, item=item)
+            ids = self._catalog.segments.ids(self.generation.id, item=item)
         else:
             ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_kind(item)]
         ids = ids[np.argsort(_mixed(ids), kind="stable")]
@@ -274,14 +284,16 @@ class CollectionSnapshot:
         items of its own. From the catalog where it has them."""
         if self.is_own_bank(query, space):
             return np.zeros((0, space.dim), dtype=np.float32)
-        data = self._catalog.calibration(self.generation.id, query_bank.bank_name(query, space))
+        data = self._catalog.generations.blob(
+            self.generation.id, query_bank.bank_name(query, space)
+        )
         vectors = query_bank.unpack(data, space.dim) if data is not None else None
         return encoded_bank(query, self._model)[space] if vectors is None else vectors
 
     def holds_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
         """Return whether the catalog has the bank's queries in one space."""
         name = query_bank.bank_name(query, space)
-        return self._catalog.calibration(self.generation.id, name) is not None
+        return self._catalog.generations.blob(self.generation.id, name) is not None
 
     def is_own_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
         """Whether the collection's own items make up the bank for queries like them: what made-up

@@ -55,7 +55,7 @@ class _Check:
     def values(self, field: Field) -> list[str]:
         """The values of a field, most frequent first."""
         if field not in self._values:
-            found = self._catalog.facet(_FACETS[field]).values
+            found = self._catalog.assets.facet(_FACETS[field]).values
             self._values[field] = [one.value for one in found]
         return self._values[field]
 
@@ -73,7 +73,7 @@ class _Check:
     def _exists(self, part: Compare) -> bool:
         """Whether anything meets a comparison; True for those that ask for no value of a list."""
         if isinstance(part.value, Path):
-            return self._catalog.anything_below(part.value)
+            return self._catalog.locations.any_below(part.value)
         if part.field not in _FACETS or part.field in CHOICES:
             return True  # the few words of CHOICES are known to all
         wanted = fold(str(part.value))
@@ -112,7 +112,7 @@ def _pattern(text: str) -> str:
 
 def _folder_error(catalog: Catalog, folder: Path, holding: Sequence[str]) -> UsageError:
     """`holding` are the folders in which files lie."""
-    roots = [root.path for root in catalog.roots()]
+    roots = [root.path for root in catalog.locations.roots()]
     if os.path.exists(folder):  # noqa: PTH110 - Path.exists raises where it may not look
         return UnknownFolderError(folder, indexed=roots[:NEAREST], exists=True)
     named: dict[str, set[Path]] = {}

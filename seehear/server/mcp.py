@@ -173,7 +173,7 @@ class _McpTools:
 
     def facts(self, asset: Asset) -> dict[str, Any]:
         folder_labels = self._folder_labels()
-        locations = self._library.locations([asset.id]).get(asset.id, [])
+        locations = self._library.locations(asset.id)
         facts = asset_to_dict(asset) | {
             "places": [
                 location_out(path, folder_labels, online=path.is_file()).model_dump()
@@ -192,7 +192,7 @@ class _McpTools:
 
     def described(self) -> dict[str, Any]:
         state = self._library.status()
-        folders, complete = self._library.folders(self._folder_labels(), 100)
+        folders, complete = self._library.folder_names(self._folder_labels(), 100)
         return {
             "model": state["model"],
             "by_modality": state["by_modality"],

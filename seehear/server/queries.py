@@ -101,7 +101,7 @@ def hits_out(
     hits: Sequence[Hit], library: ServedCollection, folder_labels: FolderLabels
 ) -> list[HitOut]:
     """Hits without the machine's paths, with what a page needs to show them."""
-    assets = library.assets_of(hits)
+    assets = library.assets([hit.asset_id for hit in hits])
     return [_hit_out(hit, assets.get(hit.asset_id), folder_labels) for hit in hits]
 
 

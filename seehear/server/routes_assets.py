@@ -165,7 +165,7 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
     asset = _asset(service, asset_id)
     places = service.folder_labels()
     segments, total = service.library.segments(asset_id, _SEGMENTS_SHOWN)
-    locations = service.library.locations([asset_id]).get(asset_id, [])
+    locations = service.library.locations(asset_id)
     first = segments[0][1] if segments else None
     return AssetOut(
         **asset_to_dict(asset),

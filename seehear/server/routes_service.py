@@ -71,7 +71,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     )
     def folders() -> Folders:
         """List the folders that `under` of a search accepts."""
-        found, complete = service.library.folders(service.folder_labels(), _MOST_FOLDERS)
+        found, complete = service.library.folder_names(service.folder_labels(), _MOST_FOLDERS)
         return Folders(folders=found, complete=complete)
 
     @app.get(

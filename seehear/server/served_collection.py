@@ -6,7 +6,7 @@ A thin layer over seehear.Collection; everything that ranks, scores or stores li
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,11 +15,10 @@ from seehear.config import Settings
 from seehear.errors import UnknownFolderError, UsageError
 from seehear.server.batching import BatchingModel, check_current
 from seehear.server.folder_labels import FolderLabels
-from seehear.types import Asset, Hit, Modality, Query, Segment
+from seehear.types import Hit, Modality, Query
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
-    from seehear.stores import Location
 
 
 class ModelPool:
@@ -73,10 +72,6 @@ class ServedCollection(Collection):
     def _load(self, name: str) -> Model:
         return self._shared.plain(name) if self._indexing else self._shared.batching(name)
 
-    def model(self) -> Model:
-        """The serving generation's model, or the settings' while nothing is indexed."""
-        return self._opened.model()
-
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""
         check_current()
@@ -86,43 +81,21 @@ class ServedCollection(Collection):
             folder_labels = FolderLabels(root.path for root in self.roots())
             raise UsageError(error.told(folder_labels.named)) from None
 
-    def asset(self, asset_id: int) -> Asset | None:
-        return self._catalog.asset(asset_id)
-
-    def locations(self, asset_ids: Sequence[int]) -> dict[int, list[Location]]:
-        """Where assets lie, by id."""
-        return dict(self._catalog.locations_of(asset_ids))
-
     def file_of(self, asset_id: int) -> Path | None:
         """A file with the content of the asset that is there now; None while it is offline."""
-        for location in self.locations([asset_id]).get(asset_id, []):
-            path = Path(location.path)
-            if path.is_file():
-                return path
+        for location in self.locations(asset_id):
+            if location.path.is_file():
+                return location.path
         return None
 
-    def assets_of(self, hits: Sequence[Hit]) -> dict[int, Asset]:
-        """The assets of hits, by id."""
-        return self._catalog.assets_of([hit.asset_id for hit in hits])
-
-    def segments(self, asset_id: int, most: int) -> tuple[list[tuple[int, Segment]], int]:
-        """The asset's first segments in the serving generation, (id, segment); and how many."""
-        generation = self._catalog.serving()
-        if generation is None:
-            return [], 0
-        ids = self._catalog.segments_of([asset_id], generation.id)
-        found = self._catalog.resolve(ids[:most])
-        return [(one.segment_id, one.segment) for one in found], len(ids)
-
-    def folders(self, folder_labels: FolderLabels, most: int) -> tuple[list[str], bool]:
+    def folder_names(self, folder_labels: FolderLabels, most: int) -> tuple[list[str], bool]:
         """Folders that hold files, by label, sorted; and whether that is all of them."""
         found: set[str] = set(folder_labels.labels)
-        for root in self.roots():
-            for location in self._catalog.locations(root.id):
-                folder = folder_labels.folder_of(Path(location.path))
-                while "/" in folder and folder not in found:
-                    found.add(folder)
-                    folder = folder.rpartition("/")[0]
-                if len(found) > most:
-                    return sorted(found)[:most], False
+        for path in self.folders():
+            folder = folder_labels.folder_of(path / "file")
+            while "/" in folder and folder not in found:
+                found.add(folder)
+                folder = folder.rpartition("/")[0]
+            if len(found) > most:
+                return sorted(found)[:most], False
         return sorted(found), True

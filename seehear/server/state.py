@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seehear.config import Settings, default_collection
-from seehear.encoders.plain import try_encoder
 from seehear.errors import EnvironmentFaultError, SeehearError, UsageError
 from seehear.limits import ServiceLimits
 from seehear.server.decoding import DecodePool
@@ -20,8 +19,6 @@ from seehear.server.metrics import Metrics
 from seehear.server.problems import ServiceError, problem_of
 from seehear.server.request_queue import RequestQueue
 from seehear.server.served_collection import ModelPool, ServedCollection
-from seehear.stores.vectors.base import WARMUP_QUERIES
-from seehear.types import Modality, Query, QueryPart
 
 log = logging.getLogger("seehear.server")
 
@@ -159,12 +156,7 @@ class Service:
         """The library with its model loaded, its kernels compiled and its index in memory."""
         library = ServedCollection(self.folder, self.options.settings, self.models)
         try:
-            model = library.model()
-            for modality in Modality:
-                if model.spaces_of(modality):
-                    try_encoder(model, modality)
-            for _ in range(WARMUP_QUERIES + 1):  # after some, they are ready for many
-                library.ask(Query(parts=(QueryPart(("warm up",), label="warm up"),), k=1))
+            library.warm_up()
             self.decoder.warm()
         except BaseException:
             library.close()

@@ -6,12 +6,12 @@ from seehear.stores.catalog.database import FILE_NAME, is_collection
 from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
 from seehear.stores.catalog.integrity import IntegrityIssue
 from seehear.stores.catalog.integrity import Severity as FaultKind
-from seehear.stores.catalog.location_scan import KnownFile
 from seehear.stores.catalog.records import (
     Counts,
     Failure,
     Generation,
     GenerationState,
+    KnownFile,
     Location,
     Root,
     SegmentColumns,

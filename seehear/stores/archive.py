@@ -97,7 +97,7 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
     archive that is truncated, altered or unsafe; SchemaVersionError for one of a newer version.
     """
     with catalog.write_lock(), _disk(f"cannot import {archive}"):
-        if catalog.roots() or catalog.generations() or catalog.counts().assets:
+        if catalog.locations.roots() or catalog.generations.all() or catalog.counts().assets:
             raise UsageError(
                 f"the collection in {catalog.folder} is not empty; import into another --collection"
             )
@@ -116,8 +116,8 @@ def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
     try:
         if any(fault.kind is Severity.DATA_LOSS for fault in moved.integrity_issues()):
             raise StoreError(f"{archive} contains a damaged catalog; export it again")
-        moved.relocate(mapping)
-        moved.renew_identity()
+        moved.locations.relocate(mapping)
+        moved.changes.renew_identity()
     finally:
         moved.close()
 

@@ -97,10 +97,10 @@ def test_a_run_that_was_stopped_counts_what_is_left(
         catalog = library._catalog
         model = library._opened.model("fake:2")
         made = generation_for(catalog, model)
-        assert len(catalog.unencoded(made.id)) == 5
+        assert len(catalog.generations.unencoded(made.id)) == 5
         library.index(folder / "notes.md", model="fake:2", progress=look, stop=stop)
         found = library.model_change("fake:2")
-        left = len(catalog.unencoded(made.id))
+        left = len(catalog.generations.unencoded(made.id))
         assert (found.files if found else 0) == left
 
 

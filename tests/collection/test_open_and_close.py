@@ -43,6 +43,13 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "roots": lambda c: c.roots(),
     "unsupported": lambda c: c.unsupported(),
     "failures": lambda c: c.failures(),
+    "asset": lambda c: c.asset(1),
+    "assets": lambda c: c.assets([1]),
+    "locations": lambda c: c.locations(1),
+    "segments": lambda c: c.segments(1, 9),
+    "folders": lambda c: c.folders(),
+    "model": lambda c: c.model(),
+    "warm_up": lambda c: c.warm_up(),
     "forget": lambda c: c.forget(c.folder.parent),
 }
 
@@ -56,7 +63,7 @@ def photo(folder: Path, name: str = "a.png") -> Path:
 def test_every_public_method_is_called_here() -> None:
     public = {
         name
-        for name, value in vars(Collection).items()
+        for name, value in inspect.getmembers(Collection)
         if (inspect.isfunction(value) or isinstance(value, property)) and not name.startswith("_")
     }
     assert public - {"close"} == set(CALLS) - {"__enter__"}

@@ -90,8 +90,8 @@ class Library:
         """Every location, relative to its root."""
         return {
             os.path.relpath(place.path, root.path)
-            for root in self.catalog.roots()
-            for place in self.catalog.locations(root.id)
+            for root in self.catalog.locations.roots()
+            for place in self.catalog.locations.in_root(root.id)
         }
 
     def close(self) -> None:

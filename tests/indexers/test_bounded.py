@@ -19,7 +19,7 @@ from seehear.indexers.missing import IdBitmap, MissingLocations, SizeSet
 from seehear.indexers.scan import ScannedFile
 from seehear.indexers.work_queue import Work, WorkQueue
 from seehear.stores import KnownFile, Location
-from seehear.stores.catalog.location_scan import KnownLocation
+from seehear.stores.catalog.records import KnownLocation
 from tests.indexers.helpers import Library, counts, note
 
 
@@ -105,7 +105,7 @@ def test_more_files_than_are_compared_at_once(
     assert (report.moved, report.removed, report.added, report.unchanged) == (6, 1, 1, 4)
     assert report.encoded == 0
     assert library.index(media_folder / "1").unchanged == 5
-    assert len(library.catalog.roots()) == 1
+    assert len(library.catalog.locations.roots()) == 1
 
 
 def test_a_run_holds_few_files_at_any_time(

@@ -214,7 +214,7 @@ def test_an_offline_root_keeps_everything(
     assert counts(report) == {}
     assert [(root.path, root.reason) for root in report.offline] == [(media_folder, "not found")]
     assert filled.catalog.counts().locations == 4
-    assert [root.online for root in filled.catalog.roots()] == [False]
+    assert [root.online for root in filled.catalog.locations.roots()] == [False]
 
     media_folder.mkdir()  # the mount point without its drive
     report = filled.index(media_folder)
@@ -229,7 +229,7 @@ def test_an_offline_root_keeps_everything(
     assert counts(report) == {"unchanged": 4}
     assert not report.offline
     assert filled.encoded == before
-    assert [root.online for root in filled.catalog.roots()] == [True]
+    assert [root.online for root in filled.catalog.locations.roots()] == [True]
 
 
 def test_a_folder_that_was_emptied_is_empty(filled: Library, media_folder: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_part_of_a_root_touches_only_that_part(filled: Library, media_folder: 
     (media_folder / "red.png").unlink()
     report = filled.index(media_folder / "trip")
     assert counts(report) == {"added": 1, "unchanged": 1}
-    assert len(filled.catalog.roots()) == 1
+    assert len(filled.catalog.locations.roots()) == 1
     shutil.rmtree(media_folder / "trip")
     assert counts(filled.index(media_folder / "trip")) == {"removed": 2}
     assert counts(filled.index(media_folder / "red.png")) == {"removed": 1}
@@ -332,6 +332,6 @@ def test_names_that_are_not_utf8_survive(library: Library, media_folder: Path) -
     report = library.index(media_folder)
     assert counts(report) == {"unchanged": 1, "failed": 1}
     assert os.fsencode(report.failures[0].path).endswith(b"\xff.png")
-    assert [os.fsencode(f.path) for f in library.catalog.failures()] == [
+    assert [os.fsencode(f.path) for f in library.catalog.locations.failures()] == [
         os.fsencode(media_folder / os.fsdecode(b"\xff.png"))
     ]

@@ -255,12 +255,12 @@ def test_readers_see_whole_assets_while_a_run_writes(
     def read() -> None:
         reader = Catalog.open(library.folder, read_only=True)
         while not done.is_set():
-            generation = reader.serving()
+            generation = reader.generations.serving()
             if generation is None:
                 continue
-            ids = reader.segment_ids(generation.id)
-            resolved = reader.resolve(ids)
-            vectors = reader.vectors_of(ids, generation, generation.spaces[0])
+            ids = reader.segments.ids(generation.id)
+            resolved = reader.segments.resolve(ids)
+            vectors = reader.segments.vectors(ids, generation, generation.spaces[0])
             if len(resolved) != len(ids) or len(vectors) != len(ids):
                 problems.append(f"{len(ids)} {len(resolved)} {len(vectors)}")
         reader.close()
@@ -282,7 +282,7 @@ def test_another_model_takes_over_in_one_step(
     broken(media_folder / "bad.png")
     first = library.index(media_folder)
     assert not first.promoted
-    old = library.catalog.serving()
+    old = library.catalog.generations.serving()
     library.encoder = FakeEncoder("2")
     stop = threading.Event()
     in_process.decoded.clear()
@@ -295,19 +295,19 @@ def test_another_model_takes_over_in_one_step(
     report = library.index(media_folder, stop=stop)
     in_process.on_read = None
     assert (report.interrupted, report.promoted) == (True, False)
-    assert library.catalog.serving() == old
+    assert library.catalog.generations.serving() == old
     assert report.pending == 12 - report.encoded > 0
 
     rest = library.index(media_folder)
     assert rest.promoted
     assert rest.encoded == report.pending
     assert rest.pending == 0
-    serving = library.catalog.serving()
+    serving = library.catalog.generations.serving()
     assert serving is not None
     assert serving.id == rest.generation_id
     assert serving.revision == "2"
-    assert len(library.catalog.segment_ids(serving.id)) == 12
-    assert [g.state for g in library.catalog.generations()] == ["retired", "serving"]
+    assert len(library.catalog.segments.ids(serving.id)) == 12
+    assert [g.state for g in library.catalog.generations.all()] == ["retired", "serving"]
 
 
 def test_a_new_generation_covers_every_root(
@@ -328,7 +328,7 @@ def test_a_generation_that_lacks_something_waits(
 ) -> None:
     fill(media_folder)
     library.index(media_folder)
-    old = library.catalog.serving()
+    old = library.catalog.generations.serving()
     encoder = Refuses(45)
     library.encoder = encoder
     encoder.space = FakeEncoder("2").space
@@ -336,7 +336,7 @@ def test_a_generation_that_lacks_something_waits(
     assert not report.promoted
     assert report.failed == 1
     assert report.pending == 1
-    assert library.catalog.serving() == old
+    assert library.catalog.generations.serving() == old
     assert counts(report)["unchanged"] == 11
     encoder.width_px = None
     assert library.index(media_folder).promoted
@@ -355,7 +355,7 @@ def test_an_index_run_with_the_old_model_brings_it_back(
     report = library.index(media_folder)
     assert report.promoted
     assert report.encoded == 1
-    assert len(library.catalog.generations()) == 2
+    assert len(library.catalog.generations.all()) == 2
 
 
 def test_a_generation_waits_for_what_patterns_left_out(

@@ -25,7 +25,7 @@ def unsupported(folder: Path) -> None:
 
 
 def of_root(library: Library) -> dict[str, int]:
-    (root,) = library.catalog.roots()
+    (root,) = library.catalog.locations.roots()
     return dict(root.unsupported)
 
 
@@ -64,7 +64,7 @@ def test_a_run_over_a_part_leaves_the_counts_of_the_whole(
     library.index(media_folder, include=["*.pages"])
     assert of_root(library) == dict(whole)
     again = Catalog.open(library.folder)
-    assert dict(again.roots()[0].unsupported) == dict(whole), "kept for the next process"
+    assert dict(again.locations.roots()[0].unsupported) == dict(whole), "kept for the next process"
     again.close()
 
 
@@ -74,7 +74,7 @@ def test_roots_in_roots_count_each_file_once(library: Library, media_folder: Pat
     library.index(media_folder / "sub")
     report = library.index(media_folder)
     assert report.skipped == sum(report.unsupported.values()) == 6
-    assert {str(r.path.name): dict(r.unsupported) for r in library.catalog.roots()} == {
+    assert {str(r.path.name): dict(r.unsupported) for r in library.catalog.locations.roots()} == {
         "sub": {".xml": 1},
         "media": {".xml": 2, "no suffix": 2, ".pages": 1},
     }

@@ -18,7 +18,7 @@ import pytest
 from seehear.encoders.fake import FakeEncoder
 from seehear.indexers import FileMismatch, Verification, verify
 from seehear.stores import Catalog, FaultKind, VectorCache
-from seehear.stores.catalog.change_log import Changes
+from seehear.stores.catalog.change_log import ChangeLog, Changes
 from tests.indexers.helpers import Library, note, picture, sound
 from tests.indexers.test_rehashing import alter
 
@@ -146,7 +146,9 @@ def test_an_index_of_the_database_is_made_anew(filled: Library) -> None:
 
 
 def _words(library: Library) -> list[object]:
-    return [library.catalog.search_words(1, wanted, 9) for wanted in ("siren", "red", "tone")]
+    return [
+        library.catalog.segments.search_words(1, wanted, 9) for wanted in ("siren", "red", "tone")
+    ]
 
 
 def _caches(library: Library) -> list[Path]:
@@ -185,18 +187,18 @@ def test_a_cache_that_lies_is_found_out_and_made_anew(
     filled: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is whole and of this catalog, and does not hold what the catalog holds."""
-    truth = Catalog.vectors_since
+    truth = ChangeLog.since
 
     @contextmanager
-    def turned(catalog: Catalog, *arguments: Any) -> Iterator[Changes]:
-        with truth(catalog, *arguments) as changes:
-            blocks = ((ids, np.roll(rows, 1, axis=1)) for ids, rows in changes.blocks)
-            yield replace(changes, blocks=blocks)
+    def turned(changes: ChangeLog, *arguments: Any) -> Iterator[Changes]:
+        with truth(changes, *arguments) as found:
+            blocks = ((ids, np.roll(rows, 1, axis=1)) for ids, rows in found.blocks)
+            yield replace(found, blocks=blocks)
 
     for path in _caches(filled):
         path.unlink()
-    monkeypatch.setattr(Catalog, "vectors_since", turned)
-    generation = filled.catalog.serving()
+    monkeypatch.setattr(ChangeLog, "since", turned)
+    generation = filled.catalog.generations.serving()
     assert generation is not None
     cache = VectorCache(filled.folder, filled.catalog, generation)
     for index in verify(filled.catalog).indexes:
@@ -222,7 +224,7 @@ def test_caches_of_dropped_generations_are_removed(filled: Library, media_folder
     assert verify(filled.catalog).removed_files == 0
     both = _caches(filled)
     assert len(both) == 2 * len(old)
-    filled.catalog.drop_generation(1)
+    filled.catalog.generations.drop(1)
     with _another_writes(filled):
         found = verify(filled.catalog)
     assert (found.good, found.removed_files) == (True, 0)
@@ -261,7 +263,7 @@ def _another_writes(library: Library) -> Iterator[None]:
 
 
 def test_loose_ends_of_a_run_that_was_cut_short_are_no_faults(filled: Library) -> None:
-    (picture_,) = (p for p in filled.catalog.locations(1) if p.path.suffix == ".png")
+    (picture_,) = (p for p in filled.catalog.locations.in_root(1) if p.path.suffix == ".png")
     with filled.catalog.batch() as batch:
         batch.remove_location(picture_.id)
     change(

@@ -31,11 +31,11 @@ def test_every_kind_from_workers_equals_decoding_in_this_process(
     assert report.encoded == 5
     assert counts(library.index(media_folder)) == {"unchanged": 6, "failed": 2, "skipped": 1}
 
-    generation = library.catalog.serving()
+    generation = library.catalog.generations.serving()
     assert generation is not None
-    ids = library.catalog.segment_ids(generation.id)
-    vectors = library.catalog.vectors_of(ids, generation, generation.spaces[0])
-    for found, stored in zip(library.catalog.resolve(ids), vectors, strict=True):
+    ids = library.catalog.segments.ids(generation.id)
+    vectors = library.catalog.segments.vectors(ids, generation, generation.spaces[0])
+    for found, stored in zip(library.catalog.segments.resolve(ids), vectors, strict=True):
         pairs = list(media.samples(found.path, None, library.encoder.spec))
         segment, sample = pairs[found.ordinal]
         assert segment == found.segment

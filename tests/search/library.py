@@ -45,13 +45,13 @@ class Library:
         self.media = folder / "media"
         self.model = model or SingleSpaceModel("fake", FakeEncoder())
         self.catalog = Catalog.open(folder / "collection")
-        self.root = self.catalog.add_root(self.media)
+        self.root = self.catalog.locations.add_root(self.media)
         spaces: list[EmbeddingSpace] = []
         for modality in Modality:
             spaces += [s for s in self.model.spaces_of(modality) if s not in spaces]
-        generation = self.catalog.create_generation(self.model.name, self.model.revision, spaces)
-        self.catalog.promote(generation.id)
-        serving = self.catalog.serving()
+        generation = self.catalog.generations.create(self.model.name, self.model.revision, spaces)
+        self.catalog.generations.promote(generation.id)
+        serving = self.catalog.generations.serving()
         assert serving is not None
         self.generation = serving
         self.cache = VectorCache(folder / "collection", self.catalog, self.generation)
@@ -97,7 +97,7 @@ class Library:
     def keep_calibration(self, engine: Engine | None = None) -> None:
         """Keep what an index run keeps for searches."""
         blobs = (engine or self.engine).missing_calibration()
-        self.catalog.put_calibrations(self.generation.id, blobs)
+        self.catalog.generations.put_blobs(self.generation.id, blobs)
 
     def _encoded(
         self, samples: Sequence[Sample]

@@ -63,7 +63,9 @@ def test_what_was_kept_of_another_state_is_not_believed(library: Library) -> Non
         library.add(f"late{number}.jpg", image("green"))
     assert [hit.score for hit in opened(library).search(RED)] != [hit.score for hit in before]
     fresh = shelf_of(library).baseline(Modality.TEXT, Modality.IMAGE)
-    known = shelf_of(library, library.catalog.change()).baseline(Modality.TEXT, Modality.IMAGE)
+    known = shelf_of(library, library.catalog.changes.last()).baseline(
+        Modality.TEXT, Modality.IMAGE
+    )
     np.testing.assert_array_equal(known.items, fresh.items)
     assert (known.middle, known.spread) == (fresh.middle, fresh.spread)
 

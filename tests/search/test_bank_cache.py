@@ -137,12 +137,12 @@ def test_an_index_run_encodes_the_bank_of_words_and_of_kinds_that_are_few(tmp_pa
         library.add(f"{number}.png", image("red", 40 + number))
     library.keep_calibration()
     (space,) = library.model.spaces_of(Modality.TEXT)
-    generation = library.catalog.serving()
+    generation = library.catalog.generations.serving()
     assert generation is not None
     kept = {
         modality
         for modality in Modality
-        if library.catalog.calibration(generation.id, query_bank.bank_name(modality, space))
+        if library.catalog.generations.blob(generation.id, query_bank.bank_name(modality, space))
         is not None
     }
     assert kept == {Modality.TEXT, Modality.IMAGE}

@@ -203,7 +203,7 @@ def test_writing_beside_many_searches_is_seen_and_breaks_none(
         seen = [thread.result() for thread in asking]
     assert max(seen) > 1
     assert len(library.engine.search(everything)) == 41
-    library.catalog.remove(library.media / "red.jpg")
+    library.catalog.locations.remove(library.media / "red.jpg")
     assert "red.jpg" not in names(library.engine.search(everything))
 
 

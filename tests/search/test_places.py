@@ -47,10 +47,10 @@ def test_the_place_that_meets_the_filter_is_shown(library: Library) -> None:
 
 def test_a_place_that_can_be_reached_is_shown_first(library: Library, tmp_path: Path) -> None:
     asset = library.search("red", k=1)[0].asset_id
-    drive = library.catalog.add_root(tmp_path / "drive")
+    drive = library.catalog.locations.add_root(tmp_path / "drive")
     with library.catalog.batch() as batch:
         batch.put_location(drive.id, tmp_path / "drive" / "third.jpg", asset, 1000, 10**18, 9)
-    library.catalog.set_online(library.root.id, False)
+    library.catalog.locations.set_online(library.root.id, False)
     hit = library.search("red", where="name = third.jpg", k=1)[0]
     assert hit.path == tmp_path / "drive" / "third.jpg"
 

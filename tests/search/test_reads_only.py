@@ -22,6 +22,7 @@ from seehear.errors import CollectionLockedError
 from seehear.indexers import Progress, Stage
 from seehear.search import Engine
 from seehear.stores import Catalog, VectorCache
+from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.types import Hit, Mode, Query, QueryPart
 from tests.search.library import Library, demo
@@ -50,11 +51,11 @@ def recorded(catalog: Catalog) -> Iterator[list[str]]:
     def note(_c: object, _r: object, statement: str, parameters: object, *_: Any) -> None:
         seen.append(f"{statement} {parameters}")
 
-    event.listen(catalog._engine, "before_cursor_execute", note)
+    event.listen(catalog.engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        event.remove(catalog._engine, "before_cursor_execute", note)
+        event.remove(catalog.engine, "before_cursor_execute", note)
 
 
 def answers(library: Library, catalog: Catalog) -> list[list[tuple[int, float]]]:
@@ -74,8 +75,8 @@ def test_no_search_writes(library: Library, kept: bool, monkeypatch: pytest.Monk
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("a search wrote to the catalog")
 
-    for name in ("batch", "write_lock", "put_calibrations"):
-        monkeypatch.setattr(Catalog, name, forbidden)
+    monkeypatch.setattr(Catalog, "write_lock", forbidden)
+    monkeypatch.setattr(Transactions, "batch", forbidden)
     with recorded(library.catalog) as statements:
         answers(library, library.catalog)
     assert statements
@@ -109,6 +110,29 @@ def test_a_warm_query_runs_no_statement_twice(library: Library, in_memory: bool)
         assert [s for s, n in Counter(statements).items() if n > 1] == []
 
 
+def test_a_warmed_engine_reads_no_more_than_a_warm_one(library: Library) -> None:
+    library.keep_calibration()
+    query = QUERIES[0]
+
+    def count_statements(engine: Engine) -> int:
+        with recorded(library.catalog) as statements:
+            engine.search(query)
+        return len(statements)
+
+    def fresh() -> Engine:
+        cache = VectorCache(library.catalog.folder, library.catalog, library.generation)
+        return Engine(library.catalog, cache, library.model)
+
+    cold, warmed = fresh(), fresh()
+    warmed.warm_up()
+    assert warmed.current().columns is not None
+    first, later = count_statements(cold), count_statements(warmed)
+    for _ in range(WARMUP_QUERIES):
+        cold.search(query)
+    assert first > later == count_statements(cold)
+    assert warmed.search(query) == cold.search(query)
+
+
 def test_a_deeper_look_runs_no_statement_twice(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for number in range(3):  # windows of one file fill the first look
@@ -125,10 +149,10 @@ def test_a_deeper_look_runs_no_statement_twice(tmp_path: Path) -> None:
 def test_what_is_read_on_one_instant_is_forgotten_with_it(library: Library) -> None:
     (first, *_) = library.engine.search(QUERIES[0])
     with library.catalog.read_snapshot():
-        before = library.catalog.paths_of([first.asset_id])
-    library.catalog.remove(first.path)
+        before = library.catalog.locations.paths([first.asset_id])
+    library.catalog.locations.remove(first.path)
     with library.catalog.read_snapshot():
-        assert library.catalog.paths_of([first.asset_id]) != before
+        assert library.catalog.locations.paths([first.asset_id]) != before
     assert first.path not in [hit.path for hit in library.engine.search(QUERIES[0])]
 
 
@@ -144,7 +168,7 @@ def test_searches_answer_while_another_writes(library: Library) -> None:
 
 
 def test_search_names_no_method_that_writes() -> None:
-    writers = {"batch", "write_lock", "put_calibrations", "add_root", "promote", "remove"}
+    writers = {"batch", "write_lock", "put_blobs", "add_root", "promote", "remove"}
     folder = Path(seehear.search.__file__).parent
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -177,9 +201,9 @@ def test_an_index_run_keeps_calibration_before_others_may_write(tmp_path: Path) 
         engine = collection._opened.engine()
         assert engine is not None
         assert engine.missing_calibration() == {}
-        change = collection._catalog.change()
+        change = collection._catalog.changes.last()
         with recorded(collection._catalog) as statements:
             report = collection.index(tmp_path / "media")
         assert report.unchanged == 1
-        assert collection._catalog.change() == change
-        assert not [s for s in statements if "INTO calibrations" in s]
+        assert collection._catalog.changes.last() == change
+        assert not [s for s in statements if "INTO generation_blobs" in s]

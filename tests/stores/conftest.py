@@ -41,7 +41,7 @@ def put(
     """Index one file by hand; gives the asset's id."""
     info = info or MediaInfo(Modality.IMAGE, "jpeg", 640, 480)
     segments = segments if segments is not None else [Segment(info.modality)]
-    root = catalog.add_root(ROOT)
+    root = catalog.locations.add_root(ROOT)
     seed = abs(hash(content or path)) % 2**32
     with catalog.batch() as batch:
         asset = put_asset(batch, content or path, size_bytes, info)
@@ -69,9 +69,9 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]
 
 @pytest.fixture
 def generation(catalog: Catalog) -> Generation:
-    made = catalog.create_generation("fake", "1", [SPACE])
-    catalog.promote(made.id)
-    serving = catalog.serving()
+    made = catalog.generations.create("fake", "1", [SPACE])
+    catalog.generations.promote(made.id)
+    serving = catalog.generations.serving()
     assert serving is not None
     return serving
 
@@ -97,5 +97,5 @@ def filled(catalog: Catalog, generation: Generation) -> Catalog:
     passage = [Segment(Modality.TEXT, text="The quick brown fox jumps over the lazy dog.")]
     put(catalog, generation, "/media/photos/notes/fox.md", MediaInfo(Modality.TEXT, "md"), passage)
     with catalog.batch() as batch:
-        batch.set_sidecars(catalog.add_root(ROOT).id)
+        batch.set_sidecars(catalog.locations.add_root(ROOT).id)
     return catalog

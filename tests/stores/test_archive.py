@@ -45,33 +45,36 @@ def test_a_collection_elsewhere_is_the_same(
     photos.mkdir()
     manifest = archive.restore(exported, empty, {ROOT: photos})
     assert (manifest.assets, manifest.roots, manifest.model) == (6, (str(ROOT),), "fake")
-    assert [(root.path, root.online) for root in empty.roots()] == [(photos, True)]
+    assert [(root.path, root.online) for root in empty.locations.roots()] == [(photos, True)]
     assert empty.counts() == filled.counts()
-    assert empty.generations() == filled.generations()
-    assert empty.identity != filled.identity
-    ids = filled.segment_ids(generation.id)
-    assert np.array_equal(empty.segment_ids(generation.id), ids)
+    assert empty.generations.all() == filled.generations.all()
+    assert empty.changes.identity() != filled.changes.identity()
+    ids = filled.segments.ids(generation.id)
+    assert np.array_equal(empty.segments.ids(generation.id), ids)
     assert np.array_equal(
-        empty.vectors_of(ids, generation, SPACE), filled.vectors_of(ids, generation, SPACE)
+        empty.segments.vectors(ids, generation, SPACE),
+        filled.segments.vectors(ids, generation, SPACE),
     )
-    assert {found.path for found in empty.resolve(ids)} == {
-        photos / found.path.relative_to(ROOT) for found in filled.resolve(ids)
+    assert {found.path for found in empty.segments.resolve(ids)} == {
+        photos / found.path.relative_to(ROOT) for found in filled.segments.resolve(ids)
     }
-    assert empty.segment_ids(generation.id, under=photos / "2024").tolist() == [1]
+    assert empty.segments.ids(generation.id, under=photos / "2024").tolist() == [1]
     named = Compare(Field.NAME, Op.EQ, "snow.png")
-    assert empty.segment_ids(generation.id, where=named).tolist() == [2]
-    assert empty.search_words(generation.id, "winter", 5)[1]
-    assert empty.search_words(generation.id, str(tmp_path.name), 5)[1], "the new folder's name"
-    assert not empty.search_words(generation.id, "media", 5)[1], "the old folder's name"
+    assert empty.segments.ids(generation.id, where=named).tolist() == [2]
+    assert empty.segments.search_words(generation.id, "winter", 5)[1]
+    assert empty.segments.search_words(generation.id, str(tmp_path.name), 5)[1], (
+        "the new folder's name"
+    )
+    assert not empty.segments.search_words(generation.id, "media", 5)[1], "the old folder's name"
     assert empty.integrity_issues() == []
     put(empty, generation, str(ROOT / "new.jpg"))
-    assert empty.segment_ids(generation.id)[-1] > ids[-1], "numbers are not given twice"
+    assert empty.segments.ids(generation.id)[-1] > ids[-1], "numbers are not given twice"
 
 
 def test_what_is_not_mapped_stays_and_is_offline(exported: Path, empty: Catalog) -> None:
     archive.restore(exported, empty, {ROOT / "2024": Path("/new/2024")})
-    assert [(root.path, root.online) for root in empty.roots()] == [(ROOT, False)]
-    paths = {str(place.path) for place in empty.locations(1)}
+    assert [(root.path, root.online) for root in empty.locations.roots()] == [(ROOT, False)]
+    paths = {str(place.path) for place in empty.locations.in_root(1)}
     assert "/new/2024/IMG_2041.jpg" in paths
     assert "/media/photos/winter/snow.png" in paths
 
@@ -82,11 +85,11 @@ def test_folders_can_be_exchanged_and_the_longest_counts(
     for path in ("/media/photos/a/1.jpg", "/media/photos/b/1.jpg", "/media/photos/a/deep/1.jpg"):
         put(catalog, generation, path)
     a, b = ROOT / "a", ROOT / "b"
-    catalog.relocate({a: b, b: a, a / "deep": Path("/x/y"), ROOT: Path("/m")})
-    assert {str(place.path) for place in catalog.locations(1)} == {
+    catalog.locations.relocate({a: b, b: a, a / "deep": Path("/x/y"), ROOT: Path("/m")})
+    assert {str(place.path) for place in catalog.locations.in_root(1)} == {
         "/media/photos/b/1.jpg", "/media/photos/a/1.jpg", "/x/y/1.jpg",
     }  # fmt: skip
-    assert [root.path for root in catalog.roots()] == [Path("/m")]
+    assert [root.path for root in catalog.locations.roots()] == [Path("/m")]
     assert catalog.integrity_issues() == []
 
 
@@ -96,9 +99,9 @@ def test_mappings_that_fit_nothing_or_too_much(exported: Path, empty: Catalog) -
     with pytest.raises(UsageError, match="same path"):
         both = {ROOT / "film.mp4": Path("/x/1"), ROOT / "song.mp3": Path("/x/1")}
         archive.restore(exported, empty, both)
-    assert empty.roots() == []
+    assert empty.locations.roots() == []
     archive.restore(exported, empty, {})
-    assert len(empty.roots()) == 1
+    assert len(empty.locations.roots()) == 1
 
 
 def test_only_an_empty_collection_is_filled(
@@ -168,7 +171,7 @@ def test_an_archive_cut_anywhere_or_altered_is_refused(
         damaged.write_bytes(junk)
         with pytest.raises(SeehearError, match=r"not an export|incomplete"):
             archive.restore(damaged, empty, {})
-    assert empty.roots() == []
+    assert empty.locations.roots() == []
     assert os.listdir(tmp_path / "elsewhere")  # noqa: PTH208
     assert not list((tmp_path / "elsewhere").glob(".seehear-*"))
 
@@ -224,7 +227,7 @@ def test_unsafe_archives_are_refused(
     unsafe = packed(tmp_path / "unsafe", UNSAFE[case](members(exported)))
     with pytest.raises(SeehearError, match=r"not an export|more than a collection|incomplete"):
         archive.restore(unsafe, empty, {})
-    assert empty.roots() == []
+    assert empty.locations.roots() == []
     assert not (tmp_path / "catalog.db").exists()
 
 
@@ -261,7 +264,7 @@ def test_a_catalog_that_is_more_or_less_than_one_is_refused(
     evil = with_catalog(exported, tmp_path / "evil", lambda database: database.execute(statement))
     with pytest.raises(StoreError, match=words):
         archive.restore(evil, empty, {})
-    assert empty.roots() == []
+    assert empty.locations.roots() == []
 
 
 def test_newer_archives_are_refused_and_older_ones_migrated(
@@ -287,5 +290,5 @@ def test_newer_archives_are_refused_and_older_ones_migrated(
     found = told(members(exported), digest=digest, size_bytes=size, schema="0001")
     older = packed(tmp_path / "older", [found[0], (found[1][0], data)])
     archive.restore(older, empty, {ROOT: Path("/new")})
-    assert [root.path for root in empty.roots()] == [Path("/new")]
+    assert [root.path for root in empty.locations.roots()] == [Path("/new")]
     assert empty.counts().assets == 6

@@ -55,8 +55,8 @@ def dump(catalog: Catalog) -> dict[str, list[Any]]:
 def test_many_at_once_equals_one_by_one(tmp_path: Path) -> None:
     one, many = Catalog.open(tmp_path / "one"), Catalog.open(tmp_path / "many")
     for catalog in (one, many):
-        catalog.add_root(Path("/m"))
-        catalog.create_generation("fake", "1", [SPACE])
+        catalog.locations.add_root(Path("/m"))
+        catalog.generations.create("fake", "1", [SPACE])
     for revision in (1, 2):
         made = contents(revision)
         with many.batch() as batch:

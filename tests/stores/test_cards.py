@@ -376,7 +376,7 @@ def test_a_cache_lays_its_indexes_on_the_cards_that_a_device_names(
         same(cache.index(SPACE, Modality.IMAGE).search(queries, 9), answers)
         assert cache.describe() == "exact, on a GPU: 60 vectors"
     put(catalog, generation, "/media/photos/new.jpg")
-    catalog.remove(ROOT_FILE)
+    catalog.locations.remove(ROOT_FILE)
     assert cache.refresh()
     plain.refresh()
     after = cache.index(SPACE, Modality.IMAGE)
@@ -395,14 +395,14 @@ def test_an_outgrown_index_is_laid_out_anew(
     before = cache.index(SPACE, Modality.IMAGE)
     assert isinstance(before, GpuIndex)
     for number in range(30):
-        catalog.remove(ROOT_FILE.with_name(f"{number}.jpg"))
+        catalog.locations.remove(ROOT_FILE.with_name(f"{number}.jpg"))
     assert cache.refresh()
     after = cache.index(SPACE, Modality.IMAGE)
     assert isinstance(after, GpuIndex)
     assert (before.held.rows, after.held.rows) == (60, 30)
     with_cards["faiss"] = False  # from here on, as if the card were gone
     for number in range(30, 50):
-        catalog.remove(ROOT_FILE.with_name(f"{number}.jpg"))
+        catalog.locations.remove(ROOT_FILE.with_name(f"{number}.jpg"))
     assert cache.refresh()
     assert isinstance(cache.index(SPACE, Modality.IMAGE), FlatIndex)
 

@@ -227,7 +227,7 @@ def test_cards_without_room_beside_an_outgrown_index_take_the_new_one_in_its_pla
     queries = clustered(2, 4, before.dim)
     answer = before.search(queries, 9)
     for number in range(10):
-        catalog.remove(Path(f"/media/photos/{number}.jpg"))
+        catalog.locations.remove(Path(f"/media/photos/{number}.jpg"))
     assert cache.refresh()
     maker.room = 30  # 50 are left, and 50 of 60 are still held
     give_up = GpuShards.release
@@ -238,7 +238,7 @@ def test_cards_without_room_beside_an_outgrown_index_take_the_new_one_in_its_pla
 
     monkeypatch.setattr(GpuShards, "release", freeing)
     for number in range(10, 20):
-        catalog.remove(Path(f"/media/photos/{number}.jpg"))
+        catalog.locations.remove(Path(f"/media/photos/{number}.jpg"))
     assert cache.refresh()
     after = cache.index(SPACE, Modality.IMAGE)
     assert isinstance(after, GpuIndex)

@@ -27,7 +27,7 @@ from tests.stores.conftest import ROOT, SPACE, both_databases, put, unit
 
 
 def names(catalog: Catalog, generation: Generation, where: Filter) -> set[str]:
-    found = catalog.resolve(catalog.segment_ids(generation.id, where=where))
+    found = catalog.segments.resolve(catalog.segments.ids(generation.id, where=where))
     return {(f.sidecar or f.path).name for f in found}
 
 
@@ -36,7 +36,7 @@ def test_an_asset_may_lie_at_several_places(catalog: Catalog, generation: Genera
     first = put(catalog, generation, "/media/photos/a.jpg", content="same")
     second = put(catalog, generation, "/media/photos/b.jpg", content="same")
     assert first == second
-    assert [p.path.name for p in catalog.locations_of([first])[first]] == ["a.jpg", "b.jpg"]
+    assert [p.path.name for p in catalog.locations.of_assets([first])[first]] == ["a.jpg", "b.jpg"]
     assert catalog.counts().assets == 1
     assert catalog.counts().locations == 2
 
@@ -45,30 +45,30 @@ def test_an_asset_may_lie_at_several_places(catalog: Catalog, generation: Genera
 def test_names_that_are_not_utf8_survive(catalog: Catalog, generation: Generation) -> None:
     raw = os.fsdecode(b"/media/photos/caf\xe9.jpg")
     put(catalog, generation, raw, content="named oddly")
-    (root,) = catalog.roots()
-    (place,) = catalog.locations(root.id)
+    (root,) = catalog.locations.roots()
+    (place,) = catalog.locations.in_root(root.id)
     assert os.fsencode(place.path) == b"/media/photos/caf\xe9.jpg"
 
 
 @both_databases
 def test_inodes_of_64_bits_come_back(catalog: Catalog, generation: Generation) -> None:
-    root = catalog.add_root(ROOT)
+    root = catalog.locations.add_root(ROOT)
     asset = put(catalog, generation, "/media/photos/a.jpg")
     with catalog.batch() as batch:
         batch.put_location(root.id, Path("/media/photos/a.jpg"), asset, 1, 2, 2**64 - 3)
-    assert catalog.locations(root.id)[0].inode == 2**64 - 3
+    assert catalog.locations.in_root(root.id)[0].inode == 2**64 - 3
 
 
 @both_databases
 def test_a_batch_that_raises_leaves_nothing(catalog: Catalog, generation: Generation) -> None:
-    root = catalog.add_root(ROOT)
+    root = catalog.locations.add_root(ROOT)
     with pytest.raises(KeyError), catalog.batch() as batch:
         content = NewContent("x", 1, MediaInfo(Modality.IMAGE, "jpeg"), [], {})
         lies_at = NewLocation(root.id, Path("/media/photos/x.jpg"), 1, 1, 1)
         batch.put_contents(generation.id, [content], [[lies_at]])
         raise KeyError
     assert catalog.counts().assets == 0
-    assert catalog.find_asset("x") is None
+    assert catalog.assets.find("x") is None
 
 
 @both_databases
@@ -83,7 +83,7 @@ def test_vectors_of_another_space_are_refused(catalog: Catalog, generation: Gene
 
 @both_databases
 def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generation) -> None:
-    root = catalog.add_root(ROOT)
+    root = catalog.locations.add_root(ROOT)
     rows = unit(5, 3)
     with catalog.batch() as batch:
         windows = [Segment(Modality.AUDIO, s, s + 10.0) for s in (0.0, 5.0, 10.0)]
@@ -91,8 +91,8 @@ def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generat
         lies_at = NewLocation(root.id, Path("/media/photos/x.wav"), 1, 1, 1)
         content = NewContent("x", 1, info, windows, encoded)
         (asset_id,) = batch.put_contents(generation.id, [content], [[lies_at]])
-    ids = catalog.segments_of([asset_id], generation.id)
-    found = catalog.vectors_of(ids, generation, SPACE)
+    ids = catalog.segments.of_assets([asset_id], generation.id)
+    found = catalog.segments.vectors(ids, generation, SPACE)
     np.testing.assert_allclose(found, rows, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
 
@@ -100,33 +100,33 @@ def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generat
 @both_databases
 def test_segment_ids_are_never_given_twice(catalog: Catalog, generation: Generation) -> None:
     asset = put(catalog, generation, "/media/photos/a.jpg")
-    old = catalog.segments_of([asset], generation.id)
-    catalog.remove(Path("/media/photos/a.jpg"))
+    old = catalog.segments.of_assets([asset], generation.id)
+    catalog.locations.remove(Path("/media/photos/a.jpg"))
     asset = put(catalog, generation, "/media/photos/a.jpg")
-    assert catalog.segments_of([asset], generation.id)[0] > old[0]
+    assert catalog.segments.of_assets([asset], generation.id)[0] > old[0]
 
 
 @both_databases
 def test_orphans_go_with_all_that_is_theirs(filled: Catalog, generation: Generation) -> None:
     before = filled.counts()
-    assert filled.remove(Path("/media/photos/song.mp3")) == 1
+    assert filled.locations.remove(Path("/media/photos/song.mp3")) == 1
     after = filled.counts()
     assert (after.assets, after.segments) == (before.assets - 1, before.segments - 3)
-    assert filled.search_words(generation.id, "danube", 5) == ([], [])
+    assert filled.segments.search_words(generation.id, "danube", 5) == ([], [])
     assert filled.integrity_issues() == []
 
 
 @both_databases
 def test_subtitles_beside_a_film_are_moments_of_it(filled: Catalog, generation: Generation) -> None:
     video = frozenset({Modality.VIDEO})
-    ids = filled.segment_ids(generation.id, item=Modality.TEXT, assets=video)
-    (found,) = filled.resolve(ids)
+    ids = filled.segments.ids(generation.id, item=Modality.TEXT, assets=video)
+    (found,) = filled.segments.resolve(ids)
     assert found.path.name == "film.mp4"
     assert found.asset.modality is Modality.VIDEO
     assert found.sidecar is not None
     assert found.sidecar.name == "film.srt"
-    text = filled.segment_ids(generation.id, assets=frozenset({Modality.TEXT}))
-    assert [f.path.name for f in filled.resolve(text)] == ["fox.md"]
+    text = filled.segments.ids(generation.id, assets=frozenset({Modality.TEXT}))
+    assert [f.path.name for f in filled.segments.resolve(text)] == ["fox.md"]
 
 
 FILTERS: list[tuple[Filter, set[str]]] = [
@@ -166,13 +166,13 @@ def test_a_whole_filter_holds_at_one_place(catalog: Catalog, generation: Generat
         put(catalog, generation, path, content="same", modified_ns=at_ns)
     old = Compare(Field.FOLDER, Op.UNDER, ROOT / "old")
     recent = Compare(Field.MODIFIED, Op.GE, datetime(2024, 1, 1))
-    assert len(catalog.segment_ids(generation.id, where=old)) == 1
-    assert len(catalog.segment_ids(generation.id, where=recent)) == 1
-    assert len(catalog.segment_ids(generation.id, where=And((old, recent)))) == 0
-    assert len(catalog.segment_ids(generation.id, where=recent, under=ROOT / "old")) == 0
+    assert len(catalog.segments.ids(generation.id, where=old)) == 1
+    assert len(catalog.segments.ids(generation.id, where=recent)) == 1
+    assert len(catalog.segments.ids(generation.id, where=And((old, recent)))) == 0
+    assert len(catalog.segments.ids(generation.id, where=recent, under=ROOT / "old")) == 0
     b = Compare(Field.NAME, Op.EQ, "b.jpg")
-    assert len(catalog.segment_ids(generation.id, where=And((b, recent)))) == 1
-    assert len(catalog.segment_ids(generation.id, where=And((old, Not(b))))) == 1
+    assert len(catalog.segments.ids(generation.id, where=And((b, recent)))) == 1
+    assert len(catalog.segments.ids(generation.id, where=And((old, Not(b))))) == 1
 
 
 @both_databases
@@ -199,7 +199,7 @@ def test_case_and_the_way_accents_are_written_do_not_count(
         Compare(Field.NAME, Op.LIKE, "\u00c4pf*"),
         Compare(Field.TITLE, Op.LIKE, "*STRASSE in k\u00f6ln"),
     ):
-        assert len(catalog.segment_ids(generation.id, where=where)) == 1, where
+        assert len(catalog.segments.ids(generation.id, where=where)) == 1, where
 
 
 @both_databases
@@ -212,8 +212,8 @@ def test_a_filter_value_is_never_sql(filled: Catalog, generation: Generation) ->
 @both_databases
 def test_words_find_names_passages_and_captions(filled: Catalog, generation: Generation) -> None:
     def found(words: str) -> set[str]:
-        passages, files = filled.search_words(generation.id, words, 5)
-        hits = filled.resolve([id_ for id_, _ in passages + files])
+        passages, files = filled.segments.search_words(generation.id, words, 5)
+        hits = filled.segments.resolve([id_ for id_, _ in passages + files])
         return {(hit.sidecar or hit.path).name for hit in hits}
 
     assert found("IMG_2041.jpg") == {"IMG_2041.jpg"}
@@ -264,15 +264,15 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_rolls_back(filled: Catalog, generation: Generation) -> None:
     before = filled.counts()
-    with filled._engine.connect() as connection:
+    with filled.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    filled._engine.dispose()
+    filled.engine.dispose()
     from sqlalchemy import event
 
     def limit(raw: sqlite3.Connection, _record: object) -> None:
         raw.execute(f"PRAGMA max_page_count={pages + 1}")
 
-    event.listen(filled._engine, "connect", limit)
+    event.listen(filled.engine, "connect", limit)
     windows = [Segment(Modality.TEXT, text="word " * 2000) for _ in range(50)]
     info = MediaInfo(Modality.TEXT, "txt")
     with pytest.raises(StorageFullError, match="disk is full"):
@@ -284,37 +284,37 @@ def test_read_only_collections_answer(filled: Catalog, generation: Generation) -
     filled.close()
     reader = Catalog.open(filled.folder, read_only=True)
     assert reader.counts().assets == 6
-    assert len(reader.segment_ids(generation.id)) == reader.counts().segments
+    assert len(reader.segments.ids(generation.id)) == reader.counts().segments
     with pytest.raises(StoreError, match="read-only"), reader.write_lock():
         pass
 
 
 @both_databases
 def test_generations_switch_in_one_step(filled: Catalog, generation: Generation) -> None:
-    new = filled.create_generation("other", "2", [SPACE])
+    new = filled.generations.create("other", "2", [SPACE])
     assert new.state is GenerationState.BUILDING
-    assert len(filled.unencoded(new.id)) == 6
-    filled.promote(new.id)
-    states = {g.id: g.state for g in filled.generations()}
+    assert len(filled.generations.unencoded(new.id)) == 6
+    filled.generations.promote(new.id)
+    states = {g.id: g.state for g in filled.generations.all()}
     assert states == {generation.id: GenerationState.RETIRED, new.id: GenerationState.SERVING}
     with pytest.raises(StoreError, match="model in use"):
-        filled.drop_generation(new.id)
-    filled.drop_generation(generation.id)
-    assert [g.id for g in filled.generations()] == [new.id]
-    assert len(filled.segment_ids(generation.id)) == 0
+        filled.generations.drop(new.id)
+    filled.generations.drop(generation.id)
+    assert [g.id for g in filled.generations.all()] == [new.id]
+    assert len(filled.segments.ids(generation.id)) == 0
 
 
 @both_databases
 def test_failures_are_kept_until_cleared(catalog: Catalog) -> None:
-    root = catalog.add_root(ROOT)
+    root = catalog.locations.add_root(ROOT)
     with catalog.batch() as batch:
         batch.put_failure(root.id, ROOT / "x.jpg", "decode", "broken\nin two lines", 5, 6)
         batch.put_failure(root.id, ROOT / "x.jpg", "decode", "broken again", 5, 7)
-    (failure,) = catalog.failures()
+    (failure,) = catalog.locations.failures()
     assert (failure.reason, failure.modified_ns, failure.root_id) == ("broken again", 7, root.id)
     with catalog.batch() as batch:
         batch.clear_failure(root.id, ROOT / "x.jpg")
-    assert catalog.failures() == []
+    assert catalog.locations.failures() == []
 
 
 @both_databases
@@ -333,7 +333,7 @@ def test_what_files_claim_of_themselves_breaks_no_filter(
     bulk = NewContent("bulk", 1, info, pieces, {SPACE: ([0, 1], unit(1, 2))})
     plain = MediaInfo(Modality.IMAGE, "jpeg", details={"camera": "Canon EOS", "latitude": 48.2})
     put(catalog, generation, "/media/photos/plain.jpg", plain)
-    root = catalog.roots()[0]
+    root = catalog.locations.roots()[0]
     with catalog.batch() as batch:
         at = NewLocation(root.id, ROOT / "bulk.mp3", 1, 2, 3)
         batch.put_contents(generation.id, [bulk], [[at]])
@@ -350,9 +350,9 @@ def test_what_files_claim_of_themselves_breaks_no_filter(
         (Not(Compare(Field.LONGITUDE, Op.GT, 0.0)), everything),
     ):
         assert names(catalog, generation, where) == expected, where
-    passages, _ = catalog.search_words(generation.id, "fox", 5)
+    passages, _ = catalog.segments.search_words(generation.id, "fox", 5)
     assert len(passages) == 2
-    assert [failure.reason for failure in catalog.failures()] == ["no \\ud83d picture"]
+    assert [failure.reason for failure in catalog.locations.failures()] == ["no \\ud83d picture"]
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory", "b#c", "d %20 e", "f&immutable=1", b"caf\xe9"])

@@ -22,59 +22,59 @@ def rows(pieces: SegmentColumns) -> list[tuple[float, ...]]:
 
 def agree(catalog: Catalog, generation: Generation, columns: SegmentTable) -> Ids:
     """Compares everything that columns can be asked; gives the ids of all segments."""
-    ids = catalog.segment_ids(generation.id)
-    assert rows(catalog.shown(columns.of(ids))) == rows(catalog.segment_columns(ids))
-    assets = np.array(sorted(set(catalog.segment_columns(ids).assets.tolist())), dtype=np.int64)
+    ids = catalog.segments.ids(generation.id)
+    assert rows(catalog.segments.shown(columns.of(ids))) == rows(catalog.segments.columns(ids))
+    assets = np.array(sorted(set(catalog.segments.columns(ids).assets.tolist())), dtype=np.int64)
     for some in (assets, assets[::2], assets[:0]):
-        expected = catalog.segments_of(some, generation.id)
+        expected = catalog.segments.of_assets(some, generation.id)
         np.testing.assert_array_equal(columns.segments_of(some), expected)
     return ids
 
 
 @both_databases
 def test_columns_say_what_the_catalog_says(filled: Catalog, generation: Generation) -> None:
-    ids = agree(filled, generation, filled.columns(generation.id))
+    ids = agree(filled, generation, filled.segments.table(generation.id))
     assert len(ids) == 8
 
 
 @both_databases
 def test_columns_follow_what_comes_and_goes(filled: Catalog, generation: Generation) -> None:
-    columns = filled.columns(generation.id)
+    columns = filled.segments.table(generation.id)
     put(filled, generation, "/media/photos/later.jpg")
-    filled.remove(Path("/media/photos/song.mp3"))
+    filled.locations.remove(Path("/media/photos/song.mp3"))
     put(filled, generation, "/media/photos/film.jpg")
-    caught_up = filled.columns(generation.id, columns)
+    caught_up = filled.segments.table(generation.id, columns)
     ids = agree(filled, generation, caught_up)
     assert set(ids.tolist()) != set(columns.segment_columns.ids.tolist())
     # The newest goes: what comes after it must be seen all the same.
-    filled.remove(Path("/media/photos/film.jpg"))
-    without = filled.columns(generation.id, caught_up)
+    filled.locations.remove(Path("/media/photos/film.jpg"))
+    without = filled.segments.table(generation.id, caught_up)
     put(filled, generation, "/media/photos/last.jpg")
-    agree(filled, generation, filled.columns(generation.id, without))
+    agree(filled, generation, filled.segments.table(generation.id, without))
 
 
 @both_databases
 def test_a_subtitle_is_the_videos_only_while_it_lies_beside_one(
     filled: Catalog, generation: Generation
 ) -> None:
-    columns = filled.columns(generation.id)
-    filled.remove(Path("/media/photos/film.mp4"))
+    columns = filled.segments.table(generation.id)
+    filled.locations.remove(Path("/media/photos/film.mp4"))
     with filled.batch() as batch:
-        batch.set_sidecars(filled.add_root(ROOT).id)
-    agree(filled, generation, filled.columns(generation.id, columns))
+        batch.set_sidecars(filled.locations.add_root(ROOT).id)
+    agree(filled, generation, filled.segments.table(generation.id, columns))
     put(filled, generation, "/media/photos/film.mp4", FILM, [Segment(Modality.VIDEO, 0.0, 60.0)])
     with filled.batch() as batch:
-        batch.set_sidecars(filled.add_root(ROOT).id)
-    agree(filled, generation, filled.columns(generation.id, columns))
+        batch.set_sidecars(filled.locations.add_root(ROOT).id)
+    agree(filled, generation, filled.segments.table(generation.id, columns))
 
 
 def test_what_lies_nowhere_is_left_out(filled: Catalog, generation: Generation) -> None:
-    columns = filled.columns(generation.id)
+    columns = filled.segments.table(generation.id)
     with filled.batch() as batch:
         batch.connection.exec_driver_sql("DELETE FROM locations WHERE name = 'IMG_2041.jpg'")
-    kept = filled.shown(columns.of(columns.segment_columns.ids))
+    kept = filled.segments.shown(columns.of(columns.segment_columns.ids))
     assert len(kept) == len(columns.segment_columns) - 1
-    assert rows(kept) == rows(filled.segment_columns(columns.segment_columns.ids))
+    assert rows(kept) == rows(filled.segments.columns(columns.segment_columns.ids))
 
 
 def test_columns_of_a_catalog_that_was_replaced_are_read_anew(
@@ -82,6 +82,6 @@ def test_columns_of_a_catalog_that_was_replaced_are_read_anew(
 ) -> None:
     filled.copy_to(tmp_path / "before.db")
     put(filled, generation, "/media/photos/later.jpg")
-    columns = filled.columns(generation.id)
+    columns = filled.segments.table(generation.id)
     filled.fill_from(tmp_path / "before.db")
-    agree(filled, generation, filled.columns(generation.id, columns))
+    agree(filled, generation, filled.segments.table(generation.id, columns))

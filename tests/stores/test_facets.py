@@ -42,7 +42,7 @@ def media(catalog: Catalog, generation: Generation) -> Catalog:
 
 
 def listed(catalog: Catalog, facet: Facet, top: int | None = None) -> list[tuple[str, int]]:
-    return [(one.value, one.count) for one in catalog.facet(facet, top).values]
+    return [(one.value, one.count) for one in catalog.assets.facet(facet, top).values]
 
 
 @both_databases
@@ -67,34 +67,34 @@ def test_spellings_that_differ_in_case_are_one_value(media: Catalog) -> None:
 
 @both_databases
 def test_the_first_of_many(media: Catalog) -> None:
-    found = media.facet(Facet.FORMAT, 2)
+    found = media.assets.facet(Facet.FORMAT, 2)
     assert (len(found.values), found.distinct) == (2, 4)
-    assert media.facet(Facet.TAG, 1).distinct == 3
+    assert media.assets.facet(Facet.TAG, 1).distinct == 3
 
 
 @both_databases
 def test_filters_find_what_is_counted(media: Catalog) -> None:
     fields = {Facet.CAMERA: Field.CAMERA, Facet.TAG: Field.KEYWORD, Facet.ALBUM: Field.ALBUM}
     for facet, field in fields.items():
-        for one in media.facet(facet).values:
+        for one in media.assets.facet(facet).values:
             where = Compare(field, Op.EQ, one.value.upper())
-            assert len(media.segment_ids(1, where=where)) == one.count
-    assert len(media.segment_ids(1, where=Compare(Field.FOLDER, Op.LIKE, "*/2023/"))) == 2
+            assert len(media.segments.ids(1, where=where)) == one.count
+    assert len(media.segments.ids(1, where=Compare(Field.FOLDER, Op.LIKE, "*/2023/"))) == 2
 
 
 @both_databases
 def test_what_lies_below_a_folder(media: Catalog) -> None:
     for path in ("/media", "/media/photos", "/media/photos/2023", "/media/photos/2024/c.jpg", "/"):
-        assert media.anything_below(Path(path)), path
+        assert media.locations.any_below(Path(path)), path
     for path in ("/media/photo", "/media/photos/202", "/media/photos/2025", "/media/photos/a.jp"):
-        assert not media.anything_below(Path(path)), path
+        assert not media.locations.any_below(Path(path)), path
 
 
 @both_databases
 def test_an_empty_catalog_has_no_values(catalog: Catalog) -> None:
     for facet in Facet:
         assert listed(catalog, facet) == []
-    assert not catalog.anything_below(Path("/"))
+    assert not catalog.locations.any_below(Path("/"))
 
 
 @both_databases

@@ -32,26 +32,28 @@ def test_every_earlier_schema_has_its_script() -> None:
 def test_a_collection_of_an_earlier_schema(version: str, tmp_path: Path) -> None:
     schemas.restore(version, tmp_path / "old")
     catalog = Catalog.open(tmp_path / "old")
-    generation = catalog.serving()
+    generation = catalog.generations.serving()
     assert generation is not None
     assert (generation.model, generation.spaces) == ("fake", (SPACE,))
     counts = catalog.counts()
     assert (counts.assets, counts.segments, counts.locations, counts.failures) == (6, 8, 6, 1)
-    ids = catalog.segment_ids(generation.id)
-    assert np.allclose(np.linalg.norm(catalog.vectors_of(ids, generation, SPACE), axis=1), 1.0)
-    assert [found.path.name for found in catalog.resolve(ids)] == [
+    ids = catalog.segments.ids(generation.id)
+    assert np.allclose(
+        np.linalg.norm(catalog.segments.vectors(ids, generation, SPACE), axis=1), 1.0
+    )
+    assert [found.path.name for found in catalog.segments.resolve(ids)] == [
         "IMG_2041.jpg", "snow.png", "song.mp3", "song.mp3", "song.mp3", "film.mp4", "film.mp4",
         "fox.md",
     ]  # fmt: skip
     july = Compare(Field.TAKEN, Op.GE, datetime(2024, 7, 1))
-    assert catalog.segment_ids(generation.id, where=july).tolist() == [1]
-    passages, files = catalog.search_words(generation.id, "dawn", 5)
+    assert catalog.segments.ids(generation.id, where=july).tolist() == [1]
+    passages, files = catalog.segments.search_words(generation.id, "dawn", 5)
     assert ([id_ for id_, _ in passages], files) == ([7], [])
-    assert catalog.calibration(generation.id, "text>image") == b"abc"
+    assert catalog.generations.blob(generation.id, "text>image") == b"abc"
     assert catalog.integrity_issues() == []
-    (root,) = catalog.roots()
-    catalog.set_online(root.id, True, 12)
-    assert catalog.roots()[0].inode == 12
+    (root,) = catalog.locations.roots()
+    catalog.locations.set_online(root.id, True, 12)
+    assert catalog.locations.roots()[0].inode == 12
     catalog.close()
     _is_as_new(tmp_path / "old")
 
@@ -65,9 +67,9 @@ def test_details_that_no_filter_could_read_are_mended(tmp_path: Path) -> None:
         database.commit()
     catalog = Catalog.open(tmp_path / "old")
     canon = Compare(Field.CAMERA, Op.EQ, "Canon EOS R5")
-    assert catalog.segment_ids(1, where=canon, item=Modality.IMAGE).tolist() == [1, 2]
+    assert catalog.segments.ids(1, where=canon, item=Modality.IMAGE).tolist() == [1, 2]
     placed = Compare(Field.LATITUDE, Op.KNOWN)
-    assert catalog.segment_ids(1, where=placed).tolist() == [1]
+    assert catalog.segments.ids(1, where=placed).tolist() == [1]
     catalog.close()
 
 

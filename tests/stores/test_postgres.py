@@ -53,7 +53,7 @@ def library(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def search(library: Library, wanted: str, mode: str = "auto", **options: object) -> list[str]:
-    generation = library.catalog.serving()
+    generation = library.catalog.generations.serving()
     assert generation is not None
     cache = VectorCache(library.folder, library.catalog, generation)
     engine = Engine(library.catalog, cache, SingleSpaceModel("fake", library.encoder))
@@ -124,7 +124,7 @@ def test_a_writer_finds_the_lock_free_as_soon_as_another_gave_it_back(
 
     at_closing = []
     with closing(one), closing(two):
-        event.listen(one._engine, "invalidate", lambda *_: at_closing.append(held()))
+        event.listen(one.engine, "invalidate", lambda *_: at_closing.append(held()))
         with one.write_lock():
             assert held() == 1
         assert at_closing == [0]
@@ -191,10 +191,10 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     library.catalog = Catalog.open(library.folder, url=url)
     assert library.catalog.integrity_issues() == []
     assert search(library, "siren", mode="words") == ["notes.md"]
-    (root,) = library.catalog.roots()
+    (root,) = library.catalog.locations.roots()
     with library.catalog.batch() as batch:
         batch.set_unsupported(root.id, {".doc": 2})
-    assert dict(library.catalog.roots()[0].unsupported) == {".doc": 2}
+    assert dict(library.catalog.locations.roots()[0].unsupported) == {".doc": 2}
     with engine.begin() as connection:
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         assert version == HEAD
@@ -207,7 +207,7 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
 def test_readers_see_one_instant(library: Library, url: str) -> None:
     with closing(Catalog.open(library.folder, url=url)) as reader, reader.read_snapshot():
         before = reader.counts()
-        library.catalog.remove(library.catalog.roots()[0].path)
+        library.catalog.locations.remove(library.catalog.locations.roots()[0].path)
         assert reader.counts() == before
     assert library.catalog.counts().assets == 0
 
@@ -218,10 +218,10 @@ def test_vectors_come_back_bit_for_bit(library: Library, tmp_path: Path) -> None
         other.index(tmp_path / "media")
         kept = []
         for catalog in (library.catalog, other.catalog):
-            generation = catalog.serving()
+            generation = catalog.generations.serving()
             assert generation is not None
-            ids = catalog.segment_ids(generation.id)
-            kept.append(catalog.vectors_of(ids, generation, generation.spaces[0]))
+            ids = catalog.segments.ids(generation.id)
+            kept.append(catalog.segments.vectors(ids, generation, generation.spaces[0]))
         ours, theirs = (np.sort(rows, axis=0) for rows in kept)
         np.testing.assert_array_equal(ours, theirs)
 

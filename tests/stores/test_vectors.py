@@ -161,6 +161,25 @@ def test_rounded_vectors_wait_for_some_queries(monkeypatch: pytest.MonkeyPatch) 
     assert made == [400]
 
 
+def test_a_warmed_index_has_its_rounded_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat, "ROUNDED_ABOVE_BYTES", 0)
+    index, plain = (flat_index(8, np.arange(400), unit(1, 400, 8)) for _ in range(2))
+    index.warm_up()
+    asked: list[int] = []
+    look = Int8Prefilter.candidates
+
+    def noted(
+        self: Int8Prefilter, query: Vectors, k: int, allowed: Ids | None
+    ) -> tuple[Ids, float]:
+        asked.append(k)
+        return look(self, query, k, allowed)
+
+    monkeypatch.setattr(Int8Prefilter, "candidates", noted)
+    for mine, other in zip(index.search(unit(2), 3), plain.search(unit(2), 3), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    assert len(asked) == 1
+
+
 def test_a_small_search_does_not_load_faiss() -> None:
     code = (
         "import sys, numpy as np\n"
@@ -220,20 +239,20 @@ def test_vectors_are_read_in_blocks(
 ) -> None:
     monkeypatch.setattr(reader, "BLOCK", 7)
     many(catalog, generation, 30, "first")
-    before = catalog.change()
+    before = catalog.changes.last()
     many(catalog, generation, 20, "second")
-    catalog.remove(Path("/media/photos/first"))
-    for since, written in ((0, 20), (before, 20), (catalog.change(), 0)):
-        with catalog.vectors_since(generation, SPACE, Modality.IMAGE, since) as changes:
+    catalog.locations.remove(Path("/media/photos/first"))
+    for since, written in ((0, 20), (before, 20), (catalog.changes.last(), 0)):
+        with catalog.changes.since(generation, SPACE, Modality.IMAGE, since) as changes:
             blocks = list(changes.blocks)
         assert changes.count == written
-        assert changes.last == catalog.change()
+        assert changes.last == catalog.changes.last()
         assert [len(ids) for ids, _ in blocks] == [7, 7, 6][: len(blocks)]
         for ids, rows in blocks:
             assert (np.diff(ids) > 0).all()
-            np.testing.assert_array_equal(rows, catalog.vectors_of(ids, generation, SPACE))
+            np.testing.assert_array_equal(rows, catalog.segments.vectors(ids, generation, SPACE))
         found = np.concatenate([ids for ids, _ in blocks]) if blocks else NONE
-        assert set(found) == (set(catalog.segment_ids(generation.id)) if written else set())
+        assert set(found) == (set(catalog.segments.ids(generation.id)) if written else set())
     assert not len(changes.removed)
 
 
@@ -246,13 +265,13 @@ def test_an_index_is_made_and_caught_up_block_by_block(
     cache = VectorCache(catalog.folder, catalog, generation)
     first = cache.index(SPACE, Modality.IMAGE)
     many(catalog, generation, 40, "second")
-    catalog.remove(Path("/media/photos/first"))
+    catalog.locations.remove(Path("/media/photos/first"))
     assert cache.refresh()
     for index in (cache.index(SPACE, Modality.IMAGE), opened(catalog, generation)):
-        ids = catalog.segment_ids(generation.id)
+        ids = catalog.segments.ids(generation.id)
         np.testing.assert_array_equal(index.ids, ids)
         np.testing.assert_allclose(
-            index.vectors(ids), catalog.vectors_of(ids, generation, SPACE), atol=5e-4
+            index.vectors(ids), catalog.segments.vectors(ids, generation, SPACE), atol=5e-4
         )
         assert index.search(unit(3), 5)[1].shape == (1, 5)
     assert len(first) == 30
@@ -266,7 +285,7 @@ def test_reading_holds_no_more_than_a_block(
     peaks = []
     for whole in (False, True):
         tracemalloc.start()
-        with catalog.vectors_since(generation, SPACE, Modality.IMAGE, 0) as changes:
+        with catalog.changes.since(generation, SPACE, Modality.IMAGE, 0) as changes:
             held = list(changes.blocks) if whole else None
             count = sum(len(ids) for ids, _ in held or changes.blocks)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -285,16 +304,16 @@ def test_a_cache_is_caught_up(catalog: Catalog, generation: Generation) -> None:
     cache = VectorCache(catalog.folder, catalog, generation)
     assert len(cache.index(SPACE, Modality.IMAGE)) == 20
     put(catalog, generation, "/media/photos/new.jpg")
-    catalog.remove(Path("/media/photos/3.jpg"))
+    catalog.locations.remove(Path("/media/photos/3.jpg"))
     put(catalog, generation, "/media/photos/4.jpg", content="edited")
     assert cache.refresh()
     assert not cache.refresh()
     index = cache.index(SPACE, Modality.IMAGE)
     assert isinstance(index, FlatIndex)
-    ids = catalog.segment_ids(generation.id)
+    ids = catalog.segments.ids(generation.id)
     assert set(ids) <= set(index.ids)
     np.testing.assert_allclose(
-        index.vectors(ids), catalog.vectors_of(ids, generation, SPACE), atol=5e-4
+        index.vectors(ids), catalog.segments.vectors(ids, generation, SPACE), atol=5e-4
     )
     fresh = opened(catalog, generation)
     np.testing.assert_array_equal(fresh.ids, index.ids)
@@ -329,8 +348,8 @@ def test_a_cache_of_another_catalog_is_not_taken(
     fill(catalog, generation)
     opened(catalog, generation)
     other = Catalog.open(tmp_path / "other")
-    made = other.create_generation("fake", "1", [SPACE])
-    other.promote(made.id)
+    made = other.generations.create("fake", "1", [SPACE])
+    other.generations.promote(made.id)
     (other.folder / "cache").mkdir()
     for file in (catalog.folder / "cache").iterdir():
         (other.folder / "cache" / file.name).write_bytes(file.read_bytes())

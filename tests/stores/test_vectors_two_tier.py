@@ -194,7 +194,7 @@ def test_changes_are_caught_up_without_training(
     monkeypatch.setattr(CompressedIndex, "build", None)
     for number in range(3):
         put(catalog, generation, f"/media/photos/new-{number}.jpg")
-        catalog.remove(Path(f"/media/photos/{number}.jpg"))
+        catalog.locations.remove(Path(f"/media/photos/{number}.jpg"))
         assert cache.refresh()
     index = cache.index(SPACE, Modality.IMAGE)
     assert isinstance(index, IvfPqRefineIndex)
@@ -260,6 +260,19 @@ def test_rows_are_held_in_memory_once_many_queries_came(
     assert other.matrix.in_file
 
 
+def test_rows_are_held_in_memory_once_the_index_is_warmed(
+    catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(catalog, generation)
+    index = opened(catalog, generation)
+    monkeypatch.setattr(ivf_pq_refine, "HELD_BYTES", 2 * index.dim * len(index))
+    before = index.search(unit(3), 9)
+    index.warm_up()
+    assert not index.matrix.in_file
+    for mine, other in zip(index.search(unit(3), 9), before, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 def test_rows_that_are_cut_off_come_from_the_catalog(
     catalog: Catalog, generation: Generation
 ) -> None:
@@ -278,7 +291,7 @@ def test_a_row_that_went_bad_comes_from_the_catalog(
     catalog: Catalog, generation: Generation
 ) -> None:
     fill(catalog, generation)
-    right = opened(catalog, generation).vectors(catalog.segment_ids(generation.id))
+    right = opened(catalog, generation).vectors(catalog.segments.ids(generation.id))
     file = the_file(catalog, "vectors")
     content = bytearray(file.read_bytes())
     content[-5] ^= 0x40  # in the last row, which no digest holds

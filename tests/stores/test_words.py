@@ -29,8 +29,8 @@ class Names(NamedTuple):
 def found(catalog: Catalog, wanted: str, k: int = 20) -> Names:
     """The names of the files that words find, best first."""
     return Names(*(
-        [(f.sidecar or f.path).name for f in catalog.resolve([id_ for id_, _ in ranked])]
-        for ranked in catalog.search_words(1, wanted, k)
+        [(f.sidecar or f.path).name for f in catalog.segments.resolve([id_ for id_, _ in ranked])]
+        for ranked in catalog.segments.search_words(1, wanted, k)
     ))  # fmt: skip
 
 
@@ -97,31 +97,33 @@ def test_words_follow_what_they_speak_of(catalog: Catalog, generation: Generatio
         asset = put_asset(batch, "other", 1, MediaInfo(Modality.IMAGE, "jpeg"))
         batch.put_location(1, Path("/media/photos/a.jpg"), asset.id, 1, 1, 1)
     assert found(catalog, "lighthouse").files == ["b.jpg"]
-    catalog.relocate({Path("/media/photos"): Path("/elsewhere")})
+    catalog.locations.relocate({Path("/media/photos"): Path("/elsewhere")})
     assert found(catalog, "photos").files == []
     assert found(catalog, "elsewhere lighthouse").files == ["b.jpg"]
     passage(catalog, generation, "c.txt", "first", "second thought")
     passage(catalog, generation, "c.txt", "second reading")
     assert found(catalog, "thought").passages == []
     assert found(catalog, "reading").passages == ["c.txt"]
-    catalog.remove(Path("/elsewhere/old"))
+    catalog.locations.remove(Path("/elsewhere/old"))
     assert found(catalog, "lighthouse").files == []
     assert catalog.integrity_issues() == []
 
 
 @both_databases
 def test_words_of_another_generation_do_not_count(filled: Catalog, generation: Generation) -> None:
-    new = filled.create_generation("other", "2", [])
-    assert filled.search_words(new.id, "fox", 5) == ([], [])
-    passages, _ = filled.search_words(generation.id, "fox", 5)
+    new = filled.generations.create("other", "2", [])
+    assert filled.segments.search_words(new.id, "fox", 5) == ([], [])
+    passages, _ = filled.segments.search_words(generation.id, "fox", 5)
     assert len(passages) == 1
 
 
 @both_databases
 def test_lost_words_are_noticed_and_made_anew(filled: Catalog) -> None:
-    before = [filled.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")]
+    before = [filled.segments.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")]
     with filled.batch() as batch:
-        fts.remove(batch.connection, "passage_words", [filled.search_words(1, "fox", 1)[0][0][0]])
+        fts.remove(
+            batch.connection, "passage_words", [filled.segments.search_words(1, "fox", 1)[0][0][0]]
+        )
         fts.put_file(batch.connection, 77, "gone.jpg", "/nowhere", "")
     assert [(fault.what, fault.kind) for fault in filled.integrity_issues()] == [
         ("passages are missing from the word index", "derived"),
@@ -129,7 +131,9 @@ def test_lost_words_are_noticed_and_made_anew(filled: Catalog) -> None:
     ]
     filled.rebuild_derived()
     assert filled.integrity_issues() == []
-    assert [filled.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")] == before
+    assert [
+        filled.segments.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")
+    ] == before
 
 
 @both_databases
@@ -147,7 +151,7 @@ def test_words_and_texts_of_any_length(catalog: Catalog, generation: Generation)
 @both_databases
 def test_a_null_character_is_refused(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="null"):
-        catalog.search_words(1, "a\0b", 5)
+        catalog.segments.search_words(1, "a\0b", 5)
 
 
 @pytest.mark.parametrize(

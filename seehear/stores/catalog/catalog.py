@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
-from seehear.stores.catalog import fts, integrity
-from seehear.stores.catalog.assets import AssetQueries
+from seehear.stores.catalog import fts, integrity, reader
+from seehear.stores.catalog.assets import Assets
 from seehear.stores.catalog.change_log import ChangeLog
 from seehear.stores.catalog.database import (
     FILE_NAME,
@@ -27,9 +26,12 @@ from seehear.stores.catalog.database import (
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
 from seehear.stores.catalog.integrity import IntegrityIssue, Severity
-from seehear.stores.catalog.location_scan import LocationScan
-from seehear.stores.catalog.locations import LocationQueries
+from seehear.stores.catalog.locations import Locations
 from seehear.stores.catalog.lock import WriteLock
+from seehear.stores.catalog.records import Counts
+from seehear.stores.catalog.segments import Segments
+from seehear.stores.catalog.transactions import Transactions
+from seehear.stores.catalog.writer import Batch
 
 _NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
 """Files that systems create in a folder by themselves; names with a leading dot count, too."""
@@ -64,10 +66,11 @@ def _not_a_collection(folder: Path) -> UsageError:
     )
 
 
-class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLog):
+class Catalog:
     """Assets, locations, segments and vectors of one collection. Safe from several threads.
 
-    Opened by `Catalog.open`. Every method raises StoreError where the database fails.
+    Opened by `Catalog.open`. Every method, also of its parts, raises StoreError where the database
+    fails.
     """
 
     def __init__(
@@ -79,12 +82,16 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         copied = url is None and frozen and has_log(folder)
         self._scratch = snapshot_wal_copy(folder) if copied else None
         location = Path(self._scratch.name) if self._scratch is not None else folder
-        self._engine = connect(
+        self.engine = connect(
             location / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
         )
-        self._lock = WriteLock(folder, self._engine if url is not None else None)
-        self._writing = threading.RLock()
-        self._reading = threading.local()
+        self._lock = WriteLock(folder, self.engine if url is not None else None)
+        self._transactions = Transactions(self.engine)
+        self.assets = Assets(self._transactions)
+        self.locations = Locations(self._transactions)
+        self.segments = Segments(self._transactions)
+        self.generations = Generations(self._transactions)
+        self.changes = ChangeLog(self._transactions)
 
     @classmethod
     def open(
@@ -123,7 +130,7 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         read_only = read_only or frozen
         catalog = cls(folder, url, read_only=read_only, frozen=frozen)
         try:
-            version = schema_version(catalog._engine)
+            version = schema_version(catalog.engine)
         except StorageFullError:
             # SQLite needs some disk space even to read; on a full disk nobody writes either.
             catalog.close()
@@ -132,7 +139,7 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
             read_only = True
             catalog = cls(folder, None, read_only=True, frozen=True)
             catalog._full = True
-            version = schema_version(catalog._engine)
+            version = schema_version(catalog.engine)
         try:
             catalog._bring_up_to_date(version, create)
         except BaseException:
@@ -152,11 +159,11 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
             )
         if version != SCHEMA:
             with self.write_lock(wait_s=60):
-                migrate(self._engine)
+                migrate(self.engine)
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self.engine.dispose()
         if self._scratch is not None:
             self._scratch.cleanup()
 
@@ -177,12 +184,25 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
         with self._lock.held(wait_s):
             yield
 
+    def batch(self) -> AbstractContextManager[Batch]:
+        """Open one transaction: committed at the end, rolled back completely on any exception."""
+        return self._transactions.batch()
+
+    def read_snapshot(self) -> AbstractContextManager[None]:
+        """Make all reads of this thread in the block see one instant; nothing may be written."""
+        return self._transactions.snapshot()
+
+    def counts(self, generation_id: int | None = None) -> Counts:
+        """Count the collection's content; segments of the serving generation by default."""
+        with self._transactions.read() as connection:
+            return reader.counts(connection, generation_id)
+
     def integrity_issues(self) -> list[IntegrityIssue]:
         """Return everything that is inconsistent in the catalog, as of one instant.
 
         Nothing is lost with issues of kind DERIVED: `rebuild_derived` rebuilds those parts.
         """
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             found = integrity.integrity_issues(connection)
         if not self.read_only and not any(fault.kind is Severity.DATA_LOSS for fault in found):
             with self.batch() as batch:
@@ -194,7 +214,7 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
 
     def pending_work(self) -> list[IntegrityIssue]:
         """Return the work that an interrupted run leaves for the next one; it is not a fault."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             return integrity.pending_work(connection)
 
     def rebuild_derived(self) -> None:
@@ -213,19 +233,18 @@ class Catalog(LocationQueries, LocationScan, AssetQueries, Generations, ChangeLo
     def fill_from(self, path: Path) -> None:
         """Replace the database by a copy of a file, completely or not at all."""
         with (
-            self._writing,
+            self._transactions.writing,
             self._raw("write to the catalog") as target,
             closing(sqlite3.connect(path)) as source,
         ):
             source.backup(target)
-        self.__dict__.pop("identity", None)
 
     @contextmanager
     def _raw(self, action: str) -> Iterator[sqlite3.Connection]:
         """Open a connection of SQLite itself, for functions that SQLAlchemy lacks."""
-        if self._engine.dialect.name != "sqlite":
+        if self.engine.dialect.name != "sqlite":
             raise StoreError("move a catalog in PostgreSQL with pg_dump, not with `seehear export`")
-        with store_errors(action), self._engine.connect() as connection:
+        with store_errors(action), self.engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
             yield raw

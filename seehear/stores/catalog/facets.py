@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, String, and_, cast, func, or_, select
+from sqlalchemy import Connection, String, cast, func, select
 
 from seehear.stores.catalog.filter_sql import COLUMNS, display_asset
 from seehear.stores.catalog.filters import Field
-from seehear.stores.catalog.paths import fold, folder_range
+from seehear.stores.catalog.paths import fold
 from seehear.stores.catalog.schema import locations
 
 
@@ -121,11 +119,3 @@ def _merged(rows: Iterable[Any], joined: str | None) -> list[tuple[str, int]]:
             folded[key := fold(value)] += count
             spelled[key] = min(value, spelled.get(key, value))
     return [(spelled[key], count) for key, count in folded.items()]
-
-
-def anything_below(connection: Connection, folder: Path) -> bool:
-    """Tell whether the catalog has a location at a path or below it."""
-    low, high = folder_range(folder)
-    path = locations.c.path
-    found = select(1).where(or_(path == os.fsencode(folder), and_(path >= low, path < high)))
-    return connection.execute(found.limit(1)).first() is not None

@@ -127,6 +127,12 @@ COLUMNS: dict[Field, Any] = {
 _KEYWORDS = "; " + func.coalesce(_text("keywords"), "") + "; "
 
 
+def conditions(under: Path | None, where: Filter | None) -> list[ColumnElement[bool]]:
+    """Return conditions for rows of `LOCATIONS` that are below a folder and match a filter."""
+    found = [] if under is None else [below(under)]
+    return found if where is None else [*found, condition(where)]
+
+
 def condition(part: Filter) -> ColumnElement[bool]:
     """Return the SQL condition of a filter. Items that lack a field do not match."""
     if isinstance(part, And):
@@ -138,7 +144,7 @@ def condition(part: Filter) -> ColumnElement[bool]:
     return func.coalesce(_compare(part), false())
 
 
-def under(folder: Path) -> ColumnElement[bool]:
+def below(folder: Path) -> ColumnElement[bool]:
     """Return the condition for locations at a path or below it."""
     low, high = folder_range(folder)
     path = location_condition("path")
@@ -153,7 +159,7 @@ def shown_as(kinds: frozenset[Modality]) -> ColumnElement[bool]:
 def _compare(part: Compare) -> ColumnElement[bool]:
     value: Any = part.value
     if isinstance(value, Path):
-        return under(value)
+        return below(value)
     if isinstance(value, GeoCircle):
         return _within(value)
     if part.field is Field.KEYWORD and part.op is not Op.KNOWN:

@@ -9,41 +9,42 @@ from sqlalchemy import delete, insert, select, update
 
 from seehear.errors import StoreError
 from seehear.stores.catalog import reader
-from seehear.stores.catalog.base import CatalogBase
 from seehear.stores.catalog.records import Generation, GenerationState
 from seehear.stores.catalog.schema import (
-    calibrations,
     encodings,
+    generation_blobs,
     generations,
     locations,
     removals,
     roots,
     spaces,
 )
+from seehear.stores.catalog.transactions import Transactions
 from seehear.types import EmbeddingSpace
 
 DROPPED_AT_ONCE = 2_000
 """Assets whose segments are deleted in one transaction when a generation is dropped."""
 
 
-class Generations(CatalogBase):
-    """Queries about generations: which models encoded the collection, and which one serves."""
+class Generations:
+    """The generations of a catalog: which models encoded it, and which one serves."""
 
-    def generations(self) -> list[Generation]:
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def all(self) -> list[Generation]:
         """Return every generation, oldest first."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             return reader.generations_of(connection)
 
     def serving(self) -> Generation | None:
         """Return the generation that answers queries; None before the first index run."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             return reader.serving(connection)
 
-    def create_generation(
-        self, model: str, revision: str, spaces_: Sequence[EmbeddingSpace]
-    ) -> Generation:
+    def create(self, model: str, revision: str, spaces_: Sequence[EmbeddingSpace]) -> Generation:
         """Create a generation, in state BUILDING."""
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             made = batch.connection.execute(
                 insert(generations).values(
                     model=model,
@@ -63,7 +64,7 @@ class Generations(CatalogBase):
 
     def promote(self, generation_id: int) -> None:
         """Make a generation the serving one; the one that served is retired in the same step."""
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             execute = batch.connection.execute
             execute(
                 update(generations)
@@ -76,7 +77,7 @@ class Generations(CatalogBase):
                 .values(state=GenerationState.SERVING.value)
             )
 
-    def drop_generation(self, generation_id: int) -> None:
+    def drop(self, generation_id: int) -> None:
         """Delete a generation, a limited number of assets at a time.
 
         Raises StoreError for the serving generation.
@@ -87,11 +88,11 @@ class Generations(CatalogBase):
                 "cannot drop the model in use; switch to another one first with `seehear upgrade`"
             )
         while True:
-            with self.batch() as batch:
+            with self._transactions.batch() as batch:
                 if not batch.drop_encodings(generation_id, DROPPED_AT_ONCE):
                     break
-        with self.batch() as batch:
-            for table in (removals, calibrations, spaces):
+        with self._transactions.batch() as batch:
+            for table in (removals, generation_blobs, spaces):
                 batch.connection.execute(
                     delete(table).where(table.c.generation_id == generation_id)
                 )
@@ -100,7 +101,7 @@ class Generations(CatalogBase):
     def unencoded(self, generation_id: int) -> list[int]:
         """List assets at a reachable location that a generation has not encoded yet."""
         done = select(encodings.c.asset_id).where(encodings.c.generation_id == generation_id)
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             found = connection.scalars(
                 select(locations.c.asset_id)
                 .join(roots, roots.c.id == locations.c.root_id)
@@ -112,23 +113,23 @@ class Generations(CatalogBase):
 
     def is_encoded(self, generation_id: int, asset_id: int) -> bool:
         """Tell whether a generation has encoded an asset."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             mark = {"generation_id": generation_id, "asset_id": asset_id}
             return connection.execute(select(encodings).filter_by(**mark)).first() is not None
 
-    def calibration(self, generation_id: int, name: str) -> bytes | None:
+    def blob(self, generation_id: int, name: str) -> bytes | None:
         """Return what was stored under a name, such as a query bank or baseline, or None."""
-        key = {"generation_id": generation_id, "route": name}
-        with self._read() as connection:
-            data = connection.scalar(select(calibrations.c.data).filter_by(**key))
+        key = {"generation_id": generation_id, "name": name}
+        with self._transactions.read() as connection:
+            data = connection.scalar(select(generation_blobs.c.data).filter_by(**key))
             return None if data is None else bytes(data)
 
-    def put_calibrations(self, generation_id: int, blobs: Mapping[str, bytes]) -> None:
+    def put_blobs(self, generation_id: int, blobs: Mapping[str, bytes]) -> None:
         """Store data for a generation by name, in one transaction; replaces earlier data."""
         if not blobs:
             return
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             for name, data in blobs.items():
-                key = {"generation_id": generation_id, "route": name}
-                batch.connection.execute(delete(calibrations).filter_by(**key))
-                batch.connection.execute(insert(calibrations).values(data=data, **key))
+                key = {"generation_id": generation_id, "name": name}
+                batch.connection.execute(delete(generation_blobs).filter_by(**key))
+                batch.connection.execute(insert(generation_blobs).values(data=data, **key))

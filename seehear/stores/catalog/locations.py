@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -25,20 +26,31 @@ from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
 from seehear.stores.catalog import fts, reader
-from seehear.stores.catalog.base import CatalogBase
+from seehear.stores.catalog.filter_sql import conditions
+from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
-from seehear.stores.catalog.records import Failure, Location, Root
-from seehear.stores.catalog.schema import failures, locations, roots
+from seehear.stores.catalog.records import Failure, KnownFile, KnownLocation, Location, Root
+from seehear.stores.catalog.schema import encodings, failures, locations, roots
 from seehear.stores.catalog.statements import chunks
+from seehear.stores.catalog.transactions import Transactions
 from seehear.types import Ids
 
+ASKED_AT_ONCE = 500
+"""Paths in one statement."""
 
-class LocationQueries(CatalogBase):
-    """Queries about roots, locations and failures."""
+STREAMED_AT_ONCE = 1_000
+"""Rows kept in memory while the locations of a whole root are read."""
+
+
+class Locations:
+    """The locations of a catalog: its roots, the files below them, and the files that failed."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def roots(self) -> list[Root]:
         """Return every root, in the order in which they were added."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             rows = connection.execute(select(roots).order_by(roots.c.id))
             return [
                 Root(
@@ -56,28 +68,28 @@ class LocationQueries(CatalogBase):
         for root in self.roots():
             if root.path == path:
                 return root
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             batch.connection.execute(insert(roots).values(path=os.fsencode(path), online=True))
         return self.add_root(path)
 
     def set_online(self, root_id: int, online: bool, inode: int | None = None) -> None:
         """Store whether a root can be reached, and its folder's inode (63 bits) if it can."""
         values = {"online": online} if inode is None else {"online": online, "inode": inode}
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             batch.connection.execute(update(roots).where(roots.c.id == root_id).values(values))
 
-    def locations(self, root_id: int) -> list[Location]:
+    def in_root(self, root_id: int) -> list[Location]:
         """Return every location below a root."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             rows = connection.execute(
                 select(locations).where(locations.c.root_id == root_id).order_by(locations.c.id)
             )
             return [reader.location_from(row) for row in rows]
 
-    def locations_of(self, asset_ids: Sequence[int] | Ids) -> dict[int, list[Location]]:
+    def of_assets(self, asset_ids: Sequence[int] | Ids) -> dict[int, list[Location]]:
         """Return the locations of assets, by asset id."""
         found: dict[int, list[Location]] = {int(id_): [] for id_ in asset_ids}
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             for chunk in chunks(asset_ids):
                 rows = connection.execute(
                     select(locations)
@@ -88,36 +100,96 @@ class LocationQueries(CatalogBase):
                     found[int(row.asset_id)].append(reader.location_from(row))
         return found
 
-    def paths_of(self, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
+    def paths(self, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
         """Return the paths of assets, by asset id, the oldest location first."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             return reader.paths_of(connection, asset_ids)
+
+    def matching_paths(
+        self,
+        asset_ids: Sequence[int],
+        *,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> dict[int, list[Path]]:
+        """Return the paths of assets that are below a folder and match a filter.
+
+        One location must meet both conditions. Reachable locations come first, then the oldest;
+        assets without such a location are left out.
+        """
+        with self._transactions.read() as connection:
+            return reader.matching_paths(connection, asset_ids, conditions(under, where))
+
+    def folders(self) -> list[Path]:
+        """Return the folders that hold files, sorted."""
+        first = select(func.min(locations.c.id)).group_by(locations.c.folders)
+        with self._transactions.read() as connection:
+            paths = connection.scalars(select(locations.c.path).where(locations.c.id.in_(first)))
+            return sorted(Path(os.fsdecode(path)).parent for path in paths)
+
+    def any_below(self, folder: Path) -> bool:
+        """Tell whether the catalog has a location at a path or below it."""
+        found = select(1).where(_below(locations.c.path, folder)).limit(1)
+        with self._transactions.read() as connection:
+            return connection.execute(found).first() is not None
+
+    def known(self, root_id: int, generation_id: int, paths: Sequence[str]) -> dict[str, KnownFile]:
+        """Return what the catalog knows of some paths in a root; unknown paths are left out."""
+        found: dict[str, KnownFile] = {}
+        with self._transactions.read() as connection:
+            for start in range(0, len(paths), ASKED_AT_ONCE):
+                chunk = [os.fsencode(path) for path in paths[start : start + ASKED_AT_ONCE]]
+                asked = {"generation": generation_id, "paths": chunk}
+                rows = connection.execute(_KNOWN_FILES, asked)
+                for path, root, id_, asset, size_bytes, modified_ns, inode, done in rows:
+                    if root == root_id:
+                        found[os.fsdecode(path)] = KnownFile(
+                            id_, asset, size_bytes, modified_ns, inode % (1 << 64), done is not None
+                        )
+        return found
+
+    def count(self, root_id: int, below: Path | None = None) -> int:
+        """Count the locations of a root; with `below`, those at that path and below it."""
+        with self._transactions.read() as connection:
+            query = select(func.count()).select_from(locations).where(*_at_root(root_id, below))
+            return int(connection.scalar(query) or 0)
+
+    def scan(self, root_id: int, below: Path | None = None) -> Generator[KnownLocation]:
+        """Yield the locations of a root, or those at a path and below it, by ascending id.
+
+        They are read lazily, so that few are in memory; nothing should be written meanwhile.
+        """
+        query = (
+            select(locations.c.id, locations.c.asset_id, locations.c.size_bytes, locations.c.path)
+            .where(*_at_root(root_id, below))
+            .order_by(locations.c.id)
+            .execution_options(yield_per=STREAMED_AT_ONCE)
+        )
+        with self._transactions.read() as connection, connection.execute(query) as rows:
+            for id_, asset_id, size_bytes, path in rows:
+                yield KnownLocation(id_, asset_id, size_bytes, os.fsdecode(path))
 
     def remove(self, path: Path) -> int:
         """Remove a path and everything below it from the collection; return the number of files."""
-        raw = os.fsencode(path)
-        low, high = folder_range(path)
-
-        def below(column: Column[bytes]) -> ColumnElement[bool]:
-            return or_(column == raw, and_(column >= low, column < high))
-
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             gone = list(
-                batch.connection.scalars(select(locations.c.id).where(below(locations.c.path)))
+                batch.connection.scalars(
+                    select(locations.c.id).where(_below(locations.c.path, path))
+                )
             )
             for id_ in gone:
                 batch.remove_location(int(id_))
             batch.remove_orphans()
-            batch.connection.execute(delete(failures).where(below(failures.c.path)))
+            batch.connection.execute(delete(failures).where(_below(failures.c.path, path)))
             used = select(locations.c.root_id).union(select(failures.c.root_id))
             batch.connection.execute(
-                delete(roots).where(below(roots.c.path), roots.c.id.not_in(used))
+                delete(roots).where(_below(roots.c.path, path), roots.c.id.not_in(used))
             )
         return len(gone)
 
     def failures(self) -> list[Failure]:
         """Return every file that could not be indexed, by path."""
-        with self._read() as connection:
+        with self._transactions.read() as connection:
             rows = connection.execute(select(failures).order_by(failures.c.path))
             return [
                 Failure(
@@ -144,7 +216,7 @@ class LocationQueries(CatalogBase):
             key=lambda pair: -len(pair[0]),
         )  # fmt: skip
         used: set[bytes] = set()
-        with self.batch() as batch:
+        with self._transactions.batch() as batch:
             for table in (roots, locations, failures):
                 found = batch.connection.execute(select(table.c.id, table.c.path)).all()
                 moved = [(int(row.id), _moved(bytes(row.path), folders, used)) for row in found]
@@ -166,6 +238,48 @@ class LocationQueries(CatalogBase):
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
                 )
             fts.rebuild(batch.connection)
+
+
+_KNOWN_FILES = (
+    select(
+        locations.c.path,
+        locations.c.root_id,
+        locations.c.id,
+        locations.c.asset_id,
+        locations.c.size_bytes,
+        locations.c.modified_ns,
+        locations.c.inode,
+        encodings.c.asset_id.label("encoded"),
+    )
+    .join_from(
+        locations,
+        encodings,
+        and_(
+            encodings.c.asset_id == locations.c.asset_id,
+            encodings.c.generation_id == bindparam("generation"),
+        ),
+        isouter=True,
+    )
+    # The root is compared in Python: SQLite would otherwise scan the whole root by its index.
+    .where(locations.c.path.in_(bindparam("paths", expanding=True)))
+)
+
+
+def _at_root(root_id: int, below: Path | None) -> list[ColumnElement[bool]]:
+    if below is None:
+        return [locations.c.root_id == root_id]
+    raw, (low, high), path = os.fsencode(below), folder_range(below), locations.c.path
+    return [
+        # A sum, so that SQLite uses the index of paths and does not scan the whole root.
+        locations.c.root_id + 0 == root_id,
+        # One range of the index; paths in it that only have the same beginning are left out.
+        and_(path >= raw, path < high, or_(path == raw, path >= low)),
+    ]
+
+
+def _below(column: Column[bytes], path: Path) -> ColumnElement[bool]:
+    low, high = folder_range(path)
+    return or_(column == os.fsencode(path), and_(column >= low, column < high))
 
 
 def _moved(path: bytes, folders: Sequence[tuple[bytes, bytes]], used: set[bytes]) -> bytes | None:

@@ -10,14 +10,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, func, not_, select
 
-from seehear.stores.catalog.filter_sql import LOCATIONS, location_condition, own_location
+from seehear.stores.catalog.filter_sql import (
+    LOCATIONS,
+    is_sidecar,
+    location_condition,
+    own_location,
+)
 from seehear.stores.catalog.filter_sql import display_asset as shown_asset
-from seehear.stores.catalog.records import Generation, GenerationState, Location, SegmentRecord
+from seehear.stores.catalog.records import (
+    Counts,
+    Generation,
+    GenerationState,
+    Location,
+    SegmentRecord,
+)
 from seehear.stores.catalog.schema import (
     assets,
     counters,
+    failures,
     generations,
     locations,
     removals,
@@ -301,3 +313,31 @@ def counter(connection: Connection, name: str) -> int:
 def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
     """Count the rows of a table that meet the conditions."""
     return int(connection.scalar(select(func.count()).select_from(table).where(*where)) or 0)
+
+
+def counts(connection: Connection, generation_id: int | None) -> Counts:
+    """Count the collection's content; segments of the serving generation without an id."""
+    if generation_id is None:
+        generation_id = connection.scalar(
+            select(generations.c.id).where(generations.c.state == GenerationState.SERVING.value)
+        )
+    kinds = _by_modality(connection, assets.c.modality, not_(is_sidecar))
+    cut = _by_modality(connection, segments.c.modality, segments.c.generation_id == generation_id)
+    total = count(connection, assets)
+    return Counts(
+        assets=total,
+        subtitles=total - sum(kinds.values()),
+        by_modality=kinds,
+        segments=sum(cut.values()),
+        segments_by_modality=cut,
+        locations=count(connection, locations),
+        failures=count(connection, failures),
+        size_bytes=int(connection.scalar(select(func.sum(assets.c.size_bytes))) or 0),
+    )
+
+
+def _by_modality(
+    connection: Connection, column: Column[str], where: ColumnElement[bool]
+) -> dict[Modality, int]:
+    rows = connection.execute(select(column, func.count()).where(where).group_by(column))
+    return dict.fromkeys(Modality, 0) | {_KINDS[kind]: int(number) for kind, number in rows}

@@ -164,10 +164,11 @@ removals = Table(
     Index("removals_by_change", "generation_id", "change"),
 )
 
-calibrations = Table(
-    "calibrations",
+# What an index run computes for the searches of a generation: query banks, baselines of scores.
+generation_blobs = Table(
+    "generation_blobs",
     metadata,
     Column("generation_id", ForeignKey(generations.c.id), primary_key=True),
-    Column("route", String(200), primary_key=True),
+    Column("name", String(200), primary_key=True),
     Column("data", LargeBinary, nullable=False),
 )

@@ -39,6 +39,10 @@ class VectorIndex(Protocol):
         """Describe the index for a person; an approximate one states its measured recall."""
         ...
 
+    def warm_up(self) -> None:
+        """Prepare for many searches now, as `WARMUP_QUERIES` searches would."""
+        ...
+
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> VectorIndex:
         """Return a new index, without some ids and with others; it shares most data with this one.
 
@@ -82,6 +86,9 @@ class MatrixBacked:
 
     def __len__(self) -> int:
         return len(self.matrix)
+
+    def warm_up(self) -> None:
+        """Do nothing: most indexes are ready at once."""
 
     def vectors(self, ids: Ids) -> Vectors:
         ids = np.asarray(ids, dtype=np.int64)

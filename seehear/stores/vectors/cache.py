@@ -89,7 +89,7 @@ class VectorCache:
     def refresh(self) -> bool:
         """Update every open index from the catalog; return whether anything changed."""
         with self._lock:
-            last = self._catalog.change()
+            last = self._catalog.changes.last()
             behind = [key for key, entry in self._entries.items() if entry.change < last]
             for key in behind:
                 self._entries[key] = self._caught_up(self._entries[key], *key)
@@ -115,7 +115,7 @@ class VectorCache:
 
         loaded = VectorFile.load(path, identity, space.dim, self._source(path, space))
         # A cache that is newer than the catalog belongs to another state of the catalog.
-        if loaded is None or loaded[1] > self._catalog.change():
+        if loaded is None or loaded[1] > self._catalog.changes.last():
             return self._caught_up(_Entry(FlatIndex(VectorFile.empty(space.dim)), 0), space, item)
         matrix, change = loaded
         if (on_gpus := placed(matrix, self._device)) is not None:
@@ -130,7 +130,7 @@ class VectorCache:
 
     def _caught_up(self, entry: _Entry, space: EmbeddingSpace, item: Modality) -> _Entry:
         index = entry.index
-        with self._catalog.vectors_since(self._generation, space, item, entry.change) as changes:
+        with self._catalog.changes.since(self._generation, space, item, entry.change) as changes:
             before = index.ids[sorted_ids.positions_in(changes.removed, index.ids) < 0]
             ids, numbers = self._gathered(changes, before, space.dim)
         gone = len(index) - len(before)
@@ -201,12 +201,12 @@ class VectorCache:
 
         def source(ids: Ids) -> Vectors:
             path.unlink(missing_ok=True)
-            return self._catalog.vectors_of(ids, self._generation, space)
+            return self._catalog.segments.vectors(ids, self._generation, space)
 
         return source
 
     def _identity(self, space: EmbeddingSpace, item: Modality) -> str:
-        return f"{self._catalog.identity}/{self._generation.id}/{space.key}/{item.value}"
+        return f"{self._catalog.changes.identity()}/{self._generation.id}/{space.key}/{item.value}"
 
     def _proposer_path(self, space: EmbeddingSpace, item: Modality, change: int) -> Path:
         return self.file_of(space, item).with_suffix(f".{change}.proposer")

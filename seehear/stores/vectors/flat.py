@@ -84,9 +84,14 @@ class FlatIndex(MatrixBacked):
         if self._rounded is None and self._rows.nbytes > ROUNDED_ABOVE_BYTES:
             with self._making:
                 self._asked += 1
-                if self._rounded is None and self._asked > WARMUP_QUERIES:
-                    self._rounded = Int8Prefilter(self._rows)
+            if self._asked > WARMUP_QUERIES:
+                self.warm_up()
         return self._rounded
+
+    def warm_up(self) -> None:
+        with self._making:
+            if self._rounded is None and self._rows.nbytes > ROUNDED_ABOVE_BYTES:
+                self._rounded = Int8Prefilter(self._rows)
 
     def _proved(
         self, rounded: Int8Prefilter, query: Vectors, k: int, chosen: Ids | None

@@ -86,10 +86,14 @@ class IvfPqRefineIndex(MatrixBacked):
         return IvfPqRefineIndex(self.matrix, self.proposer.tuned(queries, truth))
 
     def _count(self) -> None:
-        """Count a search; after some, keep vectors of moderate size in memory."""
+        """Count a search; prepare for more after some."""
         self._asked += 1
-        small = 2 * len(self) * self.dim <= HELD_BYTES
-        if self._asked > WARMUP_QUERIES and small and self.matrix.in_file:
+        if self._asked > WARMUP_QUERIES:
+            self.warm_up()
+
+    def warm_up(self) -> None:
+        """Keep vectors of moderate size in memory."""
+        if self.matrix.in_file and 2 * len(self) * self.dim <= HELD_BYTES:
             self.matrix = self.matrix.in_memory()
 
     def _ranked(self, query: Vectors, ids: Ids, k: int) -> exact.TopK:

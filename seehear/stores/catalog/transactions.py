@@ -1,4 +1,4 @@
-"""Give the parts of the catalog one database, read and written in transactions."""
+"""Open the transactions in which every part of the catalog reads and writes."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ from seehear.stores.catalog.statements import remember_rows
 from seehear.stores.catalog.writer import Batch
 
 
-class CatalogBase:
-    """A part of `Catalog`."""
+class Transactions:
+    """One database, read and written in transactions. Safe from several threads."""
 
-    _engine: Engine
-    _writing: threading.RLock
-    _reading: threading.local
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.writing = threading.RLock()
+        """Held by the thread that writes."""
+        self._snapshot = threading.local()
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:
         """Open one transaction: committed at the end, rolled back completely on any exception."""
         with (
-            self._writing,
+            self.writing,
             store_errors("write to the catalog"),
-            transaction(self._engine) as connection,
+            transaction(self.engine) as connection,
         ):
             yield Batch(connection)
 
     @contextmanager
-    def read_snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         """Make all reads of this thread in the block see one instant; nothing may be written."""
-        with self._read() as connection:
+        with self.read() as connection:
             outermost = self._held() is None
             if outermost:
                 remember_rows(connection)
-            self._reading.connection = connection
+            self._snapshot.connection = connection
             try:
                 yield
             finally:
                 if outermost:
-                    self._reading.connection = None
+                    self._snapshot.connection = None
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[Connection]:
         """Open a connection on which all reads see one instant."""
         if (held := self._held()) is not None:
             yield held
             return
-        with store_errors("read the catalog"), self._engine.connect() as connection:
+        with store_errors("read the catalog"), self.engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
             else:
@@ -58,5 +60,5 @@ class CatalogBase:
             yield connection
 
     def _held(self) -> Connection | None:
-        held: Connection | None = getattr(self._reading, "connection", None)
+        held: Connection | None = getattr(self._snapshot, "connection", None)
         return held

@@ -1,0 +1,105 @@
+"""Query the catalog's segments: select, count and describe them, and read their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seehear.stores.catalog import fts, reader
+from seehear.stores.catalog.filter_sql import conditions, shown_as
+from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.records import Generation, SegmentColumns, SegmentRecord
+from seehear.stores.catalog.schema import segments
+from seehear.stores.catalog.segment_table import (
+    NO_COLUMNS,
+    SegmentTable,
+    segment_table,
+    select_columns,
+    shown_columns,
+)
+from seehear.stores.catalog.statements import rows_of
+from seehear.stores.catalog.transactions import Transactions
+from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
+
+
+class Segments:
+    """The segments of a catalog."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def count(self, generation_id: int) -> int:
+        """Count the segments of a generation."""
+        with self._transactions.read() as connection:
+            return reader.count(connection, segments, segments.c.generation_id == generation_id)
+
+    def ids(
+        self,
+        generation_id: int,
+        *,
+        item: Modality | None = None,
+        assets: frozenset[Modality] | None = None,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> Ids:
+        """Return sorted ids of segments, int64 (n,), that meet all given conditions.
+
+        `item`: of one modality; `assets`: of assets shown as one of some modalities; `under`: below
+        a folder; `where`: matching a filter. Raises UsageError for an invalid filter.
+        """
+        met = conditions(under, where)
+        if assets is not None:
+            met.append(shown_as(assets))
+        with self._transactions.read() as connection:
+            return reader.segment_ids(connection, generation_id, item, met)
+
+    def of_assets(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
+        """Sorted ids of the segments of some assets."""
+        ids = np.asarray(asset_ids, dtype=np.int64).tolist()
+        with self._transactions.read() as connection:
+            rows = rows_of(connection, "of_assets", ids, generation_id)
+            return np.array(sorted(id_ for _, id_ in rows), dtype=np.int64)
+
+    def columns(self, segment_ids: Sequence[int] | Ids) -> SegmentColumns:
+        """Return what ranking needs of segments, by ascending id, if they have a location."""
+        with self._transactions.read() as connection:
+            return select_columns(connection, segment_ids)
+
+    def shown(self, own: SegmentColumns) -> SegmentColumns:
+        """Return the same rows with the assets that are shown; `own` is part of `columns`."""
+        with self._transactions.read() as connection:
+            return shown_columns(connection, own)
+
+    def table(self, generation_id: int, known: SegmentTable = NO_COLUMNS) -> SegmentTable:
+        """Load all segments of a generation into memory; `known` is an earlier result to extend."""
+        with self._transactions.read() as connection:
+            return segment_table(connection, generation_id, known)
+
+    def resolve(self, segment_ids: Sequence[int] | Ids) -> list[SegmentRecord]:
+        """Return what hits need of segments, in the given order, if they have a location."""
+        with self._transactions.read() as connection:
+            return reader.resolve(connection, segment_ids)
+
+    def search_words(
+        self, generation_id: int, wanted: str, k: int
+    ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """Search segments by words: by their passages, and by their files.
+
+        The second list has the first segment of each asset whose file name, folder or caption
+        matches. Each is (segment id, BM25 score), best first.
+        """
+        with self._transactions.read() as connection:
+            return (
+                fts.search_passages(connection, generation_id, wanted, k),
+                fts.search_files(connection, generation_id, wanted, k),
+            )
+
+    def vectors(
+        self, segment_ids: Sequence[int] | Ids, generation: Generation, space: EmbeddingSpace
+    ) -> Vectors:
+        """Return vectors of segments in one space: float32 (n, dim) in the given order."""
+        with self._transactions.read() as connection:
+            known = reader.space_ids(connection, generation.id)
+            return reader.vectors_of(connection, segment_ids, known[space], space.dim)
