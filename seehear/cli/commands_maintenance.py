@@ -79,7 +79,8 @@ def _hashes_as_json(report: RehashReport) -> dict[str, Any]:
 
 def _tell(found: Verification) -> None:
     for fault in found.faults:
-        rows = f" ({', '.join(fault.examples)})" if fault.examples else ""
+        examples = [output.display_path(Path(example)) for example in fault.examples]
+        rows = f" ({', '.join(examples)})" if examples else ""
         print(f"{fault.kind}: {fault.count} {fault.what}{rows}")
     if found.mended:
         output.note("Repaired: what the catalog derives from its data, such as the word index")
@@ -102,6 +103,10 @@ def _tell(found: Verification) -> None:
         output.note(
             "The catalog has lost data. Import an export, restore a backup, or index again into "
             "another --collection."
+        )
+    if found.damaged:
+        output.note(
+            "Run `seehear index` on the folders of the damaged files: it encodes these files again"
         )
     if found.good:
         repaired = found.mended or found.renewed_files

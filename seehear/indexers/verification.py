@@ -1,6 +1,8 @@
 """Check a collection against itself and its files, and rebuild what is only a cache.
 
 catalog     its structure and its consistency ............... the only copy: reported, not changed
+rows        vectors, passages and times, by checksum ........ marked; the next index run makes them
+                                                              from their files again
 derived     SQLite's indexes, the full-text index ........... rebuilt
 caches      vector indexes against the catalog's vectors .... rebuilt; those of generations
                                                               that were dropped are removed
@@ -30,6 +32,8 @@ from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 SAME = 0.9
 """Cosine above which a cached vector equals the catalog's one: rounding or a compressed index
 changes it far less, and vectors of other items are far below."""
+DAMAGED_NAMED = 20
+"""Damaged files that are named."""
 UNIT = 0.01
 """Largest difference from 1 of the length of a vector in the catalog."""
 
@@ -78,17 +82,23 @@ class Verification:
         return tuple(fault for fault in self.faults if fault.kind is FaultKind.DATA_LOSS)
 
     @property
+    def damaged(self) -> tuple[IntegrityIssue, ...]:
+        """Return the faults in rows of files that the next index run encodes again."""
+        return tuple(fault for fault in self.faults if fault.kind is FaultKind.DAMAGED)
+
+    @property
     def good(self) -> bool:
         """Tell whether the collection can now be trusted, and its files are as indexed.
 
         Files that were changed or deleted in the ordinary way are not faults: the next index run
         notices them.
         """
-        derived = len(self.faults) - len(self.lost)
+        derived = len(self.faults) - len(self.lost) - len(self.damaged)
         ordinary = {"changed", "missing"}
         files = self.hashes.deviations if self.hashes is not None else ()
         return (
             not self.lost
+            and not self.damaged
             and (self.mended or not derived)
             and self.caches_good
             and all(file.reason in ordinary for file in files)
@@ -150,6 +160,18 @@ class _Check:
         if self.faults and not unrepaired:
             catalog.rebuild_derived()
             self.mended = True
+        if damaged := catalog.damaged_encodings():
+            names = sorted({encoding.name for encoding in damaged})
+            self.faults.append(
+                IntegrityIssue(
+                    "files have damaged vectors, passages or times in the catalog",
+                    len(names),
+                    FaultKind.DAMAGED,
+                    tuple(names[:DAMAGED_NAMED]),
+                )
+            )
+            if not unrepaired:
+                catalog.generations.mark_damaged(damaged)
         self._caches(catalog)
 
     def _caches(self, catalog: Catalog) -> None:
@@ -216,11 +238,14 @@ def _compare(
     with catalog.changes.since(generation, space, item, 0) as written:
         if written.count == len(index) == 0:
             return None
-        agreed, bad = written.count == len(index), 0
+        agreed, intact, bad = True, 0, 0
         for ids, vectors in written.blocks:
+            intact += len(ids)
             norms = np.linalg.norm(vectors, axis=1)
             bad += int((~(np.abs(norms - 1.0) < UNIT)).sum())  # counts NaN, too
             agreed = agreed and _agree(index, ids, vectors)
+    # A cache that was built before a row was damaged still has its vector.
+    agreed = agreed and intact <= len(index) <= written.count
     return IndexCheck(generation.id, space.key, item, written.count, agreed, bad)
 
 

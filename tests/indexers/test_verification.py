@@ -60,14 +60,13 @@ FAULTS = {
     "DELETE FROM assets WHERE id = 1": "rows refer to missing rows",
     "DELETE FROM encodings WHERE asset_id = 1": "segments belong to assets that are not marked",
     "UPDATE vectors SET data = x'00' WHERE segment_id = 1": "vectors are shorter or longer",
-    "UPDATE vectors SET data = zeroblob(length(data)) WHERE segment_id = 1": "vectors are all zero",
     "UPDATE vectors SET data = replace(hex(data), '', '') WHERE segment_id = 1": "vectors are sho",
     "UPDATE vectors SET change = 999 WHERE segment_id = 1": "a change number from the future",
     "UPDATE vectors SET modality = 'video' WHERE segment_id = 1": "do not match the modality",
     "INSERT INTO removals VALUES (1, 1, 1)": "both present and removed",
     "DELETE FROM counters WHERE name = 'change'": "counters are missing",
     "INSERT INTO segments SELECT 99, generation_id, asset_id, ordinal, modality, start_s, stop_s,"
-    " text FROM segments WHERE id = 1": "segments are duplicated",
+    " text, crc FROM segments WHERE id = 1": "segments are duplicated",
     "INSERT INTO generations VALUES (9, 'x', '1', 'serving', '2026-01-01')": "beside another",
 }
 
@@ -81,6 +80,65 @@ def test_a_loss_in_the_truth_is_told(filled: Library, statement: str) -> None:
     assert FAULTS[statement] in " ".join(fault.what for fault in found.lost)
     again = verify(filled.catalog)
     assert again.lost == found.lost, "nothing that is lost is made up"
+
+
+RED = (
+    "(SELECT s.id FROM segments s JOIN locations l ON l.asset_id = s.asset_id"
+    " WHERE l.name = 'red.png')"
+)
+DAMAGE = {
+    f"UPDATE vectors SET data = zeroblob(length(data)) WHERE segment_id = {RED}": "red.png",
+    "UPDATE vectors SET data = (SELECT v.data FROM vectors v WHERE v.modality = 'text')"
+    f" WHERE segment_id = {RED}": "red.png",
+    "UPDATE segments SET text = replace(text, 'siren', 'sixen') WHERE text <> ''": "notes.md",
+    "UPDATE segments SET stop_s = stop_s + 1 WHERE ordinal = 0 AND modality = 'audio'": "tone.wav",
+}
+
+
+@pytest.mark.parametrize("statement", DAMAGE)
+def test_a_damaged_row_is_told_and_made_again_from_its_file(
+    filled: Library, media_folder: Path, statement: str
+) -> None:
+    before = _vectors(filled)
+    change(filled, statement)
+    for _ in range(2):
+        found = verify(filled.catalog)
+        (issue,) = found.damaged
+        assert (issue.count, [Path(name).name for name in issue.examples]) == (
+            1,
+            [DAMAGE[statement]],
+        )
+        assert not found.good
+        assert (found.lost, found.renewed_files) == ((), 0), "the caches are from before"
+        assert found.caches_good
+    for path in _caches(filled):
+        path.unlink()
+    found = verify(filled.catalog)
+    assert not found.good
+    assert found.caches_good, "built without the damaged row"
+    encoded = filled.encoded
+    assert filled.index(media_folder).failed == 0
+    assert filled.encoded > encoded
+    assert verify(filled.catalog).good
+    assert _vectors(filled) == before
+
+
+def _vectors(library: Library) -> set[bytes]:
+    catalog = library.catalog
+    generation = catalog.generations.serving()
+    assert generation is not None
+    (space,) = generation.spaces
+    ids = catalog.segments.ids(generation.id)
+    return {row.tobytes() for row in catalog.segments.vectors(ids, generation, space)}
+
+
+def test_a_damaged_row_of_a_read_only_collection_is_told(filled: Library) -> None:
+    change(filled, *list(DAMAGE)[:1])
+    reader = Catalog.open(filled.folder, read_only=True)
+    found = verify(reader)
+    assert len(found.damaged) == 1
+    assert found.unrepaired
+    reader.close()
 
 
 def test_a_damaged_page_is_told(filled: Library) -> None:

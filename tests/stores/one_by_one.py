@@ -53,11 +53,13 @@ def put_encoding(
         for position, values in zip(positions, rows, strict=True):
             connection.execute(
                 insert(vectors).values(
-                    segment_id=ids[position],
-                    space_id=known[space],
-                    modality=segments_[position].modality.value,
-                    change=batch._change_number(),
-                    data=np.asarray(values, dtype="<f2").tobytes(),
+                    bulk_insert.vector_row(
+                        ids[position],
+                        known[space],
+                        segments_[position].modality,
+                        batch._change_number(),
+                        np.asarray(values, dtype="<f2"),
+                    )
                 )
             )
     mark = {"generation_id": generation_id, "asset_id": asset_id}

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import fts
+from seehear.stores.catalog.checksums import segment_crc, vector_crc
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reader import space_ids
 from seehear.stores.catalog.sanitize import clean_details, clean_number, clean_text
 from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
 from seehear.stores.catalog.statements import CHUNK, chunks
-from seehear.types import EmbeddingSpace, MediaInfo, Segment, Vectors
+from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def segment_row(
     generation_id: int, asset_id: int, ordinal: int, segment: Segment
 ) -> dict[str, Any]:
     """Return the `segments` row of a segment."""
-    return {
+    row: dict[str, Any] = {
         "generation_id": generation_id,
         "asset_id": asset_id,
         "ordinal": ordinal,
@@ -103,6 +105,21 @@ def segment_row(
         "stop_s": clean_number(segment.stop_s),
         "text": None if segment.text is None else clean_text(segment.text),
     }
+    return {**row, "crc": segment_crc(**row)}
+
+
+def vector_row(
+    segment_id: int, space_id: int, modality: Modality, change: int, values: NDArray[np.float16]
+) -> dict[str, Any]:
+    """Return the `vectors` row of a vector, float16 (dim,)."""
+    row: dict[str, Any] = {
+        "segment_id": segment_id,
+        "space_id": space_id,
+        "modality": modality.value,
+        "change": change,
+        "data": values.tobytes(),
+    }
+    return {**row, "crc": vector_crc(**row)}
 
 
 def put_encodings(
@@ -133,13 +150,13 @@ def put_encodings(
         texts = ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"])
         fts.put_passages(connection, texts)
         packed = [
-            {
-                "segment_id": ids[start + position],
-                "space_id": known[space],
-                "modality": content.segments[position].modality.value,
-                "change": change,
-                "data": row.tobytes(),
-            }
+            vector_row(
+                ids[start + position],
+                known[space],
+                content.segments[position].modality,
+                change,
+                row,
+            )
             for start, content in zip(first, contents, strict=True)
             for space, (positions, matrix) in content.vectors.items()
             for position, row in zip(positions, np.asarray(matrix, dtype="<f2"), strict=True)

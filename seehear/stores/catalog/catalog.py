@@ -25,7 +25,7 @@ from seehear.stores.catalog.database import (
 )
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
-from seehear.stores.catalog.integrity import IntegrityIssue, Severity
+from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue, Severity
 from seehear.stores.catalog.locations import Locations
 from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.records import Counts
@@ -211,6 +211,14 @@ class Catalog:
                 [] if whole else [IntegrityIssue("the word index is damaged", 1, Severity.DERIVED)]
             )
         return found
+
+    def damaged_encodings(self) -> list[DamagedEncoding]:
+        """Return the assets with vectors, passages or times that were damaged after writing.
+
+        Reads every vector.
+        """
+        with self._transactions.read() as connection:
+            return integrity.damaged_encodings(connection)
 
     def pending_work(self) -> list[IntegrityIssue]:
         """Return the work that an interrupted run leaves for the next one; it is not a fault."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
 FILE_NAME = "catalog.db"
-HEAD = "0005"
+HEAD = "0006"
 """The newest schema, as numbered in migrations/versions."""
 
 EXAMPLE_URL = "postgresql://user@host/name"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert, select, update
 
 from seehear.errors import StoreError
 from seehear.stores.catalog import reader
+from seehear.stores.catalog.integrity import DamagedEncoding
 from seehear.stores.catalog.records import Generation, GenerationState
 from seehear.stores.catalog.schema import (
     encodings,
@@ -100,7 +101,9 @@ class Generations:
 
     def unencoded(self, generation_id: int) -> list[int]:
         """List assets at a reachable location that a generation has not encoded yet."""
-        done = select(encodings.c.asset_id).where(encodings.c.generation_id == generation_id)
+        done = select(encodings.c.asset_id).where(
+            encodings.c.generation_id == generation_id, encodings.c.damaged.is_(False)
+        )
         with self._transactions.read() as connection:
             found = connection.scalars(
                 select(locations.c.asset_id)
@@ -111,10 +114,18 @@ class Generations:
             )
             return [int(id_) for id_ in found]
 
+    def mark_damaged(self, damaged: Iterable[DamagedEncoding]) -> None:
+        """Make the next index run encode some assets again; until then, they stay as they are."""
+        with self._transactions.batch() as batch:
+            for encoding in damaged:
+                key = {"generation_id": encoding.generation_id, "asset_id": encoding.asset_id}
+                marked = update(encodings).filter_by(**key).values(damaged=True)
+                batch.connection.execute(marked)
+
     def is_encoded(self, generation_id: int, asset_id: int) -> bool:
         """Tell whether a generation has encoded an asset."""
         with self._transactions.read() as connection:
-            mark = {"generation_id": generation_id, "asset_id": asset_id}
+            mark = {"generation_id": generation_id, "asset_id": asset_id, "damaged": False}
             return connection.execute(select(encodings).filter_by(**mark)).first() is not None
 
     def blob(self, generation_id: int, name: str) -> bytes | None:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, LargeBinary, cast, select, text
 from sqlalchemy.exc import DatabaseError
+
+from seehear.stores.catalog.checksums import is_intact, segment_crc
+from seehear.stores.catalog.reader import BLOCK, VECTOR
+from seehear.stores.catalog.schema import locations, segments, vectors
 
 EXAMPLES = 5
 """Number of example rows that an issue names."""
 
 
 class Severity(StrEnum):
-    """How bad an issue is: data that exists nowhere else, or derived data that can be rebuilt."""
+    """How bad an issue is: data that exists nowhere else, rows that the next index run makes from
+    their files again, or derived data that can be rebuilt at once."""
 
     DATA_LOSS = "truth"
+    DAMAGED = "damaged"
     DERIVED = "derived"
 
 
@@ -77,6 +85,17 @@ _WORDS = {
         SELECT rowid FROM file_words WHERE rowid NOT IN (SELECT id FROM locations)""",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class DamagedEncoding:
+    """An asset with rows that are not as they were written, in one generation."""
+
+    generation_id: int
+    asset_id: int
+    name: str
+    """Its path, or its content hash if it has no location."""
+
+
 _INDEX_WORDS = ("missing from index", "wrong # of entries in index", "non-unique entry in index")
 """SQLite's words for errors in an index, which can be rebuilt from the table."""
 
@@ -96,6 +115,51 @@ def integrity_issues(connection: Connection) -> list[IntegrityIssue]:
     return [fault for fault in found if fault.count]
 
 
+def damaged_encodings(connection: Connection) -> list[DamagedEncoding]:
+    """Return the encodings with segments or vectors that no longer have their checksum.
+
+    Reads every vector of the catalog.
+    """
+    stream = connection.execution_options(yield_per=BLOCK)
+    words: Any = segments.c.text
+    if connection.dialect.name == "sqlite":  # damaged text need not be valid Unicode
+        words = cast(words, LargeBinary)
+    described = select(
+        segments.c.generation_id,
+        segments.c.asset_id,
+        segments.c.ordinal,
+        segments.c.modality,
+        segments.c.start_s,
+        segments.c.stop_s,
+        words,
+        segments.c.crc,
+    )
+    damaged: set[tuple[int, int]] = set()
+    for *row, crc in stream.execute(described):
+        try:
+            whole = crc == segment_crc(*row)
+        except (TypeError, AttributeError):  # a value of another type
+            whole = False
+        if not whole:
+            damaged.add((row[0], row[1]))
+    of_vectors = select(segments.c.generation_id, segments.c.asset_id, *VECTOR).join_from(
+        vectors, segments, segments.c.id == vectors.c.segment_id
+    )
+    for generation_id, asset_id, *row in stream.execute(of_vectors):
+        if not is_intact(*row):
+            damaged.add((generation_id, asset_id))
+    return [
+        DamagedEncoding(generation_id, asset_id, _name(connection, asset_id))
+        for generation_id, asset_id in sorted(damaged)
+    ]
+
+
+def _name(connection: Connection, asset_id: int) -> str:
+    at = select(locations.c.path).where(locations.c.asset_id == asset_id).order_by(locations.c.id)
+    path = connection.scalar(at.limit(1))
+    return f"content {asset_id}" if path is None else os.fsdecode(path)
+
+
 def is_corrupt(error: DatabaseError) -> bool:
     """Tell whether SQLite reports a damaged file."""
     code = getattr(error.orig, "sqlite_errorcode", 0)
@@ -110,7 +174,8 @@ def pending_work(connection: Connection) -> list[IntegrityIssue]:
         "contents are not encoded yet": """
             SELECT DISTINCT l.asset_id FROM locations l JOIN roots r ON r.id = l.root_id
             WHERE r.online AND l.asset_id NOT IN (SELECT e.asset_id FROM encodings e
-                JOIN generations g ON g.id = e.generation_id WHERE g.state = 'serving')""",
+                JOIN generations g ON g.id = e.generation_id
+                WHERE g.state = 'serving' AND NOT e.damaged)""",
     }
     found = [_fault(connection, what, query) for what, query in queries.items()]
     return [fault for fault in found if fault.count]

@@ -257,6 +257,7 @@ _KNOWN_FILES = (
         and_(
             encodings.c.asset_id == locations.c.asset_id,
             encodings.c.generation_id == bindparam("generation"),
+            encodings.c.damaged.is_(False),
         ),
         isouter=True,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection, func, not_, select
 
+from seehear.stores.catalog.checksums import is_intact
 from seehear.stores.catalog.filter_sql import (
     LOCATIONS,
     is_sidecar,
@@ -240,13 +241,25 @@ def _locations(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _L
     return shown
 
 
+VECTOR = (
+    vectors.c.segment_id,
+    vectors.c.space_id,
+    vectors.c.modality,
+    vectors.c.change,
+    vectors.c.data,
+    vectors.c.crc,
+)
+"""The columns that `is_intact` takes."""
+
+
 def vectors_since(
     connection: Connection, space_id: int, dim: int, item: Modality, change: int
 ) -> tuple[int, Iterator[tuple[Ids, Vectors]]]:
     """Return how many vectors were written after a change, and an iterator over blocks of them.
 
     Blocks are int64 (n,), ascending, and float32 (n, dim), with n at most `BLOCK`. They come in
-    the order of writing: sorting them all would need all of them in memory.
+    the order of writing: sorting them all would need all of them in memory. Damaged vectors are
+    counted, but left out of the blocks.
     """
     written = (
         vectors.c.space_id == space_id,
@@ -256,12 +269,13 @@ def vectors_since(
 
     def blocks() -> Iterator[tuple[Ids, Vectors]]:
         found = connection.execution_options(yield_per=BLOCK).execute(
-            select(vectors.c.segment_id, vectors.c.data).where(*written)
+            select(*VECTOR).where(*written)
         )
         for rows in found.partitions():
-            ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+            kept = [row for row in rows if is_intact(*row)]
+            ids = np.fromiter((row[0] for row in kept), dtype=np.int64, count=len(kept))
             order = np.argsort(ids)
-            yield ids[order], to_vectors([rows[location][1] for location in order], dim)
+            yield ids[order], to_vectors([kept[position][4] for position in order], dim)
 
     return count(connection, vectors, *written), blocks()
 
@@ -281,16 +295,14 @@ def vectors_of(
 ) -> Vectors:
     """Return vectors of segments in one space, float32 (n, dim) in the given order.
 
-    A segment without a vector gets zeros.
+    A segment without a vector, or with a damaged one, gets zeros.
     """
     known: dict[int, bytes] = {}
     for chunk in chunks(ids):
         rows = connection.execute(
-            select(vectors.c.segment_id, vectors.c.data).where(
-                vectors.c.space_id == space_id, vectors.c.segment_id.in_(chunk)
-            )
+            select(*VECTOR).where(vectors.c.space_id == space_id, vectors.c.segment_id.in_(chunk))
         )
-        known.update((int(row.segment_id), row.data) for row in rows)
+        known.update((int(row.segment_id), row.data) for row in rows if is_intact(*row))
     empty = bytes(2 * dim)
     return to_vectors([known.get(int(id_), empty) for id_ in ids], dim)
 

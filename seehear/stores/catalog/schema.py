@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -124,6 +125,8 @@ encodings = Table(
     metadata,
     Column("generation_id", ForeignKey(generations.c.id), primary_key=True),
     Column("asset_id", ForeignKey(assets.c.id), primary_key=True),
+    # Rows of it no longer have their checksum: the next index run encodes the asset again.
+    Column("damaged", Boolean, nullable=False, server_default=text("false")),
     Index("encodings_by_asset", "asset_id"),
 )
 
@@ -138,6 +141,7 @@ segments = Table(
     Column("start_s", Float),
     Column("stop_s", Float),
     Column("text", Text),
+    Column("crc", BigInteger),
     Index("segments_by_asset", "asset_id", "generation_id"),
     Index("segments_by_modality", "generation_id", "modality"),
     # See `assets`.
@@ -152,6 +156,7 @@ vectors = Table(
     Column("modality", String(8), nullable=False),
     Column("change", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Column("crc", BigInteger),
     Index("vectors_by_change", "space_id", "modality", "change"),
 )
 

@@ -31,12 +31,12 @@ CREATE TABLE assets (
 	details JSON NOT NULL, 
 	UNIQUE (content_hash)
 );
-INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (1, '/media/photos/2024/IMG_2041.jpg', 'image', 'jpeg', 5000000, 4000, 3000, NULL, '2024-07-01 12:00:00.000000', '{"camera": "Canon EOS R5", "keywords": "beach; summer", "latitude": 48.2, "longitude": -4.5, "orientation": "landscape"}');
-INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (2, '/media/photos/winter/snow.png', 'image', 'png', 20000, 300, 400, NULL, NULL, '{"orientation": "portrait"}');
-INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (3, '/media/photos/song.mp3', 'audio', 'mp3', 1000, NULL, NULL, 200.0, NULL, '{"title": "Blue Danube"}');
-INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (4, '/media/photos/film.mp4', 'video', 'mp4', 1000, 1920, 1080, 60.0, NULL, '{}');
-INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (5, '/media/photos/film.srt', 'text', 'srt', 1000, NULL, NULL, NULL, NULL, '{}');
-INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (6, '/media/photos/notes/fox.md', 'text', 'md', 1000, NULL, NULL, NULL, NULL, '{}');
+INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (1, 'dfb4552f28062e4fee9da1550be5529d771b3e538f28ea6bd28fbe9c2ee7007c', 'image', 'jpeg', 5000000, 4000, 3000, NULL, '2024-07-01 12:00:00.000000', '{"camera": "Canon EOS R5", "keywords": "beach; summer", "latitude": 48.2, "longitude": -4.5, "orientation": "landscape"}');
+INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (2, 'ce106f7404a2e336f9d0dfcfea229d7eb4e78bc1f7bc92726feb8b3a015b9780', 'image', 'png', 20000, 300, 400, NULL, NULL, '{"orientation": "portrait"}');
+INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (3, 'fa39980014745f6efc3a737d485f9a44d945530fc66c443b15be59db8f96c6d2', 'audio', 'mp3', 1000, NULL, NULL, 200.0, NULL, '{"title": "Blue Danube"}');
+INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (4, 'e3893a1c1d3208269a519bdffaf44cf111ee2a75dcebf362f2938d04d84a0d6b', 'video', 'mp4', 1000, 1920, 1080, 60.0, NULL, '{}');
+INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (5, '3fdfb1f7fc9b8334044319dcea5fa511537cb55402cd56e208c019f4bf082a6e', 'text', 'srt', 1000, NULL, NULL, NULL, NULL, '{}');
+INSERT INTO assets (id, content_hash, modality, format, size_bytes, width_px, height_px, duration_s, taken_at, details) VALUES (6, '3384876c791c69b1ffff9b9b2a5b99855cac9881f6b346d1befbf4fe2e587ed3', 'text', 'md', 1000, NULL, NULL, NULL, NULL, '{}');
 CREATE TABLE generations (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	model TEXT NOT NULL, 
