@@ -18,7 +18,7 @@ from seehear.libraries import naming_faults
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.search import Engine, Rerank
-    from seehear.stores import Catalog
+    from seehear.stores import Catalog, Generation
     from seehear.types import SampleSpec
 
 
@@ -108,10 +108,25 @@ class LoadedModels:
             self._catalog.close()
 
     def model(self, name: str | None = None) -> Model:
-        """Return the model of that name; without a name the serving one, else the settings' one."""
-        if name is None:
-            serving = self._catalog.generations.serving()
-            name = serving.model if serving else self._settings.model
+        """Return the model of that name; without a name the serving one, else the settings' one.
+
+        Only a model that the user names is fetched, not one that only the collection names. Raises
+        ModelError.
+        """
+        if name is not None:
+            return self._loaded(name)
+        serving = self._catalog.generations.serving()
+        return self._loaded(self._settings.model) if serving is None else self._serving(serving)
+
+    def _serving(self, generation: Generation) -> Model:
+        from seehear.encoders.hub import without_fetching
+
+        if generation.model == self._settings.model:
+            return self._loaded(generation.model)
+        with without_fetching():
+            return self._loaded(generation.model)
+
+    def _loaded(self, name: str) -> Model:
         with self._lock:
             if name not in self._models:
                 self._models[name] = self._load(name)
@@ -134,7 +149,7 @@ class LoadedModels:
             if generation is None:
                 return None
             if self._engine is None or self._engine[0] != generation.id:
-                model = self.model(generation.model)
+                model = self._serving(generation)
                 if model.revision != generation.revision:
                     raise ModelError(
                         f"the collection was indexed with {generation.model} {generation.revision}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from seehear.encoders.model_cards import HubFile
@@ -19,6 +21,22 @@ _log = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REACH_S = 5.0
 """Longest wait in seconds for the hub's first answer. The hub's client retries for over 20 s."""
+
+
+_may_fetch: ContextVar[bool] = ContextVar("may_fetch", default=True)
+
+
+@contextmanager
+def without_fetching() -> Iterator[None]:
+    """Load models in this block only from files that are on this machine.
+
+    For models that a collection names: whoever made its catalog must not cause a download.
+    """
+    before = _may_fetch.set(False)
+    try:
+        yield
+    finally:
+        _may_fetch.reset(before)
 
 
 def unavailable(
@@ -61,6 +79,7 @@ class HubModel:
         self.license = license
         self.local = local
         self._reached = False
+        self._may_fetch = _may_fetch.get()
 
     def file(self, wanted: HubFile) -> Path:
         """Return one file, from the cache or the hub. Raises ModelUnavailableError."""
@@ -146,6 +165,13 @@ class HubModel:
         """Check once, with a short wait, whether the hub answers. Raises ModelUnavailableError."""
         if self._reached:
             return
+        if not self._may_fetch:
+            size = "of unknown size" if self.size_bytes is None else _readable(self.size_bytes)
+            raise ModelUnavailableError(
+                f"the collection was indexed with the model {self.name} ({size}, licence "
+                f"{self.license}), which is not on this machine; fetch it with "
+                f"`seehear index FOLDER --model {self.name}`"
+            )
         from huggingface_hub import constants, get_session
         from huggingface_hub.errors import OfflineModeIsEnabled
 

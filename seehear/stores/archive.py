@@ -6,7 +6,7 @@
 
 Caches are not included; they are rebuilt. An archive comes from elsewhere: members are read by name
 and never unpacked to a path that they name, the digest is compared before anything is opened, and
-a database that holds anything but the tables and indexes of a catalog is refused.
+`archive_check` compares the manifest, the schema and every value with what seehear writes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
+from seehear.stores import archive_check
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, HEAD
 from seehear.stores.catalog.integrity import Severity
@@ -37,7 +38,6 @@ LAYOUT = 1
 MANIFEST = "manifest.json"
 MANIFEST_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 20
-_ALLOWED = ("table", "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,13 @@ def export(catalog: Catalog, target: Path) -> Manifest:
     with _disk(f"cannot write {target}"), _workspace(target.parent) as scratch:
         copy = scratch / FILE_NAME
         catalog.copy_to(copy)
+        with closing(Catalog.open(scratch, read_only=True)) as copied:
+            if _is_damaged(copied):
+                raise StoreError(
+                    f"the collection in {catalog.folder} is damaged and was not exported; "
+                    "run `seehear verify`, which says what to do"
+                )
+        archive_check.check_values(scratch, f"the collection in {catalog.folder} was not exported")
         with copy.open("rb") as file:
             digest, size = _digest(file)
         with closing(_opened(copy)) as snapshot:
@@ -104,7 +111,7 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
         with _workspace(catalog.folder) as scratch:
             copy = scratch / FILE_NAME
             manifest = _unpack(archive, copy)
-            _check_tables(copy, archive)
+            _check_schema(copy, archive, manifest.schema)
             _prepare(scratch, archive, mapping)
             catalog.fill_from(copy)
     return manifest
@@ -112,14 +119,30 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
 
 def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
     """Migrate the unpacked catalog to the newest schema, check it and map its paths."""
-    moved = Catalog.open(folder)
     try:
-        if any(fault.kind is Severity.DATA_LOSS for fault in moved.integrity_issues()):
-            raise StoreError(f"{archive} contains a damaged catalog; export it again")
+        Catalog.open(folder).close()
+    except StorageFullError:
+        raise
+    except (StoreError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{archive} was not imported: its catalog cannot be read; export it again"
+        ) from error
+    archive_check.check_values(folder, f"{archive} was not imported")
+    with closing(Catalog.open(folder)) as moved:
+        moved.generations.clear_blobs()  # the next index run computes them anew
         moved.locations.relocate(mapping)
+        moved.rebuild_derived()
+        if _is_damaged(moved):
+            raise StoreError(f"{archive} contains a damaged catalog; export it again")
         moved.changes.renew_identity()
-    finally:
-        moved.close()
+
+
+def _is_damaged(catalog: Catalog) -> bool:
+    """Tell whether anything in a catalog is wrong that cannot be derived from the rest."""
+    faults = catalog.integrity_issues()
+    return any(fault.kind is not Severity.DERIVED for fault in faults) or bool(
+        catalog.damaged_encodings()
+    )
 
 
 def read_manifest(archive: Path) -> Manifest:
@@ -191,40 +214,36 @@ def _no_archive(archive: Path) -> UsageError:
 def _manifest(told: bytes, archive: Path) -> Manifest:
     try:
         values = json.loads(told)
-        values["roots"] = tuple(str(root) for root in values["roots"])
-        manifest = Manifest(**values)
-        plain = isinstance(manifest.size_bytes, int) and isinstance(manifest.digest, str)
-        if manifest.magic != MAGIC or not plain or not str(manifest.schema).isdigit():
-            raise _no_archive(archive)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, RecursionError):
         raise _no_archive(archive) from None
-    if manifest.layout != LAYOUT or manifest.schema > HEAD:
-        raise SchemaVersionError(
-            f"{archive} was written by a newer seehear (schema {manifest.schema}, this one knows "
-            f"{HEAD}); update seehear"
-        )
-    return manifest
+    if isinstance(values, dict) and values.get("magic") == MAGIC:
+        layout, schema = values.get("layout"), values.get("schema")
+        if layout != LAYOUT or (isinstance(schema, str) and schema > HEAD):
+            raise _too_new(archive)
+        if (fault := archive_check.manifest_fault(values)) is not None:
+            raise StoreError(f"{archive} was not imported: in its manifest, {fault}")
+        return Manifest(**{**values, "roots": tuple(values["roots"])})
+    raise _no_archive(archive)
 
 
-def _check_tables(path: Path, archive: Path) -> None:
-    """Refuse a database that could run code: triggers, views, foreign virtual tables."""
-    fine = (
-        "CREATE VIRTUAL TABLE PASSAGE_WORDS USING FTS5(",
-        "CREATE VIRTUAL TABLE FILE_WORDS USING FTS5(",
+def _too_new(archive: Path) -> SchemaVersionError:
+    return SchemaVersionError(
+        f"{archive} was written by a newer seehear (this one knows schema {HEAD}); update seehear"
     )
+
+
+def _check_schema(path: Path, archive: Path, version: str) -> None:
+    """Refuse a database that is not a catalog of the schema that its manifest states."""
     try:
+        archive_check.check_schema(path, archive, version)
         with closing(_opened(path)) as database:
-            rows = database.execute("SELECT type, sql FROM sqlite_master").fetchall()
-            version = database.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{archive} contains no catalog: {error}") from None
-    for kind, sql in rows:
-        written = " ".join(str(sql or "").upper().split())
-        virtual = written.startswith("CREATE VIRTUAL")
-        if kind not in _ALLOWED or (virtual and not written.startswith(fine)):
-            raise StoreError(f"{archive} contains more than a catalog ({kind}); not imported")
-    if version is None or str(version[0]) > HEAD:
-        raise SchemaVersionError(f"{archive} was written by a newer seehear; update seehear")
+            stated = database.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"{archive} contains no catalog that can be read") from error
+    if any(isinstance(number, str) and number > HEAD for (number,) in stated):
+        raise _too_new(archive)
+    if stated != [(version,)]:
+        raise StoreError(f"{archive} was not imported: its catalog states another schema")
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -249,7 +268,8 @@ def _described(snapshot: sqlite3.Connection, digest: str, size: int) -> Manifest
         model=one("SELECT model FROM generations WHERE state = 'serving'"),
         assets=int(one("SELECT count(*) FROM assets") or 0),
         roots=tuple(
-            os.fsdecode(path).encode("utf-8", "backslashreplace").decode() for (path,) in roots
+            "".join(char if char.isprintable() else ascii(char)[1:-1] for char in os.fsdecode(path))
+            for (path,) in roots
         ),
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.stores import Catalog, Generation
+from seehear.stores import Catalog, Generation, archive
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 from tests.stores.one_by_one import put_asset, put_encoding
 from tests.stores.postgres import _numbers, postgres_database, postgres_server
@@ -44,7 +45,8 @@ def put(
     root = catalog.locations.add_root(ROOT)
     seed = abs(hash(content or path)) % 2**32
     with catalog.batch() as batch:
-        asset = put_asset(batch, content or path, size_bytes, info)
+        digest = hashlib.sha256((content or path).encode()).hexdigest()
+        asset = put_asset(batch, digest, size_bytes, info)
         batch.put_location(root.id, Path(path), asset.id, size_bytes, modified_ns, 1)
         rows = unit(seed, len(segments))
         vectors = {SPACE: (range(len(segments)), rows)}
@@ -99,3 +101,15 @@ def filled(catalog: Catalog, generation: Generation) -> Catalog:
     with catalog.batch() as batch:
         batch.set_sidecars(catalog.locations.add_root(ROOT).id)
     return catalog
+
+
+@pytest.fixture
+def exported(filled: Catalog, tmp_path: Path) -> Path:
+    target = tmp_path / "collection.seehear"
+    archive.export(filled, target)
+    return target
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Catalog:
+    return Catalog.open(tmp_path / "elsewhere")

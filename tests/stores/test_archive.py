@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import sqlite3
 import tarfile
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +16,8 @@ from seehear.stores import Catalog, Generation, VectorCache, archive
 from seehear.stores.catalog.filters import Compare, Field, Op
 from seehear.types import Modality
 from tests.stores import schemas
+from tests.stores.archives import Members, members, packed, repacked, told, with_catalog
 from tests.stores.conftest import ROOT, SPACE, put
-
-Members = list[tuple[tarfile.TarInfo, bytes]]
-
-
-@pytest.fixture
-def exported(filled: Catalog, tmp_path: Path) -> Path:
-    target = tmp_path / "collection.seehear"
-    archive.export(filled, target)
-    return target
-
-
-@pytest.fixture
-def empty(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "elsewhere")
 
 
 def test_a_collection_elsewhere_is_the_same(
@@ -71,12 +54,40 @@ def test_a_collection_elsewhere_is_the_same(
     assert empty.segments.ids(generation.id)[-1] > ids[-1], "numbers are not given twice"
 
 
+def all_paths(catalog: Catalog) -> set[str]:
+    roots = catalog.locations.roots()
+    return {str(at.path) for root in roots for at in catalog.locations.in_root(root.id)}
+
+
 def test_what_is_not_mapped_stays_and_is_offline(exported: Path, empty: Catalog) -> None:
     archive.restore(exported, empty, {ROOT / "2024": Path("/new/2024")})
-    assert [(root.path, root.online) for root in empty.locations.roots()] == [(ROOT, False)]
-    paths = {str(place.path) for place in empty.locations.in_root(1)}
+    # What leaves its root gets one of its own.
+    assert [(root.path, root.online) for root in empty.locations.roots()] == [
+        (ROOT, False),
+        (Path("/new/2024"), False),
+    ]
+    paths = all_paths(empty)
     assert "/new/2024/IMG_2041.jpg" in paths
     assert "/media/photos/winter/snow.png" in paths
+
+
+def test_a_collection_that_was_moved_in_part_can_move_again(
+    exported: Path, empty: Catalog, tmp_path: Path
+) -> None:
+    archive.restore(exported, empty, {ROOT / "2024": Path("/new/2024")})
+    archive.export(empty, tmp_path / "again")
+    again = Catalog.open(tmp_path / "third")
+    archive.restore(tmp_path / "again", again, {})
+    assert again.counts() == empty.counts()
+    again.close()
+
+
+def test_a_damaged_collection_is_not_exported(filled: Catalog, tmp_path: Path) -> None:
+    with filled.batch() as batch:
+        batch.connection.exec_driver_sql("UPDATE segments SET text = 'fax' WHERE text LIKE '%fox%'")
+    with pytest.raises(StoreError, match="is damaged and was not exported; run `seehear verify`"):
+        archive.export(filled, tmp_path / "export")
+    assert not (tmp_path / "export").exists()
 
 
 def test_folders_can_be_exchanged_and_the_longest_counts(
@@ -86,10 +97,10 @@ def test_folders_can_be_exchanged_and_the_longest_counts(
         put(catalog, generation, path)
     a, b = ROOT / "a", ROOT / "b"
     catalog.locations.relocate({a: b, b: a, a / "deep": Path("/x/y"), ROOT: Path("/m")})
-    assert {str(place.path) for place in catalog.locations.in_root(1)} == {
+    assert all_paths(catalog) == {
         "/media/photos/b/1.jpg", "/media/photos/a/1.jpg", "/x/y/1.jpg",
     }  # fmt: skip
-    assert [root.path for root in catalog.locations.roots()] == [Path("/m")]
+    assert {root.path for root in catalog.locations.roots()} == {Path("/m"), a, b, Path("/x/y")}
     assert catalog.integrity_issues() == []
 
 
@@ -176,19 +187,6 @@ def test_an_archive_cut_anywhere_or_altered_is_refused(
     assert not list((tmp_path / "elsewhere").glob(".seehear-*"))
 
 
-def members(path: Path) -> Members:
-    with tarfile.open(path) as tar:
-        return [(m, tar.extractfile(m).read()) for m in tar.getmembers()]  # type: ignore[union-attr]
-
-
-def packed(path: Path, found: Members) -> Path:
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for member, content in found:
-            member.size = len(content) if member.isreg() else 0
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
 def renamed(found: Members, name: str) -> Members:
     found[1][0].name = name
     return found
@@ -197,11 +195,6 @@ def renamed(found: Members, name: str) -> Members:
 def linked(found: Members) -> Members:
     found[1][0].type, found[1][0].linkname = tarfile.SYMTYPE, "/etc/passwd"
     return found
-
-
-def told(found: Members, **values: object) -> Members:
-    manifest = {**json.loads(found[0][1]), **values}
-    return [(found[0][0], json.dumps(manifest).encode()), *found[1:]]
 
 
 UNSAFE: dict[str, Callable[[Members], Members]] = {
@@ -225,26 +218,10 @@ def test_unsafe_archives_are_refused(
     case: str, exported: Path, empty: Catalog, tmp_path: Path
 ) -> None:
     unsafe = packed(tmp_path / "unsafe", UNSAFE[case](members(exported)))
-    with pytest.raises(SeehearError, match=r"not an export|more than a collection|incomplete"):
+    with pytest.raises(SeehearError, match=r"not an export|more than a|incomplete|not imp"):
         archive.restore(unsafe, empty, {})
     assert empty.locations.roots() == []
     assert not (tmp_path / "catalog.db").exists()
-
-
-def with_catalog(
-    exported: Path, target: Path, change: Callable[[sqlite3.Connection], object]
-) -> Path:
-    """The archive with a changed catalog and a digest that fits it."""
-    found = members(exported)
-    catalog = target.with_suffix(".db")
-    catalog.write_bytes(found[1][1])
-    with closing(sqlite3.connect(catalog)) as database:
-        change(database)
-        database.commit()
-    with catalog.open("rb") as file:
-        digest, size = archive._digest(file)
-    found = told(found, digest=digest, size_bytes=size)
-    return packed(target, [found[0], (found[1][0], catalog.read_bytes())])
 
 
 @pytest.mark.parametrize(
@@ -253,7 +230,7 @@ def with_catalog(
         ("CREATE TRIGGER evil AFTER INSERT ON assets BEGIN DELETE FROM roots; END", "trigger"),
         ("CREATE VIEW evil AS SELECT 1", "view"),
         ("CREATE VIRTUAL TABLE evil USING fts5(x)", "more than a catalog"),
-        ("DROP TABLE alembic_version", "no catalog"),
+        ("DROP TABLE alembic_version", "alembic_version of its catalog is missing"),
         ("DELETE FROM vectors", "damaged"),
         ("UPDATE locations SET asset_id = 99", "damaged"),
     ],
@@ -285,10 +262,7 @@ def test_newer_archives_are_refused_and_older_ones_migrated(
         archive.restore(hidden, empty, {})
     schemas.restore("0001", tmp_path / "old")
     data = (tmp_path / "old" / "catalog.db").read_bytes()
-    with (tmp_path / "old" / "catalog.db").open("rb") as file:
-        digest, size = archive._digest(file)
-    found = told(members(exported), digest=digest, size_bytes=size, schema="0001")
-    older = packed(tmp_path / "older", [found[0], (found[1][0], data)])
+    older = repacked(members(exported), data, tmp_path / "older", schema="0001")
     archive.restore(older, empty, {ROOT: Path("/new")})
     assert [root.path for root in empty.locations.roots()] == [Path("/new")]
     assert empty.counts().assets == 6

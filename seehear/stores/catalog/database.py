@@ -149,10 +149,10 @@ def schema_version(engine: Engine) -> str | None:
         return None if found is None else str(found)
 
 
-def migrate(engine: Engine) -> None:
-    """Migrate a database to `HEAD`; raises SchemaVersionError for a newer one."""
+def migrate(engine: Engine, to: str = HEAD) -> None:
+    """Migrate a database to a schema; raises SchemaVersionError for a newer one."""
     version = schema_version(engine)
-    if version == HEAD:
+    if version == to:
         return
     if version is not None and version > HEAD:
         raise schema_too_new(version)
@@ -163,7 +163,7 @@ def migrate(engine: Engine) -> None:
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with store_errors("prepare the catalog"), transaction(engine) as connection:
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        command.upgrade(settings, to)
 
 
 def schema_too_new(version: str) -> SchemaVersionError:

@@ -144,3 +144,8 @@ class Generations:
                 key = {"generation_id": generation_id, "name": name}
                 batch.connection.execute(delete(generation_blobs).filter_by(**key))
                 batch.connection.execute(insert(generation_blobs).values(data=data, **key))
+
+    def clear_blobs(self) -> None:
+        """Delete what was stored for all generations by name."""
+        with self._transactions.batch() as batch:
+            batch.connection.execute(delete(generation_blobs))

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
-from seehear.stores.catalog import fts, reader
+from seehear.stores.catalog import reader
 from seehear.stores.catalog.filter_sql import conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
@@ -207,8 +207,9 @@ class Locations:
     def relocate(self, mapping: Mapping[Path, Path]) -> None:
         """Map stored paths from old folders to new ones, as after a move to another machine.
 
-        The longest old folder that matches a path is used. Raises UsageError for an old folder
-        that no path matches, and where two paths would become the same.
+        The longest old folder that matches a path is used. A folder that leaves its root becomes
+        a root. The word index must be rebuilt afterwards. Raises UsageError for an old folder that
+        no path matches, and where two paths would become the same.
         """
         folders = sorted(
             ((os.fsencode(old).rstrip(b"/"), os.fsencode(new).rstrip(b"/"))
@@ -232,12 +233,13 @@ class Locations:
                     f"the export has no folder {os.fsdecode(unused[0]) or '/'}; its folders "
                     f"are {', '.join(str(root.path) for root in self.roots()) or 'none'}"
                 )
+            for _, new in folders:
+                _put_in_roots(batch.connection, new or b"/")
             for row in batch.connection.execute(select(roots.c.id, roots.c.path)).all():
                 there = os.path.lexists(row.path)
                 batch.connection.execute(
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
                 )
-            fts.rebuild(batch.connection)
 
 
 _KNOWN_FILES = (
@@ -290,6 +292,31 @@ def _moved(path: bytes, folders: Sequence[tuple[bytes, bytes]], used: set[bytes]
             used.add(old)
             return new + path[len(old) :] or b"/"
     return None
+
+
+def _put_in_roots(connection: Connection, folder: bytes) -> None:
+    """Make a folder a root if it has paths that are outside their root, and give them to it."""
+    known = {bytes(row.path): int(row.id) for row in connection.execute(select(roots))}
+    for table in (locations, failures):
+        below = _below(table.c.path, Path(os.fsdecode(folder)))
+        rows = connection.execute(select(table.c.id, table.c.path, table.c.root_id).where(below))
+        outside = [
+            int(row.id)
+            for row in rows
+            if not any(
+                id_ == row.root_id
+                and (row.path == root or row.path.startswith(root.rstrip(b"/") + b"/"))
+                for root, id_ in known.items()
+            )
+        ]
+        if not outside:
+            continue
+        if folder not in known:
+            made = connection.execute(insert(roots).values(path=folder, online=True))
+            known[folder] = int(made.inserted_primary_key[0])  # type: ignore[index]
+        for chunk in chunks(outside):
+            inside = update(table).where(table.c.id.in_(chunk))
+            connection.execute(inside.values(root_id=known[folder]))
 
 
 def _put_paths(connection: Connection, table: Table, paths: Sequence[tuple[int, bytes]]) -> None:
