@@ -14,6 +14,19 @@ AS_USUAL = 0o666
 """What others may read as the user's umask says."""
 
 
+def make_folder(folder: Path, mode: int = OWNER_ONLY) -> None:
+    """Make a folder for files of a mode, if it is missing; one that exists stays as it is.
+
+    Raises OSError.
+    """
+    folder.mkdir(0o700 if mode == OWNER_ONLY else 0o777, parents=True, exist_ok=True)
+
+
+def make_private(file: Path) -> None:
+    """Make an empty file that only its owner may read, if it is missing. Raises OSError."""
+    os.close(os.open(file, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
+
+
 @contextmanager
 def replacing(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
     """Give an empty file beside `path` to fill; at the end of the block it takes the name `path`.
@@ -21,7 +34,7 @@ def replacing(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
     If the block raises, the file is removed and what is at `path` stays. Readers see the old file
     or the new one, and several processes may write at once. Makes the folder. Raises OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, mode)
     partial = path.parent / f".writing-{secrets.token_hex(8)}"
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
+from seehear.files import make_private
 from seehear.stores import archive_check
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, HEAD
@@ -79,6 +80,7 @@ def export(catalog: Catalog, target: Path) -> Manifest:
         with closing(_opened(copy)) as snapshot:
             manifest = _described(snapshot, digest, size)
         packed = scratch / "archive"
+        make_private(packed)
         with packed.open("wb") as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 told = json.dumps(asdict(manifest), indent=2).encode("ascii")

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
+from seehear.files import make_folder, make_private
 from seehear.stores.catalog import fts, integrity, reader
 from seehear.stores.catalog.assets import Assets
 from seehear.stores.catalog.change_log import ChangeLog
@@ -123,7 +124,10 @@ class Catalog:
             try:
                 if not exists and _holds_other_files(folder):
                     raise _not_a_collection(folder)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
+                if not exists:
+                    # SQLite gives the files beside it the same mode.
+                    make_private(folder / FILE_NAME)
             except OSError as error:
                 raise StoreError(f"cannot make {folder}: {error.strerror}") from None
         frozen = exists and not os.access(folder, os.W_OK)

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from seehear.errors import CollectionLockedError, StorageFullError, StoreError
+from seehear.files import OWNER_ONLY
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -29,6 +30,9 @@ KEY = 0x5EE4EA1
 """The lock's key among the advisory locks of a database."""
 
 POLL_S = 0.1
+
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+"""Opens a file of our own; no link is followed."""
 
 
 class WriteLock:
@@ -48,7 +52,7 @@ class WriteLock:
     def _lock(self) -> FileLock:
         from filelock import FileLock  # only writers need it
 
-        return FileLock(self._file, thread_local=False)
+        return FileLock(self._file, mode=OWNER_ONLY, thread_local=False)
 
     @contextmanager
     def held(self, wait_s: float) -> Iterator[None]:
@@ -70,6 +74,9 @@ class WriteLock:
     def _acquire(self, wait_s: float) -> None:
         from filelock import Timeout
 
+        for file in (self._file, self._holder):
+            if file.is_symlink():  # what is written would go to where it leads
+                raise StoreError(f"{file} is a link; delete it and run the command again")
         try:
             self._lock.acquire(timeout=wait_s, poll_interval=POLL_S)
         except Timeout:
@@ -86,7 +93,11 @@ class WriteLock:
             raise StoreError(f"cannot lock the collection: {error.strerror or error}") from None
         # Only information for people: a full disk must not stop the writer here.
         with suppress(OSError):
-            self._holder.write_text(str(os.getpid()), encoding="ascii")
+            file = os.open(self._holder, _WRITE, OWNER_ONLY)
+            try:
+                os.write(file, str(os.getpid()).encode())
+            finally:
+                os.close(file)
 
     @contextmanager
     def _held_on_server(self, wait_s: float) -> Iterator[None]:
