@@ -66,7 +66,6 @@ LIBRARIES = (
     Library("alembic", "alembic", "upgrades of the catalog", probe="alembic.command"),
     Library("filelock", "filelock", "one writer at a time"),
     Library("lark", "lark", "filters (--where)"),
-    Library("pathspec", "pathspec", "ignore patterns"),
     Library("watchfiles", "watchfiles", "seehear watch"),
     Library("platformdirs", "platformdirs", "the default folders"),
     Library("typer", "typer", "the command line"),

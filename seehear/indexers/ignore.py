@@ -16,9 +16,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pathspec import GitIgnoreSpec
-
 from seehear.errors import UsageError
+from seehear.indexers.gitignore import PathRule, PathRules, parse_rule
 
 IGNORE_FILE = ".seehearignore"
 
@@ -31,7 +30,12 @@ files elsewhere. None of these folders is hidden by its name."""
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"})
 
 IGNORE_FILE_LIMIT_BYTES = 1 << 20
-"""A list of patterns is short; a longer file of that name is something else."""
+MOST_PATTERNS = 1_000
+"""A list of patterns is short, and each is tried on each name; a longer file of that name is
+something else."""
+
+SHOWN_CHARS = 80
+"""Of an invalid line, in its message."""
 
 
 def is_litter(name: str) -> bool:
@@ -55,21 +59,20 @@ class PathPatterns:
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        self._include = _spec(include)
-        self._exclude = _spec(exclude)
+        self._include, self._exclude = (_rules(patterns) for patterns in (include, exclude))
 
     def __bool__(self) -> bool:
         return bool(self._include or self._exclude)
 
     def enters(self, relative: str) -> bool:
         """Tell whether the run looks into a folder; `relative` is its path below the root."""
-        return not (self._exclude and self._exclude.match_file(relative + "/"))
+        return not (self._exclude and self._exclude.selects(relative, is_folder=True))
 
     def takes(self, relative: str) -> bool:
         """Tell whether the run looks at a file whose folders it has entered."""
-        if self._include and not self._include.match_file(relative):
+        if self._include and not self._include.selects(relative):
             return False
-        return not (self._exclude and self._exclude.match_file(relative))
+        return not (self._exclude and self._exclude.selects(relative))
 
     def covers(self, relative: str) -> bool:
         """Tell whether the run would reach a file: all its folders entered, and the file taken."""
@@ -80,13 +83,14 @@ class PathPatterns:
         return reached and self.takes(relative)
 
 
-def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:
-    if not patterns:
-        return None
-    try:
-        return GitIgnoreSpec.from_lines(patterns)
-    except ValueError as error:
-        raise UsageError(f"not a valid .gitignore pattern: {error}") from None
+def _rules(patterns: Sequence[str]) -> PathRules | None:
+    rules = []
+    for pattern in patterns:
+        try:
+            rules.append(parse_rule(pattern))
+        except ValueError as error:
+            raise UsageError(f"not a valid .gitignore pattern: {pattern!r} ({error})") from None
+    return PathRules([rule for rule in rules if rule is not None]) if rules else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +99,20 @@ class IgnoreRules:
 
     folder: str
     """Folder of this ignore file, relative to the root: "" or "a/b"."""
-    spec: GitIgnoreSpec
+    rules: PathRules
     above: IgnoreRules | None = None
 
-    def ignores(self, relative: str) -> bool:
-        """Tell whether a file ("a/b.jpg") or folder ("a/b/") is ignored; the nearest rule wins."""
-        for rules in self._chain():
-            start = len(rules.folder) + 1 if rules.folder else 0
-            decided = rules.spec.check_file(relative[start:]).include
-            if decided is not None:
-                return decided
+    def ignores(self, relative: str, *, is_folder: bool) -> bool:
+        """Tell whether a file or folder ("a/b") is ignored; the nearest rule wins.
+
+        The folders above it must have been looked at before: nothing in an ignored folder is kept.
+        """
+        for one in self._chain():
+            above = f"{one.folder}/" if one.folder else ""
+            if relative.startswith(above):
+                decided = one.rules.decide(relative[len(above) :], is_folder=is_folder)
+                if decided is not None:
+                    return decided
         return False
 
     def _chain(self) -> Iterator[IgnoreRules]:
@@ -125,14 +133,19 @@ def read_ignore_file(
         content = file.read(IGNORE_FILE_LIMIT_BYTES + 1)
     if len(content) > IGNORE_FILE_LIMIT_BYTES:
         return above, f"longer than {IGNORE_FILE_LIMIT_BYTES} bytes, so it is not read"
-    lines = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
-    good: list[str] = []
+    lines = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff").split("\n")
+    rules: list[PathRule] = []
     problem: str | None = None
     for number, line in enumerate(lines, 1):
         try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:
-            problem = problem or f"line {number} is not a valid .gitignore pattern: {line!r}"
+            rule = parse_rule(line)
+        except ValueError as error:
+            shown = line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "..."
+            problem = (
+                problem or f"line {number} is not a valid .gitignore pattern: {shown!r} ({error})"
+            )
         else:
-            good.append(line)
-    return IgnoreRules(folder, GitIgnoreSpec.from_lines(good), above), problem
+            rules += [rule] if rule is not None else []
+        if len(rules) > MOST_PATTERNS:
+            return above, f"more than {MOST_PATTERNS} patterns, so it is not read"
+    return IgnoreRules(folder, PathRules(rules), above), problem

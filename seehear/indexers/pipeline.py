@@ -128,7 +128,14 @@ class _Run:
         with closing(WorkQueue(self.catalog.folder)) as work:
             found, promoted = Survey(Diff(work, MissingLocations())), False
             surveyor = Surveyor(
-                self.catalog, generation, patterns, self.tally, self._tick, found, retry_failed
+                self.catalog,
+                generation,
+                patterns,
+                self.tally,
+                self._tick,
+                found,
+                retry_failed,
+                self.halt,
             )
             try:
                 self.tally.begin(Stage.SCAN)

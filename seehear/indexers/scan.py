@@ -111,12 +111,14 @@ class _Walk:
         self._apart: frozenset[str] = frozenset()
         self._visited: set[tuple[int, int]] = set()
         self._excluded: tuple[int, int] | None = None
+        self._stop = threading.Event()
 
     def run(
         self, apart: frozenset[str], excluded: str | None, stop: threading.Event | None
     ) -> Iterator[ScannedFile]:
         self._apart = apart
         self._excluded = None if excluded is None else _identity(excluded)
+        self._stop = stop or self._stop
         status = os.stat(self._top)
         if not stat.S_ISDIR(status.st_mode):
             if stat.S_ISREG(status.st_mode):
@@ -132,9 +134,7 @@ class _Walk:
             pass  # raise OSError for an unreadable top here: the caller decides about the root
         pending = [_Folder(self._top, relative, rules)]
         linked: list[_Folder] = []
-        while pending or linked:
-            if stop is not None and stop.is_set():
-                return
+        while (pending or linked) and not self._stop.is_set():
             # Linked folders wait until all real ones are visited, so that real paths win.
             folder = pending.pop() if pending else linked.pop(0)
             yield from self._visit(folder, pending, linked)
@@ -157,7 +157,7 @@ class _Walk:
             return
         rules = self._rules_here(folder, IGNORE_FILE in names)
         folders: list[_Folder] = []
-        while names:
+        while names and not self._stop.is_set():  # every name of a folder may be ignored
             name = names.pop()
             path = os.path.join(folder.path, name)
             relative = f"{folder.relative}/{name}" if folder.relative else name
@@ -182,7 +182,7 @@ class _Walk:
     ) -> bool:
         if entry.name in MACHINE_FOLDERS or is_hidden(entry.name, _attributes(entry)):
             return False
-        if rules is not None and rules.ignores(relative + "/"):
+        if rules is not None and rules.ignores(relative, is_folder=True):
             return False
         if not self._patterns.enters(relative):
             return False
@@ -200,7 +200,7 @@ class _Walk:
         if (
             name.startswith(".")
             or is_litter(name)
-            or (rules is not None and rules.ignores(relative))
+            or (rules is not None and rules.ignores(relative, is_folder=False))
         ):
             return None
         if not self._patterns.takes(relative):
@@ -241,7 +241,8 @@ class _Walk:
         if rules is None:
             return False
         names = relative.split("/")
-        return any(rules.ignores("/".join(names[: i + 1]) + "/") for i in range(len(names)))
+        folders = ("/".join(names[: i + 1]) for i in range(len(names)))
+        return any(rules.ignores(folder, is_folder=True) for folder in folders)
 
     def _read_rules(self, path: str, folder: str, above: IgnoreRules | None) -> IgnoreRules | None:
         try:

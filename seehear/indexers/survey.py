@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Surveyor:
     tick: Callable[[], bool]
     survey: Survey
     retry_failed: bool = False
+    stop: threading.Event | None = None
 
     def run(self, targets: Sequence[Target]) -> None:
         """Scan and compare every target; offline roots are noted and not changed."""
@@ -84,10 +86,11 @@ class Surveyor:
             patterns=self.patterns,
             apart=roots,
             excluded=str(self.catalog.folder),
+            stop=self.stop,
         )
         met, met_failures = IdBitmap(), set[str]()
         try:
-            while chunk := list(islice(files, AT_ONCE)):
+            while not self.tick() and (chunk := list(islice(files, AT_ONCE))):
                 known = self.catalog.locations.known(
                     target.root.id, self.generation.id, [file.path for file in chunk]
                 )
@@ -99,13 +102,13 @@ class Surveyor:
                     if file.path in failures:
                         met_failures.add(file.path)
                     self._note(file.size_bytes, outcome)
-                if self.tick():
-                    return
         except FileNotFoundError:
             pass  # a part of an online root is gone, with all its files
         except OSError as error:
             scan.unknown.append(target.top)
             self.survey.notes.append(f"{target.top} cannot be read: {error.strerror or error}")
+        if self.tick():
+            return  # a walk that was stopped has not met every file
         self._conclude(target, scan)
 
         def gone(path: str) -> bool:

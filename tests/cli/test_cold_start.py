@@ -16,7 +16,7 @@ from seehear.config import Settings
 NOT_LOADED = {
     *("torch", "faiss", "transformers", "open_clip", "torchaudio", "torchvision"),
     *("alembic", "filelock", "lark", "PIL", "av", "rawpy", "pillow_heif", "pypdf"),
-    *("scipy", "pandas", "sklearn", "rich", "fastapi", "watchfiles", "pathspec", "numpy.ma"),
+    *("scipy", "pandas", "sklearn", "rich", "fastapi", "watchfiles", "numpy.ma"),
     *("pydantic", "statistics", "numpy.random", "numpy.fft", "seehear.encoders.bridge"),
 }
 

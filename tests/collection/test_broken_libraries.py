@@ -109,7 +109,6 @@ CASES = (
     Case("sqlalchemy", "missing", ("a.txt",), (INDEX, WORDS, STATUS, python("pass"))),
     Case("alembic", "import", ("a.txt",), (INDEX,), (WORDS,)),
     Case("filelock", "missing", ("a.txt",), (INDEX,), (WORDS,)),
-    Case("pathspec", "attribute", ("a.txt",), (INDEX,), (WORDS,)),
     Case(
         "lark",
         "missing",
@@ -131,7 +130,7 @@ CASES = (
         ("a.png",),
         ((*INDEX, "--model", "open_clip:ViT-B-32/openai"),),
     ),
-    Case("watchfiles", "import", ("a.txt",), (("watch", *INDEX[1:]),), (WORDS,)),
+    Case("watchfiles", "attribute", ("a.txt",), (("watch", *INDEX[1:]),), (WORDS,)),
     Case("platformdirs", "missing", ("a.txt",), (("status",),)),
     Case("typer", "missing", (), (WORDS, STATUS), (python("library.search('a boat')"),)),
     Case("rich", "missing", ("a.txt",), (WORDS,), (STATUS,)),
