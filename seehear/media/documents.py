@@ -34,17 +34,24 @@ _MIME = {
     "application/vnd.oasis.opendocument.spreadsheet": "ods",
 }
 _MAIN = (
-    (re.compile(r"word/document\d*\.xml"), "docx"),
-    (re.compile(r"ppt/presentation\d*\.xml"), "pptx"),
-    (re.compile(r"xl/workbook\d*\.xml"), "xlsx"),
+    (re.compile(r"word/document\d{0,9}\.xml"), "docx"),
+    (re.compile(r"ppt/presentation\d{0,9}\.xml"), "pptx"),
+    (re.compile(r"xl/workbook\d{0,9}\.xml"), "xlsx"),
 )
+_CONTENT = (re.compile(r"content\.xml"),)
 _PARTS = {
-    "docx": (r"word/document\d*\.xml", r"word/(foot|end)notes\.xml"),
-    "pptx": (r"ppt/slides/slide\d+\.xml", r"ppt/notesSlides/notesSlide\d+\.xml"),
-    "xlsx": (r"xl/sharedStrings\.xml", r"xl/worksheets/sheet\d+\.xml"),
-    "odt": (r"content\.xml",),
-    "odp": (r"content\.xml",),
-    "ods": (r"content\.xml",),
+    "docx": (re.compile(r"word/document\d{0,9}\.xml"), re.compile(r"word/(foot|end)notes\.xml")),
+    "pptx": (
+        re.compile(r"ppt/slides/slide\d{1,9}\.xml"),
+        re.compile(r"ppt/notesSlides/notesSlide\d{1,9}\.xml"),
+    ),
+    "xlsx": (
+        re.compile(r"xl/sharedStrings\.xml"),
+        re.compile(r"xl/worksheets/sheet\d{1,9}\.xml"),
+    ),
+    "odt": _CONTENT,
+    "odp": _CONTENT,
+    "ods": _CONTENT,
 }
 _ABOUT = {"odt": "meta.xml", "odp": "meta.xml", "ods": "meta.xml"}
 
@@ -159,7 +166,7 @@ def text_of(document: Document) -> str:
     ):
         raise BrokenMediaError(ENCRYPTED)
     for pattern in _PARTS[document.format]:
-        for name in sorted(filter(re.compile(pattern).fullmatch, document.names), key=_number):
+        for name in sorted(filter(pattern.fullmatch, document.names), key=_number):
             if collector.left <= 0:
                 break
             xml_stream.read(document.stream(name), collector)
@@ -192,7 +199,7 @@ def _optional(document: Document, name: str) -> bytes:
 
 def _number(name: str) -> tuple[int, str]:
     """Sort slide 10 after slide 9."""
-    digits = re.search(r"(\d+)\.xml$", name)
+    digits = re.search(r"(\d{1,9})\.xml$", name)
     return (int(digits[1][:9]) if digits else 0, name)
 
 
@@ -243,8 +250,8 @@ class _About:
         self._name = ""
 
     def data(self, text_: str) -> None:
-        if self._name:
-            self.found[self._name] = self.found.get(self._name, "") + text_[:MOST_CHARACTERS]
+        if self._name and len(known := self.found.get(self._name, "")) < MOST_CHARACTERS:
+            self.found[self._name] = known + text_[:MOST_CHARACTERS]
 
 
 class _Elements:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default as policy
+from email.policy import EmailPolicy
 from email.utils import parsedate_to_datetime
 
 from seehear.errors import BrokenMediaError
@@ -15,6 +15,20 @@ from seehear.media.metadata import MOST_CHARACTERS, Details
 
 _SHOWN = ("Subject", "From", "To", "Cc")
 HEADER_BYTES = 1 << 20
+MOST_PARTS = 100
+"""Parts that contain parts, such as forwarded messages. Each line is compared with the end of all
+the parts around it."""
+
+
+class _ShortHeaders(EmailPolicy):
+    """Cut headers before they are parsed, which takes the square of their length."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MOST_CHARACTERS]
+
+
+_POLICY = _ShortHeaders()
 
 
 def details_of(data: bytes) -> tuple[datetime | None, Details]:
@@ -73,8 +87,10 @@ def _decoded(payload: bytes, charset: str | None) -> str:
 
 
 def _parsed(data: bytes) -> EmailMessage:
+    if data.count(b"boundary=") + data.count(b"BOUNDARY=") > MOST_PARTS:
+        raise BrokenMediaError(f"corrupt: parts are nested in more than {MOST_PARTS} parts")
     try:
-        return message_from_bytes(data, policy=policy)
+        return message_from_bytes(data, policy=_POLICY)
     except RecursionError:
         raise BrokenMediaError("corrupt: the parts of the e-mail are nested without end") from None
     except (ValueError, LookupError, AttributeError, TypeError) as error:

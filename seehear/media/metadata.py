@@ -34,6 +34,9 @@ _XMP_FIELDS = {
 }
 
 
+_ISO_6709 = re.compile(r"([+-]\d{1,2}(?:\.\d{1,20}+)?)([+-]\d{1,3}(?:\.\d{1,20}+)?)")
+
+
 def orientation(width_px: int, height_px: int) -> str:
     """Return "landscape", "portrait" or "square"."""
     if width_px == height_px:
@@ -135,7 +138,9 @@ def of_xmp(packet: bytes | str | None) -> Details:
         for element in description:
             field = _XMP_FIELDS.get(element.tag)
             if field:
-                items = [item.text for item in element.iter(f"{_RDF}li")] or [element.text]
+                # Only the items of its own list: elements inside elements would be read again for
+                # each element around them.
+                items = [item.text for item in element.findall(f"*/{_RDF}li")] or [element.text]
                 if field in {"title", "caption"}:
                     items = items[:1]  # the first of the languages, which is the default
                 _put(details, field, "; ".join(text for item in items if (text := _text(item))))
@@ -162,7 +167,7 @@ def of_tags(tags: Mapping[str, str]) -> tuple[datetime | None, Details]:
     ):
         _put(details, name, next((lower[key] for key in keys if lower.get(key)), None))
     for key in ("com.apple.quicktime.location.iso6709", "location", "location-eng"):
-        match = re.match(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)", lower.get(key, ""))
+        match = _ISO_6709.match(lower.get(key, ""))
         if match:
             details["latitude"], details["longitude"] = float(match[1]), float(match[2])
             break

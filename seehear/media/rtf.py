@@ -35,6 +35,10 @@ _SIGNS = {
     b"emspace": " ", b"enspace": " ",
 }  # fmt: skip
 _CODE_PAGES = {b"mac": "mac_roman", b"pc": "cp437", b"pca": "cp850"}
+_ANSI_PAGES = frozenset(
+    (437, 720, 737, 775, *range(850, 870), 874, 932, 936, 949, 950, 1125, *range(1250, 1259))
+)
+"""Code pages that Python may know; looking for one that it does not know takes long."""
 _CHARSETS = {
     128: "cp932", 129: "cp949", 134: "cp936", 136: "cp950", 161: "cp1253", 162: "cp1254",
     163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
@@ -109,7 +113,7 @@ class _Reader:
         elif word == b"uc":
             self._spare = min(value, 8)
         elif word == b"ansicpg":
-            self._code_page = _known(f"cp{value}")
+            self._code_page = "utf-8" if value == 65001 else _known(value)
         elif word in _CODE_PAGES:
             self._code_page = _CODE_PAGES[word]
         elif word == b"u":
@@ -161,9 +165,10 @@ class _Reader:
             self._left -= len(words)
 
 
-def _known(name: str) -> str:
+def _known(page: int) -> str:
+    name = f"cp{page}"
     try:
-        codecs.lookup(name)
+        codecs.lookup(name if page in _ANSI_PAGES else "cp1252")
     except LookupError:
-        return "utf-8" if name == "cp65001" else "cp1252"
-    return name
+        return "cp1252"
+    return name if page in _ANSI_PAGES else "cp1252"

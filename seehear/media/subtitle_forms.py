@@ -22,6 +22,8 @@ LAST_LINE_S = 5.0
 LONGEST_LINE_S = 20.0
 """A line of a song ends after this time, even if music without words follows."""
 
+MOST_FIELDS = 100
+"""Fields that a line of dialogue is said to have; ten are usual."""
 LONGEST_LINE = 1_000
 """Limit of characters of one line of a song, which may be repeated at many times."""
 
@@ -42,7 +44,7 @@ def from_ass(text: str) -> list[Timed]:
         kind, _, rest = line.partition(":")
         name = kind.strip().lower()
         if name == "format" and "text" in rest.lower():
-            fields = [field.strip().lower() for field in rest.split(",")]
+            fields = [field.strip().lower() for field in rest.split(",", MOST_FIELDS)]
         if name != "dialogue" or "text" not in fields:
             continue
         values = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))

@@ -6,7 +6,6 @@ in one passage; a pause ends a passage. The last cue of a passage is repeated in
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import BinaryIO
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import subtitle_forms, text
 from seehear.media.limits import LIMITS
+from seehear.media.text import unescape
 from seehear.types import Modality, Segment
 
 PAUSE_S = 4.0
@@ -23,6 +23,7 @@ PAUSE_S = 4.0
 _NO_TIMES = "corrupt: the subtitles have no times"
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}", re.M)
+_BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 _MARKUP = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
 
 
@@ -71,8 +72,8 @@ def cues(text: str) -> list[Cue]:
         line_end = text.find("\n", match.end())
         # A blank line ends a cue; what follows is the number or name of the next one.
         block = text[line_end:end] if 0 <= line_end < end else ""
-        words = re.split(r"\n[ \t]*\n", block.strip("\n"), maxsplit=1)[0]
-        words = " ".join(html.unescape(_MARKUP.sub("", words)).split())
+        words = _BLANK_LINE.split(block.strip("\n"), maxsplit=1)[0]
+        words = " ".join(unescape(_MARKUP.sub("", words)).split())
         if words and start_s <= stop_s <= LIMITS.video_duration_s:
             found.append(Cue(start_s, stop_s, words))
     return sorted(found, key=lambda cue: (cue.start_s, cue.stop_s))

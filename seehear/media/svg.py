@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
@@ -28,8 +29,10 @@ _UNITS_PX = {
     "": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0,
     "em": 16.0, "ex": 8.0,
 }  # fmt: skip
-_LENGTH = re.compile(r"\s*([+-]?\d{1,9}(?:\.\d{0,9})?(?:[eE][+-]?\d{1,2})?)\s*([a-z]*|%)\s*")
-_INLINE_IMAGE = re.compile(r"\s*data:image/(png|jpe?g|gif|webp)[;,]", re.IGNORECASE)
+_LENGTH = re.compile(r"\s*+([+-]?\d{1,9}(?:\.\d{0,9})?(?:[eE][+-]?\d{1,2})?)\s*+([a-z]{0,9}|%)\s*+")
+_INLINE_IMAGE = re.compile(r"\s*+data:image/(png|jpe?g|gif|webp)[;,]", re.IGNORECASE)
+_REFERENCE = re.compile(r"url\(\s*+[\"']?#([^\"')]{1,200})")
+_NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d{0,9})?")
 _LEFT_OUT = frozenset({"script", "foreignObject"})
 _WORDS = frozenset({"title", "desc", "text"})
 
@@ -122,8 +125,8 @@ class _Writer:
         self.words: dict[str, list[str]] = {name: [] for name in _WORDS}
         self.own: dict[str, int] = {"": 0}
         """Number of elements directly in the part of each id; "" is the whole drawing."""
-        self.uses: dict[str, list[str]] = {"": []}
-        """The ids that each part repeats or contains."""
+        self.uses: dict[str, Counter[str]] = {"": Counter()}
+        """How often each part repeats or contains each id."""
         self._ids: list[str] = [""]
         self._reading: list[str] = []
         self._left_out = 0
@@ -172,15 +175,15 @@ class _Writer:
         inside = self._ids[-1]
         own_id = attributes.get("id", "")
         if own_id and own_id not in self.own:
-            self.own[own_id], self.uses[own_id] = 0, []
-            self.uses[inside].append(own_id)
+            self.own[own_id], self.uses[own_id] = 0, Counter()
+            self.uses[inside][own_id] += 1
             inside = own_id
         self.own[inside] += 1
         for key, value in attributes.items():
             if xml_stream.local(key) == "href" and value.strip().startswith("#"):
-                self.uses[inside].append(value.strip()[1:])
+                self.uses[inside][value.strip()[1:]] += 1
             elif "url(" in value:
-                self.uses[inside] += re.findall(r"url\(\s*[\"']?#([^\"')]{1,200})", value[:10_000])
+                self.uses[inside].update(_REFERENCE.findall(value[:10_000]))
         self._ids.append(inside)
 
 
@@ -190,14 +193,17 @@ def _leads_outside(key: str, value: str) -> bool:
     return False
 
 
-def _check_repetitions(own: dict[str, int], uses: dict[str, list[str]]) -> None:
+def _check_repetitions(own: dict[str, int], uses: dict[str, Counter[str]]) -> None:
     """Raise MediaLimitError where a drawing with its repetitions has too many elements."""
     weights: dict[str, int] = {}
     opened: set[str] = set()
     pending = [""]
     while pending:
         part = pending[-1]
-        inner = [name for name in uses.get(part, ()) if name in own]
+        if part in weights:
+            pending.pop()
+            continue
+        inner = {name: count for name, count in uses[part].items() if name in own}
         # No program draws a part that contains itself: count it as nothing the second time.
         waiting = [name for name in inner if name not in weights and name not in opened]
         if part not in opened and waiting:
@@ -205,10 +211,8 @@ def _check_repetitions(own: dict[str, int], uses: dict[str, list[str]]) -> None:
             pending.extend(waiting)
             continue
         pending.pop()
-        if part in weights:
-            continue
         opened.add(part)
-        weight = own[part] + sum(weights.get(name, 0) for name in inner)
+        weight = own[part] + sum(weights.get(name, 0) * count for name, count in inner.items())
         if weight > LIMITS.svg_elements:
             raise MediaLimitError(
                 f"a drawing that repeats its parts to more than {LIMITS.svg_elements:,} elements"
@@ -218,10 +222,7 @@ def _check_repetitions(own: dict[str, int], uses: dict[str, list[str]]) -> None:
 
 def _size(attributes: dict[str, str]) -> tuple[int, int]:
     """Return width and height in pixels, at least 1 and within the limit for images."""
-    box = [
-        float(number)
-        for number in re.findall(r"[+-]?\d{1,9}(?:\.\d{0,9})?", attributes.get("viewBox", "")[:200])
-    ]
+    box = [float(number) for number in _NUMBER.findall(attributes.get("viewBox", "")[:200])]
     across, down = (box[2], box[3]) if len(box) == 4 and min(box[2:]) > 0 else (0.0, 0.0)
     width = _pixels(attributes.get("width"), across)
     height = _pixels(attributes.get("height"), down)

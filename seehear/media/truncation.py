@@ -247,7 +247,7 @@ def _tags(file: BinaryIO, order: str, count: int, size: int) -> dict[int, tuple[
         file.seek(start + 12 * index)
         tag, kind, number = _read(file, order + "HHI")
         layout = {3: "H", 4: "I", 13: "I"}.get(kind)
-        if tag not in wanted or layout is None or not 0 < number <= _MOST_VALUES:
+        if tag not in wanted or tag in tags or layout is None or not 0 < number <= _MOST_VALUES:
             continue
         whole = f"{order}{number}{layout}"
         if struct.calcsize(whole) > 4:

@@ -78,10 +78,17 @@ def read(
     parser.EntityDeclHandler = entity
     parser.ExternalEntityRefHandler = lambda *_: 1  # a DOCTYPE that names a file: not read
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+    given, held = 0, bytearray()
     try:
         for chunk in chunks:
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
+            held += chunk
+            # expat reads a tag whose end has not come again with each piece; so each time it gets
+            # as much more as it has left.
+            if len(held) >= given - parser.CurrentByteIndex:
+                parser.Parse(bytes(held), False)
+                given += len(held)
+                held.clear()
+        parser.Parse(bytes(held), True)
     except Done:
         return
     except MediaError:

@@ -107,7 +107,14 @@ class _Check:
 
 
 def _pattern(text: str) -> str:
-    return "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in text)
+    first, *others = (
+        "".join("." if c == "?" else re.escape(c) for c in p) for p in text.split("*")
+    )
+    if not others:
+        return first
+    # Atomic: what stands between two stars is taken where it is met first, and not tried again.
+    between = (f"(?>.*?{part})" for part in others[:-1])
+    return f"{first}{''.join(between)}.*{others[-1]}"
 
 
 def _folder_error(catalog: Catalog, folder: Path, holding: Sequence[str]) -> UsageError:
