@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seehear.errors import UsageError
+from seehear.files import write_whole
 
 if TYPE_CHECKING:
     from seehear.types import Hit
 
 
 def remember(collection: Path, asked: dict[str, Any], hits: Sequence[Hit]) -> None:
-    """Keep a search and the segments of its hits by rank; a disk that is full keeps nobody."""
+    """Keep a search and the segments of its hits by rank, unless the disk is full."""
     path = _file(collection)
     note = {"asked": asked, "segments": {str(hit.rank): hit.segment_id for hit in hits}}
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(note), encoding="utf-8")
+        write_whole(path, [json.dumps(note).encode()])
 
 
 def recall(collection: Path) -> tuple[dict[str, Any], dict[int, int]]:
