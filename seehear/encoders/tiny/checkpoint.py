@@ -196,7 +196,7 @@ def save_folder(
 
 
 def check_save(folder: Path, *, force: bool = False) -> None:
-    """Raise UsageError where `save_folder` would replace a link, a file, or files without `force`."""
+    """Raise UsageError for a folder that `save_folder` must not write to (`files.check_output`)."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         kind = "link" if folder.is_symlink() else "file"
         raise UsageError(f"{folder} is a {kind}; choose a folder for the new model")
