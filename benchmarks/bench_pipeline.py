@@ -13,6 +13,7 @@ over the same folder, in which nothing has changed. The plot needs matplotlib.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import resource
 import subprocess
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from seehear.files import check_output, write_output
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 QUICK = (60, 300)
@@ -149,8 +151,8 @@ def measure(size: int) -> dict[str, Any]:
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Cost per file and peak memory over the number of files. Raises ImportError."""
+def plot(rows: Sequence[dict[str, Any]], path: Path, *, force: bool) -> None:
+    """Draw cost per file and peak memory over the number of files. Raises ImportError."""
     matplotlib = import_module("matplotlib")
     matplotlib.use("Agg")
     figure, axes = import_module("matplotlib.pyplot").subplots(1, 2, figsize=(9, 3.2))
@@ -171,7 +173,9 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axis.set_xlabel("files")
         axis.set_ylim(bottom=0)
     figure.tight_layout()
-    figure.savefig(path)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix.removeprefix(".") or "svg")
+    write_output(path, [drawn.getvalue()], force=force)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,6 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(index_once(chosen.one / "media", chosen.one / "collection")))
         return 0
 
+    if chosen.plot is not None:
+        check_output(chosen.plot, force=chosen.force)
     rows = []
     for size in chosen.sizes or (QUICK if chosen.quick else SIZES):
         rows.append(measure(size))
@@ -199,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
     if chosen.plot is not None:
-        plot(rows, chosen.plot)
+        plot(rows, chosen.plot, force=chosen.force)
     record.keep("pipeline", {"model": "fake", "seed": 0, "sizes": rows}, chosen)
     return 0
 

@@ -36,6 +36,7 @@ import numpy as np
 
 from benchmarks import memory, record, vector_data, vector_rivals
 from benchmarks.vector_rivals import EXACT, OURS, RIVALS, Task
+from seehear.files import output_file
 from seehear.stores.vectors.vector_file import CHUNK, to_float16
 from seehear.types import Vectors
 
@@ -232,8 +233,9 @@ def write_vectors(folder: Path, base: Vectors, count: int, queries: int) -> int:
     for start in range(0, count, CHUNK):  # as a collection keeps them, in half precision
         rows = vectors[start : start + CHUNK]
         rows[:] = vector_data.unit(to_float16(rows).astype(np.float32))
-    np.save(folder / "vectors.npy", vectors)
-    np.save(folder / "queries.npy", asked)
+    for name, rows in (("vectors.npy", vectors), ("queries.npy", asked)):
+        with output_file(folder / name) as partial, partial.open("wb") as handle:
+            np.save(handle, rows)
     return vectors.nbytes
 
 
@@ -254,7 +256,8 @@ def embedded(file: Path | None, count: int, data: Path | None) -> Vectors:
         return kept
     base = vector_data.base(count, data)
     if file is not None:
-        np.save(file, base)
+        with output_file(file) as partial, partial.open("wb") as handle:
+            np.save(handle, base)
     return base
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import struct
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ import numpy as np
 from benchmarks import record
 from seehear import media
 from seehear.config import Settings
-from seehear.errors import MediaError
+from seehear.errors import MediaError, UsageError
+from seehear.files import write_output
 from seehear.media.process import TIME_PER_SECOND
 from seehear.types import AudioSample, SampleSpec
 from tests.media import make
@@ -273,7 +274,8 @@ def _follow(file: media.DecodedFile, item: Damaged, tally: Tally, keep: Path | N
             tally.refused[outcome] += 1
         if keep is not None and outcome in {"died", "hung"}:
             keep.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file.path, keep / item.name)
+            with suppress(UsageError):  # kept by an earlier run
+                write_output(keep / item.name, [file.path.read_bytes()])
     else:
         outcome = "decoded"
         tally.decoded += 1

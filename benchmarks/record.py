@@ -1,7 +1,7 @@
 """Write the results of benchmarks: JSON with machine, commit, date and seed.
 
 Only --publish writes to benchmarks/results/; other runs write to benchmarks/scratch/, which git
-ignores, and quick runs write nothing.
+ignores, and quick runs write nothing. In another folder no file is replaced without --force.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from seehear.errors import UsageError
+from seehear.files import write_output
+
 RESULTS = Path(__file__).parent / "results"
 SCRATCH = Path(__file__).parent / "scratch"
+_written: set[Path] = set()
+"""What this run has written: it may write a result anew as it grows."""
 
 
 def machine() -> dict[str, Any]:
@@ -49,10 +54,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--results", type=Path, metavar="DIR", help="write here (default: benchmarks/scratch)"
     )
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
 
 
 def keep(name: str, result: dict[str, Any], options: argparse.Namespace) -> Path | None:
-    """Write a result where the options say, and print where; None where it is written nowhere."""
+    """Write a result where the options say, and print where; None where it is written nowhere.
+
+    A result that must not be written there goes to benchmarks/scratch: no measurement is lost.
+    """
     quick = getattr(options, "quick", False)
     folder: Path | None = options.results
     if folder is None and not quick:
@@ -60,13 +69,17 @@ def keep(name: str, result: dict[str, Any], options: argparse.Namespace) -> Path
     if folder is None:
         print("not written: --quick measures too little")
         return None
-    path = save(name, result, folder)
+    try:
+        path = save(name, result, folder, force=options.force)
+    except UsageError as error:
+        print(error)
+        path = save(name, result, SCRATCH)
     print(f"written: {path}", flush=True)
     return path
 
 
-def save(name: str, result: dict[str, Any], folder: Path) -> Path:
-    """Write a result with its circumstances as `name`.json into a folder."""
+def save(name: str, result: dict[str, Any], folder: Path, *, force: bool = False) -> Path:
+    """Write a result with its circumstances as `name`.json into a folder. Raises UsageError."""
     path = folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {
@@ -76,7 +89,9 @@ def save(name: str, result: dict[str, Any], folder: Path) -> Path:
         "machine": machine(),
         **result,
     }
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    force = force or folder in (RESULTS, SCRATCH) or path in _written
+    write_output(path, [(json.dumps(document, indent=2) + "\n").encode()], force=force)
+    _written.add(path)
     return path
 
 

@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `python demo/run.py` finds the rest of the demo
 
 from demo.shell import command, set_up_shell, shown  # noqa: E402
+from seehear.errors import UsageError  # noqa: E402
+from seehear.files import check_output  # noqa: E402
 
 DEMO_MEDIA = HERE / "media"
 TEXTS = (
@@ -26,7 +28,7 @@ TEXTS = (
     "ocean waves",
     "a cat",
 )
-SHEET = ("-k", "12", "--sheet")
+SHEET = ("-k", "12", "--force", "--sheet")  # --force: it is typed again
 
 
 def demo_questions(folder: Path) -> list[list[str]]:
@@ -58,6 +60,14 @@ def seehear(*arguments: str) -> None:
         sys.exit(status)
 
 
+def check_sheet(sheet: Path, *, force: bool) -> None:
+    """Leave with one line where a page of the demo must not be written, and before any work."""
+    try:
+        check_output(sheet, force=force or sheet == HERE / "sheet.html")
+    except UsageError as error:
+        sys.exit(str(error))
+
+
 def check(folder: Path) -> None:
     """Leave with a plain sentence where there is nothing to index."""
     if not folder.exists():
@@ -77,11 +87,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sheet", type=Path, default=HERE / "sheet.html")
     parser.add_argument("--collection", type=Path, help="default: one for each folder, in demo/")
+    parser.add_argument("--force", action="store_true", help="replace a sheet that exists")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     folder = arguments.folder.expanduser().absolute()
-    sheet = shown(arguments.sheet.expanduser().absolute())
+    sheet = arguments.sheet.expanduser().absolute()
     check(folder)
+    check_sheet(sheet, force=arguments.force)
     collection = (arguments.collection or collection_of(folder)).absolute()
     os.environ["SEEHEAR_COLLECTION"] = str(collection)
     set_up_shell(collection)
@@ -89,7 +101,7 @@ def main() -> None:
     if folder.resolve() == DEMO_MEDIA:
         for question in demo_questions(folder):
             seehear("search", *question)
-        seehear("search", TEXTS[1], *SHEET, sheet)
+        seehear("search", TEXTS[1], *SHEET, shown(sheet))
     else:
         from demo.own_folder import Tour
 
@@ -100,8 +112,8 @@ def main() -> None:
             seehear("search", *question)
         if not tour.questions:
             return
-        seehear("search", *tour.questions[0][:-2], *SHEET, sheet)
-    print(f"\nThe last search as a page of pictures: {sheet}")
+        seehear("search", *tour.questions[0][:-2], *SHEET, shown(sheet))
+    print(f"\nThe last search as a page of pictures: {shown(sheet)}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from seehear.cli.app import app
 HEADER = """# Commands
 
 Written by `python docs/generate.py` from the commands' own help; a test keeps it current.
+A file that exists is replaced only with `--force`, and a link or a folder never.
 Exit status: 0 done, 1 an error (one line on standard error), 2 wrong usage, 3 files failed under
 `index --strict`, 130 interrupted. Results go to standard output, everything else to standard error.
 The environment: `SEEHEAR_COLLECTION`, `SEEHEAR_MODEL`, `SEEHEAR_DEVICE`, `SEEHEAR_BATCH_SIZE`,

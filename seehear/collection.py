@@ -165,14 +165,14 @@ class Collection(CollectionReader):
         return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
 
     @while_open
-    def export(self, archive: PathLike) -> Manifest:
-        """Write the collection, without its caches, into one new file.
+    def export(self, archive: PathLike, *, force: bool = False) -> Manifest:
+        """Write the collection, without its caches, to a file; `force` replaces one that exists.
 
-        Raises UsageError if the file exists, StoreError if it cannot be written.
+        Raises UsageError if the file must not be written, StoreError if it cannot be written.
         """
         from seehear.stores import archive as archives
 
-        return archives.export(self._catalog, arguments.as_path(archive))
+        return archives.export(self._catalog, arguments.as_path(archive), force=force)
 
     @while_open
     def import_archive(

@@ -17,6 +17,7 @@ from typing import Any
 
 from seehear.encoders.tiny import TinyEncoder, load_tiny
 from seehear.errors import SeehearError
+from seehear.files import check_output, write_output
 from seehear.types import Modality, Vectors
 from training import metrics
 from training.held_out import encode_held_out
@@ -105,20 +106,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled tiny")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--force", action="store_true", help="replace a FILE that exists")
     parser.add_argument("--device", default="cpu", metavar="NAME")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     try:
+        if options.json:
+            check_output(options.json, force=options.force)
         encoder = load_tiny(options.model, device=options.device)
         report = evaluate(options.data, encoder, progress=not options.quiet)
+        if options.json:
+            text = json.dumps({"model": encoder.space.key, **report}, indent=2) + "\n"
+            write_output(options.json, [text.encode("utf-8")], force=options.force)
     except SeehearError as error:
         sys.stderr.write(f"training.evaluate: {error}\n")
         return 1
-    if options.json:
-        space = encoder.space.key
-        options.json.write_text(
-            json.dumps({"model": space, **report}, indent=2) + "\n", encoding="utf-8"
-        )
     sys.stdout.write(f"Measured with {encoder.space.key}.\n\n{markdown(report)}")
     return 0
 

@@ -23,12 +23,14 @@ def export(
     towers: Mapping[str, nn.Module],
     vocabulary: Sequence[str],
     provenance: Mapping[str, Any],
+    *,
+    force: bool = False,
 ) -> str:
     """Write the towers ("text", "image", "audio") as one model folder; return its revision."""
     arrays: dict[str, NDArray[np.float32]] = {}
     for prefix, module in towers.items():
         arrays |= arrays_of(module, prefix)
-    return save_folder(folder, name, config, arrays, vocabulary, provenance)
+    return save_folder(folder, name, config, arrays, vocabulary, provenance, force=force)
 
 
 def versions() -> dict[str, str]:

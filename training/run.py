@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from seehear.encoders.tiny.checkpoint import check_save
 from seehear.encoders.tiny.towers import AudioTower, ImageTower
 from seehear.errors import SeehearError, UsageError
 from seehear.finetune.inputs import audio_embed, image_embed
@@ -58,13 +59,16 @@ def run_recipe(
     progress: bool = True,
     tensorboard: bool = True,
     teacher: TextTeacher | None = None,
+    force: bool = False,
 ) -> Path:
     """Follow a recipe from shards to a model folder; return the folder, `out/model`.
 
-    `teacher` takes the place of all-MiniLM-L6-v2. Raises UsageError for a data folder without
-    images or sounds, ModelUnavailableError for missing teachers.
+    `teacher` takes the place of all-MiniLM-L6-v2, `force` replaces a model in the folder. Raises
+    UsageError for a data folder without images or sounds and for a model in the folder without
+    `force`, ModelUnavailableError for missing teachers.
     """
     _check_data(data)
+    check_save(out / "model", force=force)
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     with (
@@ -72,11 +76,17 @@ def run_recipe(
         tensorboard_scalars(runs / "tensorboard", written=tensorboard) as scalars,
     ):
         context = RunContext(runs, device, recipe.seed, bars, scalars)
-        return _follow(recipe, data, out, context, teacher)
+        return _follow(recipe, data, out, context, teacher, force=force)
 
 
 def _follow(
-    recipe: Recipe, data: Path, out: Path, context: RunContext, teacher: TextTeacher | None
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    context: RunContext,
+    teacher: TextTeacher | None,
+    *,
+    force: bool,
 ) -> Path:
     cache, device, progress = out / "cache", context.device, context.progress is not None
     encode = teacher.encode if teacher else SentenceTeacher(device=device).encode
@@ -119,7 +129,7 @@ def _follow(
     audio, audio_figures = _train_audio_tower(recipe, data, audio_data, vectors, context)
     figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
     provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, device)
-    return _exported(recipe, out, text, image, audio, provenance)
+    return _exported(recipe, out, text, image, audio, provenance, force=force)
 
 
 def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
@@ -271,10 +281,12 @@ def _exported(
     image: nn.Module,
     audio: nn.Module,
     provenance: dict[str, Any],
+    *,
+    force: bool,
 ) -> Path:
     folder = out / "model"
     towers = {"text": text.tower, "image": image, "audio": audio}
-    export(folder, recipe.name, recipe.model, towers, text.vocabulary, provenance)
+    export(folder, recipe.name, recipe.model, towers, text.vocabulary, provenance, force=force)
     return folder
 
 
@@ -326,12 +338,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--device", default="cpu", metavar="NAME", help='"cpu" or "cuda"')
+    parser.add_argument("--force", action="store_true", help="replace the model in DIR")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     try:
         recipe = read_recipe(options.recipe)
         folder = run_recipe(
-            recipe, options.data, options.out, device=options.device, progress=not options.quiet
+            recipe,
+            options.data,
+            options.out,
+            device=options.device,
+            progress=not options.quiet,
+            force=options.force,
         )
     except SeehearError as error:
         sys.stderr.write(f"training: {error}\n")

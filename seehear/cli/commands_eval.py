@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seehear.cli import output
-from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
+from seehear.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    open_collection,
+)
 from seehear.errors import UsageError
+from seehear.files import check_output
 
 if TYPE_CHECKING:
     from seehear.evaluation import JudgedQuery
@@ -42,6 +49,7 @@ def evaluate(
         Path | None,
         typer.Option("--run", metavar="FILE", help="Also write the answers here, as JSON Lines."),
     ] = None,
+    force: ForceOption = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
@@ -53,6 +61,8 @@ def evaluate(
     from seehear.evaluation import evaluate_collection, read_qrels, write_run
     from seehear.evaluation.evaluate import CUTOFFS
 
+    if run is not None:
+        check_output(run := run.expanduser(), force=force)
     judged = read_qrels(qrels)
     with open_collection(collection, device=device) as library:
         if library.is_empty:
@@ -65,7 +75,7 @@ def evaluate(
             progress=_Progress(),
         )
     if run is not None:
-        write_run(run, found.run)
+        write_run(run, found.run, force=force)
     _note_missing(judged)
     if json:
         output.print_json(found.as_json())

@@ -12,7 +12,7 @@ import typer
 from seehear.cli import output, progress
 from seehear.cli.commands_index import stop_on_interrupt
 from seehear.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED
-from seehear.cli.options import CollectionOption, JsonOption, open_collection
+from seehear.cli.options import CollectionOption, ForceOption, JsonOption, open_collection
 from seehear.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def _tell_hashes(report: RehashReport) -> None:
 
 
 def export(
-    archive: Annotated[Path, typer.Argument(metavar="FILE", help="New file to write.")],
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    force: ForceOption = False,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -147,7 +148,7 @@ def export(
     Your media files and the caches are not in it. Searching and indexing can go on meanwhile.
     """
     with open_collection(collection) as library:
-        manifest = library.export(archive)
+        manifest = library.export(archive, force=force)
     if json:
         output.print_json(dataclasses.asdict(manifest))
     else:

@@ -63,6 +63,9 @@ def train(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first pair that cannot be used.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a model that is in the folder.")
+    ] = False,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -77,10 +80,11 @@ def train(
         report = fine_tune(
             pairs,
             init=init,
-            out=out,
+            out=out.expanduser(),
             epochs=epochs,
             strict=strict,
             device=device or "auto",
+            force=force,
             progress=progress,
         )
     use = None if report.fell else _command_to_use(out)

@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from seehear.cli import blas_threads, gc_pause, last_search, output
-from seehear.cli.options import CollectionOption, DeviceOption, JsonOption, open_collection
+from seehear.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    open_collection,
+)
 from seehear.cli.show_hits import Shown, show_hits
 
 FILES = ("image", "audio", "video")
@@ -131,6 +137,7 @@ def search(
     open_best: OpenOption = False,
     preview: PreviewOption = False,
     sheet: SheetOption = None,
+    force: ForceOption = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
@@ -139,7 +146,7 @@ def search(
     blas_threads.limit_blas_threads()
     from seehear import query_builder
 
-    shown = Shown(json, paths, print0, open_best, preview, sheet)
+    shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
     file = query_builder.media_file(text or [])
     if file is not None:
         told = shlex.join(text or [])
@@ -199,6 +206,7 @@ def similar(
     open_best: OpenOption = False,
     preview: PreviewOption = False,
     sheet: SheetOption = None,
+    force: ForceOption = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
@@ -207,7 +215,7 @@ def similar(
 
     The file itself and its copies are left out.
     """
-    shown = Shown(json, paths, print0, open_best, preview, sheet)
+    shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
     with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
         hits = library.similar(file, k=k, modalities=kinds, under=under)
         empty = not hits and library.is_empty

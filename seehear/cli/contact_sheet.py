@@ -9,7 +9,8 @@ from pathlib import Path
 
 from seehear import media
 from seehear.cli.output import clock, display_path
-from seehear.errors import MediaError, StoreError
+from seehear.errors import MediaError
+from seehear.files import write_output
 from seehear.libraries import fault_of
 from seehear.types import Hit, Modality
 
@@ -34,8 +35,11 @@ small { opacity: .75; }
 """
 
 
-def write_sheet(path: Path, title: str, hits: Sequence[Hit]) -> None:
-    """Write the sheet; raises StoreError where the file cannot be written."""
+def write_sheet(path: Path, title: str, hits: Sequence[Hit], *, force: bool = False) -> None:
+    """Write the sheet; `force` replaces a file that exists.
+
+    Raises UsageError if the file must not be written, StoreError if it cannot be written.
+    """
     items = "\n".join(_item(hit) for hit in hits) or "<p>Nothing found.</p>"
     page = (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
@@ -43,11 +47,7 @@ def write_sheet(path: Path, title: str, hits: Sequence[Hit]) -> None:
         f"<title>seehear: {escape(title)}</title><style>{_STYLE}</style>"
         f"<body><h1>{escape(title)}</h1><ol>{items}</ol></body></html>\n"
     )
-    try:
-        path.expanduser().write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StoreError(f"cannot write the contact sheet {path}: {reason}") from None
+    write_output(path, [page.encode("utf-8", "backslashreplace")], force=force)
 
 
 def _item(hit: Hit) -> str:

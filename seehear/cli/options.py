@@ -27,6 +27,9 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="D", help="Where to compute: auto, cpu, cuda, cuda:1 or mps."),
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace a file that exists (never a link or a folder).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from seehear.cli import output
 from seehear.errors import SeehearError, UsageError
+from seehear.files import check_output
 
 if TYPE_CHECKING:
     from seehear.types import Hit
@@ -21,7 +22,10 @@ OPENER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How hits are wanted. Raises UsageError for two ways that exclude each other."""
+    """How hits are wanted.
+
+    Raises UsageError for two ways that exclude each other, and a sheet that must not be written.
+    """
 
     json: bool
     paths: bool
@@ -29,12 +33,15 @@ class Shown:
     open_best: bool
     preview: bool
     sheet: Path | None
+    force: bool
 
     def __post_init__(self) -> None:
         if self.json and (self.paths or self.print0):
             raise UsageError("Use either --json or --paths, not both")
         if self.preview and (self.json or self.paths or self.print0):
             raise UsageError("--preview goes with the table. Leave out --json, --paths and -0")
+        if self.sheet is not None:
+            check_output(self.sheet, force=self.force)
 
 
 def show_hits(hits: Sequence[Hit], shown: Shown, *, title: str, empty: bool) -> None:
@@ -44,7 +51,7 @@ def show_hits(hits: Sequence[Hit], shown: Shown, *, title: str, empty: bool) -> 
     if shown.sheet is not None:
         from seehear.cli.contact_sheet import write_sheet
 
-        write_sheet(shown.sheet, title, hits)
+        write_sheet(shown.sheet, title, hits, force=shown.force)
         output.note(f"Page with pictures: {output.display_path(shown.sheet)}")
     if shown.json:
         output.print_json([hit.to_dict() for hit in hits])

@@ -30,6 +30,7 @@ from typing import Any
 
 from seehear.arguments import modality
 from seehear.errors import UsageError
+from seehear.files import write_output
 from seehear.types import Modality
 
 _KEYS = frozenset(
@@ -101,17 +102,18 @@ def read_run(path: Path) -> dict[str, list[ScoredItem]]:
     return run
 
 
-def write_run(path: Path, run: Mapping[str, Sequence[ScoredItem]]) -> None:
-    """Write answers so that `read_run` can read them. Raises UsageError where that fails."""
+def write_run(path: Path, run: Mapping[str, Sequence[ScoredItem]], *, force: bool = False) -> None:
+    """Write answers so that `read_run` can read them; `force` replaces a file that exists.
+
+    Raises UsageError if the file must not be written, StoreError if it cannot be written.
+    """
     lines = [
         json.dumps({"query": name, "path": answer.path, "score": answer.score}, ensure_ascii=False)
         for name, answers in run.items()
         for answer in answers
     ]
-    try:
-        path.write_text("".join(f"{line}\n" for line in lines), "utf-8", "surrogateescape")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    text = "".join(f"{line}\n" for line in lines)
+    write_output(path, [text.encode("utf-8", "surrogateescape")], force=force)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

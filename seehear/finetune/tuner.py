@@ -19,7 +19,13 @@ import torch
 from seehear.encoders import normalised
 from seehear.encoders.devices import choose_device
 from seehear.encoders.tiny import TinyEncoder
-from seehear.encoders.tiny.checkpoint import MANIFEST, Checkpoint, open_folder, save_folder
+from seehear.encoders.tiny.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    check_save,
+    open_folder,
+    save_folder,
+)
 from seehear.encoders.tiny.encoder import TINY, build_tower
 from seehear.errors import ModelUnavailableError, StoreError, UsageError
 from seehear.evaluation.similarity import first_relevant_ranks
@@ -57,6 +63,7 @@ def fine_tune(
     epochs: int = 5,
     strict: bool = False,
     device: str = "auto",
+    force: bool = False,
     batch_size: int = 64,
     learning_rate: float = 5e-4,
     val_share: float = 0.1,
@@ -67,16 +74,17 @@ def fine_tune(
 
     `init` is "tiny" or a model folder. The text tower does not change: it keeps the words that the
     pairs lack, and images and sounds move towards their sentences. If the call is stopped, the same
-    call continues where it was. `progress` gets (stage, steps done, steps in all).
+    call continues where it was. `force` replaces a model that is in `out`. `progress` gets (stage,
+    steps done, steps in all).
 
     Raises UsageError for pairs that cannot be used (with `strict`, for the first such pair) and
-    for an `out` that holds other files; StoreError for an `out` that cannot be written to;
-    ModelError for an `init` that cannot be fine-tuned.
+    for an `out` that holds other files, or a model without `force`; StoreError for an `out` that
+    cannot be written to; ModelError for an `init` that cannot be fine-tuned.
     """
     begin = time.monotonic()
     pairs, out = Path(pairs), Path(out)
     source = TINY if init == "tiny" else Path(init).expanduser()
-    _check_out(out, source)
+    _check_out(out, source, force=force)
     if epochs < 1 or batch_size < 2 or not 0 < val_share <= 0.5:
         raise UsageError(
             "epochs must be 1 or more, batch_size 2 or more, val_share above 0 and at most 0.5"
@@ -117,7 +125,9 @@ def fine_tune(
     }
     name = out.resolve().name or folder.name
     with _writing_to(out):
-        revision = save_folder(out, name, folder.config, arrays, folder.vocabulary, provenance)
+        revision = save_folder(
+            out, name, folder.config, arrays, folder.vocabulary, provenance, force=force
+        )
     after = _measure(TinyEncoder(open_folder(out), device=device), used)
     return TrainReport(
         folder=out,
@@ -133,12 +143,11 @@ def fine_tune(
     )
 
 
-def _check_out(out: Path, source: Path) -> None:
+def _check_out(out: Path, source: Path, *, force: bool) -> None:
     """Raise UsageError for an `out` that would overwrite something else."""
     if out.resolve() == source.resolve():
         raise UsageError(f"{out} is the model to start from; choose another folder for the new one")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; choose a folder for the new model")
+    check_save(out, force=force)
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if any(not name.startswith(".") for name in names) and not names & {MANIFEST, _CHECKPOINTS}:
         raise UsageError(f"{out} holds other files; choose an empty or a new folder for the model")

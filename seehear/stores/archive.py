@@ -11,7 +11,6 @@ and never unpacked to a path that they name, the digest is compared before anyth
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -27,8 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
-from seehear.files import make_private
+from seehear.errors import SchemaVersionError, StoreError, UsageError
+from seehear.files import OWNER_ONLY, output_file, told_disk_errors
 from seehear.stores import archive_check
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, HEAD
@@ -57,15 +56,17 @@ class Manifest:
     exported_at: str
 
 
-def export(catalog: Catalog, target: Path) -> Manifest:
-    """Write a catalog, as it is at one instant, into a new file, completely or not at all.
+def export(catalog: Catalog, target: Path, *, force: bool = False) -> Manifest:
+    """Write a catalog, as it is at one instant, into a file, completely or not at all.
 
-    Other processes may go on reading and writing. Raises UsageError where the file exists already,
-    StoreError where it cannot be written, StorageFullError where the disk is full.
+    Other processes may go on reading and writing. Raises UsageError where `files.check_output`
+    forbids the file, StoreError where it cannot be written, StorageFullError on a full disk.
     """
-    if target.exists():
-        raise UsageError(f"{target} already exists; choose another name")
-    with _disk(f"cannot write {target}"), _workspace(target.parent) as scratch:
+    with (
+        told_disk_errors(f"cannot write {target}"),
+        output_file(target, OWNER_ONLY, force=force) as packed,
+        _workspace(target.parent) as scratch,
+    ):
         copy = scratch / FILE_NAME
         catalog.copy_to(copy)
         with closing(Catalog.open(scratch, read_only=True)) as copied:
@@ -79,8 +80,6 @@ def export(catalog: Catalog, target: Path) -> Manifest:
             digest, size = _digest(file)
         with closing(_opened(copy)) as snapshot:
             manifest = _described(snapshot, digest, size)
-        packed = scratch / "archive"
-        make_private(packed)
         with packed.open("wb") as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 told = json.dumps(asdict(manifest), indent=2).encode("ascii")
@@ -89,12 +88,6 @@ def export(catalog: Catalog, target: Path) -> Manifest:
                     tar.addfile(_member(FILE_NAME, size), source)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(packed, target)  # unlike a rename, never replaces a file
-        except FileExistsError:
-            raise UsageError(f"{target} already exists; choose another name") from None
-        except OSError:  # the file system has no links
-            packed.replace(target)
     return manifest
 
 
@@ -105,7 +98,7 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
     empty, a mapping that matches no path, and a file that is not an archive; StoreError for an
     archive that is truncated, altered or unsafe; SchemaVersionError for one of a newer version.
     """
-    with catalog.write_lock(), _disk(f"cannot import {archive}"):
+    with catalog.write_lock(), told_disk_errors(f"cannot import {archive}"):
         if catalog.locations.roots() or catalog.generations.all() or catalog.counts().assets:
             raise UsageError(
                 f"the collection in {catalog.folder} is not empty; import into another --collection"
@@ -299,14 +292,3 @@ def _workspace(folder: Path) -> Iterator[Path]:
     """Make a temporary folder for the copy, on the disk of its destination."""
     with tempfile.TemporaryDirectory(prefix=".seehear-", dir=folder) as scratch:
         yield Path(scratch)
-
-
-@contextmanager
-def _disk(action: str) -> Iterator[None]:
-    """Turn disk errors into StoreError, or StorageFullError where the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFullError(f"{action}: the disk is full; make room and try again") from None
-        raise StoreError(f"{action}: {error.strerror or error}") from None

@@ -142,7 +142,9 @@ def test_command_trains_and_the_command_that_it_names_works(
     assert load_model(str(out), "cpu").encode(Modality.TEXT, ["red"])
 
     run("index", media)  # with the model of the tests
-    again = json.loads(run(*arguments).stdout)
+    refused = run(*arguments, check=False)
+    assert (refused.returncode, "already exists" in refused.stderr) == (2, True)
+    again = json.loads(run(*arguments, "--force").stdout)
     assert again["revision"] == first["revision"]
     assert not again["fell"]
     upgrade = shlex.split(again["use"])

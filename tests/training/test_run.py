@@ -24,10 +24,9 @@ from training.recipe import SHIPPED, read_recipe
 from training.run import run_recipe
 
 
-def _run(data: Path, out: Path, steps: int = 4, *, tensorboard: bool = False) -> Path:
-    return run_recipe(
-        small_recipe(steps), data, out, progress=False, tensorboard=tensorboard, teacher=TEACHER
-    )
+def _run(data: Path, out: Path, steps: int = 4, **options: bool) -> Path:
+    options = {"tensorboard": False} | options
+    return run_recipe(small_recipe(steps), data, out, progress=False, teacher=TEACHER, **options)
 
 
 def test_recipe_goes_from_shards_to_a_model_that_loads(data: Path, tmp_path: Path) -> None:
@@ -105,8 +104,10 @@ def test_stopped_run_goes_on_as_if_it_had_not_been(
 def test_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
     _run(data, tmp_path, steps=2)
 
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="already exists"):
         _run(data, tmp_path, steps=3)
+    with pytest.raises(UsageError, match="another recipe"):
+        _run(data, tmp_path, steps=3, force=True)
 
 
 def test_folder_without_shards_is_refused_with_one_line(

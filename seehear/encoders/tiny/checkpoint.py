@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.errors import ModelIntegrityError, ModelUnavailableError
-from seehear.files import AS_USUAL, write_whole
+from seehear.errors import ModelIntegrityError, ModelUnavailableError, UsageError
+from seehear.files import check_output, output_file
 from seehear.types import SampleSpec
 
 ARCHITECTURE = "seehear-mobilenet-v1"
@@ -157,11 +157,14 @@ def save_folder(
     arrays: Mapping[str, NDArray[np.float32]],
     vocabulary: Sequence[str],
     provenance: Mapping[str, Any],
+    *,
+    force: bool = False,
 ) -> str:
     """Write a model folder and return its revision, the start of a hash over its files.
 
     Files are written under temporary names and renamed, the manifest last: a folder whose
-    writing was interrupted does not verify.
+    writing was interrupted does not verify. `force` replaces files that exist. Raises UsageError
+    for files that must not be written, OSError.
     """
     from safetensors.numpy import save
 
@@ -187,8 +190,18 @@ def save_folder(
     }
     contents[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode("utf-8")
     for file, content in contents.items():
-        write_whole(folder / file, [content], AS_USUAL)
+        with output_file(folder / file, force=force) as partial:
+            partial.write_bytes(content)
     return revision
+
+
+def check_save(folder: Path, *, force: bool = False) -> None:
+    """Raise UsageError for a folder that `save_folder` must not write to (`files.check_output`)."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        kind = "link" if folder.is_symlink() else "file"
+        raise UsageError(f"{folder} is a {kind}; choose a folder for the new model")
+    for name in (MANIFEST, WEIGHTS, VOCABULARY) if folder.is_dir() else ():
+        check_output(folder / name, force=force)
 
 
 def open_folder(folder: Path) -> Checkpoint:
