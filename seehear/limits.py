@@ -59,11 +59,28 @@ class ServiceLimits(QueryLimits):
     """Files of one query; each is decoded and encoded while others wait."""
     embed_inputs: int = 256
     """Texts of one embeddings request: eight batches of an encoder."""
+    all_bodies_bytes: int = 256 << 20
+    """Bodies of all requests under way together: four of the largest uploads."""
+    connections: int = 512
+    """Open at once; one more closes the one that has been idle the longest."""
+    header_s: float = 10.0
+    """For a client to send the line and the headers of a request, from the connection or the last
+    answer on."""
+    stall_s: float = 10.0
+    """Longest pause of a client within a body."""
+    body_s: float = 120.0
+    """For the whole body: the largest upload over a line of 5 Mbit/s."""
+    reading_s: float = 300.0
+    """Longest pause of a client that reads an answer: a player that is paused."""
     running: int = 16
     """Queries worked on at once. More than there are cores, because queries that wait for the
     encoder together are encoded in one batch."""
     queue: int = 64
     """Queries that may wait beyond those; the next one is told to come back (429)."""
+    uploads: int = 8
+    """Requests with files that may wait or be received, beyond those that are decoded."""
+    listing: int = 4
+    """Requests for what the collection holds, answered at once; `queue` of them may wait."""
     query_timeout_s: float = 60.0
     """A query that takes longer is given up, so that nothing waits for ever."""
     decode_workers: int = 2

@@ -27,7 +27,14 @@ from seehear.server.security import SecurityMiddleware, Sessions, check_token
 from seehear.server.state import Service, ServiceOptions
 from seehear.server.uploads import invalid
 
-_HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+    503: "busy",
+}
 
 _DESCRIPTION = """
 Find any picture, sound, moment of a video or passage of text by a description, a photo, a sound
@@ -101,8 +108,7 @@ def create_app(
         SecurityMiddleware,
         sessions=sessions,
         hosts=_host_names(host, token, names),
-        body_bytes=service.limits.body_bytes,
-        upload_bytes=service.limits.upload_bytes,
+        limits=service.limits,
     )
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     return app

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from starlette.exceptions import HTTPException
+
 from seehear.server.batching import CancelledQueryError, CancelToken, current_ticket
 from seehear.server.problems import ServiceError
 
@@ -90,7 +92,7 @@ class RequestQueue:
 
 
 async def _client_left(request: Request) -> None:
-    """Return when the connection closes; the request's body has been read before."""
-    with contextlib.suppress(RuntimeError):
+    """Return when the connection closes, or when the client sends a body that it may not send."""
+    with contextlib.suppress(RuntimeError, HTTPException):
         while (await request.receive())["type"] != "http.disconnect":
             pass

@@ -6,11 +6,16 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seehear.config import Settings
 from seehear.errors import SeehearError
 from seehear.limits import ServiceLimits
 from seehear.server.app import create_app
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
 
 
 def serve(
@@ -34,8 +39,6 @@ def serve(
     Raises UsageError as `create_app` does, SeehearError if the port is not available, and
     EnvironmentFaultError if a library cannot be loaded.
     """
-    import uvicorn
-
     app = create_app(
         collection,
         settings=settings,
@@ -45,26 +48,13 @@ def serve(
         host=host,
         names=names,
     )
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # /metrics counts; a log of queries would be a log of people
-        server_header=False,
-        proxy_headers=behind_proxy,
-        forwarded_allow_ips="127.0.0.1,::1",
-        timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=64 * 1024,
-        limit_concurrency=1000,
-    )
     with _bound(host, port) as listening:
         if announce is not None:
             listening.listen()  # a browser that comes before uvicorn waits in the queue
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listening.getsockname()[1]}")
-        server = uvicorn.Server(config)
         service = app.state.service
+        server = make_server(app, service.limits, behind_proxy=behind_proxy)
 
         def end() -> None:
             server.should_exit = True
@@ -74,6 +64,29 @@ def serve(
             server.run(sockets=[listening])
         if service.fault is not None:
             raise service.fault
+
+
+def make_server(
+    app: ASGIApp, limits: ServiceLimits, *, behind_proxy: bool = False
+) -> uvicorn.Server:
+    """Return the server of an application; its `run` takes sockets that are bound."""
+    import uvicorn
+
+    from seehear.server.connections import HEADER_BYTES, bounded_protocol
+
+    config = uvicorn.Config(
+        app,
+        http=bounded_protocol(limits),
+        ws="none",  # another protocol would be without these limits
+        log_level="error",  # a warning for each malformed request would fill the log
+        access_log=False,  # /metrics counts; a log of queries would be a log of people
+        server_header=False,
+        proxy_headers=behind_proxy,
+        forwarded_allow_ips="127.0.0.1,::1",
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+    )
+    return uvicorn.Server(config)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ the token for a cookie, since pictures and players cannot send headers.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -29,6 +30,8 @@ from seehear.server.problems import ServiceError, as_json
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from seehear.limits import ServiceLimits
+
 log = logging.getLogger("seehear.server")
 
 COOKIE = "seehear_session"
@@ -38,6 +41,10 @@ MIN_TOKEN = 16
 _OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/v1/session"})
 _OPEN_PREFIX = "/page/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_FILE_PATHS = frozenset({"/v1/search", "/v1/embed"})
+"""The only paths that take files."""
+OPEN_BODY_BYTES = 4 << 10
+"""Body of a request that needs no token: one that signs in."""
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -46,6 +53,9 @@ PAGE_POLICY = (
 )
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 """For everything but the page: a file that a browser is talked into showing can do nothing."""
+
+_CLOSE = {"connection": "close"}
+_COME_BACK = {"retry-after": "1"}
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -122,14 +132,13 @@ class SecurityMiddleware:
         *,
         sessions: Sessions | None,
         hosts: Iterable[str] | None,
-        body_bytes: int,
-        upload_bytes: int,
+        limits: ServiceLimits,
     ) -> None:
         self._app = app
-        self._body_bytes = body_bytes
-        self._upload_bytes = upload_bytes
+        self._limits = limits
         self._sessions = sessions
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
+        self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -153,32 +162,28 @@ class SecurityMiddleware:
             await send(message)
 
         try:
-            headers = self._check(scope)
-            bounded = self._bounded(headers, receive)
+            body = _Body(receive, self._check(scope), self._limits, self._most_bytes(path))
         except ServiceError as refusal:
             await _answer(refusal, dressed)
             return
-        await self._run(scope, bounded, dressed)
 
-    def _bounded(self, headers: Mapping[str, str], receive: Receive) -> Receive:
-        """`receive` up to the size that a body may have: only forms carry files."""
-        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        most = self._upload_bytes if form else self._body_bytes
-        told = headers.get("content-length", "")
-        too_large = ServiceError(413, "too_large", f"the request has more than {most:,} bytes")
-        if told.isdigit() and int(told) > most:
-            raise too_large
-        size = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > most:  # a body without a length, or with a false one
-                raise HTTPException(too_large.status, too_large.message)
+        async def counted() -> Message:
+            message = await body.receive()
+            self._bodies_bytes += len(message.get("body", b""))
+            if self._bodies_bytes > self._limits.all_bodies_bytes:
+                raise HTTPException(503, "too many uploads at once; try again", _COME_BACK)
             return message
 
-        return receive_bounded
+        try:
+            await self._run(scope, counted, dressed)
+        finally:
+            self._bodies_bytes -= body.size
+
+    def _most_bytes(self, path: str) -> int:
+        """The size that the body of a request may have."""
+        if path in _OPEN_PATHS:
+            return min(OPEN_BODY_BYTES, self._limits.body_bytes)
+        return self._limits.upload_bytes if path in _FILE_PATHS else self._limits.body_bytes
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application; what it did not expect is logged here and told to nobody."""
@@ -229,6 +234,46 @@ class SecurityMiddleware:
             foreign = foreign or origin.partition("://")[2].lower() != host.lower()
         if foreign and not navigates:
             raise ServiceError(403, "foreign_origin", "requests from other sites are refused")
+
+
+class _Body:
+    """The body of one request: bounded in size and in the time that its client takes."""
+
+    def __init__(
+        self, receive: Receive, headers: Mapping[str, str], limits: ServiceLimits, most: int
+    ) -> None:
+        """Raise ServiceError 413 for a body that says that it is too large."""
+        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        self._most = most if form else min(most, limits.body_bytes)
+        self._receive = receive
+        self._stall_s = limits.stall_s
+        self._left_s = limits.body_s
+        self._complete = False
+        self.size = 0
+        told = headers.get("content-length", "")
+        if told.isdigit() and int(told) > self._most:
+            raise ServiceError(413, "too_large", self._too_large())
+
+    async def receive(self) -> Message:
+        """Return the next message, as ASGI's `receive`. Raises HTTPException 408, 413."""
+        if self._complete:  # what is awaited now is the end of the connection
+            return await self._receive()
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(min(self._stall_s, self._left_s)):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, "the request did not arrive in time", _CLOSE) from None
+        self._left_s = max(0.0, self._left_s - (time.monotonic() - started))
+        self._complete = not message.get("more_body", False)
+        size = self.size + len(message.get("body", b""))
+        if size > self._most:  # a body without a length, or with a false one
+            raise HTTPException(413, self._too_large(), _CLOSE)
+        self.size = size
+        return message
+
+    def _too_large(self) -> str:
+        return f"the request has more than {self._most:,} bytes"
 
 
 def _hostname(host: str) -> str:

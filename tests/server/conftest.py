@@ -9,18 +9,21 @@ import time
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.encoders.fake import concept, tone
+from seehear.limits import ServiceLimits
 from seehear.server import create_app
+from seehear.server.run import make_server
 
 SETTINGS = Settings(model="fake", device="cpu", decode_workers=1)
 BASE = "http://127.0.0.1"
@@ -149,14 +152,24 @@ def start(request: pytest.FixtureRequest) -> Callable[[FastAPI], TestClient]:
 class Running:
     """An application behind a real socket of this machine."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: ServiceLimits | None = None, *, path: str = "/readyz"
+    ) -> None:
+        """`path` answers 200 when the application is ready."""
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        self.port: int = self._socket.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._path = path
+        self._server = make_server(app, limits or ServiceLimits())
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
         )
+
+    @property
+    def connections(self) -> list[Any]:
+        """The open connections, as the server's own objects."""
+        return list(self._server.server_state.connections)
 
     def __enter__(self) -> Running:
         from urllib.error import URLError
@@ -164,7 +177,7 @@ class Running:
 
         def ready() -> bool:
             try:
-                with urlopen(self.address + "/readyz", timeout=PATIENCE_S) as answer:
+                with urlopen(self.address + self._path, timeout=PATIENCE_S) as answer:
                     return bool(answer.status == 200)
             except URLError:
                 return False

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from seehear.errors import UsageError
+from seehear.limits import ServiceLimits
 from seehear.server.security import COOKIE, SecurityMiddleware, Sessions, check_token, is_loopback
 
 TOKEN = "correct horse battery staple"
@@ -43,9 +44,7 @@ def ask(
         return {"type": "http.request"}
 
     sessions = Sessions(token, 60.0) if token else None
-    guard = SecurityMiddleware(
-        inner, sessions=sessions, hosts=hosts, body_bytes=1000, upload_bytes=2000
-    )
+    guard = SecurityMiddleware(inner, sessions=sessions, hosts=hosts, limits=ServiceLimits())
     scope = {
         "type": "http",
         "method": method,
