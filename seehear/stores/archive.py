@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from seehear.errors import SchemaVersionError, StoreError, UsageError
+from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
 from seehear.files import OWNER_ONLY, output_file, told_disk_errors
 from seehear.stores import archive_check
 from seehear.stores.catalog.catalog import Catalog
