@@ -18,7 +18,6 @@ import json
 import os
 import sqlite3
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
-from seehear.files import make_private
+from seehear.files import make_private, scratch_folder
 from seehear.stores import archive_check
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, HEAD
@@ -65,7 +64,7 @@ def export(catalog: Catalog, target: Path) -> Manifest:
     """
     if target.exists():
         raise UsageError(f"{target} already exists; choose another name")
-    with _disk(f"cannot write {target}"), _workspace(target.parent) as scratch:
+    with _disk(f"cannot write {target}"), scratch_folder(target.parent) as scratch:
         copy = scratch / FILE_NAME
         catalog.copy_to(copy)
         with closing(Catalog.open(scratch, read_only=True)) as copied:
@@ -110,7 +109,7 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
             raise UsageError(
                 f"the collection in {catalog.folder} is not empty; import into another --collection"
             )
-        with _workspace(catalog.folder) as scratch:
+        with scratch_folder(catalog.folder) as scratch:
             copy = scratch / FILE_NAME
             manifest = _unpack(archive, copy)
             _check_schema(copy, archive, manifest.schema)
@@ -292,13 +291,6 @@ def _digest(source: BinaryIO, target: Path | None = None) -> tuple[str, int]:
             file.write(block)
             size += len(block)
     return digest.hexdigest(), size
-
-
-@contextmanager
-def _workspace(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder for the copy, on the disk of its destination."""
-    with tempfile.TemporaryDirectory(prefix=".seehear-", dir=folder) as scratch:
-        yield Path(scratch)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
@@ -81,8 +81,8 @@ class Catalog:
         self.read_only = read_only
         self._full = False
         copied = url is None and frozen and has_log(folder)
-        self._scratch = snapshot_wal_copy(folder) if copied else None
-        location = Path(self._scratch.name) if self._scratch is not None else folder
+        self._scratch = ExitStack()
+        location = self._scratch.enter_context(snapshot_wal_copy(folder)) if copied else folder
         self.engine = connect(
             location / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
         )
@@ -168,8 +168,7 @@ class Catalog:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._scratch.close()
 
     @contextmanager
     def write_lock(self, wait_s: float = 0.0) -> Iterator[None]:
