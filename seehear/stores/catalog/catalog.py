@@ -34,12 +34,14 @@ from seehear.stores.catalog.segments import Segments
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.writer import Batch
 
+MARK_NAME = "last-change"
 _NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
 """Files that systems create in a folder by themselves; names with a leading dot count, too."""
 _OUR_OWN = {
     "cache",
     "write.lock",
     "write.pid",
+    MARK_NAME,
     *(f"{FILE_NAME}-{s}" for s in ("wal", "shm", "journal")),
 }
 """Caches, and files that a process may have left that was killed while it made a collection."""
@@ -87,7 +89,8 @@ class Catalog:
             location / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
         )
         self._lock = WriteLock(folder, self.engine if url is not None else None)
-        self._transactions = Transactions(self.engine)
+        mark = folder / MARK_NAME if url is None and not read_only else None
+        self._transactions = Transactions(self.engine, mark)
         self.assets = Assets(self._transactions)
         self.locations = Locations(self._transactions)
         self.segments = Segments(self._transactions)
@@ -249,6 +252,7 @@ class Catalog:
             closing(sqlite3.connect(path)) as source,
         ):
             source.backup(target)
+        self.changes.accept_loss()
 
     @contextmanager
     def _raw(self, action: str) -> Iterator[sqlite3.Connection]:
