@@ -13,12 +13,20 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
 
+HAS_LOCKS: bool = os.name == "posix"
+"""Whether a lock can tell if a file is still in use by a process."""
+SCRATCH = ".seehear-"
+"""What the names of scratch folders begin with."""
+WRITING = ".writing-"
+"""What the names of files begin with that are not written whole yet."""
+ABANDONED_AFTER_S = 60.0
 OWNER_ONLY = 0o600
 """What only its owner may read, such as caches."""
 AS_USUAL = 0o666
@@ -34,8 +42,18 @@ def make_folder(folder: Path, mode: int = OWNER_ONLY) -> None:
 
 
 def make_private(file: Path) -> None:
-    """Make an empty file that only its owner may read, if it is missing. Raises OSError."""
+    """Make an empty file that only its owner may read; one that exists stays. Raises OSError."""
     os.close(os.open(file, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a short file that only its owner may read; no link is followed. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(file, flags, OWNER_ONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -54,10 +72,12 @@ def replacing(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
 @contextmanager
 def _partial(path: Path, mode: int) -> Iterator[Path]:
     """Give a new file beside `path`, and remove it unless the block has moved it."""
-    partial = path.parent / f".writing-{secrets.token_hex(8)}"
+    _remove_abandoned(path.parent, WRITING)
+    partial = path.parent / f"{WRITING}{secrets.token_hex(8)}"
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
-        yield partial
+        with _held(partial):
+            yield partial
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -167,3 +187,61 @@ def told_disk_errors(action: str) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFullError(f"{action}: the disk is full; make room and try again") from None
         raise StoreError(f"{action}: {error.strerror or error}") from None
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder for the block, for its owner alone, and delete it afterwards.
+
+    Deletes such folders, too, whose processes were killed. Raises OSError.
+    """
+    import shutil
+
+    _remove_abandoned(parent, SCRATCH)
+    folder = parent / f"{SCRATCH}{secrets.token_hex(8)}"
+    folder.mkdir(0o700)
+    try:
+        with _held(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Delete what no process holds any more; what is very new may be about to be held."""
+    if not HAS_LOCKS:
+        return
+    for left in folder.glob(prefix + "[0-9a-f]" * 16):  # as `token_hex` makes them
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime < ABANDONED_AFTER_S:
+                continue
+            import shutil
+
+            with _held(left, surely=True):
+                shutil.rmtree(left) if prefix == SCRATCH else left.unlink()
+
+
+@contextmanager
+def _held(path: Path, *, surely: bool = False) -> Iterator[None]:
+    """Hold a file or folder by a lock that ends with this process, where the disk has locks.
+
+    Raises OSError for links and pipes and, with `surely`, where it is not held.
+    """
+    if not HAS_LOCKS:
+        yield
+        return
+    import fcntl
+
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        kind = os.fstat(file).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise OSError(errno.EINVAL, "not a file or folder")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if surely:
+                raise
+        yield
+    finally:
+        os.close(file)

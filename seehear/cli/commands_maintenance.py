@@ -106,7 +106,7 @@ def _tell(found: Verification) -> None:
         )
     if found.damaged:
         output.note(
-            "Run `seehear index` on the folders of the damaged files: it encodes these files again"
+            "Run `seehear index` on their folders: it encodes again what is damaged or missing"
         )
     if found.good:
         repaired = found.mended or found.renewed_files

@@ -34,6 +34,10 @@ SAME = 0.9
 changes it far less, and vectors of other items are far below."""
 DAMAGED_NAMED = 20
 """Damaged files that are named."""
+LOST_CHANGES = (
+    "of the last changes are missing: the log beside catalog.db was deleted, or an older "
+    "catalog.db was put in its place"
+)
 UNIT = 0.01
 """Largest difference from 1 of the length of a vector in the catalog."""
 
@@ -172,6 +176,10 @@ class _Check:
             )
             if not unrepaired:
                 catalog.generations.mark_damaged(damaged)
+        if lost := catalog.changes.lost():
+            self.faults.append(IntegrityIssue(LOST_CHANGES, lost, FaultKind.DAMAGED))
+            if not unrepaired:  # told once: the next index run compares all files anyway
+                catalog.changes.accept_loss()
         self._caches(catalog)
 
     def _caches(self, catalog: Catalog) -> None:

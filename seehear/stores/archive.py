@@ -17,17 +17,16 @@ import json
 import os
 import sqlite3
 import tarfile
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
-from seehear.files import OWNER_ONLY, output_file, told_disk_errors
+from seehear.files import OWNER_ONLY, output_file, scratch_folder, told_disk_errors
 from seehear.stores import archive_check
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, HEAD
@@ -65,7 +64,7 @@ def export(catalog: Catalog, target: Path, *, force: bool = False) -> Manifest:
     with (
         told_disk_errors(f"cannot write {target}"),
         output_file(target, OWNER_ONLY, force=force) as packed,
-        _workspace(target.parent) as scratch,
+        scratch_folder(target.parent) as scratch,
     ):
         copy = scratch / FILE_NAME
         catalog.copy_to(copy)
@@ -103,7 +102,7 @@ def restore(archive: Path, catalog: Catalog, mapping: Mapping[Path, Path]) -> Ma
             raise UsageError(
                 f"the collection in {catalog.folder} is not empty; import into another --collection"
             )
-        with _workspace(catalog.folder) as scratch:
+        with scratch_folder(catalog.folder) as scratch:
             copy = scratch / FILE_NAME
             manifest = _unpack(archive, copy)
             _check_schema(copy, archive, manifest.schema)
@@ -285,10 +284,3 @@ def _digest(source: BinaryIO, target: Path | None = None) -> tuple[str, int]:
             file.write(block)
             size += len(block)
     return digest.hexdigest(), size
-
-
-@contextmanager
-def _workspace(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder for the copy, on the disk of its destination."""
-    with tempfile.TemporaryDirectory(prefix=".seehear-", dir=folder) as scratch:
-        yield Path(scratch)

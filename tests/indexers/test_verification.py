@@ -141,6 +141,44 @@ def test_a_damaged_row_of_a_read_only_collection_is_told(filled: Library) -> Non
     reader.close()
 
 
+def test_a_lost_log_is_told_once(filled: Library, media_folder: Path, tmp_path: Path) -> None:
+    filled.catalog.copy_to(tmp_path / "older.db")
+    picture(media_folder / "green.png", "green")
+    filled.index(media_folder)
+    assert verify(filled.catalog).good
+    filled.close()
+    for end in ("-wal", "-shm"):
+        (filled.folder / f"catalog.db{end}").unlink(missing_ok=True)
+    shutil.copy(tmp_path / "older.db", filled.folder / "catalog.db")
+    filled.catalog = Catalog.open(filled.folder)
+    found = verify(filled.catalog)
+    (issue,) = found.damaged
+    assert issue.what.startswith("of the last changes are missing: the log")
+    assert not found.good
+    assert filled.index(media_folder).added == 1
+    assert verify(filled.catalog).good
+
+
+def test_a_log_that_is_deleted_after_a_kill_is_told(
+    library: Library, media_folder: Path, tmp_path: Path
+) -> None:
+    """What is committed is in the log alone until it is folded into the file."""
+    picture(media_folder / "red.png")
+    library.index(media_folder)
+    library.close()  # folds the log into the file
+    library.catalog = Catalog.open(library.folder)
+    picture(media_folder / "blue.png", "blue")
+    library.index(media_folder)
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in ("catalog.db", "last-change"):  # as a kill leaves them, without the log
+        shutil.copy(library.folder / name, left / name)
+    catalog = Catalog.open(left)
+    assert catalog.counts().assets == 1
+    assert len(verify(catalog).damaged) == 1
+    catalog.close()
+
+
 def test_a_damaged_page_is_told(filled: Library) -> None:
     filled.close()
     path = filled.folder / "catalog.db"

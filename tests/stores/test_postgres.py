@@ -187,6 +187,9 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE passage_words, file_words"))
         connection.execute(text("ALTER TABLE roots DROP COLUMN unsupported"))
+        connection.execute(text("ALTER TABLE encodings DROP COLUMN damaged"))
+        for table in ("segments", "vectors"):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN crc"))
         connection.execute(text("ALTER TABLE generation_blobs RENAME TO calibrations"))
         connection.execute(text("ALTER TABLE calibrations RENAME COLUMN name TO route"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seehear.errors import StoreError
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.vectors import cache as cache_module
-from seehear.stores.vectors import exact, ivf_pq_refine
+from seehear.stores.vectors import exact, files, ivf_pq_refine, pq_index
 from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
 from seehear.stores.vectors.pq_index import CompressedIndex
@@ -301,3 +304,39 @@ def test_a_row_that_went_bad_comes_from_the_catalog(
     np.testing.assert_allclose(index.vectors(index.ids), right, atol=1e-4)
     assert not file.exists()
     assert opened(catalog, generation).matrix.in_file
+
+
+class FailingFaiss:
+    """An index of FAISS whose every use fails, as when memory or a file is not what it expects."""
+
+    ntotal, nlist, d = 100, 4, DIM
+
+    def __getattr__(self, name: str) -> object:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("Error in void faiss::f() at x.cpp:1:\n'count > 0' failed")
+
+        return fail
+
+
+def test_an_error_of_faiss_says_what_to_do() -> None:
+    index: Any = FailingFaiss()
+    broken = CompressedIndex(index, Tuning(4, 10, 10, 1.0, 100), 100)
+    with pytest.raises(
+        StoreError, match=r"FAISS failed .*'count > 0' failed.*folder `cache`"
+    ) as it:
+        broken.candidates(clustered(1, 1), 5, 4)
+    assert "\n" not in str(it.value)
+
+
+def test_a_saved_index_that_faiss_cannot_read_is_built_again(tmp_path: Path) -> None:
+    """Its digest fits: another version of FAISS wrote it."""
+    built = CompressedIndex.build(matrix_of(np.arange(100), clustered(1, 100)))
+    path = tmp_path / "one.proposer"
+    assert built.save(path, "one", 1)
+    assert CompressedIndex.load(path, "one", 1) is not None
+    data = path.read_bytes()
+    other = np.frombuffer(b"Zzzz" + data[pq_index.HEADER_BYTES + 4 :], dtype=np.uint8)
+    header = json.loads(data[: pq_index.HEADER_BYTES]) | {"digest": files.digest(other)}
+    line = json.dumps(header).encode().ljust(pq_index.HEADER_BYTES - 1) + b"\n"
+    path.write_bytes(line + other.tobytes())
+    assert CompressedIndex.load(path, "one", 1) is None

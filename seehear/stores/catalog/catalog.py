@@ -6,7 +6,7 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
@@ -34,12 +34,14 @@ from seehear.stores.catalog.segments import Segments
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.writer import Batch
 
+MARK_NAME = "last-change"
 _NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
 """Files that systems create in a folder by themselves; names with a leading dot count, too."""
 _OUR_OWN = {
     "cache",
     "write.lock",
     "write.pid",
+    MARK_NAME,
     *(f"{FILE_NAME}-{s}" for s in ("wal", "shm", "journal")),
 }
 """Caches, and files that a process may have left that was killed while it made a collection."""
@@ -81,13 +83,14 @@ class Catalog:
         self.read_only = read_only
         self._full = False
         copied = url is None and frozen and has_log(folder)
-        self._scratch = snapshot_wal_copy(folder) if copied else None
-        location = Path(self._scratch.name) if self._scratch is not None else folder
+        self._scratch = ExitStack()
+        location = self._scratch.enter_context(snapshot_wal_copy(folder)) if copied else folder
         self.engine = connect(
             location / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
         )
         self._lock = WriteLock(folder, self.engine if url is not None else None)
-        self._transactions = Transactions(self.engine)
+        mark = folder / MARK_NAME if url is None and not read_only else None
+        self._transactions = Transactions(self.engine, mark)
         self.assets = Assets(self._transactions)
         self.locations = Locations(self._transactions)
         self.segments = Segments(self._transactions)
@@ -168,8 +171,7 @@ class Catalog:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._scratch.close()
 
     @contextmanager
     def write_lock(self, wait_s: float = 0.0) -> Iterator[None]:
@@ -250,6 +252,7 @@ class Catalog:
             closing(sqlite3.connect(path)) as source,
         ):
             source.backup(target)
+        self.changes.accept_loss()
 
     @contextmanager
     def _raw(self, action: str) -> Iterator[sqlite3.Connection]:

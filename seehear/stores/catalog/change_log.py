@@ -55,6 +55,15 @@ class ChangeLog:
         with self._transactions.read() as connection:
             return reader.counter(connection, "change")
 
+    def lost(self) -> int:
+        """Return how many of the last changes are missing: the database's log was lost, or an older
+        copy of the database was put in its place."""
+        return max(0, self._transactions.marked_change() - self.last())
+
+    def accept_loss(self) -> None:
+        """Take the present state as the last one."""
+        self._transactions.mark_change(self.last())
+
     @contextmanager
     def since(
         self, generation: Generation, space: EmbeddingSpace, item: Modality, change: int

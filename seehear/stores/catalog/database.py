@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
@@ -15,10 +15,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
+from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
-
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
 
 FILE_NAME = "catalog.db"
 HEAD = "0006"
@@ -99,19 +97,19 @@ def has_log(folder: Path) -> bool:
     return False
 
 
-def snapshot_wal_copy(folder: Path) -> TemporaryDirectory[str]:
+@contextmanager
+def snapshot_wal_copy(folder: Path) -> Iterator[Path]:
     """Copy a catalog's file and its log to a folder where SQLite can merge them."""
     import shutil
-    from tempfile import TemporaryDirectory
+    import tempfile
 
-    scratch = TemporaryDirectory(prefix="seehear-")
-    try:
-        for name in (FILE_NAME, f"{FILE_NAME}-wal"):
-            shutil.copyfile(folder / name, Path(scratch.name) / name)
-    except OSError as error:
-        scratch.cleanup()
-        raise StoreError(f"cannot read the collection in {folder}: {error.strerror}") from None
-    return scratch
+    with scratch_folder(Path(tempfile.gettempdir())) as scratch:
+        try:
+            for name in (FILE_NAME, f"{FILE_NAME}-wal"):
+                shutil.copyfile(folder / name, scratch / name)
+        except OSError as error:
+            raise StoreError(f"cannot read the collection in {folder}: {error.strerror}") from None
+        yield scratch
 
 
 def _prepare(connection: Any, _record: object) -> None:

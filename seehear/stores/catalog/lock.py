@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from seehear.errors import CollectionLockedError, StorageFullError, StoreError
-from seehear.files import OWNER_ONLY
+from seehear.files import OWNER_ONLY, write_private
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -30,9 +30,6 @@ KEY = 0x5EE4EA1
 """The lock's key among the advisory locks of a database."""
 
 POLL_S = 0.1
-
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-"""Opens a file of our own; no link is followed."""
 
 
 class WriteLock:
@@ -93,11 +90,7 @@ class WriteLock:
             raise StoreError(f"cannot lock the collection: {error.strerror or error}") from None
         # Only information for people: a full disk must not stop the writer here.
         with suppress(OSError):
-            file = os.open(self._holder, _WRITE, OWNER_ONLY)
-            try:
-                os.write(file, str(os.getpid()).encode())
-            finally:
-                os.close(file)
+            write_private(self._holder, str(os.getpid()))
 
     @contextmanager
     def _held_on_server(self, wait_s: float) -> Iterator[None]:

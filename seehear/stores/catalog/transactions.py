@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from seehear.files import write_private
 from seehear.stores.catalog.database import store_errors, transaction
 from seehear.stores.catalog.statements import remember_rows
 from seehear.stores.catalog.writer import Batch
 
 
 class Transactions:
-    """One database, read and written in transactions. Safe from several threads."""
+    """One database, read and written in transactions. Safe from several threads.
 
-    def __init__(self, engine: Engine) -> None:
+    The file `mark` beside the database keeps the number of the last change, so that it can be told
+    if the database has lost changes; None keeps it nowhere.
+    """
+
+    def __init__(self, engine: Engine, mark: Path | None = None) -> None:
         self.engine = engine
+        self._mark = mark
         self.writing = threading.RLock()
         """Held by the thread that writes."""
         self._snapshot = threading.local()
@@ -25,12 +32,25 @@ class Transactions:
     @contextmanager
     def batch(self) -> Iterator[Batch]:
         """Open one transaction: committed at the end, rolled back completely on any exception."""
-        with (
-            self.writing,
-            store_errors("write to the catalog"),
-            transaction(self.engine) as connection,
-        ):
-            yield Batch(connection)
+        with self.writing:
+            with store_errors("write to the catalog"), transaction(self.engine) as connection:
+                batch = Batch(connection)
+                yield batch
+            if batch.change is not None:
+                self.mark_change(batch.change)
+
+    def mark_change(self, change: int) -> None:
+        """Keep the number of the last change, if the disk lets us."""
+        if self._mark is not None:
+            with suppress(OSError):
+                write_private(self._mark, str(change))
+
+    def marked_change(self) -> int:
+        """Return the number that was kept last, or 0."""
+        try:
+            return int(self._mark.read_text(encoding="ascii")) if self._mark is not None else 0
+        except (OSError, ValueError):
+            return 0
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -49,7 +49,8 @@ class Batch:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._change: int | None = None
+        self.change: int | None = None
+        """The number of the change, once segments were written or removed."""
 
     def put_location(
         self,
@@ -260,9 +261,9 @@ class Batch:
 
     def _change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""
-        if self._change is None:
-            self._change = next_change(self.connection)
-        return self._change
+        if self.change is None:
+            self.change = next_change(self.connection)
+        return self.change
 
 
 def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:

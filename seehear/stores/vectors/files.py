@@ -1,11 +1,11 @@
-"""Write cache files completely or not at all."""
+"""Write cache files completely or not at all, and translate the errors of FAISS."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.errors import StoreError
 from seehear.files import write_whole
 
 IN_MEMORY_BELOW_BYTES = 64 << 20
 """Size below which rows that wait to be written are kept in memory."""
+
+
+@contextmanager
+def faiss_errors() -> Iterator[None]:
+    """Turn errors of FAISS, which are plain RuntimeErrors, into StoreError with what to do."""
+    try:
+        yield
+    except MemoryError:
+        raise StoreError("there is too little memory for the vector indexes; free some") from None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise StoreError(
+            f"FAISS failed on a vector index ({reason}); delete the folder `cache` of the "
+            "collection, which is built again, and see `seehear doctor`"
+        ) from error
 
 
 def write_cache(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:

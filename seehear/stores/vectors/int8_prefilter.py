@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from seehear.stores.vectors.files import faiss_errors
 from seehear.types import Ids, Vectors
 
 BLOCK = 4_096
@@ -26,6 +27,7 @@ BLOCK = 4_096
 class Int8Prefilter:
     """The vectors of an index as int8, in FAISS."""
 
+    @faiss_errors()
     def __init__(self, rows: Vectors) -> None:
         """Round the rows, float32 (n, dim), at least one."""
         import faiss
@@ -43,6 +45,7 @@ class Int8Prefilter:
             self._error = max(self._error, _longest(block - whole / self._scale))
             self._longest = max(self._longest, _longest(block))
 
+    @faiss_errors()
     def candidates(
         self, query: Vectors, depth: int, chosen: Ids | None = None
     ) -> tuple[Ids, float]:

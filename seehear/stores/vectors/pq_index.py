@@ -57,6 +57,7 @@ class CompressedIndex:
         return int(self._index.nlist)
 
     @classmethod
+    @files.faiss_errors()
     def build(cls, matrix: VectorFile) -> CompressedIndex:
         """Train on a sample of the vectors, the same each time, and add them all; not tuned."""
         import faiss
@@ -78,6 +79,7 @@ class CompressedIndex:
             index.add_with_ids(matrix.rows(chunk), matrix.ids[chunk])
         return cls(index, Tuning(lists, len(matrix), len(matrix), 1.0, len(matrix)), len(matrix))
 
+    @files.faiss_errors()
     def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> CompressedIndex:
         """Return an index without some ids and with others."""
         import faiss
@@ -93,6 +95,7 @@ class CompressedIndex:
             )
         return CompressedIndex(index, self.tuning, self.trained)
 
+    @files.faiss_errors()
     def candidates(
         self, queries: Vectors, depth: int, probes: int, allowed: Ids | None = None
     ) -> Ids:
@@ -143,6 +146,7 @@ class CompressedIndex:
                 return best
             probes = int(np.ceil(probes * 1.2))
 
+    @files.faiss_errors()
     def save(self, path: Path, identity: str, change: int) -> bool:
         """Write a cache file; return whether it was written."""
         import faiss
@@ -174,7 +178,7 @@ class CompressedIndex:
                 return None
             tuning = Tuning(**header["tuning"])
             return cls(faiss.deserialize_index(packed), tuning, int(header["trained"]))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # the last by FAISS, too
             return None
 
 
