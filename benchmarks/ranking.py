@@ -140,10 +140,12 @@ def standardised(
         if (q, i) not in known:
             known.update(fit(q))
         background = known[q, i]
-        z = background.compare(query, items).z
+        z = background.z(items @ query, background.expected(query, items))
         if spreads == "query":
             sample = world.shelf.sample(i, background.route.space).without_empty
-            low, middle = np.quantile(background.compare(query, sample.vectors).z, [0.1587, 0.5])
+            usual = background.expected(query, sample.vectors)
+            z_sampled = background.z(sample.vectors @ query, usual)
+            low, middle = np.quantile(z_sampled, [0.1587, 0.5])
             z = z / max(float(middle - low), 0.1)
         return np.asarray(log_odds(z, background.even), dtype=np.float64)
 

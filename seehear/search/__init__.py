@@ -1,17 +1,18 @@
-"""Query -> ranked hits. Start with engine.py; each step has a module of its own.
+"""Answer queries with ranked hits. Start with engine.py; each step has a module of its own.
 
 | module | step |
 | --- | --- |
-| parts | the query's parts are checked and encoded |
-| shelf | what search reads of the stores |
-| retrieve, words | candidates: nearest neighbours, and the words as written |
-| bank, calibrate, evidence | similarities become scores that compare |
-| compose, rank | parts become one score, segments become assets |
-| diversity | near-duplicates folded, hits spread |
-| moments | windows merged |
-| feedback | likes and dislikes become parts |
-| where, compact | the filter language, and queries in one line |
-| unknown | why a filter finds nothing: values that the collection does not have |
+| encode_query, feedback | check a query and encode its parts; turn likes and dislikes into parts |
+| snapshot | read the stores as of one moment, restricted to what meets the filters |
+| retrieve, lexical | collect candidates: nearest neighbours, and matches of the words |
+| calibration, scoring | turn similarities into scores that compare across routes |
+| composition, ranking | combine the scores of parts, rank files by their best segment |
+| dedup | merge near-duplicates, spread hits over different things |
+| moments | merge overlapping segments of a file |
+| filter_text, filter_parser, fields | read the filter language |
+| query_syntax | read a query in one line |
+| unknown | explain why a filter finds nothing: values that the collection does not have |
+| duplicates | find near-identical files in the whole collection |
 """
 
 from seehear.search.duplicates import DuplicateGroup, Likeness

@@ -1,58 +1,57 @@
-"""Hits that are nearly the same: folded into one, or spread apart on request."""
+"""Merge near-duplicate hits into one, or spread hits over different things."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from seehear.types import Asset, Floats, Modality
+from seehear.stores import SegmentRecord
+from seehear.types import Asset, Floats
 
 NEAR_DUPLICATE = 0.97
-"""Cosine, within one modality, from which two assets are taken for one: the same picture in
-another size or format."""
+"""Cosine, within one modality, from which two assets count as one: the same image in another size
+or format."""
 BURST = 0.90
-"""The same for pictures that were taken within BURST_S of each other."""
+"""The same for photos that were taken within BURST_S of each other."""
 BURST_S = 10.0
+"""In seconds."""
 SAME_DURATION_S = 0.5
-"""Sounds and clips whose lengths differ by more than this and 2 % are not the same."""
+"""Audio and videos whose lengths differ by more than this, in seconds, and 2 % are different."""
 RELEVANCE_SHARE = 0.7
 """Weight of the score against novelty in maximal marginal relevance."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ResultView:
-    """What two results are compared by."""
+def is_near_duplicate(one: Asset, other: Asset, cosine: float) -> bool:
+    """Return whether two assets are near-duplicates, or photos of one burst.
 
-    asset: Asset
-    matched: Modality
-    vector: Floats | None
-    """Of the segment that stands for the result, in the space of its own modality: (dim,)."""
-
-
-def is_near_duplicate(one: ResultView, other: ResultView) -> bool:
-    """Whether two results are near-duplicates, or pictures of one burst."""
-    if one.vector is None or other.vector is None or one.matched is not other.matched:
+    `cosine` is that of two of their segments, of one modality.
+    """
+    if one.modality is not other.modality or not _lengths_agree(one, other):
         return False
-    if one.asset.modality is not other.asset.modality or not _lengths_agree(one.asset, other.asset):
-        return False
-    cosine = float(one.vector @ other.vector)
-    near = _taken_together(one.asset.taken_at, other.asset.taken_at)
-    return cosine >= (BURST if near else NEAR_DUPLICATE)
+    return cosine >= (BURST if _taken_together(one.taken_at, other.taken_at) else NEAR_DUPLICATE)
 
 
-def collapse(results: Sequence[ResultView], most: int) -> list[list[int]]:
-    """Groups of positions in `results` (best first) that are one thing: at most `most` groups.
+def collapse(
+    results: Sequence[SegmentRecord], vectors: Sequence[Floats | None], most: int
+) -> list[list[int]]:
+    """Group near-duplicates: return positions in `results` (best first), at most `most` groups.
 
+    `vectors` are those of the results in the space of their own modality, float32 (dim,), or None.
     Each result joins the first group whose best member it equals, so that a chain of small
-    differences does not fold all into one.
+    differences does not merge everything.
     """
     groups: list[list[int]] = []
     for position, result in enumerate(results):
         home = next(
-            (group for group in groups if is_near_duplicate(results[group[0]], result)), None
+            (
+                group
+                for group in groups
+                if (cosine := _cosine(results, vectors, group[0], position)) is not None
+                and is_near_duplicate(results[group[0]].asset, result.asset, cosine)
+            ),
+            None,
         )
         if home is not None:
             home.append(position)
@@ -61,11 +60,16 @@ def collapse(results: Sequence[ResultView], most: int) -> list[list[int]]:
     return groups
 
 
-def mmr(results: Sequence[ResultView], scores: Sequence[float], most: int) -> list[int]:
-    """Positions by maximal marginal relevance (Carbonell and Goldstein, 1998), at most `most`.
+def mmr(
+    results: Sequence[SegmentRecord],
+    vectors: Sequence[Floats | None],
+    scores: Sequence[float],
+    most: int,
+) -> list[int]:
+    """Return positions by maximal marginal relevance (Carbonell and Goldstein, 1998).
 
-    Each step takes the result with the best score less its likeness to what was taken before.
-    Results of two modalities are not alike.
+    Each step takes the result with the best score less its likeness to those taken before, at most
+    `most`. Results of two modalities are not alike. `vectors` are as in `collapse`.
     """
     left = list(range(len(results)))
     likeness = np.zeros(len(results))
@@ -75,16 +79,20 @@ def mmr(results: Sequence[ResultView], scores: Sequence[float], most: int) -> li
         chosen = left.pop(int(np.argmax(gains)))
         taken.append(chosen)
         for i in left:
-            likeness[i] = max(likeness[i], _alike(results[chosen], results[i]))
+            likeness[i] = max(likeness[i], _cosine(results, vectors, chosen, i) or 0.0)
     return taken
 
 
-def _alike(one: ResultView, other: ResultView) -> float:
-    if one.asset.id == other.asset.id:
-        return 1.0
-    if one.vector is None or other.vector is None or one.matched is not other.matched:
-        return 0.0
-    return max(0.0, float(one.vector @ other.vector))
+def _cosine(
+    results: Sequence[SegmentRecord], vectors: Sequence[Floats | None], i: int, j: int
+) -> float | None:
+    """Return the cosine of two results; None without vectors, or for two modalities."""
+    one, other = vectors[i], vectors[j]
+    if one is None or other is None:
+        return None
+    if results[i].segment.modality is not results[j].segment.modality:
+        return None
+    return float(one @ other)
 
 
 def _lengths_agree(one: Asset, other: Asset) -> bool:

@@ -1,8 +1,8 @@
-"""Groups of files that are nearly the same, over a whole collection: `seehear duplicates`.
+"""Find groups of near-identical files in a whole collection: `seehear duplicates`.
 
-Each asset is stood for by its first segment of its own modality, compared with its nearest
-neighbours by the same rule that folds hits (diversity.same). Copies of one content are found
-without any vector: they are one asset at several paths.
+The first segment of each asset's own modality is compared with its nearest neighbours, by the
+rule that merges hits (`dedup.is_near_duplicate`). Copies of one content need no vector: they are
+one asset with several paths.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from seehear.search.dedup import ResultView, is_near_duplicate
-from seehear.search.snapshot import CollectionSnapshot, IdFilter
+from seehear.search.dedup import is_near_duplicate
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import VectorIndex
 from seehear.types import Asset, Ids, Modality, Query, Vectors
 
 NEIGHBOURS = 32
-"""Neighbours of each asset that are compared; a larger group is still found through its first."""
+"""Neighbours to compare with each asset; the members of a larger group all meet its first one."""
 CHUNK = 1024
-"""Assets compared at once."""
+"""Assets to compare at once."""
 
 
 class Likeness(StrEnum):
@@ -31,32 +31,32 @@ class Likeness(StrEnum):
     COPIES = "copies"
     """The same bytes."""
     NEAR = "near"
-    """Other bytes, nearly the same content; or a burst."""
+    """Different bytes with nearly the same content, or photos of one burst."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Files that are nearly the same, the largest first: the one to keep, as a rule."""
+    """Near-identical files, the largest first: usually the one to keep."""
 
     likeness: Likeness
     modality: Modality
     paths: tuple[Path, ...]
     similarity: float
-    """Least cosine between the first asset and another of the group; 1 for copies."""
+    """Least cosine between the first asset and another of the group, in [-1, 1]; 1 for copies."""
 
 
 def groups(
     snapshot: CollectionSnapshot, query: Query, progress: Callable[[int, int], None] | None = None
 ) -> list[DuplicateGroup]:
-    """All groups of two files or more that meet a query's filters, by their first paths.
+    """Return all groups of two files or more that meet a query's filters, by their first paths.
 
-    Copies that do not meet them are named too, after one that does. `progress` is called with the
-    number of assets compared and their total.
+    Copies that do not meet the filters are listed after one that does. `progress` is called with
+    the number of assets compared and their total. Raises UsageError for a bad filter.
     """
     found: list[DuplicateGroup] = []
-    allowed = snapshot.id_filter(query)
-    for modality in allowed.modalities:
-        ids, assets = _representatives(snapshot, modality, allowed)
+    snapshot = snapshot.restricted(query)
+    for modality in snapshot.allowed_modalities:
+        ids, assets = _representatives(snapshot, modality)
         together = _near(snapshot, modality, ids, assets, progress) if len(ids) else []
         paths = _paths(snapshot, {asset.id for asset in assets}, query)
         found += [
@@ -68,7 +68,7 @@ def groups(
 
 
 def _paths(snapshot: CollectionSnapshot, assets: set[int], query: Query) -> dict[int, list[Path]]:
-    """Every path of assets, those that meet the query's filters first."""
+    """Return every path of assets, those that meet the query's filters first."""
     fitting = {path for paths in snapshot.matching_paths(assets, query).values() for path in paths}
     return {
         asset: sorted(paths, key=lambda path: (path not in fitting, path))
@@ -76,12 +76,10 @@ def _paths(snapshot: CollectionSnapshot, assets: set[int], query: Query) -> dict
     }
 
 
-def _representatives(
-    snapshot: CollectionSnapshot, modality: Modality, allowed: IdFilter
-) -> tuple[Ids, list[Asset]]:
-    """First segment and asset of each asset of one modality, in the order of segment ids."""
+def _representatives(snapshot: CollectionSnapshot, modality: Modality) -> tuple[Ids, list[Asset]]:
+    """Return the assets of one modality and the first segment of each, by ascending segment id."""
     firsts: dict[int, tuple[int, Asset]] = {}
-    for chunk in _chunks(snapshot.ids(modality, allowed)):
+    for chunk in _chunks(snapshot.allowed_ids(modality)):
         for found in snapshot.resolve(chunk):
             if found.asset.modality is modality and found.sidecar is None:
                 firsts.setdefault(found.asset.id, (found.segment_id, found.asset))
@@ -96,38 +94,41 @@ def _near(
     assets: list[Asset],
     progress: Callable[[int, int], None] | None,
 ) -> list[tuple[list[int], float]]:
-    """Groups of positions with the least cosine to their first; alone ones included.
+    """Return groups of positions with the least cosine to their first; an asset may be alone.
 
     As with hits, an asset joins the first group whose first member it equals, so that a chain of
-    small differences does not make one group of everything.
+    small differences does not merge everything.
     """
     space = snapshot.route(modality, modality).space
-    index = snapshot.index(space, modality)
     kept, vectors = snapshot.vectors([int(id_) for id_ in ids], space, modality)
-    row_of = {int(id_): row for row, id_ in enumerate(kept)}
+    vector_of = dict(zip(kept.tolist(), vectors, strict=True))
     position_of = {int(id_): position for position, id_ in enumerate(ids)}
     home: dict[int, int] = {}
     members: dict[int, list[int]] = {}
     least: dict[int, float] = {}
 
-    def shown(position: int) -> ResultView:
-        row = row_of.get(int(ids[position]))
-        return ResultView(assets[position], modality, None if row is None else vectors[row])
+    def cosine(leader: int, position: int) -> float:
+        one, other = vector_of.get(int(ids[leader])), vector_of.get(int(ids[position]))
+        return -1.0 if one is None or other is None else float(one @ other)
 
     for start in range(0, len(ids), CHUNK):
         here = np.isin(kept, ids[start : start + CHUNK])
-        near = _neighbours(kept[here], vectors[here], index, ids)
+        near = _neighbours(kept[here], vectors[here], snapshot.index(space, modality), ids)
         for position in range(start, min(start + CHUNK, len(ids))):
-            me = shown(position)
             others = sorted(position_of[i] for i in near.get(int(ids[position]), ()))
             leaders = [p for p in others if p < position and home.get(p) == p]
-            leader = next((p for p in leaders if is_near_duplicate(shown(p), me)), position)
+            leader = next(
+                (
+                    p
+                    for p in leaders
+                    if is_near_duplicate(assets[p], assets[position], cosine(p, position))
+                ),
+                position,
+            )
             home[position] = leader
             members.setdefault(leader, []).append(position)
             if leader != position:
-                first = shown(leader).vector
-                if first is not None and me.vector is not None:
-                    least[leader] = min(least.get(leader, 1.0), float(first @ me.vector))
+                least[leader] = min(least.get(leader, 1.0), cosine(leader, position))
         if progress is not None:
             progress(min(start + CHUNK, len(ids)), len(ids))
     return [(group, least.get(leader, 1.0)) for leader, group in members.items()]

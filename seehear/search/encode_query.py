@@ -1,63 +1,64 @@
-"""From what a query asks to vectors: every sample encoded, and told which items it may meet."""
+"""Check a query and encode its parts: words and samples become vectors in each space."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.encoders.base import Model
 from seehear.encoders.plain import encoder_errors
 from seehear.errors import UsageError
 from seehear.limits import QueryLimits
-from seehear.types import EmbeddingSpace, Floats, Modality, Mode, Query, QueryPart, modality_of
+from seehear.types import (
+    EmbeddingSpace,
+    Ids,
+    Modality,
+    Mode,
+    Query,
+    QueryPart,
+    Vectors,
+    modality_of,
+)
 
 VISION = frozenset({Modality.IMAGE, Modality.VIDEO})
 MAX_WRITTEN = 32
-"""Words of a part that are also looked for as they are written."""
+"""Most words of a part that are also looked up as they are written."""
 QUERY_LIMITS = QueryLimits()
 SAME_QUERY_VECTOR = 0.98
-"""Samples of one part nearer to each other than this are asked once: a long shot cut in pieces,
-a steady sound."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class QueryVector:
-    """One encoded sample of a part."""
-
-    modality: Modality
-    vectors: Mapping[EmbeddingSpace, Floats]
-    """In each space of the modality: float32 (dim,), L2-normalised."""
+"""Cosine from which two samples of one part count as one: pieces of a long shot, a steady tone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedPart:
-    """A part of the query, encoded."""
+    """One part of a query in the form that segments are compared with."""
 
     label: str
     weight: float
+    """Above 0; the other parts have weights of their own."""
     exclude: bool
-    query_vectors: tuple[QueryVector, ...]
+    vectors: Mapping[Modality, Mapping[EmbeddingSpace, Vectors]]
+    """Of the part's samples, by their modality and by space: float32 (samples, dim)."""
     text: str = ""
-    """The words as they were written, where the part is text that a person typed."""
+    """The words of the part as a person typed them; "" for a file of media."""
+    word_ids: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Ascending ids of the segments that contain the words: int64 (m,)."""
+    word_scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """What each of those matches is worth, in [0, 1]: float64 (m,)."""
+    word_kinds: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
+    """What kind of match it is, as its index in `lexical.MATCHES`: int8 (m,)."""
 
-    def vectors_for(self, item: Modality) -> tuple[QueryVector, ...]:
-        """The probes that items of one modality are compared with.
+    def modalities_for(self, item: Modality) -> list[Modality]:
+        """Return the modalities of the samples that segments of one modality are compared with.
 
-        A clip has shots and a sound track: sight meets sight and sound meets sound. A part that
-        lacks the kind meets every item with what it has.
+        The shots of a video are compared with images and shots, its audio track with audio. A part
+        without a sample of the fitting kind is compared by all its samples.
         """
-        if item in VISION:
-            fitting = tuple(probe for probe in self.query_vectors if probe.modality in VISION)
-        elif item is Modality.AUDIO:
-            fitting = tuple(
-                probe for probe in self.query_vectors if probe.modality is Modality.AUDIO
-            )
-        else:
-            fitting = ()
-        return fitting or self.query_vectors
+        fitting = VISION if item in VISION else {item} & {Modality.AUDIO}
+        return [one for one in self.vectors if one in fitting] or list(self.vectors)
 
 
 def check_options(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
@@ -78,7 +79,7 @@ def check_options(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
 
 
 def check_query(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
-    """Raises UsageError, one line, for a query that makes no sense or exceeds the limits."""
+    """Check a whole query. Raises UsageError, one line, if it makes no sense or is too large."""
     check_options(query, limits)
     if not query.parts and not query.like:
         raise UsageError("Say what to look for: words, or a photo, sound or clip")
@@ -117,53 +118,53 @@ def _check_content(part: QueryPart, mode: Mode) -> None:
 
 
 def encode_query(query: Query, model: Model) -> list[EncodedPart]:
-    """The parts of a query that was checked, with their vectors. Raises UsageError for a part
-    that the model finds nothing in."""
+    """Return the parts of a checked query with their vectors.
+
+    Raises UsageError for a part without content, such as a silent recording.
+    """
     return [_encode_part(part, query.mode, model) for part in query.parts]
 
 
 def _written(part: QueryPart) -> str:
-    """The words of a part to look for as they are written; none for a file of media."""
+    """Return the words of a part to look up as they are written; "" for a file of media."""
     texts = [sample for sample in part.samples if isinstance(sample, str)]
     text = " ".join(texts).strip() if len(texts) == len(part.samples) else ""
-    # Nothing else holds all words of a whole text file.
+    # Only the file itself contains all words of a whole text file.
     return text if len(text.split()) <= MAX_WRITTEN else ""
 
 
 def _encode_part(part: QueryPart, mode: Mode, model: Model) -> EncodedPart:
     text = _written(part)
-    probes = () if mode is Mode.WORDS else _probes(part, model)
-    if not probes and not (text and mode is not Mode.SEMANTIC):
+    vectors = {} if mode is Mode.WORDS else _encode_samples(part, model)
+    if not vectors and not (text and mode is not Mode.SEMANTIC):
         raise UsageError(f"{_named(part)} has nothing to search for (it is silent or empty)")
-    return EncodedPart(part.label or text, part.weight, part.exclude, probes, text)
+    return EncodedPart(part.label or text, part.weight, part.exclude, vectors, text)
 
 
-def _probes(part: QueryPart, model: Model) -> tuple[QueryVector, ...]:
-    probes: list[QueryVector] = []
+def _encode_samples(part: QueryPart, model: Model) -> dict[Modality, dict[EmbeddingSpace, Vectors]]:
+    found: dict[Modality, dict[EmbeddingSpace, Vectors]] = {}
     for modality in Modality:
         samples = [sample for sample in part.samples if modality_of(sample) is modality]
         if not samples:
             continue
         with encoder_errors(model, modality):
             encoded = model.encode(modality, samples)
-        kept: list[QueryVector] = []
-        for row in range(len(samples)):
-            probe = QueryVector(
-                modality, {space: vectors[row] for space, vectors in encoded.items()}
-            )
-            if any(np.any(vector) for vector in probe.vectors.values()) and not any(
-                _same(probe, other) for other in kept
-            ):
-                kept.append(probe)
-        probes += kept
-    return tuple(probes)
+        if rows := _distinct_rows(list(encoded.values())):
+            found[modality] = {space: vectors[rows] for space, vectors in encoded.items()}
+    return found
 
 
-def _same(one: QueryVector, other: QueryVector) -> bool:
-    return all(
-        float(vector @ other.vectors[space]) > SAME_QUERY_VECTOR
-        for space, vector in one.vectors.items()
-    )
+def _distinct_rows(spaces: Sequence[Vectors]) -> list[int]:
+    """Return the samples that have content and differ, in some space, from those before them."""
+    kept: list[int] = []
+    for row in range(len(spaces[0])):
+        seen = any(
+            all(float(vectors[row] @ vectors[other]) > SAME_QUERY_VECTOR for vectors in spaces)
+            for other in kept
+        )
+        if not seen and any(np.any(vectors[row]) for vectors in spaces):
+            kept.append(row)
+    return kept
 
 
 def _asks_same(one: QueryPart, other: QueryPart) -> bool:

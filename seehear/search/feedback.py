@@ -1,8 +1,8 @@
-"""More like this, less like that: hits of an earlier answer become parts of the next query.
+"""Turn liked and disliked hits of an earlier answer into parts of the next query.
 
-Rocchio's formula moves a query's vector towards what was liked and away from what was not. Here
-the same weights act on calibrated scores, as with all composition (compose.py), so that liking a
-sound can refine a query of words, and disliking never lifts what is merely different.
+Rocchio's formula (Rocchio, 1971) moves a query's vector towards liked items and away from disliked
+ones. Here its weights act on calibrated scores (composition.py): a liked sound can refine a query
+of words, and a dislike never raises the score of other items.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seehear.errors import UsageError
-from seehear.search.encode_query import EncodedPart, QueryVector
+from seehear.search.encode_query import EncodedPart
 from seehear.search.snapshot import CollectionSnapshot
 from seehear.types import Query
 
 LIKED = 0.75
-"""Weight of everything liked together, beside a query of weight 1 (Rocchio's beta)."""
+"""Weight of all likes together, beside a query of weight 1 (Rocchio's beta)."""
 DISLIKED = 0.25
-"""Weight of everything disliked together (Rocchio's gamma): less, as what people dislike in a hit
-is seldom all of it."""
+"""Weight of all dislikes together (Rocchio's gamma): lower, because people rarely dislike all that
+a hit shows."""
 
 
 def parts_of(query: Query, snapshot: CollectionSnapshot) -> list[EncodedPart]:
-    """The parts that likes and dislikes add. Raises UsageError for a hit that is no longer there
-    or that was both liked and disliked."""
+    """Return the parts that likes and dislikes add to a query.
+
+    Raises UsageError for a hit that is no longer in the collection, or is in both lists.
+    """
     both = set(query.like) & set(query.unlike)
     if both:
         raise UsageError("the same hit cannot be in both like and unlike")
@@ -44,9 +46,8 @@ def _parts(
         for space in snapshot.spaces_of(modality):
             kept, rows = snapshot.vectors([id_], space, modality)
             if len(kept):
-                vectors[space] = rows[0]
+                vectors[space] = rows
         if vectors:
             label = f"{'unlike' if exclude else 'like'} {found[id_].path.name}"
-            probe = QueryVector(modality, vectors)
-            parts.append(EncodedPart(label, weight / len(set(ids)), exclude, (probe,)))
+            parts.append(EncodedPart(label, weight / len(set(ids)), exclude, {modality: vectors}))
     return parts

@@ -1,4 +1,4 @@
-"""From segments to moments: when, within a file, what was asked for is to be seen or heard.
+"""Merge segments into moments: when, within a file, the answer is to be seen or heard.
 
 windows     0---------10
                  5---------15            overlapping windows that answer nearly as well
@@ -9,65 +9,44 @@ windows     0---------10
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from seehear.types import Modality
+from seehear.types import Moment
 
 MERGE_SHARE = 0.8
-"""A neighbour joins a moment when it has at least this share of the moment's best score."""
+"""A neighbour joins a moment if it has at least this share of the moment's best score."""
 GAP_S = 0.05
-"""Windows nearer than this touch each other (containers round their times)."""
+"""Windows nearer than this, in seconds, touch each other: containers round their times."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredSegment:
-    """A scored segment of one asset, with its times."""
+def merge_adjacent(segments: Sequence[Moment], most: int) -> list[Moment]:
+    """Return the best distinct moments of one asset, best first, at most `most`.
 
-    segment_id: int
-    matched: Modality
-    start_s: float
-    stop_s: float
-    score: float
-    similarity: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Pieces that were merged: the best of them, and from when to when they reach."""
-
-    best: ScoredSegment
-    start_s: float
-    stop_s: float
-
-
-def merge_adjacent(pieces: Sequence[ScoredSegment], most: int) -> list[Interval]:
-    """The best distinct moments among the pieces of one asset, best first, at most `most`.
-
-    A moment grows from its best piece over neighbours of the same kind (sight or sound) that
-    touch it and score nearly as well. Moments never overlap each other.
+    Takes a moment per segment. Each result is the best segment of its interval, stretched over
+    neighbours of its modality that touch it and score nearly as well. Results never overlap.
     """
-    left = sorted(pieces, key=lambda piece: (-piece.score, piece.start_s, piece.segment_id))
-    found: list[Interval] = []
+    left = sorted(segments, key=lambda one: (-one.score, one.start_s, one.segment_id))
+    found: list[Moment] = []
     while left and len(found) < most:
         best = left.pop(0)
         start_s, stop_s = best.start_s, best.stop_s
         mergeable = sorted(
             (p for p in left if p.matched is best.matched and p.score >= MERGE_SHARE * best.score),
-            key=lambda piece: piece.start_s,
+            key=lambda one: one.start_s,
         )
         grown = True
-        while grown:  # a piece may touch only after its neighbour has joined
+        while grown:  # a segment may touch only after its neighbour has joined
             grown = False
-            for piece in mergeable:
-                touches = piece.start_s <= stop_s + GAP_S and piece.stop_s >= start_s - GAP_S
-                if touches and (piece.start_s < start_s or piece.stop_s > stop_s):
-                    start_s, stop_s = min(start_s, piece.start_s), max(stop_s, piece.stop_s)
+            for one in mergeable:
+                touches = one.start_s <= stop_s + GAP_S and one.stop_s >= start_s - GAP_S
+                if touches and (one.start_s < start_s or one.stop_s > stop_s):
+                    start_s, stop_s = min(start_s, one.start_s), max(stop_s, one.stop_s)
                     grown = True
-        for earlier in found:  # what an earlier moment took is not told twice
+        for earlier in found:  # cut off what an earlier moment covers
             if start_s < earlier.stop_s and earlier.start_s < best.start_s:
                 start_s = max(start_s, earlier.stop_s)
             if earlier.start_s < stop_s and earlier.start_s >= best.start_s:
                 stop_s = min(stop_s, earlier.start_s)
-        found.append(Interval(best, start_s, stop_s))
+        found.append(replace(best, start_s=start_s, stop_s=stop_s))
         left = [p for p in left if not (p.start_s < stop_s and start_s < p.stop_s)]
     return found

@@ -1,42 +1,42 @@
-"""Candidates: what the indexes and the words bring up, before anything is weighed."""
+"""Collect candidates: the segments that vector indexes and words find, before any is scored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from seehear.search import lexical
 from seehear.search.encode_query import EncodedPart
-from seehear.search.lexical import WordMatch
-from seehear.search.snapshot import CollectionSnapshot, IdFilter, within
+from seehear.search.snapshot import CollectionSnapshot, within
 from seehear.stores import SegmentColumns
 from seehear.types import Ids, Modality
 
 FIRST_DEPTH = 64
-"""Fewest neighbours that an index is asked for: calibration reorders what it gives."""
+"""Fewest neighbours to ask an index for: calibration changes their order."""
 DEPTH_PER_HIT = 6
-"""Neighbours per hit wanted: a file has many windows, and near-duplicates are folded."""
+"""Neighbours per hit wanted: a file has many windows, and near-duplicates are merged."""
 DEPTH_GROWTH = 4
-"""Factor by which a search goes deeper when one file fills the list with its windows."""
+"""Factor by which a search goes deeper when the windows of one file fill the list."""
 
 
 def neighbours(
-    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, allowed: IdFilter, wanted: int
+    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, wanted: int
 ) -> SegmentColumns:
-    """The nearest segments of every wanted part, for each modality of segments by itself.
+    """Return the nearest segments of every wanted part, for each modality of segments by itself.
 
-    Each modality goes so deep that `wanted` distinct assets are there, or all that it has.
+    Each modality goes so deep that it has `wanted` distinct assets, or has given all its segments.
     """
     enough: list[SegmentColumns] = []
-    shallow = allowed.modalities
+    shallow = snapshot.allowed_modalities
     depth = max(FIRST_DEPTH, DEPTH_PER_HIT * wanted)
     while shallow:
-        near = {item: _nearest(parts, snapshot, item, allowed.ids[item], depth) for item in shallow}
-        pieces = snapshot.segment_columns(np.concatenate([ids for ids, _ in near.values()]))
+        near = {item: _nearest(parts, snapshot, item, depth) for item in shallow}
+        columns = snapshot.segment_columns(np.concatenate([ids for ids, _ in near.values()]))
         shallow = []
         for item, (_, exhausted) in near.items():
-            found = pieces.at(pieces.of_kind(item))
+            found = columns.at(columns.of_kind(item))
             if exhausted or len(set(found.assets.tolist())) >= wanted:
                 enough.append(found)
             else:
@@ -46,63 +46,62 @@ def neighbours(
 
 
 def _nearest(
-    parts: Sequence[EncodedPart],
-    snapshot: CollectionSnapshot,
-    item: Modality,
-    allowed: Ids | None,
-    depth: int,
+    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, item: Modality, depth: int
 ) -> tuple[Ids, bool]:
-    """Ids of the union over parts and samples; True where no index has any more to give."""
+    """Return the ids found by any sample of any part, and whether each index gave all it has."""
     ids = [np.zeros(0, dtype=np.int64)]
     exhausted = True
     for part in parts:
         if part.exclude:
-            continue  # what is left out is no reason to look at anything
-        for probe in part.vectors_for(item):
-            space = snapshot.route(probe.modality, item).space
-            _, near = snapshot.index(space, item).search(probe.vectors[space][None], depth, allowed)
-            exhausted &= bool((near < 0).any())
+            continue  # an excluded part only lowers scores
+        for modality in part.modalities_for(item):
+            space = snapshot.route(modality, item).space
+            near = snapshot.nearest(part.vectors[modality][space], space, item, depth)
+            exhausted &= bool((near < 0).any(axis=1).all())
             ids.append(near[near >= 0])
-    # Not np.unique, which loads numpy.ma first: 20 ms that a search by command waits for.
+    # Not np.unique, which loads numpy.ma first and delays a search by command by 20 ms.
     distinct = sorted(set(np.concatenate(ids).tolist()))
     return np.array(distinct, dtype=np.int64), exhausted
 
 
-def by_words(
-    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, allowed: IdFilter
-) -> tuple[SegmentColumns, list[Mapping[int, WordMatch]]]:
-    """Segments that hold the words of a part: all of them, and per part what each is worth."""
+def match_words(
+    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot
+) -> tuple[list[EncodedPart], SegmentColumns]:
+    """Look up the words of each part in passages, captions and names.
+
+    Returns the parts with their matches, and the segments that match a wanted part.
+    """
+    matched: list[EncodedPart] = []
     found: list[SegmentColumns] = []
-    matched: list[Mapping[int, WordMatch]] = []
     texts = {lexical.strip_stop_words(part.text) for part in parts if part.text}
-    holding = {text: snapshot.words(text, lexical.MOST) for text in sorted(texts)}
+    ranked = {text: snapshot.words(text, lexical.MOST) for text in sorted(texts)}
     for part in parts:
-        ranked = holding[lexical.strip_stop_words(part.text)] if part.text else []
-        if not ranked:
-            matched.append({})
+        records = ranked[lexical.strip_stop_words(part.text)] if part.text else []
+        if not records:
+            matched.append(part)
             continue
-        pieces = allowed.of(snapshot.segment_columns([f.segment_id for f in ranked]))
-        kept = set(pieces.ids.tolist())
-        ranked = [f for f in ranked if f.segment_id in kept]
-        paths = snapshot.paths_of({f.asset.id for f in ranked})
-        matched.append(lexical.grade_matches(part.text, ranked, paths))
+        columns = snapshot.segment_columns([one.segment_id for one in records])
+        kept = set(columns.ids.tolist())
+        records = [one for one in records if one.segment_id in kept]
+        paths = snapshot.paths_of({one.asset.id for one in records})
+        ids, scores, kinds = lexical.grade_matches(part.text, records, paths)
+        matched.append(replace(part, word_ids=ids, word_scores=scores, word_kinds=kinds))
         if not part.exclude:
-            found.append(pieces)
-    return SegmentColumns.of(*found), matched
+            found.append(columns)
+    return matched, SegmentColumns.of(*found)
 
 
 def cooccurring_segments(
-    candidates: SegmentColumns, snapshot: CollectionSnapshot, allowed: IdFilter
+    candidates: SegmentColumns, snapshot: CollectionSnapshot
 ) -> SegmentColumns:
-    """The other segments of videos, whose sight and sound can answer different parts of a query.
+    """Return the other segments of videos that share time with a candidate.
 
-    Only those that share time with a candidate.
+    The shots and the audio of a video can answer different parts of a query.
     """
     timed = candidates.at(~np.isnan(candidates.start_s))
     whole = snapshot.segment_columns(snapshot.segments_of(set(timed.assets.tolist())))
     videos = np.array(sorted(set(whole.assets[whole.of_kind(Modality.VIDEO)].tolist())), np.int64)
     others = whole.at(within(whole.assets, videos) & ~within(whole.ids, np.sort(candidates.ids)))
-    others = allowed.of(others)
     together = [
         bool(np.any((timed.assets == asset) & (timed.start_s < stop_s) & (start_s < timed.stop_s)))
         for asset, start_s, stop_s in zip(

@@ -1,8 +1,8 @@
-"""How well each candidate answers each part: the table that everything after retrieval works on."""
+"""Score candidates: how well each answers every part of a query, and all parts together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,207 +10,228 @@ from numpy.typing import NDArray
 
 from seehear.search.calibration.baseline import (
     ODDS_SLOW,
-    Comparison,
     SimilarityBaseline,
     log_odds,
     score_of,
     top_file_odds,
     with_support,
 )
-from seehear.search.composition import log_mean_exp, noisy_or
+from seehear.search.composition import (
+    log_mean_exp,
+    max_over_cooccurring,
+    noisy_or,
+    weighted_geometric_mean,
+)
 from seehear.search.dedup import NEAR_DUPLICATE
 from seehear.search.encode_query import EncodedPart
-from seehear.search.lexical import WordMatch
+from seehear.search.lexical import MATCHES, NO_MATCH, WHOLE_FILE
 from seehear.search.snapshot import CollectionSnapshot, within
-from seehear.stores import SegmentColumns
-from seehear.types import Floats, Ids, Modality, PartExplanation
+from seehear.stores import SegmentColumns, sorted_ids
+from seehear.stores.catalog.records import MODALITY_CODES
+from seehear.types import Floats, Modality, PartExplanation
+
+NO_VECTOR = -1
+"""Stands in `Scores.asked_as` for a candidate without a vector."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PartScores:
-    """One part against all candidates: arrays (n,)."""
+class Scores:
+    """How well n candidates answer a query of p parts. Scores are in [0, 1]."""
 
-    scores: Floats
-    """In [0, 1]: meaning and words together."""
-    segment_scores: Floats
-    """The same without words that are of the whole file, which say nothing about when."""
+    parts: Sequence[EncodedPart]
+    """The p parts of the query."""
+    candidates: SegmentColumns
+    """n rows, one per segment, by ascending id."""
     similarities: Floats
-    """Raw cosine of the sample that fits best; 0 where there is none."""
-    words: Mapping[int, WordMatch]
-    """By position of the candidate."""
-    compared: RouteComparison
-    support: Floats
-    """Odds of the best files of the part."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RouteComparison:
-    """The sample of a part that fits each candidate best, in numbers: arrays (n,)."""
-
-    background_index: NDArray[np.int64]
-    """Place in `backgrounds` of what it was compared by; -1 for a candidate without a vector."""
-    odds: Floats
-    """Of each by itself; -inf for a candidate without a vector."""
-    similarities: Floats
+    """Cosine of the part's sample that fits best: float32 (p, n), 0 without a vector."""
     expected: Floats
-    backgrounds: list[SimilarityBaseline]
+    """Cosine that an unrelated pair would have: float32 (p, n), 0 without a vector."""
+    odds: Floats
+    """Log odds that the meaning matches, by the segment alone: float32 (p, n), or -inf."""
+    asked_as: NDArray[np.int8]
+    """Modality of that sample, as its index in `MODALITY_CODES`: int8 (p, n), or NO_VECTOR."""
+    support: Sequence[Floats]
+    """For each part the log odds of its best files, best first: p of float32 (<= CROWD,)."""
+    words: NDArray[np.float64]
+    """What the matched words are worth: float64 (p, n), 0 without a match."""
+    word_kinds: NDArray[np.int8]
+    """Kind of that match, as its index in `lexical.MATCHES`: int8 (p, n), or NO_MATCH."""
+    by_part: Floats
+    """Score of each part, by meaning and words: float32 (p, n)."""
+    answering: NDArray[np.int64]
+    """The candidate that answers each part, int64 (p, n): itself, or a segment of another kind at
+    the same time (the audio of a shot, a shot of the audio)."""
+    total: NDArray[np.float64]
+    """Score of all parts together: float64 (n,)."""
+    timed: Floats
+    """The same without words of the whole file, which do not say when: float32 (n,)."""
 
-    @classmethod
-    def empty(cls, n: int) -> RouteComparison:
-        none = np.full(n, -np.inf, dtype=np.float32)
-        similarities, expected = (np.zeros(n, dtype=np.float32) for _ in range(2))
-        return cls(np.full(n, -1, dtype=np.int64), none, similarities, expected, [])
+    @property
+    def wanted(self) -> list[int]:
+        """The parts that are not excluded, as positions in `parts`; at least one."""
+        return [number for number, part in enumerate(self.parts) if not part.exclude]
 
 
-def score_parts(
+def score(
     parts: Sequence[EncodedPart],
-    words: Sequence[Mapping[int, WordMatch]],
     candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
-    crowds: Sequence[Floats] | None = None,
-) -> list[PartScores]:
-    """One row for each part. `words` has, for each part, the matches by segment id.
+    support: Sequence[Floats] | None = None,
+) -> Scores:
+    """Score candidates for every part, and for all parts together.
 
-    `crowds` are those of rows gathered before, where the candidates are only some of what was
-    found then.
+    `support` is that of earlier scores, if these candidates are only some of those found then.
     """
-    known: Sequence[Floats | None] = crowds or [None] * len(parts)
-    return [
-        _row(part, matched, candidates, snapshot, crowd)
-        for part, matched, crowd in zip(parts, words, known, strict=True)
-    ]
-
-
-def _row(
-    part: EncodedPart,
-    matched: Mapping[int, WordMatch],
-    candidates: SegmentColumns,
-    snapshot: CollectionSnapshot,
-    crowd: Floats | None,
-) -> PartScores:
-    compared = RouteComparison.empty(len(candidates))
-    for item in Modality:
-        _compare(part, item, candidates.of_kind(item), candidates.ids, snapshot, compared)
-    if crowd is None:
-        # What is nearly the query itself says nothing of how many others answer it.
-        rows = (compared.background_index >= 0) & (compared.similarities < NEAR_DUPLICATE)
-        crowd = top_file_odds(compared.odds[rows], candidates.assets[rows])
-    semantic = score_of(with_support(compared.odds, crowd))
-    on_words = _words_by_position(candidates, matched)
-    written, here = (np.zeros(len(candidates), dtype=np.float32) for _ in range(2))
-    for position, match in on_words.items():
-        written[position] = match.score
-        here[position] = 0.0 if match.whole_file else match.score
-    return PartScores(
-        scores=noisy_or(semantic, written),
-        segment_scores=noisy_or(semantic, here),
-        similarities=compared.similarities,
-        words=on_words,
-        compared=compared,
-        support=crowd,
+    shape = len(parts), len(candidates)
+    similarities, expected = (np.zeros(shape, dtype=np.float32) for _ in range(2))
+    odds = np.full(shape, -np.inf, dtype=np.float32)
+    asked_as = np.full(shape, NO_VECTOR, dtype=np.int8)
+    words, kinds = np.zeros(shape), np.full(shape, NO_MATCH, dtype=np.int8)
+    for row, part in enumerate(parts):
+        for item in Modality:
+            columns = (similarities[row], expected[row], odds[row], asked_as[row])
+            _compare(part, item, candidates, snapshot, columns)
+        words[row], kinds[row] = _word_columns(part, candidates)
+    if support is None:
+        support = [
+            _support(*columns, candidates)
+            for columns in zip(similarities, odds, asked_as, strict=True)
+        ]
+    meaning = np.stack([score_of(with_support(*pair)) for pair in zip(odds, support, strict=True)])
+    by_part = noisy_or(meaning, words.astype(np.float32))
+    here = np.where(WHOLE_FILE[kinds], 0.0, words).astype(np.float32)
+    together, answering = max_over_cooccurring(by_part, candidates)
+    timed, _ = max_over_cooccurring(noisy_or(meaning, here), candidates)
+    weights, excluded = [part.weight for part in parts], [part.exclude for part in parts]
+    return Scores(
+        parts=parts,
+        candidates=candidates,
+        similarities=similarities,
+        expected=expected,
+        odds=odds,
+        asked_as=asked_as,
+        support=support,
+        words=words,
+        word_kinds=kinds,
+        by_part=by_part,
+        answering=answering,
+        total=weighted_geometric_mean(together, weights, excluded).astype(np.float64),
+        timed=weighted_geometric_mean(timed, weights, excluded),
     )
 
 
 def _compare(
     part: EncodedPart,
     item: Modality,
-    rows: Ids,
-    ids: Ids,
+    candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
-    into: RouteComparison,
+    into: tuple[Floats, Floats, Floats, NDArray[np.int8]],
 ) -> None:
-    """Fills in the candidates of one modality, in `rows`, that have a vector."""
-    probes = part.vectors_for(item)
-    if not len(rows) or not probes:
+    """Fill the columns of one part for the candidates of one modality that have a vector."""
+    rows = candidates.of_kind(item)
+    asking = part.modalities_for(item)
+    if not len(rows) or not asking:
         return
-    backgrounds: list[SimilarityBaseline] = []
-    compared: list[Comparison] = []
-    kept = ids[rows]
-    for probe in probes:
-        background = snapshot.baseline(probe.modality, item)
-        query = probe.vectors[background.route.space]
+    found: list[tuple[Floats, Floats, Floats]] = []
+    asked_as: list[int] = []
+    kept = ids = candidates.ids[rows]
+    for modality in asking:
+        baseline = snapshot.baseline(modality, item)
         # Every space of a modality holds the same segments: those that have content.
-        kept, vectors = snapshot.vectors(ids[rows], background.route.space, item)
-        backgrounds.append(background)
-        compared.append(background.compare(query, vectors))
+        kept, vectors = snapshot.vectors(ids, baseline.route.space, item)
+        for query in part.vectors[modality][baseline.route.space]:
+            similarities, expected = vectors @ query, baseline.expected(query, vectors)
+            found.append((similarities, expected, odds_of(baseline, similarities, expected)))
+            asked_as.append(MODALITY_CODES.index(modality))
     if len(kept) < len(rows):
-        rows = rows[within(ids[rows], np.sort(kept))]
-    odds = np.stack([odds_of(b, c) for b, c in zip(backgrounds, compared, strict=True)])
+        rows = rows[within(ids, np.sort(kept))]
+    similarities, expected, odds = (np.stack(columns) for columns in zip(*found, strict=True))
     best, columns = odds.argmax(axis=0), np.arange(len(rows))
-    into.background_index[rows] = best + len(into.backgrounds)
-    into.odds[rows] = log_mean_exp(odds)
-    into.similarities[rows] = np.stack([c.similarities for c in compared])[best, columns]
-    into.expected[rows] = np.stack([c.expected for c in compared])[best, columns]
-    into.backgrounds.extend(backgrounds)
+    into[0][rows] = similarities[best, columns]
+    into[1][rows] = expected[best, columns]
+    into[2][rows] = log_mean_exp(odds)
+    into[3][rows] = np.array(asked_as)[best]
 
 
-def odds_of(background: SimilarityBaseline, compared: Comparison) -> Floats:
-    """Log odds of the items of one route by themselves: float32 (n,). What is nearly the query
-    itself is an answer, however alike all of a small collection may be."""
-    odds = log_odds(compared.z, background.even)
-    if background.route.query is background.route.item:
-        near = compared.similarities >= NEAR_DUPLICATE
+def odds_of(baseline: SimilarityBaseline, similarities: Floats, expected: Floats) -> Floats:
+    """Return the log odds of the items of one route by themselves: float32 (n,).
+
+    A near-duplicate of the query is an answer, even in a small collection of items that are all
+    alike.
+    """
+    odds = log_odds(baseline.z(similarities, expected), baseline.even)
+    if baseline.route.query is baseline.route.item:
+        near = similarities >= NEAR_DUPLICATE
         odds = np.where(near, np.maximum(odds, ODDS_SLOW), odds)
     return np.asarray(odds, dtype=np.float32)
 
 
-def _words_by_position(
-    candidates: SegmentColumns, matched: Mapping[int, WordMatch]
-) -> dict[int, WordMatch]:
-    """Matches of a passage hold for it alone, those of a name for every segment of the file."""
-    if not matched:
-        return {}
-    ids, assets = candidates.ids.tolist(), candidates.assets.tolist()
-    whole = {
-        asset: matched[id_]
-        for id_, asset in zip(ids, assets, strict=True)
-        if id_ in matched and matched[id_].whole_file
-    }
-    found_at: dict[int, WordMatch] = {}
-    for position, (id_, asset) in enumerate(zip(ids, assets, strict=True)):
-        own, of_file = matched.get(id_), whole.get(asset)
-        best = own or of_file
-        if own is not None and of_file is not None and of_file.score > own.score:
-            best = of_file
-        if best is not None:
-            found_at[position] = best
-    return found_at
+def _support(
+    similarities: Floats, odds: Floats, asked_as: NDArray[np.int8], candidates: SegmentColumns
+) -> Floats:
+    """Return the odds of the best files of a part, without near-duplicates of the query.
+
+    A near-duplicate does not tell how many other files answer the query.
+    """
+    rows = (asked_as != NO_VECTOR) & (similarities < NEAR_DUPLICATE)
+    return top_file_odds(odds[rows], candidates.assets[rows])
 
 
-def explain(
-    parts: Sequence[EncodedPart], rows: Sequence[PartScores], positions: Sequence[int]
-) -> tuple[PartExplanation, ...]:
-    """One term for each part; `positions` names the candidate that answered it."""
+def _word_columns(
+    part: EncodedPart, candidates: SegmentColumns
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """Return what the words matched in each candidate, or in its file: scores and kinds, (n,)."""
+    scores, kinds = np.zeros(len(candidates)), np.full(len(candidates), NO_MATCH, dtype=np.int8)
+    found = sorted_ids.positions_in(part.word_ids, candidates.ids)
+    rows = np.flatnonzero(found >= 0)
+    scores[rows], kinds[rows] = part.word_scores[found[rows]], part.word_kinds[found[rows]]
+    # A match of the file's name holds for all its segments.
+    whole = rows[WHOLE_FILE[kinds[rows]]]
+    of_file = dict(zip(candidates.assets[whole].tolist(), whole.tolist(), strict=True))
+    assets = np.array(sorted(of_file), dtype=np.int64)
+    given_by = np.array([of_file[asset] for asset in assets.tolist()], dtype=np.int64)
+    found = sorted_ids.positions_in(assets, candidates.assets)
+    rows = np.flatnonzero(found >= 0)
+    givers = given_by[found[rows]]
+    better = (kinds[rows] == NO_MATCH) | (scores[givers] > scores[rows])
+    rows, givers = rows[better], givers[better]
+    scores[rows], kinds[rows] = scores[givers], kinds[givers]
+    return scores, kinds
+
+
+def explain(scores: Scores, row: int, snapshot: CollectionSnapshot) -> tuple[PartExplanation, ...]:
+    """Return what each part of the query contributed to the score of one candidate."""
     return tuple(
-        _term(part, row, position)
-        for part, row, position in zip(parts, rows, positions, strict=True)
+        _explain(scores, number, int(by), snapshot)
+        for number, by in enumerate(scores.answering[:, row])
     )
 
 
-def _term(part: EncodedPart, row: PartScores, position: int) -> PartExplanation:
-    match = row.words.get(position)
-    term = PartExplanation(
+def _explain(
+    scores: Scores, number: int, row: int, snapshot: CollectionSnapshot
+) -> PartExplanation:
+    part = scores.parts[number]
+    kind, asked_as = int(scores.word_kinds[number, row]), int(scores.asked_as[number, row])
+    by_words = PartExplanation(
         part=part.label,
         weight=part.weight,
         exclude=part.exclude,
-        score=float(row.scores[position]),
-        words=match.what if match else "",
-        words_score=match.score if match else 0.0,
+        score=float(scores.by_part[number, row]),
+        words=MATCHES[kind].what if kind != NO_MATCH else "",
+        words_score=float(scores.words[number, row]),
     )
-    by = int(row.compared.background_index[position])
-    if by < 0:
-        return term
-    background = row.compared.backgrounds[by]
-    odds = row.compared.odds[position : position + 1]
-    among_others, alone = (
-        score_of(with_support(odds, crowd)) for crowd in (row.support, row.support[:0])
-    )
+    if asked_as == NO_VECTOR:
+        return by_words
+    item = MODALITY_CODES[scores.candidates.kinds[row]]
+    baseline = snapshot.baseline(MODALITY_CODES[asked_as], item)
+    odds, support = scores.odds[number, row : row + 1], scores.support[number]
+    supported, alone = (score_of(with_support(odds, among))[0] for among in (support, support[:0]))
     return replace(
-        term,
-        route=background.route.name,
-        space=background.route.space.key,
-        similarity=float(row.compared.similarities[position]),
-        expected=float(row.compared.expected[position]),
-        spread=background.spread,
-        support_bonus=float(among_others[0] - alone[0]),
+        by_words,
+        route=baseline.route.name,
+        space=baseline.route.space.key,
+        similarity=float(scores.similarities[number, row]),
+        expected=float(scores.expected[number, row]),
+        spread=baseline.spread,
+        support_bonus=float(supported - alone),
     )

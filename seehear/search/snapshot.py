@@ -1,10 +1,10 @@
-"""What search reads of the stores, in its own words. It reads only; nothing here is written."""
+"""Read the stores for search, as of one moment. Nothing is written."""
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -39,31 +39,15 @@ OWN_QUERIES = 256
 """Items of the collection that serve as bank for queries by example."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdFilter:
-    """Which segments a query may hit. None for a modality allows all of them."""
-
-    ids: Mapping[Modality, Ids | None]
-
-    def of(self, pieces: SegmentColumns) -> SegmentColumns:
-        """Those segments that may be hit."""
-        kept = np.ones(len(pieces), dtype=np.bool_)
-        for kind, ids in self.ids.items():
-            if ids is not None:
-                rows = pieces.of_kind(kind)
-                kept[rows] = within(pieces.ids[rows], ids)
-        return pieces if kept.all() else pieces.at(kept)
-
-    @property
-    def modalities(self) -> list[Modality]:
-        return [kind for kind, ids in self.ids.items() if ids is None or len(ids)]
+NO_FILTER: Mapping[Modality, Ids | None] = dict.fromkeys(Modality)
 
 
 class CollectionSnapshot:
-    """One generation of a collection, as search sees it at one moment. Thread-safe.
+    """One generation of a collection as search sees it at one moment. Thread-safe.
 
-    Everything derived (samples, backgrounds) depends on the collection's state alone, so that it
-    does not matter which query was the first to need it.
+    Samples and baselines depend on the state of the collection alone, so that it does not matter
+    which query needs them first. `restricted` returns a snapshot that finds only the segments that
+    meet a query's filters.
     """
 
     def __init__(
@@ -75,23 +59,25 @@ class CollectionSnapshot:
         change: int | None = None,
         columns: SegmentTable | None = None,
     ) -> None:
-        """`change` is the catalog's last one at that moment; without it nothing that was kept of
-        the collection's state is believed. `columns` are those of an earlier moment."""
+        """`change` is the catalog's last change at that moment; without it, no stored baseline is
+        used. `columns` are those of an earlier moment."""
         self._catalog = catalog
         self._cache = cache
         self.generation = generation
         self._model = model
         self.change = change
         self.columns: SegmentTable | None = None
-        """What segments are, in memory; without, it is read from the catalog, which is the same."""
+        """The rows of all segments in memory; None reads them from the catalog instead."""
         if columns is not None:
             self.columns = catalog.segments.table(generation.id, columns)
+        self._allowed = NO_FILTER
+        """Ascending ids of the segments that may be hit, by modality; None allows all of them."""
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], VectorSample] = {}
         self._backgrounds: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
 
     def load_columns(self) -> None:
-        """Read what segments are into memory, if that was not done."""
+        """Read the rows of all segments into memory, unless they are there."""
         if self.columns is None:
             self.columns = self._catalog.segments.table(self.generation.id)
 
@@ -101,8 +87,59 @@ class CollectionSnapshot:
             for item in Modality:
                 self.index(space, item).warm_up()
 
+    def restricted(self, query: Query) -> CollectionSnapshot:
+        """Return this snapshot with only the segments that meet the query's filters.
+
+        Raises UsageError for a filter that cannot be read, and for one that finds nothing because
+        of a folder, camera, tag or the like that the collection does not have.
+        """
+        where = parse_where(query.where)
+        asked = query.modalities or frozenset(Modality)
+        unfiltered = where is None and query.under is None
+        found = copy.copy(self)
+        found._allowed = {}
+        for item in Modality:
+            whole = unfiltered and asked == frozenset(Modality)
+            # An image belongs to no other asset, so that its index needs no list of ids.
+            if item is Modality.IMAGE and unfiltered:
+                whole = Modality.IMAGE in asked
+            found._allowed[item] = (
+                None
+                if whole
+                else self._catalog.segments.ids(
+                    self.generation.id,
+                    item=item,
+                    assets=None if asked == frozenset(Modality) else asked,
+                    under=query.under,
+                    where=where,
+                )
+            )
+        if not found.allowed_modalities:
+            check_values(self._catalog, where, query.under)
+        return found
+
+    @property
+    def allowed_modalities(self) -> list[Modality]:
+        """The modalities of which any segment may be hit."""
+        return [item for item, ids in self._allowed.items() if ids is None or len(ids)]
+
+    def allowed_ids(self, item: Modality) -> Ids:
+        """Return the ascending ids of the segments of one modality that may be hit."""
+        ids = self._allowed[item]
+        return self._catalog.segments.ids(self.generation.id, item=item) if ids is None else ids
+
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
         return self._cache.index(space, item)
+
+    def nearest(
+        self, queries: Vectors, space: EmbeddingSpace, item: Modality, depth: int
+    ) -> NDArray[np.int64]:
+        """Return the segments nearest to queries, float32 (n, dim), of those that may be hit.
+
+        Returns ids, int64 (n, depth), best first; -1 where an index has no more.
+        """
+        _, ids = self.index(space, item).search(queries, depth, self._allowed[item])
+        return ids
 
     def describe_index(self) -> str:
         return self._cache.describe()
@@ -114,11 +151,11 @@ class CollectionSnapshot:
         return self._model.spaces_of(modality)
 
     def paths_of(self, asset_ids: Iterable[int]) -> dict[int, list[Path]]:
-        """Every path where assets lie."""
+        """Return every path of some assets."""
         return self._catalog.locations.paths(sorted(asset_ids))
 
     def matching_paths(self, asset_ids: Iterable[int], query: Query) -> dict[int, list[Path]]:
-        """The paths of assets that meet the query's filters, the one to show first."""
+        """Return the paths of assets that meet the query's filters, the one to show first."""
         where = parse_where(query.where)
         if where is None and query.under is None:
             return {}
@@ -127,71 +164,48 @@ class CollectionSnapshot:
         )
 
     def count(self) -> int:
-        """Number of segments in the generation."""
+        """Return the number of segments in the generation."""
         return self._catalog.segments.count(self.generation.id)
 
     def resolve(self, ids: Ids | Sequence[int]) -> list[SegmentRecord]:
-        """What segments are, in the order asked; those that lie nowhere are left out."""
+        """Return segments with their assets, in the order given; without those of deleted files."""
         return self._catalog.segments.resolve(np.asarray(ids, dtype=np.int64))
 
     def segment_columns(self, ids: Ids | Sequence[int]) -> SegmentColumns:
-        """What ranking needs of segments, by growing id; those that lie nowhere are left out."""
+        """Return those of some segments that may be hit, by ascending id.
+
+        Segments of deleted files are left out.
+        """
+        found = self._columns_of(ids)
+        kept = np.ones(len(found), dtype=np.bool_)
+        for item, allowed in self._allowed.items():
+            if allowed is not None:
+                rows = found.of_kind(item)
+                kept[rows] = within(found.ids[rows], allowed)
+        return found if kept.all() else found.at(kept)
+
+    def _columns_of(self, ids: Ids | Sequence[int]) -> SegmentColumns:
         if self.columns is None:
             return self._catalog.segments.columns(ids)
         return self._catalog.segments.shown(self.columns.of(np.asarray(ids, dtype=np.int64)))
 
     def segments_of(self, asset_ids: Iterable[int]) -> Ids:
-        """Sorted ids of the segments of some assets."""
+        """Return the ascending ids of the segments of some assets."""
         ids = sorted(asset_ids)
         if self.columns is None:
             return self._catalog.segments.of_assets(ids, self.generation.id)
         return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
     def words(self, text: str, most: int) -> list[SegmentRecord]:
-        """Segments that hold all words of a text, or whose file does: by BM25, best first."""
+        """Return segments whose passage or file has all words of a text, best first by BM25."""
         if not text:
             return []
         passages, files = self._catalog.segments.search_words(self.generation.id, text, most)
         ranked = [id_ for pair in zip_longest(files, passages) for id_, _ in filter(None, pair)]
         return self.resolve(list(dict.fromkeys(ranked)))
 
-    def id_filter(self, query: Query) -> IdFilter:
-        """Return which segments meet the query's filters.
-
-        Raises UsageError for a filter that cannot be read, and for one that finds nothing because
-        of a folder, camera, tag or the like that the collection does not have.
-        """
-        where = parse_where(query.where)
-        asked = query.modalities or frozenset(Modality)
-        ids: dict[Modality, Ids | None] = {}
-        for item in Modality:
-            whole = where is None and query.under is None and asked == frozenset(Modality)
-            # Pictures are no part of anything else, so their index needs no list of ids.
-            if item is Modality.IMAGE and where is None and query.under is None:
-                whole = Modality.IMAGE in asked
-            ids[item] = (
-                None
-                if whole
-                else self._catalog.segments.ids(
-                    self.generation.id,
-                    item=item,
-                    assets=None if asked == frozenset(Modality) else asked,
-                    under=query.under,
-                    where=where,
-                )
-            )
-        allowed = IdFilter(ids)
-        if not allowed.modalities:
-            check_values(self._catalog, where, query.under)
-        return allowed
-
-    def ids(self, item: Modality, allowed: IdFilter) -> Ids:
-        """Sorted ids of the segments of one modality that may be hit."""
-        ids = allowed.ids[item]
-        return self._catalog.segments.ids(self.generation.id, item=item) if ids is None else ids
-
     def baseline(self, query: Modality, item: Modality) -> SimilarityBaseline:
-        """The background of one route, fitted when it is first needed."""
+        """Return the baseline of one route; fit it when it is first needed."""
         with self._lock:
             if (query, item) not in self._backgrounds:
                 kept = self.kept_baseline(query, item)
@@ -199,7 +213,7 @@ class CollectionSnapshot:
             return self._backgrounds[query, item]
 
     def kept_baseline(self, query: Modality, item: Modality) -> SimilarityBaseline | None:
-        """The background that the last writer fitted, if nothing was written since."""
+        """Return the baseline that the last index run stored, if nothing was written since."""
         if query is not Modality.TEXT or self.change is None:
             return None
         data = self._catalog.generations.blob(
@@ -209,7 +223,7 @@ class CollectionSnapshot:
         return None if data is None else baseline_store.from_bytes(data, route, self.change)
 
     def _fit(self, query: Modality) -> dict[tuple[Modality, Modality], SimilarityBaseline]:
-        """The backgrounds of all routes from one modality: they are levelled together."""
+        """Return the baselines of all routes from one modality, which are fitted together."""
         fitted = []
         for item in self.items():
             route = self.route(query, item)
@@ -222,14 +236,14 @@ class CollectionSnapshot:
         return {(query, b.route.item): b for b in share_spread(fitted, self.count())}
 
     def items(self) -> list[Modality]:
-        """The kinds of segments that the model encodes."""
+        """Return the modalities that the model encodes."""
         return [item for item in Modality if self._model.spaces_of(item)]
 
     def sample(self, item: Modality, space: EmbeddingSpace) -> VectorSample:
-        """Items that stand for all of one modality: those whose ids hash lowest.
+        """Return a sample of the segments of one modality: those whose ids hash lowest.
 
-        The choice depends on which items there are, not on when they came, and changes little as
-        the collection grows.
+        The choice depends on which segments there are, not on the order in which they were added,
+        and changes little as the collection grows.
         """
         with self._lock:
             known = self._samples.get((item, space))
@@ -243,17 +257,17 @@ class CollectionSnapshot:
             return known
 
     def _drawn(self, item: Modality) -> dict[int, int]:
-        """Segments of a sample and the assets that they are shown as, in the order of the draw."""
+        """Return drawn segments and the assets that they are shown as, in the order of the draw."""
         if self.columns is None:
             ids = self._catalog.segments.ids(self.generation.id, item=item)
         else:
             ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_kind(item)]
         ids = ids[np.argsort(_mixed(ids), kind="stable")]
         drawn: dict[int, int] = {}
-        # Once, but for segments that lie nowhere: those are left out, and others take their turn.
+        # Segments of deleted files are left out, and others are drawn instead.
         while len(drawn) < SAMPLE_SIZE and len(ids):
             turn, ids = np.split(ids, [SAMPLE_SIZE - len(drawn)])
-            pieces = self.segment_columns(turn)
+            pieces = self._columns_of(turn)
             assets = dict(zip(pieces.ids.tolist(), pieces.assets.tolist(), strict=True))
             drawn |= {id_: assets[id_] for id_ in turn.tolist() if id_ in assets}
         return drawn
@@ -261,7 +275,7 @@ class CollectionSnapshot:
     def vectors(
         self, ids: Ids | Sequence[int], space: EmbeddingSpace, item: Modality
     ) -> tuple[Ids, Vectors]:
-        """The vectors of those segments that have one: ids (n,), float32 (n, dim)."""
+        """Return the vectors of those segments that have one: ids (n,), float32 (n, dim)."""
         wanted = np.asarray(ids, dtype=np.int64)
         index = self.index(space, item)
         try:
@@ -280,8 +294,10 @@ class CollectionSnapshot:
         )
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
-        """The bank's queries in one space: float32 (n, dim), none where the collection has enough
-        items of its own. From the catalog where it has them."""
+        """Return the bank's queries in one space, if possible from the catalog: float32 (n, dim).
+
+        n is 0 if the collection has enough items of its own.
+        """
         if self.is_own_bank(query, space):
             return np.zeros((0, space.dim), dtype=np.float32)
         data = self._catalog.generations.blob(
@@ -296,21 +312,28 @@ class CollectionSnapshot:
         return self._catalog.generations.blob(self.generation.id, name) is not None
 
     def is_own_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
-        """Whether the collection's own items make up the bank for queries like them: what made-up
-        ones would add to OWN_QUERIES is a sixteenth. Words have no items that are queries."""
+        """Return whether the collection has enough items of its own to serve as bank of queries.
+
+        Synthetic queries would add a sixteenth to OWN_QUERIES. Items never serve as text queries.
+        """
         if query is Modality.TEXT:
             return False
         return len(self.sample(query, space).without_empty.vectors) >= OWN_QUERIES
 
 
 def within(ids: Ids, among: Ids) -> NDArray[np.bool_]:
-    """Which ids are among others, which grow: bool (n,). Not np.isin, which may load numpy.ma:
-    20 ms that a search by command waits for."""
+    """Return which ids are among others, which must be ascending: bool (n,).
+
+    Not np.isin, which may load numpy.ma and delay a search by command by 20 ms.
+    """
     return np.asarray(sorted_ids.positions_in(among, ids) >= 0)
 
 
 def _mixed(ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """A hash of each id (the finaliser of splitmix64), to draw a sample that is always the same."""
+    """Return a hash of each id, uint64 (n,), to draw the same sample every time.
+
+    The finaliser of splitmix64 (Steele, Lea and Flood, 2014).
+    """
     x = ids.astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

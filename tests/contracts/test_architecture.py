@@ -34,3 +34,22 @@ def test_every_carrier_is_there_and_counted(title: str) -> None:
     assert stated is not None
     assert int(stated[1]) == len(carriers), sorted(carriers)
     assert len(steps) == 10
+
+
+def test_a_query_takes_few_carriers() -> None:
+    stated = re.search(r"### The way of a query\n.*?^That is (\d+) carriers", PAGE, re.M | re.S)
+    assert stated is not None
+    assert int(stated[1]) <= 8
+
+
+def test_every_class_of_plain_data_in_search_is_counted_or_named() -> None:
+    """A carrier cannot leave the count by not being mentioned."""
+    section = PAGE.split("### The way of a query\n")[1].split("\n#")[0]
+    beside = {"SimilarityBaseline", "VectorSample", "DuplicateGroup", "QueryTerm", "MatchKind"}
+    for path in (ROOT / "seehear" / "search").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ClassDef) or node.name in beside:
+                continue
+            declared = " ".join(map(ast.dump, [*node.decorator_list, *node.bases]))
+            if re.search("dataclass|NamedTuple|TypedDict", declared):
+                assert f"`{node.name}`" in section, node.name

@@ -36,7 +36,6 @@ LEFT = {
     "indexers/change.py": {"place"},
     "indexers/rehashing.py": {"place"},
     "media/terminal.py": {"picture"},
-    "search/engine.py": {"place"},
     "server/routes_assets.py": {"places"},
     "stores/catalog/bulk_insert.py": {"place", "places"},
     "stores/catalog/reader.py": {"places"},

@@ -45,6 +45,10 @@ TEXT_MIDDLE = np.eye(DIM, dtype=np.float32)[0]
 IMAGE_MIDDLE = 0.3 * TEXT_MIDDLE + 0.9 * np.eye(DIM, dtype=np.float32)[1]
 
 
+def z_of(baseline: SimilarityBaseline, query: Floats, items: Floats) -> Floats:
+    return baseline.z(items @ query, baseline.expected(query, items))
+
+
 def sampled(vectors: Floats) -> VectorSample:
     return VectorSample(vectors, np.arange(len(vectors), dtype=np.int64))
 
@@ -53,7 +57,7 @@ def test_unrelated_pairs_have_z_of_mean_0_and_spread_1() -> None:
     texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
     background = fit_baseline(ROUTE, texts, None, sampled(images))
     fresh = around(IMAGE_MIDDLE, 400, 3)
-    z = np.stack([background.compare(query, fresh).z for query in around(TEXT_MIDDLE, 50, 4)])
+    z = np.stack([z_of(background, query, fresh) for query in around(TEXT_MIDDLE, 50, 4)])
     assert z.mean() == pytest.approx(0.0, abs=0.15)
     assert z.std() == pytest.approx(1.0, abs=0.15)
 
@@ -65,7 +69,7 @@ def test_routes_with_different_cosines_give_the_same_z() -> None:
     assert by_image.middle > by_text.middle + 0.2
     fresh = around(IMAGE_MIDDLE, 400, 3)
     for background, middle in ((by_text, TEXT_MIDDLE), (by_image, IMAGE_MIDDLE)):
-        z = np.stack([background.compare(query, fresh).z for query in around(middle, 50, 4)])
+        z = np.stack([z_of(background, query, fresh) for query in around(middle, 50, 4)])
         assert abs(float(np.median(z))) < 0.2
         assert float(z.std()) == pytest.approx(1.0, abs=0.2)
 
@@ -76,7 +80,7 @@ def test_a_hub_is_expected_to_be_near() -> None:
     hub = normalised((IMAGE_MIDDLE + 0.6 * TEXT_MIDDLE)[None])
     query = around(TEXT_MIDDLE, 1, 9)[0]
     plain = float(((hub @ query)[0] - background.middle) / background.spread)
-    assert float(background.compare(query, hub).z[0]) < 0.5 * plain
+    assert float(z_of(background, query, hub)[0]) < 0.5 * plain
 
 
 def test_one_item_is_enough_for_a_background() -> None:
@@ -84,7 +88,7 @@ def test_one_item_is_enough_for_a_background() -> None:
     for count in (1, 5):
         background = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, count, 2)))
         fresh = around(IMAGE_MIDDLE, 300, 3)
-        z = np.stack([background.compare(query, fresh).z for query in around(TEXT_MIDDLE, 30, 4)])
+        z = np.stack([z_of(background, query, fresh) for query in around(TEXT_MIDDLE, 30, 4)])
         assert abs(float(np.median(z))) < 1.0
         assert 0.4 < z.std() < 2.0
 
@@ -96,7 +100,7 @@ def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
         images = sampled(around(IMAGE_MIDDLE, count, 2))
         background = fit_baseline(BY_EXAMPLE, odd, images, images)
         fresh = around(IMAGE_MIDDLE, 300, 3)
-        z = np.stack([background.compare(query, fresh).z for query in fresh[:30]])
+        z = np.stack([z_of(background, query, fresh) for query in fresh[:30]])
         errors.append(abs(float(np.median(z))))
     assert errors[2] < errors[1] < errors[0]
     assert errors[2] < 0.3
@@ -105,7 +109,7 @@ def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
 def test_nothing_to_search_and_rows_without_content() -> None:
     nothing = sampled(np.zeros((0, DIM), dtype=np.float32))
     background = fit_baseline(ROUTE, around(TEXT_MIDDLE, 20, 1), None, nothing)
-    assert background.compare(TEXT_MIDDLE, nothing.vectors).z.shape == (0,)
+    assert z_of(background, TEXT_MIDDLE, nothing.vectors).shape == (0,)
     images = around(IMAGE_MIDDLE, 50, 2)
     silent = np.concatenate([images, np.zeros((50, DIM), dtype=np.float32)])
     texts = around(TEXT_MIDDLE, 50, 1)
@@ -118,7 +122,7 @@ def test_equal_items_do_not_make_every_score_one() -> None:
     same = np.repeat(around(IMAGE_MIDDLE, 1, 2), 20, axis=0)
     background = fit_baseline(BY_EXAMPLE, same, sampled(same), sampled(same))
     assert background.spread > 0
-    assert np.isfinite(background.compare(same[0], same).z).all()
+    assert np.isfinite(z_of(background, same[0], same)).all()
 
 
 def test_scores_rise_with_z_and_stay_apart() -> None:
@@ -179,15 +183,15 @@ def test_what_was_asked_with_is_found_for_sure() -> None:
     close = SimilarityBaseline(BY_EXAMPLE, middle, middle, 0.8, 0.1, 0.0, 0.0, even=4.0)
     asked, items = np.eye(1, DIM, dtype=np.float32)[0], np.zeros((2, DIM), np.float32)
     items[0, 0], items[1, :2] = 1.0, (0.9, np.sqrt(0.19))
-    compared = close.compare(asked, items)
-    np.testing.assert_allclose(compared.similarities, [1.0, 0.9], rtol=1e-6)
-    np.testing.assert_allclose(compared.expected, 0.8, rtol=1e-6)
-    np.testing.assert_allclose(compared.z, [2.0, 1.0], rtol=1e-5)
-    same, near = score_of(odds_of(close, compared))
+    similarities, expected = items @ asked, close.expected(asked, items)
+    np.testing.assert_allclose(similarities, [1.0, 0.9], rtol=1e-6)
+    np.testing.assert_allclose(expected, 0.8, rtol=1e-6)
+    np.testing.assert_allclose(close.z(similarities, expected), [2.0, 1.0], rtol=1e-5)
+    same, near = score_of(odds_of(close, similarities, expected))
     assert same > 0.95
     assert near < 0.1
     by_words = replace(close, route=ROUTE)
-    assert score_of(odds_of(by_words, by_words.compare(asked, items)))[0] < 0.2
+    assert score_of(odds_of(by_words, similarities, expected))[0] < 0.2
 
 
 def test_routes_of_one_space_share_the_widest_spread_by_their_reach() -> None:

@@ -10,7 +10,6 @@ import pytest
 from seehear.encoders.fake import image, tone, video
 from seehear.search.composition import (
     EXCLUDED_FLOOR,
-    PartWeight,
     log_mean_exp,
     noisy_or,
     weighted_geometric_mean,
@@ -84,13 +83,11 @@ def test_a_picture_can_be_excluded(pairs: Library) -> None:
 
 def test_join_by_hand() -> None:
     scores = np.array([[0.81, 0.5, 0.9], [0.25, 0.5, 0.9], [0.1, 0.1, 0.6]], dtype=np.float32)
-    joined = weighted_geometric_mean(
-        scores, [PartWeight(1.0), PartWeight(1.0), PartWeight(1.0, exclude=True)]
-    )
+    joined = weighted_geometric_mean(scores, [1.0, 1.0, 1.0], [False, False, True])
     kept = 1 - (0.6 - EXCLUDED_FLOOR) / (1 - EXCLUDED_FLOOR)
     np.testing.assert_allclose(joined, [0.45, 0.5, 0.9 * kept], rtol=1e-5)
-    assert weighted_geometric_mean(scores[:1], [PartWeight(7.0)])[0] == pytest.approx(0.81)
-    weighted = weighted_geometric_mean(scores[:2], [PartWeight(3.0), PartWeight(1.0)])[0]
+    assert weighted_geometric_mean(scores[:1], [7.0], [False])[0] == pytest.approx(0.81)
+    weighted = weighted_geometric_mean(scores[:2], [3.0, 1.0], [False, False])[0]
     assert weighted == pytest.approx(0.81**0.75 * 0.25**0.25)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from seehear.encoders.fake import image, tone, video
 from seehear.search import Likeness
-from seehear.search.dedup import NEAR_DUPLICATE, ResultView, collapse, is_near_duplicate, mmr
-from seehear.types import Asset, Modality, Mode
+from seehear.search.dedup import NEAR_DUPLICATE, collapse, is_near_duplicate, mmr
+from seehear.stores import SegmentRecord
+from seehear.types import Asset, Floats, Modality, Mode, Segment
 from tests.search.library import Library, names, noisy
 
 NOON = datetime(2024, 6, 1, 12)
@@ -18,32 +20,48 @@ NOON = datetime(2024, 6, 1, 12)
 
 def shown(
     angle: float, *, taken_s: float | None = None, duration_s: float | None = None, id_: int = 0
-) -> ResultView:
+) -> tuple[SegmentRecord, Floats]:
     taken = None if taken_s is None else NOON + timedelta(seconds=taken_s)
     asset = Asset(id_, str(id_), Modality.IMAGE, "jpeg", 1, duration_s=duration_s, taken_at=taken)
-    return ResultView(asset, Modality.IMAGE, np.array([np.cos(angle), np.sin(angle)], np.float32))
+    record = SegmentRecord(id_, 0, Segment(Modality.IMAGE), asset, b"", True, 0)
+    return record, np.array([np.cos(angle), np.sin(angle)], np.float32)
+
+
+def same(one: tuple[SegmentRecord, Floats], other: tuple[SegmentRecord, Floats]) -> bool:
+    return is_near_duplicate(one[0].asset, other[0].asset, float(one[1] @ other[1]))
 
 
 def test_same_by_cosine_time_and_length() -> None:
     close, burst = np.arccos(NEAR_DUPLICATE + 0.005), np.arccos(0.93)
-    assert is_near_duplicate(shown(0), shown(close))
-    assert not is_near_duplicate(shown(0), shown(burst))
-    assert is_near_duplicate(shown(0, taken_s=0), shown(burst, taken_s=5))
-    assert not is_near_duplicate(shown(0, taken_s=0), shown(burst, taken_s=600))
-    assert not is_near_duplicate(shown(0, duration_s=10), shown(0, duration_s=20))
-    assert is_near_duplicate(shown(0, duration_s=100), shown(0, duration_s=101))
+    assert same(shown(0), shown(close))
+    assert not same(shown(0), shown(burst))
+    assert same(shown(0, taken_s=0), shown(burst, taken_s=5))
+    assert not same(shown(0, taken_s=0), shown(burst, taken_s=600))
+    assert not same(shown(0, duration_s=10), shown(0, duration_s=20))
+    assert same(shown(0, duration_s=100), shown(0, duration_s=101))
 
 
 def test_a_chain_of_small_steps_is_not_one_group() -> None:
     step = float(np.arccos(NEAR_DUPLICATE + 0.001))
     results = [shown(step * i, id_=i) for i in range(6)]
-    groups = collapse(results, 6)
+    groups = collapse([one for one, _ in results], [vector for _, vector in results], 6)
     assert [group[0] for group in groups] == [0, 2, 4]
+
+
+def test_what_has_no_vector_or_another_modality_is_not_merged() -> None:
+    record, vector = shown(0)
+    heard = dataclasses.replace(record, segment=Segment(Modality.AUDIO))
+    assert collapse([record, record], [vector, vector], 2) == [[0, 1]]
+    assert collapse([record, record], [vector, None], 2) == [[0], [1]]
+    assert collapse([record, heard], [vector, vector], 2) == [[0], [1]]
+    assert mmr([record, heard, record], [vector] * 3, [0.99, 0.5, 0.95], 2) == [0, 2]
+    assert mmr([record, heard, record], [vector] * 3, [0.9, 0.5, 0.6], 2) == [0, 1]
 
 
 def test_spread_takes_new_things_first() -> None:
     results = [shown(0.0, id_=0), shown(0.1, id_=1), shown(1.5, id_=2)]
-    assert mmr(results, [0.9, 0.88, 0.7], 3) == [0, 2, 1]
+    records, vectors = [one for one, _ in results], [vector for _, vector in results]
+    assert mmr(records, vectors, [0.9, 0.88, 0.7], 3) == [0, 2, 1]
 
 
 def test_near_duplicates_are_folded_with_their_paths(tmp_path: Path) -> None:

@@ -8,22 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seehear.encoders.fake import tone, video
-from seehear.search.moments import ScoredSegment, merge_adjacent
-from seehear.types import Modality, Mode
+from seehear.search.moments import merge_adjacent
+from seehear.types import Modality, Mode, Moment
 from tests.search.library import Library, names
 
 
-def piece(
-    start_s: float, stop_s: float, score: float, kind: Modality = Modality.AUDIO
-) -> ScoredSegment:
-    return ScoredSegment(int(start_s * 10), kind, start_s, stop_s, score)
+def piece(start_s: float, stop_s: float, score: float, kind: Modality = Modality.AUDIO) -> Moment:
+    return Moment(start_s, stop_s, score, 0.0, int(start_s * 10), kind)
 
 
 def test_overlapping_windows_are_one_moment() -> None:
     pieces = [piece(0, 10, 0.7), piece(5, 15, 0.8), piece(10, 20, 0.75), piece(60, 70, 0.6)]
     found = merge_adjacent(pieces, 3)
     assert [(s.start_s, s.stop_s) for s in found] == [(0, 20), (60, 70)]
-    assert found[0].best.score == 0.8
+    assert (found[0].score, found[0].segment_id) == (0.8, 50)
 
 
 def test_a_worse_neighbour_does_not_join() -> None:
@@ -46,18 +44,18 @@ def test_moments_never_overlap_and_hold_their_best(
     drawn: list[tuple[int, int, int, str]], most: int
 ) -> None:
     pieces = [
-        ScoredSegment(i, Modality(kind), float(start), float(start + length), score / 10)
+        Moment(float(start), float(start + length), score / 10, 0.0, i, Modality(kind))
         for i, (start, length, score, kind) in enumerate(drawn)
     ]
     found = merge_adjacent(pieces, most)
     assert len(found) <= most
     assert bool(found) == bool(pieces)
-    scores = [stretch.best.score for stretch in found]
+    scores = [moment.score for moment in found]
     assert scores == sorted(scores, reverse=True)
     for i, one in enumerate(found):
-        assert one.start_s < one.stop_s
-        assert one.start_s <= one.best.start_s
-        assert one.best.stop_s <= one.stop_s
+        best = pieces[one.segment_id]
+        assert (one.score, one.matched) == (best.score, best.matched)
+        assert one.start_s <= best.start_s < best.stop_s <= one.stop_s
         for other in found[i + 1 :]:
             assert one.stop_s <= other.start_s or other.stop_s <= one.start_s
 

@@ -31,7 +31,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
-from typing import NamedTuple
 
 import numpy as np
 
@@ -111,17 +110,6 @@ def score_of(odds: Floats) -> Floats:
     return np.asarray(scores, dtype=np.float32)
 
 
-class Comparison(NamedTuple):
-    """One query against items: float32 arrays (n,)."""
-
-    similarities: Floats
-    """Raw cosines."""
-    expected: Floats
-    """The cosines that unrelated pairs would have."""
-    z: Floats
-    """How far the first stand above the second, in spreads."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SimilarityBaseline:
     """The similarities of unrelated pairs on one route."""
@@ -154,11 +142,9 @@ class SimilarityBaseline:
         of_items = self.hub_share * (items @ self.queries - centre)
         return np.asarray(self.middle + of_query + of_items, dtype=np.float32)
 
-    def compare(self, query: Floats, items: Vectors) -> Comparison:
-        """Compare a query, float32 (dim,), with items, float32 (n, dim), of this route's space."""
-        similarities, expected = items @ query, self.expected(query, items)
-        z = np.asarray((similarities - expected) / self.spread, dtype=np.float32)
-        return Comparison(similarities, expected, z)
+    def z(self, similarities: Floats, expected: Floats) -> Floats:
+        """Return how many spreads cosines (n,) lie above those expected: float32 (n,)."""
+        return np.asarray((similarities - expected) / self.spread, dtype=np.float32)
 
     @property
     def of_items(self) -> bool:
