@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
-from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
+from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors, VideoSample
 
 
 class Encoder(Protocol):
@@ -137,3 +137,13 @@ def normalised(rows: NDArray[np.floating[Any]]) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12)
     return unit
+
+
+def shot_vectors(shots: Sequence[VideoSample], frames: Vectors) -> Vectors:
+    """Return the renormalised mean of each shot's frames: float32 (n, dim).
+
+    frames: float32 (m, dim), the vectors of the frames of all shots, in order.
+    """
+    ends = np.cumsum([len(shot.frames) for shot in shots])
+    means = [part.mean(axis=0) for part in np.split(frames, ends[:-1])] if shots else []
+    return normalised(np.array(means, dtype=np.float32).reshape(len(shots), frames.shape[1]))

@@ -107,7 +107,7 @@ class ClapEncoder:
                     return_tensors="pt",
                 )
             rows.append(self._forward(self._read, tokens["input_ids"], tokens["attention_mask"]))
-        return self._placed(present, rows, len(texts))
+        return scatter(present, rows, len(texts), self.space.dim)
 
     def _audio(self, audio: Sequence[AudioSample]) -> Vectors:
         import torch
@@ -128,17 +128,13 @@ class ClapEncoder:
             features = np.stack([self.features(audio[position].waveform) for position in batch])
             long = torch.zeros((len(batch), 1), dtype=torch.bool)
             rows.append(self._forward(self._hear, torch.from_numpy(features), long))
-        return self._placed(present, rows, len(audio))
+        return scatter(present, rows, len(audio), self.space.dim)
 
     def _forward(self, tower: Callable[..., torch.Tensor], *batch: torch.Tensor) -> Vectors:
         import torch
 
         with torch.inference_mode(), half_precision(self.device):
             return vectors_of(tower(*(to_device(part, self.device) for part in batch)))
-
-    def _placed(self, present: Sequence[int], rows: list[Vectors], count: int) -> Vectors:
-        together = np.concatenate(rows) if rows else np.zeros((0, self.space.dim), np.float32)
-        return scatter(present, together, count, self.space.dim)
 
 
 def audio_tower(model: Any) -> torch.nn.Module:

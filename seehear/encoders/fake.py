@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from seehear.encoders.base import normalised
 from seehear.encoders.bridge import fit_bridge
 from seehear.encoders.composite import CompositeModel
-from seehear.errors import UsageError
+from seehear.encoders.torch_tools import check_samples
 from seehear.silence import is_silent
 from seehear.types import (
     AudioSample,
@@ -49,7 +49,6 @@ from seehear.types import (
     SampleSpec,
     Vectors,
     VideoSample,
-    modality_of,
 )
 
 
@@ -167,15 +166,12 @@ class FakeEncoder:
 
         Raises UsageError for a sample of another modality.
         """
-        if modality not in self.modalities:
-            raise UsageError(f"the encoder {self.space.name} does not encode {modality}")
+        check_samples(self.space.name, self.modalities, modality, samples)
         with self._counting:
             self.calls[modality] += 1
             self.samples[modality] += len(samples)
         rows = np.zeros((len(samples), DIM), dtype=np.float32)
         for row, sample in zip(rows, samples, strict=True):
-            if modality_of(sample) is not modality:
-                raise UsageError(f"{sample!r} was sent to be encoded as {modality}")
             content = _content(sample)
             if content.any():
                 row[:] = content / np.linalg.norm(content)

@@ -13,10 +13,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seehear.encoders.autotune import AutotunedModule
-from seehear.encoders.base import normalised
+from seehear.encoders.base import shot_vectors
 from seehear.encoders.devices import choose_device
 from seehear.encoders.hub import revision_of, unavailable
 from seehear.encoders.model_cards import TEXT_AND_IMAGES
@@ -100,7 +98,7 @@ class OpenClipEncoder:
             with self._tokenizing:
                 tokens = self._tokenizer([texts[position] for position in batch])
             rows.append(self._forward(self._encode_text, tokens))
-        return self._placed(present, rows, len(texts))
+        return scatter(present, rows, len(texts), self.space.dim)
 
     def _images(self, images: Sequence[ImageSample]) -> Vectors:
         import torch
@@ -111,14 +109,12 @@ class OpenClipEncoder:
             prepare = self.prepare if self._on_gpu is None else self.prepare_on_gpu
             pixels = torch.stack([prepare(images[position]) for position in batch])
             rows.append(self._forward(self._encode_image, pixels))
-        return self._placed(present, rows, len(images))
+        return scatter(present, rows, len(images), self.space.dim)
 
     def _shots(self, shots: Sequence[VideoSample]) -> Vectors:
         """Embed each shot as the renormalised mean of its frames' vectors."""
         frames = self._images([frame for shot in shots for frame in shot.frames])
-        ends = np.cumsum([len(shot.frames) for shot in shots])
-        means = [part.mean(axis=0) for part in np.split(frames, ends[:-1])] if shots else []
-        return normalised(np.array(means, dtype=np.float32).reshape(len(shots), self.space.dim))
+        return shot_vectors(shots, frames)
 
     def prepare(self, image: ImageSample) -> torch.Tensor:
         """Return an image as the model's input, float32 (3, height, width), by the library."""
@@ -137,10 +133,6 @@ class OpenClipEncoder:
 
         with torch.inference_mode(), half_precision(self.device):
             return vectors_of(tower(to_device(batch, self.device)))
-
-    def _placed(self, present: Sequence[int], rows: list[Vectors], count: int) -> Vectors:
-        together = np.concatenate(rows) if rows else np.zeros((0, self.space.dim), np.float32)
-        return scatter(present, together, count, self.space.dim)
 
 
 def encode_text_unpadded(model: Any) -> Callable[..., torch.Tensor] | None:

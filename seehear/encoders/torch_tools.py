@@ -46,11 +46,14 @@ def vectors_of(tensor: torch.Tensor) -> Vectors:
     return normalised(tensor.detach().float().cpu().numpy())
 
 
-def scatter(present: Sequence[int], rows: Vectors, count: int, dim: int) -> Vectors:
-    """Put rows at their positions among `count`; the others are zeros: float32 (count, dim)."""
+def scatter(present: Sequence[int], rows: Sequence[Vectors], count: int, dim: int) -> Vectors:
+    """Put batches of rows at their positions among `count`; the others are zeros.
+
+    Returns float32 (count, dim).
+    """
     out = np.zeros((count, dim), dtype=np.float32)
     if len(present):
-        out[list(present)] = rows
+        out[list(present)] = np.concatenate(rows)
     return out
 
 

@@ -191,7 +191,7 @@ def test_other_sample_rates_are_brought_to_sixteen_kilohertz(encoder: TinyEncode
 
 
 def test_sample_of_another_modality_is_refused(encoder: TinyEncoder) -> None:
-    with pytest.raises(UsageError, match="not a sample of image"):
+    with pytest.raises(UsageError, match="sent to be encoded as image"):
         encoder.encode(Modality.IMAGE, ["a dog"])
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.base import normalised
+from seehear.encoders.base import shot_vectors
 from seehear.encoders.tiny.checkpoint import Checkpoint, open_folder
 from seehear.encoders.tiny.text_tower import TextTower
 from seehear.encoders.tiny.tokenizer import Tokenizer
-from seehear.errors import ModelIntegrityError, UsageError
+from seehear.encoders.torch_tools import check_samples, to_device
+from seehear.errors import ModelIntegrityError
 from seehear.silence import is_silent
 from seehear.types import (
     AudioSample,
@@ -76,19 +77,13 @@ class TinyEncoder:
     def spec(self) -> SampleSpec:
         return self._folder.config.spec
 
-    def __repr__(self) -> str:
-        return f"BuiltinEncoder({self._space.key}, device={self._device!r})"
-
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
 
         A text without words, a silent window and a window without samples give rows of zeros.
         Raises UsageError for a sample of another modality.
         """
-        wanted = _SAMPLE_TYPES[modality]
-        for sample in samples:
-            if not isinstance(sample, wanted):
-                raise UsageError(f"{sample!r} is not a sample of {modality}")
+        check_samples(self._space.name, self.modalities, modality, samples)
         if not samples:
             return np.zeros((0, self._space.dim), np.float32)
         if modality is Modality.TEXT:
@@ -115,8 +110,6 @@ class TinyEncoder:
     def _encode_images(self, samples: Sequence[ImageSample]) -> Vectors:
         import torch
 
-        from seehear.encoders.torch_tools import to_device
-
         tower = self._tower("image")
         size = self._folder.config.image_px
         parts = []
@@ -129,17 +122,13 @@ class TinyEncoder:
         return np.concatenate(parts)
 
     def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
-        frames = [frame for sample in samples for frame in sample.frames]
-        vectors = self._encode_images(frames)
-        stops = np.cumsum([len(sample.frames) for sample in samples])
-        means = [part.mean(axis=0) for part in np.split(vectors, stops[:-1])]
-        return normalised(np.stack(means))
+        frames = self._encode_images([frame for sample in samples for frame in sample.frames])
+        return shot_vectors(samples, frames)
 
     def _encode_audio(self, samples: Sequence[AudioSample]) -> Vectors:
         import torch
 
         from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
-        from seehear.encoders.torch_tools import to_device
 
         result = np.zeros((len(samples), self._space.dim), np.float32)
         heard = [
@@ -177,14 +166,6 @@ class TinyEncoder:
 
 def _at_once(tower: AutotunedModule) -> int:
     return _AT_ONCE_ON_CUDA if tower.device.type == "cuda" else _AT_ONCE
-
-
-_SAMPLE_TYPES: dict[Modality, type] = {
-    Modality.TEXT: str,
-    Modality.IMAGE: ImageSample,
-    Modality.AUDIO: AudioSample,
-    Modality.VIDEO: VideoSample,
-}
 
 
 def build_tower(
