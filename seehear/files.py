@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that hold files alone."""
 
 from __future__ import annotations
 
@@ -50,3 +50,13 @@ def write_whole(
         if lasting:
             file.flush()
             os.fsync(file.fileno())
+
+
+def irregular_entry(folder: Path) -> Path | None:
+    """Return what in a folder is neither a file nor a folder, or None.
+
+    Opening a pipe waits for ever, and reading a device may have no end. Raises OSError.
+    """
+    return next(
+        (one for one in sorted(folder.iterdir()) if not one.is_file() and not one.is_dir()), None
+    )
