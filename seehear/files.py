@@ -245,3 +245,13 @@ def _held(path: Path, *, surely: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def irregular_entry(folder: Path) -> Path | None:
+    """Return what in a folder is neither a file nor a folder, or None.
+
+    Opening a pipe waits for ever, and reading a device may have no end. Raises OSError.
+    """
+    return next(
+        (one for one in sorted(folder.iterdir()) if not one.is_file() and not one.is_dir()), None
+    )

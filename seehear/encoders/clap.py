@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from seehear.encoders.autotune import AutotunedModule
 from seehear.encoders.devices import choose_device
-from seehear.encoders.hub import HubModel, revision_of, unavailable
+from seehear.encoders.hub import HubModel, check_folder, revision_of, unavailable
 from seehear.encoders.model_cards import CLAP_UNFUSED, TEXT_AND_AUDIO, HubFile
 from seehear.encoders.torch_tools import (
     check_samples,
@@ -257,6 +257,7 @@ def _from_hub(repo: str, revision: str) -> tuple[Path, Path]:
 
 
 def _weights_in(folder: Path) -> Path:
+    check_folder(folder)
     if not (folder / "config.json").is_file():
         raise UnknownModelError(f"no CLAP model in {folder}: it has no config.json")
     for name in _WEIGHT_NAMES:

@@ -15,7 +15,8 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from seehear.encoders.model_cards import HubFile
-from seehear.errors import ModelUnavailableError
+from seehear.errors import ModelIntegrityError, ModelUnavailableError
+from seehear.files import irregular_entry
 
 _log = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -185,6 +186,16 @@ class HubModel:
 
     def _unavailable(self, reason: str) -> ModelUnavailableError:
         return unavailable(self.name, self.size_bytes, self.license, self.local, reason)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ModelIntegrityError for a model folder that holds a pipe, a device or a broken link."""
+    try:
+        odd = irregular_entry(folder)
+    except OSError as error:
+        raise ModelIntegrityError(f"{folder} cannot be read: {error.strerror or error}") from None
+    if odd is not None:
+        raise ModelIntegrityError(f"{odd} is not a regular file; copy the model again")
 
 
 def revision_of(path: Path) -> str:

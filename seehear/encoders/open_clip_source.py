@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seehear.encoders.hub import HubModel, unavailable
+from seehear.encoders.hub import HubModel, check_folder, unavailable
 from seehear.encoders.model_cards import HUB_CARDS, HubFile, ModelCard
 from seehear.encoders.torch_tools import quiet_libraries
 from seehear.errors import UnknownModelError
@@ -148,8 +148,9 @@ def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
 
 def _preprocessing_beside(weights: Path) -> dict[str, Any]:
     """Read the preprocessing that a copy of a hub repository states."""
+    beside = weights.with_name("open_clip_config.json")
     try:
-        config = json.loads(weights.with_name("open_clip_config.json").read_text("utf-8"))
+        config = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
         return _preprocessing(config["preprocess_cfg"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -165,6 +166,7 @@ def _preprocessing_of(architecture: str) -> dict[str, Any]:
 
 
 def _folder(folder: Path) -> ResolvedWeights:
+    check_folder(folder)
     if not (folder / "open_clip_config.json").is_file():
         raise UnknownModelError(f"no model in {folder}: it has no open_clip_config.json")
     for name in _WEIGHT_NAMES:

@@ -36,6 +36,12 @@ _T = TypeVar("_T")
 TAIL_SHARE = 0.1
 """The rest after the last full window gets no window of its own if it is shorter than this share
 of the hop."""
+LEAST_FRAME = 32
+"""Samples of a frame, on average over the first `FRAMES_LOOKED_AT`. Codecs have 80 and more; each
+frame costs as much as some thousand samples do."""
+FRAMES_LOOKED_AT = 2_000
+BLOCK_S = 0.1
+"""Shorter blocks are joined before they are cut into windows."""
 SHORTEST_SHOT_S = 1.0
 """The sound of a shot shorter than this is not used as a query by itself: it says too little."""
 
@@ -56,7 +62,7 @@ def waveform_blocks(
     containers.share_cores(stream)
     resampler = _Resampler(sample_rate_hz)
     left = most_s * sample_rate_hz
-    decoded = 0
+    decoded = frames = samples = 0
     skip = 0
     if start_s > 0:
         origin = containers.start_of(container)
@@ -64,6 +70,9 @@ def waveform_blocks(
     waiting = start_s > 0
     for packet in container.demux(stream):
         for frame in damage.decode(packet):
+            frames, samples = frames + 1, samples + frame.samples
+            if frames == FRAMES_LOOKED_AT and samples < LEAST_FRAME * frames:
+                raise BrokenMediaError("corrupt: its sound is in pieces of a few samples")
             if waiting:  # a seek lands before the wanted time
                 at = (frame.time or 0.0) - containers.start_of(container)
                 skip = max(0, round((start_s - at) * sample_rate_hz))
@@ -149,7 +158,7 @@ def windows(
     held: Samples = np.zeros(0, dtype=np.float32)
     start = 0  # of the next window, in samples from the beginning
     first = 0  # of `held`
-    for block in blocks:
+    for block in _joined_to(max(1, round(BLOCK_S * rate)), blocks):
         held = np.concatenate([held, block])
         while first + len(held) >= start + length:
             yield from _window(held[start - first : start - first + length], start, rate, offset_s)
@@ -164,6 +173,20 @@ def windows(
     elif total - covered > TAIL_SHARE * hop:
         begin = max(first, total - length)
         yield from _window(held[begin - first :], begin, rate, offset_s)
+
+
+def _joined_to(least: int, blocks: Iterator[Samples]) -> Iterator[Samples]:
+    """Yield blocks of at least so many samples, except for the last one."""
+    waiting: list[Samples] = []
+    size = 0
+    for block in blocks:
+        waiting.append(block)
+        size += len(block)
+        if size >= least:
+            yield np.concatenate(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _window(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from seehear.encoders.hub import check_folder
 from seehear.encoders.tiny import load_tiny
 from seehear.encoders.tiny.checkpoint import (
     MANIFEST,
@@ -134,3 +137,17 @@ def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
         picture = ImageSample(np.zeros((8, 8, 3), np.uint8))
         load_tiny(tmp_path, device="cpu").encode(Modality.IMAGE, [picture])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "open_clip_config.json", "x.bin"])
+def test_a_pipe_or_device_in_a_model_folder_is_refused_at_once(
+    name: str, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Opening a pipe would wait for ever, and reading a device would never end."""
+    make(tmp_path / name)
+    for load in (open_folder, check_folder):
+        with pytest.raises(ModelIntegrityError, match="is not a regular file") as told:
+            load(tmp_path)
+        assert str(tmp_path / name) in str(told.value)

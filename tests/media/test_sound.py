@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import tracemalloc
 import wave
 from collections.abc import Iterator
@@ -193,3 +194,16 @@ def test_a_film_without_sound_has_no_sound(tmp_path: Path) -> None:
     path = make.make_video(tmp_path / "a.mp4", tones=())
     with pytest.raises(BrokenMediaError, match="no sound"):
         media.load_audio(path, 16_000)
+
+
+def test_a_sound_in_pieces_of_one_sample_is_refused(tmp_path: Path) -> None:
+    """Each frame costs as much as thousands of samples: four seconds took nine to decode."""
+    data = bytearray(make.make_audio(tmp_path / "a.caf", [(440, 4.0)]).read_bytes())
+    at = data.index(b"desc") + 12 + 20
+    assert data[at : at + 4] == b"\0\0\0\1"
+    data[at + 2] = 0x40  # samples of a packet, which is then not joined with others
+    (tmp_path / "b.caf").write_bytes(data)
+    began = time.process_time()
+    with pytest.raises(BrokenMediaError, match="pieces of a few samples"):
+        list(media.samples(tmp_path / "b.caf", None, SPEC))
+    assert time.process_time() - began < 5.0

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import ModelIntegrityError, ModelUnavailableError, UsageError
-from seehear.files import check_output, output_file
+from seehear.files import check_output, irregular_entry, output_file
 from seehear.types import SampleSpec
 
 ARCHITECTURE = "seehear-mobilenet-v1"
@@ -242,6 +242,8 @@ def _check_scales(packed: Arrays) -> None:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
+        if (odd := irregular_entry(folder)) is not None:
+            raise ModelIntegrityError(f"{odd} is not a regular file; copy the model again")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ModelUnavailableError(
