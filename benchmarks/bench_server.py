@@ -215,14 +215,17 @@ def drive(
 
 
 @contextlib.contextmanager
-def serving(collection: Path, model: str) -> Iterator[tuple[int, int]]:
+def serving(collection: Path, model: str, *, token: str | None = None) -> Iterator[tuple[int, int]]:
     """`seehear serve` as a process of its own; gives its port and its id once it is ready."""
     from urllib.error import URLError
     from urllib.request import urlopen
 
     environment = {**os.environ, "SEEHEAR_MODEL": model}
+    if token is not None:
+        environment["SEEHEAR_TOKEN"] = token
+    command = [sys.executable, "-m", "seehear", "serve", "--port", "0", "--no-browser"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "seehear", "serve", "--port", "0", "--collection", str(collection)],
+        [*command, "--name", "localhost", "--collection", str(collection)],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from lark import Lark, Token, Transformer, v_args
+from lark import Lark, Token, Transformer, Tree, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
 from seehear import arguments
@@ -31,11 +31,14 @@ from seehear.stores.catalog.filters import (
 )
 
 _DATES = (Field.TAKEN, Field.MODIFIED)
+_SAME = ("=", "==", "!=")
 _NUMBERS = (Field.WIDTH, Field.HEIGHT, Field.LATITUDE, Field.LONGITUDE)
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "k": 10**3, "m": 10**6, "g": 10**9,
           "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
 _DURATIONS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+_FIRST_YEAR, _LAST_YEAR = 1000, 9000
+"""No file is older or younger, and every system can count the seconds to them."""
 _DATE = re.compile(
     r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2})(?::(\d{2})(?::(\d{2}))?)?)?)?)?"
 )
@@ -44,15 +47,52 @@ _DATE = re.compile(
 def parse_filter(text: str) -> Filter:
     """Return the filter that a text means. Raises UsageError as `parse_where` does."""
     try:
-        return _ToFilter().transform(_grammar().parse(text))
-    except UnexpectedInput as error:
-        raise UsageError(_explain(text, error)) from None
+        return _ToFilter().transform(_parse(text))
     except VisitError as error:
         if isinstance(error.orig_exc, UsageError):
             raise error.orig_exc from None
         raise
     except RecursionError:
         raise UsageError("The filter has too many brackets inside each other") from None
+
+
+def replace_folders(text: str, path_of: Callable[[str], Path]) -> str:
+    """Return a filter with the path of each folder that it names.
+
+    Raises UsageError for a filter that cannot be read, for a folder in a comparison other than
+    = and !=, and as `path_of` does.
+    """
+    replaced: list[tuple[int, int, str]] = []
+    for node in _parse(text).iter_subtrees():
+        if not node.children or not isinstance(name := node.children[0], Token):
+            continue
+        values = [value for value in node.children if isinstance(value, Tree)]
+        if node.data == "near" or not values or _field(name) is not Field.FOLDER:
+            continue
+        if node.data == "between" or (node.data == "compare" and node.children[1] not in _SAME):
+            raise UsageError(f"Compare folder with = or != ({_at(name)})")
+        for value in values:
+            tokens = [token for token in value.children if isinstance(token, Token)]
+            label = tokens[0][1:-1] if tokens[0].type == "QUOTED" else "".join(tokens)
+            start, stop = tokens[0].start_pos or 0, tokens[-1].end_pos or 0
+            replaced.append((start, stop, _quoted(path_of(label))))
+    for start, stop, path in sorted(replaced, reverse=True):
+        text = text[:start] + path + text[stop:]
+    return text
+
+
+def _quoted(path: Path) -> str:
+    quote = next((quote for quote in "\"'" if quote not in str(path)), None)
+    if quote is None:
+        raise UsageError(f"A filter cannot name {path}: its name has quotes of both kinds")
+    return f"{quote}{path}{quote}"
+
+
+def _parse(text: str) -> Tree[Token]:
+    try:
+        return _grammar().parse(text)
+    except UnexpectedInput as error:
+        raise UsageError(_explain(text, error)) from None
 
 
 @cache
@@ -192,6 +232,10 @@ def _period(value: Token) -> tuple[datetime, datetime]:
             "2024-06-01T14:30"
         )
     given = [int(part) for part in found.groups() if part is not None]
+    if not _FIRST_YEAR <= given[0] <= _LAST_YEAR:
+        raise UsageError(
+            f'"{value}" ({_at(value)}) is out of range. Years go from {_FIRST_YEAR} to {_LAST_YEAR}'
+        )
     try:
         start = datetime(*(given + [1, 1][len(given) - 1 :] if len(given) < 3 else given))  # type: ignore[arg-type]
         return start, _period_end(start, len(given))

@@ -6,6 +6,9 @@ the catalog compiles with bound parameters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS
 from seehear.stores.catalog.filters import Filter
@@ -25,3 +28,16 @@ def parse_where(text: str) -> Filter | None:
     )
 
     return parse_filter(text)
+
+
+def replace_folders(text: str, path_of: Callable[[str], Path]) -> str:
+    """Return a filter in which each folder, named by label, is replaced by its path.
+
+    Raises UsageError as `parse_where` does, for a folder in a comparison other than = and !=, and
+    as `path_of` does.
+    """
+    if not text.strip() or len(text) > FILTER_CHARACTERS:  # refused where it is parsed
+        return text
+    from seehear.search import filter_parser
+
+    return filter_parser.replace_folders(text, path_of)

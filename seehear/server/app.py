@@ -1,7 +1,10 @@
-"""The application: endpoints, page and guard put together around one service."""
+"""Make the application: the endpoints, the page and access control around one service."""
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +26,8 @@ from seehear.server import (
 )
 from seehear.server.metrics import MetricsMiddleware
 from seehear.server.problems import ServiceError, as_json, problem_of
-from seehear.server.security import SecurityMiddleware, Sessions, check_token
+from seehear.server.security import SecurityMiddleware, check_token
+from seehear.server.sessions import Sessions
 from seehear.server.state import Service, ServiceOptions
 from seehear.server.uploads import invalid
 
@@ -35,6 +39,9 @@ _HTTP_CODES = {
     413: "too_large",
     503: "busy",
 }
+
+_QUIET_S = 5.0
+"""Without requests, until memory goes back to the system."""
 
 _DESCRIPTION = """
 Find any picture, sound, moment of a video or passage of text by a description, a photo, a sound
@@ -78,14 +85,18 @@ def create_app(
             limits=limits or ServiceLimits(),
         )
     )
-    sessions = Sessions(token, service.limits.session_s) if token is not None else None
+    sessions = None
+    if token is not None:
+        sessions = Sessions(token, service.limits.session_s, _signed_out_file(service.folder))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
+        giving_back = asyncio.create_task(_give_memory_back(service))
         try:
             yield
         finally:
+            giving_back.cancel()
             service.stop()
 
     app = FastAPI(
@@ -114,8 +125,35 @@ def create_app(
     return app
 
 
+async def _give_memory_back(service: Service) -> None:
+    """Return what requests have freed to the system, when there has been no request for a while.
+
+    glibc keeps it for each of the threads that have worked, and would keep a gigabyte.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # another system, or another C library
+        return
+    served = trimmed = 0
+    while True:
+        await asyncio.sleep(_QUIET_S)
+        before, served = served, sum(queue.served for queue in service.queues)
+        if served == before != trimmed:
+            await asyncio.to_thread(trim, 0)
+            trimmed = served
+
+
+def _signed_out_file(collection: Path) -> Path:
+    """Return the file of sign-outs: in the user's state folder, as serving writes no collection."""
+    import platformdirs
+
+    name = hashlib.blake2b(str(collection.absolute()).encode(), digest_size=8).hexdigest()
+    folder = Path(platformdirs.user_state_dir("seehear", appauthor=False))
+    return folder / f"signed-out-{name}.json"
+
+
 def _host_names(host: str, token: str | None, names: Sequence[str]) -> set[str] | None:
-    """The Host headers that are answered; None where a token guards and no names were given."""
+    """Return the Host headers to answer; None, for all, if there is a token and no name."""
     if token is not None and not names:
         return None
     # Loopback's own names are always known (health checks beside the service use them): a name

@@ -40,7 +40,7 @@ def bounded_protocol(limits: ServiceLimits) -> type[H11Protocol]:
 
 
 class _BoundedProtocol(H11Protocol):
-    """One connection. The loop calls its methods, always in the same thread."""
+    """Serve one connection; the event loop calls its methods."""
 
     header_s: float
     reading_s: float

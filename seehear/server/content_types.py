@@ -1,10 +1,20 @@
-"""The content type of a file by what seehear recognised it as, never by its name.
+"""Send files, with the content type of the format that was recognised, never that of the name.
 
 What a browser can show is shown; everything else is a download. Nothing is ever sent as HTML, SVG
 or script: a text is plain text, whatever it holds.
 """
 
 from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.responses import FileResponse
+
+from seehear.server.request_queue import client_left
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 _TYPES = {
     "jpeg": "image/jpeg",
@@ -36,7 +46,26 @@ DOWNLOAD = "application/octet-stream"
 
 
 def content_type_of(media_format: str) -> str:
-    """The type under which a file is sent; DOWNLOAD for one that browsers do not show."""
+    """Return the type to send a file as; DOWNLOAD for one that browsers do not show."""
     if media_format in _TEXT:
         return "text/plain; charset=utf-8"
     return _TYPES.get(media_format, DOWNLOAD)
+
+
+class MediaResponse(FileResponse):
+    """Send a file, and stop when the client has gone: uvicorn would have all of it read."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(super().__call__(scope, receive, send))
+        leaving = asyncio.ensure_future(client_left(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not sending.done():
+                sending.cancel()
+                await asyncio.wait({sending})
+                if self.background is not None:
+                    await self.background()
+        if not sending.cancelled():
+            sending.result()

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
+from seehear.cancellation import check_current
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.libraries import decoder_fault
 from seehear.media import protocol
-from seehear.server.batching import check_current
 from seehear.types import Modality, Sample, SampleSpec
 
 if TYPE_CHECKING:

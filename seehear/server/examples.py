@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the types: examples, forms, and the errors to expect."""
+"""Complete the OpenAPI document: examples, forms, and the errors to expect."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _MEANINGS = {
     401: ("unauthorised", "send the token: Authorization: Bearer TOKEN"),
     403: ("foreign_origin", "requests from other sites are refused"),
     404: ("no_such_asset", "no asset has the number 7"),
+    408: ("too_slow", "the request did not arrive in time"),
     409: ("already_running", "an index run is already in progress"),
     413: ("media_too_large", "film.mp4: is longer than 30 minutes"),
     415: ("content_type", "send application/json or multipart/form-data"),
@@ -24,12 +25,13 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int, besides: Responses | None = None) -> Responses:
-    """The `responses` of an endpoint: `besides`, and these errors.
+    """Return the `responses` of an endpoint: `besides`, and these errors.
 
-    400 and 421 may come of any endpoint: a request that is no HTTP, a wrong Host header.
+    400, 408 and 421 may come of any endpoint: a request that cannot be read, one that does not
+    arrive, a wrong Host header.
     """
     described: Responses = dict(besides or {})
-    for status in (*statuses, 400, 421):
+    for status in (*statuses, 400, 408, 421):
         code, message = _MEANINGS.get(
             status, ("wrong_host", "unknown host name; add it with `seehear serve --name`")
         )
@@ -47,7 +49,7 @@ def problems(*statuses: int, besides: Responses | None = None) -> Responses:
 
 
 def _inlined(model: type[Any]) -> dict[str, Any]:
-    """A model's JSON schema without references, for bodies that FastAPI does not read itself."""
+    """Return a model's JSON schema without references, for bodies that FastAPI does not read."""
     schema: dict[str, Any] = model.model_json_schema()
     definitions = schema.pop("$defs", {})
 
@@ -66,7 +68,7 @@ def _inlined(model: type[Any]) -> dict[str, Any]:
 
 
 def _form(model: type[Any], file_fields: dict[str, str]) -> dict[str, Any]:
-    """The same fields as a form: lists repeat their field, `parts` is JSON, files come along."""
+    """Return the schema of a form with these fields, without `parts`, and with files."""
     fields = dict(_inlined(model)["properties"])
     fields.pop("parts", None)
     files = {

@@ -1,4 +1,4 @@
-"""Names for folders that do not tell the machine's own paths, and the way back.
+"""Name folders without telling the paths of the machine, and find them by these names.
 
 The root /home/ann/Pictures is called "Pictures"; a photo in it lies in "Pictures/2024/July". Of
 two roots with the same last part the second is "Pictures (2)". A request names folders this way
@@ -15,7 +15,7 @@ from seehear.suggestions import did_you_mean
 
 
 class FolderLabels:
-    """Labels of some roots, in their order."""
+    """Give each of some roots a label."""
 
     def __init__(self, roots: Iterable[Path]) -> None:
         self._by_label: dict[str, Path] = {}
@@ -44,7 +44,7 @@ class FolderLabels:
         return next((label for label, path in self._by_label.items() if path == root), "")
 
     def folder_of(self, file: Path) -> str:
-        """The folder of a file, by the root that holds it most closely; "" outside of all."""
+        """Return the folder of a file, from the label of its nearest root on; "" outside of all."""
         best = ""
         depth = -1
         for label, root in self._by_label.items():
@@ -57,11 +57,11 @@ class FolderLabels:
         return best
 
     def named(self, folder: Path) -> str:
-        """A folder by its label; one outside of all roots by its own name alone."""
+        """Return a folder by label; only its own name if it is outside of all roots."""
         return self.folder_of(folder / "file") or printable(folder.name)
 
     def resolve(self, folder: str) -> Path:
-        """The path that a label with folders stands for, by its text alone.
+        """Return the path of a folder by label, without a look at the disk.
 
         Raises UsageError for an unknown label and for anything that could lead elsewhere.
         """
@@ -75,5 +75,5 @@ class FolderLabels:
 
 
 def printable(name: str) -> str:
-    """A name that JSON and HTML can carry: bytes that are not UTF-8 become visible escapes."""
+    """Return a name for JSON and HTML: bytes that are not UTF-8 become visible escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

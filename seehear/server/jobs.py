@@ -1,4 +1,4 @@
-"""Index runs as jobs of the service: one at a time, watched from outside, stopped on request."""
+"""Run index jobs for the service: one at a time; clients follow and stop them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JobState = Literal["running", "done", "stopped", "failed"]
 
 
 class IndexJob:
-    """One run. Its thread writes, everybody else reads snapshots."""
+    """Hold the state of one run: its thread changes it, other threads read snapshots."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.id = secrets.token_hex(8)
@@ -37,7 +37,7 @@ class IndexJob:
         self._version = 0
 
     def snapshot(self) -> tuple[int, Job]:
-        """A number that grows with every change, and the state as of now."""
+        """Return a number that grows with every change, and the state as of now."""
         with self._lock:
             return self._version, self._job
 
@@ -52,7 +52,7 @@ class IndexJob:
 
 
 class JobRunner:
-    """Starts index runs, each in a thread with a library of its own."""
+    """Start index runs, each in a thread with a collection of its own."""
 
     def __init__(
         self, open_library: Callable[[], ServedCollection], private: Sequence[str]
@@ -85,18 +85,18 @@ class JobRunner:
         return job
 
     def get(self, job_id: str) -> IndexJob:
-        """Raises ServiceError 404 for a job that is not there (any more)."""
+        """Return a job. Raises ServiceError 404 if it is unknown or forgotten."""
         job = self._jobs.get(job_id)
         if job is None:
             raise ServiceError(404, "no_such_job", "no index run has this id")
         return job
 
     def all(self) -> list[Job]:
-        """Newest first."""
+        """Return all jobs, newest first."""
         return [job.snapshot()[1] for job in reversed(list(self._jobs.values()))]
 
     def close(self) -> None:
-        """Stop what runs; what it has done is kept."""
+        """Stop the running job; keep what it has indexed."""
         for job in list(self._jobs.values()):
             job.stop.set()
         if self._thread is not None:

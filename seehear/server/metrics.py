@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus; one registry per application."""
+"""Count requests and work for Prometheus, in one registry per application."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 
 
 
 class Metrics:
-    """Counters of one application. `waiting` and `running` are read when Prometheus asks."""
+    """Hold the counters of one application; read `waiting` and `running` when asked."""
 
     def __init__(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
@@ -62,16 +62,16 @@ class Metrics:
             Gauge(name, text, registry=self.registry).set_function(read)
 
     def on_batch(self, modality: Modality, size: int) -> None:
-        """Note one call of the encoder."""
+        """Count one call of the encoder."""
         self._batches.labels(str(modality)).observe(size)
 
     def page(self) -> bytes:
-        """The text that Prometheus scrapes."""
+        """Return the text for Prometheus."""
         return generate_latest(self.registry)
 
 
 class MetricsMiddleware:
-    """ASGI middleware that counts requests by route template, never by path."""
+    """Count requests by route template, never by path."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -102,5 +102,5 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"
 
 
 def _route(scope: Scope) -> str:
-    """The template ("/v1/assets/{asset_id}"), so that the number of series stays small."""
+    """Return the template ("/v1/assets/{asset_id}"), so that there are few series."""
     return getattr(scope.get("route"), "path", "none")

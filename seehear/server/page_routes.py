@@ -1,4 +1,4 @@
-"""The web page: a fixed list of files from the package, with the types that they have."""
+"""Serve the web page: a fixed list of files from the package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES = {
 
 
 def register(app: FastAPI) -> None:
-    """Add the page; its files are read once, when the application is made."""
+    """Add the page to the application; read its files now, and never again."""
     kept = {item.name: _loaded(item) for item in files("seehear.server.page").iterdir()}
 
     def answer(name: str, request: Request) -> Response:

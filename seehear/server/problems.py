@@ -1,4 +1,4 @@
-"""Errors as answers: a status, a code that programs match, and a sentence without any path.
+"""Turn errors into answers: a status, a code for programs, and a sentence without paths.
 
     {"error": {"code": "broken_media", "message": "...", "type": "invalid_request_error"}}
 
@@ -17,7 +17,7 @@ from seehear.errors import SeehearError
 
 @dataclass(slots=True)
 class ServiceError(Exception):
-    """A refusal that the service itself decides on."""
+    """Refuse a request: the service itself raises it."""
 
     status: int
     code: str
@@ -42,11 +42,13 @@ _STATUS: tuple[tuple[type[SeehearError], int, str], ...] = (
     (errors.StoreError, 503, "collection_unavailable"),
 )
 
+_RETRY_AFTER_S = 2
+
 _PATH = re.compile(r"""(?<![\w/])(?:~|[A-Za-z]:)?[/\\][^\s'",;:()]+""")
 
 
 def problem_of(error: SeehearError, private: Iterable[str] = ()) -> ServiceError:
-    """The answer to an error that seehear raised on purpose.
+    """Return the answer to an error that seehear raised on purpose.
 
     `private` are texts that must not leave the service (the collection's folder, the roots, the
     place of a temporary file); anything else that looks like an absolute path goes as well.
@@ -56,11 +58,12 @@ def problem_of(error: SeehearError, private: Iterable[str] = ()) -> ServiceError
         if isinstance(error, kind):
             status, code = its_status, its_code
             break
-    return ServiceError(status, code, without_paths(str(error), private))
+    retry_after_s = _RETRY_AFTER_S if code == "collection_unavailable" else None
+    return ServiceError(status, code, without_paths(str(error), private), retry_after_s)
 
 
 def without_paths(message: str, private: Iterable[str] = ()) -> str:
-    """One line in which every absolute path has become an ellipsis."""
+    """Return a message as one line, with an ellipsis for each absolute path."""
     for text in sorted((text for text in private if len(text) > 1), key=len, reverse=True):
         message = message.replace(text, "…")
     message = _PATH.sub("…", message)
@@ -68,6 +71,6 @@ def without_paths(message: str, private: Iterable[str] = ()) -> str:
 
 
 def as_json(problem: ServiceError) -> dict[str, object]:
-    """The body of the answer."""
+    """Return the body of the answer."""
     kind = "invalid_request_error" if problem.status < 500 else "server_error"
     return {"error": {"code": problem.code, "message": problem.message, "type": kind}}

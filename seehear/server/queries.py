@@ -1,4 +1,4 @@
-"""From a request to a query of the library, and from its hits to an answer."""
+"""Turn requests into queries of the collection, and hits into answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
+from seehear.search import replace_folders
 from seehear.serialize import asset_to_dict
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.schemas import HitOut, Part, Place, SearchRequest
@@ -24,7 +25,7 @@ _OF_ASSET = ("width_px", "height_px", "duration_s", "taken_at")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that came with a request, lying in a temporary place."""
+    """Hold a file that came with a request, in a temporary folder."""
 
     path: Path
     name: str
@@ -78,7 +79,7 @@ def translate_request(
         k=request.k,
         modalities=request.modalities or None,
         under=folder_labels.resolve(request.under) if request.under else None,
-        where=request.where,
+        where=replace_folders(request.where, folder_labels.resolve),
         min_score=request.min_score,
         mode=request.mode,
         moments=request.moments,
@@ -100,7 +101,7 @@ def _part(part: Part, uploads: Sequence[Upload], load: Callable[..., QueryPart])
 def hits_out(
     hits: Sequence[Hit], library: ServedCollection, folder_labels: FolderLabels
 ) -> list[HitOut]:
-    """Hits without the machine's paths, with what a page needs to show them."""
+    """Return hits without paths, with what a page needs to show them."""
     assets = library.assets([hit.asset_id for hit in hits])
     return [_hit_out(hit, assets.get(hit.asset_id), folder_labels) for hit in hits]
 
@@ -131,7 +132,7 @@ def location_out(path: Path, folder_labels: FolderLabels, *, online: bool = True
 def thumbnail_address(
     asset_id: int, modality: Modality, start_s: float | None, stop_s: float | None
 ) -> str | None:
-    """Where the picture of a hit is drawn: its moment's frame, or its sound's spectrogram."""
+    """Return the address of a hit's picture: the frame of its moment, or a spectrogram."""
     if modality is Modality.TEXT:
         return None
     address = f"/v1/assets/{asset_id}/thumbnail"

@@ -1,4 +1,4 @@
-"""A bounded queue before the work: so many at once, so many waiting, the next one is refused.
+"""Queue work: so many requests at once, so many waiting; refuse the next one.
 
 A client that goes away takes its work with it: what waits never starts, and what runs stops at
 its next step (decoding, encoding, searching).
@@ -10,17 +10,19 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from seehear.server.batching import CancelledQueryError, CancelToken, current_ticket
+from seehear.cancellation import CancelledQueryError, CancelToken, current_ticket
 from seehear.server.problems import ServiceError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Receive
 
 T = TypeVar("T")
 
@@ -29,43 +31,86 @@ CLIENT_GONE = 499
 
 
 class RequestQueue:
-    """Runs blocking work for requests in a bounded number of threads."""
+    """Run blocking work for requests in a bounded number of threads.
+
+    One more than `running` + `queue` requests is refused.
+    """
 
     def __init__(self, running: int, queue: int, timeout_s: float) -> None:
         self._positions = running + queue
         self._running = running
         self._timeout_s = timeout_s
         self._taken = 0
+        self.served = 0
+        """Requests that have had a place."""
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(running, thread_name_prefix="seehear-query")
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a thread."""
+        """Number of requests that wait for a thread."""
         return max(0, self._taken - self._running)
 
     @property
     def running(self) -> int:
-        """Requests that are worked on."""
+        """Number of requests that are worked on."""
         return min(self._taken, self._running)
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
-        """Do the work in a thread and give its result.
+        """Do the work in a thread and return its result.
 
         Raises ServiceError 429 when the queue is full, 503 when the time is up, 499 when the
         client has gone, and whatever the work raises.
+        """
+        with self.place() as place:
+            return await place.run(request, work)
+
+    @contextmanager
+    def place(self) -> Iterator[Place]:
+        """Take a place in the queue, for instance before a body is read.
+
+        Raises ServiceError 429 when the queue is full. The place is free again at the end of the
+        block, or when the work that was started in it has stopped.
         """
         with self._lock:
             if self._taken >= self._positions:
                 raise ServiceError(429, "busy", "too many queries at once; try again", 1)
             self._taken += 1
+            self.served += 1
+        place = Place(self._threads, self._timeout_s)
+        try:
+            yield place
+        finally:
+            if place.future is None:
+                self._leave(None)
+            else:
+                place.future.add_done_callback(self._leave)
+
+    def close(self) -> None:
+        """Drop the waiting requests, and wait for the running ones."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _leave(self, _: object) -> None:
+        with self._lock:
+            self._taken -= 1
+
+
+class Place:
+    """Hold one request's place in a queue."""
+
+    def __init__(self, threads: ThreadPoolExecutor, timeout_s: float) -> None:
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self.future: Future[Any] | None = None
+
+    async def run(self, request: Request, work: Callable[[], T]) -> T:
+        """Do the work in a thread and return its result; raises as `RequestQueue.run`."""
         ticket = CancelToken(threading.Event())
         context = contextvars.copy_context()
         context.run(current_ticket.set, ticket)
-        future = self._threads.submit(context.run, work)
-        future.add_done_callback(self._leave)
+        self.future = future = self._threads.submit(context.run, work)
         result = asyncio.wrap_future(future)
-        left = asyncio.ensure_future(_client_left(request))
+        left = asyncio.ensure_future(client_left(request.receive))
         try:
             both: set[asyncio.Future[Any]] = {result, left}
             await asyncio.wait(both, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -82,17 +127,9 @@ class RequestQueue:
             raise ServiceError(CLIENT_GONE, "client_gone", "the client has closed the connection")
         raise ServiceError(503, "timeout", f"no answer within {self._timeout_s:g} seconds", 5)
 
-    def close(self) -> None:
-        """Drop what waits and let what runs end."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _leave(self, _: object) -> None:
-        with self._lock:
-            self._taken -= 1
-
-
-async def _client_left(request: Request) -> None:
+async def client_left(receive: Receive) -> None:
     """Return when the connection closes, or when the client sends a body that it may not send."""
     with contextlib.suppress(RuntimeError, HTTPException):
-        while (await request.receive())["type"] != "http.disconnect":
+        while (await receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""Endpoints of single assets: what they are, a picture of them, the files themselves."""
+"""Serve single assets: their facts, their pictures, the files themselves."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from seehear.limits import THUMBNAIL_PX
 from seehear.serialize import asset_to_dict
 from seehear.server import examples
-from seehear.server.content_types import DOWNLOAD, content_type_of
+from seehear.server.content_types import DOWNLOAD, MediaResponse, content_type_of
 from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError
 from seehear.server.queries import SNIPPET_CHARACTERS, location_out, thumbnail_address
@@ -38,11 +37,11 @@ def register(app: FastAPI, service: Service) -> None:
         "/v1/assets/{asset_id}",
         response_model=AssetOut,
         tags=["assets"],
-        responses=examples.problems(401, 403, 404, 422, 503),
+        responses=examples.problems(401, 403, 404, 422, 429, 503),
     )
-    def describe(asset_id: AssetId) -> AssetOut:
+    async def describe(request: Request, asset_id: AssetId) -> AssetOut:
         """Describe one asset: its facts, the places where it is stored, and its segments."""
-        return _describe(service, asset_id)
+        return await service.listing.run(request, lambda: _describe(service, asset_id))
 
     @app.get(
         "/v1/assets/{asset_id}/thumbnail",
@@ -67,7 +66,7 @@ def register(app: FastAPI, service: Service) -> None:
         stop_s: Seconds = None,
     ) -> Response:
         """Show a small photo, a video's frame at `start_s`, or a sound's spectrogram."""
-        asset = await run_in_threadpool(_asset, service, asset_id)
+        asset = await service.listing.run(request, lambda: _asset(service, asset_id))
         if asset.modality is Modality.TEXT:
             raise ServiceError(404, "no_picture", "a text has no picture")
         if start_s is not None and stop_s is not None and stop_s <= start_s:
@@ -102,7 +101,7 @@ def register(app: FastAPI, service: Service) -> None:
         request: Request, asset_id: AssetId, steps: Annotated[int, Query(ge=8, le=2000)] = 400
     ) -> Waveform:
         """Give the loudness over time of a sound or a video's sound track, up to one hour."""
-        asset = await run_in_threadpool(_asset, service, asset_id)
+        asset = await service.listing.run(request, lambda: _asset(service, asset_id))
         if asset.modality not in {Modality.AUDIO, Modality.VIDEO}:
             raise ServiceError(404, "no_sound", f"a {asset.modality} has no sound")
         stop_s, peaks = await service.drawing.run(
@@ -117,7 +116,7 @@ def register(app: FastAPI, service: Service) -> None:
         response_class=FileResponse,
         tags=["assets"],
         responses=examples.problems(
-            *(401, 403, 404, 409, 422, 503),
+            *(401, 403, 404, 409, 422, 429, 503),
             besides={
                 200: {"content": {"*/*": {}}, "description": "The file."},
                 206: {"content": {"*/*": {}}, "description": "The requested range."},
@@ -125,24 +124,28 @@ def register(app: FastAPI, service: Service) -> None:
             },
         ),
     )
-    def media(asset_id: AssetId, *, download: bool = False) -> FileResponse:
+    async def media(request: Request, asset_id: AssetId, *, download: bool = False) -> FileResponse:
         """Send the file itself, whole or in ranges, so that a player can start anywhere."""
-        asset = _asset(service, asset_id)
-        path = _file(service, asset)
-        stat = os.stat(path)  # noqa: PTH116 - the same call that FileResponse makes
-        if stat.st_size != asset.size_bytes:
-            raise ServiceError(
-                409, "changed", "the file has changed since it was indexed; index its folder again"
-            )
-        kind = content_type_of(asset.format)
-        return FileResponse(
-            path,
-            media_type=kind,
-            filename=printable(path.name),
-            stat_result=stat,
-            content_disposition_type="attachment" if download or kind == DOWNLOAD else "inline",
-            headers={"cache-control": "private, no-cache"},
+        return await service.listing.run(request, lambda: _media(service, asset_id, download))
+
+
+def _media(service: Service, asset_id: int, download: bool) -> FileResponse:
+    asset = _asset(service, asset_id)
+    path = _file(service, asset)
+    stat = os.stat(path)  # noqa: PTH116 - the same call that FileResponse makes
+    if stat.st_size != asset.size_bytes:
+        raise ServiceError(
+            409, "changed", "the file has changed since it was indexed; index its folder again"
         )
+    kind = content_type_of(asset.format)
+    return MediaResponse(
+        path,
+        media_type=kind,
+        filename=printable(path.name),
+        stat_result=stat,
+        content_disposition_type="attachment" if download or kind == DOWNLOAD else "inline",
+        headers={"cache-control": "private, no-cache"},
+    )
 
 
 def _asset(service: Service, asset_id: int) -> Asset:

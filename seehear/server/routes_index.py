@@ -1,4 +1,4 @@
-"""Endpoints that bring the collection up to date, and show how far that is."""
+"""Bring the collection up to date on request, and show the progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import Depends, FastAPI, Path, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from seehear.server import examples
@@ -25,7 +25,7 @@ _LOOK_EVERY_S = 0.2
 def register(app: FastAPI, service: Service) -> None:
     """Add the endpoints to the application."""
 
-    def known_job(job_id: JobId) -> IndexJob:
+    async def known_job(job_id: JobId) -> IndexJob:
         return service.jobs.get(job_id)
 
     # A dependency, because an error inside a stream would come after its status.
@@ -36,27 +36,11 @@ def register(app: FastAPI, service: Service) -> None:
         response_model=Job,
         status_code=202,
         tags=["index"],
-        responses=examples.problems(401, 403, 404, 409, 413, 415, 422, 503),
+        responses=examples.problems(401, 403, 404, 409, 413, 415, 422, 429, 503),
     )
-    def start(wish: IndexRequest) -> Job:
+    async def start(request: Request, wish: IndexRequest) -> Job:
         """Index roots: only those that the service was started with."""
-        folder_labels = service.folder_labels()
-        offered = [
-            label for label in folder_labels.labels if folder_labels.root(label) in service.roots
-        ]
-        if not offered:
-            raise ServiceError(
-                404, "no_roots", "this service may not index; start it with --root to allow it"
-            )
-        labels = wish.roots or offered
-        if unknown := [label for label in labels if label not in offered]:
-            raise ServiceError(
-                404,
-                "no_such_root",
-                f'no root "{unknown[0]}" to index; choose from: {", ".join(offered)}',
-            )
-        paths = [folder_labels.root(label) for label in labels]
-        return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]
+        return await service.listing.run(request, lambda: _start(service, wish))
 
     @app.get(
         "/v1/index",
@@ -64,7 +48,7 @@ def register(app: FastAPI, service: Service) -> None:
         tags=["index"],
         responses=examples.problems(401, 403),
     )
-    def jobs() -> Jobs:
+    async def jobs() -> Jobs:
         """List index runs since the service started, newest first."""
         return Jobs(jobs=service.jobs.all())
 
@@ -74,7 +58,7 @@ def register(app: FastAPI, service: Service) -> None:
         tags=["index"],
         responses=examples.problems(401, 403, 404, 422),
     )
-    def job(job_id: JobId) -> Job:
+    async def job(job_id: JobId) -> Job:
         """Show the progress or the result of an index run."""
         return service.jobs.get(job_id).snapshot()[1]
 
@@ -84,7 +68,7 @@ def register(app: FastAPI, service: Service) -> None:
         tags=["index"],
         responses=examples.problems(401, 403, 404, 422),
     )
-    def stop(job_id: JobId) -> Job:
+    async def stop(job_id: JobId) -> Job:
         """Stop an index run; keep the files that it has indexed."""
         found = service.jobs.get(job_id)
         found.stop.set()
@@ -112,3 +96,23 @@ def register(app: FastAPI, service: Service) -> None:
                 if not running:
                     return
             await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _start(service: Service, wish: IndexRequest) -> Job:
+    folder_labels = service.folder_labels()
+    offered = [
+        label for label in folder_labels.labels if folder_labels.root(label) in service.roots
+    ]
+    if not offered:
+        raise ServiceError(
+            404, "no_roots", "this service may not index; start it with --root to allow it"
+        )
+    labels = wish.roots or offered
+    if unknown := [label for label in labels if label not in offered]:
+        raise ServiceError(
+            404,
+            "no_such_root",
+            f'no root "{unknown[0]}" to index; choose from: {", ".join(offered)}',
+        )
+    paths = [folder_labels.root(label) for label in labels]
+    return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]

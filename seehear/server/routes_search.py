@@ -1,4 +1,4 @@
-"""Endpoints that turn what a client sends into hits or vectors."""
+"""Answer searches, and turn texts and files into vectors."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastapi import FastAPI, Request, Response
 
+from seehear.cancellation import check_current
 from seehear.errors import MediaError, UsageError
 from seehear.libraries import naming_faults
 from seehear.query_builder import check_modality
 from seehear.server import examples
-from seehear.server.batching import check_current
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload, hits_out, translate_request
+from seehear.server.request_queue import RequestQueue
 from seehear.server.schemas import (
     EmbedAnswer,
     EmbedRequest,
-    OpenAIEmbedding,
-    OpenAIEmbeddings,
-    OpenAIEmbeddingsRequest,
-    OpenAIUsage,
     SearchAnswer,
     SearchRequest,
     SpaceOut,
 )
-from seehear.server.uploads import received
+from seehear.server.schemas_openai import (
+    OpenAIEmbedding,
+    OpenAIEmbeddings,
+    OpenAIEmbeddingsRequest,
+    OpenAIUsage,
+)
+from seehear.server.uploads import FORM, content_kind, received
 from seehear.types import Modality, QueryPart, Sample, modality_of
 
 if TYPE_CHECKING:
@@ -38,6 +41,10 @@ def register(app: FastAPI, service: Service) -> None:
     """Add the endpoints to the application."""
     limits = service.limits
 
+    def queue_of(request: Request) -> RequestQueue:
+        """Return the queue that a request waits in, from before its body is read on."""
+        return service.uploads if content_kind(request) == FORM else service.queries
+
     @app.post(
         "/v1/search",
         response_model=SearchAnswer,
@@ -47,8 +54,9 @@ def register(app: FastAPI, service: Service) -> None:
     )
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
-        async with received(request, SearchRequest, limits) as (wish, uploads):
-            answer = await service.queue.run(request, lambda: _search(service, wish, uploads))
+        with queue_of(request).place() as place:
+            async with received(request, SearchRequest, limits) as (wish, uploads):
+                answer = await place.run(request, lambda: _search(service, wish, uploads))
         # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
         return Response(answer, media_type="application/json")
 
@@ -61,9 +69,10 @@ def register(app: FastAPI, service: Service) -> None:
     )
     async def embed(request: Request) -> EmbedAnswer:
         """Turn texts or one file into vectors, in every space of their kind."""
-        async with received(request, EmbedRequest, limits) as (wish, uploads):
-            _check_embed(wish, uploads, limits.embed_inputs, limits.text_characters)
-            return await service.queue.run(request, lambda: _embed(service, wish, uploads))
+        with queue_of(request).place() as place:
+            async with received(request, EmbedRequest, limits) as (wish, uploads):
+                _check_embed(wish, uploads, limits.embed_inputs, limits.text_characters)
+                return await place.run(request, lambda: _embed(service, wish, uploads))
 
     @app.post(
         "/v1/embeddings",
@@ -75,11 +84,11 @@ def register(app: FastAPI, service: Service) -> None:
         """Embed texts in the shape of OpenAI's API."""
         texts = [wish.input] if isinstance(wish.input, str) else wish.input
         _check_texts(texts, limits.embed_inputs, limits.text_characters)
-        return await service.queue.run(request, lambda: _embeddings(service, wish, texts))
+        return await service.queries.run(request, lambda: _embeddings(service, wish, texts))
 
 
 def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
-    """A `SearchAnswer` as JSON."""
+    """Return a `SearchAnswer` as JSON."""
     started = time.perf_counter()
     library = service.library
     folder_labels = service.folder_labels()
@@ -102,7 +111,7 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
 
 
 def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, ...]]:
-    """The samples of an uploaded file. Raises MediaError that names the file as the client does."""
+    """Decode an uploaded file. Raises MediaError that names the file as the client does."""
     limits = service.limits
     spec = service.library.model().spec
     try:

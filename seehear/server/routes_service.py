@@ -1,4 +1,4 @@
-"""Endpoints about the service itself: health, status, metrics, signing in."""
+"""Tell about the service itself: health, status, metrics; sign in and out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from seehear.server import examples
 from seehear.server.metrics import CONTENT_TYPE
 from seehear.server.problems import ServiceError, without_paths
 from seehear.server.schemas import Folders, Health, RootOut, Session, SignIn, Status
-from seehear.server.security import COOKIE, Sessions
+from seehear.server.sessions import COOKIE, Sessions
 
 if TYPE_CHECKING:
     from seehear.server.state import Service
@@ -48,7 +49,7 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             },
         ),
     )
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """Give metrics in Prometheus' text format."""
         service.metrics.indexing.set(service.jobs.running)
         return Response(service.metrics.page(), headers={"content-type": CONTENT_TYPE})
@@ -57,21 +58,23 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         "/v1/status",
         response_model=Status,
         tags=["service"],
-        responses=examples.problems(401, 403, 503),
+        responses=examples.problems(401, 403, 429, 503),
     )
-    def status() -> Status:
-        """Show what the collection holds, and the limits of requests."""
-        return _status(service)
+    async def status(request: Request) -> Status:
+        """Show what the collection holds, or that it is loading, and the limits of requests."""
+        return await service.listing.run(request, lambda: _status(service))
 
     @app.get(
         "/v1/folders",
         response_model=Folders,
         tags=["service"],
-        responses=examples.problems(401, 403, 503),
+        responses=examples.problems(401, 403, 429, 503),
     )
-    def folders() -> Folders:
+    async def folders(request: Request) -> Folders:
         """List the folders that `under` of a search accepts."""
-        found, complete = service.library.folder_names(service.folder_labels(), _MOST_FOLDERS)
+        found, complete = await service.listing.run(
+            request, lambda: service.library.folder_names(service.folder_labels(), _MOST_FOLDERS)
+        )
         return Folders(folders=found, complete=complete)
 
     @app.get(
@@ -115,8 +118,10 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         tags=["service"],
         responses=examples.problems(403),
     )
-    async def sign_out() -> Response:
-        """Sign out: delete the cookie."""
+    async def sign_out(request: Request) -> Response:
+        """Sign out: end the session, and delete the cookie."""
+        if sessions is not None:
+            await run_in_threadpool(sessions.end, request.cookies.get(COOKIE, ""))
         answer = JSONResponse({"required": sessions is not None, "signed_in": sessions is None})
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
@@ -125,6 +130,10 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 def _status(service: Service) -> Status:
     from seehear import __version__
 
+    limits = dataclasses.asdict(service.limits)
+    shown = {name: limits[name] for name in _SHOWN_LIMITS}
+    if not service.ready:  # the page waits for it, and a browser logs every other status
+        return Status(version=__version__, ready=False, message=service.trouble, limits=shown)
     library = service.library
     state = library.status()
     folder_labels = service.folder_labels()
@@ -137,9 +146,9 @@ def _status(service: Service) -> Status:
         )
         for label in folder_labels.labels
     ]
-    limits = dataclasses.asdict(service.limits)
     return Status(
         version=__version__,
+        ready=True,
         model=state["model"],
         revision=state["revision"],
         assets=state["assets"],
@@ -152,5 +161,5 @@ def _status(service: Service) -> Status:
         unsupported=state["unsupported"],
         index=without_paths(str(state["index"]), service.private),
         roots=roots,
-        limits={name: limits[name] for name in _SHOWN_LIMITS},
+        limits=shown,
     )

@@ -90,7 +90,7 @@ def make_server(
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket on the address, of which uvicorn would only say that it could not be had."""
+    """Return a socket on the address. Raises SeehearError that says why if it is not available."""
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sends at once (TCP_NODELAY) on such sockets alone;

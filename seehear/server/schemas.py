@@ -1,4 +1,4 @@
-"""What goes over the wire, as pydantic models: they check requests and describe the OpenAPI."""
+"""Define requests and answers as pydantic models, for checks and for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Words = Annotated[str, AfterValidator(_writable)]
 
 
 def _kind(word: object) -> object:
-    """A word for a modality, such as "photos", as the modality."""
+    """Return the modality that a word such as "photos" means."""
     if not isinstance(word, str):
         return word
     try:
@@ -270,43 +270,6 @@ class EmbedAnswer(BaseModel):
     spaces: list[SpaceOut]
 
 
-class OpenAIEmbeddingsRequest(BaseModel):
-    """A request in the shape of OpenAI's API; other fields are ignored."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={"examples": [{"model": "default", "input": ["a red car", "birdsong"]}]},
-    )
-
-    input: Words | list[Words] = Field(description="One or more texts; token numbers are refused.")
-    model: str = Field(
-        "default", max_length=200, description="The served model's name, or `default`."
-    )
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1, description="Must be the model's own dimension.")
-    user: str | None = None
-
-
-class OpenAIEmbedding(BaseModel):
-    object: Literal["embedding"] = "embedding"
-    index: int
-    embedding: list[float] | str
-
-
-class OpenAIUsage(BaseModel):
-    prompt_tokens: int
-    total_tokens: int
-
-
-class OpenAIEmbeddings(BaseModel):
-    """An answer in the shape of OpenAI's API."""
-
-    object: Literal["list"] = "list"
-    data: list[OpenAIEmbedding]
-    model: str
-    usage: OpenAIUsage
-
-
 class RootOut(BaseModel):
     label: str
     online: bool
@@ -314,21 +277,27 @@ class RootOut(BaseModel):
 
 
 class Status(BaseModel):
-    """What the collection holds."""
+    """What the collection holds; nothing yet while the model is loading."""
 
     version: str
-    model: str | None
-    revision: str | None
-    assets: int
-    segments: int
-    locations: int
-    failures: int
-    size_bytes: int
-    by_modality: dict[str, int]
-    subtitles: int = Field(description="Subtitle files beside their video, which are no assets.")
-    unsupported: dict[str, int] = Field(description="Files of kinds that are not read, by suffix.")
-    index: str
-    roots: list[RootOut]
+    ready: bool = Field(description="False while the model is loading: `message` says more.")
+    message: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    assets: int = 0
+    segments: int = 0
+    locations: int = 0
+    failures: int = 0
+    size_bytes: int = 0
+    by_modality: dict[str, int] = {}
+    subtitles: int = Field(
+        default=0, description="Subtitle files beside their video, which are no assets."
+    )
+    unsupported: dict[str, int] = Field(
+        default={}, description="Files of kinds that are not read, by suffix."
+    )
+    index: str = "empty"
+    roots: list[RootOut] = []
     limits: dict[str, Any]
 
 

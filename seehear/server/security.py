@@ -1,4 +1,4 @@
-"""Who may ask, from where, and what browsers may do with the answers.
+"""Control who may ask, from where, and what browsers may do with the answers.
 
 Without a token the service listens on loopback only. Two attacks reach loopback all the same,
 both through the user's own browser, and both are refused here: a page of another origin that
@@ -12,8 +12,6 @@ the token for a cookie, since pictures and players cannot send headers.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import ipaddress
 import json
 import logging
@@ -26,6 +24,7 @@ from starlette.exceptions import HTTPException
 
 from seehear.errors import UsageError
 from seehear.server.problems import ServiceError, as_json
+from seehear.server.sessions import COOKIE, Sessions
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("seehear.server")
 
-COOKIE = "seehear_session"
 MIN_TOKEN = 16
 """Characters of a token: guessing 64 random bits over a network is hopeless."""
 
@@ -68,7 +66,7 @@ _HEADERS = (
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can only be reached from this machine."""
+    """Return whether an address can only be reached from this machine."""
     if host.lower() == "localhost":
         return True
     try:
@@ -89,42 +87,8 @@ def check_token(host: str, token: str | None) -> None:
         raise UsageError(f"the token must have at least {MIN_TOKEN} printable ASCII characters")
 
 
-class Sessions:
-    """Cookies that say "whoever holds this knew the token", without keeping any state.
-
-    A cookie is "<expiry>.<HMAC of it under the token>": a new token ends every session.
-    """
-
-    def __init__(self, token: str, lasts_s: float) -> None:
-        self._token = token.encode()
-        self._lasts_s = lasts_s
-
-    def knows(self, token: str) -> bool:
-        """Compare in constant time."""
-        return hmac.compare_digest(_digest(token), _digest(self._token.decode()))
-
-    def issue(self) -> str:
-        expiry = str(int(time.time() + self._lasts_s))
-        return f"{expiry}.{self._sign(expiry)}"
-
-    def accepts(self, cookie: str) -> bool:
-        expiry, _, signature = cookie.partition(".")
-        if not hmac.compare_digest(_digest(signature), _digest(self._sign(expiry))):
-            return False
-        return expiry.isdigit() and int(expiry) > time.time()
-
-    def _sign(self, expiry: str) -> str:
-        message = f"seehear session {expiry}".encode("utf-8", "replace")
-        return hmac.new(self._token, message, hashlib.sha256).hexdigest()
-
-
-def _digest(text: str) -> bytes:
-    # Equal lengths, so that not even the length of the token can be measured.
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
-
-
 class SecurityMiddleware:
-    """ASGI middleware that lets a request in or answers it, and dresses every response."""
+    """Let a request in or refuse it, bound its body, and add headers to every answer."""
 
     def __init__(
         self,
@@ -149,7 +113,7 @@ class SecurityMiddleware:
         path: str = scope["path"]
         policy = PAGE_POLICY if path == "/" or path.startswith(_OPEN_PREFIX) else DATA_POLICY
 
-        async def dressed(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", []))
                 names = {name.lower() for name, _ in headers}
@@ -164,7 +128,7 @@ class SecurityMiddleware:
         try:
             body = _Body(receive, self._check(scope), self._limits, self._most_bytes(path))
         except ServiceError as refusal:
-            await _answer(refusal, dressed)
+            await _answer(refusal, with_headers)
             return
 
         async def counted() -> Message:
@@ -175,18 +139,18 @@ class SecurityMiddleware:
             return message
 
         try:
-            await self._run(scope, counted, dressed)
+            await self._run(scope, counted, with_headers)
         finally:
             self._bodies_bytes -= body.size
 
     def _most_bytes(self, path: str) -> int:
-        """The size that the body of a request may have."""
+        """Return the size that the body of a request may have."""
         if path in _OPEN_PATHS:
             return min(OPEN_BODY_BYTES, self._limits.body_bytes)
         return self._limits.upload_bytes if path in _FILE_PATHS else self._limits.body_bytes
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application; what it did not expect is logged here and told to nobody."""
+        """Run the application; log an unexpected error, and tell the client nothing of it."""
         started = False
 
         async def noting(message: Message) -> None:
@@ -204,7 +168,7 @@ class SecurityMiddleware:
                 )
 
     def _check(self, scope: Scope) -> dict[str, str]:
-        """The headers of a request that may pass. Raises ServiceError for any other."""
+        """Return the headers of a request that may pass. Raises ServiceError for any other."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -220,7 +184,7 @@ class SecurityMiddleware:
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._sessions.knows(credential.strip()):
             return headers
-        if self._sessions.accepts(_cookie(headers.get("cookie", ""))):
+        if self._sessions.accepts(cookie_of(headers.get("cookie", ""))):
             return headers
         raise ServiceError(401, "unauthorised", "send the token: Authorization: Bearer TOKEN")
 
@@ -237,7 +201,7 @@ class SecurityMiddleware:
 
 
 class _Body:
-    """The body of one request: bounded in size and in the time that its client takes."""
+    """Receive the body of one request within bounds of size and time."""
 
     def __init__(
         self, receive: Receive, headers: Mapping[str, str], limits: ServiceLimits, most: int
@@ -277,13 +241,14 @@ class _Body:
 
 
 def _hostname(host: str) -> str:
-    """The Host header without its port, in lower case; [::1] keeps its brackets off."""
+    """Return the Host header without port and brackets, in lower case."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
 
 
-def _cookie(header: str) -> str:
+def cookie_of(header: str) -> str:
+    """Return the page's cookie in a Cookie header, "" where it has none."""
     try:
         morsel = SimpleCookie(header).get(COOKIE)
     except CookieError:

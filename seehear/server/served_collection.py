@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from seehear.cancellation import check_current
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import UnknownFolderError, UsageError
-from seehear.server.batching import BatchingModel, check_current
+from seehear.server.batching import BatchingModel
 from seehear.server.folder_labels import FolderLabels
 from seehear.types import Hit, Modality, Query
 

@@ -75,9 +75,18 @@ class Service:
         self.options = options
         self.limits = limits
         self.folder = options.collection or default_collection()
-        self.queue = RequestQueue(limits.running, limits.queue, limits.query_timeout_s)
-        self.drawing = RequestQueue(limits.decode_workers, 4 * limits.queue, limits.query_timeout_s)
-        self.metrics = Metrics(lambda: self.queue.waiting, lambda: self.queue.running)
+        timeout_s = limits.query_timeout_s
+        # Each kind of work has a queue of its own, so that none can take the others' threads.
+        self.queries = RequestQueue(limits.running, limits.queue, timeout_s)
+        self.uploads = RequestQueue(limits.decode_workers, limits.uploads, timeout_s)
+        self.drawing = RequestQueue(limits.decode_workers, 4 * limits.queue, timeout_s)
+        self.listing = RequestQueue(limits.listing, limits.queue, timeout_s)
+        self.queues = (self.queries, self.uploads, self.drawing, self.listing)
+        asked = (self.queries, self.uploads)
+        self.metrics = Metrics(
+            lambda: sum(queue.waiting for queue in asked),
+            lambda: sum(queue.running for queue in asked),
+        )
         self.models = ModelPool(options.settings.device, self.metrics.on_batch)
         self.decoder = DecodePool(
             limits.decode_workers, limits.decode_memory_bytes, limits.decode_timeout_s
@@ -117,8 +126,8 @@ class Service:
         self.jobs.close()
         self.models.close()
         self.decoder.close()
-        self.queue.close()
-        self.drawing.close()
+        for queue in self.queues:
+            queue.close()
         if self._library is not None:
             self._library.close()
             self._library = None

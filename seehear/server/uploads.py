@@ -1,4 +1,4 @@
-"""Requests that carry files: the form read within limits, its files laid in a private folder."""
+"""Read forms within limits, and save their files in a private folder."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 
+FORM = "multipart/form-data"
 FILE_FIELDS = ("file", "image", "audio", "video", "without_file")
 _LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts", "weights"})
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -30,7 +31,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def parsed(shape: type[Body], content: bytes | dict[str, Any]) -> Body:
-    """A request body as its model. Raises ServiceError 422 that names the field at fault."""
+    """Parse a request's body. Raises ServiceError 422 that names the field at fault."""
     try:
         if isinstance(content, bytes):
             return shape.model_validate_json(content)
@@ -40,7 +41,7 @@ def parsed(shape: type[Body], content: bytes | dict[str, Any]) -> Body:
 
 
 def invalid(mistakes: Sequence[Any]) -> ServiceError:
-    """The answer to a body that does not have its shape: where, and what is wrong there."""
+    """Return the error for a body of the wrong shape: where, and what is wrong there."""
     first = mistakes[0]
     where = ".".join(str(step) for step in first["loc"] if step != "body")
     message = f"{where}: {first['msg']}" if where else str(first["msg"])
@@ -55,7 +56,7 @@ def content_kind(request: Request) -> str:
 async def received(
     request: Request, shape: type[Body], limits: ServiceLimits
 ) -> AsyncIterator[tuple[Body, list[Upload]]]:
-    """The body and the files of a request in JSON or multipart; the files go when it is done.
+    """Give the body and the files of a request in JSON or multipart; delete the files at the end.
 
     In a form, fields are named as in the JSON; lists repeat their field; `parts` is JSON. Raises
     ServiceError for another content type, and for a body without the shape.
@@ -64,7 +65,7 @@ async def received(
     if kind == "application/json":
         yield parsed(shape, await request.body()), []
         return
-    if kind != "multipart/form-data":
+    if kind != FORM:
         raise ServiceError(415, "content_type", "send application/json or multipart/form-data")
     form = await request.form(
         max_files=limits.files, max_fields=_MOST_FIELDS, max_part_size=limits.body_bytes

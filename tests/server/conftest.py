@@ -9,7 +9,7 @@ import time
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +24,10 @@ from seehear.encoders.fake import concept, tone
 from seehear.limits import ServiceLimits
 from seehear.server import create_app
 from seehear.server.run import make_server
+from tests.server.looking import Looking, browser_or_skip
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SETTINGS = Settings(model="fake", device="cpu", decode_workers=1)
 BASE = "http://127.0.0.1"
@@ -198,3 +202,18 @@ def running(collection_folder: Path, media_folder: Path) -> Iterator[Running]:
     app = create_app(collection_folder, settings=SETTINGS, roots=[media_folder])
     with Running(app) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browser_or_skip() as browser:
+        yield browser
+
+
+@pytest.fixture
+def look(browser: Browser, running: Running) -> Iterator[Looking]:
+    """The page, open; at the end it must not have complained or asked anybody else."""
+    with Looking(browser, running.address) as looking:
+        yield looking
+    assert looking.complaints == []
+    assert all(url.startswith((running.address, "blob:")) for url in looking.asked)

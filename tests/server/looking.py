@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,8 +51,11 @@ class Looking:
         *,
         scheme: str = "light",
         size: tuple[int, int] = (1280, 860),
+        waits: bool = True,
     ) -> None:
+        """`waits`: until the service is ready."""
         self.address = address
+        self._waits = waits
         self.expects_refusals = False
         self.complaints: list[str] = []
         self.asked: list[str] = []
@@ -69,7 +74,8 @@ class Looking:
 
     def __enter__(self) -> Looking:
         self.page.goto(self.address)
-        settled(self.page)
+        if self._waits:
+            settled(self.page)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,3 +126,39 @@ def mistakes_of(page: Page) -> list[str]:
         for rule in found
         for node in rule["nodes"]
     ]
+
+
+def ask(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    settled(page)
+
+
+def only(page: Page, kind: str) -> None:
+    """Let one kind pass the filter."""
+    page.check(f"[name=kind][value={kind}]", force=True)
+    settled(page)
+
+
+def leave(page: Page, field: str, value: str) -> None:
+    """Fill a field of the filters and go on, which is when it counts."""
+    page.fill(field, value)
+    page.locator(field).blur()
+    settled(page)
+
+
+def names(page: Page, within: str = "#results") -> list[str]:
+    return page.locator(f"{within} .card .name").all_inner_texts()
+
+
+def drop(page: Page, path: Path, kind: str) -> None:
+    """Drop a file on the page, as the desktop does."""
+    page.evaluate(
+        """([data, name, type]) => {
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            const carried = new DataTransfer();
+            carried.items.add(new File([bytes], name, { type }));
+            for (const what of ['dragenter', 'dragover', 'drop'])
+                window.dispatchEvent(new DragEvent(what, { dataTransfer: carried, bubbles: true }));
+        }""",
+        [base64.b64encode(path.read_bytes()).decode(), path.name, kind],
+    )

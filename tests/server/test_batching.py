@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seehear.encoders import load_model
-from seehear.encoders.fake import image
-from seehear.server.batching import (
-    MAX_BATCH,
-    BatchingModel,
+from seehear.cancellation import (
     CancelledQueryError,
     CancelToken,
     check_current,
     current_ticket,
 )
+from seehear.encoders import load_model
+from seehear.encoders.fake import image
+from seehear.server.batching import MAX_BATCH, BatchingModel
 from seehear.server.problems import ServiceError
 from seehear.server.request_queue import CLIENT_GONE, RequestQueue
 from seehear.types import EmbeddingSpace, Modality, Sample, Vectors

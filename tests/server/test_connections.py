@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from seehear.limits import ServiceLimits
-from seehear.server.security import OPEN_BODY_BYTES, SecurityMiddleware, Sessions
+from seehear.server.security import OPEN_BODY_BYTES, SecurityMiddleware
+from seehear.server.sessions import Sessions
 from tests.server.conftest import PATIENCE_S, Running, until
 
 TOKEN = "a token of many characters"
@@ -58,7 +59,8 @@ def connected(server: Running) -> socket.socket:
 
 def head(path: str = "/v1/search", *, length: int | None = None, kind: str = FORM) -> bytes:
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n{size}\r\n\r\n".encode()
+    first = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+    return f"{first}{size}\r\n\r\n".encode()
 
 
 def answer_of(client: socket.socket) -> bytes:

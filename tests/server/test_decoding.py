@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from seehear import media
+from seehear.cancellation import CancelledQueryError, CancelToken, current_ticket
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
 from seehear.server import decoding
-from seehear.server.batching import CancelledQueryError, CancelToken, current_ticket
 from seehear.server.decoding import DecodePool
 from seehear.types import AudioSample, ImageSample, Modality, SampleSpec, VideoSample
 from tests.server.conftest import film, picture, sound

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.lark import from_lark
+from lark import Lark
 from starlette.testclient import TestClient
 
-from seehear.server import schemas
+from seehear.search.fields import FIELD_WORDS
+from seehear.server import schemas, schemas_openai
 from tests.server.conftest import Running
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -65,7 +71,7 @@ def test_every_body_has_an_example_that_fits(client: TestClient) -> None:
             schema = named[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
             examples = schema.get("examples") or [e["value"] for e in body["examples"].values()]
             assert examples, (method, path)
-            shape = getattr(schemas, schema["title"])
+            shape = vars(schemas).get(schema["title"]) or getattr(schemas_openai, schema["title"])
             for example in examples:
                 shape.model_validate(example)
             shown.add((method, path))
@@ -77,6 +83,89 @@ def test_the_page_of_the_api_names_every_endpoint(client: TestClient) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
     for path in client.get("/openapi.json").json()["paths"]:
         assert path in page, path
+
+
+_STRANGE = [
+    *("0001", "0000", "1000", "9000", "9999", "9999-12-31", "2024-02-30", "2024-06-01T24"),
+    *("~", "~root", "~user/x", "media", "media/photos", "/etc", "/", "..", "*", "?", "[a-", "%"),
+    *("1e308", "nan", "inf", "-inf", "99999999999999999999", "-1", "0", "1MB", "1e9GB", "5min"),
+    *("_", "image", "photos", "raw", "\\", "\x7f", "\u202e", "İ", "ß"),
+]
+_VALUES = st.one_of(
+    st.sampled_from(_STRANGE),
+    st.from_regex(r"\A[0-9]{4}(-[0-9]{1,2}){0,2}\Z"),
+    st.text(st.characters(exclude_characters="\"'()<>=!~, \t\n\r\f\v"), min_size=1, max_size=8),
+)
+
+
+@pytest.mark.timeout(600)
+def test_fuzzed_filters_find_no_fault(running: Running) -> None:
+    """Filters made from the grammar, with fields, dates, folders and numbers that are extreme."""
+    grammar = resources.files("seehear.search").joinpath("where.lark").read_text("utf-8")
+    filters = from_lark(
+        Lark(grammar, parser="lalr"),
+        explicit={
+            "NAME": st.sampled_from(sorted(FIELD_WORDS)),
+            "BARE": _VALUES,
+            "QUOTED": _VALUES.map(lambda value: f'"{value}"'),
+        },
+    )
+    document = schemathesis.openapi.from_url(f"{running.address}/openapi.json")
+    operation = document["/v1/search"]["POST"]
+    seen: Counter[int] = Counter()
+
+    @settings(
+        max_examples=100,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(where=filters)
+    def fuzz(where: str) -> None:
+        case = operation.Case(body={"text": "red", "where": where}, media_type="application/json")
+        answer = case.call()
+        assert answer.status_code in {200, 422}, (where, answer.text)
+        seen[answer.status_code] += 1
+
+    fuzz()
+    assert min(seen[200], seen[422]) > 10
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "modified < 0001",
+        "taken > 9999-12-31",
+        "not modified = 0000",
+        'folder = "~root"',
+        'folder = "~nobody"',
+        'folder in ("~root", media)',
+        "folder = /etc",
+        "folder != /no/such/folder",
+        "under = ..",
+        'folder ~ "/home/*"',
+        "folder between a and b",
+    ],
+)
+def test_a_filter_says_nothing_of_the_machine(client: TestClient, where: str) -> None:
+    answer = client.post("/v1/search", json={"text": "red", "where": where})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_query"), answer.text
+
+
+def test_a_filter_names_folders_as_hits_do(client: TestClient) -> None:
+    def found(where: str) -> set[str]:
+        answer = client.post("/v1/search", json={"text": "red", "where": where, "k": 100})
+        assert answer.status_code == 200, answer.text
+        return {hit["folder"] for hit in answer.json()["hits"]}
+
+    everything = found("")
+    assert found("folder = media") == everything
+    assert found("folder = media/photos") == {"media/photos", "media/photos/2024"}
+    assert found('under == "media/photos/2024" and width > 1') == {"media/photos/2024"}
+    assert found("folder in (media/clips, 'media/notes')") == {"media/clips", "media/notes"}
+    assert found("folder != media/photos") == everything - {"media/photos", "media/photos/2024"}
 
 
 def test_fuzzed_requests_get_what_the_document_says(running: Running) -> None:

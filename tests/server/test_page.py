@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
@@ -14,65 +14,14 @@ from PIL import Image
 from seehear.collection import Collection
 from seehear.server import ServiceLimits, create_app
 from tests.server.conftest import SETTINGS, Running, picture, sound
-from tests.server.looking import Looking, browser_or_skip, mistakes_of, settled, until
+from tests.server.looking import Looking, ask, drop, leave, names, only, settled, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.timeout(300)
 
 ONE = ServiceLimits(decode_workers=1)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browser_or_skip() as browser:
-        yield browser
-
-
-@pytest.fixture
-def look(browser: Browser, running: Running) -> Iterator[Looking]:
-    """The page, open; at the end it must not have complained or asked anybody else."""
-    with Looking(browser, running.address) as looking:
-        yield looking
-    assert looking.complaints == []
-    assert all(url.startswith((running.address, "blob:")) for url in looking.asked)
-
-
-def ask(page: Page, text: str) -> None:
-    page.fill("#text", text)
-    settled(page)
-
-
-def only(page: Page, kind: str) -> None:
-    """Let one kind pass the filter."""
-    page.check(f"[name=kind][value={kind}]", force=True)
-    settled(page)
-
-
-def leave(page: Page, field: str, value: str) -> None:
-    """Fill a field of the filters and go on, which is when it counts."""
-    page.fill(field, value)
-    page.locator(field).blur()
-    settled(page)
-
-
-def names(page: Page, within: str = "#results") -> list[str]:
-    return page.locator(f"{within} .card .name").all_inner_texts()
-
-
-def drop(page: Page, path: Path, kind: str) -> None:
-    """Drop a file on the page, as the desktop does."""
-    page.evaluate(
-        """([data, name, type]) => {
-            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-            const carried = new DataTransfer();
-            carried.items.add(new File([bytes], name, { type }));
-            for (const what of ['dragenter', 'dragover', 'drop'])
-                window.dispatchEvent(new DragEvent(what, { dataTransfer: carried, bubbles: true }));
-        }""",
-        [base64.b64encode(path.read_bytes()).decode(), path.name, kind],
-    )
 
 
 def test_words_bring_cards(look: Looking) -> None:
@@ -379,94 +328,3 @@ def test_what_is_written_into_the_page_does_not_run(look: Looking) -> None:
     assert any("Content Security Policy" in told for told in look.complaints)
     look.complaints.clear()
     look.asked = [url for url in look.asked if ":1/" not in url]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 860), (390, 844)], ids=["wide", "phone"])
-def test_nobody_is_shut_out(
-    browser: Browser, running: Running, scheme: str, size: tuple[int, int]
-) -> None:
-    """axe-core finds nothing, in every state of the page; nothing scrolls sideways."""
-    with Looking(browser, running.address, scheme=scheme, size=size) as look:
-        page = look.page
-        assert mistakes_of(page) == []
-        ask(page, "red")
-        page.click("#narrow")
-        assert mistakes_of(page) == []
-        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(wide) == 0
-        page.click("#narrow")
-        page.locator(".card", has_text="siren.wav").locator(".view").click()
-        page.wait_for_selector("#viewer .sound img")
-        assert mistakes_of(page) == []
-        page.keyboard.press("Escape")
-        page.click("#help")
-        assert mistakes_of(page) == []
-
-
-def test_the_theme_can_be_turned_and_is_kept(look: Looking) -> None:
-    page = look.page
-    paper = "getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(paper)
-    page.click("#theme")
-    dark = page.evaluate(paper)
-    assert dark != light
-    page.reload()
-    assert page.evaluate(paper) == dark
-
-
-def test_a_token_is_asked_for(browser: Browser, collection_folder: Path) -> None:
-    token = "a token of many characters"
-    app = create_app(collection_folder, settings=SETTINGS, token=token, limits=ONE)
-    with Running(app) as server, Looking(browser, server.address) as look:
-        look.expects_refusals = True
-        page = look.page
-        page.wait_for_selector("#door[open]")
-        page.fill("#token", "a wrong token of many characters")
-        page.keyboard.press("Enter")
-        until(page, "document.querySelector('#door-says').textContent")
-        assert mistakes_of(page) == []
-        page.fill("#token", token)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#door[open]", state="detached")
-        ask(page, "red")
-        rose = page.locator(".card", has_text="rose.png")
-        assert rose.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 160
-
-
-def test_the_folders_are_brought_up_to_date(browser: Browser, own_copy: tuple[Path, Path]) -> None:
-    media, folder = own_copy
-    (media / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    app = create_app(folder, settings=SETTINGS, roots=[media], limits=ONE)
-    with Running(app) as server, Looking(browser, server.address) as look:
-        page = look.page
-        page.wait_for_selector("#update:not([hidden])")
-        assert "Press Update" in page.inner_text(".hero")
-        page.click("#update")
-        until(page, "document.querySelector('#job-title').textContent === 'Up to date'")
-        assert "11 added, 1 failed" in page.inner_text("#job-says")
-        assert "broken.jpg" in page.inner_text("#job-failures")
-        page.keyboard.press("Escape")
-        until(page, "document.querySelector('#holdings').textContent.includes('5 photos')")
-        ask(page, "red")
-        assert "rose.png" in names(page)
-
-
-def test_what_the_page_is_made_of(running: Running) -> None:
-    from urllib.request import urlopen
-
-    parts = Path(__file__).resolve().parents[2] / "seehear" / "server" / "page"
-    for part in parts.iterdir():
-        if part.suffix in {".html", ".css", ".js", ".svg"}:
-            text = part.read_text(encoding="utf-8")
-            assert not re.search(r"https?://(?!www\.w3\.org/)", text), part.name
-            assert not re.search(r"\bon\w+=|style=|<script>|javascript:|eval\(|innerHTML", text), (
-                part.name
-            )
-            with urlopen(f"{running.address}/page/{part.name}") as answer:
-                assert answer.headers["x-content-type-options"] == "nosniff"
-
-
-def test_missing_parts_are_not_found(client: Any) -> None:
-    for name in ("nothing.js", "__init__.py", "..%2fapp.py", "%2e%2e/app.py"):
-        assert client.get(f"/page/{name}").status_code == 404

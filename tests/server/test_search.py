@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import inspect
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -20,7 +18,7 @@ from seehear.server import create_app
 from seehear.server.schemas import SearchRequest
 from seehear.server.uploads import FILE_FIELDS
 from seehear.types import PartExplanation
-from tests.server.conftest import SETTINGS, film, picture, sound, wait_ready
+from tests.server.conftest import SETTINGS, picture, sound, wait_ready
 
 
 def found(client: TestClient, **query: Any) -> list[dict[str, Any]]:
@@ -346,58 +344,6 @@ def shorn(path: Path) -> Path:
             made.mux(stream.encode(frame))
         made.mux(stream.encode(None))
     return path.with_suffix(".flac")
-
-
-def test_a_text_and_a_file_as_vectors(client: TestClient, tmp_path: Path) -> None:
-    answer = client.post("/v1/embed", json={"texts": ["red", "a blue sea"]}).json()
-    assert answer["modality"] == "text"
-    (space,) = answer["spaces"]
-    assert space["dimensions"] == 32
-    np.testing.assert_allclose(np.linalg.norm(space["vectors"], axis=1), 1, rtol=1e-5)
-    photo = picture(tmp_path / "a.png", "red").read_bytes()
-    answer = client.post("/v1/embed", files={"file": ("a.png", photo)}).json()
-    assert answer["modality"] == "image"
-    assert np.dot(answer["spaces"][0]["vectors"][0], space["vectors"][0]) > 0.5
-    for path, kind in (
-        (sound(tmp_path / "a.wav", "red"), "audio"),
-        (film(tmp_path / "a.mp4", "red"), "video"),
-        (tmp_path / "a.md", "text"),
-    ):
-        if kind == "text":
-            path.write_text("something red")
-        answer = client.post("/v1/embed", files={"file": (path.name, path.read_bytes())}).json()
-        assert answer["modality"] == kind
-        assert np.dot(answer["spaces"][0]["vectors"][0], space["vectors"][0]) > 0.5
-    both = client.post("/v1/embed", files={"file": ("a.png", photo)}, data={"texts": "red"})
-    assert both.status_code == 422
-    bodies: list[dict[str, Any]] = [
-        {"texts": []},
-        {"texts": ["x"] * 300},
-        {"texts": ["x" * 10_001]},
-        {"texts": [1]},
-    ]
-    for body in bodies:
-        assert client.post("/v1/embed", json=body).status_code == 422
-
-
-def test_embeddings_in_the_shape_of_openai(client: TestClient) -> None:
-    body = {"input": ["red", "blue"], "model": "fake", "encoding_format": "base64"}
-    packed = client.post("/v1/embeddings", json=body).json()
-    plain = client.post(
-        "/v1/embeddings", json={"input": ["red", "blue"], "model": "default"}
-    ).json()
-    assert [row["index"] for row in packed["data"]] == [0, 1]
-    for row, other in zip(packed["data"], plain["data"], strict=True):
-        vector = np.frombuffer(base64.b64decode(row["embedding"]), dtype="<f4")
-        np.testing.assert_array_equal(vector, np.float32(other["embedding"]))
-    assert client.post("/v1/embeddings", json={"input": "x", "model": "gpt"}).status_code == 404
-    mistakes: list[dict[str, Any]] = [
-        {"input": []},
-        {"input": [1]},
-        {"input": "x", "dimensions": 7},
-    ]
-    for wrong in mistakes:
-        assert client.post("/v1/embeddings", json=wrong).status_code == 422
 
 
 def test_a_new_collection_answers_that_it_is_empty(tmp_path: Path, start: Any) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import stat
 import time
 from hmac import compare_digest
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
-from seehear.server.security import COOKIE, SecurityMiddleware, Sessions, check_token, is_loopback
+from seehear.server import sessions as sessions_module
+from seehear.server.security import SecurityMiddleware, check_token, is_loopback
+from seehear.server.sessions import COOKIE, Sessions
 
 TOKEN = "correct horse battery staple"
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -117,11 +121,88 @@ def test_a_cookie_stands_for_the_token_until_it_expires(monkeypatch: pytest.Monk
     assert TOKEN not in cookie
     assert ask({"cookie": f"other=1; {COOKIE}={cookie}"}, token=TOKEN)[0] == 200
     assert not Sessions("another token altogether", 60.0).accepts(cookie)
-    expiry, _, signature = cookie.partition(".")
-    for forged in (f"{int(expiry) + 9}.{signature}", f"{expiry}.", ".", "", "a.b", f"{expiry}."):
+    id_, issued, signature = cookie.split(".")
+    later = f"{int(issued) + 9000}"
+    for forged in (
+        f"{id_}.{later}.{signature}",
+        f"{'0' * 32}.{issued}.{signature}",
+        f"{id_}.{issued}.{signature[:-1]}",
+        f"{id_}.{issued}.",
+        f".{issued}.{signature}",
+        f"{issued}.{signature}",
+        signature,
+        *("", ".", "..", "a.b", "a.b.c", "\u2028.1.é"),
+    ):
         assert not sessions.accepts(forged)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 61)
+    assert not sessions.accepts(cookie)
+
+
+def test_who_signed_out_stays_out_and_nobody_else(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "signed-out.json"
+    sessions = Sessions(TOKEN, 60.0, file)
+    mine, other = sessions.issue(), sessions.issue()
+    sessions.end(mine)
+    for one in (sessions, Sessions(TOKEN, 60.0, file)):  # after a restart as before
+        assert not one.accepts(mine)
+        assert one.accepts(other)
+        assert one.accepts(one.issue())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert mine not in file.read_text()
+
+
+def test_strangers_sign_nobody_out(tmp_path: Path) -> None:
+    file = tmp_path / "signed-out.json"
+    sessions = Sessions(TOKEN, 60.0, file)
+    mine = sessions.issue()
+    for forged in ("", "a.b", mine[:-1], f"{mine}0", Sessions("another " * 3, 60.0).issue()):
+        sessions.end(forged)
+    assert sessions.accepts(mine)
+    assert not file.exists()
+
+
+def test_sign_outs_are_forgotten_when_they_no_longer_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "signed-out.json"
+    sessions = Sessions(TOKEN, 60.0, file)
+    sessions.end(sessions.issue())
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    sessions.end(sessions.issue())
+    assert len(json.loads(file.read_text())["ended"]) == 1
+
+
+def test_too_many_sign_outs_end_every_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "MOST_SIGNED_OUT", 3)
+    file = tmp_path / "signed-out.json"
+    sessions = Sessions(TOKEN, 60.0, file)
+    cookies = [sessions.issue() for _ in range(5)]
+    for cookie in cookies[:4]:
+        sessions.end(cookie)
+    for one in (sessions, Sessions(TOKEN, 60.0, file)):
+        assert not any(map(one.accepts, cookies))
+        assert one.accepts(one.issue())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"ended": []}', b'{"ended": {"a": null}}'])
+def test_what_is_kept_of_sign_outs_may_be_damaged(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "signed-out.json"
+    cookie = Sessions(TOKEN, 60.0).issue()
+    file.write_bytes(content)
+    sessions = Sessions(TOKEN, 60.0, file)
+    assert not sessions.accepts(cookie)  # it might have been signed out
+    assert sessions.accepts(sessions.issue())
+
+
+def test_sign_outs_hold_where_they_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sessions = Sessions(TOKEN, 60.0, tmp_path / "file" / "signed-out.json")
+    cookie = sessions.issue()
+    sessions.end(cookie)
     assert not sessions.accepts(cookie)
 
 

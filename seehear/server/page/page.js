@@ -338,9 +338,15 @@ async function start() {
   try {
     const { required, signed_in: signedIn } = await api.session();
     if (required && !signedIn) { door(); return; }
-    describe(await api.status());
+    const found = await api.status();
+    if (!found.ready) {
+      $("#says").textContent = `${found.message[0].toUpperCase()}${found.message.slice(1)} …`;
+      retry = setTimeout(start, 1000);
+      return;
+    }
+    describe(found);
   } catch (error) {
-    $("#says").textContent = error.code === "not_ready" ? `${error.message} …` : error.message;
+    $("#says").textContent = error.message;
     retry = setTimeout(start, 1000 * (error.again || 3));
     return;
   }

@@ -12,8 +12,10 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
+from seehear.cancellation import CancelledQueryError, is_cancelled
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
 from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
@@ -29,6 +31,9 @@ WRITING = 0x5EE4EA2
 
 BUSY_TIMEOUT_MS = 30_000
 """Readers never wait in WAL mode; this is for two short writes at the same time."""
+
+PROGRESS_STEPS = 20_000
+"""Steps of SQLite's machine, a millisecond or so, between looks at whether anybody still waits."""
 
 # SQLite also reports a full disk as an error of the log's shared memory, which cannot grow.
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -53,7 +58,8 @@ def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = Fals
         timeout_s = BUSY_TIMEOUT_MS / 1000
         return sqlite3.connect(target, uri=True, timeout=timeout_s, check_same_thread=False)
 
-    engine = create_engine("sqlite://", creator=opened, poolclass=QueuePool)
+    # A connection is an open file: whoever asks gets one, and five are kept.
+    engine = create_engine("sqlite://", creator=opened, poolclass=QueuePool, max_overflow=-1)
     event.listen(engine, "connect", _prepare_read_only if read_only else _prepare)
     return engine
 
@@ -130,8 +136,9 @@ def _prepare_read_only(connection: Any, _record: object) -> None:
 
 
 def _prepare_functions(connection: Any) -> None:
-    """Replace SQLite's `lower`, which only knows English letters."""
+    """Replace SQLite's `lower`, which only knows English letters; let queries be cancelled."""
     connection.create_function("lower", 1, _lower, deterministic=True)
+    connection.set_progress_handler(is_cancelled, PROGRESS_STEPS)
 
 
 def _lower(text_: object) -> object:
@@ -174,9 +181,14 @@ def schema_too_new(version: str) -> SchemaVersionError:
 
 @contextmanager
 def store_errors(action: str) -> Iterator[None]:
-    """Turn database errors into StoreError, or StorageFullError where the disk is full."""
+    """Turn database errors into StoreError, or StorageFullError where the disk is full.
+
+    Raises CancelledQueryError if the client of the running request has gone.
+    """
     try:
         yield
+    except PoolTimeoutError:
+        raise StoreError(f"cannot {action}: all connections are in use; try again") from None
     except DBAPIError as error:
         raise _translation(error.orig or error, action) from error
     except sqlite3.Error as error:
@@ -186,6 +198,8 @@ def store_errors(action: str) -> Iterator[None]:
 def _translation(error: BaseException, action: str) -> StoreError:
     reason = str(error).strip().partition("\n")[0]
     code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_INTERRUPT and is_cancelled():
+        raise CancelledQueryError from None
     if code in _FULL or "disk is full" in reason or "No space left" in reason:
         return StorageFullError(
             f"cannot {action}: the disk is full; what was written before is kept, make room and "

@@ -1,0 +1,43 @@
+"""Stop work that nobody waits for any more.
+
+Whoever works for a client sets `current_ticket`; what may take long calls `check_current` between
+its steps. Outside of such work the check does nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+class CancelledQueryError(Exception):
+    """The client has gone: whatever works for it may stop."""
+
+
+@dataclass(slots=True)
+class CancelToken:
+    """One request's right to go on."""
+
+    gone: threading.Event
+
+    def check(self) -> None:
+        """Raise CancelledQueryError once the client has gone."""
+        if self.gone.is_set():
+            raise CancelledQueryError
+
+
+current_ticket: ContextVar[CancelToken | None] = ContextVar("current_ticket", default=None)
+"""The request that the running code works for; None outside of requests."""
+
+
+def check_current() -> None:
+    """Raise CancelledQueryError if the client of the running request has gone."""
+    if (ticket := current_ticket.get()) is not None:
+        ticket.check()
+
+
+def is_cancelled() -> bool:
+    """Return whether the client of the running request has gone."""
+    ticket = current_ticket.get()
+    return ticket is not None and ticket.gone.is_set()

@@ -1,0 +1,29 @@
+"""The attack on the service, in its quick form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import attack
+from benchmarks.attack_target import Row, Target
+
+
+@pytest.mark.timeout(600)
+def test_the_quick_form_gets_nothing_through(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert attack.main(["--quick", "--results", str(tmp_path)]) == 0, capsys.readouterr().out
+    rows = json.loads((tmp_path / "attack.json").read_text())["rows"]
+    assert len(rows) == len(attack.ATTACKS)
+    assert all(0 < row["tried"] == row["held"] for row in rows)
+
+
+def test_what_gets_through_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def got_through(_: Target) -> Row:
+        return Row("one that got through", 2, 1, "200")
+
+    monkeypatch.setattr(attack, "ATTACKS", (got_through,))
+    assert attack.main(["--quick", "--results", str(tmp_path)]) == 1
