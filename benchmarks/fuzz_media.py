@@ -192,14 +192,18 @@ class Tally:
 class Damaged:
     """One damaged file, and how it came about."""
 
-    name: str
+    path: Path
     format: str
     mutation: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
 
 def damaged_files(
     seeds: dict[str, bytes], folder: Path, count: int, seed: int
-) -> Iterator[media.DecodeTask]:
+) -> Iterator[Damaged]:
     """Write `count` damaged files, each when it is asked for."""
     names, others = list(seeds), list(seeds.values())
     for index in range(count):
@@ -211,10 +215,9 @@ def damaged_files(
             data = mend(data)
         # One file in ten has no suffix that helps, or one that misleads.
         suffix = dice.choice(names) if dice.random() < 0.1 else name
-        item = Damaged(f"{index:06}-{mutation.__name__}.{suffix}", name, mutation.__name__)
-        path = folder / item.name
+        path = folder / f"{index:06}-{mutation.__name__}.{suffix}"
         path.write_bytes(bytes(data))
-        yield media.DecodeTask(path, item)
+        yield Damaged(path, name, mutation.__name__)
 
 
 def run(count: int, *, seed: int, workers: int | None, keep: Path | None = None) -> Tally:
@@ -231,7 +234,7 @@ def run(count: int, *, seed: int, workers: int | None, keep: Path | None = None)
         tasks = damaged_files(seeds, folder, count, seed)
         since = time.monotonic()
         for file in media.decode_all(tasks, spec, settings):
-            item = file.task.tag
+            item = file.task
             assert isinstance(item, Damaged)
             _follow(file, item, tally, keep)
             took, since = time.monotonic() - since, time.monotonic()

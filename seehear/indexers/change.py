@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -113,15 +112,14 @@ def _some_files(catalog: Catalog) -> list[Path]:
     """Choose a few existing files of each modality, the modalities in turn."""
     found: dict[Modality, list[Path]] = {}
     for root in catalog.locations.roots():
-        with closing(catalog.locations.scan(root.id)) as locations:
-            some = list(islice(locations, LOOKED_AT))
-        assets = catalog.assets.get_many([place.asset_id for place in some])
+        some = catalog.locations.in_root(root.id, most=LOOKED_AT)
+        assets = catalog.assets.get_many([location.asset_id for location in some])
         for location in some:
             asset = assets.get(location.asset_id)
             if asset is None or not os.path.isfile(location.path):
                 continue
             same = found.setdefault(asset.modality, [])
             if len(same) <= TRIED_FILES:  # one more than measured: the first one warms up
-                same.append(Path(location.path))
+                same.append(location.path)
     turns = range(TRIED_FILES + 1)
     return [paths[turn] for turn in turns for paths in found.values() if turn < len(paths)]

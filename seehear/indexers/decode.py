@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -19,42 +19,26 @@ from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
 from seehear.indexers.bounded_queue import BoundedQueue
-from seehear.indexers.dedup import FileStat, HashedFile, IndexFailure, InFlightContents
-from seehear.indexers.diff import MTIME_GRANULARITY_NS, RACY_INODE
-from seehear.indexers.encode import (
-    DecodeDone,
-    DecodeFailed,
-    DecodeMessage,
-    PendingAsset,
-    SampleReady,
-)
+from seehear.indexers.dedup import IndexFailure, InFlightContents
+from seehear.indexers.encode import DecodeMessage, PendingAsset, SampleReady
 from seehear.indexers.progress import ProgressTracker
 from seehear.indexers.scan import inode63
-from seehear.indexers.work_queue import Work
-from seehear.indexers.write import AssetEncoded, ContentKnown, FileFailed, FileSkipped, WriteMessage
+from seehear.indexers.survey import MTIME_GRANULARITY_NS
+from seehear.indexers.write import ContentKnown, FileFailed, FileSkipped, WriteMessage
+from seehear.stores import RACY_INODE, FileTask
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
-
-ATTEMPTS = 2
-"""A file that changes while it is read is read once more, then left for the next run."""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    work: Work
-    number: int = 1
-    read_ns: int = 0
 
 
 class DecodeStage:
-    """Decode `work` in order; send samples to `samples`, and finished files to `results`.
+    """Decode `tasks` in order; send samples to `samples`, and finished files to `results`.
 
-    `results` also gets what needs no encoding: known contents, failures and skipped files. `work`
+    `results` also gets what needs no encoding: known contents, failures and skipped files. `tasks`
     is read a few files ahead, in the thread of `run`.
     """
 
     def __init__(
         self,
-        work: Iterable[Work],
+        tasks: Iterable[FileTask],
         model: Model,
         settings: Settings,
         *,
@@ -68,14 +52,17 @@ class DecodeStage:
         self._encodable = frozenset(m for m in Modality if model.spaces_of(m))
         self._claims, self._tally = claims, tally
         self._samples, self._results, self._stop = samples, results, stop
-        self._work = work
-        self._again: list[_Attempt] = []
+        self._tasks = tasks
+        self._again: list[FileTask] = []
+        self._read_twice: set[Path] = set()
+        """Files that changed while they were read: read once more, then left for the next run."""
+        self._started_ns = time.time_ns()
 
     def run(self) -> None:
-        pending = (_Attempt(item) for item in self._work)
+        pending = self._tasks
         while not self._stop.is_set():
             files = media.decode_all(
-                _tasks(pending),
+                pending,
                 self._spec,
                 self._settings,
                 wanted=self._claims.try_claim,
@@ -88,26 +75,22 @@ class DecodeStage:
                     if self._stop.is_set():
                         break
                     self._take(file)
-            again = [*self._again, *(_Attempt(copy.work) for copy in self._claims.orphans())]
-            if not again:
+            pending, self._again = [*self._again, *self._claims.orphans()], []
+            if not pending:
                 return
-            pending, self._again = (attempt for attempt in again), []
 
     def _take(self, file: media.DecodedFile) -> None:
-        attempt = file.task.tag
-        assert isinstance(attempt, _Attempt)
-        work = attempt.work
-        self._tally.working_on(work.file.path)
+        self._tally.working_on(file.path)
         if file.skipped:
             assert file.content_hash is not None
-            self._follow(file.content_hash, HashedFile(work, _stamp(file, attempt.read_ns)))
+            self._follow(file.content_hash, self._as_read(file))
             return
         if file.content_hash is not None:
             self._claims.confirm(file.content_hash)
         draft: PendingAsset | None = None
         try:
             for segment, sample in file:
-                draft = draft or _draft(file, attempt)
+                draft = draft or self._draft(file)
                 if draft.dropped:
                     return  # the encoder failed on earlier samples of the file
                 if segment.modality in self._encodable:
@@ -115,62 +98,65 @@ class DecodeStage:
                     ordinal = len(draft.segments) - 1
                     self._samples.put(SampleReady(draft, ordinal, sample), size_of(sample))
         except MediaError as error:
-            self._fail(file, attempt, draft, error)
+            self._fail(file, draft, error)
             return
         if not self._stop.is_set():  # once set, the iteration may have ended early
-            self._samples.put(DecodeDone(draft or _draft(file, attempt)))
+            self._samples.put(draft or self._draft(file))
 
-    def _follow(self, digest: str, copy: HashedFile) -> None:
-        answer = self._claims.attach(digest, copy)
+    def _follow(self, digest: str, file: FileTask) -> None:
+        answer = self._claims.attach(digest, file)
         if isinstance(answer, IndexFailure):
-            self._results.put(FileFailed(copy.work, answer))
+            self._results.put(FileFailed(file, answer))
         elif not answer:
-            self._results.put(ContentKnown(digest, copy))
+            self._results.put(ContentKnown(digest, file))
 
-    def _fail(
-        self,
-        file: media.DecodedFile,
-        attempt: _Attempt,
-        draft: PendingAsset | None,
-        error: MediaError,
-    ) -> None:
+    def _fail(self, file: media.DecodedFile, draft: PendingAsset | None, error: MediaError) -> None:
+        task: FileTask = file.task
         refusal = IndexFailure(error.stage, str(error), _is_lasting(error))
         if file.changed or isinstance(error, UnsupportedMediaError):
             if draft is not None:
-                self._samples.put(DecodeFailed(draft, None))
+                draft.abandoned = True
+                self._samples.put(draft)
             copies = self._claims.abandon(file.content_hash) if file.content_hash else []
             if not file.changed:
-                for work in (attempt.work, *(copy.work for copy in copies)):
-                    self._results.put(FileSkipped(work))
+                for one in (task, *copies):
+                    self._results.put(FileSkipped(one))
                 return
-            self._again.extend(_Attempt(copy.work) for copy in copies)
-            if attempt.number < ATTEMPTS:
-                self._again.append(_Attempt(attempt.work, attempt.number + 1))
+            self._again += copies
+            if task.path not in self._read_twice:
+                self._read_twice.add(task.path)
+                self._again.append(task)
             else:
                 refusal = IndexFailure("open", "the file keeps changing while it is read", False)
-                self._results.put(FileFailed(attempt.work, refusal))
+                self._results.put(FileFailed(task, refusal))
         elif draft is not None:
-            self._samples.put(DecodeFailed(draft, refusal))
+            draft.failure = refusal
+            self._samples.put(draft)
         else:
-            self._results.put(FileFailed(attempt.work, refusal))
+            self._results.put(FileFailed(task, refusal))
             for copy in self._claims.fail(file.content_hash, refusal) if file.content_hash else []:
-                self._results.put(FileFailed(copy.work, refusal))
+                self._results.put(FileFailed(copy, refusal))
 
-    def encoded(self, draft: PendingAsset) -> None:
-        """Pass on an asset whose vectors are complete; the encoder calls this."""
-        self._results.put(AssetEncoded(draft))
+    def _draft(self, file: media.DecodedFile) -> PendingAsset:
+        assert file.content_hash is not None
+        assert file.info is not None
+        return PendingAsset(file.content_hash, self._as_read(file), file.info)
+
+    def _as_read(self, file: media.DecodedFile) -> FileTask:
+        """Return the task with the state to store; RACY_INODE if the file was just modified."""
+        doubtful = self._started_ns - MTIME_GRANULARITY_NS <= file.modified_ns <= time.time_ns()
+        task: FileTask = file.task
+        return replace(
+            task,
+            size_bytes=file.size_bytes,
+            modified_ns=file.modified_ns,
+            inode=RACY_INODE if doubtful else inode63(file.inode),
+        )
 
     def refused(self, draft: PendingAsset, refusal: IndexFailure) -> None:
         """Pass on an asset that failed; the encoder calls this."""
-        self._results.put(FileFailed(draft.copy.work, refusal))
-        for copy in self._claims.fail(draft.content_hash, refusal):
-            self._results.put(FileFailed(copy.work, refusal))
-
-
-def _tasks(pending: Iterable[_Attempt]) -> Iterator[media.DecodeTask]:
-    for attempt in pending:
-        attempt.read_ns = time.time_ns()
-        yield media.DecodeTask(Path(attempt.work.file.path), attempt)
+        for file in (draft.file, *self._claims.fail(draft.content_hash, refusal)):
+            self._results.put(FileFailed(file, refusal))
 
 
 def _is_lasting(error: MediaError) -> bool:
@@ -179,22 +165,6 @@ def _is_lasting(error: MediaError) -> bool:
     A file that could not be opened or read is tried again by the next run.
     """
     return error.stage != "open" or isinstance(error, BrokenMediaError | MediaLimitError)
-
-
-def _draft(file: media.DecodedFile, attempt: _Attempt) -> PendingAsset:
-    assert file.content_hash is not None
-    assert file.info is not None
-    return PendingAsset(
-        file.content_hash, HashedFile(attempt.work, _stamp(file, attempt.read_ns)), file.info
-    )
-
-
-def _stamp(file: media.DecodedFile, read_ns: int) -> FileStat:
-    """Return the stamp to store; with RACY_INODE if the file was just modified (see diff.py)."""
-    doubtful = read_ns - MTIME_GRANULARITY_NS <= file.modified_ns <= time.time_ns()
-    return FileStat(
-        file.size_bytes, file.modified_ns, RACY_INODE if doubtful else inode63(file.inode)
-    )
 
 
 def size_of(sample: Sample) -> int:

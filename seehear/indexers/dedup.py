@@ -11,24 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from seehear.indexers.work_queue import Work
-
-
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """Size, modification time and inode of a file at the moment when its content was read."""
-
-    size_bytes: int
-    modified_ns: int
-    inode: int
-
-
-@dataclass(frozen=True, slots=True)
-class HashedFile:
-    """A file whose content hash is known."""
-
-    work: Work
-    stamp: FileStat
+from seehear.stores import FileTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +25,7 @@ class IndexFailure:
 
 @dataclass(slots=True)
 class _Claim:
-    followers: list[HashedFile] = field(default_factory=list)
+    followers: list[FileTask] = field(default_factory=list)
     owned: bool = False
     """True once the claiming file has left its worker: it will be written or fail."""
     refusal: IndexFailure | None = None
@@ -72,10 +55,10 @@ class InFlightContents:
         with self._lock:
             self._claims.setdefault(digest, _Claim()).owned = True
 
-    def attach(self, digest: str, copy: HashedFile) -> IndexFailure | bool:
+    def attach(self, digest: str, file: FileTask) -> IndexFailure | bool:
         """Join the claim of a content that was not wanted.
 
-        Returns True if the copy will be written with the claim, False if no claim exists because
+        Returns True if the file will be written with the claim, False if no claim exists because
         the catalog has the content, or the IndexFailure of the content.
         """
         with self._lock:
@@ -84,16 +67,16 @@ class InFlightContents:
                 return False
             if claim.refusal is not None:
                 return claim.refusal
-            claim.followers.append(copy)
+            claim.followers.append(file)
             return True
 
-    def complete(self, digest: str) -> list[HashedFile]:
+    def complete(self, digest: str) -> list[FileTask]:
         """End the claim of a content that is about to be written; return the attached files."""
         with self._lock:
             claim = self._claims.pop(digest, None)
             return claim.followers if claim is not None else []
 
-    def fail(self, digest: str, refusal: IndexFailure) -> list[HashedFile]:
+    def fail(self, digest: str, refusal: IndexFailure) -> list[FileTask]:
         """Record a failure; return the attached files. Files attached later get the failure."""
         with self._lock:
             claim = self._claims.setdefault(digest, _Claim())
@@ -101,14 +84,14 @@ class InFlightContents:
             followers, claim.followers = claim.followers, []
             return followers
 
-    def abandon(self, digest: str) -> list[HashedFile]:
+    def abandon(self, digest: str) -> list[FileTask]:
         """End a claim without a result; return the attached files, which must be read again."""
         return self.complete(digest)
 
-    def orphans(self) -> list[HashedFile]:
+    def orphans(self) -> list[FileTask]:
         """Remove the claims that no file confirmed; return their attached files."""
         with self._lock:
             lost = {d: c for d, c in self._claims.items() if not (c.owned or c.refusal)}
             for digest in lost:
                 del self._claims[digest]
-            return [copy for claim in lost.values() for copy in claim.followers]
+            return [file for claim in lost.values() for file in claim.followers]

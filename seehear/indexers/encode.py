@@ -1,7 +1,7 @@
 """Turn samples into vectors: fill batches across files, one buffer for each modality.
 
     decode ─► SampleReady(draft, ordinal, sample) ─► [image | audio | video | text] ─► model.encode
-           ─► DecodeDone(draft)                            │ full, or waiting too long
+           ─► the draft, after its last sample             │ full, or waiting too long
                                                            ▼
                                        draft.rows ──► complete? ──► write
 
@@ -25,8 +25,9 @@ from seehear.encoders import Model
 from seehear.encoders.plain import load_encoder, one_line, try_encoder
 from seehear.errors import ModelError
 from seehear.indexers.bounded_queue import BoundedQueue
-from seehear.indexers.dedup import HashedFile, IndexFailure
+from seehear.indexers.dedup import IndexFailure
 from seehear.libraries import fault_of
+from seehear.stores import FileTask, NewContent
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Sample, Segment, Vectors
 
 MAX_BATCH_WAIT_S = 5.0
@@ -42,23 +43,30 @@ SegmentRow = NDArray[np.float32]
 
 @dataclass(slots=True)
 class PendingAsset:
-    """One content between decoding and writing, with its segments and vectors."""
+    """One content between decoding and writing, with its segments and vectors.
+
+    The decoder sends it after its last sample, which says that its file has ended.
+    """
 
     content_hash: str
-    copy: HashedFile
+    file: FileTask
     """The file that the content is read from."""
     info: MediaInfo
     segments: list[Segment] = field(default_factory=list)
     rows: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = field(default_factory=dict)
     waiting: int = 0
     """Samples that are decoded but not encoded yet."""
+    failure: IndexFailure | None = None
+    """Why the file failed midway; set before the asset is sent."""
+    abandoned: bool = False
+    """The file changed midway and is read again; set before the asset is sent."""
     complete: bool = False
     """Every sample is decoded."""
     dropped: bool = False
     """Failed, abandoned or already passed on: further samples are ignored."""
 
-    def encoded(self) -> tuple[list[Segment], Mapping[EmbeddingSpace, tuple[list[int], Vectors]]]:
-        """Return segments and the vectors of each space: (segment positions, float32 (n, dim)).
+    def content(self) -> NewContent:
+        """Return what is written: segments, and vectors of each space, float32 (n, dim).
 
         An encoder returns a row of zeros for a sample without content. A segment with only such
         rows is left out, so that silence does not match every query.
@@ -74,7 +82,8 @@ class PendingAsset:
             for space, rows in telling.items()
             if rows
         }
-        return [self.segments[at] for at in kept], vectors
+        segments = [self.segments[at] for at in kept]
+        return NewContent(self.content_hash, self.file.size_bytes, self.info, segments, vectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +95,7 @@ class SampleReady:
     sample: Sample
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeDone:
-    """All samples of a draft are decoded."""
-
-    draft: PendingAsset
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeFailed:
-    """The file of a draft failed midway (with the reason), or changed and is read again (None)."""
-
-    draft: PendingAsset
-    refusal: IndexFailure | None
-
-
-DecodeMessage = SampleReady | DecodeDone | DecodeFailed
+DecodeMessage = SampleReady | PendingAsset
 
 
 @dataclass(slots=True)
@@ -142,11 +136,8 @@ class EncodeStage:
             message = self._inbox.get(MAX_BATCH_WAIT_S)
             if isinstance(message, SampleReady):
                 self._take(message)
-            elif isinstance(message, DecodeDone):
-                message.draft.complete = True
-                self._hand_on(message.draft)
             elif message is not None:
-                self._drop(message.draft, message.refusal)
+                self._end(message)
             elif self._inbox.ended:
                 break
             self._flush_overdue()
@@ -166,6 +157,16 @@ class EncodeStage:
         sampled.draft.waiting += 1
         if len(buffer.samples) >= buffer.size:
             self._flush(modality)
+
+    def _end(self, draft: PendingAsset) -> None:
+        """Note that the file of a draft has ended."""
+        if draft.abandoned:
+            draft.dropped = True
+        elif draft.failure is not None:
+            self._drop(draft, draft.failure)
+        else:
+            draft.complete = True
+            self._hand_on(draft)
 
     def _flush_overdue(self) -> None:
         now = time.monotonic()
@@ -218,11 +219,10 @@ class EncodeStage:
             ) from error
         self._drop(batch[0].draft, IndexFailure("encode", reason, permanent=False))
 
-    def _drop(self, draft: PendingAsset, refusal: IndexFailure | None) -> None:
+    def _drop(self, draft: PendingAsset, refusal: IndexFailure) -> None:
         if not draft.dropped:
             draft.dropped = True
-            if refusal is not None:
-                self._refused(draft, refusal)
+            self._refused(draft, refusal)
 
     def _hand_on(self, draft: PendingAsset) -> None:
         if draft.complete and draft.waiting == 0 and not draft.dropped:

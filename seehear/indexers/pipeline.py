@@ -10,13 +10,12 @@ The three stages on the right overlap, connected by queues of bounded size. The 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from seehear import media
@@ -25,11 +24,9 @@ from seehear.encoders import Model
 from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.decode import DecodeStage
 from seehear.indexers.dedup import InFlightContents
-from seehear.indexers.diff import ALWAYS_RETRY_NS, Diff, moves_first
 from seehear.indexers.encode import DecodeMessage, EncodeStage
 from seehear.indexers.generation import generation_for
 from seehear.indexers.ignore import PathPatterns
-from seehear.indexers.missing import MissingLocations, SizeSet
 from seehear.indexers.progress import (
     FailedFile,
     IndexReport,
@@ -40,21 +37,17 @@ from seehear.indexers.progress import (
 )
 from seehear.indexers.roots import resolve
 from seehear.indexers.stages import StopEvent, run_stages
-from seehear.indexers.survey import Survey, Surveyor
-from seehear.indexers.work_queue import WorkQueue
+from seehear.indexers.survey import ALWAYS_RETRY_NS, Survey
 from seehear.indexers.write import WriteMessage, WriteStage
 from seehear.libraries import require
-from seehear.stores import Catalog, Generation
-from seehear.types import Ids, Modality
+from seehear.stores import Catalog, Generation, ScanTable
+from seehear.types import Modality
 
 CHANNEL_BYTES = 64 << 20
 """Decoded samples that wait for the encoder: about ten batches of images, or one of windows of
 sound; enough that short delays of one side do not stop the other."""
 
 CHANNEL_RESULTS = 1024
-REMOVE_AT_ONCE = 1000
-"""Removals in one transaction: readers never wait long, and a killed process loses little."""
-
 NAMES_LOOKED_AT = 10_000
 """Number of file names looked at to guess which encoders to load first."""
 
@@ -125,57 +118,41 @@ class _Run:
         if builds:
             # To take over, a generation needs all files that the serving one has.
             targets = resolve(self.catalog, (), None)
-        with closing(WorkQueue(self.catalog.folder)) as work:
-            found, promoted = Survey(Diff(work, MissingLocations())), False
-            surveyor = Surveyor(
-                self.catalog,
-                generation,
-                patterns,
-                self.tally,
-                self._tick,
-                found,
-                retry_failed,
-                self.halt,
-            )
+        with closing(ScanTable(self.catalog.engine, self.catalog.folder)) as table:
+            survey = Survey(self.catalog, table, patterns, self.tally, self.halt)
+            promoted = False
             try:
                 self.tally.begin(Stage.SCAN)
-                surveyor.run(targets)
+                survey.run(targets, generation, retry_failed=retry_failed)
                 if not self._tick():
-                    left = self._work(generation, found.diff)
+                    self._work(generation, table)
                 if not self._tick():
                     self.tally.enter(Stage.CLEAN)
-                    self._clean(found, left)
+                    self._clean(survey)
                     promoted = builds and self._promote(generation)
             except KeyboardInterrupt:
                 self.halt.set()
-        return self._report(generation, found, promoted=promoted)
+        return self._report(generation, survey, promoted=promoted)
 
     def _tick(self) -> bool:
         """Report progress and tell whether to stop."""
         self.tally.report()
         return self.halt.is_set()
 
-    def _work(self, generation: Generation, diff: Diff) -> Ids:
-        """Decode, encode and write; return the ids of vanished locations still to remove."""
-        if len(diff.work):
+    def _work(self, generation: Generation, table: ScanTable) -> None:
+        """Decode, encode and write what has changed."""
+        if table.task_count:
             require("faiss")  # fails now, not when the collection has grown to need it
-        perhaps_moved, gone = diff.vanished, MissingLocations()
-        if diff.vanished:
-            # A vanished file whose size no new file has was not moved: remove it from results now.
-            sizes = SizeSet(item.file.size_bytes for item in diff.work)
-            perhaps_moved, gone = diff.vanished.split(sizes)
-        self._remove(gone.ids())
-        vanished = perhaps_moved.by_asset()
-        self.tally.begin(Stage.ENCODE, len(diff.work), diff.work.size_bytes)
-        if not diff.work:
-            return vanished.left()
-        replaced = (item.before.size_bytes for item in diff.work if item.before is not None)
-        work = moves_first(diff.work, SizeSet(chain(perhaps_moved.sizes, replaced)))
+        # A vanished file whose size no new file has was not moved: remove it from results now.
+        self._remove(table.take_gone(if_moved=False))
+        self.tally.begin(Stage.ENCODE, table.task_count, table.task_bytes)
+        if not table.task_count:
+            return
         samples: BoundedQueue[DecodeMessage] = BoundedQueue(CHANNEL_BYTES)
         results: BoundedQueue[WriteMessage] = BoundedQueue(CHANNEL_RESULTS)
         claims = InFlightContents(lambda digest: self._is_encoded(generation, digest))
         decoder = DecodeStage(
-            work,
+            table.tasks(),
             self.model,
             self.settings,
             claims=claims,
@@ -188,9 +165,9 @@ class _Run:
             self.model,
             self.settings.batch_size,
             samples,
-            decoder.encoded,
+            results.put,
             decoder.refused,
-            _expected(diff.work, self.model),
+            _expected(table, self.model),
         )
         writer = WriteStage(
             self.catalog,
@@ -198,8 +175,7 @@ class _Run:
             claims=claims,
             tally=self.tally,
             inbox=results,
-            vanished=vanished,
-            failing=diff.failing,
+            table=table,
         )
 
         def decode() -> None:
@@ -212,17 +188,16 @@ class _Run:
 
         stages = {"decode": decode, "encode": encode, "write": writer.run}
         run_stages(stages, (samples, results), self.halt, self._tick)
-        return vanished.left()
 
     def _is_encoded(self, generation: Generation, digest: str) -> bool:
         asset = self.catalog.assets.find(digest)
         return asset is not None and self.catalog.generations.is_encoded(generation.id, asset.id)
 
-    def _clean(self, found: Survey, left: Ids) -> None:
+    def _clean(self, found: Survey) -> None:
         """Remove locations that vanished and did not move, and assets without any location."""
-        self._remove(left)
+        self._remove(found.table.take_gone(if_moved=True))
         with self.catalog.batch() as batch:
-            for root_id, path in found.diff.cured:
+            for root_id, path in found.cured:
                 batch.clear_failure(root_id, Path(path))
             batch.remove_orphans()
             for root_id in found.root_ids:
@@ -231,14 +206,13 @@ class _Run:
                 counted = self.tally.unsupported.get(root_id, Counter())
                 batch.set_unsupported(root_id, most_common(counted))
 
-    def _remove(self, locations: Ids) -> None:
-        for start in range(0, len(locations), REMOVE_AT_ONCE):
-            chunk = locations[start : start + REMOVE_AT_ONCE]
+    def _remove(self, locations: Iterable[Sequence[int]]) -> None:
+        for ids in locations:
             with self.catalog.batch() as batch:
-                for id_ in chunk:
-                    batch.remove_location(int(id_))
+                for id_ in ids:
+                    batch.remove_location(id_)
                 batch.remove_orphans()
-            self.tally.count("removed", len(chunk))
+            self.tally.count("removed", len(ids))
 
     def _promote(self, generation: Generation) -> bool:
         """Let a generation take over, unless it lacks an asset that it may still get.
@@ -266,7 +240,7 @@ class _Run:
         counts, notes = self.tally.counts, list(found.notes)
         remembered = [
             FailedFile(failure.path, failure.stage, failure.reason, remembered=True)
-            for failure in found.diff.failed_before
+            for failure in found.failed_before
         ]
         serving = self.catalog.generations.serving()
         pending = 0
@@ -281,7 +255,7 @@ class _Run:
             updated=counts["updated"],
             moved=counts["moved"],
             removed=counts["removed"],
-            unchanged=counts["unchanged"] + found.diff.unchanged,
+            unchanged=counts["unchanged"] + found.unchanged,
             failed=counts["failed"] + len(remembered),
             skipped=counts["skipped"],
             unsupported=most_common(sum(self.tally.unsupported.values(), Counter())),
@@ -299,9 +273,9 @@ class _Run:
         )
 
 
-def _expected(work: WorkQueue, model: Model) -> list[Modality]:
-    """Guess the modalities of the work from its file names, limited to those of the model."""
-    suffixes = {os.path.splitext(one.file.path)[1].lower() for one in islice(work, NAMES_LOOKED_AT)}
+def _expected(table: ScanTable, model: Model) -> list[Modality]:
+    """Guess the modalities of the tasks from its file names, limited to those of the model."""
+    suffixes = {one.path.suffix.lower() for one in islice(table.tasks(), NAMES_LOOKED_AT)}
     return [
         modality
         for modality in Modality

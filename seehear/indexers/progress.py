@@ -159,7 +159,7 @@ class ProgressTracker:
     _bytes_done: int = 0
     _rate: float | None = None
     """Files per second of the last stage that counted files, kept for the stages after it."""
-    _current: str | None = None
+    _current: Path | None = None
     _started: float = field(default_factory=time.monotonic)
     _reported: float = 0.0
     _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
@@ -211,7 +211,7 @@ class ProgressTracker:
             self._files_done += files
             self._bytes_done += size_bytes
 
-    def working_on(self, path: str) -> None:
+    def working_on(self, path: Path) -> None:
         self._current = path
 
     def report(self, *, force: bool = False) -> None:
@@ -235,13 +235,14 @@ class ProgressTracker:
                 stage=self._stage,
                 files_done=self._files_done,
                 files_total=self._files_total,
-                bytes_done=self._bytes_done,
+                # A file may have grown between the scan and its reading.
+                bytes_done=min(self._bytes_done, self._bytes_total or self._bytes_done),
                 bytes_total=self._bytes_total,
                 failed=self.counts["failed"],
                 files_per_s=files_per_s,
                 elapsed_s=now - self._started,
                 left_s=left_s,
-                current=None if self._current is None else Path(self._current),
+                current=self._current,
             )
 
     def _rates(self, now: float) -> tuple[float, float]:

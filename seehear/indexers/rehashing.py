@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seehear.errors import CollectionLockedError, MediaError
-from seehear.indexers.diff import RACY_INODE
 from seehear.indexers.progress import Progress, ProgressTracker, Stage
 from seehear.media.hashing import content_hash
-from seehear.stores import Catalog, Location
+from seehear.stores import RACY_INODE, Catalog, Location
 
 AHEAD = 8
 MARK_WAIT_S = 60.0

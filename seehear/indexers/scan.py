@@ -33,17 +33,7 @@ from seehear.indexers.ignore import (
     is_litter,
     read_ignore_file,
 )
-from seehear.stores import FILE_NAME, is_collection
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedFile:
-    """A regular file as the file system lists it; `path` is absolute."""
-
-    path: str
-    size_bytes: int
-    modified_ns: int
-    inode: int
+from seehear.stores import FILE_NAME, ScannedFile, is_collection
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,54 @@
-"""Scan every target and compare it with the catalog: what a run has to do."""
+"""Scan every target and compare it with the catalog: what a run has to do.
+
+Whether a task is an addition, an update, a move or no change at all is known only when the content
+is hashed. A changed inode alone counts as a difference, too: two recordings of equal length that
+swap names keep their size and, after a copy, the time.
+
+Time stamps have a granularity (4 ms on ext4, 2 s on FAT), so a file that changes right after it was
+read can look unchanged. Like git, seehear does not trust a file that was modified within
+`MTIME_GRANULARITY_NS` of being read: its location is stored with the inode `RACY_INODE`, and the
+next run hashes the file once more.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from seehear.indexers.diff import Diff, compare
 from seehear.indexers.ignore import PathPatterns
-from seehear.indexers.missing import IdBitmap
 from seehear.indexers.progress import OfflineRoot, ProgressTracker
 from seehear.indexers.roots import Target, is_below, root_state
 from seehear.indexers.scan import Scan, relative_to, walk
-from seehear.indexers.work_queue import Work
-from seehear.stores import Catalog, Failure, Generation, Root
+from seehear.indexers.stages import StopEvent
+from seehear.stores import Catalog, Failure, Generation, Root, ScanTable
 
 AT_ONCE = 256
-"""Number of files compared with the catalog at once, between two checks of the time and the stop
-event."""
+"""Number of files listed between two reports of progress."""
+
+MTIME_GRANULARITY_NS = 2_000_000_000
+"""The coarsest time stamp in use, that of FAT."""
+
+ALWAYS_RETRY_NS = -1
+"""Time stamp of a failure that is not caused by the content, such as a missing permission. No file
+has this time stamp, so the next run tries again."""
 
 
 @dataclass(slots=True)
 class Survey:
-    """What the scan found, and what it could not read."""
+    """The scan of one run: what it found, and what it could not read."""
 
-    diff: Diff
+    catalog: Catalog
+    table: ScanTable
+    patterns: PathPatterns
+    tally: ProgressTracker
+    stop: StopEvent
+    unchanged: int = 0
+    failed_before: list[Failure] = field(default_factory=list)
+    """Failures whose file has not changed since."""
+    cured: list[tuple[int, str]] = field(default_factory=list)
+    """(root, path) of failures whose file is gone."""
     offline: list[OfflineRoot] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     root_ids: list[int] = field(default_factory=list)
@@ -35,50 +56,36 @@ class Survey:
     whole_root_ids: list[int] = field(default_factory=list)
     """Roots of which all files were looked at."""
 
-
-@dataclass(slots=True)
-class Surveyor:
-    """Scan for one run. `tick` is called often and tells whether to stop."""
-
-    catalog: Catalog
-    generation: Generation
-    patterns: PathPatterns
-    tally: ProgressTracker
-    tick: Callable[[], bool]
-    survey: Survey
-    retry_failed: bool = False
-    stop: threading.Event | None = None
-
-    def run(self, targets: Sequence[Target]) -> None:
+    def run(self, targets: Sequence[Target], generation: Generation, *, retry_failed: bool) -> None:
         """Scan and compare every target; offline roots are noted and not changed."""
         by_root: dict[int, list[Target]] = {}
         for target in targets:
             by_root.setdefault(target.root.id, []).append(target)
         # Find the offline roots first: none of their files may be compared.
         present = [group for group in by_root.values() if self._is_there(group[0].root)]
-        failures = {str(failure.path): failure for failure in self.catalog.locations.failures()}
-        self.survey.diff.failing = set(failures)
         roots = [str(root.path) for root in self.catalog.locations.roots()]
         for target in (target for group in present for target in group):
-            if self.tick():
-                return
-            self._compare(target, failures, roots)
+            self._scan(target, roots)
+            if self.stop.is_set():
+                return  # the walk has not met every file
+        self.unchanged, self.failed_before = self.table.compare(
+            generation.id, retry_failed=retry_failed
+        )
 
     def _is_there(self, root: Root) -> bool:
         """Tell whether a root can be scanned; note it as offline otherwise."""
-        with closing(self.catalog.locations.scan(root.id)) as locations:
-            first = list(islice(locations, 2))
-        was_file = [location.path for location in first] == [str(root.path)]
+        first = self.catalog.locations.in_root(root.id, most=2)
+        was_file = [location.path for location in first] == [root.path]
         presence = root_state(root, had_files=bool(first), was_file=was_file)
         online = presence.reason is None
         if online != root.online or presence.inode not in {None, root.inode}:
             self.catalog.locations.set_online(root.id, online, presence.inode)
         if presence.reason is not None:
-            self.survey.offline.append(OfflineRoot(root.path, presence.reason))
+            self.offline.append(OfflineRoot(root.path, presence.reason))
         return online
 
-    def _compare(self, target: Target, failures: dict[str, Failure], roots: Sequence[str]) -> None:
-        scan, diff, root = Scan(), self.survey.diff, str(target.root.path)
+    def _scan(self, target: Target, roots: Sequence[str]) -> None:
+        scan, root, root_id = Scan(), str(target.root.path), target.root.id
         files = walk(
             target.top,
             scan,
@@ -88,63 +95,42 @@ class Surveyor:
             excluded=str(self.catalog.folder),
             stop=self.stop,
         )
-        met, met_failures = IdBitmap(), set[str]()
         try:
-            while not self.tick() and (chunk := list(islice(files, AT_ONCE))):
-                known = self.catalog.locations.known(
-                    target.root.id, self.generation.id, [file.path for file in chunk]
-                )
-                for before in known.values():
-                    met.add(before.id)
-                for file, outcome in compare(
-                    chunk, target.root.id, known, failures, retry_failed=self.retry_failed
-                ):
-                    if file.path in failures:
-                        met_failures.add(file.path)
-                    self._note(file.size_bytes, outcome)
+            while chunk := list(islice(files, AT_ONCE)):
+                self.table.add(root_id, chunk)
+                self.tally.done(sum(file.size_bytes for file in chunk), len(chunk))
+                self.tally.report()
         except FileNotFoundError:
             pass  # a part of an online root is gone, with all its files
         except OSError as error:
             scan.unknown.append(target.top)
-            self.survey.notes.append(f"{target.top} cannot be read: {error.strerror or error}")
-        if self.tick():
-            return  # a walk that was stopped has not met every file
-        self._conclude(target, scan)
+            self.notes.append(f"{target.top} cannot be read: {error.strerror or error}")
+        if self.stop.is_set():
+            return
+        self._note(target, scan)
 
-        def gone(path: str) -> bool:
+        def is_gone(path: str) -> bool:
             return scan.knows(path) and self.patterns.covers(relative_to(path, root))
 
         below = None if target.is_whole else Path(target.top)
-        if len(met) < self.catalog.locations.count(target.root.id, below):
-            for location in self.catalog.locations.scan(target.root.id, below):
-                if location.id not in met and gone(location.path):
-                    diff.vanished.add(location.id, location.asset_id, location.size_bytes)
-        for path in failures.keys() - met_failures:
-            here = path == target.top or is_below(path, target.top)
-            if here and gone(path) and not _in_other_root(path, root, roots):
-                diff.cured.append((target.root.id, path))
+        asked = is_gone if scan.unknown or self.patterns else None
+        self.cured += [
+            (root_id, path)
+            for path in self.table.find_gone(root_id, below, asked)
+            if not _in_other_root(path, root, roots)
+        ]
 
-    def _conclude(self, target: Target, scan: Scan) -> None:
+    def _note(self, target: Target, scan: Scan) -> None:
         """Note what the scan of a target found besides files."""
         self.tally.count("skipped", scan.skipped)
-        self.survey.root_ids.append(target.root.id)
+        self.root_ids.append(target.root.id)
         if target.is_whole and not self.patterns and not scan.unknown:
-            self.survey.whole_root_ids.append(target.root.id)
-        self.survey.notes.extend(
+            self.whole_root_ids.append(target.root.id)
+        self.notes.extend(
             f"{path} is skipped: it is {'this' if own else 'another'} collection's own folder"
             for path, own in scan.collections
         )
-        self.survey.notes.extend(f"{problem.path}: {problem.reason}" for problem in scan.problems)
-
-    def _note(self, size_bytes: int, outcome: Work | Failure | None) -> None:
-        diff = self.survey.diff
-        if outcome is None:
-            diff.unchanged += 1
-        elif isinstance(outcome, Work):
-            diff.work.append(outcome)
-        else:
-            diff.failed_before.append(outcome)
-        self.tally.done(size_bytes)
+        self.notes.extend(f"{problem.path}: {problem.reason}" for problem in scan.problems)
 
 
 def _in_other_root(path: str, root: str, roots: Sequence[str]) -> bool:

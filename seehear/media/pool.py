@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from seehear.config import Settings
 from seehear.errors import MediaError
@@ -47,12 +48,16 @@ START_ATTEMPTS = 3
 _WAKE_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeTask:
-    """One file to decode. `tag` belongs to the caller and is returned unchanged."""
+class DecodeTask(Protocol):
+    """One file to decode: any object with a path. The caller gets the same object back."""
 
+    @property
+    def path(self) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _PathTask:
     path: Path
-    tag: object = None
 
 
 @dataclass(slots=True)
@@ -64,7 +69,8 @@ class DecodedFile:
     read raises too, with `changed` set: try it again.
     """
 
-    task: DecodeTask
+    task: Any
+    """The object that was given, with its `path`."""
     content_hash: str | None = None
     """BLAKE2b-256 of the content, hex; None where the file could not be opened or recognised."""
     size_bytes: int = 0
@@ -80,7 +86,7 @@ class DecodedFile:
 
     @property
     def path(self) -> Path:
-        return self.task.path
+        return Path(self.task.path)
 
     def __iter__(self) -> Iterator[tuple[Segment, Sample]]:
         if self._slot is not None:
@@ -142,7 +148,7 @@ class _Pool:
                 if task is None:
                     more = False
                     break
-                task = task if isinstance(task, DecodeTask) else DecodeTask(Path(task))
+                task = _PathTask(Path(task)) if isinstance(task, str | Path) else task
                 slot = SampleBuffer(task, self._stop)
                 pending.append(slot)
                 self._todo.put(slot)
@@ -215,11 +221,9 @@ class _Pool:
 def _file_of(slot: SampleBuffer) -> DecodedFile:
     """Return the state of a file when its turn has come; raise an error that ends the run."""
     slot.raise_fatal()
-    task = slot.task
-    assert isinstance(task, DecodeTask)
     stamp = slot.stamp
     return DecodedFile(
-        task=task,
+        task=slot.task,
         content_hash=stamp.content_hash,
         size_bytes=stamp.size_bytes,
         modified_ns=stamp.modified_ns,

@@ -147,7 +147,7 @@ class WorkerProcess:
 
         Raises EnvironmentFaultError where a decoding library cannot be loaded.
         """
-        path = os.fspath(slot.task.path)  # type: ignore[attr-defined]
+        path = os.fspath(slot.task.path)
         try:
             self._send({"path": path})
             self._follow(slot, wanted)

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from seehear.errors import MediaError
 from seehear.media.protocol import Pair
@@ -33,7 +34,7 @@ class AbandonedError(Exception):
 class SampleBuffer:
     """A file in progress. One thread fills the buffer, another one empties it."""
 
-    def __init__(self, task: object, stop: threading.Event) -> None:
+    def __init__(self, task: Any, stop: threading.Event) -> None:
         self.task = task
         self.stamp = ContentStamp()
         self.info: MediaInfo | None = None

@@ -11,12 +11,12 @@ from seehear.stores.catalog.records import (
     Failure,
     Generation,
     GenerationState,
-    KnownFile,
     Location,
     Root,
     SegmentColumns,
     SegmentRecord,
 )
+from seehear.stores.catalog.scan_table import RACY_INODE, FileTask, ScannedFile, ScanTable
 from seehear.stores.catalog.segment_table import SegmentTable
 from seehear.stores.catalog.writer import Batch
 from seehear.stores.vectors.base import VectorIndex
@@ -25,6 +25,7 @@ from seehear.stores.vectors.flat import FlatIndex
 
 __all__ = [
     "FILE_NAME",
+    "RACY_INODE",
     "Batch",
     "Catalog",
     "Counts",
@@ -33,15 +34,17 @@ __all__ = [
     "FacetValues",
     "Failure",
     "FaultKind",
+    "FileTask",
     "FlatIndex",
     "Generation",
     "GenerationState",
     "IntegrityIssue",
-    "KnownFile",
     "Location",
     "NewContent",
     "NewLocation",
     "Root",
+    "ScanTable",
+    "ScannedFile",
     "SegmentColumns",
     "SegmentRecord",
     "SegmentTable",

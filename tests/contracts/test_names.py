@@ -33,7 +33,6 @@ ALLOWED = {
 # Places where the better word is taken in the same scope.
 LEFT = {
     "encoders/clap.py": {"sound", "SoundTower"},
-    "indexers/change.py": {"place"},
     "indexers/rehashing.py": {"place"},
     "media/terminal.py": {"picture"},
     "server/routes_assets.py": {"places"},

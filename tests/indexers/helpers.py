@@ -123,19 +123,19 @@ class InProcess:
         for given in tasks:
             if stop is not None and stop.is_set():
                 return
-            task = given if isinstance(given, media.DecodeTask) else media.DecodeTask(given)
-            yield _InProcessFile(self, task, spec, wanted)
+            yield _InProcessFile(self, given, spec, wanted)
 
 
 class _InProcessFile:
     def __init__(
         self,
         owner: InProcess,
-        task: media.DecodeTask,
+        task: Any,
         spec: SampleSpec,
         wanted: Callable[[str], bool] | None,
     ) -> None:
-        self.task, self.path, self._spec, self._owner = task, task.path, spec, owner
+        self.task, self.path = task, task if isinstance(task, Path) else task.path
+        self._spec, self._owner = spec, owner
         self.content_hash: str | None = None
         self.info = None
         self.error: MediaError | None = None

@@ -13,18 +13,10 @@ from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, image, tone
 from seehear.errors import EnvironmentFaultError, ModelError
 from seehear.indexers.bounded_queue import BoundedQueue
-from seehear.indexers.dedup import FileStat, HashedFile, IndexFailure
-from seehear.indexers.encode import (
-    DecodeDone,
-    DecodeFailed,
-    DecodeMessage,
-    EncodeStage,
-    PendingAsset,
-    SampleReady,
-)
-from seehear.indexers.scan import ScannedFile
-from seehear.indexers.work_queue import Work
+from seehear.indexers.dedup import IndexFailure
+from seehear.indexers.encode import DecodeMessage, EncodeStage, PendingAsset, SampleReady
 from seehear.libraries import require
+from seehear.stores import FileTask
 from seehear.types import (
     AudioSample,
     EmbeddingSpace,
@@ -56,8 +48,9 @@ class Moody(FakeEncoder):
 
 
 def draft_of(name: str) -> PendingAsset:
-    work = Work(ScannedFile(f"/{name}", 1, 1, 1), root_id=1)
-    return PendingAsset(name, HashedFile(work, FileStat(1, 1, 1)), MediaInfo(Modality.IMAGE, "png"))
+    return PendingAsset(
+        name, FileTask(1, Path(f"/{name}"), 1, 1, 1), MediaInfo(Modality.IMAGE, "png")
+    )
 
 
 def messages(draft: PendingAsset, *samples: Sample, complete: bool = True) -> list[DecodeMessage]:
@@ -65,7 +58,7 @@ def messages(draft: PendingAsset, *samples: Sample, complete: bool = True) -> li
     for sample in samples:
         draft.segments.append(Segment(modality_of(sample)))
         sent.append(SampleReady(draft, len(draft.segments) - 1, sample))
-    return [*sent, DecodeDone(draft)] if complete else sent
+    return [*sent, draft] if complete else sent
 
 
 def run(
@@ -100,10 +93,10 @@ def test_batches_are_filled_across_files_and_files_span_batches() -> None:
     assert not refused
     assert sorted(encoder.batches) == [2, 4, 4]
     assert {draft.content_hash for draft in done} == {"a", "b", "c"}
-    segments, vectors = drafts[1].encoded()
-    (positions, rows) = vectors[encoder.space]
+    content = drafts[1].content()
+    (positions, rows) = content.vectors[encoder.space]
     assert positions == [0, 1, 2, 3, 4, 5]
-    kinds = [segment.modality for segment in segments]
+    kinds = [segment.modality for segment in content.segments]
     assert kinds == [Modality.IMAGE, Modality.AUDIO, Modality.IMAGE] * 2
     alone = FakeEncoder()
     for at, sample in enumerate(mixed):
@@ -199,25 +192,27 @@ def test_what_the_encoder_finds_empty_is_no_segment() -> None:
     draft = draft_of("a")
     silence = AudioSample(np.zeros(1600, dtype=np.float32), 16_000)
     done, _ = run(FakeEncoder(), messages(draft, tone("red"), silence, tone("blue")))
-    segments, vectors = done[0].encoded()
-    assert len(segments) == 2
-    assert [positions for positions, _ in vectors.values()] == [[0, 1]]
+    content = done[0].content()
+    assert len(content.segments) == 2
+    assert [positions for positions, _ in content.vectors.values()] == [[0, 1]]
 
 
 def test_a_draft_without_segments_is_complete() -> None:
     done, _ = run(FakeEncoder(), messages(draft_of("quiet")))
-    assert done[0].encoded() == ([], {})
+    content = done[0].content()
+    assert (content.segments, content.vectors) == ([], {})
 
 
 def test_abandoned_and_unfinished_drafts_are_not_handed_on() -> None:
     encoder = Moody()
     again, broken, cut = draft_of("again"), draft_of("broken"), draft_of("cut")
     refusal = IndexFailure("decode", "truncated", permanent=True)
+    again.abandoned, broken.failure = True, refusal
     sent = [
         *messages(again, image("red"), complete=False),
-        DecodeFailed(again, None),
+        again,
         *messages(broken, image("red"), complete=False),
-        DecodeFailed(broken, refusal),
+        broken,
         *messages(cut, image("red"), complete=False),
     ]
     done, refused = run(encoder, sent)
@@ -251,6 +246,6 @@ def test_spaces_may_differ_by_modality() -> None:
         inbox.put(message)
     inbox.close()
     EncodeStage(Joined(), 2, inbox, lambda _: None, lambda *_: None).run()  # type: ignore[arg-type]
-    _, vectors = draft.encoded()
+    vectors = draft.content().vectors
     assert vectors[picture_space][0] == [0, 1, 2]
     assert vectors[sound_space][0] == [1, 2]

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -118,18 +119,24 @@ def test_bad_files_fail_alone_and_in_their_place(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_tags_come_back_and_tasks_are_read_lazily(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Numbered:
+    path: Path
+    number: int
+
+
+def test_tasks_come_back_and_are_read_lazily(tmp_path: Path) -> None:
     path = make.make_image(tmp_path / "a.png", (80, 80))
     taken = 0
 
-    def tasks() -> Iterator[media.DecodeTask]:
+    def tasks() -> Iterator[Numbered]:
         nonlocal taken
         for number in range(100):
             taken += 1
-            yield media.DecodeTask(path, number)
+            yield Numbered(path, number)
 
     files = media.decode_all(tasks(), SPEC, SETTINGS)
-    assert [next(files).task.tag for _ in range(3)] == [0, 1, 2]
+    assert [next(files).task.number for _ in range(3)] == [0, 1, 2]
     assert taken < 20
     files.close()  # type: ignore[attr-defined]
 

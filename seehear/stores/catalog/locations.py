@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,11 @@ from seehear.stores.catalog import reader
 from seehear.stores.catalog.filter_sql import conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
-from seehear.stores.catalog.records import Failure, KnownFile, KnownLocation, Location, Root
-from seehear.stores.catalog.schema import encodings, failures, locations, roots
+from seehear.stores.catalog.records import Failure, Location, Root
+from seehear.stores.catalog.schema import failures, locations, roots
 from seehear.stores.catalog.statements import chunks
 from seehear.stores.catalog.transactions import Transactions
 from seehear.types import Ids
-
-ASKED_AT_ONCE = 500
-"""Paths in one statement."""
-
-STREAMED_AT_ONCE = 1_000
-"""Rows kept in memory while the locations of a whole root are read."""
 
 
 class Locations:
@@ -78,12 +72,11 @@ class Locations:
         with self._transactions.batch() as batch:
             batch.connection.execute(update(roots).where(roots.c.id == root_id).values(values))
 
-    def in_root(self, root_id: int) -> list[Location]:
-        """Return every location below a root."""
+    def in_root(self, root_id: int, most: int | None = None) -> list[Location]:
+        """Return the locations below a root, by ascending id: all of them, or the first ones."""
+        query = select(locations).where(locations.c.root_id == root_id)
         with self._transactions.read() as connection:
-            rows = connection.execute(
-                select(locations).where(locations.c.root_id == root_id).order_by(locations.c.id)
-            )
+            rows = connection.execute(query.order_by(locations.c.id).limit(most))
             return [reader.location_from(row) for row in rows]
 
     def of_assets(self, asset_ids: Sequence[int] | Ids) -> dict[int, list[Location]]:
@@ -133,42 +126,6 @@ class Locations:
         with self._transactions.read() as connection:
             return connection.execute(found).first() is not None
 
-    def known(self, root_id: int, generation_id: int, paths: Sequence[str]) -> dict[str, KnownFile]:
-        """Return what the catalog knows of some paths in a root; unknown paths are left out."""
-        found: dict[str, KnownFile] = {}
-        with self._transactions.read() as connection:
-            for start in range(0, len(paths), ASKED_AT_ONCE):
-                chunk = [os.fsencode(path) for path in paths[start : start + ASKED_AT_ONCE]]
-                asked = {"generation": generation_id, "paths": chunk}
-                rows = connection.execute(_KNOWN_FILES, asked)
-                for path, root, id_, asset, size_bytes, modified_ns, inode, done in rows:
-                    if root == root_id:
-                        found[os.fsdecode(path)] = KnownFile(
-                            id_, asset, size_bytes, modified_ns, inode % (1 << 64), done is not None
-                        )
-        return found
-
-    def count(self, root_id: int, below: Path | None = None) -> int:
-        """Count the locations of a root; with `below`, those at that path and below it."""
-        with self._transactions.read() as connection:
-            query = select(func.count()).select_from(locations).where(*_at_root(root_id, below))
-            return int(connection.scalar(query) or 0)
-
-    def scan(self, root_id: int, below: Path | None = None) -> Generator[KnownLocation]:
-        """Yield the locations of a root, or those at a path and below it, by ascending id.
-
-        They are read lazily, so that few are in memory; nothing should be written meanwhile.
-        """
-        query = (
-            select(locations.c.id, locations.c.asset_id, locations.c.size_bytes, locations.c.path)
-            .where(*_at_root(root_id, below))
-            .order_by(locations.c.id)
-            .execution_options(yield_per=STREAMED_AT_ONCE)
-        )
-        with self._transactions.read() as connection, connection.execute(query) as rows:
-            for id_, asset_id, size_bytes, path in rows:
-                yield KnownLocation(id_, asset_id, size_bytes, os.fsdecode(path))
-
     def remove(self, path: Path) -> int:
         """Remove a path and everything below it from the collection; return the number of files."""
         with self._transactions.batch() as batch:
@@ -191,18 +148,7 @@ class Locations:
         """Return every file that could not be indexed, by path."""
         with self._transactions.read() as connection:
             rows = connection.execute(select(failures).order_by(failures.c.path))
-            return [
-                Failure(
-                    path=Path(os.fsdecode(row.path)),
-                    stage=row.stage,
-                    reason=row.reason,
-                    failed_at=row.failed_at.replace(tzinfo=UTC),
-                    size_bytes=int(row.size_bytes),
-                    modified_ns=int(row.modified_ns),
-                    root_id=int(row.root_id),
-                )
-                for row in rows
-            ]
+            return [failure_from(row) for row in rows]
 
     def relocate(self, mapping: Mapping[Path, Path]) -> None:
         """Map stored paths from old folders to new ones, as after a move to another machine.
@@ -243,42 +189,17 @@ class Locations:
             fts.rebuild(batch.connection)
 
 
-_KNOWN_FILES = (
-    select(
-        locations.c.path,
-        locations.c.root_id,
-        locations.c.id,
-        locations.c.asset_id,
-        locations.c.size_bytes,
-        locations.c.modified_ns,
-        locations.c.inode,
-        encodings.c.asset_id.label("encoded"),
+def failure_from(row: Any) -> Failure:
+    """Return the failure of a row of `failures`."""
+    return Failure(
+        path=Path(os.fsdecode(row.path)),
+        stage=row.stage,
+        reason=row.reason,
+        failed_at=row.failed_at.replace(tzinfo=UTC),
+        size_bytes=int(row.size_bytes),
+        modified_ns=int(row.modified_ns),
+        root_id=int(row.root_id),
     )
-    .join_from(
-        locations,
-        encodings,
-        and_(
-            encodings.c.asset_id == locations.c.asset_id,
-            encodings.c.generation_id == bindparam("generation"),
-            encodings.c.damaged.is_(False),
-        ),
-        isouter=True,
-    )
-    # The root is compared in Python: SQLite would otherwise scan the whole root by its index.
-    .where(locations.c.path.in_(bindparam("paths", expanding=True)))
-)
-
-
-def _at_root(root_id: int, below: Path | None) -> list[ColumnElement[bool]]:
-    if below is None:
-        return [locations.c.root_id == root_id]
-    raw, (low, high), path = os.fsencode(below), folder_range(below), locations.c.path
-    return [
-        # A sum, so that SQLite uses the index of paths and does not scan the whole root.
-        locations.c.root_id + 0 == root_id,
-        # One range of the index; paths in it that only have the same beginning are left out.
-        and_(path >= raw, path < high, or_(path == raw, path >= low)),
-    ]
 
 
 def _below(column: Column[bytes], path: Path) -> ColumnElement[bool]:

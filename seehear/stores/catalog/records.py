@@ -50,34 +50,6 @@ class Location:
     """For a subtitle beside its video: the id of the video's location."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """What the catalog knows of a file, for one generation.
-
-    A `Location` without its path: an index run keeps one for each file that it works on.
-    """
-
-    id: int
-    """Id of the location."""
-    asset_id: int
-    size_bytes: int
-    modified_ns: int
-    inode: int
-    encoded: bool
-    """Whether the generation has encoded the asset."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownLocation:
-    """A location with its path as text."""
-
-    id: int
-    asset_id: int
-    size_bytes: int
-    path: str
-    """Absolute. Bytes that are not UTF-8 are kept as surrogates (surrogateescape)."""
-
-
 class GenerationState(StrEnum):
     """The state of a generation: being filled, answering queries, or replaced by another."""
 
