@@ -13,7 +13,6 @@ model's input is cut in the middle, and a model with feature fusion treats no wi
 from __future__ import annotations
 
 import contextlib
-import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from seehear.encoders.torch_tools import (
     scatter,
     to_device,
     vectors_of,
+    weight_errors,
 )
 from seehear.errors import ModelIntegrityError, UnknownModelError, UsageError
 from seehear.silence import is_silent
@@ -268,18 +268,8 @@ def _weights_in(folder: Path) -> Path:
 
 def _build(name: str, folder: Path, weights: Path, device: torch.device) -> ClapEncoder:
     import torch
-    from safetensors import SafetensorError
 
     library = _transformers()
-    unreadable = (
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        pickle.UnpicklingError,
-        SafetensorError,
-    )
     with quiet_libraries(), _quiet_transformers():
         try:
             config = library.ClapConfig.from_pretrained(folder, local_files_only=True)
@@ -293,7 +283,7 @@ def _build(name: str, folder: Path, weights: Path, device: torch.device) -> Clap
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except unreadable as error:
+        except weight_errors() as error:
             raise ModelIntegrityError(
                 f"{weights.parent} does not hold a CLAP model that can be read: "
                 f"{' '.join(str(error).split())[:200]}"

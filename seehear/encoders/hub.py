@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from seehear.encoders.model_cards import HubFile
+from seehear.encoders.plain import one_line
 from seehear.errors import ModelIntegrityError, ModelUnavailableError
 from seehear.files import irregular_entry
 
@@ -145,7 +146,7 @@ class HubModel:
         except LocalEntryNotFoundError:
             reason = "the hub cannot be reached"
         except (HfHubHTTPError, OSError) as error:
-            reason = f"fetching it failed ({_first_line(error)})"
+            reason = f"fetching it failed ({one_line(error)})"
         raise self._unavailable(reason)
 
     def cached(self, wanted: HubFile) -> Path | None:
@@ -210,7 +211,3 @@ def revision_of(path: Path) -> str:
             return commit[:12]
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

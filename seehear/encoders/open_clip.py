@@ -7,7 +7,6 @@ code.
 
 from __future__ import annotations
 
-import pickle
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from seehear.encoders.torch_tools import (
     scatter,
     to_device,
     vectors_of,
+    weight_errors,
     without_random_weights,
 )
 from seehear.errors import ModelIntegrityError
@@ -192,17 +192,7 @@ def load_open_clip(name: str, device: str = "auto") -> OpenClipEncoder:
 def _build(source: ResolvedWeights, device: torch.device) -> OpenClipEncoder:
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
-    from safetensors import SafetensorError
 
-    unreadable = (
-        RuntimeError,
-        ValueError,
-        KeyError,
-        OSError,
-        EOFError,
-        pickle.UnpicklingError,
-        SafetensorError,
-    )
     name = f"open_clip:{source.label}"
     with quiet_libraries():
         try:
@@ -227,7 +217,7 @@ def _build(source: ResolvedWeights, device: torch.device) -> OpenClipEncoder:
                 # This warning is about files that are refused below anyway.
                 warnings.filterwarnings("ignore", message="Detected pickle protocol")
                 open_clip.load_checkpoint(model, str(source.weights), weights_only=True)
-        except unreadable as error:
+        except weight_errors() as error:
             raise ModelIntegrityError(
                 f"{source.weights} does not hold weights of {source.architecture}: "
                 f"{' '.join(str(error).split())[:200]}"

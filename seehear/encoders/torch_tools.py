@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,6 +73,22 @@ def check_samples(
     for sample in samples:
         if modality_of(sample) is not modality:
             raise UsageError(f"{sample!r} was sent to be encoded as {modality}")
+
+
+def weight_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a damaged file of weights, or one of another model, may raise."""
+    from safetensors import SafetensorError
+
+    return (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    )
 
 
 def without_random_weights() -> AbstractContextManager[object]:

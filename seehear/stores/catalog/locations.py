@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
-from seehear.stores.catalog import reader
+from seehear.stores.catalog import fts, reader
 from seehear.stores.catalog.filter_sql import conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
