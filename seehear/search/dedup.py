@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from seehear.cancellation import check_current
 from seehear.types import Asset, Floats, Modality
 
 NEAR_DUPLICATE = 0.97
@@ -51,6 +52,7 @@ def collapse(results: Sequence[ResultView], most: int) -> list[list[int]]:
     """
     groups: list[list[int]] = []
     for position, result in enumerate(results):
+        check_current()
         home = next(
             (group for group in groups if is_near_duplicate(results[group[0]], result)), None
         )
@@ -71,6 +73,7 @@ def mmr(results: Sequence[ResultView], scores: Sequence[float], most: int) -> li
     likeness = np.zeros(len(results))
     taken: list[int] = []
     while left and len(taken) < most:
+        check_current()
         gains = [RELEVANCE_SHARE * scores[i] - (1 - RELEVANCE_SHARE) * likeness[i] for i in left]
         chosen = left.pop(int(np.argmax(gains)))
         taken.append(chosen)

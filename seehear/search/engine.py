@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
 from seehear.search import encode_query, feedback, retrieve, scoring
@@ -135,10 +136,12 @@ class Engine:
         encode_query.check_query(query)
         encoded = encode_query.encode_query(query, self._model)
         with self._turns, self._read_snapshot() as snapshot:
+            check_current()  # it may have waited long for its turn
             self._count(snapshot)
-            allowed = snapshot.id_filter(query)
-            asked = encoded + feedback.parts_of(query, snapshot)
-            return _Search(query, asked, allowed, snapshot, self._rerank).hits()
+            with interruptible():
+                allowed = snapshot.id_filter(query)
+                asked = encoded + feedback.parts_of(query, snapshot)
+                return _Search(query, asked, allowed, snapshot, self._rerank).hits()
 
     def duplicates(
         self,

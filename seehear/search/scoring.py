@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.cancellation import check_current
 from seehear.search.calibration.baseline import (
     ODDS_SLOW,
     Comparison,
@@ -88,6 +89,7 @@ def _row(
     snapshot: CollectionSnapshot,
     crowd: Floats | None,
 ) -> PartScores:
+    check_current()
     compared = RouteComparison.empty(len(candidates))
     for item in Modality:
         _compare(part, item, candidates.of_kind(item), candidates.ids, snapshot, compared)

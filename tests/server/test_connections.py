@@ -156,6 +156,14 @@ def test_who_does_not_read_is_closed() -> None:
         assert 0 < size < LARGE
 
 
+def test_who_reads_slowly_gets_all_of_it() -> None:
+    limits = replace(SHORT, reading_s=PATIENCE_S)
+    with served(limits) as server, closing(connected(server)) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(3 * limits.header_s)
+        assert len(answer_of(client)) > LARGE
+
+
 def test_a_full_house_makes_room_for_who_asks() -> None:
     limits = replace(SHORT, header_s=PATIENCE_S)
     with served(limits) as server, ExitStack() as held:
