@@ -193,7 +193,7 @@ def test_a_house_full_of_work_says_so() -> None:
 
 
 @pytest.mark.parametrize("kind", [FORM, "application/json", "MULTIPART/FORM-DATA; x"])
-@pytest.mark.parametrize("path", ["/v1/session", "/", "/healthz"])
+@pytest.mark.parametrize("path", ["/v1/session", "/", "/healthz", "/page/page.js"])
 def test_without_a_token_no_more_than_a_few_kib_are_read(path: str, kind: str) -> None:
     with served(ServiceLimits(), TOKEN) as server:
         with closing(connected(server)) as told, closing(connected(server)) as chunked:
