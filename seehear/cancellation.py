@@ -7,6 +7,8 @@ its steps. Outside of such work the check does nothing.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -29,6 +31,7 @@ class CancelToken:
 
 current_ticket: ContextVar[CancelToken | None] = ContextVar("current_ticket", default=None)
 """The request that the running code works for; None outside of requests."""
+_interruptible: ContextVar[bool] = ContextVar("interruptible", default=False)
 
 
 def check_current() -> None:
@@ -37,7 +40,20 @@ def check_current() -> None:
         ticket.check()
 
 
-def is_cancelled() -> bool:
-    """Return whether the client of the running request has gone."""
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let the database interrupt what is read in the block once the client has gone.
+
+    Only for work that no other request shares: a cache that is refreshed goes on to its end.
+    """
+    before = _interruptible.set(True)
+    try:
+        yield
+    finally:
+        _interruptible.reset(before)
+
+
+def is_interrupted() -> bool:
+    """Return whether to interrupt: the client has gone, and the running code is interruptible."""
     ticket = current_ticket.get()
-    return ticket is not None and ticket.gone.is_set()
+    return ticket is not None and ticket.gone.is_set() and _interruptible.get()

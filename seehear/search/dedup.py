@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
+from seehear.cancellation import check_current
 from seehear.stores import SegmentRecord
 from seehear.types import Asset, Floats
 
@@ -44,6 +45,7 @@ def collapse(
     """
     groups: list[list[int]] = []
     for position, result in enumerate(results):
+        check_current()
         home = next(
             (
                 group
@@ -75,6 +77,7 @@ def mmr(
     likeness = np.zeros(len(results))
     taken: list[int] = []
     while left and len(taken) < most:
+        check_current()
         gains = [RELEVANCE_SHARE * scores[i] - (1 - RELEVANCE_SHARE) * likeness[i] for i in left]
         chosen = left.pop(int(np.argmax(gains)))
         taken.append(chosen)

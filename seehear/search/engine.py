@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
 from seehear.search import encode_query, feedback, retrieve, scoring
@@ -132,10 +133,12 @@ class Engine:
         encode_query.check_query(query)
         encoded = encode_query.encode_query(query, self._model)
         with self._turns, self._read_snapshot() as snapshot:
+            check_current()  # it may have waited long for its turn
             self._count(snapshot)
-            found = snapshot.restricted(query)
-            parts = encoded + feedback.parts_of(query, snapshot)
-            return _Search(query, parts, found, self._rerank).hits()
+            with interruptible():
+                found = snapshot.restricted(query)
+                parts = encoded + feedback.parts_of(query, snapshot)
+                return _Search(query, parts, found, self._rerank).hits()
 
     def duplicates(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.cancellation import check_current
 from seehear.search.calibration.baseline import (
     ODDS_SLOW,
     SimilarityBaseline,
@@ -88,6 +89,7 @@ def score(
     asked_as = np.full(shape, NO_VECTOR, dtype=np.int8)
     words, kinds = np.zeros(shape), np.full(shape, NO_MATCH, dtype=np.int8)
     for row, part in enumerate(parts):
+        check_current()
         for item in Modality:
             columns = (similarities[row], expected[row], odds[row], asked_as[row])
             _compare(part, item, candidates, snapshot, columns)

@@ -81,7 +81,8 @@ class _BoundedProtocol(H11Protocol):
 
         What it still sends of a body that was refused is read and dropped until then.
         """
-        self._set_deadline(self.header_s)
+        if not self.flow.write_paused:  # it is still reading the last answer
+            self._set_deadline(self.header_s)
 
     def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:

@@ -62,11 +62,11 @@ class RequestQueue:
         Raises ServiceError 429 when the queue is full, 503 when the time is up, 499 when the
         client has gone, and whatever the work raises.
         """
-        with self.place() as place:
-            return await place.run(request, work)
+        with self.admit() as admission:
+            return await admission.run(request, work)
 
     @contextmanager
-    def place(self) -> Iterator[Place]:
+    def admit(self) -> Iterator[Admission]:
         """Take a place in the queue, for instance before a body is read.
 
         Raises ServiceError 429 when the queue is full. The place is free again at the end of the
@@ -77,14 +77,14 @@ class RequestQueue:
                 raise ServiceError(429, "busy", "too many queries at once; try again", 1)
             self._taken += 1
             self.served += 1
-        place = Place(self._threads, self._timeout_s)
+        admission = Admission(self._threads, self._timeout_s)
         try:
-            yield place
+            yield admission
         finally:
-            if place.future is None:
+            if admission.future is None:
                 self._leave(None)
             else:
-                place.future.add_done_callback(self._leave)
+                admission.future.add_done_callback(self._leave)
 
     def close(self) -> None:
         """Drop the waiting requests, and wait for the running ones."""
@@ -95,7 +95,7 @@ class RequestQueue:
             self._taken -= 1
 
 
-class Place:
+class Admission:
     """Hold one request's place in a queue."""
 
     def __init__(self, threads: ThreadPoolExecutor, timeout_s: float) -> None:

@@ -54,9 +54,9 @@ def register(app: FastAPI, service: Service) -> None:
     )
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
-        with queue_of(request).place() as place:
+        with queue_of(request).admit() as admission:
             async with received(request, SearchRequest, limits) as (wish, uploads):
-                answer = await place.run(request, lambda: _search(service, wish, uploads))
+                answer = await admission.run(request, lambda: _search(service, wish, uploads))
         # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
         return Response(answer, media_type="application/json")
 
@@ -69,10 +69,10 @@ def register(app: FastAPI, service: Service) -> None:
     )
     async def embed(request: Request) -> EmbedAnswer:
         """Turn texts or one file into vectors, in every space of their kind."""
-        with queue_of(request).place() as place:
+        with queue_of(request).admit() as admission:
             async with received(request, EmbedRequest, limits) as (wish, uploads):
                 _check_embed(wish, uploads, limits.embed_inputs, limits.text_characters)
-                return await place.run(request, lambda: _embed(service, wish, uploads))
+                return await admission.run(request, lambda: _embed(service, wish, uploads))
 
     @app.post(
         "/v1/embeddings",

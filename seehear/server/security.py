@@ -145,7 +145,7 @@ class SecurityMiddleware:
 
     def _most_bytes(self, path: str) -> int:
         """Return the size that the body of a request may have."""
-        if path in _OPEN_PATHS:
+        if _is_open(path):
             return min(OPEN_BODY_BYTES, self._limits.body_bytes)
         return self._limits.upload_bytes if path in _FILE_PATHS else self._limits.body_bytes
 
@@ -179,7 +179,7 @@ class SecurityMiddleware:
             )
         self._check_origin(scope, headers, host)
         path: str = scope["path"]
-        if self._sessions is None or path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX):
+        if self._sessions is None or _is_open(path):
             return headers
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._sessions.knows(credential.strip()):
@@ -238,6 +238,11 @@ class _Body:
 
     def _too_large(self) -> str:
         return f"the request has more than {self._most:,} bytes"
+
+
+def _is_open(path: str) -> bool:
+    """Return whether a path needs no token."""
+    return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
 
 
 def _hostname(host: str) -> str:

@@ -5,6 +5,7 @@ A thin layer over seehear.Collection; everything that ranks, scores or stores li
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -83,10 +84,16 @@ class ServedCollection(Collection):
             raise UsageError(error.told(folder_labels.named)) from None
 
     def file_of(self, asset_id: int) -> Path | None:
-        """A file with the content of the asset that is there now; None while it is offline."""
+        """Return a file of the asset that is there now; None while there is none.
+
+        A file that is reached by a link out of its root counts as missing.
+        """
+        roots = [os.path.realpath(root.path) for root in self.roots()]
         for location in self.locations(asset_id):
-            if location.path.is_file():
-                return location.path
+            path = Path(location.path)
+            real = Path(os.path.realpath(path))
+            if real.is_file() and any(real.is_relative_to(root) for root in roots):
+                return path
         return None
 
     def folder_names(self, folder_labels: FolderLabels, most: int) -> tuple[list[str], bool]:

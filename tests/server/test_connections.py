@@ -156,6 +156,14 @@ def test_who_does_not_read_is_closed() -> None:
         assert 0 < size < LARGE
 
 
+def test_who_reads_slowly_gets_all_of_it() -> None:
+    limits = replace(SHORT, reading_s=PATIENCE_S)
+    with served(limits) as server, closing(connected(server)) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(3 * limits.header_s)
+        assert len(answer_of(client)) > LARGE
+
+
 def test_a_full_house_makes_room_for_who_asks() -> None:
     limits = replace(SHORT, header_s=PATIENCE_S)
     with served(limits) as server, ExitStack() as held:
@@ -185,7 +193,7 @@ def test_a_house_full_of_work_says_so() -> None:
 
 
 @pytest.mark.parametrize("kind", [FORM, "application/json", "MULTIPART/FORM-DATA; x"])
-@pytest.mark.parametrize("path", ["/v1/session", "/", "/healthz"])
+@pytest.mark.parametrize("path", ["/v1/session", "/", "/healthz", "/page/page.js"])
 def test_without_a_token_no_more_than_a_few_kib_are_read(path: str, kind: str) -> None:
     with served(ServiceLimits(), TOKEN) as server:
         with closing(connected(server)) as told, closing(connected(server)) as chunked:

@@ -17,7 +17,12 @@ from urllib.request import Request, urlopen
 import pytest
 from starlette.background import BackgroundTask
 
-from seehear.cancellation import CancelledQueryError, CancelToken, current_ticket
+from seehear.cancellation import (
+    CancelledQueryError,
+    CancelToken,
+    current_ticket,
+    interruptible,
+)
 from seehear.collection import Collection
 from seehear.errors import StoreError
 from seehear.limits import ServiceLimits
@@ -157,6 +162,12 @@ def test_a_pool_that_is_full_is_no_fault_of_ours(collection_folder: Path) -> Non
 def test_a_query_of_the_database_ends_with_its_client(collection_folder: Path) -> None:
     engine = database.connect(collection_folder / database.FILE_NAME, None, read_only=True)
     token = CancelToken(threading.Event())
+    token.gone.set()
+    current_ticket.set(token)
+    with engine.connect() as connection:  # what others share goes on to its end
+        limited = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000)"
+        assert connection.exec_driver_sql(f"{limited} SELECT max(i) FROM n").scalar() == 100_000
+    token = CancelToken(threading.Event())
     counting = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     )
@@ -166,6 +177,7 @@ def test_a_query_of_the_database_ends_with_its_client(collection_folder: Path) -
         with (
             pytest.raises(CancelledQueryError),
             database.store_errors("read the catalog"),
+            interruptible(),
             engine.connect() as connection,
         ):
             connection.exec_driver_sql(counting).scalar()
@@ -200,3 +212,37 @@ def test_a_file_is_not_read_for_a_client_that_has_gone(tmp_path: Path) -> None:
     asyncio.run(scene())
     assert 1 << 20 < sent < 1 << 25
     assert ended == [True]
+
+
+class Leaves(threading.Event):
+    """An event that is set when it has been asked so many times."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__()
+        self.after, self.asked = after, 0
+
+    def is_set(self) -> bool:
+        self.asked += 1
+        return self.asked > self.after
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"diverse": True}, {"without": "blue"}, {"text": ["red", "green", "white"]}],
+    ids=["diverse", "without", "three"],
+)
+def test_a_search_stops_at_its_next_step(collection_folder: Path, asked: dict[str, Any]) -> None:
+    with Collection(collection_folder, SETTINGS) as collection:
+        query = {"text": "red", "k": 10} | asked
+        stays = Leaves(float("inf"))
+        current_ticket.set(CancelToken(stays))
+        try:
+            assert collection.search(**query)
+            assert stays.asked >= 8
+            for step in (0, 1, stays.asked // 2, stays.asked - 1):
+                current_ticket.set(CancelToken(Leaves(step)))
+                with pytest.raises(CancelledQueryError):
+                    collection.search(**query)
+        finally:
+            current_ticket.set(None)
+        assert collection.search(**query)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
-from seehear.cancellation import CancelledQueryError, is_cancelled
+from seehear.cancellation import CancelledQueryError, is_interrupted
 from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
 from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
@@ -138,7 +138,7 @@ def _prepare_read_only(connection: Any, _record: object) -> None:
 def _prepare_functions(connection: Any) -> None:
     """Replace SQLite's `lower`, which only knows English letters; let queries be cancelled."""
     connection.create_function("lower", 1, _lower, deterministic=True)
-    connection.set_progress_handler(is_cancelled, PROGRESS_STEPS)
+    connection.set_progress_handler(is_interrupted, PROGRESS_STEPS)
 
 
 def _lower(text_: object) -> object:
@@ -183,7 +183,7 @@ def schema_too_new(version: str) -> SchemaVersionError:
 def store_errors(action: str) -> Iterator[None]:
     """Turn database errors into StoreError, or StorageFullError where the disk is full.
 
-    Raises CancelledQueryError if the client of the running request has gone.
+    Raises CancelledQueryError for work that was interrupted because its client has gone.
     """
     try:
         yield
@@ -198,7 +198,7 @@ def store_errors(action: str) -> Iterator[None]:
 def _translation(error: BaseException, action: str) -> StoreError:
     reason = str(error).strip().partition("\n")[0]
     code = getattr(error, "sqlite_errorcode", 0)
-    if code == sqlite3.SQLITE_INTERRUPT and is_cancelled():
+    if code == sqlite3.SQLITE_INTERRUPT:  # by `is_interrupted`, and by nothing else
         raise CancelledQueryError from None
     if code in _FULL or "disk is full" in reason or "No space left" in reason:
         return StorageFullError(
