@@ -65,13 +65,13 @@ def per_query(
     for k in cutoffs:
         measures |= {f"recall@{k}": R @ k, f"success@{k}": Success @ k, f"nDCG@{k}": nDCG @ k}
     qrels = [
-        ir_measures.Qrel(str(number), path, grade)
+        ir_measures.Qrel(str(number), _identifier(path), grade)
         for number, one in enumerate(judged)
         for path, grade in one.relevant.items()
     ]
     # Pass ranks, not scores: ir_measures would order equal scores by name.
     docs = [
-        ir_measures.ScoredDoc(str(number), path, -float(rank))
+        ir_measures.ScoredDoc(str(number), _identifier(path), -float(rank))
         for number, one in enumerate(judged)
         for rank, path in enumerate(_distinct(run.get(one.name, ())))
     ]
@@ -98,6 +98,11 @@ def summarise(values: Mapping[str, Values], seed: int = 0) -> list[MeasuredValue
 
 def _distinct(answers: Sequence[ScoredItem]) -> list[str]:
     return list(dict.fromkeys(answer.path for answer in answers))
+
+
+def _identifier(path: str) -> str:
+    """Return a path as hex: trec_eval ends the process at a name that is not UTF-8."""
+    return path.encode("utf-8", "surrogatepass").hex()
 
 
 def _first_rank(one: JudgedQuery, answers: Sequence[ScoredItem]) -> float:

@@ -72,6 +72,16 @@ def test_equal_scores_keep_their_order_and_repeats_count_once() -> None:
     assert values["MRR"][0] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    "name", ["/caf\udce9.jpg", "/a b\n\t.jpg", "/\ud800", "/写真.jpg", "/\x1b[2J"]
+)
+def test_a_name_of_any_bytes_is_counted(name: str) -> None:
+    """trec_eval ends its process at a name that is not UTF-8."""
+    run = {"q": [ScoredItem("/a", 1.0), ScoredItem(name, 0.5)]}
+    values = per_query([JudgedQuery("q", {name: 1}, texts=("x",))], run, (1, 2))
+    assert [values[key][0] for key in ("MRR", "recall@1", "recall@2")] == [0.5, 0.0, 1.0]
+
+
 def test_mean_median_and_interval() -> None:
     values = {"MRR": np.array([0.0, 1.0] * 50), "median rank": np.array([1.0, 2.0, 9.0])}
     mrr, rank = summarise(values)

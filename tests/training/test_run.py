@@ -24,9 +24,18 @@ from training.recipe import SHIPPED, read_recipe
 from training.run import run_recipe
 
 
-def _run(data: Path, out: Path, steps: int = 4, **options: bool) -> Path:
-    options = {"tensorboard": False} | options
-    return run_recipe(small_recipe(steps), data, out, progress=False, teacher=TEACHER, **options)
+def _run(
+    data: Path, out: Path, steps: int = 4, *, tensorboard: bool = False, force: bool = False
+) -> Path:
+    return run_recipe(
+        small_recipe(steps),
+        data,
+        out,
+        progress=False,
+        tensorboard=tensorboard,
+        teacher=TEACHER,
+        force=force,
+    )
 
 
 def test_recipe_goes_from_shards_to_a_model_that_loads(data: Path, tmp_path: Path) -> None:
