@@ -40,7 +40,7 @@ from benchmarks import record
 from seehear import media
 from seehear.config import Settings
 from seehear.errors import MediaError
-from seehear.media.process import TIME_PER_SECOND
+from seehear.media.workers.process import TIME_PER_SECOND
 from seehear.types import AudioSample, SampleSpec
 from tests.media import make
 

@@ -27,6 +27,14 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="D", help="Where to compute: auto, cpu, cuda, cuda:1 or mps."),
 ]
+LinksOption = Annotated[
+    bool,
+    typer.Option(
+        "--follow-links",
+        help="Also read files outside the folders that links in them lead to; "
+        "SEEHEAR_FOLLOW_LINKS=1 does so for every command.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -36,6 +44,7 @@ def open_collection(
     model: str | None = None,
     device: str | None = None,
     must_exist: bool = True,
+    follow_links: bool = False,
 ) -> Collection:
     """The collection that the options and the environment name."""
     from seehear.collection import Collection
@@ -46,6 +55,8 @@ def open_collection(
         settings = dataclasses.replace(settings, device=device)
     if model is not None:
         settings = dataclasses.replace(settings, model=model)
+    if follow_links:
+        settings = dataclasses.replace(settings, follow_links=True)
     if settings.device == "auto":
         # A command that answers one query is done before a large index lies on a GPU.
         settings = dataclasses.replace(settings, search_device="cpu")

@@ -1,6 +1,6 @@
 """Turn files into samples: run the decode workers and pass their samples to the encoder.
 
-Runs in one thread. The decoding itself happens in worker processes (seehear.media.pool), which hash
+Runs in one thread. The decoding itself happens in workers (seehear.media.workers), which hash
 a file and decode it from the same bytes.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,8 @@ class _Attempt:
 class DecodeStage:
     """Decode `work` in order; send samples to `samples`, and finished files to `results`.
 
-    `results` also gets what needs no encoding: known contents, failures and skipped files. `work`
+    `results` also gets what needs no encoding: known contents, failures and skipped files. `roots`
+    are the paths of roots by id, which no link may leave unless the settings allow it. `work`
     is read a few files ahead, in the thread of `run`.
     """
 
@@ -62,6 +63,7 @@ class DecodeStage:
         tally: ProgressTracker,
         samples: BoundedQueue[DecodeMessage],
         results: BoundedQueue[WriteMessage],
+        roots: Mapping[int, str],
         stop: threading.Event,
     ) -> None:
         self._spec, self._settings = model.spec, settings
@@ -69,13 +71,14 @@ class DecodeStage:
         self._claims, self._tally = claims, tally
         self._samples, self._results, self._stop = samples, results, stop
         self._work = work
+        self._roots: Mapping[int, str] = {} if settings.follow_links else roots
         self._again: list[_Attempt] = []
 
     def run(self) -> None:
         pending = (_Attempt(item) for item in self._work)
         while not self._stop.is_set():
             files = media.decode_all(
-                _tasks(pending),
+                self._tasks(pending),
                 self._spec,
                 self._settings,
                 wanted=self._claims.try_claim,
@@ -92,6 +95,13 @@ class DecodeStage:
             if not again:
                 return
             pending, self._again = (attempt for attempt in again), []
+
+    def _tasks(self, pending: Iterable[_Attempt]) -> Iterator[media.DecodeTask]:
+        for attempt in pending:
+            attempt.read_ns = time.time_ns()
+            work = attempt.work
+            root = self._roots.get(work.root_id)
+            yield media.DecodeTask(Path(work.file.path), attempt, root)
 
     def _take(self, file: media.DecodedFile) -> None:
         attempt = file.task.tag
@@ -165,12 +175,6 @@ class DecodeStage:
         self._results.put(FileFailed(draft.copy.work, refusal))
         for copy in self._claims.fail(draft.content_hash, refusal):
             self._results.put(FileFailed(copy.work, refusal))
-
-
-def _tasks(pending: Iterable[_Attempt]) -> Iterator[media.DecodeTask]:
-    for attempt in pending:
-        attempt.read_ns = time.time_ns()
-        yield media.DecodeTask(Path(attempt.work.file.path), attempt)
 
 
 def _is_lasting(error: MediaError) -> bool:

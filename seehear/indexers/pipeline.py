@@ -128,7 +128,14 @@ class _Run:
         with closing(WorkQueue(self.catalog.folder)) as work:
             found, promoted = Survey(Diff(work, MissingLocations())), False
             surveyor = Surveyor(
-                self.catalog, generation, patterns, self.tally, self._tick, found, retry_failed
+                self.catalog,
+                generation,
+                patterns,
+                self.tally,
+                self._tick,
+                found,
+                retry_failed,
+                self.settings.follow_links,
             )
             try:
                 self.tally.begin(Stage.SCAN)
@@ -175,6 +182,7 @@ class _Run:
             tally=self.tally,
             samples=samples,
             results=results,
+            roots={root.id: str(root.path) for root in self.catalog.roots()},
             stop=self.halt,
         )
         encoder = EncodeStage(

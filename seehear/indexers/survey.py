@@ -46,6 +46,7 @@ class Surveyor:
     tick: Callable[[], bool]
     survey: Survey
     retry_failed: bool = False
+    follow_links: bool = False
 
     def run(self, targets: Sequence[Target]) -> None:
         """Scan and compare every target; offline roots are noted and not changed."""
@@ -84,6 +85,7 @@ class Surveyor:
             patterns=self.patterns,
             apart=roots,
             excluded=str(self.catalog.folder),
+            follow_links=self.follow_links,
         )
         met, met_failures = IdBitmap(), set[str]()
         try:
@@ -131,6 +133,11 @@ class Surveyor:
             f"{path} is skipped: it is {'this' if own else 'another'} collection's own folder"
             for path, own in scan.collections
         )
+        if scan.outside:
+            links = f"{scan.outside} link{'s' if scan.outside > 1 else ''}"
+            self.survey.notes.append(
+                f"{links} out of {target.top} not followed (--follow-links follows them)"
+            )
         self.survey.notes.extend(f"{problem.path}: {problem.reason}" for problem in scan.problems)
 
     def _note(self, size_bytes: int, outcome: Work | Failure | None) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from fastapi import FastAPI, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from seehear.errors import ContentChangedError, MediaError
 from seehear.limits import THUMBNAIL_PX
+from seehear.media.stored_file import StoredFile
 from seehear.serialize import asset_to_dict
 from seehear.server import examples
 from seehear.server.content_types import DOWNLOAD, content_type_of
@@ -128,21 +131,29 @@ def register(app: FastAPI, service: Service) -> None:
     def media(asset_id: AssetId, *, download: bool = False) -> FileResponse:
         """Send the file itself, whole or in ranges, so that a player can start anywhere."""
         asset = _asset(service, asset_id)
-        path = _file(service, asset)
-        stat = os.stat(path)  # noqa: PTH116 - the same call that FileResponse makes
-        if stat.st_size != asset.size_bytes:
-            raise ServiceError(
-                409, "changed", "the file has changed since it was indexed; index its folder again"
-            )
+        stored = _file(service, asset)
+        return _OpenFileResponse(stored.open(), asset, download=download)
+
+
+class _OpenFileResponse(FileResponse):
+    """Send the file that was checked, whatever its path leads to by the time it is sent."""
+
+    def __init__(self, file: BinaryIO, asset: Asset, *, download: bool) -> None:
+        self._file = file
+        by_number = f"/dev/fd/{file.fileno()}"
         kind = content_type_of(asset.format)
-        return FileResponse(
-            path,
+        super().__init__(
+            by_number if os.path.exists(by_number) else file.name,  # noqa: PTH110
             media_type=kind,
-            filename=printable(path.name),
-            stat_result=stat,
+            filename=printable(FilePath(file.name).name),
+            stat_result=os.fstat(file.fileno()),
             content_disposition_type="attachment" if download or kind == DOWNLOAD else "inline",
             headers={"cache-control": "private, no-cache"},
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 def _asset(service: Service, asset_id: int) -> Asset:
@@ -152,13 +163,13 @@ def _asset(service: Service, asset_id: int) -> Asset:
     return asset
 
 
-def _file(service: Service, asset: Asset) -> FilePath:
-    path = service.library.file_of(asset.id)
-    if path is None:
-        raise ServiceError(
-            404, "offline", "the file cannot be reached; check that its drive is connected"
-        )
-    return path
+def _file(service: Service, asset: Asset) -> StoredFile:
+    try:
+        return service.library.stored_file(asset.id)
+    except ContentChangedError as error:
+        raise ServiceError(409, "changed", str(error)) from None
+    except MediaError as error:
+        raise ServiceError(404, "offline", f"the file cannot be reached: {error}") from None
 
 
 def _describe(service: Service, asset_id: int) -> AssetOut:

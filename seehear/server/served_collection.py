@@ -93,14 +93,6 @@ class ServedCollection(Collection):
         """Where assets lie, by id."""
         return dict(self._catalog.locations_of(asset_ids))
 
-    def file_of(self, asset_id: int) -> Path | None:
-        """A file with the content of the asset that is there now; None while it is offline."""
-        for location in self.locations([asset_id]).get(asset_id, []):
-            path = Path(location.path)
-            if path.is_file():
-                return path
-        return None
-
     def assets_of(self, hits: Sequence[Hit]) -> dict[int, Asset]:
         """The assets of hits, by id."""
         return self._catalog.assets_of([hit.asset_id for hit in hits])

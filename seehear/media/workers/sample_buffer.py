@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seehear.errors import MediaError
-from seehear.media.protocol import Pair
+from seehear.media.workers.protocol import Pair
 from seehear.types import MediaInfo
 
 MOST_BYTES = 4 << 20
