@@ -41,7 +41,7 @@ from seehear import media
 from seehear.config import Settings
 from seehear.errors import MediaError, UsageError
 from seehear.files import write_output
-from seehear.media.process import TIME_PER_SECOND
+from seehear.media.workers.process import TIME_PER_SECOND
 from seehear.types import AudioSample, SampleSpec
 from tests.media import make
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seehear.errors import BrokenMediaError as BrokenMediaError
     from seehear.errors import CollectionClosedError as CollectionClosedError
     from seehear.errors import CollectionLockedError as CollectionLockedError
+    from seehear.errors import ContentChangedError as ContentChangedError
     from seehear.errors import EnvironmentFaultError as EnvironmentFaultError
     from seehear.errors import InterruptedIndexError as InterruptedIndexError
     from seehear.errors import MediaError as MediaError
@@ -53,6 +54,7 @@ _HOMES = {
         "BrokenMediaError",
         "CollectionClosedError",
         "CollectionLockedError",
+        "ContentChangedError",
         "EnvironmentFaultError",
         "InterruptedIndexError",
         "MediaError",

@@ -18,6 +18,7 @@ from seehear.types import Asset, Hit, Modality, Query, QueryPart, Segment
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
+    from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup, Rerank
     from seehear.stores import Catalog, FacetValues, Failure, Generation, Location, Root
 
@@ -176,9 +177,34 @@ class CollectionReader:
         Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
         it cannot be read.
         """
-        spec = self._opened.spec
+        opened = self._opened
         return query_builder.file_part(
-            path, spec, weight=weight, exclude=exclude, expected=expected
+            path, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
+        )
+
+    @while_open
+    def thumbnail(self, hit: Hit, px: int = 320) -> tuple[bytes, str]:
+        """Draw a hit: its image, the frame of its moment, or the spectrogram of its sound.
+
+        Returns the picture and its content type. Raises MediaError where the file cannot be read
+        or has other content than was indexed, and for a text.
+        """
+        from seehear.hit_files import draw_hit
+
+        file = self.stored_file(hit.asset_id, hit.path)
+        return draw_hit(self._opened.decoder(), file, hit, px)
+
+    @while_open
+    def stored_file(self, asset_id: int, first: Path | None = None) -> StoredFile:
+        """Return a file that has the content of an asset now; try the path `first` before others.
+
+        Raises MediaError (stage "open") where there is none, ContentChangedError where each has
+        other content.
+        """
+        from seehear.hit_files import find_stored_file
+
+        return find_stored_file(
+            self._catalog, asset_id, first, follow_links=self.settings.follow_links
         )
 
     @while_open

@@ -33,6 +33,8 @@ class Settings:
     """Address space of one decode worker; a decoder that needs more ends only its worker."""
     decode_timeout_s: float = 120.0
     """Longest wait in seconds for one sample of one file; then the decoder is killed."""
+    follow_links: bool = False
+    """Also read files outside the indexed folders that links in them lead to."""
     database: str | None = field(default=None, repr=False)
     """URL of a PostgreSQL database for the catalog; None means a SQLite file in the collection's
     folder. Not shown, because it may contain a password."""
@@ -47,7 +49,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Return the defaults, overridden by environment variables.
 
-        SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS and SEEHEAR_DATABASE.
+        SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS, SEEHEAR_FOLLOW_LINKS (1
+        or 0) and SEEHEAR_DATABASE.
         Raises UsageError for a value that is not valid.
         """
         env = os.environ if environment is None else environment
@@ -57,6 +60,7 @@ class Settings:
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
             decode_workers=_integer(env, "SEEHEAR_WORKERS"),
+            follow_links=bool(_integer(env, "SEEHEAR_FOLLOW_LINKS")),
             database=env.get("SEEHEAR_DATABASE") or None,
         )
 

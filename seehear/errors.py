@@ -120,6 +120,10 @@ def _rebuild_media_error(kind: type[MediaError], reason: str, stage: str) -> Med
     return kind(reason, stage=stage)
 
 
+class ContentChangedError(MediaError):
+    """The file has other content than the one that was indexed."""
+
+
 class UnsupportedMediaError(MediaError):
     """The content is of a kind that seehear does not read."""
 

@@ -1,4 +1,4 @@
-"""Load what a collection needs to answer: models, and the engine of the serving generation.
+"""Load what a collection needs to answer: models, the engine, a worker that decodes query files.
 
 Each is loaded when it is first needed, and kept.
 """
@@ -17,6 +17,7 @@ from seehear.libraries import naming_faults
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
+    from seehear.media.workers.pool import DecodePool
     from seehear.search import Engine, Rerank
     from seehear.stores import Catalog, Generation
     from seehear.types import SampleSpec
@@ -66,6 +67,7 @@ class LoadedModels:
         self._rerank = rerank
         self._models: dict[str, Model] = {}
         self._engine: tuple[int, Engine] | None = None
+        self._decoder: DecodePool | None = None
         self._lock = threading.RLock()
         self._closed = False
         self._calls = 0
@@ -106,6 +108,9 @@ class LoadedModels:
             self._engine = None
             self._models.clear()
             self._catalog.close()
+            decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.close()
 
     def model(self, name: str | None = None) -> Model:
         """Return the model of that name; without a name the serving one, else the settings' one.
@@ -135,6 +140,17 @@ class LoadedModels:
     def spec(self) -> SampleSpec:
         """Return how the model that answers queries needs media cut."""
         return self.model().spec
+
+    def decoder(self) -> DecodePool:
+        """Return the worker that decodes query files and draws pictures of hits."""
+        from seehear.media.workers.pool import DecodePool
+
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = DecodePool(
+                    1, self._settings.decode_memory_bytes, self._settings.decode_timeout_s
+                )
+            return self._decoder
 
     def engine(self) -> Engine | None:
         """Return the engine of the serving generation, or None while nothing is indexed.

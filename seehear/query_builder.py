@@ -10,13 +10,16 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seehear import arguments
 from seehear.arguments import PathLike, Paths
 from seehear.errors import MediaError, UsageError
 from seehear.limits import QueryLimits
 from seehear.types import Hit, Modality, Query, QueryPart, SampleSpec
+
+if TYPE_CHECKING:
+    from seehear.media.workers.pool import DecodePool
 
 Sources = Paths | Iterable[Any]
 """Files to ask with: paths, or whatever else `load` makes parts of."""
@@ -139,6 +142,7 @@ def media_file(words: Sequence[str]) -> Path | None:
 def file_part(
     path: PathLike,
     spec: Callable[[], SampleSpec],
+    decoder: Callable[[], DecodePool],
     *,
     weight: float = 1.0,
     exclude: bool = False,
@@ -146,16 +150,18 @@ def file_part(
 ) -> QueryPart:
     """A photo, sound, clip or text file; `spec` says how it is cut, once there is such a file.
 
+    A worker of `decoder` reads it: its sender may be a stranger.
+
     Raises UsageError where there is no such file or it is not of the modality `expected`,
     MediaError where it cannot be read.
     """
-    from seehear import media
-
     file = Path(os.path.expanduser(path))  # noqa: PTH111 - raises nothing
     if not is_file(file):
         raise UsageError(f"No file {file}")
     try:
-        modality, samples = media.query_samples(file, spec())
+        pool = decoder()
+        pool.prepare()  # starts while the model is loaded, which gives the spec
+        modality, samples = pool.query(file, spec())
     except MediaError as error:
         named = str(error) if file.name in str(error) else f"{file}: {error}"
         raise type(error)(named, stage=error.stage) from None

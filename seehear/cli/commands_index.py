@@ -16,6 +16,7 @@ from seehear.cli.options import (
     CollectionOption,
     DeviceOption,
     JsonOption,
+    LinksOption,
     ModelOption,
     open_collection,
 )
@@ -52,11 +53,14 @@ def index(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask before another --model encodes all again.")
     ] = False,
+    follow_links: LinksOption = False,
     json: JsonOption = False,
 ) -> None:
     """Add folders to the collection, or update it."""
     stop = threading.Event()
-    with open_collection(collection, model=model, device=device, must_exist=False) as library:
+    with open_collection(
+        collection, model=model, device=device, must_exist=False, follow_links=follow_links
+    ) as library:
         if model is not None:
             _agree(library.model_change(model), model, yes=yes)
         with progress.display(quiet=json) as shown, stop_on_interrupt(stop):
@@ -82,11 +86,14 @@ def watch(
     device: DeviceOption = None,
     include: Include = None,
     exclude: Exclude = None,
+    follow_links: LinksOption = False,
 ) -> None:
     """Index folders, then follow their changes until Ctrl-C."""
     stop = threading.Event()
     with (
-        open_collection(collection, device=device, must_exist=False) as library,
+        open_collection(
+            collection, device=device, must_exist=False, follow_links=follow_links
+        ) as library,
         stop_on_interrupt(stop),
     ):
         for path in paths:

@@ -192,8 +192,9 @@ def search(
         hits = library.run(query)
         last_search.remember(library.folder, asked, hits)
         empty = not hits and library.is_empty
-    names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
-    show_hits(hits, shown, title=" ".join([*asked["text"], *asked["words"], *names]), empty=empty)
+        names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
+        title = " ".join([*asked["text"], *asked["words"], *names])
+        show_hits(hits, shown, library.thumbnail, title=title, empty=empty)
 
 
 def similar(
@@ -219,7 +220,7 @@ def similar(
     with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
         hits = library.similar(file, k=k, modalities=kinds, under=under)
         empty = not hits and library.is_empty
-    show_hits(hits, shown, title=file.name, empty=empty)
+        show_hits(hits, shown, library.thumbnail, title=file.name, empty=empty)
 
 
 def duplicates(

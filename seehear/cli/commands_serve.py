@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seehear.cli import blas_threads, browser, output
-from seehear.cli.options import CollectionOption, DeviceOption, open_collection
+from seehear.cli.options import CollectionOption, DeviceOption, LinksOption, open_collection
 from seehear.config import Settings
 from seehear.errors import UsageError
 
@@ -49,6 +49,7 @@ def serve(
     ] = False,
     collection: CollectionOption = None,
     device: DeviceOption = None,
+    follow_links: LinksOption = False,
 ) -> None:
     """Start the web page and the HTTP service."""
     blas_threads.limit_blas_threads()
@@ -69,7 +70,7 @@ def serve(
         collection,
         host=host,
         port=port,
-        settings=_settings(device),
+        settings=_settings(device, follow_links=follow_links),
         token=token,
         roots=[path.expanduser().absolute() for path in root or ()],
         names=name or (),
@@ -89,8 +90,10 @@ def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> Non
     run(collection, _settings(device))
 
 
-def _settings(device: str | None) -> Settings:
+def _settings(device: str | None, *, follow_links: bool = False) -> Settings:
     settings = Settings.from_environment()
+    if follow_links:
+        settings = dataclasses.replace(settings, follow_links=True)
     return settings if device is None else dataclasses.replace(settings, device=device)
 
 

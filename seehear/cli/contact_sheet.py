@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from seehear import media
 from seehear.cli.output import clock, display_path
 from seehear.errors import MediaError
 from seehear.files import write_output
 from seehear.libraries import fault_of
 from seehear.types import Hit, Modality
 
-THUMBNAIL_PX = 320
+Draw = Callable[[Hit], tuple[bytes, str]]
+"""Draws a hit: gives the picture and its content type. Raises MediaError."""
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
@@ -35,12 +35,14 @@ small { opacity: .75; }
 """
 
 
-def write_sheet(path: Path, title: str, hits: Sequence[Hit], *, force: bool = False) -> None:
+def write_sheet(
+    path: Path, title: str, hits: Sequence[Hit], draw: Draw, *, force: bool = False
+) -> None:
     """Write the sheet; `force` replaces a file that exists.
 
     Raises UsageError if the file must not be written, StoreError if it cannot be written.
     """
-    items = "\n".join(_item(hit) for hit in hits) or "<p>Nothing found.</p>"
+    items = "\n".join(_item(hit, draw) for hit in hits) or "<p>Nothing found.</p>"
     page = (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -50,7 +52,7 @@ def write_sheet(path: Path, title: str, hits: Sequence[Hit], *, force: bool = Fa
     write_output(path, [page.encode("utf-8", "backslashreplace")], force=force)
 
 
-def _item(hit: Hit) -> str:
+def _item(hit: Hit, draw: Draw) -> str:
     name = display_path(hit.path)
     times = f" · {clock(hit.moment[0])}–{clock(hit.moment[1])}" if hit.moment else ""
     kind = (
@@ -60,35 +62,22 @@ def _item(hit: Hit) -> str:
     )
     weak = ' class="weak"' if hit.weak else ""
     return (
-        f'<li{weak}><div class="view">{_view(hit)}</div><div class="caption">'
+        f'<li{weak}><div class="view">{_view(hit, draw)}</div><div class="caption">'
         f'<meter min="0" max="1" value="{hit.score:.3f}">{hit.score:.2f}</meter>'
         f"<strong>{hit.rank}.</strong> {escape(name)}<br>"
         f"<small>{escape(kind)}{times} · {hit.score:.2f}</small></div></li>"
     )
 
 
-def _view(hit: Hit) -> str:
+def _view(hit: Hit, draw: Draw) -> str:
     """A thumbnail, the moment's frame, a spectrogram, or the passage itself."""
     if hit.matched_modality is Modality.TEXT and hit.modality is Modality.TEXT:
         return f"<blockquote>{escape((hit.snippet or '')[:240])}</blockquote>"
     try:
-        kind, image = thumbnail_of(hit)
+        image, kind = draw(hit)
     except (MediaError, OSError) as error:
         if (fault := fault_of(error)) is not None:
             raise fault from error
         return f"<small>{escape(str(error))}</small>"
     data = base64.b64encode(image).decode("ascii")
-    return f'<img alt="" src="data:image/{kind};base64,{data}">'
-
-
-def thumbnail_of(hit: Hit) -> tuple[str, bytes]:
-    """The format and the bytes of a picture of a hit: its frame, its spectrogram.
-
-    Raises MediaError, OSError.
-    """
-    if hit.modality is Modality.AUDIO:
-        return "png", media.spectrogram_image(hit.path, hit.start_s or 0.0, hit.stop_s)
-    time_s = None
-    if hit.modality is Modality.VIDEO and hit.start_s is not None and hit.stop_s is not None:
-        time_s = (hit.start_s + hit.stop_s) / 2
-    return "webp", media.thumbnail(hit.path, px=THUMBNAIL_PX, time_s=time_s)
+    return f'<img alt="" src="data:{kind};base64,{data}">'

@@ -30,6 +30,14 @@ DeviceOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace a file that exists (never a link or a folder).")
 ]
+LinksOption = Annotated[
+    bool,
+    typer.Option(
+        "--follow-links",
+        help="Also read files outside the folders that links in them lead to; "
+        "SEEHEAR_FOLLOW_LINKS=1 does so for every command.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -39,6 +47,7 @@ def open_collection(
     model: str | None = None,
     device: str | None = None,
     must_exist: bool = True,
+    follow_links: bool = False,
 ) -> Collection:
     """The collection that the options and the environment name."""
     from seehear.collection import Collection
@@ -49,6 +58,8 @@ def open_collection(
         settings = dataclasses.replace(settings, device=device)
     if model is not None:
         settings = dataclasses.replace(settings, model=model)
+    if follow_links:
+        settings = dataclasses.replace(settings, follow_links=True)
     if settings.device == "auto":
         # A command that answers one query is done before a large index lies on a GPU.
         settings = dataclasses.replace(settings, search_device="cpu")

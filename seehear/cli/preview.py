@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from seehear.cli.contact_sheet import thumbnail_of
 from seehear.cli.hits_table import INDENT
 from seehear.cli.output import note
 from seehear.errors import MediaError, UsageError
@@ -16,6 +15,7 @@ from seehear.suggestions import did_you_mean
 from seehear.types import Modality
 
 if TYPE_CHECKING:
+    from seehear.cli.contact_sheet import Draw
     from seehear.media.terminal import Graphics
     from seehear.types import Hit
 
@@ -37,7 +37,7 @@ _BY_TERM = (
 )  # fmt: skip
 
 
-def previews() -> Callable[[Hit], str | None] | None:
+def previews(draw: Draw) -> Callable[[Hit], str | None] | None:
     """Return what draws a hit; None, with one line for the person, where nothing can be drawn.
 
     Raises UsageError for a way to draw that is none.
@@ -64,7 +64,7 @@ def previews() -> Callable[[Hit], str | None] | None:
                 "--preview in this terminal needs one package more: pip install 'seehear[preview]'"
             )
             return None
-    return partial(_drawn, graphics=graphics)
+    return partial(_drawn, graphics=graphics, draw=draw)
 
 
 def _way() -> str | None:
@@ -82,14 +82,14 @@ def _way() -> str | None:
     return next((way for part, way in _BY_TERM if part in term), "blocks")
 
 
-def _drawn(hit: Hit, graphics: Graphics) -> str | None:
+def _drawn(hit: Hit, graphics: Graphics, draw: Draw) -> str | None:
     """The picture of a hit, or why there is none."""
     from seehear.media.terminal import terminal_image
 
     if hit.modality is Modality.TEXT:
         return None  # its passage stands there already
     try:
-        _, image = thumbnail_of(hit)
+        image, _ = draw(hit)
     except (MediaError, OSError) as error:
         return f"{INDENT}(no preview: {' '.join(str(error).split())})"
     text = terminal_image(image, graphics, COLUMNS, ROWS)

@@ -14,6 +14,7 @@ from seehear.errors import SeehearError, UsageError
 from seehear.files import check_output
 
 if TYPE_CHECKING:
+    from seehear.cli.contact_sheet import Draw
     from seehear.types import Hit
 
 OPENER_S = 5.0
@@ -44,14 +45,14 @@ class Shown:
             check_output(self.sheet, force=self.force)
 
 
-def show_hits(hits: Sequence[Hit], shown: Shown, *, title: str, empty: bool) -> None:
+def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empty: bool) -> None:
     """Show hits as they are wanted; `empty` says that the collection has nothing to find."""
     if empty:
         output.note(output.NOTHING_INDEXED)
     if shown.sheet is not None:
         from seehear.cli.contact_sheet import write_sheet
 
-        write_sheet(shown.sheet, title, hits, force=shown.force)
+        write_sheet(shown.sheet, title, hits, draw, force=shown.force)
         output.note(f"Page with pictures: {output.display_path(shown.sheet)}")
     if shown.json:
         output.print_json([hit.to_dict() for hit in hits])
@@ -64,7 +65,7 @@ def show_hits(hits: Sequence[Hit], shown: Shown, *, title: str, empty: bool) -> 
         if shown.preview:
             from seehear.cli.preview import previews
 
-            preview = previews()
+            preview = previews(draw)
         print_hits(hits, preview)
     if not hits and not empty and not shown.json:
         output.note("Nothing found.")

@@ -32,6 +32,7 @@ def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
             yield from machine.library_rows(child)
             yield from _guarded("GPU", lambda: [machine.gpu_row(child)])
             yield from _guarded("decoding", lambda: [machine.decoding_row(child)])
+            yield from _guarded("sandbox", lambda: [machine.sandbox_row(child)])
         yield from _guarded("model tiny", lambda: [machine.bundled_model_row()])
         yield from _guarded("collection", lambda: places.collection_rows(collection, settings))
         if not no_child:

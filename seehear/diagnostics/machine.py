@@ -52,6 +52,13 @@ with tempfile.TemporaryDirectory() as folder:
     for file in media.decode_all([image], SampleSpec(), Settings(decode_workers=1)):
         assert len(list(file)) == 1
 """
+_SANDBOX = """
+import json
+from contextlib import closing
+from seehear.media.workers.pool import DecodePool
+with closing(DecodePool(1, 4 << 30, 60.0)) as pool:
+    print(json.dumps(pool.sandbox()))
+"""
 _MODEL = """
 import sys
 from seehear.encoders import load_model
@@ -123,6 +130,28 @@ def decoding_row(child: Child) -> Row:
     if said.startswith(NO_RESULT):
         return Row("decoding", Level.WARNING, f"not known: {said}", _BUSY)
     return Row("decoding", Level.FAULT, said, "repair what is reported above, then try again")
+
+
+def sandbox_row(child: Child) -> Row:
+    """Report what this system lets a decode worker give up (seehear/media/workers/sandbox.py)."""
+    well, said = child.run(_SANDBOX, timeout_s=DECODE_TIMEOUT_S)
+    if not well:
+        return Row("sandbox", Level.WARNING, f"not known: {said}", "see the row decoding")
+    held = json.loads(said)
+    landlock, seccomp = held.get("landlock"), held.get("seccomp")
+    names = " and ".join(
+        name for name, has in ((f"Landlock {landlock}", landlock), ("seccomp", seccomp)) if has
+    )
+    if seccomp:
+        found = f"decode workers cannot write, connect or start programs ({names})"
+        return Row("sandbox", Level.OK, found)
+    if sys.platform != "linux":
+        found = "decode workers have limits and no secrets; this system can forbid them no more"
+        return Row("sandbox", Level.OK, found)
+    can = "open connections and start programs" if landlock else "write, connect, start programs"
+    advice = "allow seccomp filters: Linux on x86-64 or arm64, in a container its default profile"
+    has = f"({names} alone)" if names else "(neither Landlock nor seccomp)"
+    return Row("sandbox", Level.WARNING, f"decode workers could {can} {has}", advice)
 
 
 def bundled_model_row(folder: Path = TINY) -> Row:

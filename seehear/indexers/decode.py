@@ -1,6 +1,6 @@
 """Turn files into samples: run the decode workers and pass their samples to the encoder.
 
-Runs in one thread. The decoding itself happens in worker processes (seehear.media.pool), which hash
+Runs in one thread. The decoding itself happens in workers (seehear.media.workers), which hash
 a file and decode it from the same bytes.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,8 @@ from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSampl
 class DecodeStage:
     """Decode `tasks` in order; send samples to `samples`, and finished files to `results`.
 
-    `results` also gets what needs no encoding: known contents, failures and skipped files. `tasks`
+    `results` also gets what needs no encoding: known contents, failures and skipped files. `roots`
+    are the paths of roots by id, which no link may leave unless the settings allow it. `tasks`
     is read a few files ahead, in the thread of `run`.
     """
 
@@ -46,6 +47,7 @@ class DecodeStage:
         tally: ProgressTracker,
         samples: BoundedQueue[DecodeMessage],
         results: BoundedQueue[WriteMessage],
+        roots: Mapping[int, str],
         stop: threading.Event,
     ) -> None:
         self._spec, self._settings = model.spec, settings
@@ -53,6 +55,7 @@ class DecodeStage:
         self._claims, self._tally = claims, tally
         self._samples, self._results, self._stop = samples, results, stop
         self._tasks = tasks
+        self._roots: Mapping[int, str] = {} if settings.follow_links else roots
         self._again: list[FileTask] = []
         self._read_twice: set[Path] = set()
         """Files that changed while they were read: read once more, then left for the next run."""
@@ -66,6 +69,7 @@ class DecodeStage:
                 self._spec,
                 self._settings,
                 wanted=self._claims.try_claim,
+                root_of=lambda task: self._roots.get(task.root_id),
                 stop=self._stop,
             )
             with closing(

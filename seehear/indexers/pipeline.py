@@ -119,7 +119,9 @@ class _Run:
             # To take over, a generation needs all files that the serving one has.
             targets = resolve(self.catalog, (), None)
         with closing(ScanTable(self.catalog.engine, self.catalog.folder)) as table:
-            survey = Survey(self.catalog, table, patterns, self.tally, self.halt)
+            survey = Survey(
+                self.catalog, table, patterns, self.tally, self.halt, self.settings.follow_links
+            )
             promoted = False
             try:
                 self.tally.begin(Stage.SCAN)
@@ -159,6 +161,7 @@ class _Run:
             tally=self.tally,
             samples=samples,
             results=results,
+            roots={root.id: str(root.path) for root in self.catalog.locations.roots()},
             stop=self.halt,
         )
         encoder = EncodeStage(

@@ -3,11 +3,13 @@
     root ── folders, sorted ──► ScannedFile(path, size, modified, inode)
              │ hidden, ignored, left out by a pattern ......... not listed
              │ socket, pipe, device, broken link .............. counted in `skipped`
+             │ link that leads out of the root ................ counted in `outside`
              │ unreadable folder, name too long ............... a problem; its content is unknown
              │ a collection's own folder ...................... noted, not entered
              └ linked folder .................................. after all real ones, each once
 
-Links to folders are followed, because collections are often put together from them. Each real
+Links within the root are followed; those that lead out of it only where that is wished
+(`follow_links`), since who may write into a folder could otherwise have any file indexed. Each real
 folder is visited once, and real paths win over linked ones, so loops end and the paths found are
 always the same. A link to a folder that contains the root (`/`, as Wine creates them) is a loop.
 
@@ -33,6 +35,7 @@ from seehear.indexers.ignore import (
     is_litter,
     read_ignore_file,
 )
+from seehear.media.stored_file import is_beneath
 from seehear.stores import FILE_NAME, ScannedFile, is_collection
 
 
@@ -55,6 +58,8 @@ class Scan:
     """Other roots met on the way, which are scanned on their own."""
     skipped: int = 0
     """Number of sockets, pipes, devices and broken links."""
+    outside: int = 0
+    """Number of links that lead out of the root and were not followed."""
     collections: list[tuple[str, bool]] = field(default_factory=list)
     """Folders of collections met on the way, which are not entered: (path, whether it is the
     collection that is being filled)."""
@@ -81,6 +86,7 @@ def walk(
     patterns: PathPatterns | None = None,
     apart: Collection[str] = (),
     excluded: str | None = None,
+    follow_links: bool = False,
     stop: threading.Event | None = None,
 ) -> Iterator[ScannedFile]:
     """Yield the regular files below `top`, a folder or a file, and note the rest in `scan`.
@@ -90,14 +96,17 @@ def walk(
     `excluded` (the collection's own) and folders of other collections are not entered but noted in
     `scan.collections`. Raises OSError where `top` cannot be read.
     """
-    walker = _Walk(top, root or top, scan, patterns or PathPatterns())
+    walker = _Walk(top, root or top, scan, patterns or PathPatterns(), follow_links)
     return walker.run(frozenset(apart) - {top}, excluded, stop)
 
 
 class _Walk:
-    def __init__(self, top: str, root: str, scan: Scan, patterns: PathPatterns) -> None:
+    def __init__(
+        self, top: str, root: str, scan: Scan, patterns: PathPatterns, follow_links: bool
+    ) -> None:
         self._top, self._root, self._scan, self._patterns = top, root, scan, patterns
         self._real_root = os.path.realpath(root)
+        self._follow_links = follow_links
         self._apart: frozenset[str] = frozenset()
         self._visited: set[tuple[int, int]] = set()
         self._excluded: tuple[int, int] | None = None
@@ -110,6 +119,8 @@ class _Walk:
         self._excluded = None if excluded is None else _identity(excluded)
         self._stop = stop or self._stop
         status = os.stat(self._top)
+        if self._leads_outside(self._top):
+            return
         if not stat.S_ISDIR(status.st_mode):
             if stat.S_ISREG(status.st_mode):
                 yield _scanned(self._top, status)
@@ -158,7 +169,9 @@ class _Walk:
                     if self._enters(entry, relative, rules, linked=linked_entry):
                         target = linked if linked_entry else folders
                         target.append(_Folder(path, relative, rules))
-                elif (file := self._file(name, path, relative, rules)) is not None:
+                elif (file := self._file(name, path, relative, rules)) is not None and not (
+                    entry is not None and entry.is_symlink() and self._leads_outside(path)
+                ):
                     yield file
             except OSError as error:
                 if error.errno == errno.ELOOP:  # a link to itself leads nowhere
@@ -180,8 +193,15 @@ class _Walk:
             self._scan.nested.append(entry.path)
             return False
         if linked:
-            target = os.path.realpath(entry.path)
-            return not (self._real_root + os.sep).startswith(target.rstrip(os.sep) + os.sep)
+            around_root = is_beneath(self._real_root, os.path.realpath(entry.path))
+            return not around_root and not self._leads_outside(entry.path)
+        return True
+
+    def _leads_outside(self, path: str) -> bool:
+        """Tell whether a path leads out of the root and must not be followed; count it."""
+        if self._follow_links or is_beneath(os.path.realpath(path), self._real_root):
+            return False
+        self._scan.outside += 1
         return True
 
     def _file(

@@ -44,6 +44,7 @@ class Survey:
     patterns: PathPatterns
     tally: ProgressTracker
     stop: StopEvent
+    follow_links: bool = False
     unchanged: int = 0
     failed_before: list[Failure] = field(default_factory=list)
     """Failures whose file has not changed since."""
@@ -94,6 +95,7 @@ class Survey:
             apart=roots,
             excluded=str(self.catalog.folder),
             stop=self.stop,
+            follow_links=self.follow_links,
         )
         try:
             while chunk := list(islice(files, AT_ONCE)):
@@ -130,6 +132,11 @@ class Survey:
             f"{path} is skipped: it is {'this' if own else 'another'} collection's own folder"
             for path, own in scan.collections
         )
+        if scan.outside:
+            links = f"{scan.outside} link{'s' if scan.outside > 1 else ''}"
+            self.notes.append(
+                f"{links} out of {target.top} not followed (--follow-links follows them)"
+            )
         self.notes.extend(f"{problem.path}: {problem.reason}" for problem in scan.problems)
 
 

@@ -11,7 +11,7 @@ stage that failed) for a file that cannot be read, and nothing else for bad cont
     BrokenMediaError        empty, truncated, corrupt, encrypted, or not what its name claims
     MediaLimitError         beyond `LIMITS`
 
-`pool.decode_all` does the same for many files in worker processes with memory and time limits.
+`decode_all` does the same for many files in worker processes (see workers/).
 Pillow, PyAV and the other decoders are imported when they are first needed.
 """
 
@@ -34,7 +34,7 @@ from seehear.media.source import Source
 from seehear.types import AudioSample, ImageSample, MediaInfo, Modality, Sample, SampleSpec, Segment
 
 if TYPE_CHECKING:
-    from seehear.media.pool import DecodedFile, DecodeTask, decode_all
+    from seehear.media.workers.decode_all import DecodedFile, DecodeTask, decode_all
 
 
 def probe(source: Source) -> MediaInfo:
@@ -146,9 +146,9 @@ def spectrogram_image(
 def __getattr__(name: str) -> object:
     # The pool needs subprocess and threads; reading one image does not.
     if name in {"DecodeTask", "DecodedFile", "decode_all"}:
-        from seehear.media import pool
+        from seehear.media.workers import decode_all as module
 
-        return getattr(pool, name)
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -7,6 +7,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 from seehear.errors import BrokenMediaError
 from seehear.media import text
@@ -90,7 +91,7 @@ def _parsed(data: bytes) -> EmailMessage:
     if data.count(b"boundary=") + data.count(b"BOUNDARY=") > MOST_PARTS:
         raise BrokenMediaError(f"corrupt: parts are nested in more than {MOST_PARTS} parts")
     try:
-        return message_from_bytes(data, policy=_POLICY)
+        return cast(EmailMessage, message_from_bytes(data, policy=cast(Any, _POLICY)))
     except RecursionError:
         raise BrokenMediaError("corrupt: the parts of the e-mail are nested without end") from None
     except (ValueError, LookupError, AttributeError, TypeError) as error:

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaError
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview
-"""A path (str or path-like) or the content of a file (bytes-like)."""
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""A path (str or path-like), the content of a file (bytes-like), or a file that is open."""
 
 HEAD_BYTES = 64 << 10
 """Bytes read to recognise a file: MPEG-TS, text encodings and ID3 tags need this many."""
@@ -29,6 +29,10 @@ def opened(source: Source) -> Iterator[BinaryIO]:
             raise BrokenMediaError("the file is empty", stage="open")
         with io.BytesIO(source) as memory:
             yield memory
+        return
+    if not isinstance(source, str | os.PathLike):
+        source.seek(0)
+        yield source
         return
     with open_regular(source) as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -65,6 +69,8 @@ def suffix_of(source: Source) -> str:
     """Return the lower-case suffix of a path; "" for bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return ""
+    if not isinstance(source, str | os.PathLike):
+        source = source.name
     return os.path.splitext(os.fspath(source))[1].lower()  # noqa: PTH122
 
 

@@ -22,12 +22,12 @@ from pydantic import Field
 
 from seehear import __version__
 from seehear.config import Settings
-from seehear.errors import MediaError, SeehearError, UsageError
+from seehear.errors import SeehearError, UsageError
 from seehear.limits import ASSISTANT_HITS, ServiceLimits
+from seehear.media.workers.pool import DecodePool
 from seehear.query_builder import build_query
 from seehear.search import replace_folders
 from seehear.serialize import asset_to_dict
-from seehear.server.decoding import DecodePool
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.problems import without_paths
 from seehear.server.queries import location_out
@@ -232,14 +232,10 @@ class _McpTools:
     def image(
         self, asset: Asset, px: int, start_s: float | None, stop_s: float | None
     ) -> tuple[bytes, str]:
-        path = self._library.file_of(asset.id)
-        if path is None:
-            raise MediaError(
-                "the file cannot be reached; check that its drive is connected", stage="open"
-            )
+        file = self._library.stored_file(asset.id)
         if asset.modality is not Modality.AUDIO:
-            return self._decoder.image(path, px, start_s=start_s)
-        return self._decoder.image(path, px, start_s=start_s, stop_s=stop_s, audio=True)
+            return self._decoder.image(file, px, start_s=start_s)
+        return self._decoder.image(file, px, start_s=start_s, stop_s=stop_s, audio=True)
 
     def _folder_labels(self) -> FolderLabels:
         return FolderLabels(root.path for root in self._library.roots())

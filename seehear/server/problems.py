@@ -33,6 +33,7 @@ _STATUS: tuple[tuple[type[SeehearError], int, str], ...] = (
     (errors.UnsupportedMediaError, 415, "unsupported_media"),
     (errors.MediaLimitError, 413, "media_too_large"),
     (errors.BrokenMediaError, 422, "broken_media"),
+    (errors.ContentChangedError, 409, "changed"),
     (errors.MediaError, 422, "unreadable_media"),
     (errors.UsageError, 422, "bad_query"),
     (errors.EnvironmentFaultError, 503, "environment"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from seehear.errors import ContentChangedError, MediaError
 from seehear.limits import THUMBNAIL_PX
+from seehear.media.stored_file import StoredFile
 from seehear.serialize import asset_to_dict
 from seehear.server import examples
 from seehear.server.content_types import DOWNLOAD, MediaResponse, content_type_of
@@ -131,21 +134,28 @@ def register(app: FastAPI, service: Service) -> None:
 
 def _media(service: Service, asset_id: int, download: bool) -> FileResponse:
     asset = _asset(service, asset_id)
-    path = _file(service, asset)
-    stat = os.stat(path)  # noqa: PTH116 - the same call that FileResponse makes
-    if stat.st_size != asset.size_bytes:
-        raise ServiceError(
-            409, "changed", "the file has changed since it was indexed; index its folder again"
+    return _OpenFileResponse(_file(service, asset).open(), asset, download=download)
+
+
+class _OpenFileResponse(MediaResponse):
+    """Send the file that was checked, whatever its path leads to by the time it is sent."""
+
+    def __init__(self, file: BinaryIO, asset: Asset, *, download: bool) -> None:
+        self._file = file
+        by_number = f"/dev/fd/{file.fileno()}"
+        kind = content_type_of(asset.format)
+        super().__init__(
+            by_number if os.path.exists(by_number) else file.name,  # noqa: PTH110
+            media_type=kind,
+            filename=printable(FilePath(file.name).name),
+            stat_result=os.fstat(file.fileno()),
+            content_disposition_type="attachment" if download or kind == DOWNLOAD else "inline",
+            headers={"cache-control": "private, no-cache"},
         )
-    kind = content_type_of(asset.format)
-    return MediaResponse(
-        path,
-        media_type=kind,
-        filename=printable(path.name),
-        stat_result=stat,
-        content_disposition_type="attachment" if download or kind == DOWNLOAD else "inline",
-        headers={"cache-control": "private, no-cache"},
-    )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 def _asset(service: Service, asset_id: int) -> Asset:
@@ -155,13 +165,13 @@ def _asset(service: Service, asset_id: int) -> Asset:
     return asset
 
 
-def _file(service: Service, asset: Asset) -> FilePath:
-    path = service.library.file_of(asset.id)
-    if path is None:
-        raise ServiceError(
-            404, "offline", "the file cannot be reached; check that its drive is connected"
-        )
-    return path
+def _file(service: Service, asset: Asset) -> StoredFile:
+    try:
+        return service.library.stored_file(asset.id)
+    except ContentChangedError as error:
+        raise ServiceError(409, "changed", str(error)) from None
+    except MediaError as error:
+        raise ServiceError(404, "offline", f"the file cannot be reached: {error}") from None
 
 
 def _describe(service: Service, asset_id: int) -> AssetOut:

@@ -5,7 +5,6 @@ A thin layer over seehear.Collection; everything that ranks, scores or stores li
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -82,19 +81,6 @@ class ServedCollection(Collection):
         except UnknownFolderError as error:
             folder_labels = FolderLabels(root.path for root in self.roots())
             raise UsageError(error.told(folder_labels.named)) from None
-
-    def file_of(self, asset_id: int) -> Path | None:
-        """Return a file of the asset that is there now; None while there is none.
-
-        A file that is reached by a link out of its root counts as missing.
-        """
-        roots = [os.path.realpath(root.path) for root in self.roots()]
-        for location in self.locations(asset_id):
-            path = Path(location.path)
-            real = Path(os.path.realpath(path))
-            if real.is_file() and any(real.is_relative_to(root) for root in roots):
-                return path
-        return None
 
     def folder_names(self, folder_labels: FolderLabels, most: int) -> tuple[list[str], bool]:
         """Folders that hold files, by label, sorted; and whether that is all of them."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seehear.cancellation import check_current
 from seehear.config import Settings, default_collection
 from seehear.errors import EnvironmentFaultError, SeehearError, UsageError
 from seehear.limits import ServiceLimits
-from seehear.server.decoding import DecodePool
+from seehear.media.workers.pool import DecodePool
 from seehear.server.folder_labels import FolderLabels
 from seehear.server.jobs import JobRunner
 from seehear.server.metrics import Metrics
@@ -89,7 +90,10 @@ class Service:
         )
         self.models = ModelPool(options.settings.device, self.metrics.on_batch)
         self.decoder = DecodePool(
-            limits.decode_workers, limits.decode_memory_bytes, limits.decode_timeout_s
+            limits.decode_workers,
+            limits.decode_memory_bytes,
+            limits.decode_timeout_s,
+            check_current,
         )
         self.images = ImageCache(limits.image_cache_bytes)
         self.roots = tuple(root.expanduser().absolute() for root in options.roots)

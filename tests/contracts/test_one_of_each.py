@@ -15,8 +15,9 @@ import pytest
 from seehear.encoders.tiny.encoder import TinyEncoder, load_tiny
 from seehear.errors import MediaError
 from seehear.files import AS_USUAL, OWNER_ONLY, replacing, write_whole
-from seehear.media import hashing, worker
+from seehear.media import hashing
 from seehear.media.audio import windows
+from seehear.media.workers import worker
 from seehear.silence import is_silent
 from seehear.types import AudioSample, Modality, SampleSpec
 

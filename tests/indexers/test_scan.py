@@ -97,7 +97,35 @@ def test_links_are_followed_once_and_real_paths_win(tmp_path: Path) -> None:
     (root / "out").symlink_to(tmp_path / "elsewhere")
     (root / "out2").symlink_to(tmp_path / "elsewhere" / "sub")
     (root / "file.jpg").symlink_to(root / "real" / "a.jpg")
-    assert found(root) == ["file.jpg", "real/a.jpg", "out/b.jpg", "out/sub/c.jpg"]
+    scan = Scan()
+    assert found(root, scan=scan, follow_links=True) == [
+        "file.jpg",
+        "real/a.jpg",
+        "out/b.jpg",
+        "out/sub/c.jpg",
+    ]
+    assert scan.outside == 0
+
+
+@posix
+@pytest.mark.parametrize("absolute", [True, False])
+def test_links_that_lead_out_of_the_root_are_not_followed(tmp_path: Path, absolute: bool) -> None:
+    make(tmp_path, "lib/in/a.jpg", "lib2/b.jpg", "secret.jpg")
+    root = tmp_path / "lib"
+    above = tmp_path if absolute else Path("..")
+    (root / "folder").symlink_to(above / "lib2")
+    (root / "file.jpg").symlink_to(above / "secret.jpg")
+    (root / "in" / "back.jpg").symlink_to(tmp_path / "lib" / "in" / "a.jpg")
+    (root / "in" / "round.jpg").symlink_to(root / "file.jpg")
+    (root / "same").symlink_to("in")
+    scan = Scan()
+    assert found(root, scan=scan) == ["in/a.jpg", "in/back.jpg"]
+    assert scan.outside == 3
+    assert not scan.problems
+    below = [file.path for file in walk(str(root / "folder"), scan, root=str(root))]
+    assert (below, scan.outside) == ([], 4)
+    (tmp_path / "way").symlink_to(root)
+    assert found(tmp_path / "way") == ["in/a.jpg", "in/back.jpg"]
 
 
 @posix

@@ -1,4 +1,4 @@
-"""Test the pool: order, look-ahead, limits, crashes, and the messages between processes."""
+"""Test decoding of many files: order, look-ahead, limits, crashes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from seehear import media
@@ -30,37 +26,16 @@ from seehear.errors import (
     MediaLimitError,
     UnsupportedMediaError,
 )
-from seehear.media import process, protocol
+from seehear.media.workers import process
 from seehear.types import (
-    AudioSample,
-    ImageSample,
-    MediaInfo,
-    Modality,
     SampleSpec,
-    Segment,
-    VideoSample,
 )
 from tests.media import make
+from tests.media.test_protocol import pairs_equal
 
 SPEC = SampleSpec(image_px=64)
 SETTINGS = Settings(decode_workers=2, decode_timeout_s=60)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
-
-
-def pairs_equal(one: list[protocol.Pair], other: list[protocol.Pair]) -> bool:
-    return [segment for segment, _ in one] == [segment for segment, _ in other] and all(
-        arrays_of(a) == arrays_of(b) for (_, a), (_, b) in zip(one, other, strict=True)
-    )
-
-
-def arrays_of(sample: Any) -> list[Any]:
-    if isinstance(sample, ImageSample):
-        return [sample.pixels.tolist()]
-    if isinstance(sample, AudioSample):
-        return [sample.waveform.tolist(), sample.sample_rate_hz]
-    if isinstance(sample, VideoSample):
-        return [frame.pixels.tolist() for frame in sample.frames]
-    return [sample]
 
 
 def failure_of(file: media.DecodedFile) -> MediaError | None:
@@ -189,12 +164,12 @@ def hostile_worker(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> 
     module = folder / "hostile_worker.py"
     module.write_text(
         "import ctypes, os, sys, time\n"
-        "from seehear.media import media_info, worker\n"
+        "from seehear.media import media_info\n"
+        "from seehear.media.workers import sandbox, worker\n"
         "plain = worker.WorkerLoop.serve\n"
-        "def serve(self, path):\n"
-        "    self.evil = 'evil' in path\n"
-        "    probe_open.evil = self.evil\n"
-        "    plain(self, path)\n"
+        "def serve(self, request):\n"
+        "    probe_open.evil = 'evil' in request['path']\n"
+        "    plain(self, request)\n"
         "worker.WorkerLoop.serve = serve\n"
         "probe = media_info.probe_open\n"
         "def probe_open(item):\n"
@@ -202,7 +177,9 @@ def hostile_worker(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> 
         f"        {code}\n"
         "    return probe(item)\n"
         "media_info.probe_open = probe_open\n"
-        "main = worker.main\n"
+        "def main(parent):\n"
+        "    streams = sandbox.private_streams()\n"
+        "    worker.main(*streams, sandbox.enter(parent))\n"
         "def babble():\n"
         "    for descriptor in range(3, 20):\n"
         "        try:\n"
@@ -210,7 +187,7 @@ def hostile_worker(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> 
         "        except OSError:\n"
         "            pass\n"
     )
-    monkeypatch.setattr(process, "_ENTRY", "from hostile_worker import main; main()")
+    monkeypatch.setattr(process, "_ENTRY", "from hostile_worker import main; main(parent)")
     monkeypatch.syspath_prepend(str(folder))
 
 
@@ -385,75 +362,12 @@ def alive(pid: int) -> bool:
 
 def test_workers_import_no_encoder() -> None:
     code = (
-        "import sys, seehear.media.worker; "
+        "import sys, seehear.media.workers.worker; "
         "print(sorted({'torch', 'faiss', 'transformers', 'sqlalchemy', 'seehear.encoders'}"
         " & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
-
-
-def test_messages_survive_the_wire() -> None:
-    random = np.random.default_rng(1)
-
-    def frame(height: int, width: int) -> ImageSample:
-        return ImageSample(random.integers(0, 255, (height, width, 3), dtype=np.uint8))
-
-    pairs: list[protocol.Pair] = [
-        (Segment(Modality.IMAGE), frame(3, 5)),
-        (Segment(Modality.TEXT, 1.0, 2.5, "ü\n\udce9"), "ü\n\udce9"),
-        (
-            Segment(Modality.AUDIO, 0.0, 0.1),
-            AudioSample(random.uniform(-1, 1, 7).astype(np.float32), 8_000),
-        ),
-        (Segment(Modality.VIDEO, 0.0, 9.0), VideoSample((frame(2, 2), frame(4, 1)))),
-    ]
-    items, buffers = protocol.pack_pairs(pairs)
-    stream = BytesIO()
-    protocol.send(stream, {"items": items}, buffers)
-    stream.seek(0)
-    head, body = protocol.receive(stream)
-    assert pairs_equal(protocol.unpack_pairs(head["items"], body), pairs)
-    info = MediaInfo(Modality.VIDEO, "mp4", 1, 2, 3.5, datetime(2024, 1, 2), {"a": 1, "b": "x"})
-    assert protocol.unpack_info(protocol.pack_info(info)) == info
-    error = BrokenMediaError("truncated", stage="probe")
-    again = protocol.unpack_error(protocol.pack_error(error))
-    assert (type(again), str(again), again.stage) == (BrokenMediaError, "truncated", "probe")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\x01",
-        b"\xff" * 8,
-        b"\x02\x00\x00\x00\x00\x00\x00\x00{]",
-        b"\x02\x00\x00\x00\x00\x00\x00\x00[]",
-        b"\x02\x00\x00\x00\x05\x00\x00\x00{}abc",
-    ],
-)
-def test_nonsense_on_the_wire(data: bytes) -> None:
-    with pytest.raises(protocol.WireError):
-        protocol.receive(BytesIO(data))
-
-
-@pytest.mark.parametrize(
-    "items",
-    [
-        [["image", None, None, None, ["image", 10**9, 10**9]]],
-        [["image", None, None, None, ["image", -1, 3]]],
-        [["image", None, None, None, ["unknown", 1]]],
-        [["image", None, None, None, ["video"]]],
-        [["nothing", None, None, None, ["text", "a"]]],
-        [["image"]],
-        ["x"],
-        None,
-        [],
-    ],
-)
-def test_samples_that_do_not_add_up(items: Any) -> None:
-    with pytest.raises(protocol.WireError):
-        protocol.unpack_pairs(items, np.zeros(12, dtype=np.uint8))
 
 
 @POSIX

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from starlette.testclient import TestClient
 
 from seehear.collection import Collection
 from seehear.server import create_app
+from tests.media import test_stored_file
 from tests.server.conftest import SETTINGS, picture, wait_ready
 
 
@@ -139,7 +142,7 @@ def test_files_that_went_or_changed(tmp_path: Path, start: Any) -> None:
     assert client.get(gone["media"]).json()["error"]["code"] == "offline"
     assert client.get(gone["thumbnail"]).json()["error"]["code"] == "offline"
     assert client.get(changed["media"]).json()["error"]["code"] == "changed"
-    assert client.get(changed["thumbnail"]).status_code in {415, 422}
+    assert client.get(changed["thumbnail"]).json()["error"]["code"] == "changed"
     assert client.get(f"/v1/assets/{gone['asset_id']}").json()["places"][0]["online"] is False
 
 
@@ -163,3 +166,41 @@ def test_updates_by_another_process_show_up(tmp_path: Path, start: Any) -> None:
     (tmp_path / "media" / "new.png").unlink()
     subprocess.run([*command, *where], check=True, capture_output=True)
     assert names() == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+@pytest.mark.parametrize("replaced", [*test_stored_file.GONE, *test_stored_file.CHANGED])
+def test_what_took_the_place_of_a_file_is_neither_sent_nor_drawn(
+    replaced: Callable[[Any], None], tmp_path: Path, start: Any
+) -> None:
+    """Between the scan and the answer; nothing of it is kept under the old hash either."""
+    (tmp_path / "outside").mkdir()
+    secret = picture(tmp_path / "outside" / "a.png", "green")
+    photo = picture(tmp_path / "root" / "folder" / "a.png", "red")
+    with Collection(tmp_path / "collection", SETTINGS) as collection:
+        collection.index(tmp_path / "root")
+    client = start(create_app(tmp_path / "collection", settings=SETTINGS))
+    wait_ready(client)
+    hit = hit_of(client, "a.png")
+    original = photo.read_bytes()
+    assert client.get(hit["media"]).content == original
+    replaced(SimpleNamespace(path=str(photo), root=str(tmp_path / "root")))
+    code = "changed" if replaced in test_stored_file.CHANGED else "offline"
+    status = {"changed": 409, "offline": 404}[code]
+    for address in (hit["media"], hit["thumbnail"]):
+        answer = client.get(address)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        assert secret.read_bytes() not in answer.content
+        assert str(tmp_path) not in answer.text
+    # Back again, it is served again.
+    if photo.is_symlink() or photo.is_fifo():
+        photo.unlink()
+    if photo.parent.is_symlink():
+        photo.parent.unlink()
+        photo.parent.mkdir()
+    if photo.is_dir():
+        photo.rmdir()
+    photo.write_bytes(original)
+    assert client.get(hit["media"]).content == original
+    assert client.get(hit["media"], headers={"range": "bytes=1-9"}).content == original[1:10]
+    assert client.get(hit["thumbnail"]).status_code == 200

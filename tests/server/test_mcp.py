@@ -18,7 +18,7 @@ from PIL import Image
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import StoreError
-from seehear.server.decoding import DecodePool
+from seehear.media.workers.pool import DecodePool
 from seehear.server.served_collection import ModelPool, ServedCollection
 from tests.server.conftest import SETTINGS, picture
 

@@ -26,7 +26,8 @@ from seehear.cancellation import (
 from seehear.collection import Collection
 from seehear.errors import StoreError
 from seehear.limits import ServiceLimits
-from seehear.server import create_app, decoding
+from seehear.media.workers.pool import DecodePool
+from seehear.server import create_app
 from seehear.server.content_types import MediaResponse
 from seehear.server.served_collection import ServedCollection
 from seehear.stores.catalog import database
@@ -100,7 +101,7 @@ def test_uploads_have_a_queue_of_their_own(
 ) -> None:
     app = create_app(collection_folder, settings=SETTINGS, limits=FEW)
     with Running(app) as server, ThreadPoolExecutor(20) as pool:
-        with blocked(monkeypatch, decoding.DecodePool, "query"):
+        with blocked(monkeypatch, DecodePool, "query"):
             asking = [pool.submit(asked, server, "/v1/search", FILE, "form") for _ in range(20)]
             until(lambda: sum(future.done() for future in asking) == 17)
             assert searched(server) == 200
@@ -190,7 +191,8 @@ def test_a_file_is_not_read_for_a_client_that_has_gone(tmp_path: Path) -> None:
     file = tmp_path / "large.bin"
     with file.open("wb") as made:
         made.truncate(1 << 30)
-    sent, ended = 0, []
+    sent = 0
+    ended: list[bool] = []
 
     async def scene() -> None:
         gone = asyncio.Event()
@@ -233,7 +235,7 @@ class Leaves(threading.Event):
 )
 def test_a_search_stops_at_its_next_step(collection_folder: Path, asked: dict[str, Any]) -> None:
     with Collection(collection_folder, SETTINGS) as collection:
-        query = {"text": "red", "k": 10} | asked
+        query: dict[str, Any] = {"text": "red", "k": 10} | asked
         stays = Leaves(float("inf"))
         current_ticket.set(CancelToken(stays))
         try:

@@ -16,12 +16,16 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from seehear.cancellation import check_current
 from seehear.errors import ModelUnavailableError, UsageError
 from seehear.indexers import IndexReport
 from seehear.limits import ServiceLimits
-from seehear.server import create_app, decoding
+from seehear.media.workers import process
+from seehear.media.workers.pool import DecodePool
+from seehear.server import create_app
 from seehear.server.served_collection import ModelPool, ServedCollection
 from seehear.types import Hit, Query
+from tests.media.test_requests import HANGS
 from tests.server.conftest import PATIENCE_S, SETTINGS, Running, picture, until, wait_ready
 
 TOKEN = "a token of many characters"
@@ -296,12 +300,14 @@ def test_decoding_that_takes_too_long_is_given_up(
     wait_ready(client)
     service = client.app.state.service  # type: ignore[attr-defined]
     service.decoder.close()
-    monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
-    monkeypatch.setattr(decoding, "_START_S", 0.0)
-    service.decoder = decoding.DecodePool(1, 2 << 30, 0.2)
+    monkeypatch.setattr(process, "_ENTRY", HANGS)
+    service.decoder = DecodePool(1, 2 << 30, 0.2)
     answer = client.post("/v1/search", files={"file": ("slow.png", b"anything")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "media_too_large")
-    assert "slow.png: takes longer than 0.2 s to decode" in answer.json()["error"]["message"]
+    assert (
+        "slow.png: decoding was stopped: no result within 0.2 seconds"
+        in answer.json()["error"]["message"]
+    )
     assert client.post("/v1/search", json={"text": "red"}).status_code == 200
 
 
@@ -310,9 +316,9 @@ def test_a_client_that_hangs_up_takes_its_work_with_it(
 ) -> None:
     app = create_app(collection_folder, settings=SETTINGS)
     with Running(app) as server:
-        monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
+        monkeypatch.setattr(process, "_ENTRY", HANGS)
         app.state.service.decoder.close()
-        app.state.service.decoder = decoding.DecodePool(1, 2 << 30, 60.0)  # it never answers
+        app.state.service.decoder = DecodePool(1, 2 << 30, 60.0, check_current)
         body = (
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
             b"anything\r\n--x--\r\n"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from seehear.stores import Catalog, Generation, VectorCache
+from seehear.stores import Catalog, Generation, ScannedFile, ScanTable, VectorCache
 from seehear.stores.catalog.checksums import segment_crc
 from seehear.types import Modality
 from tests.stores.conftest import SPACE, both_databases
@@ -70,8 +71,17 @@ def test_a_marked_asset_is_encoded_again(filled: Catalog, generation: Generation
     filled.generations.mark_damaged([damaged])
     assert filled.generations.unencoded(generation.id) == [damaged.asset_id]
     assert not filled.generations.is_encoded(generation.id, damaged.asset_id)
-    known = filled.locations.known(filled.locations.roots()[0].id, generation.id, [SONG, FOX])
-    assert [known[path].encoded for path in (SONG, FOX)] == [False, True]
+    with closing(ScanTable(filled.engine, filled.folder)) as table:
+        for root in filled.locations.roots():
+            table.add(
+                root.id,
+                [
+                    ScannedFile(str(at.path), at.size_bytes, at.modified_ns, at.inode)
+                    for at in filled.locations.in_root(root.id)
+                ],
+            )
+        table.compare(generation.id, retry_failed=False)
+        assert [str(task.path) for task in table.tasks()] == [str(SONG)]
     assert [issue.what for issue in filled.pending_work()] == ["contents are not encoded yet"]
     assert len(filled.segments.of_assets([damaged.asset_id], generation.id)) == 3, "kept till then"
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from seehear.errors import (
     BrokenMediaError,
+    ContentChangedError,
     EnvironmentFaultError,
     MediaError,
     MediaLimitError,
@@ -45,7 +46,13 @@ MOST_BODY_BYTES = 512 << 20
 
 _ERRORS = {
     kind.__name__: kind
-    for kind in (MediaError, BrokenMediaError, MediaLimitError, UnsupportedMediaError)
+    for kind in (
+        MediaError,
+        BrokenMediaError,
+        ContentChangedError,
+        MediaLimitError,
+        UnsupportedMediaError,
+    )
 }
 
 

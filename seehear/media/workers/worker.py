@@ -1,8 +1,18 @@
-"""Run a decode worker: read tasks from standard input, write samples to standard output.
+"""Run a worker: read requests from standard input, write answers to standard output.
 
-Started by the pool as `python -c "from seehear.media.worker import main; main()"`. The process
-imports no encoder. The output of decoders is discarded, the system limits the memory, and the pool
-kills the process if it gives up on a file.
+    {"do": "file", "path": ..., "root": ..., "spec": {...}, "asks": true}
+        -> a stamp, a description, pairs of segments and samples, and an end (WorkerLoop)
+    {"do": "query", "file": ..., "spec": {...}, "most_pixels": n, "most_s": s}
+        -> {"modality": "image", "items": [...]} and the samples
+    {"do": "image", "file": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false}
+        -> {} and a WebP file, or a PNG file of a sound
+    {"do": "waveform", "file": ..., "steps": 400, "most_s": 3600.0}
+        -> {"stop_s": 12.5} and float32 peaks
+
+A "file" is a path, or a StoredFile, which is opened beneath its root and must have the content that
+was indexed. The process imports no encoder, and
+has given up all it can (sandbox.py). What decoders print is discarded; the process that started
+this one kills it when it gives up on a file.
 """
 
 from __future__ import annotations
@@ -10,16 +20,30 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
+from seehear import media
 from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import fault_of
-from seehear.media import decode, hashing, media_info, protocol, source
+from seehear.media import decode, hashing, media_info, source
 from seehear.media.sniff import sniff
-from seehear.types import AudioSample, ImageSample, Sample, SampleSpec, VideoSample
+from seehear.media.stored_file import StoredFile, open_beneath
+from seehear.media.workers import protocol
+from seehear.types import (
+    AudioSample,
+    ImageSample,
+    Sample,
+    SampleSpec,
+    Segment,
+    VideoSample,
+    modality_of,
+)
 
 IN_MEMORY_BYTES = 64 << 20
 """Files up to this size are read once, hashed and decoded from memory. Larger ones are hashed
@@ -30,22 +54,23 @@ BATCH_PAIRS = 64
 RETIRE_SHARE = 0.5
 """A worker whose memory grew beyond this share of its limit ends after the file: decoders leak,
 and the next large file needs the whole limit."""
-FILES_PER_LIFE = 5_000
+FILES_PER_LIFE = 1_000
+WAVEFORM_RATE_HZ = 4000
 
-Head = dict[str, Any]
+WorkerAnswer = tuple[protocol.WireMessage, Sequence[memoryview | bytes]]
 
 
-def main() -> None:
-    """Serve tasks until standard input ends."""
-    tasks, results = _private_pipes()
+def main(requests: BinaryIO, answers: BinaryIO, held: protocol.WireMessage) -> None:
+    """Serve requests until their stream ends; `held` is what the process has given up."""
     with suppress(protocol.WireError, BrokenPipeError, KeyboardInterrupt):
-        setup, _ = protocol.receive(tasks)
-        _limit_memory(int(setup["memory_bytes"]))
-        worker = WorkerLoop(tasks, results, SampleSpec(**setup["spec"]), setup)
-        protocol.send(results, {"type": "ready"})
+        setup, _ = protocol.receive(requests)
+        memory_bytes = int(setup["memory_bytes"])
+        _limit_memory(memory_bytes)
+        worker = WorkerLoop(requests, answers, memory_bytes, float(setup["cpu_s"]))
+        protocol.send(answers, {"type": "ready", "sandbox": held})
         while not worker.should_recycle():
-            task, _ = protocol.receive(tasks)
-            worker.serve(task["path"])
+            request, _ = protocol.receive(requests)
+            worker.serve(request)
     # Exit without clean-up, in which a broken decoder could hang.
     os._exit(0)
 
@@ -53,35 +78,59 @@ def main() -> None:
 class WorkerLoop:
     """Decode one file at a time and report it."""
 
-    def __init__(self, tasks: BinaryIO, results: BinaryIO, spec: SampleSpec, setup: Head) -> None:
-        self._tasks, self._results, self._spec = tasks, results, spec
-        self._asks = bool(setup["asks"])
-        self._memory_bytes = int(setup["memory_bytes"])
-        self._cpu_s = float(setup["cpu_s"])
+    def __init__(self, tasks: BinaryIO, results: BinaryIO, memory_bytes: int, cpu_s: float) -> None:
+        self._tasks, self._results = tasks, results
+        self._memory_bytes, self._cpu_s = memory_bytes, cpu_s
+        self._spec, self._asks = SampleSpec(), False
         self._starved = False
         self._files = 0
 
-    def serve(self, path: str) -> None:
-        """Report one file: its stamp, its description and samples, and how it ended.
+    def serve(self, request: protocol.WireMessage) -> None:
+        """Answer one request; a failure is {"type": "end", "error": {...}}.
 
         A library that cannot be loaded is reported as a fault of the environment, not of the file.
         """
         _limit_cpu(self._cpu_s)
         self._files += 1
+        do = request.pop("do")
+        body: Sequence[memoryview | bytes] = ()
         try:
-            error, changed = self._read(path)
+            if do == "file":
+                self._spec, self._asks = SampleSpec(**request["spec"]), bool(request["asks"])
+                error, changed = self._read(request["path"], request["root"])
+                last = {"type": "end", "changed": changed}
+            else:
+                error = None
+                last, body = self._answer(do, request)
         except EnvironmentFaultError as fault:
             protocol.send(self._results, {"type": "fault", "fault": protocol.pack_fault(fault)})
             return
-        last = {"type": "end", "changed": changed, "worn": self.should_recycle()}
         if error is not None:
             last["error"] = protocol.pack_error(error)
-        protocol.send(self._results, last)
+        protocol.send(self._results, last | {"worn": self.should_recycle()}, body)
 
-    def _read(self, path: str) -> tuple[MediaError | None, bool]:
+    def _answer(self, do: str, request: protocol.WireMessage) -> WorkerAnswer:
+        """Answer a request that has one answer. Raises EnvironmentFaultError."""
+        try:
+            head, body = _DOES[do](**request)
+            return {"type": "answer"} | head, body
+        except Exception as error:
+            if (fault := fault_of(error)) is not None:
+                raise fault from error
+            if isinstance(error, MemoryError):
+                self._starved = True
+                error = MediaLimitError("decoding takes more memory than a file may have")
+            elif isinstance(error, OSError):
+                error = MediaError(f"cannot be read: {source.reason_of(error)}", stage="open")
+            elif not isinstance(error, MediaError):
+                # A decoder's own bug; people are told no more than that.
+                error = BrokenMediaError(f"the decoder failed ({type(error).__name__})")
+            return {"type": "end", "error": protocol.pack_error(error)}, ()
+
+    def _read(self, path: str, root: str | None) -> tuple[MediaError | None, bool]:
         """Return a file's error, or None, and whether the file changed while it was read."""
         try:
-            with source.open_regular(path) as file:
+            with source.open_regular(path) if root is None else open_beneath(path, root) as file:
                 before = os.fstat(file.fileno())
                 error = self._file(file, path, before)
                 after, changed = os.fstat(file.fileno()), True
@@ -153,6 +202,67 @@ class WorkerLoop:
         _limit_cpu(self._cpu_s)
 
 
+@contextmanager
+def _opened(file: str | dict[str, Any]) -> Iterator[BinaryIO | str]:
+    if isinstance(file, str):
+        yield file
+        return
+    with StoredFile(**file).open() as stored:
+        yield stored
+
+
+def _query(
+    file: str, spec: dict[str, Any], most_pixels: int | None, most_s: float | None
+) -> WorkerAnswer:
+    info = media.probe(file)
+    if most_pixels is not None and (info.width_px or 0) * (info.height_px or 0) > most_pixels:
+        raise MediaLimitError(f"has more than {most_pixels:,} pixels", stage="probe")
+    if most_s is not None and (info.duration_s or 0.0) > most_s:
+        raise MediaLimitError(f"is longer than {most_s:g} seconds", stage="probe")
+    modality, samples = media.query_samples(file, SampleSpec(**spec))
+    items, body = protocol.pack_pairs([(Segment(modality_of(one)), one) for one in samples])
+    return {"modality": str(modality), "items": items}, body
+
+
+def _image(
+    file: str | dict[str, Any], px: int, start_s: float | None, stop_s: float | None, audio: bool
+) -> WorkerAnswer:
+    size = {"width_px": px, "height_px": max(32, px * 9 // 16)}
+    with _opened(file) as content:
+        if audio:
+            return {}, (media.spectrogram_image(content, start_s or 0.0, stop_s, **size),)
+        return {}, (media.thumbnail(content, None, px, time_s=start_s),)
+
+
+def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAnswer:
+    with _opened(file) as content:
+        audio = media.load_audio(content, WAVEFORM_RATE_HZ, max_s=most_s)
+    pieces = np.array_split(np.abs(audio.waveform), steps)
+    peaks = np.array([piece.max() if piece.size else 0.0 for piece in pieces], dtype="<f4")
+    return {"stop_s": audio.duration_s}, (peaks.tobytes(),)
+
+
+def _warm() -> WorkerAnswer:
+    """Decode next to nothing, which reads the libraries of images and of sound."""
+    audio = io.BytesIO()
+    with wave.open(audio, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(3200))
+    media.load_image(b"P6 1 1 255 \0\0\0", 1)
+    media.load_audio(audio.getvalue(), 8000)
+    return {}, ()
+
+
+_DOES: dict[str, Callable[..., WorkerAnswer]] = {
+    "query": _query,
+    "image": _image,
+    "waveform": _waveform,
+    "warm": _warm,
+}
+
+
 def _hashed(file: BinaryIO, size: int) -> tuple[str, BinaryIO]:
     """Return the BLAKE2b-256 of the content in hex, and a file to decode it from."""
     file.seek(0)
@@ -177,20 +287,6 @@ def _bytes_of(sample: Sample) -> int:
     return len(sample)
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Keep standard input and output for us; discard what libraries read and print."""
-    tasks = os.fdopen(os.dup(0), "rb")
-    results = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 open until the end
-        for mode in ("r", "w", "w")
-    )
-    return tasks, results
-
-
 def _limit_memory(most_bytes: int) -> None:
     try:
         import resource
@@ -198,8 +294,6 @@ def _limit_memory(most_bytes: int) -> None:
         return
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _limit_cpu(seconds: float) -> None:

@@ -1,24 +1,39 @@
-"""Test decode workers: their results, and that no file can harm the service."""
+"""Test single requests to workers: their results, and that no file can harm who asks."""
 
 from __future__ import annotations
 
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seehear import media
-from seehear.cancellation import CancelledQueryError, CancelToken, current_ticket
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
-from seehear.server import decoding
-from seehear.server.decoding import DecodePool
+from seehear.errors import (
+    BrokenMediaError,
+    EnvironmentFaultError,
+    MediaError,
+    MediaLimitError,
+    UnsupportedMediaError,
+)
+from seehear.media.workers import process
+from seehear.media.workers.pool import DecodePool
 from seehear.types import AudioSample, ImageSample, Modality, SampleSpec, VideoSample
 from tests.server.conftest import film, picture, sound
+
+READY = (
+    "import sys, time; from seehear.media.workers import protocol; out = sys.stdout.buffer; "
+    "protocol.send(out, {'type': 'ready'}); "
+)
+HANGS = READY + "time.sleep(60)"
+"""What workers run instead: they start well and never answer."""
 
 SPEC = SampleSpec(image_px=64, window_s=2.0, hop_s=1.0)
 
@@ -100,80 +115,110 @@ def test_a_bomb_is_refused_and_the_pool_lives_on(pool: DecodePool, tmp_path: Pat
 def test_a_worker_that_dies_takes_one_file_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = DecodePool(1, 2 << 30, 20.0)
     photo = picture(tmp_path / "a.png", "red")
-    with monkeypatch.context() as dying:
-        dying.setattr(decoding, "_START", "import os, sys; sys.stdin.read(1); os.abort()")
-        with pytest.raises(BrokenMediaError, match="the decoder crashed"):
-            asked(pool, photo)
-    assert asked(pool, photo)
-    pool.close()
+    with closing(DecodePool(1, 2 << 30, 20.0)) as pool:
+        with monkeypatch.context() as dying:
+            dying.setattr(process, "_ENTRY", READY + "sys.stdin.read(1); import os; os.abort()")
+            with pytest.raises(MediaError, match=r"the decoder died on it \(signal SIGABRT"):
+                asked(pool, photo)
+        assert asked(pool, photo)
+
+
+def test_a_worker_that_cannot_start_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_ENTRY", "raise SystemExit(7)")
+    with (
+        closing(DecodePool(1, 2 << 30, 20.0)) as pool,
+        pytest.raises(EnvironmentFaultError, match=r"cannot be started \(exit status 7"),
+    ):
+        asked(pool, picture(tmp_path / "a.png", "red"))
 
 
 def test_a_worker_without_room_says_so(tmp_path: Path) -> None:
-    pool = DecodePool(1, 50 << 20, 20.0)
-    with pytest.raises(MediaError):
+    with closing(DecodePool(1, 50 << 20, 20.0)) as pool, pytest.raises(MediaError):
         asked(pool, picture(tmp_path / "a.png", "red"))
-    pool.close()
 
 
 def test_work_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_START_S", 0.0)
-    monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
-    pool = DecodePool(1, 2 << 30, 0.3)
-    with pytest.raises(MediaLimitError, match="takes longer"):
+    monkeypatch.setattr(process, "_ENTRY", HANGS)
+    with (
+        closing(DecodePool(1, 2 << 30, 0.3)) as pool,
+        pytest.raises(MediaLimitError, match=r"no result within 0\.3 seconds"),
+    ):
         asked(pool, picture(tmp_path / "a.png", "red"))
-    pool.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "out.write(b'hello' * 99)",
+        "import struct; out.write(struct.pack('<II', 2**32 - 1, 5))",
+        "import struct; out.write(struct.pack('<II', 2, 0) + b'{}')",
+        "protocol.send(out, {'type': 'answer', 'items': [['image']], 'modality': 'image'})",
+        "protocol.send(out, {'type': 'answer', 'items': 3}, [b'x' * 7])",
+    ],
+)
 def test_nonsense_of_a_worker_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = picture(tmp_path / "a.png", "red")
-    monkeypatch.setattr(decoding, "_START_S", 0.0)
-    for code in (
-        "import sys; sys.stdout.write('hello' * 99); sys.stdout.flush(); sys.stdin.read()",
-        "import struct, sys; sys.stdout.buffer.write(struct.pack('<II', 2**32 - 1, 5)); "
-        "sys.stdout.flush(); sys.stdin.read()",
-        "import struct, sys; sys.stdout.buffer.write(struct.pack('<II', 2, 0) + b'{}'); "
-        "sys.stdout.flush(); sys.stdin.read()",
-    ):
-        monkeypatch.setattr(decoding, "_START", code)
-        pool = DecodePool(1, 2 << 30, 1.5)
+    code = f"{READY} protocol.receive(sys.stdin.buffer); {answer}; out.flush(); sys.stdin.read()"
+    monkeypatch.setattr(process, "_ENTRY", code)
+    with closing(DecodePool(1, 2 << 30, 1.5)) as pool:
         with pytest.raises(MediaError):
             asked(pool, photo)
         with pytest.raises(MediaError):
             pool.image(photo, 64)
-        pool.close()
+        with pytest.raises(MediaError):
+            pool.waveform(photo, 8, 1.0)
 
 
-def test_a_client_that_leaves_ends_the_work(
+def test_a_caller_that_leaves_ends_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_START", "import time; time.sleep(60)")
-    pool = DecodePool(1, 2 << 30, 60.0)
-    photo = picture(tmp_path / "a.png", "red")
-    ticket = CancelToken(threading.Event())
-    threading.Timer(0.3, ticket.gone.set).start()
-    token = current_ticket.set(ticket)
+    """Who asks is known by its context, as in the service."""
+    monkeypatch.setattr(process, "_ENTRY", HANGS)
+    gone: ContextVar[threading.Event | None] = ContextVar("gone", default=None)
+
+    def check() -> None:
+        if (event := gone.get()) is not None and event.is_set():
+            raise LookupError("gone")
+
+    left = threading.Event()
+    threading.Timer(0.3, left.set).start()
+    token = gone.set(left)
     try:
-        with pytest.raises(CancelledQueryError):
-            asked(pool, photo)
+        with (
+            closing(DecodePool(1, 2 << 30, 60.0, check)) as pool,
+            pytest.raises(LookupError, match="gone"),
+        ):
+            asked(pool, picture(tmp_path / "a.png", "red"))
     finally:
-        current_ticket.reset(token)
-    pool.close()
+        gone.reset(token)
 
 
-def test_a_worker_knows_nothing_of_the_services_secrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEEHEAR_TOKEN", "the token of the service")
-    told = tmp_path / "environment"
-    code = f"import os; open({str(told)!r}, 'w').write(repr(dict(os.environ)))"
-    monkeypatch.setattr(decoding, "_START", code)
-    pool = DecodePool(1, 2 << 30, 10.0)
-    with pytest.raises(MediaError):
-        asked(pool, picture(tmp_path / "a.png", "red"))
-    pool.close()
-    assert "PATH" in told.read_text()
-    assert "token" not in told.read_text()
+def test_a_worker_outlives_the_thread_that_asked_first(tmp_path: Path) -> None:
+    """It ends with the thread that started it, which must not be one of many callers."""
+    photo = picture(tmp_path / "a.png", "red")
+    with closing(DecodePool(1, 2 << 30, 20.0)) as pool:
+        found: list[int] = []
+
+        def ask() -> None:
+            with pool.worker() as worker:
+                found.append(worker._process.pid)
+
+        for _ in range(2):
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+            time.sleep(0.2)
+        assert asked(pool, photo)
+        assert found[0] == found[1]
+
+
+def test_a_prepared_worker_answers(tmp_path: Path) -> None:
+    with closing(DecodePool(1, 2 << 30, 20.0)) as pool:
+        pool.prepare()
+        pool.prepare()
+        assert asked(pool, picture(tmp_path / "a.png", "red"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seehear.errors import MediaError
-from seehear.media.protocol import Pair
+from seehear.media.workers.protocol import Pair
 from seehear.types import MediaInfo
 
 MOST_BYTES = 4 << 20

@@ -1,4 +1,4 @@
-"""Decode many files in worker processes, in order, with bounded look-ahead.
+"""Decode many files in workers, in order, with bounded look-ahead.
 
     for file in decode_all(tasks, spec, settings, wanted=lambda digest: digest not in known):
         if file.skipped:                 # its content is known: nothing was decoded
@@ -9,10 +9,8 @@
         except MediaError as error:          # this file only; the next one is not affected
             ...
 
-A worker is a Python process that imports seehear.media and nothing heavier, under memory and time
-limits. A worker that crashes or hangs is replaced, and its file fails with
-MediaError(stage="decode"). A decoding library that cannot be loaded ends the run, because no file
-is at fault.
+The file of a worker that crashes or hangs fails with MediaError(stage="decode"). A decoding library
+that cannot be loaded ends the run, because no file is at fault.
 
     tasks -> [buffer][buffer][buffer]...    in order; each holds a few MiB of samples at most
                 ^       ^       ^
@@ -35,8 +33,8 @@ from typing import Any, Protocol
 
 from seehear.config import Settings
 from seehear.errors import MediaError
-from seehear.media.process import DecoderCheck, StartError, Watchdog, WorkerProcess
-from seehear.media.sample_buffer import SampleBuffer
+from seehear.media.workers.pool import DecodePool
+from seehear.media.workers.sample_buffer import SampleBuffer
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
 MOST_WORKERS = 8
@@ -44,7 +42,6 @@ MOST_WORKERS = 8
 AHEAD_PER_WORKER = 3
 """Files in progress for each worker: the one being decoded, and finished ones that wait behind a
 slow one."""
-START_ATTEMPTS = 3
 _WAKE_S = 0.2
 
 
@@ -103,43 +100,49 @@ def decode_all(
     settings: Settings | None = None,
     *,
     wanted: Callable[[str], bool] | None = None,
+    root_of: Callable[[Any], str | None] = lambda task: None,
     stop: threading.Event | None = None,
 ) -> Iterator[DecodedFile]:
     """Decode files in worker processes and yield them in the order of `tasks`.
 
     `tasks` is read lazily, a few files ahead. Take a file's pairs before the next file; pairs not
     taken by then are dropped. `wanted` gets the content hash and decides whether the content
-    is decoded at all; it is called from another thread, in no particular order. `stop`, once set,
-    ends the iteration after the current pair. Closing the iterator ends the workers.
+    is decoded at all; it is called from another thread, in no particular order. `root_of` gets a
+    task and returns the folder that no link on the way to its file may leave; None allows every
+    link. `stop`, once set, ends the iteration after the current pair. Closing the iterator ends the
+    workers.
 
     Raises EnvironmentFaultError where no worker can be started or a decoding library cannot be
     loaded; the errors of a file are on the file.
     """
-    pool = _Pool(spec, settings or Settings(), wanted, stop or threading.Event())
+    run = _Run(spec, settings or Settings(), wanted, root_of, stop or threading.Event())
     try:
-        yield from pool.run(iter(tasks))
+        yield from run.files(iter(tasks))
     finally:
-        pool.close()
+        run.close()
 
 
-class _Pool:
+class _Run:
     def __init__(
         self,
         spec: SampleSpec,
         settings: Settings,
         wanted: Callable[[str], bool] | None,
+        root_of: Callable[[Any], str | None],
         stop: threading.Event,
     ) -> None:
-        self._spec, self._settings, self._wanted, self._stop = spec, settings, wanted, stop
+        self._spec, self._wanted, self._root_of, self._stop = spec, wanted, root_of, stop
         self._count = settings.decode_workers or min(MOST_WORKERS, os.cpu_count() or 1)
         self._todo: queue.SimpleQueue[SampleBuffer | None] = queue.SimpleQueue()
-        self._watchdog, self._check = Watchdog(), DecoderCheck()
+        self._pool = DecodePool(
+            self._count, settings.decode_memory_bytes, settings.decode_timeout_s
+        )
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self._pending: deque[SampleBuffer] = deque()
         self._current: SampleBuffer | None = None
 
-    def run(self, tasks: Iterator[DecodeTask | Path]) -> Iterator[DecodedFile]:
+    def files(self, tasks: Iterator[DecodeTask | Path]) -> Iterator[DecodedFile]:
         pending = self._pending
         more = True
         while not self._stop.is_set():
@@ -171,7 +174,7 @@ class _Pool:
             self._current.abandon()
         for _ in self._threads:
             self._todo.put(None)
-        self._watchdog.close()
+        self._pool.close()
         for thread in self._threads:
             thread.join()
 
@@ -183,39 +186,14 @@ class _Pool:
             self._threads.append(thread)
             thread.start()
 
-    def _started(self) -> WorkerProcess:
-        """Start a new worker, in several attempts. Raises StartError.
-
-        A worker that is killed as it starts (the system is short of memory) does not prove a broken
-        installation.
-        """
-        asks = self._wanted is not None
-        for left in reversed(range(START_ATTEMPTS)):
-            try:
-                return WorkerProcess(
-                    self._spec, self._settings, self._watchdog, self._check, asks=asks
-                )
-            except StartError:
-                if not left or self._closing.wait(_WAKE_S):
-                    raise
-        raise AssertionError
-
     def _serve(self) -> None:
-        """Take buffers and fill them from a worker process; runs in a thread of its own."""
-        worker: WorkerProcess | None = None
-        try:
-            while (slot := self._todo.get()) is not None and not self._closing.is_set():
-                try:
-                    if worker is None or not worker.usable:
-                        worker = self._started()
-                    worker.decode(slot, self._wanted)
-                except Exception as error:  # of any origin: the caller shall see it
-                    if worker is not None:
-                        worker.end()
-                    slot.fail_all(error)
-        finally:
-            if worker is not None:
-                worker.end()
+        """Take buffers and fill each from a worker; runs in a thread of its own."""
+        while (slot := self._todo.get()) is not None and not self._closing.is_set():
+            try:
+                with self._pool.worker() as worker:
+                    worker.decode(slot, self._root_of(slot.task), self._spec, self._wanted)
+            except Exception as error:  # of any origin: the caller shall see it
+                slot.fail_all(error)
 
 
 def _file_of(slot: SampleBuffer) -> DecodedFile:
