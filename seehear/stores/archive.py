@@ -132,7 +132,6 @@ def _prepare(folder: Path, archive: Path, mapping: Mapping[Path, Path]) -> None:
     with closing(Catalog.open(folder)) as moved:
         moved.generations.clear_blobs()  # the next index run computes them anew
         moved.locations.relocate(mapping)
-        moved.rebuild_derived()
         if _is_damaged(moved):
             raise StoreError(f"{archive} contains a damaged catalog; export it again")
         moved.changes.renew_identity()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
-from seehear.stores.catalog import reader
+from seehear.stores.catalog import fts, reader
 from seehear.stores.catalog.filter_sql import conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
@@ -208,8 +208,8 @@ class Locations:
         """Map stored paths from old folders to new ones, as after a move to another machine.
 
         The longest old folder that matches a path is used. A folder that leaves its root becomes
-        a root. The word index must be rebuilt afterwards. Raises UsageError for an old folder that
-        no path matches, and where two paths would become the same.
+        a root. Raises UsageError for an old folder that no path matches, and where two paths would
+        become the same.
         """
         folders = sorted(
             ((os.fsencode(old).rstrip(b"/"), os.fsencode(new).rstrip(b"/"))
@@ -240,6 +240,7 @@ class Locations:
                 batch.connection.execute(
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
                 )
+            fts.rebuild(batch.connection)
 
 
 _KNOWN_FILES = (
