@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from seehear.stores import Catalog, Generation, VectorCache
+from seehear.stores import Catalog, Generation, ScannedFile, ScanTable, VectorCache
 from seehear.stores.catalog.checksums import segment_crc
 from seehear.types import Modality
 from tests.stores.conftest import SPACE, both_databases
@@ -70,8 +71,11 @@ def test_a_marked_asset_is_encoded_again(filled: Catalog, generation: Generation
     filled.generations.mark_damaged([damaged])
     assert filled.generations.unencoded(generation.id) == [damaged.asset_id]
     assert not filled.generations.is_encoded(generation.id, damaged.asset_id)
-    known = filled.locations.known(filled.locations.roots()[0].id, generation.id, [SONG, FOX])
-    assert [known[path].encoded for path in (SONG, FOX)] == [False, True]
+    as_before = [ScannedFile(path, 1000, 1_700_000_000 * 10**9, 1) for path in (SONG, FOX)]
+    with closing(ScanTable(filled.engine, filled.folder)) as table:
+        table.add(filled.locations.roots()[0].id, as_before)
+        assert table.compare(generation.id, retry_failed=False) == (1, [])
+        assert [(str(task.path), task.intact) for task in table.tasks()] == [(SONG, True)]
     assert [issue.what for issue in filled.pending_work()] == ["contents are not encoded yet"]
     assert len(filled.segments.of_assets([damaged.asset_id], generation.id)) == 3, "kept till then"
 
