@@ -15,7 +15,7 @@ from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.errors import MediaError
-from seehear.indexers.generation import spaces_of
+from seehear.indexers.generation import generations_of
 from seehear.stores import Catalog, Counts
 from seehear.types import Modality
 
@@ -56,10 +56,8 @@ def model_change(
         return None
     files, model = counts.assets, load() if load is not None else None
     if model is not None:
-        for generation in catalog.generations.all():
-            mine = generation.model == name and generation.revision == model.revision
-            if mine and set(generation.spaces) == set(spaces_of(model)):
-                files = min(files, len(catalog.generations.unencoded(generation.id)))
+        for generation in generations_of(catalog, model):
+            files = min(files, len(catalog.generations.unencoded(generation.id)))
     if not files:
         return None
     seconds = None

@@ -18,11 +18,11 @@ from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
-from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import IndexFailure, InFlightContents
 from seehear.indexers.encode import DecodeMessage, PendingAsset, SampleReady
 from seehear.indexers.progress import ProgressTracker
 from seehear.indexers.scan import inode63
+from seehear.indexers.stages import BoundedQueue
 from seehear.indexers.survey import MTIME_GRANULARITY_NS
 from seehear.indexers.write import ContentKnown, FileFailed, FileSkipped, WriteMessage
 from seehear.stores import RACY_INODE, FileTask

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from seehear.encoders import Model
 from seehear.encoders.plain import load_encoder, one_line, try_encoder
 from seehear.errors import ModelError
-from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import IndexFailure
+from seehear.indexers.stages import BoundedQueue
 from seehear.libraries import fault_of
 from seehear.stores import FileTask, NewContent
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Sample, Segment, Vectors

@@ -20,23 +20,27 @@ def spaces_of(model: Model) -> tuple[EmbeddingSpace, ...]:
     return tuple(dict.fromkeys(s for modality in Modality for s in model.spaces_of(modality)))
 
 
-def generation_for(catalog: Catalog, model: Model) -> Generation:
-    """Return the generation of this model revision; create it if it does not exist yet."""
-    spaces = spaces_of(model)
-    serving = catalog.generations.serving()
-    mine = [
+def generations_of(catalog: Catalog, model: Model) -> list[Generation]:
+    """Return the generations of this model revision, in the order in which they were made."""
+    return [
         generation
         for generation in catalog.generations.all()
         if generation.model == model.name
         and generation.revision == model.revision
-        and set(generation.spaces) == set(spaces)
+        and set(generation.spaces) == set(spaces_of(model))
     ]
+
+
+def generation_for(catalog: Catalog, model: Model) -> Generation:
+    """Return the generation of this model revision; create it if it does not exist yet."""
+    mine = generations_of(catalog, model)
+    serving = catalog.generations.serving()
     if serving is not None and any(generation.id == serving.id for generation in mine):
         return serving
     if mine:
         building = [generation for generation in mine if generation.state == "building"]
         return (building or mine)[-1]
-    generation = catalog.generations.create(model.name, model.revision, spaces)
+    generation = catalog.generations.create(model.name, model.revision, spaces_of(model))
     if serving is None:
         catalog.generations.promote(generation.id)
         serving = catalog.generations.serving()

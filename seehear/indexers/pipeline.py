@@ -21,7 +21,6 @@ from pathlib import Path
 from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
-from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.decode import DecodeStage
 from seehear.indexers.dedup import InFlightContents
 from seehear.indexers.encode import DecodeMessage, EncodeStage
@@ -36,7 +35,7 @@ from seehear.indexers.progress import (
     most_common,
 )
 from seehear.indexers.roots import resolve
-from seehear.indexers.stages import StopEvent, run_stages
+from seehear.indexers.stages import BoundedQueue, StopEvent, run_stages
 from seehear.indexers.survey import ALWAYS_RETRY_NS, Survey
 from seehear.indexers.write import WriteMessage, WriteStage
 from seehear.libraries import require

@@ -116,7 +116,7 @@ class _Walk:
         self, apart: frozenset[str], excluded: str | None, stop: threading.Event | None
     ) -> Iterator[ScannedFile]:
         self._apart = apart
-        self._excluded = None if excluded is None else _identity(excluded)
+        self._excluded = None if excluded is None else identity_of(excluded)
         self._stop = stop or self._stop
         status = os.stat(self._top)
         if self._leads_outside(self._top):
@@ -309,7 +309,8 @@ def _attributes(entry: os.DirEntry[str]) -> os.stat_result | None:
     return entry.stat() if hasattr(os.stat_result, "st_flags") or os.name == "nt" else None
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def identity_of(path: str) -> tuple[int, int] | None:
+    """Return device and inode of a path, or None where it cannot be read."""
     try:
         status = os.stat(path)
     except OSError:

@@ -26,6 +26,7 @@ from seehear.indexers.ignore import IGNORE_FILE
 from seehear.indexers.pipeline import index
 from seehear.indexers.progress import IndexReport, Progress
 from seehear.indexers.roots import is_below
+from seehear.indexers.scan import identity_of
 from seehear.libraries import require
 from seehear.stores import Catalog
 
@@ -176,7 +177,7 @@ class _Watcher:
 
     def _identities(self) -> dict[str, Identity]:
         """Return which folder each path is now: another one when its drive comes or goes."""
-        return {path: _identity(path) for path in self.paths}
+        return {path: identity_of(path) for path in self.paths}
 
     def _index(self, *, tell: bool = False) -> None:
         if not self.due:
@@ -238,11 +239,3 @@ def changed_paths(
     if len(locations) > MANY_FOLDERS:
         return {w for w in watched if any(p == w or is_below(p, w) for p in locations)}
     return locations
-
-
-def _identity(path: str) -> Identity:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from seehear import media
 from seehear.errors import StoreError
-from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import IndexFailure, InFlightContents
 from seehear.indexers.encode import PendingAsset
 from seehear.indexers.progress import FailedFile, ProgressTracker
+from seehear.indexers.stages import BoundedQueue
 from seehear.indexers.survey import ALWAYS_RETRY_NS
 from seehear.stores import Batch, Catalog, FileTask, Generation, ScanTable
 

@@ -12,9 +12,9 @@ import pytest
 from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, image, tone
 from seehear.errors import EnvironmentFaultError, ModelError
-from seehear.indexers.bounded_queue import BoundedQueue
 from seehear.indexers.dedup import IndexFailure
 from seehear.indexers.encode import DecodeMessage, EncodeStage, PendingAsset, SampleReady
+from seehear.indexers.stages import BoundedQueue
 from seehear.libraries import require
 from seehear.stores import FileTask
 from seehear.types import (

@@ -71,17 +71,11 @@ def test_a_marked_asset_is_encoded_again(filled: Catalog, generation: Generation
     filled.generations.mark_damaged([damaged])
     assert filled.generations.unencoded(generation.id) == [damaged.asset_id]
     assert not filled.generations.is_encoded(generation.id, damaged.asset_id)
+    as_before = [ScannedFile(path, 1000, 1_700_000_000 * 10**9, 1) for path in (SONG, FOX)]
     with closing(ScanTable(filled.engine, filled.folder)) as table:
-        for root in filled.locations.roots():
-            table.add(
-                root.id,
-                [
-                    ScannedFile(str(at.path), at.size_bytes, at.modified_ns, at.inode)
-                    for at in filled.locations.in_root(root.id)
-                ],
-            )
-        table.compare(generation.id, retry_failed=False)
-        assert [str(task.path) for task in table.tasks()] == [str(SONG)]
+        table.add(filled.locations.roots()[0].id, as_before)
+        assert table.compare(generation.id, retry_failed=False) == (1, [])
+        assert [(str(task.path), task.intact) for task in table.tasks()] == [(SONG, True)]
     assert [issue.what for issue in filled.pending_work()] == ["contents are not encoded yet"]
     assert len(filled.segments.of_assets([damaged.asset_id], generation.id)) == 3, "kept till then"
 
