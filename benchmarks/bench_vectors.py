@@ -34,7 +34,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from benchmarks import memory, record, vector_data, vector_rivals
+from benchmarks import memory, record, vector_data, vector_refined, vector_rivals
+from benchmarks.vector_refined import REFINED
 from benchmarks.vector_rivals import EXACT, OURS, RIVALS, Task
 from seehear.files import output_file
 from seehear.stores.vectors.vector_file import CHUNK, to_float16
@@ -66,6 +67,7 @@ class Way:
     beside: list[Turn] = field(default_factory=list)
     own_share: float | None = None
     files_share: float | None = None
+    changes: dict[str, Any] | None = None
 
     def times(self) -> dict[str, float]:
         return dict(zip(TIMES, np.median(self.turns, axis=0).tolist(), strict=True))
@@ -86,7 +88,8 @@ class Way:
             "memory_files": self.files_share,
         }
         rounded = {name: value and round(value, 4) for name, value in figures.items()}
-        return {"name": self.name, **rounded, "note": self.note}
+        changes = {"changes": self.changes} if self.changes else {}
+        return {"name": self.name, **rounded, "note": self.note, **changes}
 
     def row(self) -> str:
         times, faster = self.times(), self.faster()
@@ -162,7 +165,7 @@ def serve(name: str, task: Task, asked: IO[str]) -> None:
     queries @ queries.T
     memory.give_back()
     at_first = memory.resident()
-    search, note = vector_rivals.opened(name, task)
+    search, note = (vector_refined if name in REFINED else vector_rivals).opened(name, task)
     if name == EXACT and not (task.folder / "truth.npy").exists():
         np.save(task.folder / "truth.npy", search(queries))
     recall = 1.0 if name == EXACT else vector_rivals.recall(search(queries), task.truth())
@@ -205,6 +208,19 @@ def build(name: str, task: Task) -> float:
     done.check_returncode()
     took.write_text(done.stdout.splitlines()[-1])
     return float(took.read_text())
+
+
+def change(name: str, task: Task) -> dict[str, Any]:
+    """What it takes to open, add and remove, and whether damage is noticed, in another process."""
+    done = subprocess.run(
+        _command("--change", name, task),
+        env=_environment(task.threads),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    changes: dict[str, Any] = json.loads(done.stdout)
+    return changes
 
 
 def compare(exact: Worker, worker: Worker, way: Way, rounds: int, singles: int) -> None:
@@ -272,11 +288,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each library")
-    parser.add_argument("--with", dest="rivals", action="append", choices=RIVALS)
+    parser.add_argument("--with", dest="rivals", action="append", choices=(*RIVALS, *REFINED))
+    parser.add_argument("--changes", action="store_true", help="open, add, remove, damage, too")
     parser.add_argument("--name", default="vectors", help="of the result")
     parser.add_argument("--quick", action="store_true")
     record.add_options(parser)
-    for hidden in ("--build", "--serve"):
+    for hidden in ("--build", "--serve", "--change", "--damage"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser
@@ -284,14 +301,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
-    part = chosen.build or chosen.serve
+    part = chosen.build or chosen.serve or chosen.change or chosen.damage
     if part:
         task = Task(chosen.folder, chosen.folder / part, AIM, chosen.threads)
         try:
             if chosen.serve:
                 serve(part, task, sys.stdin)
+            elif chosen.change:
+                print(json.dumps(vector_refined.changes(part, task)))
+            elif chosen.damage:
+                print(vector_refined.damage(part, task))
             else:
-                vector_rivals.build(part, task)
+                (vector_refined if part in REFINED else vector_rivals).build(part, task)
                 print(time.process_time())
         except ImportError as problem:
             print(f"{part} is left out: {problem}", file=sys.stderr)
@@ -330,6 +351,9 @@ def _compare_all(chosen: argparse.Namespace, folder: Path, base: Vectors) -> Non
             print(
                 "\n".join(w.row() for w in ([first, way] if len(ways) == 1 else [way])), flush=True
             )
+            if chosen.changes and name in (OURS, *REFINED):
+                way.changes = change(name, task)
+                print(f"{name}: {json.dumps(way.changes)}", flush=True)
             ways.append(way)
             if chosen.keep is None:
                 shutil.rmtree(task.own)

@@ -20,7 +20,7 @@ import numpy as np
 
 from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
 from seehear.stores.vectors.pq_index import CompressedIndex
-from seehear.stores.vectors.vector_file import CHUNK, VectorFile, to_float16
+from seehear.stores.vectors.vector_file import CHUNK, RowSource, VectorFile, to_float16
 from seehear.types import Ids, Vectors
 
 FAISS = {
@@ -95,33 +95,47 @@ def recall(found: Ids, truth: Ids) -> float:
     return float(np.mean([np.isin(right, ids).mean() for ids, right in pairs]))
 
 
-def _widened(task: Task, search: Search, widen: Callable[[int], None], most: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Queries by which an index is set, float32 (q, dim), their right ids, the recall wanted."""
+
+    queries: Vectors
+    truth: Ids
+    aim: float
+
+    @classmethod
+    def of(cls, task: Task) -> Trial:
+        return cls(task.queries()[:TRIED], task.truth()[:TRIED], task.aim)
+
+    def reached(self, search: Search) -> bool:
+        return recall(search(self.queries), self.truth) >= self.aim
+
+
+def _widened(trial: Trial, search: Search, widen: Callable[[int], None], most: int) -> int:
     """The least width that reaches the aim, or the last."""
-    queries, truth = task.queries()[:TRIED], task.truth()[:TRIED]
     for width in WIDTHS:
         widen(min(width, most))
-        if width >= most or recall(search(queries), truth) >= task.aim:
+        if width >= most or trial.reached(search):
             break
     return min(width, most)
 
 
-def _set(
-    task: Task,
+def set_least(
     search: Search,
     widen: Callable[[int], None],
     most: int,
     deepen: Callable[[int], None],
     depths: Sequence[int],
+    trial: Trial,
 ) -> int:
     """Set width and depth to those that reach the aim in the least time of the processor, or to the
     last where none does; the width."""
-    some, right = task.queries()[:TRIED], task.truth()[:TRIED]
     set_to, least = (most, depths[-1]), float("inf")
     for depth in depths:
         deepen(depth)
-        width = _widened(task, search, widen, most)
+        width = _widened(trial, search, widen, most)
         started = time.process_time()
-        reached = recall(search(some), right) >= task.aim
+        reached = trial.reached(search)
         taken = time.process_time() - started
         if reached and taken < least:
             set_to, least = (width, depth), taken
@@ -158,16 +172,24 @@ def _build_ours(task: Task) -> None:
     built.proposer.save(task.own / "p", "bench", 1)
 
 
-def _open_ours(task: Task) -> Opened:
-    """The index as a collection has it: written, closed, and opened again, so that it is mapped."""
+def ours(task: Task, source: RowSource | None = None) -> IvfPqRefineIndex | None:
+    """The index as a collection has it: written, closed and opened again; None for a damaged one.
+
+    `source` gives the vectors of damaged rows, by default those that were indexed.
+    """
     vectors = task.vectors()
-    loaded = VectorFile.load(task.own / "m", "bench", vectors.shape[1], lambda ids: vectors[ids])
+    rows = source or (lambda ids: vectors[ids])
+    loaded = VectorFile.load(task.own / "m", "bench", vectors.shape[1], rows)
     proposer = CompressedIndex.load(task.own / "p", "bench", 1)
-    assert loaded is not None
-    assert proposer is not None
-    index, tuning = IvfPqRefineIndex(loaded[0], proposer), proposer.tuning
+    return IvfPqRefineIndex(loaded[0], proposer) if loaded and proposer else None
+
+
+def _open_ours(task: Task) -> Opened:
+    index = ours(task)
+    assert index is not None
+    tuning = index.proposer.tuning
     note = (
-        f"{tuning.probes} of {proposer.lists} lists, {tuning.depth_10} reranked, "
+        f"{tuning.probes} of {index.proposer.lists} lists, {tuning.depth_10} reranked, "
         f"own recall {tuning.recall:.4f}"
     )
     return (lambda queries: index.search(queries, K)[1]), note
@@ -176,15 +198,22 @@ def _open_ours(task: Task) -> Opened:
 def _build_faiss(kind: str, task: Task) -> None:
     import faiss
 
+    index, factory = filled_faiss(kind, task)
+    faiss.write_index(index, str(task.own / "index"))
+    (task.own / "kind").write_text(factory)
+
+
+def filled_faiss(kind: str, task: Task) -> tuple[Any, str]:
+    import faiss
+
     vectors = task.vectors()
     count, dim = vectors.shape
-    factory = kind.format(lists=int(count**0.5), parts=dim // 4)
+    factory = kind.format(lists=int(count**0.5), parts=dim // 4, pairs=dim // 2)
     index: Any = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     index.train(np.ascontiguousarray(vectors[:: max(1, count // TRAINED)]))
     for _, rows in task.chunks():
         index.add(rows)
-    faiss.write_index(index, str(task.own / "index"))
-    (task.own / "kind").write_text(factory)
+    return index, factory
 
 
 def _open_faiss(task: Task) -> Opened:
@@ -214,7 +243,8 @@ def _open_faiss(task: Task) -> Opened:
         depth = min(to, len(vectors))
 
     most = len(vectors) if factory.startswith("HNSW") else index.nlist
-    width = _set(task, search, widen, most, deepen, [d for d in DEPTHS if d <= len(vectors)])
+    depths = [d for d in DEPTHS if d <= len(vectors)]
+    width = set_least(search, widen, most, deepen, depths, Trial.of(task))
     return search, f"{factory}, width {width}, {depth} reranked"
 
 
@@ -237,7 +267,7 @@ def _open_hnswlib(task: Task) -> Opened:
         found = index.knn_query(asked, K, num_threads=task.threads)[0]
         return np.asarray(found, dtype=np.int64)
 
-    width = _widened(task, search, lambda width: index.set_ef(max(K, width)), 1 << 20)
+    width = _widened(Trial.of(task), search, lambda width: index.set_ef(max(K, width)), 1 << 20)
     return search, f"M 16, efConstruction 200 (its defaults), ef {width}"
 
 
@@ -260,7 +290,7 @@ def _open_usearch(task: Task) -> Opened:
     def widen(width: int) -> None:
         index.expansion_search = width
 
-    width = _widened(task, search, widen, 1 << 20)
+    width = _widened(Trial.of(task), search, widen, 1 << 20)
     return search, f"half precision, connectivity 16 (its default), expansion {width}"
 
 
@@ -305,7 +335,8 @@ def _open_lancedb(task: Task) -> Opened:
         nonlocal refined
         refined = depth // K
 
-    width = _set(task, search, widen, parts, deepen, [d for d in DEPTHS if d >= 10 * K])
+    depths = [d for d in DEPTHS if d >= 10 * K]
+    width = set_least(search, widen, parts, deepen, depths, Trial.of(task))
     return search, f"IVF_PQ, {width} of {parts} partitions, {K * refined} refined"
 
 

@@ -22,12 +22,22 @@ from benchmarks import (
 
 
 def test_the_benchmark_of_vectors_runs(tmp_path: Path) -> None:
-    assert bench_vectors.main(["--quick", "--threads", "1", "--results", str(tmp_path)]) == 0
+    options = ["--quick", "--threads", "1", "--with", "faiss-refine", "--changes"]
+    assert bench_vectors.main([*options, "--results", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "vectors.json").read_text())
-    exact, two_tiers = result["ways"]
+    exact, two_tiers, refined = result["ways"]
     assert exact["recall_at_10"] == 1.0
     assert two_tiers["recall_at_10"] > 0.9
     assert two_tiers["single_faster"] > 0
+    assert refined["recall_at_10"] > 0.9
+    for way in (two_tiers, refined):
+        assert all(way["changes"][what] > 0 for what in ("open_ms", "add_ms", "remove_ms"))
+    assert list(two_tiers["changes"]["damage"].values()) == [
+        "noticed on reading",
+        "noticed on opening",
+        "noticed on opening",
+    ]
+    assert refined["changes"]["damage"]["cut to half before opening"] == "noticed on opening"
     if sys.platform == "linux":
         assert 0.8 < exact["memory_own"] < 1.5
         assert 0 < two_tiers["memory_own"] < exact["memory_own"]
