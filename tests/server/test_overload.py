@@ -190,7 +190,8 @@ def test_a_file_is_not_read_for_a_client_that_has_gone(tmp_path: Path) -> None:
     file = tmp_path / "large.bin"
     with file.open("wb") as made:
         made.truncate(1 << 30)
-    sent, ended = 0, []
+    sent = 0
+    ended: list[bool] = []
 
     async def scene() -> None:
         gone = asyncio.Event()
@@ -233,7 +234,7 @@ class Leaves(threading.Event):
 )
 def test_a_search_stops_at_its_next_step(collection_folder: Path, asked: dict[str, Any]) -> None:
     with Collection(collection_folder, SETTINGS) as collection:
-        query = {"text": "red", "k": 10} | asked
+        query: dict[str, Any] = {"text": "red", "k": 10} | asked
         stays = Leaves(float("inf"))
         current_ticket.set(CancelToken(stays))
         try:
