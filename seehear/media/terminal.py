@@ -29,7 +29,7 @@ def terminal_image(picture: bytes, graphics: Graphics, columns: int, rows: int) 
 
     Raises ModuleNotFoundError for sixel and blocks where timg (extra `preview`) is not installed.
     """
-    with Image.open(io.BytesIO(picture)) as opened:
+    with Image.open(io.BytesIO(picture), formats=("WEBP", "PNG")) as opened:
         image = opened.convert("RGB")
     width_px, height_px = columns * CELL_PX[0], rows * CELL_PX[1]
     scale = min(width_px / image.width, height_px / image.height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -16,13 +17,18 @@ import numpy as np
 import pytest
 
 from seehear import media
+from seehear.cli.contact_sheet import write_sheet
+from seehear.collection import Collection
+from seehear.config import Settings
 from seehear.errors import (
     BrokenMediaError,
     EnvironmentFaultError,
     MediaError,
     MediaLimitError,
     UnsupportedMediaError,
+    UsageError,
 )
+from seehear.media import decode
 from seehear.media.workers import process
 from seehear.media.workers.pool import DecodePool
 from seehear.types import AudioSample, ImageSample, Modality, SampleSpec, VideoSample
@@ -222,3 +228,60 @@ def test_a_prepared_worker_answers(tmp_path: Path) -> None:
         pool.prepare()
         pool.prepare()
         assert asked(pool, picture(tmp_path / "a.png", "red"))
+
+
+FAKE = Settings(model="fake", device="cpu", decode_workers=1)
+
+
+def test_no_command_decodes_in_its_own_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a query file, not a picture of a hit: both may come from a stranger."""
+    photo = picture(tmp_path / "media" / "a.png", "red")
+    picture(tmp_path / "media" / "b.png", "red", "blue")
+    sound(tmp_path / "media" / "a.wav", "red")
+    film(tmp_path / "media" / "a.mp4", "red")
+    with Collection(tmp_path / "collection", FAKE) as collection:
+        collection.index(tmp_path / "media")
+
+        def refuse(*_: object) -> None:
+            raise AssertionError("decoded in this process")
+
+        monkeypatch.setattr(decode, "recognise", refuse)
+        assert collection.similar(photo)
+        assert collection.search(image=photo, audio=tmp_path / "media" / "a.wav")
+        hits = collection.search("red")
+        assert {hit.modality for hit in hits} == {"image", "audio", "video"}
+        kinds = {str(hit.modality): collection.thumbnail(hit)[1] for hit in hits}
+        assert kinds == {"image": "image/webp", "audio": "image/png", "video": "image/webp"}
+        write_sheet(tmp_path / "sheet.html", "red", hits, collection.thumbnail)
+        page = (tmp_path / "sheet.html").read_text()
+        assert page.count("data:image/") == len(hits)
+        # What was replaced since it was indexed is told, and not drawn.
+        picture(photo, "green")
+        write_sheet(tmp_path / "sheet.html", "red", hits, collection.thumbnail)
+        page = (tmp_path / "sheet.html").read_text()
+        assert page.count("data:image/") == len(hits) - 1
+        assert "has changed since it was indexed" in page
+
+
+def test_a_decoder_that_dies_takes_no_command_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = picture(tmp_path / "a.png", "red")
+    monkeypatch.setattr(process, "_ENTRY", READY + "sys.stdin.read(1); import os; os.abort()")
+    with Collection(tmp_path / "collection", FAKE) as collection:
+        with pytest.raises(MediaError, match=r"a\.png: the decoder died on it"):
+            collection.search(image=photo)
+        monkeypatch.undo()
+        assert collection.search(image=photo) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_pipe_is_no_query(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with (
+        Collection(tmp_path / "collection", FAKE) as collection,
+        pytest.raises(UsageError, match="No file"),
+    ):
+        collection.search(image=tmp_path / "a.png")
