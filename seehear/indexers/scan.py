@@ -5,6 +5,7 @@
              │ socket, pipe, device, broken link .............. counted in `skipped`
              │ unreadable folder, name too long ............... a problem; its content is unknown
              │ a collection's own folder ...................... noted, not entered
+             │ the cache folder (SEEHEAR_CACHE) ............... not entered
              └ linked folder .................................. after all real ones, each once
 
 Links to folders are followed, because collections are often put together from them. Each real
@@ -24,6 +25,7 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from seehear.config import default_cache
 from seehear.indexers.ignore import (
     IGNORE_FILE,
     MACHINE_FOLDERS,
@@ -111,6 +113,7 @@ class _Walk:
         self._apart: frozenset[str] = frozenset()
         self._visited: set[tuple[int, int]] = set()
         self._excluded: tuple[int, int] | None = None
+        self._cache = _identity(str(default_cache()))
 
     def run(
         self, apart: frozenset[str], excluded: str | None, stop: threading.Event | None
@@ -148,6 +151,8 @@ class _Walk:
             if identity in self._visited:
                 return
             self._visited.add(identity)
+            if identity == self._cache and folder.path != self._top:
+                return
             names, others = _listed(folder.path)
             if identity == self._excluded or (FILE_NAME in names and is_collection(folder.path)):
                 self._scan.collections.append((folder.path, identity == self._excluded))
