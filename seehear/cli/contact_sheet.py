@@ -68,7 +68,7 @@ def _item(hit: Hit) -> str:
 
 
 def _view(hit: Hit) -> str:
-    """A thumbnail, the moment's frame, a spectrogram, or the passage itself."""
+    """Return the HTML of a thumbnail, the moment's frame, a spectrogram or the passage."""
     if hit.matched_modality is Modality.TEXT and hit.modality is Modality.TEXT:
         return f"<blockquote>{escape((hit.snippet or '')[:240])}</blockquote>"
     try:
@@ -82,7 +82,7 @@ def _view(hit: Hit) -> str:
 
 
 def thumbnail_of(hit: Hit) -> tuple[str, bytes]:
-    """The format and the bytes of a picture of a hit: its frame, its spectrogram.
+    """Return format and bytes of a picture of a hit: its frame or its spectrogram.
 
     Raises MediaError, OSError.
     """

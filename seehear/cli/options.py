@@ -40,7 +40,7 @@ def open_collection(
     device: str | None = None,
     must_exist: bool = True,
 ) -> Collection:
-    """The collection that the options and the environment name."""
+    """Open the collection that the options and the environment name."""
     from seehear.collection import Collection
     from seehear.config import Settings, default_collection
 
