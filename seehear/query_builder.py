@@ -128,6 +128,27 @@ def is_file(name: PathLike) -> bool:
     return os.path.isfile(os.path.expanduser(name))  # noqa: PTH111, PTH113 - these raise nothing
 
 
+def names_file(name: str) -> bool:
+    """Return whether a text is spelled like the path of a file: with a slash or a known suffix."""
+    if "/" in name or os.sep in name:
+        return True
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - any text
+    if not suffix:
+        return False
+    from seehear.media import SUFFIXES
+
+    return any(suffix in group for group in SUFFIXES.values())
+
+
+def _no_file(file: Path) -> str:
+    """Say why a name is not that of a file to ask with, and what to do."""
+    if os.path.isdir(file):  # noqa: PTH112 - raises nothing
+        return f"{file} is a folder. Name a file in it, or search only there with --under {file}"
+    if os.path.exists(file):  # noqa: PTH110 - raises nothing
+        return f"{file} is a device or a pipe. Name a file"
+    return f"No file {file}. Check its name, and the folder that you are in"
+
+
 def media_file(words: Sequence[str]) -> Path | None:
     """Return the file of media that words, alone or together, are the name of; None for others."""
     name = " ".join(words)
@@ -157,7 +178,7 @@ def file_part(
     """
     file = Path(os.path.expanduser(path))  # noqa: PTH111 - raises nothing
     if not is_file(file):
-        raise UsageError(f"No file {file}")
+        raise UsageError(_no_file(file))
     try:
         pool = decoder()
         pool.prepare()  # starts while the model is loaded, which gives the spec

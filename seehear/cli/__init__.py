@@ -8,33 +8,32 @@ from __future__ import annotations
 
 import sys
 
-from seehear.cli import gc_pause
-from seehear.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
+from seehear.cli import output
+from seehear.cli.process import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, gc_paused
 from seehear.errors import MediaError, SeehearError, UsageError
 from seehear.libraries import naming_faults
 
 
 def main() -> None:
     """Run one command and leave with its exit status."""
+    output.guard_messages()
     try:
         with naming_faults():
-            with gc_pause.gc_paused():
-                from seehear.cli.app import app_for
-
-                app = app_for(sys.argv[1:])
-            app(prog_name="seehear")  # shows wrong usage itself, with status 2
+            with gc_paused():
+                from seehear.cli.app import run
+            status = run(sys.argv[1:])
     except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
-        _complain(error)
-        sys.exit(EXIT_USAGE)
+        status = _complain(error, EXIT_USAGE)
     except SeehearError as error:
-        _complain(error)
-        sys.exit(EXIT_ERROR)
+        status = _complain(error, EXIT_ERROR)
     except KeyboardInterrupt:
-        print("seehear: interrupted; run the same command again to continue", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        output.note("seehear: interrupted; run the same command again to continue")
+        status = EXIT_INTERRUPTED
+    if status:
+        sys.exit(status)
 
 
-def _complain(error: SeehearError) -> None:
-    """One line on standard error, whatever the message holds."""
-    message = " ".join(str(error).split())
-    print(f"seehear: {message}", file=sys.stderr)
+def _complain(error: SeehearError, status: int) -> int:
+    """Print one line on standard error, whatever the message has in it; return the status."""
+    output.note(f"seehear: {' '.join(str(error).split())}")
+    return status

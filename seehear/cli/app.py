@@ -20,7 +20,10 @@ from seehear.cli import (
     commands_model,
     commands_search,
     commands_serve,
+    output,
 )
+from seehear.cli.process import EXIT_ERROR, EXIT_USAGE
+from seehear.errors import UsageError
 
 app = typer.Typer(
     name="seehear",
@@ -36,7 +39,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from seehear import __version__
 
-        print(f"seehear {__version__}")
+        output.print_line(f"seehear {__version__}")
         raise typer.Exit
 
 
@@ -85,16 +88,45 @@ for _registered in app.registered_commands:
     _registered.cls = _Command
 
 
-def app_for(arguments: Sequence[str]) -> typer.Typer:
-    """The application with the command alone that the arguments begin with; with all of them where
-    they begin with none. Typer reads the signature of every command that it has, at each start."""
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments begin with, and return its exit status.
+
+    Raises UsageError for arguments that make no sense, and what the command raises.
+    """
+    try:
+        status = command_for(arguments).main(
+            list(arguments) or ["--help"], prog_name="seehear", standalone_mode=False
+        )
+    except typer.Abort:
+        return EXIT_ERROR
+    except Exception as error:
+        # The class of Typer's errors of usage is in another module in each of its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        named = context.command_path if context is not None else "seehear"
+        message = error.format_message()
+        end = "" if message.endswith(("?", ".")) else "."
+        raise UsageError(f"{message}{end} See `{named} --help`") from None
+    if not arguments:
+        return EXIT_USAGE
+    return status if isinstance(status, int) else 0
+
+
+def command_for(arguments: Sequence[str]) -> Any:
+    """Return Typer's application with the one command that the arguments begin with, or with all.
+
+    Typer reads the signature of every command that it has, at each start.
+    """
     named = [one for one in app.registered_commands if arguments and _name(one) == arguments[0]]
-    if not named:
-        return app
-    alone = copy.copy(app)
-    alone.registered_commands = named
-    alone._add_completion = False  # only the whole application is asked for completions
-    return alone
+    one_of_all = copy.copy(app)
+    if named:
+        one_of_all.registered_commands = named
+        one_of_all._add_completion = False  # only the whole application is asked for completions
+    command = typer.main.get_command(one_of_all)
+    # Typer's own installer rewrites ~/.bashrc in place: what is printed, a person puts there.
+    command.params = [option for option in command.params if option.name != "install_completion"]
+    return command
 
 
 def _name(command: CommandInfo) -> str:

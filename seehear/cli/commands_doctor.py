@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sys
 import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from seehear.cli import output
-from seehear.cli.exit_codes import EXIT_ERROR
 from seehear.cli.options import CollectionOption, DeviceOption, JsonOption
+from seehear.cli.process import EXIT_ERROR
 
 if TYPE_CHECKING:
     from seehear.diagnostics import Row
@@ -42,18 +41,19 @@ def doctor(
     for row in examine(collection, settings):
         rows.append(row)
         if not json:
-            print("\n".join(_lines(row)), flush=True)
+            for line in _lines(row):
+                output.print_line(line)
     count = Counter(row.level for row in rows)
     if json:
         output.print_json([dataclasses.asdict(row) for row in rows])
     else:
-        print(_summary(count[Level.FAULT], count[Level.WARNING]))
+        output.print_line(_summary(count[Level.FAULT], count[Level.WARNING]))
     if count[Level.FAULT]:
         raise typer.Exit(EXIT_ERROR)
 
 
 def _lines(row: Row) -> list[str]:
-    """A row of the table, wrapped to the terminal; rich is not used, for it may be broken."""
+    """Return a row of the table, wrapped to the terminal, without Rich, which may be broken."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     indent = " " * (_LEVEL_CELLS + _TOPIC_CELLS)
     cells = max(20, width - len(indent))
@@ -61,9 +61,7 @@ def _lines(row: Row) -> list[str]:
     if row.remedy:
         told += textwrap.wrap(f"-> {row.remedy}", cells, subsequent_indent="   ")
     first = f"{row.level:<{_LEVEL_CELLS}}{row.topic:<{_TOPIC_CELLS}}"
-    lines = [first + told[0], *(indent + line for line in told[1:])]
-    encoding = sys.stdout.encoding or "utf-8"
-    return [line.encode(encoding, "backslashreplace").decode(encoding) for line in lines]
+    return [first + told[0], *(indent + line for line in told[1:])]
 
 
 def _summary(faults: int, warnings: int) -> str:

@@ -80,11 +80,12 @@ def evaluate(
     if json:
         output.print_json(found.as_json())
     else:
-        print(found.table())
+        for line in found.table().split("\n"):
+            output.print_line(line)
 
 
 def _note_missing(judged: Sequence[JudgedQuery]) -> None:
-    """Relevant files that are not there: a path that is relative to another folder, mostly."""
+    """Tell of relevant files that do not exist: mostly paths relative to another folder."""
     files = sorted({path for one in judged for path in one.relevant})
     missing = [path for path in files if not Path(path).exists()]
     if missing:
@@ -95,7 +96,7 @@ def _note_missing(judged: Sequence[JudgedQuery]) -> None:
 
 
 class _Progress:
-    """A line every few seconds."""
+    """Prints a line every few seconds."""
 
     def __init__(self) -> None:
         self._last_s = time.monotonic()

@@ -79,7 +79,7 @@ def _print_values(found: FacetValues) -> None:
 
 
 def _shown(found: FacetValues, value: str) -> str:
-    """A value as a filter takes it from here: folders relative to the current one."""
+    """Return a value as a filter takes it from here: folders relative to the current one."""
     return output.display_path(Path(value)) if found.facet == "folder" else value
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seehear.cli import output, progress
-from seehear.cli.exit_codes import EXIT_FAILED_FILES, EXIT_INTERRUPTED
 from seehear.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -20,6 +19,7 @@ from seehear.cli.options import (
     ModelOption,
     open_collection,
 )
+from seehear.cli.process import EXIT_FAILED_FILES, EXIT_INTERRUPTED
 from seehear.errors import UsageError
 
 if TYPE_CHECKING:
@@ -162,7 +162,9 @@ def generations(
         )
         return
     for generation in found:
-        print(f"{generation.id:>3}  {generation.state:<9} {generation.model} {generation.revision}")
+        output.print_line(
+            f"{generation.id:>3}  {generation.state:<9} {generation.model} {generation.revision}"
+        )
 
 
 def _agree(change: ModelChange | None, model: str, *, yes: bool) -> None:
@@ -257,11 +259,11 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         for root in state["roots"]
     ]
     for name, value in lines:
-        print(f"{name:<11} {value}")
+        output.print_line(f"{name:<11} {value}")
 
 
 def _files(locations: int, different: int) -> str:
-    """How many files are indexed, as the summary of a run counts them."""
+    """Return how many files are indexed, as the summary of a run counts them."""
     copies = locations - different
     named = "1 of them is a copy" if copies == 1 else f"{copies} of them are copies"
     return f"{locations} ({named})" if copies else str(locations)
@@ -278,7 +280,8 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
         )
         return
     for failure in found:
-        print(f"{output.display_path(failure.path)}: {failure.stage}: {failure.reason}")
+        name = output.display_path(failure.path)
+        output.print_line(f"{name}: {failure.stage}: {failure.reason}")
     if not found:
         output.note("No failures.")
     if unread:

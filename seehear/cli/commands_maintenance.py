@@ -11,8 +11,8 @@ import typer
 
 from seehear.cli import output, progress
 from seehear.cli.commands_index import stop_on_interrupt
-from seehear.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED
 from seehear.cli.options import CollectionOption, ForceOption, JsonOption, open_collection
+from seehear.cli.process import EXIT_ERROR, EXIT_INTERRUPTED
 from seehear.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def verify(
 
 
 def _as_json(found: Verification) -> dict[str, Any]:
-    """The documented fields of `verify --json`."""
+    """Return the documented fields of `verify --json`."""
     return {
         "good": found.good,
         "assets": found.assets,
@@ -81,12 +81,14 @@ def _tell(found: Verification) -> None:
     for fault in found.faults:
         examples = [output.display_path(Path(example)) for example in fault.examples]
         rows = f" ({', '.join(examples)})" if examples else ""
-        print(f"{fault.kind}: {fault.count} {fault.what}{rows}")
+        output.print_line(f"{fault.kind}: {fault.count} {fault.what}{rows}")
     if found.mended:
         output.note("Repaired: what the catalog derives from its data, such as the word index")
     for index in found.indexes:
         if not index.agreed:
-            print(f"cache: the {index.modality} index of {index.space} does not match the catalog")
+            output.print_line(
+                f"cache: the {index.modality} index of {index.space} does not match the catalog"
+            )
     if found.renewed_files:
         files = output.counted(found.renewed_files, "cache file")
         output.note(f"Repaired: {files} missing or out of date")
@@ -119,9 +121,9 @@ def _tell(found: Verification) -> None:
 
 def _tell_hashes(report: RehashReport) -> None:
     for deviation in report.deviations[:LISTED]:
-        print(f"{deviation.reason}: {output.display_path(deviation.path)}")
+        output.print_line(f"{deviation.reason}: {output.display_path(deviation.path)}")
     if len(report.deviations) > LISTED:
-        print(f"... and {len(report.deviations) - LISTED} more; --json lists them all")
+        output.print_line(f"... and {len(report.deviations) - LISTED} more; --json lists them all")
     output.note(
         f"Read {output.counted(report.files, 'file')} ({output.size(report.bytes_read)}): "
         f"{len(report.deviations)} changed, altered or missing; {report.offline} offline"
@@ -175,7 +177,7 @@ def import_(
     from seehear.stores.archive import read_manifest
 
     folders = dict(_pair(line) for line in moved or ())
-    read_manifest(archive)  # before a collection is made for something that is no export
+    read_manifest(archive)  # before a collection is made for another kind of file
     with open_collection(collection, must_exist=False) as library:
         manifest = library.import_archive(archive, folders)
         roots = library.roots()
@@ -186,7 +188,7 @@ def import_(
     output.note(f"Imported {output.counted(manifest.assets, 'asset')}.")
     for root in roots:
         there = "" if root.online else " (not found: connect its drive, or import again with --map)"
-        print(f"folder {output.display_path(root.path)}{there}")
+        output.print_line(f"folder {output.display_path(root.path)}{there}")
 
 
 def _pair(line: str) -> tuple[Path, Path]:

@@ -40,7 +40,9 @@ def models(json: JsonOption = False) -> None:
     for card in cards:
         size = output.size(card.size_bytes) if card.size_bytes else "size varies"
         here = "installed" if card.present else "downloaded on first use"
-        typer.echo(f"{card.name}\n    {card.summary}\n    {size} · {card.license} · {here}")
+        output.print_line(card.name)
+        output.print_line(f"    {card.summary}")
+        output.print_line(f"    {size} · {card.license} · {here}")
 
 
 def train(
@@ -93,22 +95,20 @@ def train(
         return
     for line in report.lines():
         output.note(line)
-    if report.warnings:
-        stderr = output.console(stderr=True)
-        for warning in report.warnings:
-            stderr.print(f"Warning: {warning}", style="bold", soft_wrap=True)
+    for warning in report.warnings:
+        output.note(f"Warning: {warning}")
     if use:
         output.note(f"Use it: {use}")
 
 
 def _command_to_use(model: Path) -> str:
-    """Return the command that uses a new model, for the collection that is there or for none."""
+    """Return the command that uses a new model, for a collection that exists or a new one."""
     option = f"--model {shlex.quote(str(model.resolve()))}"
     return f"seehear upgrade {option}" if _has_files() else f"seehear index FOLDER {option}"
 
 
 def _has_files() -> bool:
-    """Whether the collection that commands use by default exists and has been indexed."""
+    """Return whether the collection that commands use by default exists and has been indexed."""
     try:
         with open_collection(None) as collection:
             return bool(collection.generations())

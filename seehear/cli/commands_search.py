@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from seehear.cli import blas_threads, gc_pause, last_search, output
+from seehear.cli import last_search, output
 from seehear.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -17,6 +17,7 @@ from seehear.cli.options import (
     JsonOption,
     open_collection,
 )
+from seehear.cli.process import gc_paused, limit_blas_threads
 from seehear.cli.show_hits import Shown, show_hits
 
 FILES = ("image", "audio", "video")
@@ -143,7 +144,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find media by words, photos, sounds and videos."""
-    blas_threads.limit_blas_threads()
+    limit_blas_threads()
     from seehear import query_builder
 
     shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
@@ -167,7 +168,7 @@ def search(
     }
     liked: list[int] = []
     unliked: list[int] = []
-    with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
+    with gc_paused(), open_collection(collection, device=device) as library:
         if like or unlike:
             before, found = last_search.recall(library.folder)
             liked = last_search.segments_at(like or [], found)
@@ -217,7 +218,7 @@ def similar(
     The file itself and its copies are left out.
     """
     shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
-    with gc_pause.gc_paused(), open_collection(collection, device=device) as library:
+    with gc_paused(), open_collection(collection, device=device) as library:
         hits = library.similar(file, k=k, modalities=kinds, under=under)
         empty = not hits and library.is_empty
         show_hits(hits, shown, library.thumbnail, title=file.name, empty=empty)
@@ -254,7 +255,7 @@ def duplicates(
         return
     for group in groups:
         same = group.likeness == "copies"
-        print("identical" if same else f"nearly identical ({group.similarity:.3f})")
+        output.print_line("identical" if same else f"nearly identical ({group.similarity:.3f})")
         for path in group.paths:
             output.print_line(f"  {output.display_path(path)}")
     if not groups and not empty:
@@ -263,12 +264,14 @@ def duplicates(
 
 def _asked_parts(asked: dict[str, Any]) -> dict[str, Any]:
     """Return what the arguments of a search ask for, as the query builder spells it."""
-    from seehear.search import is_compact
+    from seehear.search import is_compact, parse_compact
 
     words: list[str] = asked["text"]
     in_line = is_compact(words)
-    if in_line:
-        _note_lost_files(words)
+    for name in (
+        [term.what for term in parse_compact(words) if not term.quoted] if in_line else words
+    ):
+        _note_lost_file(name, in_line=in_line)
     return {
         "line": words if in_line else (),
         "text": [*([" ".join(words)] if words and not in_line else []), *asked["words"]],
@@ -280,18 +283,21 @@ def _asked_parts(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _note_lost_files(words: Sequence[str]) -> None:
-    """Tell of parts of a line that look like a file and are none: they are words."""
-    from mimetypes import guess_type
+def _note_lost_file(name: str, *, in_line: bool) -> None:
+    """Tell of a word that is spelled like a path and is searched as a word."""
+    from seehear import query_builder
 
-    from seehear import arguments, query_builder
-    from seehear.search import parse_compact
-
-    for wish in parse_compact(words):
-        kind = (guess_type(wish.what)[0] or "").partition("/")[0]
-        media = kind in arguments.MODALITY_WORDS
-        if media and not wish.quoted and not query_builder.is_file(wish.what):
-            output.note(f"No file {wish.what} here. Searching for it as words.")
+    if not query_builder.names_file(name):
+        return
+    if query_builder.is_file(name):
+        if not in_line:
+            output.note(
+                f"Searching for {name} as words. For the file use --image, --audio, --video."
+            )
+    elif os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these raise nothing
+        output.note(f"Searching for {name} as words. To search only in the folder use --under.")
+    else:
+        output.note(f"No file {name} here. Searching for it as words.")
 
 
 def register(app: typer.Typer) -> None:

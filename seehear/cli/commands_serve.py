@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seehear.cli import blas_threads, browser, output
+from seehear.cli import output
 from seehear.cli.options import CollectionOption, DeviceOption, LinksOption, open_collection
+from seehear.cli.process import limit_blas_threads
 from seehear.config import Settings
 from seehear.errors import UsageError
+
+SSH = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
+TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}
+"""They would take the terminal over."""
 
 
 def serve(
@@ -52,17 +59,17 @@ def serve(
     follow_links: LinksOption = False,
 ) -> None:
     """Start the web page and the HTTP service."""
-    blas_threads.limit_blas_threads()
+    limit_blas_threads()
     from seehear import server
 
     token = _token(token_file)
     if not create:
-        open_collection(collection).close()  # refuses, as a search does, where there is none
+        open_collection(collection).close()  # fails, as a search does, if it does not exist
 
     def announce(address: str) -> None:
         from seehear.server.security import is_loopback
 
-        opened = not no_browser and is_loopback(host) and browser.open_page(address)
+        opened = not no_browser and is_loopback(host) and open_page(address)
         told = "Opening it in your browser." if opened else "Open it in a browser."
         output.note(f"seehear is running at {address}. {told} Press Ctrl-C to stop.")
 
@@ -84,7 +91,7 @@ def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> Non
 
     It speaks over standard input and output.
     """
-    blas_threads.limit_blas_threads()
+    limit_blas_threads()
     from seehear.server.mcp import run
 
     run(collection, _settings(device))
@@ -106,6 +113,36 @@ def _token(file: Path | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise UsageError(f"cannot read the token file {file}: {reason}") from None
+
+
+def has_desktop(environment: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Return whether windows opened from here are seen: not over SSH, not without a display."""
+    if any(environment.get(name) for name in SSH):
+        return False
+    if platform in {"darwin", "win32"}:
+        return True
+    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def open_page(address: str) -> bool:
+    """Open an address in the person's browser, without waiting for it.
+
+    Returns False, and does nothing, without a desktop, without a browser that has a window, and if
+    standard output is not a terminal: then a program started the command.
+    """
+    if not (sys.stdout.isatty() and has_desktop(os.environ)):
+        return False
+    import threading
+    import webbrowser
+
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    if Path(getattr(browser, "name", "")).name in TEXT_BROWSERS:
+        return False
+    threading.Thread(target=browser.open, args=(address,), daemon=True).start()
+    return True
 
 
 def register(app: typer.Typer) -> None:

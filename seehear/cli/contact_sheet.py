@@ -70,7 +70,7 @@ def _item(hit: Hit, draw: Draw) -> str:
 
 
 def _view(hit: Hit, draw: Draw) -> str:
-    """A thumbnail, the moment's frame, a spectrogram, or the passage itself."""
+    """Return the HTML of a thumbnail, the moment's frame, a spectrogram or the passage."""
     if hit.matched_modality is Modality.TEXT and hit.modality is Modality.TEXT:
         return f"<blockquote>{escape((hit.snippet or '')[:240])}</blockquote>"
     try:

@@ -27,7 +27,7 @@ def remember(collection: Path, asked: dict[str, Any], hits: Sequence[Hit]) -> No
 
 
 def recall(collection: Path) -> tuple[dict[str, Any], dict[int, int]]:
-    """The last search and its segments by rank. Raises UsageError where there was none."""
+    """Return the last search and its segments by rank. Raises UsageError before the first one."""
     try:
         note = json.loads(_file(collection).read_text(encoding="utf-8"))
         return dict(note["asked"]), {int(rank): int(id_) for rank, id_ in note["segments"].items()}
@@ -36,7 +36,7 @@ def recall(collection: Path) -> tuple[dict[str, Any], dict[int, int]]:
 
 
 def segments_at(ranks: Sequence[int], found: dict[int, int]) -> list[int]:
-    """The segments of hits by rank. Raises UsageError for a rank that the search did not have."""
+    """Return the segments of hits by rank. Raises UsageError for a rank without a hit."""
     if missing := [rank for rank in ranks if rank not in found]:
         raise UsageError(f"The last search had {len(found)} hits, and none with rank {missing[0]}")
     return [found[rank] for rank in ranks]

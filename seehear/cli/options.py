@@ -49,7 +49,7 @@ def open_collection(
     must_exist: bool = True,
     follow_links: bool = False,
 ) -> Collection:
-    """The collection that the options and the environment name."""
+    """Open the collection that the options and the environment name."""
     from seehear.collection import Collection
     from seehear.config import Settings, default_collection
 

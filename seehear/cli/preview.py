@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from seehear.cli.hits_table import INDENT
-from seehear.cli.output import note
+from seehear.cli.output import INDENT, note, printable
 from seehear.errors import MediaError, UsageError
 from seehear.suggestions import did_you_mean
 from seehear.types import Modality
@@ -38,9 +37,9 @@ _BY_TERM = (
 
 
 def previews(draw: Draw) -> Callable[[Hit], str | None] | None:
-    """Return what draws a hit; None, with one line for the person, where nothing can be drawn.
+    """Return the function that draws a hit, or None, with one line that says why not.
 
-    Raises UsageError for a way to draw that is none.
+    Raises UsageError for an unknown way to draw.
     """
     from seehear.media.terminal import Graphics
 
@@ -68,7 +67,7 @@ def previews(draw: Draw) -> Callable[[Hit], str | None] | None:
 
 
 def _way() -> str | None:
-    """The name of the best way to draw here; None where there is none."""
+    """Return the best way to draw here, or None if the terminal cannot draw."""
     if forced := os.environ.get(FORCED):
         return forced.lower()
     term = os.environ.get("TERM", "")
@@ -83,7 +82,7 @@ def _way() -> str | None:
 
 
 def _drawn(hit: Hit, graphics: Graphics, draw: Draw) -> str | None:
-    """The picture of a hit, or why there is none."""
+    """Return the picture of a hit, or why it is missing."""
     from seehear.media.terminal import terminal_image
 
     if hit.modality is Modality.TEXT:
@@ -91,6 +90,6 @@ def _drawn(hit: Hit, graphics: Graphics, draw: Draw) -> str | None:
     try:
         image, _ = draw(hit)
     except (MediaError, OSError) as error:
-        return f"{INDENT}(no preview: {' '.join(str(error).split())})"
+        return f"{INDENT}(no preview: {printable(' '.join(str(error).split()))})"
     text = terminal_image(image, graphics, COLUMNS, ROWS)
     return "\n".join(INDENT + line for line in text.split("\n"))

@@ -28,7 +28,7 @@ LABELS = {
 
 
 def describe(progress: Progress) -> str:
-    """One line: the stage and, while it counts files, how many and how fast."""
+    """Return one line: the stage and, while it counts files, how many and how fast."""
     label = LABELS[progress.stage]
     if not is_counting(progress):
         return label
@@ -39,7 +39,7 @@ def describe(progress: Progress) -> str:
 
 
 def rate(progress: Progress) -> str:
-    """Files a second, or nothing where none is done yet or the stage counts none."""
+    """Return files a second, or an empty text before the first file or in other stages."""
     if not is_counting(progress) or not progress.files_done:
         return ""
     told = f"{progress.files_per_s:.1f}"
@@ -47,12 +47,12 @@ def rate(progress: Progress) -> str:
 
 
 def left(progress: Progress) -> str:
-    """Time left, where there is an estimate of it."""
+    """Return the time left, or an empty text without an estimate."""
     return "" if progress.left_s is None else f"{about(progress.left_s)} left"
 
 
 def about(seconds: float) -> str:
-    """A length of time as a person would say it: 40 s, 5 min, 3 h."""
+    """Return a length of time as a person would say it: 40 s, 5 min, 3 h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{round(seconds / 3600)} h"
@@ -63,7 +63,7 @@ def is_counting(progress: Progress) -> bool:
 
 
 class ProgressLines:
-    """Lines for logs and pipes: one every few seconds and, in a run that long, one per stage."""
+    """Prints lines for logs and pipes: one every few seconds, and one per stage of a long run."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
@@ -96,7 +96,7 @@ class ProgressLines:
 
 
 def _says_the_same(one: Progress, other: Progress) -> bool:
-    """Whether two say the same, apart from the rate."""
+    """Return whether two say the same, apart from the rate."""
     return (one.stage, one.files_done, one.files_total) == (
         other.stage,
         other.files_done,
@@ -143,7 +143,7 @@ class ProgressBar:
 
 
 def display(*, quiet: bool) -> ProgressBar | ProgressLines:
-    """A bar on a terminal, plain lines elsewhere, nothing where `quiet`."""
+    """Return a bar on a terminal, plain lines elsewhere, and nothing visible if `quiet`."""
     if quiet or not sys.stderr.isatty():
         return ProgressLines(every_s=math.inf if quiet else EVERY_S)
     return ProgressBar()

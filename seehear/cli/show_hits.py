@@ -1,24 +1,47 @@
-"""What becomes of hits: a table, JSON, paths, a page of pictures, a program that opens one."""
+"""Show hits: as a table, as JSON, as paths, as a page of pictures, in a program that opens one.
+
+The table is as wide as the terminal:
+
+     1  0.94 ████████       image  …/2023/Vienna/opera.jpg
+     2  0.16 █░░░░░░░ weak  video  clips/morning.mp4        0:06.0 - 0:12.0
+
+Of a path that is too long its end is shown. In a pipe nothing is cut.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear.cli import output
+from seehear.cli.output import INDENT, clock, display_path, note, printable
 from seehear.errors import SeehearError, UsageError
 from seehear.files import check_output
 
 if TYPE_CHECKING:
     from seehear.cli.contact_sheet import Draw
-    from seehear.types import Hit
+    from seehear.types import Hit, PartExplanation
 
+BAR_CELLS = 8
+LEAST_FILE = 24
+"""Columns of the file below which the table does without its bar, and then without end times."""
+SNIPPET_CELLS = 100
+DIM, PLAIN = "\033[2m", "\033[0m"
 OPENER_S = 5.0
 """Seconds in which a system's opener has said that it has no program."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    bar: bool
+    stop: bool
+    """True shows when a moment ends."""
+    file_cells: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +71,17 @@ class Shown:
 def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empty: bool) -> None:
     """Show hits as they are wanted; `empty` says that the collection has nothing to find."""
     if empty:
-        output.note(output.NOTHING_INDEXED)
+        note(output.NOTHING_INDEXED)
     if shown.sheet is not None:
         from seehear.cli.contact_sheet import write_sheet
 
         write_sheet(shown.sheet, title, hits, draw, force=shown.force)
-        output.note(f"Page with pictures: {output.display_path(shown.sheet)}")
+        note(f"Page with pictures: {display_path(shown.sheet)}")
     if shown.json:
         output.print_json([hit.to_dict() for hit in hits])
     elif shown.paths or shown.print0:
         output.print_paths([hit.path for hit in hits], end=b"\0" if shown.print0 else b"\n")
     elif hits:
-        from seehear.cli.hits_table import print_hits
-
         preview = None
         if shown.preview:
             from seehear.cli.preview import previews
@@ -68,27 +89,27 @@ def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empt
             preview = previews(draw)
         print_hits(hits, preview)
     if not hits and not empty and not shown.json:
-        output.note("Nothing found.")
+        note("Nothing found.")
     if shown.open_best and hits:
         open_file(hits[0])
 
 
 def open_file(hit: Hit) -> None:
-    """Open the file of a hit with the system's own program. Raises SeehearError where none does.
+    """Open the file of a hit with the system's own program. Raises SeehearError if there is none.
 
     No system has a way to say at which second a program shall start: the moment is told.
     """
-    name = output.printable(output.display_path(hit.path))
+    name = printable(display_path(hit.path))
     if not hit.path.is_file():
         raise SeehearError(f"Cannot open {name}: the file is not there now (an unplugged drive?)")
-    at = f". The match starts at {output.clock(hit.start_s)}" if hit.start_s else ""
-    output.note(f"Opening {name}{at}")
+    at = f". The match starts at {clock(hit.start_s)}" if hit.start_s else ""
+    note(f"Opening {name}{at}")
     if not _launched(hit.path):
         raise SeehearError(f"Cannot open {name}: your system has no program for it")
 
 
 def _launched(path: Path) -> bool:
-    """Whether the system's opener took the file. `typer.launch` does not tell where it fails."""
+    """Return whether the system's opener took the file; `typer.launch` does not tell."""
     import subprocess
 
     if sys.platform == "win32":
@@ -108,3 +129,144 @@ def _launched(path: Path) -> bool:
         return True  # it is the program itself, which goes on
     except OSError:
         return False
+
+
+def print_hits(hits: Sequence[Hit], preview: Callable[[Hit], str | None] | None = None) -> None:
+    """Print the table on standard output; `preview` gives a picture to print below each hit.
+
+    Weak hits are dim and say so, for those who see no colours.
+    """
+    width = terminal_width()
+    dims = width is not None and "NO_COLOR" not in os.environ
+    lines = []
+    for hit, row in zip(hits, _rows(hits, width), strict=True):
+        lines += [f"{DIM}{line}{PLAIN}" if dims and hit.weak else line for line in row]
+        if preview is not None and (image := preview(hit)) is not None:
+            lines.append(image)
+    output.write_lines(lines)
+    if all(hit.weak for hit in hits):
+        note("No close matches. Showing the nearest.")
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal, or None if standard output is a file or a pipe."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return max(20, shutil.get_terminal_size().columns)
+
+
+def _rows(hits: Sequence[Hit], width: int | None) -> list[list[str]]:
+    """Return the lines of each hit."""
+    files = [_file(hit) for hit in hits]
+    layout = _layout(hits, files, width)
+    ranks = len(str(hits[-1].rank))
+    kinds = max(len(_kind(hit)) for hit in hits)
+    scores = max(len(_score(hit, layout.bar)) for hit in hits)
+    rows = []
+    for hit, file in zip(hits, files, strict=True):
+        cells = [str(hit.rank).rjust(ranks), _score(hit, layout.bar).ljust(scores)]
+        cells.append(_kind(hit).ljust(kinds))
+        times = _times(hit, layout.stop) or [""]
+        name = keep_end(file, layout.file_cells)
+        cells.append(name + " " * (layout.file_cells - cell_len(name)) if times[0] else name)
+        start = "  ".join(cells)
+        lines = [f"{start}  {times[0]}".rstrip()]
+        lines += [" " * cell_len(start) + f"  {time}" for time in times[1:]]
+        inner = SNIPPET_CELLS if width is None else width - len(INDENT)
+        if hit.snippet:
+            lines.append(INDENT + keep_start(_one_line(hit.snippet), min(inner, SNIPPET_CELLS)))
+        for term in hit.why:
+            told = _one_line(_explained(term))
+            lines.append(INDENT + (told if width is None else keep_start(told, inner)))
+        rows.append(lines)
+    return rows
+
+
+def _layout(hits: Sequence[Hit], files: Sequence[str], width: int | None) -> _Layout:
+    """Return the first layout that fits: with everything, without bars, without end times."""
+    longest = max(cell_len(file) for file in files)
+    if width is None:
+        return _Layout(bar=True, stop=True, file_cells=longest)
+    fixed = len(str(hits[-1].rank)) + 2 + max(len(_kind(hit)) for hit in hits) + 2 + 2
+    room = 0
+    for bar, stop in ((True, True), (False, True), (False, False)):
+        times = max((len(time) + 2 for hit in hits for time in _times(hit, stop)), default=0)
+        room = width - fixed - max(len(_score(hit, bar)) for hit in hits) - times
+        if room >= min(longest, LEAST_FILE):
+            return _Layout(bar, stop, min(longest, room))
+    return _Layout(bar=False, stop=False, file_cells=max(1, min(longest, room)))
+
+
+def _score(hit: Hit, bar: bool) -> str:
+    filled = round(hit.score * BAR_CELLS)
+    drawn = f" {'█' * filled}{'░' * (BAR_CELLS - filled)}" if bar else ""
+    return f"{hit.score:.2f}{drawn}{' weak' if hit.weak else ''}"
+
+
+def _kind(hit: Hit) -> str:
+    return (
+        str(hit.modality)
+        if hit.matched_modality == hit.modality
+        else f"{hit.modality} ({hit.matched_modality})"
+    )
+
+
+def _file(hit: Hit) -> str:
+    name = printable(display_path(hit.path))
+    return f"{name} (+{len(hit.duplicates)} similar)" if hit.duplicates else name
+
+
+def _times(hit: Hit, stop: bool) -> list[str]:
+    spans = [(m.start_s, m.stop_s) for m in hit.moments] or ([hit.moment] if hit.moment else [])
+    return [f"{clock(a)} - {clock(b)}" if stop else clock(a) for a, b in spans]
+
+
+def _explained(term: PartExplanation) -> str:
+    """Return one part's share in a score, in words."""
+    told = [f"{'not ' if term.exclude else ''}{term.part!r}: {term.score:.2f}"]
+    if term.similarity is not None and term.expected is not None and term.spread is not None:
+        told.append(
+            f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
+            f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
+        )
+    if term.support_bonus >= 0.005:  # else it would read as +0.00
+        told.append(f"others as good: +{term.support_bonus:.2f}")
+    if term.words:
+        told.append(f"words: {term.words}")
+    return "; ".join(told)
+
+
+def cell_len(text: str) -> int:
+    """Return how many columns a text takes: two for a wide character, zero for a mark."""
+    from rich.cells import cell_len as measured
+
+    return len(text) if text.isascii() else measured(text)
+
+
+def keep_end(text: str, cells: int) -> str:
+    """Return a text that fits some columns: its end, behind an ellipsis, where it is longer."""
+    if cell_len(text) <= cells:
+        return text
+    start = max(0, len(text) - cells)  # a character has a column at least, or is a mark
+    while start < len(text) and (
+        cell_len(text[start:]) > cells - 1 or unicodedata.combining(text[start])
+    ):
+        start += 1
+    return "…" + text[start:]
+
+
+def keep_start(text: str, cells: int) -> str:
+    """Return a text that fits some columns: whole words, and an ellipsis, where it is longer."""
+    if cell_len(text) <= cells:
+        return text
+    stop = min(len(text), cells)
+    while stop and cell_len(text[:stop]) > cells - 2:
+        stop -= 1
+    words = text[:stop].rsplit(" ", 1)[0] if " " in text[: stop + 1] else text[:stop]
+    return words.rstrip() + " …"
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.replace("\xad", "").split()))  # without soft hyphens

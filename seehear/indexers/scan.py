@@ -6,6 +6,7 @@
              │ link that leads out of the root ................ counted in `outside`
              │ unreadable folder, name too long ............... a problem; its content is unknown
              │ a collection's own folder ...................... noted, not entered
+             │ the cache folder (SEEHEAR_CACHE) ............... not entered
              └ linked folder .................................. after all real ones, each once
 
 Links within the root are followed; those that lead out of it only where that is wished
@@ -26,6 +27,7 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from seehear.config import default_cache
 from seehear.indexers.ignore import (
     IGNORE_FILE,
     MACHINE_FOLDERS,
@@ -111,6 +113,7 @@ class _Walk:
         self._visited: set[tuple[int, int]] = set()
         self._excluded: tuple[int, int] | None = None
         self._stop = threading.Event()
+        self._cache = identity_of(str(default_cache()))
 
     def run(
         self, apart: frozenset[str], excluded: str | None, stop: threading.Event | None
@@ -149,6 +152,8 @@ class _Walk:
             if identity in self._visited:
                 return
             self._visited.add(identity)
+            if identity == self._cache and folder.path != self._top:
+                return
             names, others = _listed(folder.path)
             if identity == self._excluded or (FILE_NAME in names and is_collection(folder.path)):
                 self._scan.collections.append((folder.path, identity == self._excluded))

@@ -173,6 +173,80 @@ def test_an_unknown_folder_names_the_nearest(
     assert "sky.jpg" in run("search", "red", "--under", indexed / "sub").stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["photos/lost.jpg"], "No file photos/lost.jpg here. Searching for it as words."),
+        (["lost.jpg"], "No file lost.jpg here. Searching for it as words."),
+        (["/no/where"], "No file /no/where here. Searching for it as words."),
+        (["~nobody/x"], "No file ~nobody/x here. Searching for it as words."),
+        (["red", "+", "lost.WAV"], "No file lost.WAV here. Searching for it as words."),
+        (["red", "./sub"], "Searching for ./sub as words. To search only in the folder use"),
+        (["./fire.png", "red"], "Searching for ./fire.png as words. For the file use --image"),
+        (["a red fire"], ""),
+        (["red", "v1.5"], ""),
+        (["red", "+", '"lost.jpg"'], ""),
+    ],
+)
+def test_a_path_that_is_searched_as_words_is_told(
+    run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(indexed)
+    lines = [
+        line
+        for line in run("search", *words).stderr.splitlines()
+        if "words" in line or "No file" in line
+    ]
+    assert len(lines) == bool(told), lines
+    assert not told or lines[0].startswith(told)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("similar",), ("search", "--image"), ("search", "red", "--not-image"), ("search", "--video")],
+)
+def test_a_folder_in_place_of_a_file_is_told(
+    run: Run, indexed: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in (
+        (indexed, f"seehear: {indexed} is a folder. Name a file in it"),
+        (tmp_path / "pipe", f"seehear: {tmp_path / 'pipe'} is a device or a pipe. Name a file"),
+        (tmp_path / "none", f"seehear: No file {tmp_path / 'none'}. Check its name"),
+    ):
+        done = run(*command, path, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert done.stderr.startswith(words)
+
+
+USAGE = (
+    ((), ("--tpo",), "No such option: --tpo"),
+    ((), ("serach", "red"), "No such command 'serach'. Did you mean 'search'?"),
+    (("search",), ("search", "--tpo"), "No such option: --tpo"),
+    (("search",), ("search", "red", "-k", "many"), "Invalid value for '-k' / '--top': 'many'"),
+    (("search",), ("search", "red", "-k", "0"), "Invalid value for '-k' / '--top': 0 is not in"),
+    (("index",), ("index",), "Missing argument 'PATH...'."),
+    (("export",), ("export", "a", "b"), "Got unexpected extra argument"),
+    (("upgrade",), ("upgrade",), "Missing option '--model'."),
+)
+
+
+@pytest.mark.parametrize(("command", "arguments", "words"), USAGE)
+def test_wrong_usage_is_one_line_that_names_the_help(
+    run: Run, command: tuple[str, ...], arguments: tuple[str, ...], words: str
+) -> None:
+    done = run(*arguments, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"seehear: {words}")
+    assert done.stderr.endswith(f" See `{' '.join(['seehear', *command])} --help`\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_arguments_the_commands_are_listed(run: Run) -> None:
+    done = run(check=False)
+    assert (done.returncode, done.stdout) == (2, run("--help").stdout)
+
+
 def test_help_is_short_or_long(run: Run) -> None:
     assert run("-h").stdout == run("--help").stdout
     for command in ("search", "index", "facets", "status"):
@@ -194,11 +268,18 @@ def test_the_shell_completes_commands_and_options(
     assert {"--paths", "--preview", "--print0"} <= completed("seehear search --p")
 
 
-def test_completion_is_installed_by_one_command(
+def test_completion_is_printed_and_nothing_at_home_is_rewritten(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
-    assert "_SEEHEAR_COMPLETE=complete_bash" in run("--show-completion", "bash").stdout
-    assert "completion installed" in run("--install-completion", "bash").stdout
-    assert "seehear" in (tmp_path / ".bashrc").read_text()
+    script = tmp_path / "completion.bash"
+    script.write_text(run("--show-completion", "bash").stdout)
+    loaded = subprocess.run(
+        ["bash", "-c", f"source {script} && complete -p seehear"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "seehear" in loaded.stdout
+    assert run("--install-completion", "bash", check=False).returncode == 2
+    assert "--install-completion" not in run("--help").stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["completion.bash"]

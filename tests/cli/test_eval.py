@@ -115,7 +115,7 @@ def test_wrong_usage(run: Run, indexed: Path) -> None:
         (("nowhere.jsonl",), "cannot be read"),
         ((qrels, "--mode", "magic"), "magic"),
         ((qrels, "-k", "0"), "-k"),
-        ((qrels, "--run", indexed / "no" / "run.jsonl"), "cannot be written"),
+        ((qrels, "--run", indexed / "no" / "run.jsonl"), "there is no folder"),
     ):
         done = run("eval", *arguments, check=False)
         assert done.returncode == 2

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from seehear.cli import hits_table
-from seehear.cli.hits_table import keep_end, keep_start, print_hits
+from seehear.cli import show_hits
+from seehear.cli.show_hits import keep_end, keep_start, print_hits
 from seehear.types import Hit, Modality, Moment, PartExplanation
 
 LONG = Path("/home/ann/Pictures/2023/A very long journey to the south/Vienna/opera at night.jpg")
@@ -59,7 +59,7 @@ def table(
     monkeypatch.setenv("NO_COLOR", "1")
     found: dict[int | None, list[str]] = {}
     for width in (30, 60, 80, 120, 200, None):
-        monkeypatch.setattr(hits_table, "terminal_width", lambda width=width: width)
+        monkeypatch.setattr(show_hits, "terminal_width", lambda width=width: width)
         print_hits(HITS)
         found[width] = capsys.readouterr().out.splitlines()
     return found
@@ -116,7 +116,7 @@ def test_weak_hits_alone_are_told(
     print_hits([hit(1, LONG, score=0.1)])
     assert capsys.readouterr().err == "No close matches. Showing the nearest.\n"
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(hits_table, "terminal_width", lambda: 80)
+    monkeypatch.setattr(show_hits, "terminal_width", lambda: 80)
     print_hits([hit(1, LONG, score=0.1)])
     out = capsys.readouterr().out
     assert out.startswith("\033[2m")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seehear.cli import browser
+from seehear.cli import commands_serve
 from tests.cli.conftest import Run
 
 
@@ -38,7 +38,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(address)
         return True
 
-    monkeypatch.setattr(browser, "open_page", open_page)
+    monkeypatch.setattr(commands_serve, "open_page", open_page)
     return found
 
 
@@ -90,7 +90,7 @@ def test_the_address_is_printed_and_opened(
     ],
 )
 def test_where_there_is_a_desktop(platform: str, environment: dict[str, str], there: bool) -> None:
-    assert browser.has_desktop(environment, platform) == there
+    assert commands_serve.has_desktop(environment, platform) == there
 
 
 class Opener:
@@ -118,10 +118,10 @@ def test_a_browser_is_opened_for_a_person_only(
     opener = Opener(name)
     monkeypatch.setattr(webbrowser, "get", lambda: opener)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
-    for variable in browser.SSH:
+    for variable in commands_serve.SSH:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DISPLAY", ":0")
-    assert browser.open_page("http://127.0.0.1:1") == opens
+    assert commands_serve.open_page("http://127.0.0.1:1") == opens
     if opens:
         import time
 
@@ -136,6 +136,6 @@ def test_no_browser_at_all_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         raise webbrowser.Error("could not locate runnable browser")
 
     monkeypatch.setattr(webbrowser, "get", none)
-    monkeypatch.setattr(browser, "has_desktop", lambda _: True)
+    monkeypatch.setattr(commands_serve, "has_desktop", lambda _: True)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert not browser.open_page("http://127.0.0.1:1")
+    assert not commands_serve.open_page("http://127.0.0.1:1")

@@ -29,6 +29,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "seehear"
     [
         (r"\bmkstemp\(|NamedTemporaryFile\(delete=False|\.partial\"", set()),
         (r"\w\.replace\(path\)|os\.replace\(", {"files.py"}),
+        (
+            r"\.write_(text|bytes)\(",
+            {"diagnostics/machine.py", "encoders/tiny/checkpoint.py", "stores/catalog/lock.py"},
+        ),
         (r"blake2b\(digest_size=(32|DIGEST_BYTES)\)", {"media/hashing.py", "stores/archive.py"}),
         (r"def is_silent\(", {"silence.py"}),
         (r"SILEN(CE|T)_\w+ = ", {"silence.py"}),

@@ -253,6 +253,20 @@ def test_other_roots_and_the_collection_are_left_out(tmp_path: Path) -> None:
     assert scan.nested == [str(tmp_path / "one.jpg"), str(tmp_path / "sub")]
 
 
+def test_the_cache_is_left_out_under_every_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a.jpg", "cache/thumb.jpg", "cache/banks/b.jpg", "other/c.jpg")
+    (tmp_path / "link").symlink_to("cache")
+    monkeypatch.chdir(tmp_path)
+    for spelled in ("cache", str(tmp_path / "cache"), str(tmp_path / "link")):
+        monkeypatch.setenv("SEEHEAR_CACHE", spelled)
+        assert found(tmp_path) == ["a.jpg", "other/c.jpg"]
+    assert found(tmp_path / "cache") == ["thumb.jpg", "banks/b.jpg"]  # as one asks for it
+    monkeypatch.setenv("SEEHEAR_CACHE", str(tmp_path / "elsewhere"))
+    assert len(found(tmp_path)) == 4
+
+
 def test_a_top_that_is_gone_or_unreadable_is_for_the_caller(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         found(tmp_path / "missing")

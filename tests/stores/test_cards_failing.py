@@ -22,7 +22,8 @@ from seehear.stores.vectors.gpu_shards import FaissGpuFactory, GpuCandidates, Gp
 from seehear.types import Ids, Modality, Vectors
 from tests.stores.conftest import SPACE, put
 from tests.stores.on_processor import OnProcessor
-from tests.stores.test_cards import GIB, ONE, TWO, Driver, build, same
+from tests.stores.test_cards import GIB, ONE, TWO, build, same
+from tests.stores.test_gpu_driver import Driver
 from tests.stores.test_vectors_two_tier import NONE, clustered, matrix_of
 
 LISTS = GpuPlan("ivfpq", ONE, True, 8)
