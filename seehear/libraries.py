@@ -94,7 +94,8 @@ _OURS = "seehear"
 _MACHINERY = {"importlib", "_frozen_importlib", "_frozen_importlib_external", "contextlib"}
 _IMPORT = "import sys; __import__(sys.argv[1])"
 _CHILD = """
-import contextlib, io, json, os, sys
+import contextlib, gc, io, json, os, sys
+gc.disable()  # a tenth of the time of importing everything
 replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 sys.path[:] = sys.argv[1:]
@@ -297,9 +298,9 @@ def _unloaded(error: BaseException) -> str | None:
         return None
     trace = _trace(error)
     importer = ""
-    for top, code in trace:
+    for step, (top, code) in enumerate(trace):
         if code == "<module>" and top != _OURS:  # raised while this module was being loaded
-            return top if _stands_below_us(importer) else None
+            return _innermost(error, trace[step:]) if _stands_below_us(importer) else None
         importer = top
     if isinstance(error, ImportError):
         named = (error.name or "").partition(".")[0] or importer
@@ -310,6 +311,15 @@ def _unloaded(error: BaseException) -> str | None:
     if isinstance(error, OSError) and any(top == "ctypes" for top, _ in trace):
         return next((top for top, _ in reversed(trace) if top in _KNOWN), None)
     return None
+
+
+def _innermost(error: Exception, trace: list[tuple[str, str]]) -> str:
+    """Return the library that failed where one loads another, as open_clip loads torchvision."""
+    loading = [top for top, code in trace if code == "<module>"]
+    if isinstance(error, ModuleNotFoundError):
+        loading.append((error.name or "").partition(".")[0])
+    known = [top for top in loading if top in _KNOWN]
+    return known[-1] if known else loading[0]
 
 
 def _trace(error: Exception) -> list[tuple[str, str]]:

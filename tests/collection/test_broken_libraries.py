@@ -70,6 +70,7 @@ class Case:
     fails: tuple[Any, ...]
     works: tuple[Any, ...] = ()
     model: str = "fake"
+    database: str = ""
 
 
 INDEX = ("index", "NEW/media", "--collection", "NEW/collection")
@@ -129,6 +130,30 @@ CASES = (
         "import",
         ("a.png",),
         ((*INDEX, "--model", "open_clip:ViT-B-32/openai"),),
+    ),
+    Case(
+        "torchvision",
+        "os",
+        ("a.png",),
+        ((*INDEX, "--model", "open_clip:ViT-B-32/openai"),),
+        (WORDS, STATUS),
+    ),
+    Case(
+        "transformers",
+        "import",
+        ("a.wav",),
+        ((*INDEX, "--model", "clap:NEW/clap"),),
+        (WORDS, STATUS),
+    ),
+    Case("transformers", "missing", ("a.wav",), ((*INDEX, "--model", "clap:NEW/clap"),)),
+    Case("torchvision", "missing", ("a.png",), ((*INDEX, "--model", "open_clip:ViT-B-32/openai"),)),
+    Case(
+        "psycopg",
+        "missing",
+        ("a.txt",),
+        (INDEX, WORDS, STATUS),
+        (("models",),),
+        database="postgresql://nobody@127.0.0.1:1/nothing",
     ),
     Case("watchfiles", "attribute", ("a.txt",), (("watch", *INDEX[1:]),), (WORDS,)),
     Case("platformdirs", "missing", ("a.txt",), (("status",),)),
@@ -209,6 +234,9 @@ def test_a_broken_library_is_one_line_and_no_fault_of_a_file(
     (tmp_path / "media").mkdir()
     for name in case.files:
         shutil.copy(formats / name, tmp_path / "media")
+    (tmp_path / "clap").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "clap" / name).write_text("{}")
     (tmp_path / "qrels.jsonl").write_text('{"text": "a boat", "relevant": ["a.txt"]}\n')
     old = tmp_path / "old"
     shutil.copytree(collections[case.model], old)
@@ -220,7 +248,8 @@ def test_a_broken_library_is_one_line_and_no_fault_of_a_file(
         return [word.replace("NEW", str(tmp_path)).replace("OLD", str(old)) for word in step]
 
     steps = [filled(step) for step in (*case.fails, *case.works)]
-    answers = run(case.library, case.how, steps, tmp_path, SEEHEAR_MODEL=case.model)
+    environment = {"SEEHEAR_MODEL": case.model, "SEEHEAR_DATABASE": case.database}
+    answers = run(case.library, case.how, steps, tmp_path, **environment)
     for step, (status, said) in list(zip(steps, answers, strict=True))[: len(case.fails)]:
         assert status in (1, "EnvironmentFaultError"), (step, said)
         lines = [
