@@ -7,6 +7,7 @@
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
     │   ├── UnsupportedMediaError    content of a kind that seehear does not read
     │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
+    │   ├── ContentChangedError      the file has other content than was indexed
     │   └── MediaLimitError          larger or longer than the limits allow
     ├── ModelError               a model cannot be loaded or does not fit
     │   ├── UnknownModelError        no model of that name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,7 @@ from seehear import media
 from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ
 from seehear.errors import MediaError, UsageError
 from seehear.finetune.inputs import Waveforms, resize_square, to_int16
-from seehear.libraries import fault_of
-from seehear.silence import is_silent
-from seehear.types import Modality
+from seehear.types import AudioSample, ImageSample, Modality, SampleSpec
 
 _MAX_S = 60.0
 _MIN_SAMPLES = 1600  # a tenth of a second
@@ -98,25 +98,29 @@ def read_pairs(
     captions = _read_captions(pairs, skipped)
     pixels: dict[str, NDArray[np.uint8]] = {}
     samples: dict[str, NDArray[np.int16]] = {}
-    for done, (path, (line, _)) in enumerate(captions.items(), 1):
-        if strict and skipped:
-            break
-        try:
-            modality = media.probe(pairs.parent / path).modality
-            if modality is Modality.IMAGE:
-                pixels[path] = resize_square(media.load_image(pairs.parent / path, px).pixels, px)
-            elif modality is Modality.AUDIO:
-                samples[path] = _decode_audio(pairs.parent / path)
+    # Windows of the longest sound that is used: the first one is all that is taken of a file.
+    spec = SampleSpec(image_px=px, sample_rate_hz=SAMPLE_RATE_HZ, window_s=_MAX_S, hop_s=_MAX_S)
+    paths = [] if strict and skipped else list(captions)
+    tasks = [media.DecodeTask(pairs.parent / path, path) for path in paths]
+    decoded = cast(Generator[media.DecodedFile], media.decode_all(tasks, spec))
+    with closing(decoded):
+        for done, file in enumerate(decoded, 1):
+            path = str(file.task.tag)
+            try:
+                sample = _sample_of(file)
+            except MediaError as error:
+                reason = " ".join(str(error).split())
+                skipped.append(SkippedPair(captions[path][0], path, reason))
+                if strict:
+                    break
+                continue
+            finally:
+                if progress:
+                    progress(done, len(captions))
+            if isinstance(sample, ImageSample):
+                pixels[path] = resize_square(sample.pixels, px)
             else:
-                reason = f"{modality} files cannot be trained on, only images and sounds"
-                skipped.append(SkippedPair(line, path, reason))
-        except (MediaError, OSError) as error:
-            if (fault := fault_of(error)) is not None:
-                raise fault from error
-            known = error.strerror if isinstance(error, OSError) else None
-            skipped.append(SkippedPair(line, path, " ".join((known or str(error)).split())))
-        if progress:
-            progress(done, len(captions))
+                samples[path] = to_int16(sample.waveform)
     skipped.sort(key=lambda pair: pair.line)
     if strict and skipped:
         raise UsageError(f"{pairs}, {skipped[0]}")
@@ -135,13 +139,19 @@ def read_pairs(
     )
 
 
-def _decode_audio(path: Path) -> NDArray[np.int16]:
-    audio = media.load_audio(path, SAMPLE_RATE_HZ, max_s=_MAX_S)
-    if len(audio.waveform) < _MIN_SAMPLES:
-        raise MediaError("the sound is shorter than a tenth of a second")
-    if is_silent(audio.waveform, audio.sample_rate_hz):
+def _sample_of(file: media.DecodedFile) -> ImageSample | AudioSample:
+    """Return what a file shows or sounds like. Raises MediaError for one that cannot be used."""
+    first = next(iter(file), None)
+    modality = file.info.modality if file.info is not None else None
+    if modality not in {Modality.IMAGE, Modality.AUDIO}:
+        raise MediaError(f"{modality} files cannot be trained on, only images and sounds")
+    if first is None or first[0].start_s:
         raise MediaError("the sound is silent")
-    return to_int16(audio.waveform)
+    sample = first[1]
+    assert isinstance(sample, ImageSample | AudioSample)
+    if isinstance(sample, AudioSample) and len(sample.waveform) < _MIN_SAMPLES:
+        raise MediaError("the sound is shorter than a tenth of a second")
+    return sample
 
 
 def _read_captions(pairs: Path, skipped: list[SkippedPair]) -> Captions:

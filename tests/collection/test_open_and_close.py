@@ -15,10 +15,11 @@ import seehear
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import CollectionClosedError, StoreError, UsageError
-from seehear.types import Query, QueryPart
+from seehear.types import Hit, Modality, Query, QueryPart
 
 FAKE = Settings(model="fake", device="cpu", decode_workers=1)
 
+HIT = Hit(1, 1.0, 1.0, Path("a.png"), Modality.IMAGE, 1, 1, Modality.IMAGE)
 CALLS: dict[str, Callable[[Collection], Any]] = {
     "__enter__": lambda c: c.__enter__(),
     "index": lambda c: c.index(c.folder.parent),
@@ -36,6 +37,8 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "text_part": lambda c: c.text_part("a boat"),
     "file_part": lambda c: c.file_part(c.folder.parent / "a.txt"),
     "similar": lambda c: c.similar(c.folder.parent / "a.txt"),
+    "thumbnail": lambda c: c.thumbnail(HIT),
+    "stored_file": lambda c: c.stored_file(1),
     "duplicates": lambda c: c.duplicates(),
     "facets": lambda c: c.facets("type"),
     "is_empty": lambda c: c.is_empty,

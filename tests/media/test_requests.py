@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import sys
@@ -28,6 +29,7 @@ from seehear.errors import (
     UnsupportedMediaError,
     UsageError,
 )
+from seehear.finetune.pairs_file import read_pairs
 from seehear.media import decode
 from seehear.media.workers import process
 from seehear.media.workers.pool import DecodePool
@@ -263,6 +265,23 @@ def test_no_command_decodes_in_its_own_process(
         page = (tmp_path / "sheet.html").read_text()
         assert page.count("data:image/") == len(hits) - 1
         assert "has changed since it was indexed" in page
+
+
+def test_training_decodes_in_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png", "red")
+    sound(tmp_path / "a.wav", "red")
+    (tmp_path / "pipe.png").write_text("no picture")
+    lines = [{"path": name, "text": "red"} for name in ("a.png", "a.wav", "pipe.png", "none.png")]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("decoded in this process")
+
+    monkeypatch.setattr(decode, "recognise", refuse)
+    found = read_pairs(tmp_path / "pairs.jsonl", 32, 0.5)
+    assert found.images.pixels.shape == (1, 32, 32, 3)
+    assert len(found.audio.files) == 1
+    assert [pair.path for pair in found.skipped] == ["pipe.png", "none.png"]
 
 
 def test_a_decoder_that_dies_takes_no_command_with_it(

@@ -49,7 +49,7 @@ _REFUSED = {  # number of each system call on x86-64 and on arm64; None where th
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),
     "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242), "io_uring_setup": (425, 425),
     "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
-    "kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
+    "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "pidfd_open": (434, 434),
     "pidfd_getfd": (438, 438), "ptrace": (101, 117), "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271), "bpf": (321, 280), "perf_event_open": (298, 241),
@@ -69,7 +69,7 @@ _REFUSED = {  # number of each system call on x86-64 and on arm64; None where th
 }
 # fmt: on
 _CLONE, _CLONE3, _OPENAT2 = (56, 220), (435, 435), (437, 437)
-_OPEN, _OPENAT, _TGKILL, _PRLIMIT = (2, None), (257, 56), (234, 131), (302, 261)
+_OPEN, _OPENAT, _KILL, _TGKILL, _PRLIMIT = (2, None), (257, 56), (62, 129), (234, 131), (302, 261)
 _CLONE_THREAD = 0x10000
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
@@ -233,6 +233,7 @@ def _filter(machine: str, own_pid: int) -> bytes | None:
     refuse(_CLONE3, _ENOSYS)  # its arguments are not to be seen; libraries use clone instead
     refuse(_OPENAT2, _ENOSYS)
     judge(_CLONE, 0, _ANY_BIT, _CLONE_THREAD, _EPERM, allowed=True)
+    judge(_KILL, 0, _EQUAL, own_pid, _EPERM, allowed=True)
     judge(_TGKILL, 0, _EQUAL, own_pid, _EPERM, allowed=True)
     judge(_PRLIMIT, 0, _EQUAL, 0, _EPERM, allowed=True)
     judge(_OPEN, 1, _ANY_BIT, _WRITES, _EACCES, allowed=False)
