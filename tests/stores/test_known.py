@@ -52,9 +52,8 @@ def test_what_is_as_it_was_is_no_task(
     other = filled.locations.add_root(Path("/media/other"))
     for name in ("odd caf\udce9.jpg", "same", "larger", "later", "another inode"):
         put(filled, generation, f"{ROOT}/{name}", content=ascii(name), size_bytes=7)
-    put(filled, generation, f"{ROOT}/racy", size_bytes=7)
+    asset = put(filled, generation, f"{ROOT}/racy", size_bytes=7)
     with filled.batch() as batch:
-        asset = batch.asset_ids([f"{ROOT}/racy"])[f"{ROOT}/racy"]
         batch.put_location(root.id, ROOT / "racy", asset, 7, AT, RACY_INODE)
         for name, size_bytes in (("bad", 5), ("mended", 5)):
             batch.put_failure(root.id, ROOT / name, "decode", "truncated", size_bytes, AT)
