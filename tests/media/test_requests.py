@@ -261,8 +261,8 @@ def test_no_command_decodes_in_its_own_process(
         assert page.count("data:image/") == len(hits)
         # What was replaced since it was indexed is told, and not drawn.
         picture(photo, "green")
-        write_sheet(tmp_path / "sheet.html", "red", hits, collection.thumbnail)
-        page = (tmp_path / "sheet.html").read_text()
+        write_sheet(tmp_path / "other.html", "red", hits, collection.thumbnail)
+        page = (tmp_path / "other.html").read_text()
         assert page.count("data:image/") == len(hits) - 1
         assert "has changed since it was indexed" in page
 
