@@ -37,6 +37,7 @@ class FolderLabels:
             return self._by_label[label]
         except KeyError:
             hint = did_you_mean(label, self._by_label)
+            hint = hint or f" The indexed folders are {', '.join(self._by_label)}"
             raise UsageError(f'No folder "{label}".{hint}') from None
 
     def label(self, root: Path) -> str:
