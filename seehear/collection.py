@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seehear.search import DuplicateGroup, Rerank
     from seehear.stores import Catalog, FacetValues, Failure, Generation, Root
     from seehear.stores.archive import Manifest
+    from seehear.stores.catalog.filters import Filter
 
 
 class Collection:
@@ -321,11 +322,11 @@ class Collection:
     def run(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
-            return engine.search(query)
-        from seehear.search import check_query, parse_where
+            return engine.search(query, self._parse_filter)
+        from seehear.search import check_query
 
         check_query(query)
-        parse_where(query.where)
+        self._parse_filter(query.where)
         return []
 
     @while_open
@@ -466,6 +467,12 @@ class Collection:
         if count == 0:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
+
+    def _parse_filter(self, text: str) -> Filter | None:
+        """Return the filter of a query, whose folders are named by path."""
+        from seehear.search import parse_where
+
+        return parse_where(text)
 
     def _missing_calibration(self) -> dict[str, bytes]:
         """Return what an index run shall keep so that no search has to compute it again."""

@@ -6,11 +6,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from shlex import quote
 
 from seehear.cli import gc_pause
 from seehear.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
-from seehear.errors import MediaError, SeehearError, UsageError
+from seehear.errors import (
+    MediaError,
+    SeehearError,
+    UnknownFolderError,
+    UsageError,
+    path_from_here,
+)
 from seehear.libraries import naming_faults
 
 
@@ -35,6 +43,10 @@ def main() -> None:
 
 
 def _complain(error: SeehearError) -> None:
-    """One line on standard error, whatever the message holds."""
-    message = " ".join(str(error).split())
+    """Print an error on standard error, on one line whatever its message contains."""
+    told = str(error)
+    if isinstance(error, UnknownFolderError) and os.path.exists(error.folder):  # noqa: PTH110
+        name = path_from_here(error.folder)
+        told = f'Nothing in "{name}" is indexed. Index it first: seehear index {quote(name)}'
+    message = " ".join(told.split())
     print(f"seehear: {message}", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import UnknownFolderError, UsageError
+from seehear.search import parse_where
 from seehear.server.batching import BatchingModel, check_current
 from seehear.server.folder_labels import FolderLabels
 from seehear.types import Asset, Hit, Modality, Query, Segment
@@ -20,6 +21,7 @@ from seehear.types import Asset, Hit, Modality, Query, Segment
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.stores import Location
+    from seehear.stores.catalog.filters import Filter
 
 
 class ModelPool:
@@ -76,6 +78,11 @@ class ServedCollection(Collection):
     def model(self) -> Model:
         """The serving generation's model, or the settings' while nothing is indexed."""
         return self._opened.model()
+
+    def _parse_filter(self, text: str) -> Filter | None:
+        """Return the filter of a query, whose folders are named by label."""
+        labels = FolderLabels(root.path for root in self.roots())
+        return parse_where(text, labels.filter_by_label)
 
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""
