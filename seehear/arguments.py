@@ -47,7 +47,9 @@ def as_paths(files: Paths) -> list[PathLike]:
 
 
 def as_folder(path: PathLike | None) -> Path | None:
-    return Path(path).expanduser().absolute() if path is not None else None
+    if path is None:
+        return None
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - raises nothing
 
 
 def modality(word: str) -> Modality:

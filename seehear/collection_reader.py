@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup, Rerank
     from seehear.stores import Catalog, FacetValues, Failure, Generation, Location, Root
+    from seehear.stores.catalog.filters import Filter
 
 
 class CollectionReader:
@@ -143,11 +144,11 @@ class CollectionReader:
     def run(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
-            return engine.search(query)
-        from seehear.search import check_query, parse_where
+            return engine.search(query, self._parse_filter)
+        from seehear.search import check_query
 
         check_query(query)
-        parse_where(query.where)
+        self._parse_filter(query.where)
         return []
 
     @while_open
@@ -359,6 +360,12 @@ class CollectionReader:
                 try_encoder(model, modality)
         if (engine := self._opened.engine()) is not None:
             engine.warm_up()
+
+    def _parse_filter(self, text: str) -> Filter | None:
+        """Return the filter of a query, whose folders are named by path."""
+        from seehear.search import parse_where
+
+        return parse_where(text)
 
     def _load(self, name: str) -> Model:
         from seehear.encoders import load_model

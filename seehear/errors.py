@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 
 
 class SeehearError(Exception):
@@ -43,48 +42,38 @@ class UsageError(SeehearError):
 class UnknownFolderError(UsageError):
     """The collection has nothing in a folder.
 
-    `nearest` are folders that may be meant, `indexed` are the existing ones; `exists` tells that
-    the folder is on the disk, though nothing in it is indexed.
+    `nearest` are folders that may be meant, `indexed` are the roots. The message does not tell
+    whether the folder exists: a search never looks at the disk.
     """
 
     def __init__(
-        self,
-        folder: str | Path,
-        nearest: Sequence[Path] = (),
-        indexed: Sequence[Path] = (),
-        *,
-        exists: bool = False,
+        self, folder: str | Path, nearest: Sequence[Path] = (), indexed: Sequence[Path] = ()
     ) -> None:
         self.folder = Path(folder)
         self.nearest = tuple(nearest)
         self.indexed = tuple(indexed)
-        self.exists = exists
-        super().__init__(self._told_here())
+        super().__init__(self.told(path_from_here))
 
     def told(self, named: Callable[[Path], str]) -> str:
         """Return the message, with folder names as `named` gives them."""
         message = f'No folder "{named(self.folder)}".'
         if self.nearest:
-            return f"{message} Did you mean {' or '.join(map(named, self.nearest))}?"
-        return f"{message} The indexed folders are {', '.join(map(named, self.indexed))}"
-
-    def _told_here(self) -> str:
-        if self.exists:
-            name = _from_here(self.folder)
-            return f'Nothing in "{name}" is indexed. Index it first: seehear index {quote(name)}'
-        return self.told(_from_here)
+            message += f" Did you mean {' or '.join(map(named, self.nearest))}?"
+        else:
+            message += f" The indexed folders are {', '.join(map(named, self.indexed))}"
+        return " ".join(message.split())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_folder_error, (self.folder, self.nearest, self.indexed, self.exists)
+        return _rebuild_folder_error, (self.folder, self.nearest, self.indexed)
 
 
 def _rebuild_folder_error(
-    folder: Path, nearest: Sequence[Path], indexed: Sequence[Path], exists: bool
+    folder: Path, nearest: Sequence[Path], indexed: Sequence[Path]
 ) -> UnknownFolderError:
-    return UnknownFolderError(folder, nearest, indexed, exists=exists)
+    return UnknownFolderError(folder, nearest, indexed)
 
 
-def _from_here(path: Path) -> str:
+def path_from_here(path: Path) -> str:
     """Return the shortest path that can be opened from the current folder."""
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())

@@ -22,15 +22,28 @@ def nearest(word: str, values: Iterable[str], most: int = NEAREST) -> list[str]:
     wanted = word.casefold()
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(wanted)
+    letters = set(wanted)
+    known: dict[str, float] = {}
 
-    def likeness(text: str) -> float:
+    def measure(text: str) -> float:
         if not wanted or not text:
             return 0.0
         if wanted in text or (len(text) > 2 and text in wanted):
             return 0.9
+        # Bounds of the ratio, the cheapest first: by length, by distinct letters, by letters.
+        total = len(text) + len(wanted)
+        if 2 * min(len(text), len(wanted)) < ALIKE * total:
+            return 0.0
+        strange = sum(map(wanted.count, letters.difference(text)))
+        if 2 * (len(wanted) - strange) < ALIKE * total:
+            return 0.0
         matcher.set_seq1(text)
-        fast = min(matcher.real_quick_ratio(), matcher.quick_ratio())
-        return matcher.ratio() if fast >= ALIKE else 0.0
+        return matcher.ratio() if matcher.quick_ratio() >= ALIKE else 0.0
+
+    def likeness(text: str) -> float:
+        if text not in known:
+            known[text] = measure(text)
+        return known[text]
 
     found = []
     for value in dict.fromkeys(values):

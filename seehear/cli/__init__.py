@@ -6,11 +6,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from shlex import quote
 
 from seehear.cli import output
 from seehear.cli.process import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, gc_paused
-from seehear.errors import MediaError, SeehearError, UsageError
+from seehear.errors import (
+    MediaError,
+    SeehearError,
+    UnknownFolderError,
+    UsageError,
+    path_from_here,
+)
 from seehear.libraries import naming_faults
 
 
@@ -35,5 +43,9 @@ def main() -> None:
 
 def _complain(error: SeehearError, status: int) -> int:
     """Print one line on standard error, whatever the message has in it; return the status."""
-    output.note(f"seehear: {' '.join(str(error).split())}")
+    told = str(error)
+    if isinstance(error, UnknownFolderError) and os.path.exists(error.folder):  # noqa: PTH110
+        name = path_from_here(error.folder)
+        told = f'Nothing in "{name}" is indexed. Index it first: seehear index {quote(name)}'
+    output.note(f"seehear: {' '.join(told.split())}")
     return status

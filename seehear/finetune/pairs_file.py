@@ -101,11 +101,10 @@ def read_pairs(
     # Windows of the longest sound that is used: the first one is all that is taken of a file.
     spec = SampleSpec(image_px=px, sample_rate_hz=SAMPLE_RATE_HZ, window_s=_MAX_S, hop_s=_MAX_S)
     paths = [] if strict and skipped else list(captions)
-    tasks = [media.DecodeTask(pairs.parent / path, path) for path in paths]
-    decoded = cast(Generator[media.DecodedFile], media.decode_all(tasks, spec))
+    files = [pairs.parent / path for path in paths]
+    decoded = cast(Generator[media.DecodedFile], media.decode_all(files, spec))
     with closing(decoded):
-        for done, file in enumerate(decoded, 1):
-            path = str(file.task.tag)
+        for done, (path, file) in enumerate(zip(paths, decoded, strict=False), 1):
             try:
                 sample = _sample_of(file)
             except MediaError as error:

@@ -19,7 +19,7 @@ from seehear.search.duplicates import DuplicateGroup, Likeness
 from seehear.search.encode_query import check_options, check_query
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
-from seehear.search.filter_text import parse_where, replace_folders
+from seehear.search.filter_text import parse_where
 from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact
 from seehear.search.ranking import RankedAsset, Rerank
 
@@ -36,5 +36,4 @@ __all__ = [
     "is_compact",
     "parse_compact",
     "parse_where",
-    "replace_folders",
 ]

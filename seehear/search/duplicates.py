@@ -58,7 +58,7 @@ def groups(
     for modality in snapshot.allowed_modalities:
         ids, assets = _representatives(snapshot, modality)
         together = _near(snapshot, modality, ids, assets, progress) if len(ids) else []
-        paths = _paths(snapshot, {asset.id for asset in assets}, query)
+        paths = _paths(snapshot, {asset.id for asset in assets})
         found += [
             group
             for members, similarity in together
@@ -67,9 +67,9 @@ def groups(
     return sorted(found, key=lambda group: group.paths)
 
 
-def _paths(snapshot: CollectionSnapshot, assets: set[int], query: Query) -> dict[int, list[Path]]:
-    """Return every path of assets, those that meet the query's filters first."""
-    fitting = {path for paths in snapshot.matching_paths(assets, query).values() for path in paths}
+def _paths(snapshot: CollectionSnapshot, assets: set[int]) -> dict[int, list[Path]]:
+    """Return every path of assets, those that meet the filters first."""
+    fitting = {path for paths in snapshot.matching_paths(assets).values() for path in paths}
     return {
         asset: sorted(paths, key=lambda path: (path not in fitting, path))
         for asset, paths in snapshot.paths_of(assets).items()

@@ -26,11 +26,13 @@ from seehear.search.calibration.precompute import missing_blobs
 from seehear.search.dedup import collapse, mmr
 from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.encode_query import EncodedPart
+from seehear.search.filter_text import parse_where
 from seehear.search.moments import merge_adjacent
 from seehear.search.ranking import RankedAsset, Rerank, apply_rerank, rank, timed_segments
 from seehear.search.scoring import Scores
 from seehear.search.snapshot import CollectionSnapshot, within
 from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorCache
+from seehear.stores.catalog.filters import Filter
 from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.types import Floats, Hit, Ids, Modality, Mode, Query
 
@@ -122,8 +124,12 @@ class Engine:
         """
         return self.current().describe_index()
 
-    def search(self, query: Query) -> list[Hit]:
+    def search(
+        self, query: Query, parse: Callable[[str], Filter | None] = parse_where
+    ) -> list[Hit]:
         """Return the hits of a query, best first, at most `query.k`.
+
+        `parse` reads the text of its filter, if folders are not named by path.
 
         If fewer files than that meet the filters, all of them are hits. Hits that any query might
         bring up are marked weak; `min_score` leaves them out.
@@ -136,7 +142,7 @@ class Engine:
             check_current()  # it may have waited long for its turn
             self._count(snapshot)
             with interruptible():
-                found = snapshot.restricted(query)
+                found = snapshot.restricted(query, parse)
                 parts = encoded + feedback.parts_of(query, snapshot)
                 return _Search(query, parts, found, self._rerank).hits()
 
@@ -288,7 +294,7 @@ class _Search:
         paths = self.snapshot.paths_of(
             {*merged, *(asset for others in merged.values() for asset in others)}
         )
-        fitting = self.snapshot.matching_paths(merged, self.query)
+        fitting = self.snapshot.matching_paths(merged)
         records = self._describe(candidates.ids[best])
         return [
             self._hit(number, row, final, found, _paths(found, paths, fitting, merged))

@@ -1,20 +1,20 @@
-"""The filter language read: text -> tree -> Filter. The grammar stands in where.lark."""
+"""Parse the filter language: text -> tree -> Filter. The grammar is in where.lark."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
-from lark import Lark, Token, Transformer, Tree, v_args
+from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
 from seehear import arguments
 from seehear.errors import UsageError
 from seehear.search.fields import field_named
+from seehear.search.filter_text import FolderFilter
 from seehear.search.formats import format_filter
 from seehear.stores.catalog.filters import (
     CHOICES,
@@ -44,55 +44,42 @@ _DATE = re.compile(
 )
 
 
-def parse_filter(text: str) -> Filter:
+MOST_COMPARISONS = 200
+"""Most comparisons in a filter: SQLite compiles no expression deeper than 1,000."""
+MOST_NESTING = 40
+"""Most levels of `and`, `or` and `not` inside each other."""
+
+
+def parse_filter(text: str, folders: FolderFilter) -> Filter:
     """Return the filter that a text means. Raises UsageError as `parse_where` does."""
     try:
-        return _ToFilter().transform(_parse(text))
-    except VisitError as error:
-        if isinstance(error.orig_exc, UsageError):
-            raise error.orig_exc from None
-        raise
-    except RecursionError:
-        raise UsageError("The filter has too many brackets inside each other") from None
-
-
-def replace_folders(text: str, path_of: Callable[[str], Path]) -> str:
-    """Return a filter with the path of each folder that it names.
-
-    Raises UsageError for a filter that cannot be read, for a folder in a comparison other than
-    = and !=, and as `path_of` does.
-    """
-    replaced: list[tuple[int, int, str]] = []
-    for node in _parse(text).iter_subtrees():
-        if not node.children or not isinstance(name := node.children[0], Token):
-            continue
-        values = [value for value in node.children if isinstance(value, Tree)]
-        if node.data == "near" or not values or _field(name) is not Field.FOLDER:
-            continue
-        if node.data == "between" or (node.data == "compare" and node.children[1] not in _SAME):
-            raise UsageError(f"Compare folder with = or != ({_at(name)})")
-        for value in values:
-            tokens = [token for token in value.children if isinstance(token, Token)]
-            label = tokens[0][1:-1] if tokens[0].type == "QUOTED" else "".join(tokens)
-            start, stop = tokens[0].start_pos or 0, tokens[-1].end_pos or 0
-            replaced.append((start, stop, _quoted(path_of(label))))
-    for start, stop, path in sorted(replaced, reverse=True):
-        text = text[:start] + path + text[stop:]
-    return text
-
-
-def _quoted(path: Path) -> str:
-    quote = next((quote for quote in "\"'" if quote not in str(path)), None)
-    if quote is None:
-        raise UsageError(f"A filter cannot name {path}: its name has quotes of both kinds")
-    return f"{quote}{path}{quote}"
-
-
-def _parse(text: str) -> Tree[Token]:
-    try:
-        return _grammar().parse(text)
+        found = _ToFilter(folders).transform(_grammar().parse(text))
     except UnexpectedInput as error:
         raise UsageError(_explain(text, error)) from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, UsageError):
+            raise UsageError(" ".join(str(error.orig_exc).split())) from None
+        raise
+    except RecursionError:
+        raise UsageError(_TOO_NESTED) from None
+    _check_size(found)
+    return found
+
+
+_TOO_NESTED = "The filter has too many brackets inside each other"
+
+
+def _check_size(part: Filter, depth: int = 0) -> int:
+    """Return the number of comparisons; raise UsageError if a database could not compile them."""
+    if depth > MOST_NESTING:
+        raise UsageError(_TOO_NESTED)
+    if isinstance(part, Compare):
+        return 1
+    parts = (part.part,) if isinstance(part, Not) else part.parts
+    count = sum(_check_size(one, depth + 1) for one in parts)
+    if count > MOST_COMPARISONS:
+        raise UsageError(f"The filter has more than {MOST_COMPARISONS} comparisons")
+    return count
 
 
 @cache
@@ -105,7 +92,8 @@ def _explain(text: str, error: UnexpectedInput) -> str:
     rest = text[error.pos_in_stream :] if error.pos_in_stream is not None else ""
     found = rest.split()[0] if rest.split() else ""
     if not found or getattr(error, "token", Token("$END", "")).type == "$END":
-        return f'The filter is incomplete: {text} ... Example: "taken >= 2024 and size < 2MB"'
+        read = " ".join(text.split())
+        return f'The filter is incomplete: {read} ... Example: "taken >= 2024 and size < 2MB"'
     return (
         f'Cannot read the filter at "{found}" (character {error.column}). '
         'Example: "taken >= 2024-06 and duration < 60"'
@@ -113,7 +101,11 @@ def _explain(text: str, error: UnexpectedInput) -> str:
 
 
 class _ToFilter(Transformer[Token, Filter]):
-    """Parse tree -> Filter, from the leaves up."""
+    """Turn a parse tree into a Filter, from the leaves up."""
+
+    def __init__(self, folders: FolderFilter) -> None:
+        super().__init__()
+        self._folders = folders
 
     def start(self, children: list[Filter]) -> Filter:
         return children[0]
@@ -125,7 +117,8 @@ class _ToFilter(Transformer[Token, Filter]):
         return children[0] if len(children) == 1 else And(tuple(children))
 
     def negation(self, children: list[Filter]) -> Filter:
-        return Not(children[0])
+        part = children[0]
+        return part.part if isinstance(part, Not) else Not(part)
 
     def value(self, children: list[Token]) -> Token:
         first = children[0]
@@ -135,20 +128,19 @@ class _ToFilter(Transformer[Token, Filter]):
 
     @v_args(inline=True)
     def compare(self, name: Token, operator: Token, value: Token) -> Filter:
-        return _comparison(_field(name), "=" if operator == "==" else str(operator), value)
+        return self._comparison(name, "=" if operator == "==" else str(operator), value)
 
     @v_args(inline=True)
     def one_of(self, name: Token, *values: Token) -> Filter:
-        return Or(tuple(_comparison(_field(name), "=", value) for value in values))
+        return Or(tuple(self._comparison(name, "=", value) for value in values))
 
     @v_args(inline=True)
     def none_of(self, name: Token, *values: Token) -> Filter:
-        return Not(Or(tuple(_comparison(_field(name), "=", value) for value in values)))
+        return Not(Or(tuple(self._comparison(name, "=", value) for value in values)))
 
     @v_args(inline=True)
     def between(self, name: Token, low: Token, high: Token) -> Filter:
-        field = _field(name)
-        return And((_comparison(field, ">=", low), _comparison(field, "<=", high)))
+        return And((self._comparison(name, ">=", low), self._comparison(name, "<=", high)))
 
     @v_args(inline=True)
     def present(self, name: Token) -> Filter:
@@ -159,35 +151,47 @@ class _ToFilter(Transformer[Token, Filter]):
         position = GeoCircle(_number(latitude), _number(longitude), _number(km))
         return Compare(Field.COORDINATES, Op.WITHIN, position)
 
+    def _comparison(self, name: Token, operator: str, value: Token) -> Filter:
+        """Return a comparison. Raises UsageError that says where in the text it is wrong."""
+        field = _field(name)
+        if operator == "!~":
+            found = self._comparison(name, "~", value)
+            return And((Compare(field, Op.KNOWN), Not(found))) if field in DETAILS else Not(found)
+        try:
+            if field is Field.FOLDER:
+                return self._folder_comparison(operator, value)
+            return _comparison(field, operator, value)
+        except UsageError as error:
+            position = f" ({_at(value)})"
+            told = str(error)
+            raise UsageError(told if position in told else f"{told}{position}") from None
+
+    def _folder_comparison(self, operator: str, value: Token) -> Filter:
+        if operator == "~":
+            return self._folders(Op.LIKE, _pattern(value))
+        if operator not in ("=", "!="):
+            raise UsageError("folder can be compared with = != ~ !~ only")
+        below = self._folders(Op.UNDER, str(value))
+        return below if operator == "=" else Not(below)
+
 
 def _field(name: Token) -> Field:
     return field_named(name, f" ({_at(name)})")
 
 
 def _comparison(field: Field, operator: str, value: Token) -> Filter:
-    if operator == "!~":
-        found = _comparison(field, "~", value)
-        return And((Compare(field, Op.KNOWN), Not(found))) if field in DETAILS else Not(found)
     if field is Field.COORDINATES:
-        raise UsageError(
-            f"Filter by place with near(latitude, longitude, kilometres) ({_at(value)})"
-        )
-    if field is Field.FOLDER and operator != "~":
-        return _folder_comparison(operator, value)
+        raise UsageError("Filter by place with near(latitude, longitude, kilometres)")
     if field in _DATES:
         return _date_comparison(field, operator, value)
     if field is Field.FORMAT and operator in ("=", "!="):
         same = format_filter(str(value))
         return same if operator == "=" else Not(same)
-    try:
-        return Compare(field, Op(operator), _read(field, operator, value))
-    except UsageError as error:
-        position = f" ({_at(value)})"
-        raise UsageError(str(error) if position in str(error) else f"{error}{position}") from None
+    return Compare(field, Op(operator), _read(field, operator, value))
 
 
 def _read(field: Field, operator: str, value: Token) -> FilterValue:
-    """The value that a word stands for, by the kind of the field."""
+    """Return the value that a word stands for, by the type of the field."""
     if field in CHOICES:
         return arguments.modality(value) if field is Field.MODALITY else value.lower()
     if field is Field.SIZE:
@@ -196,20 +200,16 @@ def _read(field: Field, operator: str, value: Token) -> FilterValue:
         return _with_unit(value, _DURATIONS, "duration", "90, 5min or 1h")
     if field in _NUMBERS:
         return _number(value)
-    if operator == "~" and not set("*?") & set(value):
-        return f"*{value}*"  # words without a wildcard are found anywhere within the field
-    return str(value)
+    return _pattern(value) if operator == "~" else str(value)
 
 
-def _folder_comparison(operator: str, value: Token) -> Filter:
-    if operator not in ("=", "!="):
-        raise UsageError(f"folder can be compared with = != ~ !~ only ({_at(value)})")
-    below = Compare(Field.FOLDER, Op.UNDER, Path(value).expanduser().absolute())
-    return below if operator == "=" else Not(below)
+def _pattern(value: Token) -> str:
+    """Return the pattern for `~`: a text without a wildcard is found anywhere within the field."""
+    return str(value) if set("*?") & set(value) else f"*{value}*"
 
 
 def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
-    """Dates are periods: `= 2024-06` is any time of that June, `> 2024-06` is after it."""
+    """Compare with a period: `= 2024-06` is any time in that June, `> 2024-06` is after it."""
     if operator == "~":
         raise UsageError(f"{field} is a date: compare it with = != < > <= >= ({_at(value)})")
     start, stop = _period(value)
@@ -224,7 +224,7 @@ def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
 
 
 def _period(value: Token) -> tuple[datetime, datetime]:
-    """[start, stop) of a date that may lack its last parts, as local time."""
+    """Return [start, stop) of a date that may lack its last parts, as local time."""
     found = _DATE.fullmatch(str(value).strip())
     if found is None:
         raise UsageError(

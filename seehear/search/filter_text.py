@@ -1,23 +1,32 @@
-"""The filter language: `taken >= 2024-06 and duration < 60` becomes a Filter.
+"""Read the filter language: `taken >= 2024-06 and duration < 60` becomes a Filter.
 
-Nothing of the text reaches the database: it becomes the values of stores/catalog/filters.py, which
-the catalog compiles with bound parameters.
+The text never reaches the database: it becomes the values of stores/catalog/filters.py, which the
+catalog compiles with bound parameters. Reading it never touches the file system.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
+from seehear import arguments
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS
-from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.filters import Compare, Field, Filter, Op
+
+FolderFilter = Callable[[Op, str], Filter]
+"""Returns the filter for `folder = value` (Op.UNDER) or `folder ~ pattern` (Op.LIKE)."""
 
 
-def parse_where(text: str) -> Filter | None:
-    """The filter that a text means; None for an empty text.
+def filter_by_path(op: Op, value: str) -> Filter:
+    """Return the filter for folders named by path, as on the command line."""
+    return Compare(Field.FOLDER, op, value if op is Op.LIKE else arguments.as_folder(value))
 
-    Raises UsageError with the position of what is wrong, and with the fields where one is unknown.
+
+def parse_where(text: str, folders: FolderFilter = filter_by_path) -> Filter | None:
+    """Return the filter that a text means; None for an empty text.
+
+    `folders` makes the filter for what the text says of folders. Raises UsageError with the
+    position of what is wrong, and with the fields where one is unknown.
     """
     if not text.strip():
         return None
@@ -27,17 +36,4 @@ def parse_where(text: str) -> Filter | None:
         parse_filter,  # loads the parser: most queries need none
     )
 
-    return parse_filter(text)
-
-
-def replace_folders(text: str, path_of: Callable[[str], Path]) -> str:
-    """Return a filter in which each folder, named by label, is replaced by its path.
-
-    Raises UsageError as `parse_where` does, for a folder in a comparison other than = and !=, and
-    as `path_of` does.
-    """
-    if not text.strip() or len(text) > FILTER_CHARACTERS:  # refused where it is parsed
-        return text
-    from seehear.search import filter_parser
-
-    return filter_parser.replace_folders(text, path_of)
+    return parse_filter(text, folders)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from seehear.stores import (
     VectorIndex,
     sorted_ids,
 )
+from seehear.stores.catalog.filters import Filter
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
 OWN_QUERIES = 256
@@ -70,6 +71,8 @@ class CollectionSnapshot:
         """The rows of all segments in memory; None reads them from the catalog instead."""
         if columns is not None:
             self.columns = catalog.segments.table(generation.id, columns)
+        self._where: Filter | None = None
+        self._under: Path | None = None
         self._allowed = NO_FILTER
         """Ascending ids of the segments that may be hit, by modality; None allows all of them."""
         self._lock = threading.RLock()
@@ -87,16 +90,20 @@ class CollectionSnapshot:
             for item in Modality:
                 self.index(space, item).warm_up()
 
-    def restricted(self, query: Query) -> CollectionSnapshot:
+    def restricted(
+        self, query: Query, parse: Callable[[str], Filter | None] = parse_where
+    ) -> CollectionSnapshot:
         """Return this snapshot with only the segments that meet the query's filters.
 
-        Raises UsageError for a filter that cannot be read, and for one that finds nothing because
-        of a folder, camera, tag or the like that the collection does not have.
+        `parse` reads the text of its filter. Raises UsageError for a filter that cannot be read,
+        and for one that finds nothing because of a folder, camera, tag or the like that the
+        collection does not have.
         """
-        where = parse_where(query.where)
+        where = parse(query.where)
         asked = query.modalities or frozenset(Modality)
         unfiltered = where is None and query.under is None
         found = copy.copy(self)
+        found._where, found._under = where, query.under
         found._allowed = {}
         for item in Modality:
             whole = unfiltered and asked == frozenset(Modality)
@@ -154,13 +161,12 @@ class CollectionSnapshot:
         """Return every path of some assets."""
         return self._catalog.locations.paths(sorted(asset_ids))
 
-    def matching_paths(self, asset_ids: Iterable[int], query: Query) -> dict[int, list[Path]]:
-        """Return the paths of assets that meet the query's filters, the one to show first."""
-        where = parse_where(query.where)
-        if where is None and query.under is None:
+    def matching_paths(self, asset_ids: Iterable[int]) -> dict[int, list[Path]]:
+        """Return the paths of assets that meet the filters, the one to show first."""
+        if self._where is None and self._under is None:
             return {}
         return self._catalog.locations.matching_paths(
-            sorted(asset_ids), under=query.under, where=where
+            sorted(asset_ids), under=self._under, where=self._where
         )
 
     def count(self) -> int:

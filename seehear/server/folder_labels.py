@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from seehear.errors import UsageError
+from seehear.stores.catalog.filters import And, Compare, Field, Filter, Op, Or
 from seehear.suggestions import did_you_mean
 
 
@@ -73,6 +74,50 @@ class FolderLabels:
         if steps.is_absolute() or ".." in steps.parts or "\\" in inner or "\0" in inner:
             raise UsageError(f"{folder!r} is not a folder of this collection")
         return root / steps
+
+    def filter_by_label(self, op: Op, value: str) -> Filter:
+        """Return the filter for folders named by label; `value` is a pattern for Op.LIKE.
+
+        Raises UsageError as `resolve` does.
+        """
+        if op is not Op.LIKE:
+            return Compare(Field.FOLDER, op, self.resolve(value))
+        return Or(
+            tuple(
+                And(
+                    (
+                        Compare(Field.FOLDER, Op.UNDER, root),
+                        Compare(Field.FOLDER, Op.LIKE, printable(str(root)) + rest),
+                    )
+                )
+                for label, root in self._by_label.items()
+                for rest in _rests(value, label)
+            )
+        )
+
+
+def _rests(pattern: str, text: str) -> list[str]:
+    """Return the patterns that match what follows a text wherever `pattern` matches the whole.
+
+    Case does not count. After the last `*` that the text can reach, earlier ones add nothing.
+    """
+    pattern = pattern.casefold()
+    states = {0}
+    for char in text.casefold():
+        stars = {i for i in _past_stars(pattern, states) if pattern[i : i + 1] == "*"}
+        states = {i + 1 for i in _past_stars(pattern, states) if pattern[i : i + 1] in (char, "?")}
+        states = {i for i in states | stars if i >= max(stars, default=0)}
+    return [pattern[i:] for i in sorted(states)]
+
+
+def _past_stars(pattern: str, states: set[int]) -> set[int]:
+    """Return states and those behind them: a `*` may match nothing."""
+    found = set(states)
+    for state in states:
+        while pattern[state : state + 1] == "*":
+            state += 1  # noqa: PLW2901
+            found.add(state)
+    return found
 
 
 def printable(name: str) -> str:

@@ -26,7 +26,6 @@ from seehear.errors import SeehearError, UsageError
 from seehear.limits import ASSISTANT_HITS, ServiceLimits
 from seehear.media.workers.pool import DecodePool
 from seehear.query_builder import build_query
-from seehear.search import replace_folders
 from seehear.serialize import asset_to_dict
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.problems import without_paths
@@ -163,7 +162,7 @@ class _McpTools:
             without=without,
             k=count,
             modalities=kinds or None,
-            where=replace_folders(where, self._folder_labels().resolve),
+            where=where,
             limits=ServiceLimits(k=ASSISTANT_HITS),
         )
         return self._library.ask(query)

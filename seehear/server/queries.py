@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
-from seehear.search import replace_folders
 from seehear.serialize import asset_to_dict
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.schemas import HitOut, Part, Place, SearchRequest
@@ -79,7 +78,7 @@ def translate_request(
         k=request.k,
         modalities=request.modalities or None,
         under=folder_labels.resolve(request.under) if request.under else None,
-        where=replace_folders(request.where, folder_labels.resolve),
+        where=request.where,
         min_score=request.min_score,
         mode=request.mode,
         moments=request.moments,

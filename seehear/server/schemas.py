@@ -95,7 +95,8 @@ class SearchRequest(Strict):
     where: Words = Field(
         "",
         max_length=FILTER_CHARACTERS,
-        description="A filter, such as `taken >= 2024-06 and duration < 60`.",
+        description="A filter, such as `taken >= 2024-06 and duration < 60`; "
+        "folders are named as in `folder` of a hit.",
     )
     min_score: float = Field(0.0, ge=0.0, le=1.0, description="Leave out lower scores.")
     mode: Mode = Field(

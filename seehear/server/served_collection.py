@@ -14,12 +14,14 @@ from seehear.cancellation import check_current
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import UnknownFolderError, UsageError
+from seehear.search import parse_where
 from seehear.server.batching import BatchingModel
 from seehear.server.folder_labels import FolderLabels
 from seehear.types import Hit, Modality, Query
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
+    from seehear.stores.catalog.filters import Filter
 
 
 class ModelPool:
@@ -72,6 +74,11 @@ class ServedCollection(Collection):
 
     def _load(self, name: str) -> Model:
         return self._shared.plain(name) if self._indexing else self._shared.batching(name)
+
+    def _parse_filter(self, text: str) -> Filter | None:
+        """Return the filter of a query, whose folders are named by label."""
+        labels = FolderLabels(root.path for root in self.roots())
+        return parse_where(text, labels.filter_by_label)
 
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""

@@ -48,7 +48,8 @@ def library(tmp_path: Path) -> Library:
         ("format = weve", 'No format "weve". Did you mean wave?'),
         ("format = tif", 'No format "tif". There are: jpg, wav'),
         ("lens = 50mm", "No file has the field lens"),
-        ("folder ~ viena", "Did you mean"),
+        ("folder ~ viena", 'No folder "viena". Did you mean '),
+        ("camera ~ '*a*a*a*a*a*a*a*a*a*b*z'", "No camera matches"),
         ("tag in (yyy, zzz)", 'No tag "yyy"'),
         ("width > 5 and (tag = zzz or camera = ihpone)", 'No tag "zzz"'),
     ],
@@ -91,7 +92,7 @@ def test_an_unknown_folder_names_the_nearest(
     library: Library, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     library.media.mkdir()
-    (library.media / "empty").mkdir()
+    (library.media / "Vien").mkdir()  # what is on the disk is not told
     monkeypatch.chdir(library.media)
 
     def told(folder: Path) -> str:
@@ -108,9 +109,7 @@ def test_an_unknown_folder_names_the_nearest(
     assert told(Path("/qqq")) == f'No folder "/qqq". The indexed folders are {here}'.replace(
         str(here), "."
     )
-    assert told(here / "empty") == (
-        'Nothing in "empty" is indexed. Index it first: seehear index empty'
-    )
+    assert told(here / "Vien") == f'No folder "Vien". {wanted}'
     for known in (here / "Pictures", here, here.parent):
         assert library.search("red", under=known)
 

@@ -97,6 +97,41 @@ def test_filters(client: TestClient) -> None:
     assert all(hit["score"] >= 0.5 for hit in found(client, text="red", min_score=0.5))
 
 
+def test_filters_name_folders_by_label(client: TestClient, media_folder: Path) -> None:
+    below = found(client, text="red", where="folder = media/photos/2024")
+    assert {hit["folder"] for hit in below} == {"media/photos/2024"}
+    for pattern in ("photos", "'media/photos/*'", "'*DIA/phot?s/*'", "'m*/photos*'"):
+        hits = found(client, text="red", where=f"folder ~ {pattern}")
+        assert {hit["folder"].split("/")[1] for hit in hits} == {"photos"}, pattern
+    others = found(client, text="red", where="folder !~ photos", k=50)
+    assert others
+    assert not any("photos" in hit["folder"] for hit in others)
+    wrong = client.post("/v1/search", json={"text": "red", "where": "folder = media/photo"})
+    assert 'No folder "media/photo". Did you mean media/photos?' in wrong.text
+
+
+def test_a_filter_tells_nothing_of_the_machine(client: TestClient, media_folder: Path) -> None:
+    """Paths and accounts that exist get the answers of those that do not."""
+
+    def told(value: str, operator: str = "=") -> tuple[int, str]:
+        where = f"folder {operator} '{value}'"
+        answer = client.post("/v1/search", json={"text": "red", "where": where})
+        return answer.status_code, answer.text.replace(value.lstrip("/"), "X")
+
+    for there, missing in (("/etc", "/nowhere"), ("~root", "~no-such-account"), ("/", "//x")):
+        assert told(there)[0] == told(missing)[0] == 422
+    assert told(str(media_folder))[0] == told("/no/such/folder")[0] == 422
+    inside = str(media_folder.parent)
+    for pattern in (f"{inside}*", f"*{media_folder.parent.name}*", f"{inside[:4]}*"):
+        assert told(pattern, "~")[0] in (200, 422)
+        assert '"rank"' not in told(pattern, "~")[1]
+
+
+@pytest.mark.parametrize("where", ["modified < 0001", "modified > 9999", "taken != 0001"])
+def test_any_date_is_answered(client: TestClient, where: str) -> None:
+    assert client.post("/v1/search", json={"text": "red", "where": where}).status_code == 200
+
+
 def test_it_takes_all_that_the_library_takes() -> None:
     """A new argument of Collection.search must find its way here, or be named as a file's field."""
     arguments = set(inspect.signature(Collection.search).parameters) - {"self"}

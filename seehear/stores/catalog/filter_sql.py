@@ -50,6 +50,8 @@ from seehear.stores.catalog.schema import assets, locations
 from seehear.types import Modality
 
 EARTH_RADIUS_KM = 6371.0
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+"""Whole years of which every instant is a 64-bit number of nanoseconds since 1970."""
 
 own_location = locations.alias("own_location")
 video_location = locations.alias("video_location")
@@ -166,11 +168,20 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         return _keyword(part.op, str(value))
     column = COLUMNS[part.field]
     if part.field is Field.MODIFIED and isinstance(value, datetime):
-        # Compute the seconds apart from the fraction: a float cannot hold today's time in ns.
-        seconds = int(value.replace(microsecond=0).timestamp())
-        value = seconds * 10**9 + value.microsecond * 1000
+        value = _nanoseconds(value)
     compared = folded(column) if isinstance(value, str) else column
     return _operate(compared, part.op, value)
+
+
+def _nanoseconds(when: datetime) -> int:
+    """Return the time since the epoch in ns, or a bound of the 64-bit column for other years.
+
+    No file has such a time, so that all of them lie on the right side of the bound.
+    """
+    if not FIRST_YEAR <= when.year <= LAST_YEAR:
+        return -(2**63) if when.year < FIRST_YEAR else 2**63 - 1
+    # Compute the seconds apart from the fraction: a float cannot hold today's time in ns.
+    return int(when.replace(microsecond=0).timestamp()) * 10**9 + when.microsecond * 1000
 
 
 def _keyword(op: Op, value: str) -> ColumnElement[bool]:

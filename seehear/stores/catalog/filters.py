@@ -13,6 +13,7 @@ SQL text. Raises UsageError where field, operator and value do not fit together.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -90,30 +91,15 @@ class GeoCircle:
 
 FilterValue = str | float | int | datetime | Path | GeoCircle | None
 
-DETAILS = (
-    Field.CAMERA,
-    Field.LENS,
-    Field.TITLE,
-    Field.CAPTION,
-    Field.KEYWORD,
-    Field.ARTIST,
-    Field.ALBUM,
-    Field.GENRE,
-    Field.CITY,
-    Field.COUNTRY,
-)
-"""Text that a file contains about itself."""
-
 _ORDER = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE, Op.KNOWN})
 _WORDS = frozenset({Op.EQ, Op.NE, Op.LIKE, Op.KNOWN})
 _CHOICE = frozenset({Op.EQ, Op.NE})
 
-OPERATORS: dict[Field, frozenset[Op]] = {
+_OPERATORS: dict[Field, frozenset[Op]] = {
     Field.MODALITY: _CHOICE,
     Field.ORIENTATION: _CHOICE | {Op.KNOWN},
     Field.FORMAT: _WORDS,
     Field.NAME: _WORDS,
-    **dict.fromkeys(DETAILS, _WORDS),
     Field.FOLDER: frozenset({Op.UNDER, Op.LIKE}),
     Field.COORDINATES: frozenset({Op.WITHIN, Op.KNOWN}),
     Field.TAKEN: _ORDER,
@@ -125,6 +111,11 @@ OPERATORS: dict[Field, frozenset[Op]] = {
     Field.LATITUDE: _ORDER,
     Field.LONGITUDE: _ORDER,
 }
+
+DETAILS = tuple(field for field in Field if field not in _OPERATORS)
+"""Text that a file contains about itself, by the names in `MediaInfo.details`: all other fields."""
+
+OPERATORS = _OPERATORS | dict.fromkeys(DETAILS, _WORDS)
 """The operators of each field."""
 
 CHOICES: dict[Field, frozenset[str]] = {
@@ -174,6 +165,8 @@ class Compare:
             raise UsageError(f"{self.field} takes {wanted}, not {self.value!r}")
         if isinstance(self.value, float) and math.isnan(self.value):
             raise UsageError(f"{self.field} takes a number, not {self.value}")
+        if isinstance(self.value, str | Path) and not _is_storable(self.value):
+            raise UsageError(f"{self.field} is compared with a character that no text has")
         choices = CHOICES.get(self.field)
         if choices and self.value not in choices:
             hint = did_you_mean(str(self.value), choices)
@@ -182,6 +175,15 @@ class Compare:
             )
         if isinstance(self.value, Path) and not self.value.is_absolute():
             raise UsageError(f"{self.field} takes an absolute path, not {self.value}")
+
+
+def _is_storable(value: str | Path) -> bool:
+    """Return whether a database can be asked for a text or path: no NUL, no lone surrogate."""
+    try:
+        encoded = value.encode() if isinstance(value, str) else os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return b"\0" not in encoded
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""Any text of the filter language is evaluated or refused in one line, in both databases."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.lark import from_lark
+from lark import Lark
+
+from seehear.errors import UsageError
+from seehear.search import parse_where
+from seehear.search.fields import FIELD_WORDS
+from seehear.search.unknown import check_values
+from seehear.stores import Catalog, Generation
+from seehear.types import Modality
+from tests.stores.conftest import both_databases, put
+
+GRAMMAR = Lark(resources.files("seehear.search").joinpath("where.lark").read_text("utf-8"))
+VALUES = (
+    "0001 9999 1677 1678 2261 2262-04-12 2024-02-29 2024-06-01T14:30 9999-12-31T23:59:59 0000 "
+    "-0 1e308 1e14 -90 180 nan inf 0.0000001 10TB 5min 1ms photo jpg portrait /etc ~root ~nobody "
+    "~ .. / * ? *a*a*a*a*a*b % _ \\ \u0130 \ufb03 \U0001f600"
+)
+HARD = [*VALUES.split(), "9" * 400, "\0", "a\0b", "\ud800", "\udcff"]
+filters = from_lark(
+    GRAMMAR,
+    start="start",
+    explicit={
+        "NAME": st.sampled_from(sorted(FIELD_WORDS)),
+        "BARE": st.sampled_from(HARD),
+        "QUOTED": st.one_of(
+            st.sampled_from(HARD).map('"{}"'.format),
+            st.text(max_size=12).filter(lambda text: "'" not in text).map("'{}'".format),
+        ),
+    },
+)
+
+
+def evaluate(catalog: Catalog, generation: Generation, text: str) -> bool:
+    """Search by a filter and explain it; return False if it is refused in one line."""
+    try:
+        where = parse_where(text)
+        for item in Modality:
+            catalog.segments.ids(generation.id, item=item, where=where)
+        check_values(catalog, where, None)
+    except UsageError as error:
+        told = str(error)
+    else:
+        return True
+    assert "\n" not in told
+    return False
+
+
+@both_databases
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+    deadline=None,
+)
+@given(text=filters)
+def test_what_the_grammar_allows(catalog: Catalog, generation: Generation, text: str) -> None:
+    if catalog.counts().assets == 0:
+        put(catalog, generation, "/media/a.jpg")
+    evaluate(catalog, generation, text)
+
+
+@both_databases
+def test_what_is_large_nested_or_long_ago(catalog: Catalog, generation: Generation) -> None:
+    put(catalog, generation, "/media/a.jpg")
+    for text in (
+        "modified < 0001",
+        "modified >= 9999",
+        "modified != 0001 and taken != 9999",
+        "modified = 1677 or modified = 1678 or modified = 2262",
+        "folder = '~nobody' or modified > 1970",
+        "width < 1e14",
+        f"size < {'9' * 400}",
+        "name in (" + ",".join("a" * 200) + ") or width > 1",
+        " or ".join(["width = 1"] * 150),
+        "not " * 400 + "width = 1",
+        "(" * 300 + "width = 1" + ")" * 300,
+    ):
+        assert evaluate(catalog, generation, text), text
+    for text in (
+        "name in (" + ",".join("a" * 900) + ")",
+        "".join("(width = 1 or (width = 2 and " for _ in range(60)) + "width = 1" + "))" * 60,
+        'name = "a\0b"',
+        "name ~ '\ud800'",
+        "folder = '\ud800'",
+        "camera = 'a\nb'",
+        "folder = '/a\nb'",
+        "folder ~ 'a\nb'",
+        "width = 'a\nb' and",
+    ):
+        assert not evaluate(catalog, generation, text), text
+
+
+@both_databases
+def test_dates_out_of_range_are_compared_rightly(catalog: Catalog, generation: Generation) -> None:
+    put(catalog, generation, "/media/a.jpg")
+
+    def finds(text: str) -> bool:
+        return bool(
+            len(catalog.segments.ids(generation.id, item=Modality.IMAGE, where=parse_where(text)))
+        )
+
+    for text in ("modified > 0001", "modified >= 1600", "modified < 9999", "modified <= 2262"):
+        assert finds(text), text
+        assert not finds(f"not {text}"), text
+    assert not finds("modified < 0001")
+    assert not finds("modified = 1600")
