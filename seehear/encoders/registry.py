@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seehear.encoders.base import Model, SingleSpaceModel
 from seehear.encoders.devices import check_device_name
@@ -69,49 +70,80 @@ def load_model(
         ) from error
 
 
+def _load_tiny(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.tiny import load_tiny
+
+    return SingleSpaceModel(name, load_tiny(device=device))
+
+
+def _load_standard(
+    name: str, device: str, *, cache: Path | None, progress: BridgeProgress | None
+) -> Model:
+    from seehear.encoders.standard import load_standard
+
+    rest = name.partition(":")[2]
+    return load_standard(Path(rest) if rest else None, device, bridges=cache, progress=progress)
+
+
+def _load_open_clip(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.open_clip import load_open_clip
+
+    return SingleSpaceModel(name, load_open_clip(_rest(name), device))
+
+
+def _load_clap(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.clap import load_clap
+
+    return SingleSpaceModel(name, load_clap(_rest(name), device))
+
+
+def _load_fake(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.fake import FakeEncoder
+
+    return SingleSpaceModel(name, FakeEncoder(name.partition(":")[2] or "1"))
+
+
+def _load_fake_joined(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.fake import fake_joined
+
+    return fake_joined()
+
+
+LOADERS: dict[str, Callable[..., Model]] = {
+    "tiny": _load_tiny,
+    "standard": _load_standard,
+    "open_clip": _load_open_clip,
+    "clap": _load_clap,
+    "fake": _load_fake,
+    "fake-joined": _load_fake_joined,
+}
+"""The loader of each kind of model, by the name before the colon. Takes the whole name, the device,
+and the keywords `cache` and `progress` of `load_model`."""
+
+
+def _rest(name: str) -> str:
+    """Return what follows the colon. Raises UnknownModelError if it is missing."""
+    if not (rest := name.partition(":")[2]):
+        raise UnknownModelError(_unknown(name))
+    return rest
+
+
 def _loaded(name: str, device: str, cache: Path | None, progress: BridgeProgress | None) -> Model:
-    kind, _, rest = name.partition(":")
-    model: Model
-    if name == "tiny":
-        from seehear.encoders.tiny import load_tiny
-
-        model = SingleSpaceModel(name, load_tiny(device=device))
-    elif kind == "standard":
-        from seehear.encoders.standard import load_standard
-
-        model = load_standard(
-            Path(rest) if rest else None, device, bridges=cache, progress=progress
-        )
-    elif kind == "open_clip" and rest:
-        from seehear.encoders.open_clip import load_open_clip
-
-        model = SingleSpaceModel(name, load_open_clip(rest, device))
-    elif kind == "clap" and rest:
-        from seehear.encoders.clap import load_clap
-
-        model = SingleSpaceModel(name, load_clap(rest, device))
-    elif name == "fake-joined":
-        from seehear.encoders.fake import fake_joined
-
-        model = fake_joined()
-    elif kind == "fake":
-        from seehear.encoders.fake import FakeEncoder
-
-        model = SingleSpaceModel(name, FakeEncoder(rest or "1"))
-    elif _is_folder(name):
+    kind, colon, _ = name.partition(":")
+    if kind in LOADERS and not (colon and kind in {"tiny", "fake-joined"}):
+        return LOADERS[kind](name, device, cache=cache, progress=progress)
+    if _is_folder(name):
         from seehear.encoders.tiny import load_tiny
 
         name = full_name(name)
-        model = SingleSpaceModel(name, load_tiny(Path(name), device=device))
-    else:
-        raise UnknownModelError(_unknown(name))
-    return model
+        return SingleSpaceModel(name, load_tiny(Path(name), device=device))
+    raise UnknownModelError(_unknown(name))
 
 
 def full_name(name: str) -> str:
     """Return the name that a collection stores for a model: for a folder, its whole path."""
     kind = name.partition(":")[0]
-    if kind in {"tiny", "standard", "open_clip", "clap", "fake", "fake-joined"}:
+    if kind in LOADERS:
         return name
     return str(Path(name).expanduser().resolve()) if _is_folder(name) else name
 

@@ -77,7 +77,7 @@ def test_what_is_large_nested_or_long_ago(catalog: Catalog, generation: Generati
         "folder = '~nobody' or modified > 1970",
         "width < 1e14",
         f"size < {'9' * 400}",
-        "name in (" + ",".join("a" * 200) + ") or width > 1",
+        "name in (" + ",".join("a" * 199) + ") or width > 1",
         " or ".join(["width = 1"] * 150),
         "not " * 400 + "width = 1",
         "(" * 300 + "width = 1" + ")" * 300,
