@@ -31,14 +31,11 @@ from seehear.stores.catalog.filters import (
 )
 
 _DATES = (Field.TAKEN, Field.MODIFIED)
-_SAME = ("=", "==", "!=")
 _NUMBERS = (Field.WIDTH, Field.HEIGHT, Field.LATITUDE, Field.LONGITUDE)
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "k": 10**3, "m": 10**6, "g": 10**9,
           "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
 _DURATIONS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
-_FIRST_YEAR, _LAST_YEAR = 1000, 9000
-"""No file is older or younger, and every system can count the seconds to them."""
 _DATE = re.compile(
     r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2})(?::(\d{2})(?::(\d{2}))?)?)?)?)?"
 )
@@ -232,10 +229,6 @@ def _period(value: Token) -> tuple[datetime, datetime]:
             "2024-06-01T14:30"
         )
     given = [int(part) for part in found.groups() if part is not None]
-    if not _FIRST_YEAR <= given[0] <= _LAST_YEAR:
-        raise UsageError(
-            f'"{value}" ({_at(value)}) is out of range. Years go from {_FIRST_YEAR} to {_LAST_YEAR}'
-        )
     try:
         start = datetime(*(given + [1, 1][len(given) - 1 :] if len(given) < 3 else given))  # type: ignore[arg-type]
         return start, _period_end(start, len(given))

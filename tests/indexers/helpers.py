@@ -118,6 +118,7 @@ class InProcess:
         settings: Settings | None = None,
         *,
         wanted: Callable[[str], bool] | None = None,
+        root_of: Callable[[Any], str | None] = lambda task: None,
         stop: Any = None,
     ) -> Iterator[Any]:
         for given in tasks:

@@ -136,8 +136,6 @@ def test_fuzzed_filters_find_no_fault(running: Running) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "modified < 0001",
-        "taken > 9999-12-31",
         "not modified = 0000",
         'folder = "~root"',
         'folder = "~nobody"',
@@ -145,7 +143,6 @@ def test_fuzzed_filters_find_no_fault(running: Running) -> None:
         "folder = /etc",
         "folder != /no/such/folder",
         "under = ..",
-        'folder ~ "/home/*"',
         "folder between a and b",
     ],
 )

@@ -107,7 +107,8 @@ def test_filters_name_folders_by_label(client: TestClient, media_folder: Path) -
     assert others
     assert not any("photos" in hit["folder"] for hit in others)
     wrong = client.post("/v1/search", json={"text": "red", "where": "folder = media/photo"})
-    assert 'No folder "media/photo". Did you mean media/photos?' in wrong.text
+    told = wrong.json()["error"]["message"]
+    assert told == 'No folder "media/photo". Did you mean media/photos?'
 
 
 def test_a_filter_tells_nothing_of_the_machine(client: TestClient, media_folder: Path) -> None:

