@@ -73,6 +73,8 @@ def timed_segments(scores: Scores, asset: int) -> list[Moment]:
     """
     candidates, wanted = scores.candidates, scores.wanted
     rows = np.flatnonzero((candidates.assets == asset) & ~np.isnan(candidates.start_s))
+    if not len(rows):
+        return []
     by = scores.answering[wanted][:, rows]
     starts = np.maximum(candidates.start_s[rows], candidates.start_s[by].max(axis=0))
     stops = np.minimum(candidates.stop_s[rows], candidates.stop_s[by].min(axis=0))
