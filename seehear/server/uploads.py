@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from seehear.files import scratch_folder
 from seehear.limits import ServiceLimits
 from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError
@@ -70,14 +71,15 @@ async def received(
     form = await request.form(
         max_files=limits.files, max_fields=_MOST_FIELDS, max_part_size=limits.body_bytes
     )
-    folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="seehear-query-"))
+    scratch = scratch_folder(Path(tempfile.gettempdir()))  # a killed service's are deleted, too
+    folder = await run_in_threadpool(scratch.__enter__)
     try:
         fields, files = _sorted_out(form)
         body_of_form = parsed(shape, fields)
         yield body_of_form, await run_in_threadpool(_save_uploads, folder, files)
     finally:
         await form.close()
-        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+        await run_in_threadpool(scratch.__exit__, None, None, None)
 
 
 def _sorted_out(form: FormData) -> tuple[dict[str, Any], list[tuple[str, UploadFile]]]:
