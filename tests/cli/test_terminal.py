@@ -74,8 +74,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = Run(place / "collection", place / "state")
     with mock.patch.dict(os.environ, SEEHEAR_WORKERS="1"):
         assert run("index", folder).stderr.startswith("5 added, 0 updated, 0 moved, 0 removed")
+        run("export", place / "export")  # with a model's name of this kind it is refused
         run("upgrade", "--model", f"fake:{ATTACK}".replace("\n", ""))
-    run("export", place / "export")
     return place
 
 
