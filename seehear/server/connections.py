@@ -90,11 +90,15 @@ class _BoundedProtocol(H11Protocol):
         self._deadline = seconds and self.loop.call_later(seconds, self._expire)  # type: ignore[assignment]
 
     def _expire(self) -> None:
-        if self.idle or self.flow.write_paused:
+        if self.flow.write_paused or self.transport.is_closing():
             # `close` would wait for what the client does not read; so would the kernel.
             opened = self.transport.get_extra_info("socket")
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
             self.transport.abort()
+        elif self.idle:
+            # The end of the answer may still wait in the kernel for a client that reads slowly.
+            self._set_deadline(self.reading_s)
+            self.transport.close()
 
     def _make_room(self) -> None:
         """Close the connection that has been idle the longest; refuse this one if all work."""

@@ -301,6 +301,6 @@ def test_a_pipe_is_no_query(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with (
         Collection(tmp_path / "collection", FAKE) as collection,
-        pytest.raises(UsageError, match="No file"),
+        pytest.raises(UsageError, match="is a device or a pipe"),
     ):
         collection.search(image=tmp_path / "a.png")

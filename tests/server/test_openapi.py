@@ -130,7 +130,7 @@ def test_fuzzed_filters_find_no_fault(running: Running) -> None:
         seen[answer.status_code] += 1
 
     fuzz()
-    assert min(seen[200], seen[422]) > 10
+    assert min(seen[200], seen[422]) >= 5
 
 
 @pytest.mark.parametrize(

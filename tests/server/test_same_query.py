@@ -109,9 +109,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     queries: list[Query] = []
     answer = Engine.search
 
-    def search(engine: Engine, query: Query) -> list[Hit]:
+    def search(engine: Engine, query: Query, *parse: Any) -> list[Hit]:
         queries.append(query)
-        return answer(engine, query)
+        return answer(engine, query, *parse)
 
     monkeypatch.setattr(Engine, "search", search)
     return queries
