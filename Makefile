@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
 ROOMS  ?= $(filter-out tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+JOBS   ?= 2
+SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 EXTRAS := server,mcp,eval
 
 LOCK    := requirements.lock
@@ -57,11 +59,13 @@ demo: $(VENV)/.demo $(if $(filter demo/media,$(value FOLDER)),demo/media/LICENCE
 	@$(BIN)/python demo/run.py --sheet $(call quoted,SHEET) -- $(call quoted,FOLDER)
 
 # Each room's tests run in a process of their own: what one room loads (torch, a browser, worker
-# processes) does not weigh on the next. Every room runs; the first failure decides the status.
+# processes) does not weigh on the next. JOBS rooms run at once. Every room runs, and make fails if
+# one does.
 test: $(VENV)/.installed
-	@status=0; for room in $(ROOMS); do \
-	  echo "== $$room"; $(BIN)/python -m pytest $$room $(ARGS) || status=1; \
-	done; exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs $(JOBS) $(SYNC) $(ROOMS:%=room/%)
+
+room/%:
+	@echo "== $*"; $(BIN)/python -m pytest $* $(ARGS)
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
