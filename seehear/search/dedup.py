@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import numpy as np
 
 from seehear.cancellation import check_current
 from seehear.stores import SegmentRecord
-from seehear.types import Asset, Floats
+from seehear.types import Asset, Floats, Modality
 
 NEAR_DUPLICATE = 0.97
 """Cosine, within one modality, from which two assets count as one: the same image in another size
@@ -43,15 +43,18 @@ def collapse(
     Each result joins the first group whose best member it equals, so that a chain of small
     differences does not merge everything.
     """
+    cosines_of = _cosines(results, vectors)
     groups: list[list[int]] = []
     for position, result in enumerate(results):
         check_current()
+        near = cosines_of(position)[[group[0] for group in groups]]
         home = next(
             (
-                group
-                for group in groups
-                if (cosine := _cosine(results, vectors, group[0], position)) is not None
-                and is_near_duplicate(results[group[0]].asset, result.asset, cosine)
+                groups[number]
+                for number in np.flatnonzero(near >= BURST).tolist()
+                if is_near_duplicate(
+                    results[groups[number][0]].asset, result.asset, float(near[number])
+                )
             ),
             None,
         )
@@ -73,29 +76,43 @@ def mmr(
     Each step takes the result with the best score less its likeness to those taken before, at most
     `most`. Results of two modalities are not alike. `vectors` are as in `collapse`.
     """
-    left = list(range(len(results)))
-    likeness = np.zeros(len(results))
+    cosines_of = _cosines(results, vectors)
+    gains = RELEVANCE_SHARE * np.array(scores, dtype=np.float64)
+    likeness = np.zeros(len(results), dtype=np.float32)
     taken: list[int] = []
-    while left and len(taken) < most:
+    while len(taken) < min(most, len(results)):
         check_current()
-        gains = [RELEVANCE_SHARE * scores[i] - (1 - RELEVANCE_SHARE) * likeness[i] for i in left]
-        chosen = left.pop(int(np.argmax(gains)))
+        chosen = int(np.argmax(gains - (1 - RELEVANCE_SHARE) * likeness))
         taken.append(chosen)
-        for i in left:
-            likeness[i] = max(likeness[i], _cosine(results, vectors, chosen, i) or 0.0)
+        gains[chosen] = -np.inf
+        likeness = np.maximum(likeness, cosines_of(chosen))
     return taken
 
 
-def _cosine(
-    results: Sequence[SegmentRecord], vectors: Sequence[Floats | None], i: int, j: int
-) -> float | None:
-    """Return the cosine of two results; None without vectors, or for two modalities."""
-    one, other = vectors[i], vectors[j]
-    if one is None or other is None:
-        return None
-    if results[i].segment.modality is not results[j].segment.modality:
-        return None
-    return float(one @ other)
+def _cosines(
+    results: Sequence[SegmentRecord], vectors: Sequence[Floats | None]
+) -> Callable[[int], Floats]:
+    """Return what gives the cosines of one of n results with all: float32 (n,).
+
+    They are -1 for another modality, and without vectors.
+    """
+    rows: dict[Modality, list[int]] = {}
+    for position, vector in enumerate(vectors):
+        if vector is not None:
+            rows.setdefault(results[position].segment.modality, []).append(position)
+    stacked = {
+        modality: np.stack([vector for i in found if (vector := vectors[i]) is not None])
+        for modality, found in rows.items()
+    }
+
+    def cosines_of(position: int) -> Floats:
+        cosines = np.full(len(results), -1.0, dtype=np.float32)
+        if (vector := vectors[position]) is not None:
+            modality = results[position].segment.modality
+            cosines[rows[modality]] = stacked[modality] @ vector
+        return cosines
+
+    return cosines_of
 
 
 def _lengths_agree(one: Asset, other: Asset) -> bool:
