@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from seehear.errors import UsageError
 from seehear.stores import Facet
 from seehear.stores.catalog.facets import FIELDS
-from seehear.stores.catalog.filters import Field
+from seehear.stores.catalog.filters import Field, Filter, Op
 from seehear.suggestions import did_you_mean
 
 FIELD_WORDS: dict[str, Field] = {field.value: field for field in Field} | {
@@ -15,11 +17,13 @@ FIELD_WORDS: dict[str, Field] = {field.value: field for field in Field} | {
     "lat": Field.LATITUDE, "lon": Field.LONGITUDE, "mtime": Field.MODIFIED, "under": Field.FOLDER,
 }  # fmt: skip
 """Every word for a field of a filter."""
+FolderFilter = Callable[[Op, str], Filter]
+"""Returns the filter for `folder = value` (Op.UNDER) or `folder ~ pattern` (Op.LIKE)."""
 _FACETS = {field: facet for facet, field in FIELDS.items()}
 
 
 def field_named(name: str, position: str = "") -> Field:
-    """Return the field that a word means; `place` says in the error where it stands.
+    """Return the field that a word means; `position` says in the error where it stands.
 
     Raises UsageError that names the nearest fields.
     """

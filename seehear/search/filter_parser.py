@@ -13,8 +13,7 @@ from lark.exceptions import UnexpectedInput, VisitError
 
 from seehear import arguments
 from seehear.errors import UsageError
-from seehear.search.fields import field_named
-from seehear.search.filter_text import FolderFilter
+from seehear.search.fields import FolderFilter, field_named
 from seehear.search.formats import format_filter
 from seehear.stores.catalog.filters import (
     CHOICES,

@@ -6,15 +6,11 @@ catalog compiles with bound parameters. Reading it never touches the file system
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from seehear import arguments
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS
+from seehear.search.fields import FolderFilter
 from seehear.stores.catalog.filters import Compare, Field, Filter, Op
-
-FolderFilter = Callable[[Op, str], Filter]
-"""Returns the filter for `folder = value` (Op.UNDER) or `folder ~ pattern` (Op.LIKE)."""
 
 
 def filter_by_path(op: Op, value: str) -> Filter:
