@@ -1,6 +1,6 @@
 """Stop work that nobody waits for any more.
 
-Whoever works for a client sets `current_ticket`; what may take long calls `check_current` between
+Whoever works for a client sets `current_token`; what may take long calls `check_current` between
 its steps. Outside of such work the check does nothing.
 """
 
@@ -29,14 +29,14 @@ class CancelToken:
             raise CancelledQueryError
 
 
-current_ticket: ContextVar[CancelToken | None] = ContextVar("current_ticket", default=None)
+current_token: ContextVar[CancelToken | None] = ContextVar("current_token", default=None)
 """The request that the running code works for; None outside of requests."""
 _interruptible: ContextVar[bool] = ContextVar("interruptible", default=False)
 
 
 def check_current() -> None:
     """Raise CancelledQueryError if the client of the running request has gone."""
-    if (ticket := current_ticket.get()) is not None:
+    if (ticket := current_token.get()) is not None:
         ticket.check()
 
 
@@ -55,5 +55,5 @@ def interruptible() -> Iterator[None]:
 
 def is_interrupted() -> bool:
     """Return whether to interrupt: the client has gone, and the running code is interruptible."""
-    ticket = current_ticket.get()
+    ticket = current_token.get()
     return ticket is not None and ticket.gone.is_set() and _interruptible.get()

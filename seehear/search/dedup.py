@@ -45,15 +45,16 @@ def collapse(
     """
     cosines_of = _cosines(results, vectors)
     groups: list[list[int]] = []
+    leaders: list[int] = []
     for position, result in enumerate(results):
         check_current()
-        near = cosines_of(position)[[group[0] for group in groups]]
+        near = cosines_of(position)[leaders]
         home = next(
             (
                 groups[number]
                 for number in np.flatnonzero(near >= BURST).tolist()
                 if is_near_duplicate(
-                    results[groups[number][0]].asset, result.asset, float(near[number])
+                    results[leaders[number]].asset, result.asset, float(near[number])
                 )
             ),
             None,
@@ -62,6 +63,7 @@ def collapse(
             home.append(position)
         elif len(groups) < most:
             groups.append([position])
+            leaders.append(position)
     return groups
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from seehear.cancellation import CancelledQueryError, CancelToken, current_ticket
+from seehear.cancellation import CancelledQueryError, CancelToken, current_token
 from seehear.encoders import Model, Route
 from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 
@@ -69,7 +69,7 @@ class BatchingModel:
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> EncodedQuery:
         """Encode as the inner model. Raises CancelledQueryError if the client goes meanwhile."""
-        waiting = _Waiting(modality, samples, current_ticket.get(), Future())
+        waiting = _Waiting(modality, samples, current_token.get(), Future())
         with self._news:
             if self._closed:
                 raise CancelledQueryError

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from seehear.cancellation import CancelledQueryError, CancelToken, current_ticket
+from seehear.cancellation import CancelledQueryError, CancelToken, current_token
 from seehear.server.problems import ServiceError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Admission:
         """Do the work in a thread and return its result; raises as `RequestQueue.run`."""
         ticket = CancelToken(threading.Event())
         context = contextvars.copy_context()
-        context.run(current_ticket.set, ticket)
+        context.run(current_token.set, ticket)
         self.future = future = self._threads.submit(context.run, work)
         result = asyncio.wrap_future(future)
         left = asyncio.ensure_future(client_left(request.receive))

@@ -17,7 +17,7 @@ from seehear.cancellation import (
     CancelledQueryError,
     CancelToken,
     check_current,
-    current_ticket,
+    current_token,
 )
 from seehear.encoders import load_model
 from seehear.encoders.fake import image
@@ -115,7 +115,7 @@ def test_a_client_that_left_is_not_encoded() -> None:
     ticket = CancelToken(threading.Event())
 
     def leaves() -> None:
-        current_ticket.set(ticket)
+        current_token.set(ticket)
         model.encode(Modality.TEXT, ["red"] * 7)
 
     with ThreadPoolExecutor(8) as pool:

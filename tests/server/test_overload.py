@@ -20,7 +20,7 @@ from starlette.background import BackgroundTask
 from seehear.cancellation import (
     CancelledQueryError,
     CancelToken,
-    current_ticket,
+    current_token,
     interruptible,
 )
 from seehear.collection import Collection
@@ -164,7 +164,7 @@ def test_a_query_of_the_database_ends_with_its_client(collection_folder: Path) -
     engine = database.connect(collection_folder / database.FILE_NAME, None, read_only=True)
     token = CancelToken(threading.Event())
     token.gone.set()
-    current_ticket.set(token)
+    current_token.set(token)
     with engine.connect() as connection:  # what others share goes on to its end
         limited = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000)"
         assert connection.exec_driver_sql(f"{limited} SELECT max(i) FROM n").scalar() == 100_000
@@ -172,7 +172,7 @@ def test_a_query_of_the_database_ends_with_its_client(collection_folder: Path) -
     counting = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     )
-    current_ticket.set(token)
+    current_token.set(token)
     threading.Timer(0.2, token.gone.set).start()
     try:
         with (
@@ -183,7 +183,7 @@ def test_a_query_of_the_database_ends_with_its_client(collection_folder: Path) -
         ):
             connection.exec_driver_sql(counting).scalar()
     finally:
-        current_ticket.set(None)
+        current_token.set(None)
         engine.dispose()
 
 
@@ -237,14 +237,14 @@ def test_a_search_stops_at_its_next_step(collection_folder: Path, asked: dict[st
     with Collection(collection_folder, SETTINGS) as collection:
         query: dict[str, Any] = {"text": "red", "k": 10} | asked
         stays = Leaves(float("inf"))
-        current_ticket.set(CancelToken(stays))
+        current_token.set(CancelToken(stays))
         try:
             assert collection.search(**query)
             assert stays.asked >= 8
             for step in (0, 1, stays.asked // 2, stays.asked - 1):
-                current_ticket.set(CancelToken(Leaves(step)))
+                current_token.set(CancelToken(Leaves(step)))
                 with pytest.raises(CancelledQueryError):
                     collection.search(**query)
         finally:
-            current_ticket.set(None)
+            current_token.set(None)
         assert collection.search(**query)
