@@ -14,19 +14,16 @@ from benchmarks.ranking_world import World
 from seehear.search.calibration.baseline import (
     HUB_SHARE,
     QUERY_SHARE,
-    WEAK_BELOW,
     SimilarityBaseline,
     VectorSample,
     fit_baseline,
     log_odds,
     share_spread,
-    top_file_odds,
-    with_support,
 )
-from seehear.search.dedup import NEAR_DUPLICATE
 from seehear.search.snapshot import OWN_QUERIES
 from seehear.types import (
     EmbeddingSpace,
+    Hit,
     Ids,
     Modality,
     Mode,
@@ -43,9 +40,6 @@ Ranker = Callable[[Ask], Scores]
 """Scores of all items of the collection, higher is better: float64 (items,)."""
 Measure = Callable[[Modality, Modality, NDArray[np.float32], Vectors], Scores]
 """Of one query vector (dim,) and the segments of one modality (n, dim): (n,)."""
-Among = Callable[[Scores, NDArray[np.bool_]], Scores]
-"""Measures of all items (items,) as they stand beside each other; those of a mask are others than
-what was asked with."""
 
 
 # Ways to rank
@@ -55,12 +49,8 @@ def by_engine(world: World) -> Ranker:
     """The product: Engine.search, by meaning alone, near-duplicates listed."""
 
     def scores(ask: Ask) -> Scores:
-        k = DEPTH + len(ask.own)
-        query = Query(
-            ask.parts, k=k, modalities=ask.kinds, mode=Mode.SEMANTIC, show_duplicates=True
-        )
         found = np.full(len(world.items), -np.inf)
-        for hit in world.engine.search(query):
+        for hit in answers(world, ask):
             # Equal scores keep the engine's order.
             found[world.position[hit.asset_id]] = hit.score - 1e-9 * hit.rank
         return found
@@ -68,7 +58,15 @@ def by_engine(world: World) -> Ranker:
     return scores
 
 
-def by_similarity(world: World, measure: Measure, beside: Among | None = None) -> Ranker:
+def answers(world: World, ask: Ask) -> list[Hit]:
+    """The answer of the product to what a benchmark asks."""
+    k = DEPTH + len(ask.own)
+    return world.engine.search(
+        Query(ask.parts, k=k, modalities=ask.kinds, mode=Mode.SEMANTIC, show_duplicates=True)
+    )
+
+
+def by_similarity(world: World, measure: Measure) -> Ranker:
     """Any measure of one query vector; an item has that of its best segment.
 
     Parts are joined by adding their unit vectors, exclusions by taking them away.
@@ -76,7 +74,6 @@ def by_similarity(world: World, measure: Measure, beside: Among | None = None) -
 
     def scores(ask: Ask) -> Scores:
         found = np.full(len(world.items), -np.inf)
-        others = np.ones(len(world.items), dtype=np.bool_)
         first = modality_of(ask.parts[0].samples[0])
         for kind in Modality:
             if not len(world.owners[kind]):
@@ -89,9 +86,6 @@ def by_similarity(world: World, measure: Measure, beside: Among | None = None) -
                 asked += sign * part.weight * world.encoded(part.samples[0], space)
             unit = np.asarray(asked / np.linalg.norm(asked), dtype=np.float32)
             np.maximum.at(found, world.owners[kind], measure(first, kind, unit, vectors))
-            others[world.owners[kind][vectors @ unit >= NEAR_DUPLICATE]] = False
-        if beside is not None:
-            found = beside(found, others)
         if ask.kinds is not None:
             found[[item.modality not in ask.kinds for item in world.items]] = -np.inf
         return found
@@ -109,7 +103,6 @@ def standardised(
     hub_share: float = HUB_SHARE,
     *,
     spreads: str = "by reach",
-    beside: Among | None = None,
 ) -> Ranker:
     """z by other shares of the query's and the item's nearness to everything, and other spreads:
     "own" of each route, the "widest" of the space, those of the "query" beside the widest."""
@@ -126,8 +119,8 @@ def standardised(
             bank = world.shelf.bank(q, route.space)
             items = world.shelf.sample(i, route.space)
             shares = {"query_share": query_share, "hub_share": hub_share}
-            fitted.append(fit_baseline(route, bank, own, items, **shares))
-        drawn = share_spread(fitted, world.shelf.count())
+            fitted.append(fit_baseline(route, bank, own, items, len(items.vectors), **shares))
+        drawn = share_spread(fitted)
         if spreads != "by reach":
             widest = max(b.spread for b in fitted)
             drawn = [
@@ -147,21 +140,9 @@ def standardised(
             z_sampled = background.z(sample.vectors @ query, usual)
             low, middle = np.quantile(z_sampled, [0.1587, 0.5])
             z = z / max(float(middle - low), 0.1)
-        return np.asarray(log_odds(z, background.even), dtype=np.float64)
+        return np.asarray(log_odds(z), dtype=np.float64)
 
-    return by_similarity(world, measure, beside)
-
-
-def in_a_crowd(odds: Scores, others: NDArray[np.bool_]) -> Scores:
-    """As the product does it."""
-    values = odds.astype(np.float32)
-    crowd = top_file_odds(values[others], np.flatnonzero(others))
-    return np.asarray(with_support(values, crowd), dtype=np.float64)
-
-
-def with_the_mean(odds: Scores, others: NDArray[np.bool_]) -> Scores:
-    """Each query's odds raised by the mean of its ten best."""
-    return np.asarray(odds + np.sort(odds[others])[-DEPTH:].mean())
+    return by_similarity(world, measure)
 
 
 def csls(world: World, k: int = 10) -> Ranker:
@@ -213,9 +194,6 @@ CALIBRATION: dict[str, Callable[[World], Ranker]] = {
     "z, own spread of each route": lambda world: standardised(world, spreads="own"),
     "z, spread of each query": lambda world: standardised(world, spreads="query"),
     "z, spreads by reach": standardised,
-    "crowd, widest spread": lambda world: standardised(world, spreads="widest", beside=in_a_crowd),
-    "mean of ten, spreads by reach": lambda world: standardised(world, beside=with_the_mean),
-    "crowd, spreads by reach": lambda world: standardised(world, beside=in_a_crowd),
 }
 
 
@@ -331,16 +309,14 @@ def weak_by_route(worlds: Sequence[World], asks: Sequence[Sequence[Ask]]) -> lis
     """By the kinds of the query and of the item."""
     seen: dict[str, dict[bool, list[bool]]] = {}
     for world, mine in zip(worlds, asks, strict=True):
-        rank = by_engine(world)
         for ask in mine:
-            scores = rank(ask)
-            scores[list(ask.own)] = -np.inf
             answered = bool(ask.relevant.any())
-            for at in np.argsort(-scores, kind="stable")[:DEPTH]:
-                if np.isfinite(scores[at]) and bool(ask.relevant[at]) == answered:
+            others = [(world.position[hit.asset_id], hit) for hit in answers(world, ask)]
+            for at, hit in [(at, hit) for at, hit in others if at not in ask.own][:DEPTH]:
+                if bool(ask.relevant[at]) == answered:
                     asked = modality_of(ask.parts[0].samples[0])
-                    here = seen.setdefault(f"{asked} -> {world.items[at].modality}", {})
-                    here.setdefault(answered, []).append(bool(scores[at] < WEAK_BELOW))
+                    here = seen.setdefault(f"{asked} -> {hit.modality}", {})
+                    here.setdefault(answered, []).append(hit.weak)
     found = []
     for route, hits in sorted(seen.items()):
         true, false = (np.array(hits.get(answered, ()), dtype=bool) for answered in (True, False))

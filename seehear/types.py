@@ -257,8 +257,9 @@ class PartExplanation:
     """Cosine expected for an unrelated pair of this query and this item."""
     spread: float | None = None
     """Standard deviation of such unrelated pairs."""
-    support_bonus: float = 0.0
-    """How much other files that also answer the part raise the score."""
+    presence: float | None = None
+    """How sure it is that the collection holds anything like the part, in [0, 1]: a factor of the
+    score."""
     words: str = ""
     """What the words matched, such as "file name", "phrase in a passage"; empty for nothing."""
     words_score: float = 0.0
@@ -341,7 +342,7 @@ def _explanation_to_dict(explanation: PartExplanation) -> dict[str, Any]:
         "similarity": _rounded(explanation.similarity),
         "expected": _rounded(explanation.expected),
         "spread": _rounded(explanation.spread),
-        "crowd": _rounded(explanation.support_bonus),
+        "presence": _rounded(explanation.presence),
         "words": explanation.words,
         "words_score": _rounded(explanation.words_score),
     }

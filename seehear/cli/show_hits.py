@@ -231,8 +231,8 @@ def _explained(term: PartExplanation) -> str:
             f"{term.route} in {term.space.partition('@')[0]}: cosine {term.similarity:.3f}, "
             f"unrelated {term.expected:.3f} ± {term.spread:.3f}"
         )
-    if term.support_bonus >= 0.005:  # else it would read as +0.00
-        told.append(f"others as good: +{term.support_bonus:.2f}")
+    if term.presence is not None:
+        told.append(f"the collection holds such things: {term.presence:.2f}")
     if term.words:
         told.append(f"words: {term.words}")
     return "; ".join(told)

@@ -20,6 +20,7 @@ from seehear.types import (
     Mode,
     Query,
     QueryPart,
+    Sample,
     Vectors,
     modality_of,
 )
@@ -28,6 +29,17 @@ VISION = frozenset({Modality.IMAGE, Modality.VIDEO})
 MAX_WRITTEN = 32
 """Most words of a part that are also looked up as they are written."""
 QUERY_LIMITS = QueryLimits()
+BARE_WORDS = 2
+"""Most words of a text that is no sentence: models learn from sentences, and a word alone lies far
+from what it names."""
+PATTERNS = (
+    "{}",
+    "a photo of {}",
+    "a picture of {}",
+    "a video of {}",
+    "the sound of {}",
+)
+"""Sentences for bare words (as Radford et al., 2021, average them for names of classes)."""
 SAME_QUERY_VECTOR = 0.98
 """Cosine from which two samples of one part count as one: pieces of a long shot, a steady tone."""
 
@@ -44,6 +56,8 @@ class EncodedPart:
     """Of the part's samples, by their modality and by space: float32 (samples, dim)."""
     text: str = ""
     """The words of the part as a person typed them; "" for a file of media."""
+    presence: Mapping[Modality, float] = field(default_factory=dict)
+    """By kind of segment, the log odds that the collection holds anything like the part."""
     word_ids: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Ascending ids of the segments that contain the words: int64 (m,)."""
     word_scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -122,7 +136,8 @@ def encode_query(query: Query, model: Model) -> list[EncodedPart]:
 
     Raises UsageError for a part without content, such as a silent recording.
     """
-    return [_encode_part(part, query.mode, model) for part in query.parts]
+    alone = len(query.parts) == 1 and not query.like and not query.unlike
+    return [_encode_part(part, query.mode, model, alone) for part in query.parts]
 
 
 def _written(part: QueryPart) -> str:
@@ -133,25 +148,55 @@ def _written(part: QueryPart) -> str:
     return text if len(text.split()) <= MAX_WRITTEN else ""
 
 
-def _encode_part(part: QueryPart, mode: Mode, model: Model) -> EncodedPart:
+def _encode_part(part: QueryPart, mode: Mode, model: Model, alone: bool) -> EncodedPart:
     text = _written(part)
-    vectors = {} if mode is Mode.WORDS else _encode_samples(part, model)
+    vectors = {} if mode is Mode.WORDS else _encode_samples(part, model, alone)
     if not vectors and not (text and mode is not Mode.SEMANTIC):
         raise UsageError(f"{_named(part)} has nothing to search for (it is silent or empty)")
     return EncodedPart(part.label or text, part.weight, part.exclude, vectors, text)
 
 
-def _encode_samples(part: QueryPart, model: Model) -> dict[Modality, dict[EmbeddingSpace, Vectors]]:
+def _encode_samples(
+    part: QueryPart, model: Model, alone: bool
+) -> dict[Modality, dict[EmbeddingSpace, Vectors]]:
     found: dict[Modality, dict[EmbeddingSpace, Vectors]] = {}
     for modality in Modality:
         samples = [sample for sample in part.samples if modality_of(sample) is modality]
         if not samples:
             continue
         with encoder_errors(model, modality):
-            encoded = model.encode(modality, samples)
+            encoded = _encode(modality, samples, model, alone)
         if rows := _distinct_rows(list(encoded.values())):
             found[modality] = {space: vectors[rows] for space, vectors in encoded.items()}
     return found
+
+
+def _encode(
+    modality: Modality, samples: Sequence[Sample], model: Model, alone: bool
+) -> Mapping[EmbeddingSpace, Vectors]:
+    """Encode samples; bare words that stand alone by the mean of the sentences of `PATTERNS`.
+
+    Beside another part they stay bare: what all means have in common would count in both.
+    """
+    texts = [sample for sample in samples if isinstance(sample, str)]
+    if not alone or not any(map(_is_bare, texts)):
+        return model.encode(modality, samples)
+    sentences = [
+        [pattern.format(text.strip()) for pattern in PATTERNS] if _is_bare(text) else [text]
+        for text in texts
+    ]
+    encoded = model.encode(modality, [one for several in sentences for one in several])
+    starts = np.cumsum([0, *map(len, sentences[:-1])])
+    return {space: _unit(np.add.reduceat(rows, starts)) for space, rows in encoded.items()}
+
+
+def _is_bare(text: str) -> bool:
+    return 0 < len(text.split()) <= BARE_WORDS
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 def _distinct_rows(spaces: Sequence[Vectors]) -> list[int]:

@@ -20,7 +20,7 @@ import numpy as np
 from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
-from seehear.search import encode_query, feedback, retrieve, scoring
+from seehear.search import encode_query, feedback, presence, retrieve, scoring
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.search.calibration.precompute import missing_blobs
 from seehear.search.dedup import collapse, mmr
@@ -116,6 +116,7 @@ class Engine:
             snapshot.warm_up_indexes()
             for item in snapshot.items():
                 snapshot.baseline(Modality.TEXT, item)
+                snapshot.rivals(Modality.TEXT, snapshot.route(Modality.TEXT, item).space)
 
     def describe_index(self) -> str:
         """Return the kinds of the indexes and how many vectors they hold, as text for a person.
@@ -182,12 +183,12 @@ class _Search:
         rerank: Rerank | None,
     ) -> None:
         self.query = query
-        self.parts = parts
+        self.parts: Sequence[EncodedPart] = presence.judged(parts, snapshot.unrestricted())
         self.snapshot = snapshot
         self.rerank = rerank
         self.by_words = SegmentColumns.of()
         if query.mode is not Mode.SEMANTIC:
-            self.parts, self.by_words = retrieve.match_words(parts, snapshot)
+            self.parts, self.by_words = retrieve.match_words(self.parts, snapshot)
         self.described: dict[int, SegmentRecord] = {}
 
     def hits(self) -> list[Hit]:
@@ -218,11 +219,9 @@ class _Search:
         first[1:] = found.ids[order][1:] != found.ids[order][:-1]
         return found.at(order[first])
 
-    def _rank(
-        self, candidates: SegmentColumns, support: Sequence[Floats] | None = None
-    ) -> tuple[Scores, Ids]:
+    def _rank(self, candidates: SegmentColumns) -> tuple[Scores, Ids]:
         """Score candidates; return with them the best row of each asset, best first."""
-        scores = scoring.score(self.parts, candidates, self.snapshot, support)
+        scores = scoring.score(self.parts, candidates, self.snapshot)
         best = rank(scores)
         if self.rerank is None:
             return scores, best
@@ -278,14 +277,14 @@ class _Search:
     def _finish(self, merged: Mapping[int, Sequence[int]], scores: Scores) -> list[Hit]:
         """Return the hits of the chosen assets, each with its near-duplicates.
 
-        All segments of their files are scored, to find the moments, with the support of `scores`.
+        All segments of their files are scored, to find the moments.
         """
         known = scores.candidates
         known = known.at(within(known.assets, np.array(sorted(merged), dtype=np.int64)))
         timed = set(known.assets[~np.isnan(known.start_s)].tolist())
         ids = self.snapshot.segments_of(timed)
         whole = self.snapshot.segment_columns(ids[~within(ids, known.ids)])
-        final, best = self._rank(SegmentColumns.of(known, whole), scores.support)
+        final, best = self._rank(SegmentColumns.of(known, whole))
         candidates = final.candidates
         if self.query.diverse:  # keep the order of `merged`
             position = {asset: at for at, asset in enumerate(merged)}
@@ -312,6 +311,7 @@ class _Search:
         if moments and moments[0].segment_id == found.segment_id:
             times = (moments[0].start_s, moments[0].stop_s)
         first = scores.wanted[0]
+        confidence = value if self.rerank else float(scores.confidence[row])
         return Hit(
             rank=number,
             score=value,
@@ -324,7 +324,7 @@ class _Search:
             start_s=times[0],
             stop_s=times[1],
             snippet=_snippet(found.segment.text),
-            weak=value < WEAK_BELOW,
+            weak=min(value, confidence) < WEAK_BELOW,
             moments=moments,
             duplicates=tuple(paths[1:]),
             why=scoring.explain(scores, row, self.snapshot) if self.query.explain else (),

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from seehear.cancellation import check_current
 from seehear.search.calibration.baseline import (
+    NEARLY_EQUAL,
     ODDS_SLOW,
     SimilarityBaseline,
+    doubt,
     log_odds,
     score_of,
-    top_file_odds,
-    with_support,
 )
 from seehear.search.composition import (
     log_mean_exp,
@@ -23,7 +23,6 @@ from seehear.search.composition import (
     noisy_or,
     weighted_geometric_mean,
 )
-from seehear.search.dedup import NEAR_DUPLICATE
 from seehear.search.encode_query import EncodedPart
 from seehear.search.lexical import MATCHES, NO_MATCH, WHOLE_FILE
 from seehear.search.snapshot import CollectionSnapshot, within
@@ -48,11 +47,12 @@ class Scores:
     expected: Floats
     """Cosine that an unrelated pair would have: float32 (p, n), 0 without a vector."""
     odds: Floats
-    """Log odds that the meaning matches, by the segment alone: float32 (p, n), or -inf."""
+    """Log odds that the segment belongs, by itself: float32 (p, n), or -inf."""
+    presence: Floats
+    """Log odds that segments of the same kind hold anything like the part: float32 (p, n); inf for
+    what is nearly the query itself."""
     asked_as: NDArray[np.int8]
     """Modality of that sample, as its index in `MODALITY_CODES`: int8 (p, n), or NO_VECTOR."""
-    support: Sequence[Floats]
-    """For each part the log odds of its best files, best first: p of float32 (<= CROWD,)."""
     words: NDArray[np.float64]
     """What the matched words are worth: float64 (p, n), 0 without a match."""
     word_kinds: NDArray[np.int8]
@@ -64,6 +64,8 @@ class Scores:
     the same time (the audio of a shot, a shot of the audio)."""
     total: NDArray[np.float64]
     """Score of all parts together: float64 (n,)."""
+    confidence: Floats
+    """The same by the presence of each segment's own kind; hits below WEAK_BELOW are weak: (n,)."""
     timed: Floats
     """The same without words of the whole file, which do not say when: float32 (n,)."""
 
@@ -74,36 +76,30 @@ class Scores:
 
 
 def score(
-    parts: Sequence[EncodedPart],
-    candidates: SegmentColumns,
-    snapshot: CollectionSnapshot,
-    support: Sequence[Floats] | None = None,
+    parts: Sequence[EncodedPart], candidates: SegmentColumns, snapshot: CollectionSnapshot
 ) -> Scores:
-    """Score candidates for every part, and for all parts together.
-
-    `support` is that of earlier scores, if these candidates are only some of those found then.
-    """
+    """Score candidates for every part, and for all parts together."""
     shape = len(parts), len(candidates)
     similarities, expected = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-    odds = np.full(shape, -np.inf, dtype=np.float32)
+    odds, present = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
     asked_as = np.full(shape, NO_VECTOR, dtype=np.int8)
     words, kinds = np.zeros(shape), np.full(shape, NO_MATCH, dtype=np.int8)
     for row, part in enumerate(parts):
         check_current()
         for item in Modality:
-            columns = (similarities[row], expected[row], odds[row], asked_as[row])
+            columns = (similarities[row], expected[row], odds[row], present[row], asked_as[row])
             _compare(part, item, candidates, snapshot, columns)
         words[row], kinds[row] = _word_columns(part, candidates)
-    if support is None:
-        support = [
-            _support(*columns, candidates)
-            for columns in zip(similarities, odds, asked_as, strict=True)
-        ]
-    meaning = np.stack([score_of(with_support(*pair)) for pair in zip(odds, support, strict=True)])
-    by_part = noisy_or(meaning, words.astype(np.float32))
+    matched = words.astype(np.float32)
+    held = np.array([[max(part.presence.values(), default=-np.inf)] for part in parts])
+    meaning = score_of(odds - doubt(np.maximum(held, present)))
+    by_part = noisy_or(meaning, matched)
     here = np.where(WHOLE_FILE[kinds], 0.0, words).astype(np.float32)
     together, answering = max_over_cooccurring(by_part, candidates)
     timed, _ = max_over_cooccurring(noisy_or(meaning, here), candidates)
+    by_kind = np.take_along_axis(
+        noisy_or(score_of(odds - doubt(present)), matched), answering, axis=1
+    )
     weights, excluded = [part.weight for part in parts], [part.exclude for part in parts]
     return Scores(
         parts=parts,
@@ -112,12 +108,13 @@ def score(
         expected=expected,
         odds=odds,
         asked_as=asked_as,
-        support=support,
+        presence=present,
         words=words,
         word_kinds=kinds,
         by_part=by_part,
         answering=answering,
         total=weighted_geometric_mean(together, weights, excluded).astype(np.float64),
+        confidence=weighted_geometric_mean(by_kind, weights, excluded),
         timed=weighted_geometric_mean(timed, weights, excluded),
     )
 
@@ -127,7 +124,7 @@ def _compare(
     item: Modality,
     candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
-    into: tuple[Floats, Floats, Floats, NDArray[np.int8]],
+    into: tuple[Floats, Floats, Floats, Floats, NDArray[np.int8]],
 ) -> None:
     """Fill the columns of one part for the candidates of one modality that have a vector."""
     rows = candidates.of_kind(item)
@@ -152,31 +149,20 @@ def _compare(
     into[0][rows] = similarities[best, columns]
     into[1][rows] = expected[best, columns]
     into[2][rows] = log_mean_exp(odds)
-    into[3][rows] = np.array(asked_as)[best]
+    near = (odds >= ODDS_SLOW).any(axis=0) & (similarities[best, columns] >= NEARLY_EQUAL)
+    into[3][rows] = np.where(near & (item in asking), np.inf, part.presence.get(item, -np.inf))
+    into[4][rows] = np.array(asked_as)[best]
 
 
 def odds_of(baseline: SimilarityBaseline, similarities: Floats, expected: Floats) -> Floats:
     """Return the log odds of the items of one route by themselves: float32 (n,).
 
-    A near-duplicate of the query is an answer, even in a small collection of items that are all
-    alike.
+    What is nearly the query itself is an answer, even among items that are all alike.
     """
-    odds = log_odds(baseline.z(similarities, expected), baseline.even)
+    odds = log_odds(baseline.z(similarities, expected))
     if baseline.route.query is baseline.route.item:
-        near = similarities >= NEAR_DUPLICATE
-        odds = np.where(near, np.maximum(odds, ODDS_SLOW), odds)
+        odds = np.where(similarities >= NEARLY_EQUAL, np.maximum(odds, ODDS_SLOW), odds)
     return np.asarray(odds, dtype=np.float32)
-
-
-def _support(
-    similarities: Floats, odds: Floats, asked_as: NDArray[np.int8], candidates: SegmentColumns
-) -> Floats:
-    """Return the odds of the best files of a part, without near-duplicates of the query.
-
-    A near-duplicate does not tell how many other files answer the query.
-    """
-    rows = (asked_as != NO_VECTOR) & (similarities < NEAR_DUPLICATE)
-    return top_file_odds(odds[rows], candidates.assets[rows])
 
 
 def _word_columns(
@@ -226,8 +212,6 @@ def _explain(
         return by_words
     item = MODALITY_CODES[scores.candidates.kinds[row]]
     baseline = snapshot.baseline(MODALITY_CODES[asked_as], item)
-    odds, support = scores.odds[number, row : row + 1], scores.support[number]
-    supported, alone = (score_of(with_support(odds, among))[0] for among in (support, support[:0]))
     return replace(
         by_words,
         route=baseline.route.name,
@@ -235,5 +219,5 @@ def _explain(
         similarity=float(scores.similarities[number, row]),
         expected=float(scores.expected[number, row]),
         spread=baseline.spread,
-        support_bonus=float(supported - alone),
+        presence=float(score_of(scores.presence[number, row : row + 1])[0]),
     )

@@ -78,6 +78,7 @@ class CollectionSnapshot:
         self._lock = threading.RLock()
         self._samples: dict[tuple[Modality, EmbeddingSpace], VectorSample] = {}
         self._backgrounds: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
+        self._rivals: dict[EmbeddingSpace, Vectors] = {}
 
     def load_columns(self) -> None:
         """Read the rows of all segments into memory, unless they are there."""
@@ -123,6 +124,12 @@ class CollectionSnapshot:
             )
         if not found.allowed_modalities:
             check_values(self._catalog, where, query.under)
+        return found
+
+    def unrestricted(self) -> CollectionSnapshot:
+        """Return this snapshot without filters."""
+        found = copy.copy(self)
+        found._where, found._under, found._allowed = None, None, NO_FILTER
         return found
 
     @property
@@ -238,8 +245,16 @@ class CollectionSnapshot:
                 sample = self.sample(query, route.space)
                 own = VectorSample(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
             generic = self.bank(query, route.space)
-            fitted.append(fit_baseline(route, generic, own, self.sample(item, route.space)))
-        return {(query, b.route.item): b for b in share_spread(fitted, self.count())}
+            fitted.append(
+                fit_baseline(
+                    route,
+                    generic,
+                    own,
+                    self.sample(item, route.space),
+                    len(self.index(route.space, item)),
+                )
+            )
+        return {(query, b.route.item): b for b in share_spread(fitted)}
 
     def items(self) -> list[Modality]:
         """Return the modalities that the model encodes."""
@@ -311,6 +326,18 @@ class CollectionSnapshot:
         )
         vectors = query_bank.unpack(data, space.dim) if data is not None else None
         return encoded_bank(query, self._model)[space] if vectors is None else vectors
+
+    def rivals(self, query: Modality, space: EmbeddingSpace) -> Vectors:
+        """Return the generic queries that compete with one by words: float32 (n, dim).
+
+        n is 0 for queries by example.
+        """
+        if query is not Modality.TEXT:
+            return np.zeros((0, space.dim), dtype=np.float32)
+        with self._lock:
+            if space not in self._rivals:
+                self._rivals[space] = self.bank(query, space)
+            return self._rivals[space]
 
     def holds_bank(self, query: Modality, space: EmbeddingSpace) -> bool:
         """Return whether the catalog has the bank's queries in one space."""

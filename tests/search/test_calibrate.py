@@ -12,18 +12,18 @@ from seehear.encoders.base import Route, SingleSpaceModel, normalised
 from seehear.encoders.fake import FakeEncoder
 from seehear.search.calibration import query_bank
 from seehear.search.calibration.baseline import (
-    CROWD,
+    EVEN,
     ODDS_SLOW,
     Z_STEP,
     SimilarityBaseline,
     VectorSample,
+    doubt,
     fit_baseline,
     log_odds,
-    midpoint_z,
+    presence_odds,
+    rivals_of,
     score_of,
     share_spread,
-    top_file_odds,
-    with_support,
 )
 from seehear.search.scoring import odds_of
 from seehear.types import EmbeddingSpace, Modality, SampleSpec
@@ -55,7 +55,7 @@ def sampled(vectors: Floats) -> VectorSample:
 
 def test_unrelated_pairs_have_z_of_mean_0_and_spread_1() -> None:
     texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
-    background = fit_baseline(ROUTE, texts, None, sampled(images))
+    background = fit_baseline(ROUTE, texts, None, sampled(images), 300)
     fresh = around(IMAGE_MIDDLE, 400, 3)
     z = np.stack([z_of(background, query, fresh) for query in around(TEXT_MIDDLE, 50, 4)])
     assert z.mean() == pytest.approx(0.0, abs=0.15)
@@ -64,8 +64,8 @@ def test_unrelated_pairs_have_z_of_mean_0_and_spread_1() -> None:
 
 def test_routes_with_different_cosines_give_the_same_z() -> None:
     images = around(IMAGE_MIDDLE, 500, 2)
-    by_text = fit_baseline(ROUTE, around(TEXT_MIDDLE, 200, 1), None, sampled(images))
-    by_image = fit_baseline(BY_EXAMPLE, images[:0], sampled(images[:256]), sampled(images))
+    by_text = fit_baseline(ROUTE, around(TEXT_MIDDLE, 200, 1), None, sampled(images), 300)
+    by_image = fit_baseline(BY_EXAMPLE, images[:0], sampled(images[:256]), sampled(images), 300)
     assert by_image.middle > by_text.middle + 0.2
     fresh = around(IMAGE_MIDDLE, 400, 3)
     for background, middle in ((by_text, TEXT_MIDDLE), (by_image, IMAGE_MIDDLE)):
@@ -76,7 +76,7 @@ def test_routes_with_different_cosines_give_the_same_z() -> None:
 
 def test_a_hub_is_expected_to_be_near() -> None:
     texts, images = around(TEXT_MIDDLE, 200, 1), around(IMAGE_MIDDLE, 500, 2)
-    background = fit_baseline(ROUTE, texts, None, sampled(images))
+    background = fit_baseline(ROUTE, texts, None, sampled(images), 300)
     hub = normalised((IMAGE_MIDDLE + 0.6 * TEXT_MIDDLE)[None])
     query = around(TEXT_MIDDLE, 1, 9)[0]
     plain = float(((hub @ query)[0] - background.middle) / background.spread)
@@ -86,7 +86,7 @@ def test_a_hub_is_expected_to_be_near() -> None:
 def test_one_item_is_enough_for_a_background() -> None:
     texts = around(TEXT_MIDDLE, 200, 1)
     for count in (1, 5):
-        background = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, count, 2)))
+        background = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, count, 2)), 300)
         fresh = around(IMAGE_MIDDLE, 300, 3)
         z = np.stack([z_of(background, query, fresh) for query in around(TEXT_MIDDLE, 30, 4)])
         assert abs(float(np.median(z))) < 1.0
@@ -98,7 +98,7 @@ def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
     errors = []
     for count in (2, 50, 500):
         images = sampled(around(IMAGE_MIDDLE, count, 2))
-        background = fit_baseline(BY_EXAMPLE, odd, images, images)
+        background = fit_baseline(BY_EXAMPLE, odd, images, images, 300)
         fresh = around(IMAGE_MIDDLE, 300, 3)
         z = np.stack([z_of(background, query, fresh) for query in fresh[:30]])
         errors.append(abs(float(np.median(z))))
@@ -108,79 +108,69 @@ def test_own_items_take_over_from_the_made_up_ones_as_they_grow() -> None:
 
 def test_nothing_to_search_and_rows_without_content() -> None:
     nothing = sampled(np.zeros((0, DIM), dtype=np.float32))
-    background = fit_baseline(ROUTE, around(TEXT_MIDDLE, 20, 1), None, nothing)
+    background = fit_baseline(ROUTE, around(TEXT_MIDDLE, 20, 1), None, nothing, 300)
     assert z_of(background, TEXT_MIDDLE, nothing.vectors).shape == (0,)
     images = around(IMAGE_MIDDLE, 50, 2)
     silent = np.concatenate([images, np.zeros((50, DIM), dtype=np.float32)])
     texts = around(TEXT_MIDDLE, 50, 1)
-    one = fit_baseline(ROUTE, texts, None, sampled(images))
-    other = fit_baseline(ROUTE, texts, None, sampled(silent))
+    one = fit_baseline(ROUTE, texts, None, sampled(images), 300)
+    other = fit_baseline(ROUTE, texts, None, sampled(silent), 300)
     assert one.spread == pytest.approx(other.spread)
 
 
 def test_equal_items_do_not_make_every_score_one() -> None:
     same = np.repeat(around(IMAGE_MIDDLE, 1, 2), 20, axis=0)
-    background = fit_baseline(BY_EXAMPLE, same, sampled(same), sampled(same))
+    background = fit_baseline(BY_EXAMPLE, same, sampled(same), sampled(same), 300)
     assert background.spread > 0
     assert np.isfinite(z_of(background, same[0], same)).all()
 
 
 def test_scores_rise_with_z_and_stay_apart() -> None:
     z = np.linspace(-10, 80, 400).astype(np.float32)
-    alone = np.zeros(0, np.float32)
-    scores = score_of(with_support(log_odds(z, 4.0), alone))
+    scores = score_of(log_odds(z))
     assert np.all(np.diff(scores) > 0)
     assert 0 < scores[0] < 0.001
-    assert 0.99 < scores[-1] < 1
-    assert score_of(log_odds(np.array([4.0], np.float32), 4.0))[0] == pytest.approx(0.5)
+    assert 0.98 < scores[-1] < 1
+    assert score_of(log_odds(np.array([EVEN], np.float32)))[0] == pytest.approx(0.5)
     assert score_of(np.array([-np.inf], np.float32))[0] == 0.0
-    at_the_bend = with_support(
-        log_odds(np.array([4.0 + ODDS_SLOW * Z_STEP], np.float32), 4.0), alone
-    )
+    at_the_bend = log_odds(np.array([EVEN + ODDS_SLOW * Z_STEP], np.float32))
     assert at_the_bend[0] == pytest.approx(ODDS_SLOW)
 
 
-def test_more_is_asked_of_a_hit_where_chance_has_more_draws() -> None:
-    assert midpoint_z(0) == midpoint_z(1)
-    assert midpoint_z(40) < midpoint_z(1_400) < midpoint_z(1_000_000)
-    # As many more answers as items: the share of them is the same.
-    crowd = np.zeros(CROWD, np.float32)
-    lone, many = with_support(crowd[:1], crowd[:1])[0], with_support(crowd, crowd)[0]
-    assert many - lone == pytest.approx(
-        (midpoint_z(CROWD * 50) - midpoint_z(50)) / Z_STEP, abs=1e-5
+def test_more_is_asked_of_a_query_where_chance_has_more_draws() -> None:
+    z, margins = np.array([5.0, 4.0], np.float32), np.array([0.5], np.float32)
+    few, many, most = (presence_odds(z, margins, n) for n in (40, 1_400, 1_000_000))
+    assert few > many > most
+    assert presence_odds(z, margins, 0) == presence_odds(z, margins, 1)
+
+
+def test_many_alike_are_evidence_for_a_query() -> None:
+    none = np.zeros(0, np.float32)
+    lone = presence_odds(np.array([4.0, 0.0, 0.0], np.float32), none, 500)
+    several = presence_odds(np.array([4.0, 4.0, 4.0], np.float32), none, 500)
+    assert several == pytest.approx(lone + np.log(3))
+    # What stands far below takes nothing away.
+    assert presence_odds(np.array([4.0, -9.0], np.float32), none, 500) == pytest.approx(
+        presence_odds(np.array([4.0], np.float32), none, 500)
     )
 
 
-def test_a_hit_is_worth_more_the_more_stand_as_high() -> None:
-    odds = np.array([2.0, 1.8, 1.7, -1.0, -np.inf], np.float32)
-    alone, together = with_support(odds, odds[:1]), with_support(odds, odds[:4])
-    assert alone[0] == pytest.approx(2.0)
-    assert np.all(together[:3] > alone[:3] + 0.3)
-    assert together[4] == -np.inf
-    # What stands far below lends nothing, and no order is turned round.
-    assert with_support(odds, odds[[0, 3]])[0] == pytest.approx(2.0)
-    dense = np.linspace(-3, 3, 500).astype(np.float32)
-    assert np.all(np.diff(with_support(dense, odds[:4])) > 0)
-    # One that is no part of the crowd (it is what was asked with) gains nothing by it.
-    apart = np.array([9.0], np.float32)
-    assert with_support(apart, odds[:4])[0] == pytest.approx(
-        with_support(apart, odds[:0])[0], abs=1e-5
-    )
+def test_a_query_whose_best_items_fit_others_better_is_doubted() -> None:
+    z = np.array([4.0, 3.9, 3.8], np.float32)
+    own, borrowed = np.full(3, 0.8, np.float32), np.full(3, -0.8, np.float32)
+    assert presence_odds(z, own, 500) > presence_odds(z, borrowed, 500) + 3
+    lacking = doubt(np.array([-5.0, -1.0, 0.0, 5.0, np.inf], np.float32))
+    assert np.all(np.diff(lacking) < 0)
+    assert lacking[-1] == 0
 
 
-def test_the_windows_of_one_file_are_no_crowd() -> None:
-    odds = np.array([0.5, 3.0, 2.9, 2.8, 1.0], np.float32)
-    assets = np.array([7, 8, 8, 8, 9])
-    np.testing.assert_array_equal(
-        top_file_odds(odds, assets), np.array([3.0, 1.0, 0.5], np.float32)
-    )
-    many = top_file_odds(np.arange(40, dtype=np.float32), np.arange(40))
-    np.testing.assert_array_equal(many, np.arange(39, 39 - CROWD, -1, dtype=np.float32))
+def test_rivals_are_asked_about_a_share_of_few_items() -> None:
+    assert [rivals_of(n) for n in (1, 30, 50, 100, 9_000)] == [3, 3, 5, 10, 10]
 
 
 def test_what_was_asked_with_is_found_for_sure() -> None:
     middle = np.zeros(DIM, np.float32)
-    close = SimilarityBaseline(BY_EXAMPLE, middle, middle, 0.8, 0.1, 0.0, 0.0, even=4.0)
+    close = SimilarityBaseline(BY_EXAMPLE, middle, middle, 0.8, 0.1, 0.0, 0.0, count=300)
     asked, items = np.eye(1, DIM, dtype=np.float32)[0], np.zeros((2, DIM), np.float32)
     items[0, 0], items[1, :2] = 1.0, (0.9, np.sqrt(0.19))
     similarities, expected = items @ asked, close.expected(asked, items)
@@ -189,9 +179,9 @@ def test_what_was_asked_with_is_found_for_sure() -> None:
     np.testing.assert_allclose(close.z(similarities, expected), [2.0, 1.0], rtol=1e-5)
     same, near = score_of(odds_of(close, similarities, expected))
     assert same > 0.95
-    assert near < 0.1
+    assert near < 0.2
     by_words = replace(close, route=ROUTE)
-    assert score_of(odds_of(by_words, similarities, expected))[0] < 0.2
+    assert score_of(odds_of(by_words, similarities, expected))[0] < 0.5
 
 
 def test_routes_of_one_space_share_the_widest_spread_by_their_reach() -> None:
@@ -201,30 +191,30 @@ def test_routes_of_one_space_share_the_widest_spread_by_their_reach() -> None:
     other = Route(Modality.TEXT, Modality.VIDEO, EmbeddingSpace("other", "1", DIM))
     nothing = VectorSample(np.zeros((0, DIM), np.float32), np.zeros(0, np.int64))
     fitted = [
-        fit_baseline(ROUTE, texts, None, sampled(images)),
-        fit_baseline(sound, texts, None, sampled(wide)),
-        fit_baseline(other, texts, None, sampled(images)),
-        fit_baseline(Route(Modality.TEXT, Modality.TEXT, SPACE), texts, None, nothing),
+        fit_baseline(ROUTE, texts, None, sampled(images), 300),
+        fit_baseline(sound, texts, None, sampled(wide), 300),
+        fit_baseline(other, texts, None, sampled(images), 300),
+        fit_baseline(Route(Modality.TEXT, Modality.TEXT, SPACE), texts, None, nothing, 300),
     ]
     assert fitted[1].spread > 1.1 * fitted[0].spread
     # Nothing here is related to anything: each reaches up as a normal distribution does.
     for background in fitted[:3]:
         assert background.reach == pytest.approx(background.spread, rel=0.25)
-    drawn = share_spread(fitted, 600)
+    drawn = share_spread(fitted)
     assert fitted[0].spread < drawn[0].spread < fitted[1].spread < drawn[1].spread
     assert drawn[1].spread < 1.1 * drawn[0].spread
     assert drawn[2].spread == pytest.approx(fitted[2].spread)
-    assert [b.even for b in drawn] == [midpoint_z(600)] * 4
+    assert [b.count for b in drawn] == [300, 300, 300, 0]
     assert [b.middle for b in drawn] == [b.middle for b in fitted]
 
 
 def test_the_reach_of_few_items_counts_little() -> None:
     texts = around(TEXT_MIDDLE, 100, 1)
-    many = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, 300, 2)))
+    many = fit_baseline(ROUTE, texts, None, sampled(around(IMAGE_MIDDLE, 300, 2)), 300)
     sound = Route(Modality.TEXT, Modality.AUDIO, SPACE)
     for count in (1, 2, 5):
-        few = fit_baseline(sound, texts, None, sampled(around(IMAGE_MIDDLE, count, 3)))
-        drawn = share_spread([many, few], 300)
+        few = fit_baseline(sound, texts, None, sampled(around(IMAGE_MIDDLE, count, 3)), 300)
+        drawn = share_spread([many, few])
         assert drawn[1].spread == pytest.approx(drawn[0].spread, rel=0.03)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from seehear.encoders.fake import image, tone, video
 from seehear.errors import StoreError, UsageError
 from seehear.search import Engine
 from seehear.search import engine as engine_module
+from seehear.search.encode_query import PATTERNS
 from seehear.stores import Catalog
 from seehear.types import AudioSample, Modality, Mode, Query, QueryPart, Sample
 from tests.search.library import Library, names, noisy
@@ -54,10 +56,32 @@ def test_a_hit_scores_the_same_however_few_are_asked_for(shared: Library) -> Non
         few = shared.search("red", k=k, mode=Mode.SEMANTIC)
         assert [hit.asset_id for hit in few] == [hit.asset_id for hit in many[:k]]
         assert [hit.score for hit in few] == pytest.approx([hit.score for hit in many[:k]])
-    # Beside nothing else that is red it is worth less.
-    alone = shared.search("red", k=1, mode=Mode.SEMANTIC, where=f"name = {many[0].path.name}")
-    assert alone[0].asset_id == many[0].asset_id
-    assert alone[0].score < many[0].score
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.SEMANTIC])
+@pytest.mark.parametrize("name", QUERIES)
+def test_score_and_mark_are_those_of_the_whole_collection(
+    shared: Library, name: Modality, mode: Mode
+) -> None:
+    query = QUERIES[name]
+    many = {hit.asset_id: hit for hit in shared.search(query, k=100, mode=mode)}
+    narrowed: list[dict[str, Any]] = [
+        {"where": "name ~ e"},
+        {"where": "not name ~ red"},
+        *({"modalities": frozenset({kind})} for kind in Modality),
+        {"k": 1},
+        {"show_duplicates": True},
+        {"diverse": True},
+        *({"where": f'name = "{hit.path.name}"'} for hit in many.values()),
+    ]
+    compared = 0
+    for options in narrowed:
+        for hit in shared.search(query, mode=mode, **options):
+            if hit.asset_id in many:
+                compared += 1
+                assert hit.score == pytest.approx(many[hit.asset_id].score, abs=1e-6), options
+                assert hit.weak == many[hit.asset_id].weak, options
+    assert compared > len(many)
 
 
 def test_a_query_without_answer_brings_up_weak_hits_only(shared: Library) -> None:
@@ -146,7 +170,7 @@ def test_banks_kept_in_the_catalog_change_no_answer(tmp_path: Path) -> None:
     encoder = library.model._encoder  # type: ignore[attr-defined]
     calls = encoder.samples[Modality.TEXT]
     Engine(library.catalog, library.cache, library.model).search(Query((QueryPart(("red",)),)))
-    assert encoder.samples[Modality.TEXT] == calls + 1
+    assert encoder.samples[Modality.TEXT] == calls + len(PATTERNS)
 
 
 def test_several_threads_get_the_same_answers(shared: Library) -> None:

@@ -9,17 +9,24 @@ item would have if they had nothing to do with each other. We expect it to be
 with Q the centre of a bank of generic queries and I the centre of a sample of the collection: the
 route's usual cosine, plus how near this query is to everything, plus how near this item is to
 everything (a hub). With a = b = 1 this is the cosine between query and item after each side's own
-centre was taken away. What stands above it, in units of the spread of unrelated pairs, is z, and
+centre was taken away. What stands above it, in units of the spread of unrelated pairs, is z.
+Two questions follow:
 
-    odds  = (z - even) / Z_STEP + CROWD_SHARE max over k of (log k - max(odds - odds of the kth, 0))
-    even  = EVEN + Z_STEP CROWD_SHARE log n
-    score = 1 / (1 + exp(-odds)),   growing slower above ODDS_SLOW
+    does the item belong, if the collection holds anything like the query?
+        odds = (z - EVEN) / Z_STEP                      growing slower above ODDS_SLOW
+    does the collection hold anything like the query?
+        presence = max over k of (z of the kth file / Z_STEP + log k) - SIZE_WEIGHT log n
+                   + RIVAL_WEIGHT margin + SHIFT
+    score = 1 / (1 + exp(doubt - odds)),   doubt = DOUBT log(1 + exp(-highest presence of any kind))
 
-The more items there are, the higher chance alone brings one of them: the tails of unrelated pairs
-fall off like an exponential, so that n of them reach log n farther. And where ten stand as high as
-chance brings one, nine are no chance: log (k / n) is the false discovery rate of Benjamini and
-Hochberg (1995), of which CROWD_SHARE counts. The k are the best CROWD files that a part of a query
-finds, whatever their kind.
+The first depends on query and item alone. The second is one number for a query and a kind of item,
+whatever else is asked for. In it, n items reach log n farther by chance, as the tails of unrelated
+pairs fall off like an exponential, and k files as high as chance brings one are evidence, as in the
+false discovery rate of Benjamini and Hochberg (1995). The margin is what the best items have above
+the generic query that fits each of them best: a bear is near "elephant", and nearer to "a bear".
+
+A hit is weak if its score would be below WEAK_BELOW by the presence of its own kind: there may be
+dogs among the pictures and none among the sounds.
 
 A background depends on the collection and the model only, never on what was asked before.
 docs/quality.md, "Ranking", has the measurements behind the constants, and the alternatives (CSLS,
@@ -60,47 +67,56 @@ REACH_ITEMS = 64
 """Number of sampled items at which half of that is believed."""
 
 Z_STEP = 0.9
-EVEN = 1.5
-"""The z at which the score of a hit that stands alone is one half, in a collection of one."""
-CROWD = 10
-"""Files whose heights a hit is compared with."""
-CROWD_SHARE = 0.65
+EVEN = 2.5
+"""The z at which an item as likely belongs as not, in a collection that holds such items."""
 ODDS_SLOW = 3.0
 """Log odds above this grow with the logarithm of z: no tail of real similarities falls off as fast
 as the logistic, and two good answers stay apart instead of both reading 1.0."""
+NEARLY_EQUAL = 0.97
+"""Cosine, within one modality, from which an item is nearly the query itself."""
+SIZE_WEIGHT = 1.25
+"""How much the logarithm of a collection's size counts against a query."""
+RIVAL_WEIGHT = 2.0
+"""How much the margin over rivals counts, in spreads."""
+RIVAL_BEST, RIVAL_LEAST, RIVAL_PER = 10, 3, 10
+"""Best items whose margin counts; in a collection of less than a hundred, one of each ten."""
+RIVAL_COSINE = 0.6
+"""Generic queries as near as this to the query say the same, and are no rivals."""
+SHIFT, EXAMPLE_SHIFT = 2.5, 0.75
+"""Put queries that may as well be answered as not at even odds: those with rivals, and those by
+example, which have none."""
+DOUBT = 2.0
+"""How fast scores fall where the collection seems to hold nothing like the query."""
 WEAK_BELOW = 0.3
-"""Scores below this are weak: the cut that keeps nine of ten true hits."""
+"""Scores below this are weak."""
 
 
-def midpoint_z(segments: int) -> float:
-    """The z at which a lone hit scores one half, in a collection of so many segments."""
-    return EVEN + Z_STEP * CROWD_SHARE * log(max(segments, 1))
-
-
-def log_odds(z: Floats, even: float) -> Floats:
-    """Evidence of items by themselves from standardised similarities, any shape; 0 is even."""
-    return np.asarray((z - even) / Z_STEP, dtype=np.float32)
-
-
-def top_file_odds(odds: Floats, assets: Ids) -> Floats:
-    """The odds of the best files, best first: float32 (CROWD,) or fewer. `odds` and `assets` are
-    of segments (n,); those of one file count once, as they say no more than one does."""
-    order = np.argsort(-odds, kind="stable")
-    best = dict(zip(assets[order[::-1]].tolist(), odds[order[::-1]].tolist(), strict=True))
-    return np.array(sorted(best.values(), reverse=True)[:CROWD], dtype=np.float32)
-
-
-def with_support(odds: Floats, crowd: Floats) -> Floats:
-    """Log odds (n,) of items among others: higher, the more of the crowd stands as high.
-
-    Grows with what the item has by itself. Above ODDS_SLOW it does so with the logarithm.
-    """
-    if len(crowd):
-        counted = np.log(np.arange(1, len(crowd) + 1, dtype=np.float32))
-        below = np.maximum(odds[:, None] - crowd, 0.0)
-        odds = odds + CROWD_SHARE * np.maximum((counted - below).max(axis=1), 0.0)
+def log_odds(z: Floats) -> Floats:
+    """Return the log odds that items belong, from standardised similarities, any shape."""
+    odds = (z - EVEN) / Z_STEP
     slow = ODDS_SLOW + np.log1p(np.maximum(odds - ODDS_SLOW, 0.0))
     return np.asarray(np.minimum(odds, slow), dtype=np.float32)
+
+
+def presence_odds(z: Floats, margins: Floats, count: int) -> float:
+    """Return the log odds that `count` items hold anything like a query.
+
+    `z` has that of the best files, best first: float32 (m,). `margins` has what the first of them
+    have above their best rival, in spreads: float32 (<= m,), empty if there are no rivals.
+    """
+    reached = z / Z_STEP + np.log(np.arange(1, len(z) + 1))
+    told = RIVAL_WEIGHT * float(margins.mean()) + SHIFT if len(margins) else EXAMPLE_SHIFT
+    return float(reached.max()) - SIZE_WEIGHT * log(max(count, 1)) + told
+
+
+def doubt(presence: Floats) -> Floats:
+    """Return what is taken from the log odds of items, from log odds of presence, any shape."""
+    return np.asarray(DOUBT * np.logaddexp(0.0, -presence), dtype=np.float32)
+
+
+def rivals_of(count: int) -> int:
+    """Return how many of the best of `count` items are compared with rivals."""
+    return min(RIVAL_BEST, max(RIVAL_LEAST, count // RIVAL_PER))
 
 
 def score_of(odds: Floats) -> Floats:
@@ -129,8 +145,8 @@ class SimilarityBaseline:
     generic queries do."""
     sampled: float = 0.0
     """Number of items that this was measured on."""
-    even: float = midpoint_z(0)
-    """The z at which a lone hit scores one half."""
+    count: int = 0
+    """Number of items that the route searches."""
 
     def expected(self, query: Floats, items: Vectors) -> Floats:
         """The cosine that unrelated pairs of this query and these items would have: (n,).
@@ -171,11 +187,12 @@ def fit_baseline(
     generic: Vectors,
     own: VectorSample | None,
     items: VectorSample,
+    count: int,
     *,
     query_share: float = QUERY_SHARE,
     hub_share: float = HUB_SHARE,
 ) -> SimilarityBaseline:
-    """The background of one route.
+    """The background of one route, which searches `count` items.
 
     `generic` are the bank's queries (m, dim); `own` the collection's items of the query's
     modality, None for text queries, whose bank is generic by nature; `items` the sample of what
@@ -196,14 +213,14 @@ def fit_baseline(
     if own is not None:
         queries += own_weight * own.vectors.mean(axis=0)
     centre = items.vectors.mean(axis=0)
-    count = len(items.vectors)
+    sampled = len(items.vectors)
     draft = SimilarityBaseline(
         route=route,
         queries=queries,
         items=centre,
         middle=float(queries @ centre),
         spread=1.0,
-        query_share=query_share * count / (count + QUERY_SHARE_ITEMS),
+        query_share=query_share * sampled / (sampled + QUERY_SHARE_ITEMS),
         hub_share=hub_share,
     )
     weights, middles, spreads, tops = [], [], [], []
@@ -225,16 +242,16 @@ def fit_baseline(
         spread=max(spread, MIN_SPREAD),
         query_share=draft.query_share,
         hub_share=draft.hub_share,
-        reach=float(np.median(tops)) / _top_of_normal(count) if tops else 0.0,
-        sampled=float(count),
+        reach=float(np.median(tops)) / _top_of_normal(sampled) if tops else 0.0,
+        sampled=float(sampled),
+        count=count,
     )
 
 
 def share_spread(
-    backgrounds: Sequence[SimilarityBaseline], segments: int
+    backgrounds: Sequence[SimilarityBaseline],
 ) -> list[SimilarityBaseline]:
-    """The backgrounds of all routes from one modality, as they are scored by in a collection of so
-    many segments.
+    """The backgrounds of all routes from one modality, as they are scored by.
 
     The routes of one space share the widest of their spreads: what differs between them on a few
     hundred items is as much the likeness of those items to each other as it is chance. A share of
@@ -244,9 +261,8 @@ def share_spread(
     for background in backgrounds:
         if background.of_items:
             by_space.setdefault(background.route.space.key, []).append(background)
-    even = midpoint_z(segments)
     return [
-        replace(b, spread=_shared_spread(b, by_space.get(b.route.space.key, [b])), even=even)
+        replace(b, spread=_shared_spread(b, by_space.get(b.route.space.key, [b])))
         for b in backgrounds
     ]
 

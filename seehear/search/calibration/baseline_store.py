@@ -17,9 +17,9 @@ from seehear.search.calibration import baseline
 from seehear.search.calibration.baseline import SimilarityBaseline
 from seehear.types import Modality
 
-LAYOUT = 2
+LAYOUT = 3
 """Counted up where `fit_background` gives other values by the same constants."""
-_NUMBERS = ("middle", "spread", "query_share", "hub_share", "even")
+_NUMBERS = ("middle", "spread", "query_share", "hub_share", "count")
 
 
 def name_of(query: Modality, item: Modality) -> str:
@@ -44,10 +44,11 @@ def from_bytes(data: bytes, route: Route, change: int) -> SimilarityBaseline | N
             return None
         queries, items = np.frombuffer(rows, dtype="<f4").reshape(2, route.space.dim)
         numbers = {name: float(told["numbers"][name]) for name in _NUMBERS}
+        count = int(numbers.pop("count"))
     except (ValueError, KeyError, TypeError):
         return None
     return SimilarityBaseline(
-        route, queries.astype(np.float32), items.astype(np.float32), **numbers
+        route, queries.astype(np.float32), items.astype(np.float32), **numbers, count=count
     )
 
 
