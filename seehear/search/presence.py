@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,67 +29,57 @@ DEPTH = 100
 """Nearest segments of a query that count."""
 
 
-class _Search(NamedTuple):
-    """One sample of a part among the segments of one kind."""
-
-    part: int
-    item: Modality
-    baseline: SimilarityBaseline
-    query: Floats
-    ids: Ids
-    """Its nearest segments: int64 (<= DEPTH,)."""
-
-
 def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[EncodedPart]:
     """Return the parts with `presence`, by what the whole collection holds.
 
     `snapshot` must be without filters.
     """
-    searches = [
-        search
-        for number, part in enumerate(parts)
-        for item in Modality
-        for search in _searches(number, part, item, snapshot)
-    ]
-    found = sorted({id_ for search in searches for id_ in search.ids.tolist()})
-    columns = snapshot.segment_columns(found)
-    odds: dict[tuple[int, Modality], list[float]] = {}
-    for search in searches:
-        check_current()
-        of_kind = odds.setdefault((search.part, search.item), [])
-        of_kind.append(_odds(search, columns, snapshot))
+    nearest = [{item: list(_nearest(part, item, snapshot)) for item in Modality} for part in parts]
+    every = [ids for by_item in nearest for found in by_item.values() for _, _, ids in found]
+    columns = snapshot.segment_columns(sorted({id_ for ids in every for id_ in ids.tolist()}))
     return [
         replace(
             part,
             presence={
-                item: float(log_mean_exp(np.array(several, dtype=np.float32)[:, None])[0])
-                for (of, item), several in odds.items()
-                if of == number
+                item: _mean([_odds(*one, columns, snapshot) for one in found])
+                for item, found in by_item.items()
+                if found
             },
         )
-        for number, part in enumerate(parts)
+        for part, by_item in zip(parts, nearest, strict=True)
     ]
 
 
-def _searches(
-    number: int, part: EncodedPart, item: Modality, snapshot: CollectionSnapshot
-) -> Iterator[_Search]:
+def _mean(odds: Sequence[float]) -> float:
+    """Return the logarithm of the mean odds of several samples."""
+    return float(log_mean_exp(np.array(odds, dtype=np.float32)[:, None])[0])
+
+
+def _nearest(
+    part: EncodedPart, item: Modality, snapshot: CollectionSnapshot
+) -> Iterator[tuple[SimilarityBaseline, Floats, Ids]]:
+    """Yield each sample of a part, float32 (dim,), with its nearest segments of one kind."""
     for modality in part.modalities_for(item):
         space = snapshot.route(modality, item).space
         if not len(snapshot.index(space, item)):
             continue
-        baseline = snapshot.baseline(modality, item)
-        queries = part.vectors[modality][space]
+        baseline, queries = snapshot.baseline(modality, item), part.vectors[modality][space]
         for query, ids in zip(queries, snapshot.nearest(queries, space, item, DEPTH), strict=True):
-            yield _Search(number, item, baseline, query, ids[ids >= 0])
+            check_current()
+            yield baseline, query, ids[ids >= 0]
 
 
-def _odds(search: _Search, columns: SegmentColumns, snapshot: CollectionSnapshot) -> float:
-    """Return the log odds by one search. `columns` are those of all that was found."""
-    query, baseline = search.query, search.baseline
+def _odds(
+    baseline: SimilarityBaseline,
+    query: Floats,
+    ids: Ids,
+    columns: SegmentColumns,
+    snapshot: CollectionSnapshot,
+) -> float:
+    """Return the log odds by one sample, from its nearest segments of one kind."""
     space, item = baseline.route.space, baseline.route.item
-    at = sorted_ids.positions_in(columns.ids, search.ids)  # -1 for segments of deleted files
-    kept, vectors = snapshot.vectors(search.ids[at >= 0], space, item)
+    at = sorted_ids.positions_in(columns.ids, ids)  # -1 for segments of deleted files
+    kept, vectors = snapshot.vectors(ids[at >= 0], space, item)
     if not len(kept):
         return -np.inf
     assets = columns.assets[sorted_ids.positions_in(columns.ids, kept)]

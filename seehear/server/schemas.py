@@ -158,8 +158,9 @@ class TermOut(BaseModel):
     similarity: float | None = None
     expected: float | None = None
     spread: float | None = None
-    crowd: float = Field(
-        0.0, description="How much the score rises because other files match as well, in log-odds."
+    presence: float | None = Field(
+        None,
+        description="How sure it is that the collection holds anything like the part, in [0, 1].",
     )
     words: str = ""
     words_score: float = 0.0

@@ -57,7 +57,7 @@ def test_the_answers_are_the_librarys(client: TestClient, collection_folder: Pat
 def test_why_is_told_whole(client: TestClient) -> None:
     (term,) = found(client, text="red", explain=True, k=1)[0]["why"]
     names = {field.name for field in dataclasses.fields(PartExplanation)}
-    assert set(term) == names - {"support_bonus"} | {"crowd"}  # the word that clients read
+    assert set(term) == names
 
 
 def test_a_moment_of_a_video_is_named(client: TestClient) -> None:

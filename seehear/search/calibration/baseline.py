@@ -82,7 +82,7 @@ RIVAL_BEST, RIVAL_LEAST, RIVAL_PER = 10, 3, 10
 """Best items whose margin counts; in a collection of less than a hundred, one of each ten."""
 RIVAL_COSINE = 0.6
 """Generic queries as near as this to the query say the same, and are no rivals."""
-SHIFT, EXAMPLE_SHIFT = 2.5, 0.75
+SHIFT, EXAMPLE_SHIFT = 3.0, 0.75
 """Put queries that may as well be answered as not at even odds: those with rivals, and those by
 example, which have none."""
 DOUBT = 2.0
