@@ -98,6 +98,9 @@ def _odds(
     first = best[: rivals_of(baseline.count)]
     rivals = snapshot.rivals(baseline.route.query, space)
     margins = _margins(query, vectors[first], rivals) / baseline.spread
+    if len(margins):
+        # A query that is near everything has its margins to show that it is for a good reason.
+        z = z - baseline.nearness(query)
     return presence_odds(z[best], margins, baseline.count)
 
 

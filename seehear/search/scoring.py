@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seehear.cancellation import check_current
 from seehear.search.calibration.baseline import (
+    LENIENT,
     NEARLY_EQUAL,
     ODDS_SLOW,
     SimilarityBaseline,
@@ -65,7 +66,8 @@ class Scores:
     total: NDArray[np.float64]
     """Score of all parts together: float64 (n,)."""
     confidence: Floats
-    """The same by the presence of each segment's own kind; hits below WEAK_BELOW are weak: (n,)."""
+    """The same from the presence of each segment's own kind: float32 (n,), in [0, 1]. Hits below
+    WEAK_BELOW are weak."""
     timed: Floats
     """The same without words of the whole file, which do not say when: float32 (n,)."""
 
@@ -98,7 +100,7 @@ def score(
     together, answering = max_over_cooccurring(by_part, candidates)
     timed, _ = max_over_cooccurring(noisy_or(meaning, here), candidates)
     by_kind = np.take_along_axis(
-        noisy_or(score_of(odds - doubt(present)), matched), answering, axis=1
+        noisy_or(score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
     )
     weights, excluded = [part.weight for part in parts], [part.exclude for part in parts]
     return Scores(

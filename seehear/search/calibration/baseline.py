@@ -25,8 +25,8 @@ pairs fall off like an exponential, and k files as high as chance brings one are
 false discovery rate of Benjamini and Hochberg (1995). The margin is what the best items have above
 the generic query that fits each of them best: a bear is near "elephant", and nearer to "a bear".
 
-A hit is weak if its score would be below WEAK_BELOW by the presence of its own kind: there may be
-dogs among the pictures and none among the sounds.
+A hit is weak if its score is below WEAK_BELOW, or its confidence: the chance that it belongs times
+that of the presence of its own kind. There may be dogs among the pictures, none among the sounds.
 
 A background depends on the collection and the model only, never on what was asked before.
 docs/quality.md, "Ranking", has the measurements behind the constants, and the alternatives (CSLS,
@@ -82,10 +82,13 @@ RIVAL_BEST, RIVAL_LEAST, RIVAL_PER = 10, 3, 10
 """Best items whose margin counts; in a collection of less than a hundred, one of each ten."""
 RIVAL_COSINE = 0.6
 """Generic queries as near as this to the query say the same, and are no rivals."""
-SHIFT, EXAMPLE_SHIFT = 3.0, 0.75
+SHIFT, EXAMPLE_SHIFT = 3.0, 1.25
 """Put queries that may as well be answered as not at even odds: those with rivals, and those by
 example, which have none."""
-DOUBT = 2.0
+LENIENT = 0.55
+"""Added to the log odds of an item for its mark: where the collection holds what was asked for, few
+of the nearest are wrong."""
+DOUBT = 1.0
 """How fast scores fall where the collection seems to hold nothing like the query."""
 WEAK_BELOW = 0.3
 """Scores below this are weak."""
@@ -157,6 +160,11 @@ class SimilarityBaseline:
         of_query = self.query_share * (float(query @ self.items) - centre)
         of_items = self.hub_share * (items @ self.queries - centre)
         return np.asarray(self.middle + of_query + of_items, dtype=np.float32)
+
+    def nearness(self, query: Floats) -> float:
+        """Return in spreads what `expected` leaves of a query's nearness to everything."""
+        centre = float(self.queries @ self.items)
+        return (1 - self.query_share) * (float(query @ self.items) - centre) / self.spread
 
     def z(self, similarities: Floats, expected: Floats) -> Floats:
         """Return how many spreads cosines (n,) lie above those expected: float32 (n,)."""
