@@ -83,6 +83,15 @@ locations = Table(
     sqlite_autoincrement=True,
 )
 
+# What tells copies of a content from others that are merely like it; see `media/fingerprints.py`.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("asset_id", ForeignKey(assets.c.id), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
 failures = Table(
     "failures",
     metadata,
