@@ -90,6 +90,7 @@ class CollectionReader:
         like: Iterable[Hit | int] = (),
         unlike: Iterable[Hit | int] = (),
         explain: bool = False,
+        typing: bool = False,
     ) -> list[Hit]:
         """Search by words, photos, sounds and videos together; return the best hits first.
 
@@ -111,6 +112,7 @@ class CollectionReader:
             show_duplicates: list near-identical files as separate hits.
             like, unlike: hits, or their segment ids, to find more or less like.
             explain: explain each score in `Hit.why`.
+            typing: the last word may not be complete; find words that begin with it, too.
 
         Raises UsageError for an empty query or a wrong value, MediaError for a query file that
         cannot be read, ModelError if the model of the collection cannot be loaded.
@@ -137,6 +139,7 @@ class CollectionReader:
                 like=like,
                 unlike=unlike,
                 explain=explain,
+                typing=typing,
             )
         )
 
@@ -330,8 +333,8 @@ class CollectionReader:
         if generation is None:
             return [], 0
         ids = self._catalog.segments.of_assets([asset_id], generation.id)
-        found = self._catalog.segments.resolve(ids[:limit])
-        return [(record.segment_id, record.segment) for record in found], len(ids)
+        found = [one for one in self._catalog.segments.resolve(ids[:limit]) if one.ordinal >= 0]
+        return [(record.segment_id, record.segment) for record in found], len(ids) if found else 0
 
     @while_open
     def folders(self) -> list[Path]:

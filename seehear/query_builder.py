@@ -52,6 +52,7 @@ def build_query(
     like: Iterable[Hit | int] = (),
     unlike: Iterable[Hit | int] = (),
     explain: bool = False,
+    typing: bool = False,
     limits: QueryLimits = QueryLimits(),  # noqa: B008 - frozen
 ) -> Query:
     """Return the checked query that the arguments of `Collection.search`, and some more, ask for.
@@ -82,6 +83,7 @@ def build_query(
         like=arguments.segment_ids(like),
         unlike=arguments.segment_ids(unlike),
         explain=explain,
+        typing=typing,
     )
     check_options(query, limits)
     wanted = parse_query(line, load) if line else []

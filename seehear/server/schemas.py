@@ -108,6 +108,9 @@ class SearchRequest(Strict):
     diverse: bool = Field(False, description="Show more variety among the hits.")
     show_duplicates: bool = Field(False, description="List near-duplicates as separate hits.")
     explain: bool = Field(False, description="Explain each score, in `why`.")
+    typing: bool = Field(
+        False, description="The last word may not be complete: find words that begin with it, too."
+    )
 
 
 SEARCH_ANSWER: dict[str, Any] = {
@@ -188,7 +191,12 @@ class HitOut(BaseModel):
     matched: Modality = Field(description="What matched: `audio` for the sound track of a video.")
     start_s: float | None = None
     stop_s: float | None = None
-    snippet: str | None = None
+    snippet: str | None = Field(None, description="The part of a passage that matched.")
+    marks: list[tuple[int, int]] = Field(
+        [], description="Where words of the query stand in the snippet, as [start, stop)."
+    )
+    text: str | None = Field(None, description="The whole passage.")
+    page: int | None = Field(None, description="The page of a PDF that the passage stands on.")
     name: str
     folder: str
     moments: list[MomentOut] = []
@@ -221,6 +229,7 @@ class SegmentOut(BaseModel):
     start_s: float | None = None
     stop_s: float | None = None
     text: str | None = None
+    page: int | None = None
 
 
 class AssetOut(BaseModel):

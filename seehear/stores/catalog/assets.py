@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seehear.stores.catalog import facets, reader
+from seehear.stores.catalog import facets, fts, reader
 from seehear.stores.catalog.schema import assets
 from seehear.stores.catalog.transactions import Transactions
 from seehear.types import Asset
@@ -30,6 +30,11 @@ class Assets:
         """Return the assets of some ids; unknown ids are left out."""
         with self._transactions.read() as connection:
             return reader.assets_of(connection, asset_ids)
+
+    def captions(self, asset_ids: Sequence[int]) -> dict[int, str]:
+        """Return title, caption and keywords of assets as one text, by asset id."""
+        with self._transactions.read() as connection:
+            return fts.captions_of(connection, asset_ids)
 
     def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
         """Return the values of a facet with how many items have each, most frequent first."""

@@ -192,10 +192,10 @@ def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRec
     for id_ in wanted:
         if id_ not in rows:
             continue
-        _, ordinal, modality, start_s, stop_s, text, asset_id = rows[id_]
+        _, ordinal, modality, *described, asset_id = rows[id_]
         if (location := places.get(asset_id)) is None:
             continue
-        segment = Segment(_KINDS[modality], start_s, stop_s, text)
+        segment = Segment(_KINDS[modality], *described)
         found.append(
             SegmentRecord(
                 segment_id=id_,
@@ -334,7 +334,8 @@ def counts(connection: Connection, generation_id: int | None) -> Counts:
             select(generations.c.id).where(generations.c.state == GenerationState.SERVING.value)
         )
     kinds = _by_modality(connection, assets.c.modality, not_(is_sidecar))
-    cut = _by_modality(connection, segments.c.modality, segments.c.generation_id == generation_id)
+    own = (segments.c.generation_id == generation_id) & (segments.c.ordinal >= 0)
+    cut = _by_modality(connection, segments.c.modality, own)
     total = count(connection, assets)
     return Counts(
         assets=total,

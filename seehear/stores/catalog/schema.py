@@ -22,6 +22,10 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+NO_CONTENT = -1
+"""Ordinal of the one segment of an asset without content (a scan, silence): it has no vector and no
+text, and makes the file a hit by its name."""
+
 # SQLite autoincrements INTEGER keys only; other databases need 64 bits stated.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -151,6 +155,7 @@ segments = Table(
     Column("stop_s", Float),
     Column("text", Text),
     Column("crc", BigInteger),
+    Column("page", Integer),
     Index("segments_by_asset", "asset_id", "generation_id"),
     Index("segments_by_modality", "generation_id", "modality"),
     # See `assets`.

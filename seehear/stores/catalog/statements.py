@@ -116,6 +116,7 @@ def _statements(sqlite: bool) -> _Statements:
         segments.c.start_s,
         segments.c.stop_s,
         segments.c.text,
+        segments.c.page,
         segments.c.asset_id,
     )
     asset = [assets.c[field.name] for field in fields(Asset)]
