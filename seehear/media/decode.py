@@ -299,25 +299,33 @@ def _passages(
         return
     from seehear.media.passages import passages
 
-    # Lone surrogates, which some PDFs contain, cannot be stored in a database.
-    words = _words(item, info).encode("utf-8", "replace").decode()
-    for passage in passages(words, spec.passage_words):
-        yield Segment(Modality.TEXT, text=passage), passage
+    for page, words in _pages(item, info):
+        # Lone surrogates, which some PDFs contain, cannot be stored in a database.
+        clean = words.encode("utf-8", "replace").decode()
+        for passage in passages(clean, spec.passage_words):
+            yield Segment(Modality.TEXT, text=passage, page=page), passage
 
 
-def _words(item: OpenFile, info: MediaInfo) -> str:
-    """Return all words of a document or a text file, at most LIMITS.text_characters."""
+def _pages(item: OpenFile, info: MediaInfo) -> Iterator[tuple[int | None, str]]:
+    """Yield the pages of a PDF with their numbers, or all words of another document or text file.
+
+    At most LIMITS.text_characters together.
+    """
     if item.kind.reader is Decoder.PDF:
         from seehear.media import pdf
 
+        left = LIMITS.text_characters
         with pdf.opened_pdf(item.file) as reader:
-            return "\n\n".join(pdf.text_of(reader))[: LIMITS.text_characters]
-    if item.kind.reader is Decoder.ARCHIVE:
+            for number, words in enumerate(pdf.text_of(reader), 1):
+                yield number, words[:left]
+                left -= len(words[:left])
+    elif item.kind.reader is Decoder.ARCHIVE:
         from seehear.media import documents
 
         with documents.opened_document(item.file, "decode") as document:
-            return documents.text_of(document) if document is not None else ""
-    return _text_words(item.file, info.format)
+            yield None, documents.text_of(document) if document is not None else ""
+    else:
+        yield None, _text_words(item.file, info.format)
 
 
 def _text_words(file: BinaryIO, name: str) -> str:

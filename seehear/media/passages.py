@@ -1,7 +1,8 @@
 """Cut text into passages: a few dozen words each, with a small overlap, without cutting words.
 
-A passage ends at the end of a sentence or paragraph where one lies in its last third. Scripts
-that write without spaces (Chinese, Japanese) count by character, two to a word.
+A passage ends at the end of a sentence or paragraph where one lies in its last third. Words that
+are parted at the end of a line are joined. Scripts that write without spaces (Chinese, Japanese)
+count by character, two to a word.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ _TOKEN = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*$")
 _PARAGRAPH = re.compile(r"\n\s*\n")
+_PARTED = re.compile(r"([^\W\d_]++)([-\u2010\u00ad])[ \t]*+\n[ \t]*+(?=([^\W\d_]++))")
 
 
 def passages(text: str, most_words: int) -> Iterator[str]:
     """Yield passages of at most `most_words` words, white space folded; nothing without words."""
-    tokens = _Tokens(text)
+    tokens = _Tokens(_joined(text))
     count = len(tokens.spans)
     if count == 0:
         return
@@ -39,6 +41,21 @@ def passages(text: str, most_words: int) -> Iterator[str]:
         if end >= count:
             return
         begin = tokens.back(begin, end, int(most * OVERLAP_SHARE))
+
+
+def _joined(text: str) -> str:
+    """Join words that are parted at the end of a line, as in books: "thermo-\\ndynamics".
+
+    The hyphen stays where the text has the same word with it elsewhere, and before capitals.
+    """
+
+    def join(parted: re.Match[str]) -> str:
+        before, hyphen, after = parted[1], parted[2], parted[3]
+        if not after[0].islower():
+            return parted[0] if after[0].isupper() else f"{before}{hyphen}"
+        return f"{before}{hyphen}" if f"{before}-{after}" in text else before
+
+    return _PARTED.sub(join, text)
 
 
 class _Tokens:

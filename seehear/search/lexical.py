@@ -68,6 +68,8 @@ MATCHES = (
 NAME, PHRASE, NAME_PHRASE, WORDS, NAME_WORDS, FILE_WORDS, FORMS, NAME_FORMS, SOME, FILE_SOME = (
     range(len(MATCHES))
 )
+IN_PASSAGE = {PHRASE, WORDS, FORMS}
+"""The kinds of match of all words within a passage."""
 NO_MATCH = -1
 """Stands for no kind of match."""
 WHOLE_FILE = np.array([*(kind.whole_file for kind in MATCHES), False])
@@ -113,9 +115,16 @@ def find_words(
     asked = tuple(asked_words(strip_stop_words(text), typing=typing))
     passages, files = look_up(asked, MOST)
     grade = _grader(text, asked, snapshot.paths_of({one.asset.id for one in files + passages}))
-    graded = [(found, grade(found)) for found in _alternate(files, passages)]
+    by_file = {one.segment_id for one in files}
+    every = [(found, grade(found)) for found in _alternate(files, passages)]
+    # A passage of another language may have a like stem; of files, captions are not known here.
+    graded = [
+        (found, (kind, worth))
+        for found, (kind, worth) in every
+        if kind != FILE_WORDS or found.segment_id in by_file
+    ]
     parts = in_pairs(asked)
-    if not passages and len(parts) > LEAST_WORDS:
+    if len(parts) > LEAST_WORDS and not any(kind in IN_PASSAGE for _, (kind, _) in graded):
         some, files = look_up(tuple(parts), MOST, every=False)
         graded += _grade_some(parts, _alternate(files, some), files, snapshot)
     first = {found.segment_id: grade for found, grade in reversed(graded)}

@@ -108,9 +108,7 @@ class SearchRequest(Strict):
     diverse: bool = Field(False, description="Show more variety among the hits.")
     show_duplicates: bool = Field(False, description="List near-duplicates as separate hits.")
     explain: bool = Field(False, description="Explain each score, in `why`.")
-    typing: bool = Field(
-        False, description="The last word may not be complete: find words that begin with it, too."
-    )
+    typing: bool = Field(False, description="Find words that begin with the last word, too.")
 
 
 SEARCH_ANSWER: dict[str, Any] = {
@@ -161,9 +159,7 @@ class TermOut(BaseModel):
     similarity: float | None = None
     expected: float | None = None
     spread: float | None = None
-    crowd: float = Field(
-        0.0, description="How much the score rises because other files match as well, in log-odds."
-    )
+    crowd: float = Field(0.0, description="Rise by other files that match as well, in log-odds.")
     words: str = ""
     words_score: float = 0.0
 
@@ -192,9 +188,7 @@ class HitOut(BaseModel):
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = Field(None, description="The part of a passage that matched.")
-    marks: list[tuple[int, int]] = Field(
-        [], description="Where words of the query stand in the snippet, as [start, stop)."
-    )
+    marks: list[tuple[int, int]] = Field([], description="Words of the query in the snippet.")
     text: str | None = Field(None, description="The whole passage.")
     page: int | None = Field(None, description="The page of a PDF that the passage stands on.")
     name: str

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from seehear.errors import UsageError
 from seehear.stores.catalog.tokens import (
+    TAG,
     is_unspaced,
     parted,
     spans_of,
@@ -17,7 +18,7 @@ from seehear.stores.catalog.tokens import (
     words_of,
 )
 
-SHORTEST_PREFIX = 2
+SHORTEST_PREFIX = 3
 """Characters of a word that is still being typed before it stands for all that begin so."""
 
 Phrase = tuple[str, ...]
@@ -34,6 +35,14 @@ class AskedWord:
     """The last word of a phrase may go on: a word that is being typed, or Korean."""
     stems: tuple[str, ...] = ()
     """Tagged with their languages."""
+
+    @property
+    def stem_prefixes(self) -> list[str]:
+        """The stems without their languages, each with the mark before the language.
+
+        An index is asked for these few instead of each language; `has_form_in` tells more exactly.
+        """
+        return list(dict.fromkeys(stem[: stem.rindex(TAG) + 1] for stem in self.stems))
 
     def is_in(self, words: str) -> bool:
         """Tell whether words, joined as `joined` joins them, have it as it is written."""

@@ -49,13 +49,16 @@ def file_row(
 
 def expression(asked: Sequence[AskedWord], *, every: bool) -> str:
     """Return a tsquery for words that must all (or any of which must) occur."""
-    return (" & " if every else " | ").join(f"({_forms(word)})" for word in asked)
+    return (" & " if every else " | ").join(f"({_forms(word, every)})" for word in asked)
 
 
-def _forms(word: AskedWord) -> str:
-    forms = [_phrase(phrase, "ABC") for phrase in word.phrases]
-    forms += [_phrase(phrase, "*ABC") for phrase in word.prefixes]
-    return " | ".join(forms + [_phrase((stem,), "D") for stem in word.stems])
+def _forms(word: AskedWord, exact_first: bool) -> str:
+    stems = [_phrase((stem,), "*D") for stem in word.stem_prefixes]
+    if stems and not exact_first:
+        return " | ".join(stems)  # the word as it is written has them, too
+    written = [_phrase(phrase, "ABC") for phrase in word.phrases]
+    written += [_phrase(phrase, "*ABC") for phrase in word.prefixes]
+    return " | ".join(written + stems)
 
 
 def _phrase(phrase: Phrase, last: str) -> str:

@@ -51,16 +51,17 @@ def file_row(
 
 def expression(asked: Sequence[AskedWord], *, every: bool) -> str:
     """Return the words that must all (or any of which must) occur, in FTS5's syntax."""
-    return (" AND " if every else " OR ").join(f"({_forms(word)})" for word in asked)
+    return (" AND " if every else " OR ").join(f"({_forms(word, every)})" for word in asked)
 
 
-def _forms(word: AskedWord) -> str:
+def _forms(word: AskedWord, exact_first: bool) -> str:
+    stems = f"stems : ({' OR '.join(f'{_quoted((one,))} *' for one in word.stem_prefixes)})"
+    if word.stems and not exact_first:
+        return stems  # the word as it is written has them, too
     written = [_quoted(phrase) for phrase in word.phrases]
     written += [f"{_quoted(phrase)} *" for phrase in word.prefixes]
-    forms = [f"- stems : ({' OR '.join(written)})"]
-    if word.stems:
-        forms.append(f"stems : ({' OR '.join(_quoted((stem,)) for stem in word.stems)})")
-    return " OR ".join(forms)
+    exact = f"- stems : ({' OR '.join(written)})"
+    return f"{exact} OR {stems}" if word.stems else exact
 
 
 def _quoted(phrase: Phrase) -> str:

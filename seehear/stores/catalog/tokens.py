@@ -25,7 +25,11 @@ LONGEST_TEXT = 100_000
 """Characters indexed per text: a tsvector of PostgreSQL is limited to 1 MiB."""
 LONGEST_WORD = 500
 """Characters used of a word: a lexeme of PostgreSQL is limited to 2 KiB."""
+TAG = "·"
+"""Stands between a stem and its language. No word contains it."""
 SHORTEST_STEMMED = 3
+MOST_STEMS = 100_000
+"""Stems kept in memory for each language."""
 
 # Languages of Latin script by their tags: the stemmer, and function words without accents.
 _LATIN = {
@@ -154,13 +158,15 @@ def _cleaned(text: str) -> str:
     return text.translate(_CLEANED).replace(" \0", "").replace("\0", "")
 
 
-@lru_cache(maxsize=1 << 16)
 def _fold(word: str) -> str:
     """Return a word of `_split` without accents, as it stands in the index."""
-    if not word.isascii():
-        apart = _SILENT.sub("", _ACCENT.sub("", unicodedata.normalize("NFD", word)))
-        word = unicodedata.normalize("NFC", apart).translate(_PLAIN_LETTERS)
-    return word[:LONGEST_WORD]
+    return word[:LONGEST_WORD] if word.isascii() else _fold_letters(word)
+
+
+@lru_cache(maxsize=1 << 16)
+def _fold_letters(word: str) -> str:
+    apart = _SILENT.sub("", _ACCENT.sub("", unicodedata.normalize("NFD", word)))
+    return unicodedata.normalize("NFC", apart).translate(_PLAIN_LETTERS)[:LONGEST_WORD]
 
 
 def words_of(text: str) -> list[str]:
@@ -170,21 +176,37 @@ def words_of(text: str) -> list[str]:
 
 def stems_of(text: str) -> list[str]:
     """Return the distinct stems of a text, each tagged with its language."""
-    stems = stems_by_word(text, dict.fromkeys(_split(text)))
-    return list(dict.fromkeys(stems.values()))
+    return list(dict.fromkeys(stems_by_word(text, dict.fromkeys(_split(text))).values()))
 
 
 def stems_by_word(text: str, split: Iterable[str]) -> dict[str, str]:
     """Return the stems of words of a text, by the word with its accents; most of them have one."""
-    latin = _language_of(split)
-    persian = "fa" if _PERSIAN.search(text) else "ar"
-    idle = _FUNCTION_WORDS[latin]
-    stems = {}
-    for word in split:
-        if word not in idle and (tags := _languages(word)):
-            tag = persian if "ar" in tags else latin if latin in tags else tags[0]
-            stems[word] = _stem(word, tag)
-    return stems
+    persian = not text.isascii() and _PERSIAN.search(text) is not None
+    stems = _stems_in(_language_of(split), "fa" if persian else "ar")
+    return {word: stem for word in split if (stem := stems[word])}
+
+
+class _Stems(dict[str, str]):
+    """The stems of words in texts of some languages; "" for a word without one."""
+
+    def __init__(self, latin: str, arabic: str) -> None:
+        super().__init__()
+        self._latin, self._arabic = latin, arabic
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= MOST_STEMS:
+            self.clear()
+        stem = ""
+        if word not in _FUNCTION_WORDS[self._latin] and (tags := _languages(word)):
+            of_text = [tag for tag in tags if tag in {self._latin, self._arabic}]
+            stem = _stem(word, (of_text or tags)[0])
+        self[word] = stem
+        return stem
+
+
+@lru_cache
+def _stems_in(latin: str, arabic: str) -> _Stems:
+    return _Stems(latin, arabic)
 
 
 def stems_in_all_languages(word: str) -> tuple[str, ...]:
@@ -194,9 +216,13 @@ def stems_in_all_languages(word: str) -> tuple[str, ...]:
 
 def _language_of(split: Iterable[str]) -> str:
     """Return the language of Latin script that function words tell; English without any."""
-    told = Counter(tag for word in split for tag in _TOLD_BY.get(_fold(word), ()))
+    told = Counter(tag for word in split if len(word) < 9 for tag in _told_by(word))
     best = max(told, key=lambda tag: told[tag], default="en")
     return best if told[best] > told["en"] else "en"
+
+
+def _told_by(word: str) -> tuple[str, ...]:
+    return _TOLD_BY.get(word if word.isascii() else _fold_letters(word), ())
 
 
 def _languages(word: str) -> tuple[str, ...]:
@@ -207,9 +233,8 @@ def _languages(word: str) -> tuple[str, ...]:
     return next((tags for end, tags in _SCRIPTS if code < end), ())
 
 
-@lru_cache(maxsize=1 << 17)
 def _stem(word: str, tag: str) -> str:
-    return f"{_fold(_stemmer(tag).stemWord(word))}·{tag}"
+    return f"{_fold(_stemmer(tag).stemWord(word))}{TAG}{tag}"
 
 
 @lru_cache
