@@ -22,7 +22,10 @@ _TOKEN = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*$")
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_PARTED = re.compile(r"([^\W\d_]++)([-\u2010\u00ad])[ \t]*+\n[ \t]*+(?=([^\W\d_]++))")
+_PARTED = re.compile(r"(?<=[^\W\d_])([-\u2010\u00ad])[ \t]*+\n[ \t]*+(?=[^\W\d_])")
+_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
+LONGEST_HALF = 40
+"""Letters compared on either side of a hyphen."""
 
 
 def passages(text: str, most_words: int) -> Iterator[str]:
@@ -44,18 +47,25 @@ def passages(text: str, most_words: int) -> Iterator[str]:
 
 
 def _joined(text: str) -> str:
-    """Join words that are parted at the end of a line, as in books: "thermo-\\ndynamics".
+    """Join words that are parted at the end of a line, as books do: "thermo-", "dynamics".
 
     The hyphen stays where the text has the same word with it elsewhere, and before capitals.
     """
+    whole = {_halves(text, found.start(), found.end()) for found in _HYPHEN.finditer(text)}
 
     def join(parted: re.Match[str]) -> str:
-        before, hyphen, after = parted[1], parted[2], parted[3]
-        if not after[0].islower():
-            return parted[0] if after[0].isupper() else f"{before}{hyphen}"
-        return f"{before}{hyphen}" if f"{before}-{after}" in text else before
+        if not text[parted.end()].islower():
+            return parted[0]
+        return parted[1] if _halves(text, parted.start(), parted.end()) in whole else ""
 
     return _PARTED.sub(join, text)
+
+
+def _halves(text: str, start: int, end: int) -> tuple[str, str]:
+    """Return the letters on either side of a hyphen, without case."""
+    before = re.split(r"[\W\d_]", text[max(0, start - LONGEST_HALF) : start])[-1]
+    after = re.split(r"[\W\d_]", text[end : end + LONGEST_HALF], maxsplit=1)[0]
+    return before.lower(), after.lower()
 
 
 class _Tokens:

@@ -41,8 +41,7 @@ def _best_window(passage: str, found: Sequence[tuple[int, int, int]]) -> tuple[i
         shown = {number for a, b, number in found if first <= a and b <= start + MAX_SNIPPET}
         if len(shown) > most:
             best, most = start, len(shown)
-    start = min(best, len(passage) - MAX_SNIPPET)
-    stop = start + MAX_SNIPPET
+    start, stop = best, min(len(passage), best + MAX_SNIPPET)
     if start and (blank := passage.find(" ", start - 1, start + BEFORE)) >= 0:
         start = blank + 1
     if stop < len(passage) and (blank := passage.rfind(" ", start + BEFORE, stop + 1)) >= 0:
