@@ -64,7 +64,7 @@ export function markedAs(hit, text) {
   const words = new Set(hit.marks.map(([start, stop]) => letters.slice(start, stop).join("")));
   if (!words.size) return [text];
   const spaced = (word) => !/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u.test(word);
-  const plain = (word) => word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+  const plain = (word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   const one = (word) => (spaced(word) ? `(?<![\\p{L}\\p{N}])${plain(word)}(?![\\p{L}\\p{N}])` : plain(word));
   const longest = [...words].sort((a, b) => b.length - a.length);
   const found = new RegExp(`(${longest.map(one).join("|")})`, "giu");
