@@ -231,9 +231,11 @@ def duplicates(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List groups of identical or nearly identical files.
+    """List files that are copies of each other, and photos of one burst.
 
-    The first file of each group is the one to keep.
+    A copy is the same picture, recording, film or text: in other bytes, another size or format,
+    a little cropped or cut. Below the largest file of each group stand the others, and what each
+    of them is. Compare them yourself before you delete any.
     """
     with open_collection(collection) as library:
         groups = library.duplicates(modalities=kinds, under=under, where=where)
@@ -248,16 +250,17 @@ def duplicates(
                     "modality": str(group.modality),
                     "similarity": round(group.similarity, 4),
                     "paths": [str(path) for path in group.paths],
+                    "how": list(group.how),
                 }
                 for group in groups
             ]
         )
         return
     for group in groups:
-        same = group.likeness == "copies"
-        output.print_line("identical" if same else f"nearly identical ({group.similarity:.3f})")
-        for path in group.paths:
-            output.print_line(f"  {output.display_path(path)}")
+        width = max(map(len, group.how))
+        output.print_line(output.display_path(group.paths[0]))
+        for path, how in zip(group.paths[1:], group.how[1:], strict=True):
+            output.print_line(f"  {how:{width}}  {output.display_path(path)}")
     if not groups and not empty:
         output.note("No duplicates found.")
 

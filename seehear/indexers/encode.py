@@ -62,6 +62,8 @@ class PendingAsset:
     """The file changed midway and is read again; set before the asset is sent."""
     complete: bool = False
     """Every sample is decoded."""
+    fingerprint: bytes = b""
+    """What tells its copies; set before the asset is sent, empty if the catalog has it."""
     dropped: bool = False
     """Failed, abandoned or already passed on: further samples are ignored."""
 
@@ -83,7 +85,9 @@ class PendingAsset:
             if rows
         }
         segments = [self.segments[at] for at in kept]
-        return NewContent(self.content_hash, self.file.size_bytes, self.info, segments, vectors)
+        return NewContent(
+            self.content_hash, self.file.size_bytes, self.info, segments, vectors, self.fingerprint
+        )
 
 
 @dataclass(frozen=True, slots=True)

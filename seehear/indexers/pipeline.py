@@ -21,6 +21,7 @@ from pathlib import Path
 from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
+from seehear.indexers.backfill import mark_unchanged, needs_fingerprint
 from seehear.indexers.decode import DecodeStage
 from seehear.indexers.dedup import InFlightContents
 from seehear.indexers.encode import DecodeMessage, EncodeStage
@@ -131,6 +132,10 @@ class _Run:
                     self.tally.enter(Stage.CLEAN)
                     self._clean(survey)
                     promoted = builds and self._promote(generation)
+                if not self._tick():
+                    mark_unchanged(
+                        self.catalog, self.settings, targets, survey, self.tally, self.halt
+                    )
             except KeyboardInterrupt:
                 self.halt.set()
         return self._report(generation, survey, promoted=promoted)
@@ -162,6 +167,7 @@ class _Run:
             results=results,
             roots={root.id: str(root.path) for root in self.catalog.locations.roots()},
             stop=self.halt,
+            to_mark=lambda digest: needs_fingerprint(self.catalog, digest),
         )
         encoder = EncodeStage(
             self.model,

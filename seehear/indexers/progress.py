@@ -14,8 +14,9 @@ from pathlib import Path
 class Stage(StrEnum):
     """The stage of a run; decoding, encoding and writing overlap and count as one stage.
 
-    An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order; `verify` through
-    VERIFY and DONE. A stopped run leaves stages out and still ends with DONE.
+    An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order, and through MARK
+    before PREPARE where files were indexed by an earlier version; `verify` through VERIFY and DONE.
+    A stopped run leaves stages out and still ends with DONE.
     """
 
     SCAN = "scan"
@@ -24,6 +25,8 @@ class Stage(StrEnum):
     """New and changed files are decoded, encoded and written."""
     CLEAN = "clean"
     """Files that are gone are removed."""
+    MARK = "mark"
+    """Files that an earlier version indexed are read again, for what tells their copies."""
     PREPARE = "prepare"
     """What searches need is computed."""
     VERIFY = "verify"

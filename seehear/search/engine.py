@@ -20,6 +20,7 @@ import numpy as np
 from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
+from seehear.media.fingerprints import Fingerprint
 from seehear.search import encode_query, feedback, retrieve, scoring
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.search.calibration.precompute import missing_blobs
@@ -196,6 +197,7 @@ class _Search:
             for word in asked_words(strip_stop_words(part.text), typing=query.typing)
         ]
         self.described: dict[int, SegmentRecord] = {}
+        self.prints: dict[int, Fingerprint | None] = {}
 
     def hits(self) -> list[Hit]:
         wanted = self.query.k * (SPREAD_POOL if self.query.diverse else OVERFETCH)
@@ -259,7 +261,7 @@ class _Search:
         candidates = scores.candidates.at(results[:depth])
         records, vectors = self._describe(candidates.ids), self._own_vectors(candidates)
         if not self.query.show_duplicates:
-            groups = collapse(records, vectors, most)
+            groups = collapse(records, vectors, self._fingerprints(records), most)
         if not self.query.diverse:
             return groups
         leaders = [group[0] for group in groups]
@@ -270,6 +272,13 @@ class _Search:
             self.query.k,
         )
         return [groups[i] for i in order]
+
+    def _fingerprints(self, records: Sequence[SegmentRecord]) -> list[Fingerprint | None]:
+        """Return the fingerprints of the assets of some segments; each is read once for a query."""
+        assets = [found.asset.id for found in records]
+        new = [id_ for id_ in assets if id_ not in self.prints]
+        self.prints |= dict.fromkeys(new) | self.snapshot.fingerprints(new)
+        return [self.prints[id_] for id_ in assets]
 
     def _own_vectors(self, candidates: SegmentColumns) -> list[Floats | None]:
         """Return the vector of each candidate in the space of its own modality, float32 (dim,)."""

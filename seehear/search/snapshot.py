@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import Model, Route
+from seehear.media.fingerprints import Fingerprint
+from seehear.media.fingerprints import read as read_fingerprint
 from seehear.search.calibration import baseline_store, query_bank
 from seehear.search.calibration.baseline import (
     SAMPLE_SIZE,
@@ -168,6 +170,12 @@ class CollectionSnapshot:
         return self._catalog.locations.matching_paths(
             sorted(asset_ids), under=self._under, where=self._where
         )
+
+    def fingerprints(self, asset_ids: Sequence[int]) -> dict[int, Fingerprint]:
+        """Return what tells copies of some assets; those without it are left out."""
+        found = self._catalog.assets.fingerprints(asset_ids)
+        prints = {id_: read_fingerprint(data) for id_, data in found.items()}
+        return {id_: print_ for id_, print_ in prints.items() if print_ is not None}
 
     def count(self) -> int:
         """Return the number of segments in the generation."""

@@ -324,7 +324,7 @@ class IndexRequest(Strict):
 
 
 class JobProgress(BaseModel):
-    stage: str = Field(description="scan, encode, clean, prepare, done; in this order.")
+    stage: str = Field(description="scan, encode, clean, mark, prepare, done; in this order.")
     files_done: int = Field(description="Only grows within a stage; equals the total at the end.")
     files_total: int | None = Field(None, description="New and changed files; null during scan.")
     failed: int

@@ -181,6 +181,7 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "inode": SIGNED,
         "sidecar_of": ID.or_none(),
     },
+    "fingerprints": {"asset_id": ID, "version": _whole(0, 255), "data": BLOB},
     "failures": {
         "id": ID,
         "root_id": ID,

@@ -185,7 +185,8 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     library.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE passage_words, file_words"))
+        connection.execute(text("DROP TABLE passage_words, file_words, fingerprints"))
+        connection.execute(text("ALTER TABLE segments DROP COLUMN page"))
         connection.execute(text("ALTER TABLE roots DROP COLUMN unsupported"))
         connection.execute(text("ALTER TABLE encodings DROP COLUMN damaged"))
         for table in ("segments", "vectors"):

@@ -26,6 +26,7 @@ from seehear.stores.catalog.schema import (
     NO_CONTENT,
     assets,
     encodings,
+    fingerprints,
     locations,
     segments,
     vectors,
@@ -56,6 +57,8 @@ class NewContent:
     segments: Sequence[Segment]
     vectors: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]]
     """For each space, positions in `segments` and their rows, float32 (n, dim)."""
+    fingerprint: bytes = b""
+    """What tells its copies, its version first; empty keeps what is stored."""
 
 
 def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
@@ -97,6 +100,16 @@ def asset_row(content_hash: str, size_bytes: int, info: MediaInfo) -> dict[str, 
         "taken_at": info.taken_at,
         "details": clean_details(info.details),
     }
+
+
+def put_fingerprints(connection: Connection, found: Mapping[int, bytes]) -> None:
+    """Store fingerprints by asset id; each replaces an earlier one."""
+    for chunk in chunks(sorted(found)):
+        connection.execute(delete(fingerprints).where(fingerprints.c.asset_id.in_(chunk)))
+        connection.execute(
+            insert(fingerprints),
+            [{"asset_id": id_, "version": found[id_][0], "data": found[id_]} for id_ in chunk],
+        )
 
 
 def segment_row(

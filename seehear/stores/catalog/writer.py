@@ -30,6 +30,7 @@ from seehear.stores.catalog.schema import (
     assets,
     encodings,
     failures,
+    fingerprints,
     locations,
     removals,
     roots,
@@ -104,6 +105,8 @@ class Batch:
         bulk_insert.put_encodings(
             self.connection, generation_id, ids, contents, self._change_number()
         )
+        given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
+        bulk_insert.put_fingerprints(self.connection, given)
         pairs = zip(ids, places, strict=True)
         bulk_insert.put_locations(
             self.connection, [(id_, location) for id_, at in pairs for location in at]
@@ -118,6 +121,12 @@ class Batch:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
         bulk_insert.put_locations(self.connection, places)
 
+    def put_fingerprints(self, found: Mapping[int, bytes]) -> None:
+        """Store fingerprints of assets by id, those of assets that are gone left out."""
+        for chunk in _chunks(sorted(found)):
+            here = self.connection.scalars(select(assets.c.id).where(assets.c.id.in_(chunk)))
+            bulk_insert.put_fingerprints(self.connection, {id_: found[id_] for id_ in here})
+
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
         fts.remove(self.connection, "file_words", [location_id])
@@ -129,7 +138,8 @@ class Batch:
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         for chunk in _chunks(ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            self.connection.execute(delete(encodings).where(encodings.c.asset_id.in_(chunk)))
+            for table in (encodings, fingerprints):
+                self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
             )
