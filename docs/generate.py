@@ -224,7 +224,7 @@ FORMATS_HEADER = """# Formats
 Written by `python docs/generate.py` from the list that `seehear formats` prints; a test keeps it
 current. What a file is, its content decides: a photo without a suffix is read, and a text that is
 named .jpg is reported as broken. Files of other kinds are skipped and counted by suffix in the
-summary of `seehear index`, in `seehear status` and in `seehear failures`.
+summary of `seehear index`, in `seehear status` and in `seehear files`.
 
 ## Read
 

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup, Rerank
-    from seehear.stores import Catalog, FacetValues, Failure, Generation, Location, Root
+    from seehear.stores import (
+        Catalog,
+        FacetValues,
+        Failure,
+        FileRecord,
+        Generation,
+        Location,
+        Root,
+    )
     from seehear.stores.catalog.filters import Filter
 
 
@@ -292,9 +300,9 @@ class CollectionReader:
 
     @while_open
     def unsupported(self) -> dict[str, int]:
-        """Return how many files of kinds that are not read the roots hold, by suffix, most first.
+        """Return how many files of kinds that are not read were met, by suffix, most first.
 
-        As the last run over each whole root met them; see `IndexReport.unsupported`.
+        See `IndexReport.unsupported`.
         """
         return count_unsupported(self._catalog)
 
@@ -302,6 +310,19 @@ class CollectionReader:
     def failures(self) -> list[Failure]:
         """Return the files that could not be indexed, each with the stage and the reason."""
         return self._catalog.locations.failures()
+
+    @while_open
+    def files(
+        self, states: str | Iterable[str] = (), *, under: PathLike | None = None
+    ) -> list[FileRecord]:
+        """Return every file that index runs met, with its state and the reason, by path.
+
+        `states` are "complete", "partial", "without_content", "failed" and "skipped"; without any,
+        files of every state are returned. `under` limits the list to a folder. Raises UsageError
+        for an unknown state.
+        """
+        wanted = arguments.parse_states(states)
+        return self._catalog.locations.files(wanted, arguments.as_folder(under))
 
     @while_open
     def generations(self) -> list[Generation]:

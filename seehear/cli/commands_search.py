@@ -15,6 +15,7 @@ from seehear.cli.options import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    UnderOption,
     open_collection,
 )
 from seehear.cli.process import gc_paused, limit_blas_threads
@@ -30,10 +31,6 @@ KindsOption = Annotated[
     typer.Option(
         "--in", "--type", metavar="TYPES", help="Only these types, such as photos,videos."
     ),
-]
-UnderOption = Annotated[
-    Path | None,
-    typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
 ]
 WhereOption = Annotated[
     str,
