@@ -207,7 +207,7 @@ class CollectionReader:
     def stored_file(self, asset_id: int, first: Path | None = None) -> StoredFile:
         """Return a file that has the content of an asset now; try the path `first` before others.
 
-        Raises MediaError (stage "open") where there is none, ContentChangedError where each has
+        Raises MediaError (stage "open") if no file can be read, ContentChangedError where each has
         other content.
         """
         from seehear.hit_files import find_stored_file

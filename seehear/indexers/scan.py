@@ -180,10 +180,10 @@ class _Walk:
                         target = linked if entry.is_symlink() else folders
                         target.append(_Folder(path, relative, rules))
             except OSError as error:
-                if error.errno == errno.ELOOP:  # a link to itself leads nowhere
-                    yield ScannedFile(path, skipped=BROKEN_LINK)
-                else:
+                if error.errno != errno.ELOOP:
                     self._unknown(path, error)
+                elif self._takes(name, relative, rules):  # a link to itself leads nowhere
+                    yield ScannedFile(path, skipped=BROKEN_LINK)
         pending.extend(reversed(folders))
 
     def _enters(self, entry: os.DirEntry[str], relative: str, rules: IgnoreRules | None) -> bool:

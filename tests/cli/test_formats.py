@@ -100,6 +100,15 @@ def test_every_file_is_listed_with_its_state(run: Run, ask: Ask, folder: Path) -
     assert 'No state "fialed". Did you mean failed?' in refused.stderr
 
 
+def test_a_file_that_failed_is_told_where_it_is_asked_for(run: Run, folder: Path) -> None:
+    broken(folder / "sub" / "Bad photo.jpg")
+    run("index", folder)
+    told = f"{folder / 'sub' / 'Bad photo.jpg'} could not be indexed: "
+    assert told in run("search", "bad photo.jpg").stderr
+    assert told in run("search", "--text", "Bad photo.jpg", "--json").stderr
+    assert told not in run("search", "bad photo").stderr
+
+
 def test_long_lists_of_suffixes_are_summed() -> None:
     many = {f".s{at:02}": 20 - at for at in range(12)}
     line = unread(many)

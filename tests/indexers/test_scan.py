@@ -145,6 +145,7 @@ def test_loops_and_links_that_lead_nowhere_end(tmp_path: Path) -> None:
     (root / "slash").symlink_to("/")
     (root / "above").symlink_to(tmp_path)
     (root / "self").symlink_to(root / "self")
+    (root / ".hidden").symlink_to(root / ".hidden")
     (root / "nowhere.jpg").symlink_to(root / "missing.jpg")
     scan = Scan()
     assert found(root, scan=scan) == ["a.jpg", "deep/b.jpg"]

@@ -207,6 +207,26 @@ def test_another_model_decides_anew(library: Library, media_folder: Path) -> Non
     assert states == {"cut.png": FileState.PARTIAL, "quiet.wav": FileState.WITHOUT_CONTENT}
 
 
+@pytest.mark.usefixtures("in_process")
+def test_a_file_that_could_not_be_read_for_a_moment(
+    library: Library, media_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture(media_folder / "a.png")
+    library.index(media_folder)
+
+    def locked(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tests.indexers.helpers.content_hash", locked)
+        age(path, 5)
+        check(library.index(media_folder), library, {path: FileState.FAILED})
+    age(path)
+    report = library.index(media_folder)
+    assert counts(report) == {"unchanged": 1}
+    check(report, library, {path: FileState.COMPLETE})
+
+
 @pytest.mark.usefixtures("flaws")
 def test_what_is_forgotten_has_no_state(library: Library, media_folder: Path) -> None:
     folder = Folder(media_folder, 1)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from seehear import media
 from seehear.collection import Collection
 from seehear.config import Settings
+from seehear.errors import UnsupportedMediaError
+from seehear.indexers import survey
 from seehear.indexers.progress import OTHERS, SUFFIXES_NAMED, most_common
 from seehear.stores import FILE_NAME, Catalog
-from seehear.types import Modality
+from seehear.types import MediaInfo, Modality
 from tests.indexers.helpers import Library, age, broken, counts, note, picture
 from tests.media import make, make_documents
 
@@ -65,6 +68,35 @@ def test_a_run_over_a_part_leaves_the_counts_of_the_whole(
     again = Catalog.open(library.folder)
     assert again.locations.unsupported() == dict(whole), "kept for the next process"
     again.close()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_files_that_are_not_read_are_opened_once(
+    library: Library, media_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsupported(media_folder)
+    opened: list[str] = []
+
+    def opening(path: Path) -> MediaInfo:
+        opened.append(path.name)
+        raise UnsupportedMediaError("this kind of file is not read")
+
+    monkeypatch.setattr(media, "probe", opening)
+    library.index(media_folder)
+    assert len(opened) == 6
+    opened.clear()
+    assert counts(library.index(media_folder)) == {"skipped": 6}
+    assert opened == []
+    broken(media_folder / "a.xml", b"\x7fELF and more")
+    library.index(media_folder)
+    assert opened == ["a.xml"], "it has changed"
+    opened.clear()
+    monkeypatch.setattr(survey, "SUFFIXES", {Modality.TEXT: frozenset({".pages"})})
+    library.index(media_folder)
+    assert opened == ["d.pages"], "its kind is read from now on"
+    opened.clear()
+    assert counts(library.index(media_folder, retry_failed=True)) == {"skipped": 6}
+    assert len(opened) == 6
 
 
 @pytest.mark.usefixtures("in_process")

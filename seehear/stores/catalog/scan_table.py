@@ -211,6 +211,8 @@ class ScanTable:
             )
             .outerjoin(failures, failures.c.path == files.c.path)
         )
+        in_doubt = and_(failures.c.id.is_not(None), failures.c.stage.not_in(STATES))
+        unchanged = and_(encodings.c.asset_id.is_not(None), same, ~in_doubt)
         rows = (
             select(
                 *(files.c[name] for name in ("id", "root_id", "path", *_STATE)),
@@ -221,9 +223,7 @@ class ScanTable:
                 failures.c.id.is_not(None),
             )
             .select_from(known)
-            .where(
-                files.c.skipped.is_(None), ~failed, ~and_(encodings.c.asset_id.is_not(None), same)
-            )
+            .where(files.c.skipped.is_(None), ~failed, ~unchanged)
             .order_by(files.c.id)
         )
         names = [column.name for column in tasks.c if column.name != "early"]
@@ -315,7 +315,7 @@ class ScanTable:
     def take_moved(self, asset_ids: Sequence[int]) -> list[int | None]:
         """For each asset, take a location of it that is gone, the last one first.
 
-        Each location is taken once; None where none is left.
+        Each location is taken once; None for an asset without one.
         """
         if not self.gone:
             return [None] * len(asset_ids)
