@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup, Rerank
-    from seehear.stores import Catalog, FacetValues, Failure, Generation, Location, Root
+    from seehear.stores import (
+        Catalog,
+        FacetValues,
+        Failure,
+        FileRecord,
+        Generation,
+        Location,
+        Root,
+    )
     from seehear.stores.catalog.filters import Filter
 
 
@@ -202,7 +210,7 @@ class CollectionReader:
     def stored_file(self, asset_id: int, first: Path | None = None) -> StoredFile:
         """Return a file that has the content of an asset now; try the path `first` before others.
 
-        Raises MediaError (stage "open") where there is none, ContentChangedError where each has
+        Raises MediaError (stage "open") if no file can be read, ContentChangedError where each has
         other content.
         """
         from seehear.hit_files import find_stored_file
@@ -295,9 +303,9 @@ class CollectionReader:
 
     @while_open
     def unsupported(self) -> dict[str, int]:
-        """Return how many files of kinds that are not read the roots hold, by suffix, most first.
+        """Return how many files of kinds that are not read were met, by suffix, most first.
 
-        As the last run over each whole root met them; see `IndexReport.unsupported`.
+        See `IndexReport.unsupported`.
         """
         return count_unsupported(self._catalog)
 
@@ -305,6 +313,19 @@ class CollectionReader:
     def failures(self) -> list[Failure]:
         """Return the files that could not be indexed, each with the stage and the reason."""
         return self._catalog.locations.failures()
+
+    @while_open
+    def files(
+        self, states: str | Iterable[str] = (), *, under: PathLike | None = None
+    ) -> list[FileRecord]:
+        """Return every file that index runs met, with its state and the reason, by path.
+
+        `states` are "complete", "partial", "without_content", "failed" and "skipped"; without any,
+        files of every state are returned. `under` limits the list to a folder. Raises UsageError
+        for an unknown state.
+        """
+        wanted = arguments.parse_states(states)
+        return self._catalog.locations.files(wanted, arguments.as_folder(under))
 
     @while_open
     def generations(self) -> list[Generation]:

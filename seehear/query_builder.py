@@ -105,7 +105,7 @@ def _weighted_parts(
     by_kind: Mapping[Modality | None, Sources],
     weights: Sequence[float],
 ) -> Iterator[QueryPart]:
-    """Yield the parts of texts and files, each with the next weight, or 1 where there is none."""
+    """Yield the parts of texts and files, each with the next weight; without one it is 1."""
     sources = [
         (file, kind) for kind, group in by_kind.items() for file in arguments.as_paths(group)
     ]

@@ -175,6 +175,21 @@ class Asset:
     taken_at: datetime | None = None
 
 
+class FileState(StrEnum):
+    """What became of a file that an index run met. Each file has exactly one state."""
+
+    COMPLETE = "complete"
+    """Indexed, with all that it contains."""
+    PARTIAL = "partial"
+    """Indexed as far as it can be read, such as a video that is cut off."""
+    WITHOUT_CONTENT = "without_content"
+    """Found by its name alone: silence, or scanned pages without text."""
+    FAILED = "failed"
+    """It could not be read or encoded."""
+    SKIPPED = "skipped"
+    """Its kind is not read, or it is not a regular file."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueryPart:
     """Hold one part of a query: words, or the samples of a file.

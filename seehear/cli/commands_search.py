@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +15,14 @@ from seehear.cli.options import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    UnderOption,
     open_collection,
 )
 from seehear.cli.process import gc_paused, limit_blas_threads
 from seehear.cli.show_hits import Shown, show_hits
+
+if TYPE_CHECKING:
+    from seehear.collection import Collection
 
 FILES = ("image", "audio", "video")
 
@@ -30,10 +34,6 @@ KindsOption = Annotated[
     typer.Option(
         "--in", "--type", metavar="TYPES", help="Only these types, such as photos,videos."
     ),
-]
-UnderOption = Annotated[
-    Path | None,
-    typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
 ]
 WhereOption = Annotated[
     str,
@@ -192,6 +192,7 @@ def search(
         )
         hits = library.run(query)
         last_search.remember(library.folder, asked, hits)
+        _note_failed_files(library, [" ".join(asked["text"]), *asked["words"]])
         empty = not hits and library.is_empty
         names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
         title = " ".join([*asked["text"], *asked["words"], *names])
@@ -301,6 +302,17 @@ def _note_lost_file(name: str, *, in_line: bool) -> None:
         output.note(f"Searching for {name} as words. To search only in the folder use --under.")
     else:
         output.note(f"No file {name} here. Searching for it as words.")
+
+
+def _note_failed_files(library: Collection, names: list[str]) -> None:
+    """Tell why a file that is asked for by its exact name cannot be among the hits."""
+    from seehear import query_builder
+
+    wanted = {name.casefold() for name in names if query_builder.names_file(name)}
+    for failure in library.failures() if wanted else ():
+        if failure.path.name.casefold() in wanted:
+            path = output.display_path(failure.path)
+            output.note(f"{path} could not be indexed: {failure.reason}")
 
 
 def register(app: typer.Typer) -> None:

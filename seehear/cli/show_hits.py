@@ -95,7 +95,7 @@ def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empt
 
 
 def open_file(hit: Hit) -> None:
-    """Open the file of a hit with the system's own program. Raises SeehearError if there is none.
+    """Open the file of a hit with the system's own program. Raises SeehearError if it is missing.
 
     No system has a way to say at which second a program shall start: the moment is told.
     """

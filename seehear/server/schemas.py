@@ -291,6 +291,11 @@ class Status(BaseModel):
     assets: int = 0
     segments: int = 0
     locations: int = 0
+    files: dict[str, int] = Field(
+        default={},
+        description="Files that were met, each in one state: complete, partial, without_content, "
+        "failed, skipped.",
+    )
     failures: int = 0
     size_bytes: int = 0
     by_modality: dict[str, int] = {}
@@ -339,6 +344,8 @@ class JobReport(BaseModel):
     moved: int
     removed: int
     unchanged: int
+    partial: int = Field(description="Files that are indexed as far as they can be read.")
+    without_content: int = Field(description="Files that are found by their name only.")
     skipped: int
     unsupported: dict[str, int] = Field(
         description="How many of the skipped files are of kinds that are not read, by suffix."

@@ -27,7 +27,17 @@ from seehear.media.hashing import content_hash
 from seehear.stores import Catalog
 from seehear.types import Sample, SampleSpec, Segment
 
-COUNTS = ("added", "updated", "moved", "removed", "unchanged", "failed", "skipped")
+COUNTS = (
+    "added",
+    "updated",
+    "moved",
+    "removed",
+    "unchanged",
+    "partial",
+    "without_content",
+    "failed",
+    "skipped",
+)
 LONG_AGO_NS = 1_600_000_000 * 10**9
 
 

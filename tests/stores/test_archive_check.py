@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seehear.errors import SeehearError
-from seehear.stores import Catalog, archive
+from seehear.stores import Catalog, Remark, archive
 from tests.stores.archives import members, packed, renew_checksums, told, with_catalog
 
 MANIFESTS: dict[str, dict[str, object]] = {
@@ -67,7 +67,8 @@ VALUES = {
     "name = 'passwd', shown = '/etc/passwd', folders = '/etc/' WHERE id = 1",
     "a path that climbs": "UPDATE locations SET path = path || CAST('/../../../etc' AS BLOB)",
     "a path that is relative": "UPDATE roots SET path = CAST('media/photos' AS BLOB)",
-    "a path with a null": "UPDATE failures SET path = CAST('/media/photos/a' AS BLOB) || x'00'",
+    "a path with a null": "UPDATE failures SET path = CAST('/media/photos/a' AS BLOB) || x'00' "
+    "WHERE id = 1",
     "a path that is text": "UPDATE roots SET path = '/media/photos'",
     "a name that is not the path's": "UPDATE locations SET name = 'other.jpg' WHERE id = 1",
     "a hash that is a path": "UPDATE assets SET content_hash = '../../x' WHERE id = 1",
@@ -137,11 +138,11 @@ def refused(target: Path, empty: Catalog, match: str = r"^\S+ (was not imported|
 
 @pytest.fixture
 def failing(filled: Catalog) -> Catalog:
-    """With a file that failed, counts of files that are not read, and a blob."""
+    """With a file that failed, one that is not read, and a blob."""
     (root,) = filled.locations.roots()
     with filled.batch() as batch:
         batch.put_failure(root.id, root.path / "broken.jpg", "decode", "it is cut off", 5, 6)
-        batch.set_unsupported(root.id, {".doc": 2})
+        batch.put_failure(root.id, root.path / "a.doc", Remark.KIND, ".doc", 5, 6)
     filled.generations.put_blobs(1, {"text>image": b"abc"})
     return filled
 

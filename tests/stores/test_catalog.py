@@ -333,7 +333,7 @@ def test_failures_are_kept_until_cleared(catalog: Catalog) -> None:
     (failure,) = catalog.locations.failures()
     assert (failure.reason, failure.modified_ns, failure.root_id) == ("broken again", 7, root.id)
     with catalog.batch() as batch:
-        batch.clear_failure(root.id, ROOT / "x.jpg")
+        batch.clear_failure(ROOT / "x.jpg")
     assert catalog.locations.failures() == []
 
 

@@ -126,7 +126,7 @@ class WorkerLoop:
             elif isinstance(error, OSError):
                 error = MediaError(f"cannot be read: {source.reason_of(error)}", stage="open")
             elif not isinstance(error, MediaError):
-                # A decoder's own bug; people are told no more than that.
+                # A bug of a decoder: its details help nobody.
                 error = BrokenMediaError(f"the decoder failed ({type(error).__name__})")
             return {"type": "end", "error": protocol.pack_error(error)}, ()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from seehear.stores.catalog import fts
 from seehear.stores.catalog.checksums import segment_crc, vector_crc
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reader import space_ids
+from seehear.stores.catalog.records import NewLocation
 from seehear.stores.catalog.sanitize import clean_details, clean_number, clean_text
 from seehear.stores.catalog.schema import (
     NO_CONTENT,
@@ -33,18 +33,6 @@ from seehear.stores.catalog.schema import (
 )
 from seehear.stores.catalog.statements import CHUNK, chunks
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
-
-
-@dataclass(frozen=True, slots=True)
-class NewLocation:
-    """A path with some content, and the state of its file when it was read."""
-
-    root_id: int
-    path: Path
-    """Absolute."""
-    size_bytes: int
-    modified_ns: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)

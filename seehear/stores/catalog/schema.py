@@ -43,7 +43,7 @@ roots = Table(
     Column("path", LargeBinary, nullable=False, unique=True),
     Column("online", Boolean, nullable=False),
     Column("inode", BigInteger),
-    # Files of kinds that are not read, by suffix, as counted by the last run over the whole root.
+    # No longer used: files that are not read have rows in `failures`.
     Column("unsupported", JSON),
 )
 
@@ -96,6 +96,8 @@ fingerprints = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# Files that are not indexed completely, each with the reason: failures, and by their stage
+# (records.Remark) partial files, files without content, and what is not read.
 failures = Table(
     "failures",
     metadata,
