@@ -191,6 +191,8 @@ def search(
             explain=explain,
         )
         hits = library.run(query)
+        for note in library.notes(query):
+            output.note(note)
         last_search.remember(library.folder, asked, hits)
         empty = not hits and library.is_empty
         names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]

@@ -71,6 +71,15 @@ SIGLIP2_B = ModelCard(
         ),
     ),
 )
+SIGLIP2_B_256 = ModelCard(
+    name="open_clip:ViT-B-16-SigLIP2-256/webli",
+    summary="SigLIP 2 base for images of 256 pixels: text in many languages, photos and video",
+    license="Apache-2.0",
+    size_bytes=1_501_000_000,
+    modalities=TEXT_AND_IMAGES,
+    # Not pinned: the first download is kept, and its commit is part of the model's revision.
+    weights=(HubFile("timm/ViT-B-16-SigLIP2-256", "open_clip_model.safetensors", "main"),),
+)
 CLIP_B32 = ModelCard(
     name="open_clip:ViT-B-32/laion2b_s34b_b79k",
     summary="CLIP trained on LAION-2B, the smaller one: text, photos and video",
@@ -113,9 +122,18 @@ STANDARD = ModelCard(
     modalities=EVERYTHING,
     weights=PE_CORE_B.weights + CLAP_UNFUSED.weights,
 )
+MULTILINGUAL = ModelCard(
+    name="multilingual",
+    summary="SigLIP 2 and CLAP together: text in many languages, photos and video; sounds by "
+    "English text",
+    license="Apache-2.0",
+    size_bytes=SIGLIP2_B_256.size_bytes + CLAP_UNFUSED.size_bytes,
+    modalities=EVERYTHING,
+    weights=SIGLIP2_B_256.weights + CLAP_UNFUSED.weights,
+)
 
 
-HUB_CARDS = (STANDARD, PE_CORE_B, CLAP_UNFUSED, CLIP_B32, SIGLIP2_B)
+HUB_CARDS = (STANDARD, MULTILINGUAL, PE_CORE_B, CLAP_UNFUSED, CLIP_B32, SIGLIP2_B, SIGLIP2_B_256)
 
 
 def tiny_card() -> ModelCard:

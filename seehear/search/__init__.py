@@ -16,7 +16,7 @@
 """
 
 from seehear.search.duplicates import DuplicateGroup, Likeness
-from seehear.search.encode_query import check_options, check_query
+from seehear.search.encode_query import check_options, check_query, language_notes
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
@@ -34,6 +34,7 @@ __all__ = [
     "check_query",
     "facet_named",
     "is_compact",
+    "language_notes",
     "parse_compact",
     "parse_where",
 ]

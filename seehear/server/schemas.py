@@ -209,6 +209,9 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitOut]
     stands_out: bool = Field(description="False if there is no close match: all hits are weak.")
+    notes: list[str] = Field(
+        description="Sentences for people, such as that the model does not read the language."
+    )
     model: str | None
     took_ms: float
 
