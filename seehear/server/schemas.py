@@ -131,6 +131,7 @@ SEARCH_ANSWER: dict[str, Any] = {
         }
     ],
     "stands_out": True,
+    "notes": [],
     "model": "tiny",
     "took_ms": 4.1,
 }
