@@ -163,6 +163,16 @@ class CollectionReader:
         return []
 
     @while_open
+    def notes(self, query: Query) -> list[str]:
+        """Return what a person should know about the answer to a query, a sentence each.
+
+        Such as: the words are in a language that the model does not read. Raises ModelError.
+        """
+        from seehear.search import language_notes
+
+        return language_notes(query, self._opened.model())
+
+    @while_open
     def parse_query(self, line: str | Sequence[str]) -> list[QueryPart]:
         """Return the parts of a one-line query, `2:red car + photo.jpg - night`.
 

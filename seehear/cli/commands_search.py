@@ -191,6 +191,8 @@ def search(
             explain=explain,
         )
         hits = library.run(query)
+        for note in library.notes(query):
+            output.note(note)
         last_search.remember(library.folder, asked, hits)
         _note_failed_files(library, [" ".join(asked["text"]), *asked["words"]])
         empty = not hits and library.is_empty

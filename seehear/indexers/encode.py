@@ -71,13 +71,15 @@ class PendingAsset:
         """Return what is written: segments, and vectors of each space, float32 (n, dim).
 
         An encoder returns a row of zeros for a sample without content. A segment with only such
-        rows is left out, so that silence does not match every query.
+        rows is left out, so that silence does not match every query; a passage stays without a
+        vector, and is found by its words.
         """
         telling: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = {
             space: sorted(((at, row) for at, row in rows if row.any()), key=lambda pair: pair[0])
             for space, rows in self.rows.items()
         }
-        kept = sorted({at for rows in telling.values() for at, _ in rows})
+        passages = {at for at, segment in enumerate(self.segments) if segment.text}
+        kept = sorted(passages.union(at for rows in telling.values() for at, _ in rows))
         position = {at: i for i, at in enumerate(kept)}
         vectors = {
             space: ([position[at] for at, _ in rows], np.stack([row for _, row in rows]))

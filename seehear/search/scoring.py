@@ -100,6 +100,7 @@ def score(
             for columns in zip(similarities, odds, asked_as, strict=True)
         ]
     meaning = np.stack([score_of(with_support(*pair)) for pair in zip(odds, support, strict=True)])
+    meaning *= np.array([[part.known] for part in parts], dtype=np.float32)
     by_part = noisy_or(meaning, words.astype(np.float32))
     here = np.where(WHOLE_FILE[kinds], 0.0, words).astype(np.float32)
     together, answering = max_over_cooccurring(by_part, candidates)

@@ -132,6 +132,7 @@ SEARCH_ANSWER: dict[str, Any] = {
         }
     ],
     "stands_out": True,
+    "notes": [],
     "model": "tiny",
     "took_ms": 4.1,
 }
@@ -211,6 +212,9 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitOut]
     stands_out: bool = Field(description="False if there is no close match: all hits are weak.")
+    notes: list[str] = Field(
+        description="Sentences for people, such as that the model does not read the language."
+    )
     model: str | None
     took_ms: float
 

@@ -98,6 +98,7 @@ function show(answer) {
     const strong = hits.filter((hit) => !hit.weak).length;
     $("#says").textContent = `${strong} ${strong === 1 ? "result" : "results"}`;
   }
+  if (answer.notes.length) $("#says").textContent += ` · ${answer.notes.join(" ")}`;
   rove(results.querySelectorAll(".card")[before]); // after "Show more", on to the first new one
 }
 
