@@ -29,7 +29,13 @@ A file that exists is replaced only with `--force`, and a link or a folder never
 Exit status: 0 done, 1 an error (one line on standard error), 2 wrong usage, 3 files failed under
 `index --strict`, 130 interrupted. Results go to standard output, everything else to standard error.
 The environment: `SEEHEAR_COLLECTION`, `SEEHEAR_MODEL`, `SEEHEAR_DEVICE`, `SEEHEAR_BATCH_SIZE`,
-`SEEHEAR_WORKERS`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`, `SEEHEAR_PREVIEW`.
+`SEEHEAR_WORKERS`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`, `SEEHEAR_PREVIEW`, `SEEHEAR_FOLLOW_LINKS`,
+`SEEHEAR_TOKEN`.
+
+To complete commands with the Tab key, add a script that seehear prints to your shell's start file
+and open a new terminal:
+
+    seehear --show-completion >> ~/.bashrc      # zsh: ~/.zshrc
 """
 
 
@@ -224,7 +230,7 @@ FORMATS_HEADER = """# Formats
 Written by `python docs/generate.py` from the list that `seehear formats` prints; a test keeps it
 current. What a file is, its content decides: a photo without a suffix is read, and a text that is
 named .jpg is reported as broken. Files of other kinds are skipped and counted by suffix in the
-summary of `seehear index`, in `seehear status` and in `seehear failures`.
+summary of `seehear index`, in `seehear status` and in `seehear files`.
 
 ## Read
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seehear.errors import UsageError
 from seehear.suggestions import did_you_mean
-from seehear.types import Hit, Modality, Mode
+from seehear.types import FileState, Hit, Modality, Mode
 
 PathLike = str | Path
 Paths = PathLike | Iterable[PathLike]
@@ -71,6 +71,21 @@ def parse_modalities(names: str | Iterable[str] | None) -> frozenset[Modality] |
     if isinstance(names, str):
         names = [word for word in names.split(",") if word.strip()]
     return frozenset(modality(name) for name in names)
+
+
+def parse_states(names: str | Iterable[str]) -> frozenset[FileState]:
+    """Return the states of files that words name, as `parse_modalities` does for types."""
+    if isinstance(names, str):
+        names = [word for word in names.split(",") if word.strip()]
+    states = {state.value: state for state in FileState}
+    found = set()
+    for name in names:
+        word = "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+        if word not in states:
+            hint = did_you_mean(word, states)
+            raise UsageError(f'No state "{name}".{hint} The states are {", ".join(states)}')
+        found.add(states[word])
+    return frozenset(found)
 
 
 def parse_mode(name: str) -> Mode:

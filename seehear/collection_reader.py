@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup, Rerank
-    from seehear.stores import Catalog, FacetValues, Failure, Generation, Location, Root
+    from seehear.stores import (
+        Catalog,
+        FacetValues,
+        Failure,
+        FileRecord,
+        Generation,
+        Location,
+        Root,
+    )
     from seehear.stores.catalog.filters import Filter
 
 
@@ -90,6 +98,7 @@ class CollectionReader:
         like: Iterable[Hit | int] = (),
         unlike: Iterable[Hit | int] = (),
         explain: bool = False,
+        typing: bool = False,
     ) -> list[Hit]:
         """Search by words, photos, sounds and videos together; return the best hits first.
 
@@ -111,6 +120,7 @@ class CollectionReader:
             show_duplicates: list near-identical files as separate hits.
             like, unlike: hits, or their segment ids, to find more or less like.
             explain: explain each score in `Hit.why`.
+            typing: the last word may not be complete; find words that begin with it, too.
 
         Raises UsageError for an empty query or a wrong value, MediaError for a query file that
         cannot be read, ModelError if the model of the collection cannot be loaded.
@@ -137,6 +147,7 @@ class CollectionReader:
                 like=like,
                 unlike=unlike,
                 explain=explain,
+                typing=typing,
             )
         )
 
@@ -150,6 +161,16 @@ class CollectionReader:
         check_query(query)
         self._parse_filter(query.where)
         return []
+
+    @while_open
+    def notes(self, query: Query) -> list[str]:
+        """Return what a person should know about the answer to a query, a sentence each.
+
+        Such as: the words are in a language that the model does not read. Raises ModelError.
+        """
+        from seehear.search import language_notes
+
+        return language_notes(query, self._opened.model())
 
     @while_open
     def parse_query(self, line: str | Sequence[str]) -> list[QueryPart]:
@@ -199,7 +220,7 @@ class CollectionReader:
     def stored_file(self, asset_id: int, first: Path | None = None) -> StoredFile:
         """Return a file that has the content of an asset now; try the path `first` before others.
 
-        Raises MediaError (stage "open") where there is none, ContentChangedError where each has
+        Raises MediaError (stage "open") if no file can be read, ContentChangedError where each has
         other content.
         """
         from seehear.hit_files import find_stored_file
@@ -292,9 +313,9 @@ class CollectionReader:
 
     @while_open
     def unsupported(self) -> dict[str, int]:
-        """Return how many files of kinds that are not read the roots hold, by suffix, most first.
+        """Return how many files of kinds that are not read were met, by suffix, most first.
 
-        As the last run over each whole root met them; see `IndexReport.unsupported`.
+        See `IndexReport.unsupported`.
         """
         return count_unsupported(self._catalog)
 
@@ -302,6 +323,19 @@ class CollectionReader:
     def failures(self) -> list[Failure]:
         """Return the files that could not be indexed, each with the stage and the reason."""
         return self._catalog.locations.failures()
+
+    @while_open
+    def files(
+        self, states: str | Iterable[str] = (), *, under: PathLike | None = None
+    ) -> list[FileRecord]:
+        """Return every file that index runs met, with its state and the reason, by path.
+
+        `states` are "complete", "partial", "without_content", "failed" and "skipped"; without any,
+        files of every state are returned. `under` limits the list to a folder. Raises UsageError
+        for an unknown state.
+        """
+        wanted = arguments.parse_states(states)
+        return self._catalog.locations.files(wanted, arguments.as_folder(under))
 
     @while_open
     def generations(self) -> list[Generation]:
@@ -330,8 +364,8 @@ class CollectionReader:
         if generation is None:
             return [], 0
         ids = self._catalog.segments.of_assets([asset_id], generation.id)
-        found = self._catalog.segments.resolve(ids[:limit])
-        return [(record.segment_id, record.segment) for record in found], len(ids)
+        found = [one for one in self._catalog.segments.resolve(ids[:limit]) if one.ordinal >= 0]
+        return [(record.segment_id, record.segment) for record in found], len(ids) if found else 0
 
     @while_open
     def folders(self) -> list[Path]:

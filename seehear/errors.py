@@ -74,9 +74,10 @@ def _rebuild_folder_error(
 
 
 def path_from_here(path: Path) -> str:
-    """Return the shortest path that can be opened from the current folder."""
+    """Return the shortest path that can be opened from the current folder; "." tells too little."""
     with suppress(ValueError, OSError):
-        path = path.relative_to(Path.cwd())
+        here = Path.cwd()
+        path = path if path == here else path.relative_to(here)
     return str(path)
 
 

@@ -19,7 +19,7 @@ def find_stored_file(
 ) -> StoredFile:
     """Return a file that has the content of an asset now; try the path `first` before others.
 
-    Raises MediaError (stage "open") where there is none, ContentChangedError where it has other
+    Raises MediaError (stage "open") if no file can be read, ContentChangedError where it has other
     content.
     """
     problem = MediaError("the file cannot be reached; connect its drive", stage="open")

@@ -64,6 +64,7 @@ LIBRARIES = (
     Library("charset_normalizer", "charset-normalizer", "text of unknown encoding", decodes=True),
     Library("sqlalchemy", "sqlalchemy", "the catalog"),
     Library("alembic", "alembic", "upgrades of the catalog", probe="alembic.command"),
+    Library("Stemmer", "pystemmer", "stems of words"),
     Library("filelock", "filelock", "one writer at a time"),
     Library("lark", "lark", "filters (--where)"),
     Library("watchfiles", "watchfiles", "seehear watch"),

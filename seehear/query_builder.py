@@ -52,6 +52,7 @@ def build_query(
     like: Iterable[Hit | int] = (),
     unlike: Iterable[Hit | int] = (),
     explain: bool = False,
+    typing: bool = False,
     limits: QueryLimits = QueryLimits(),  # noqa: B008 - frozen
 ) -> Query:
     """Return the checked query that the arguments of `Collection.search`, and some more, ask for.
@@ -82,6 +83,7 @@ def build_query(
         like=arguments.segment_ids(like),
         unlike=arguments.segment_ids(unlike),
         explain=explain,
+        typing=typing,
     )
     check_options(query, limits)
     wanted = parse_query(line, load) if line else []
@@ -103,7 +105,7 @@ def _weighted_parts(
     by_kind: Mapping[Modality | None, Sources],
     weights: Sequence[float],
 ) -> Iterator[QueryPart]:
-    """Yield the parts of texts and files, each with the next weight, or 1 where there is none."""
+    """Yield the parts of texts and files, each with the next weight; without one it is 1."""
     sources = [
         (file, kind) for kind, group in by_kind.items() for file in arguments.as_paths(group)
     ]

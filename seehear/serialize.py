@@ -36,6 +36,8 @@ def report_to_dict(report: IndexReport) -> dict[str, Any]:
         "moved": report.moved,
         "removed": report.removed,
         "unchanged": report.unchanged,
+        "partial": report.partial,
+        "without_content": report.without_content,
         "skipped": report.skipped,
         "unsupported": dict(report.unsupported),
         "failed": report.failed,

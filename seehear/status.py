@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
         "by_modality": {str(kind): n for kind, n in counts.by_modality.items()},
         "subtitles": counts.subtitles,
         "locations": counts.locations,
+        "files": {str(state): n for state, n in counts.files.items()},
         "failures": counts.failures,
         "unsupported": count_unsupported(catalog),
         "size_bytes": counts.size_bytes,
@@ -38,9 +38,7 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
 
 
 def count_unsupported(catalog: Catalog) -> dict[str, int]:
-    """Return the roots' counts of files of kinds that are not read, by suffix, largest first."""
+    """Return the counts of files of kinds that are not read, by suffix, largest first."""
     from seehear.indexers.progress import most_common
 
-    return most_common(
-        sum((Counter(root.unsupported) for root in catalog.locations.roots()), Counter())
-    )
+    return most_common(catalog.locations.unsupported())

@@ -125,6 +125,8 @@ class Segment:
     start_s: float | None = None
     stop_s: float | None = None
     text: str | None = None
+    page: int | None = None
+    """The page of a PDF that a passage stands on, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,21 @@ class Asset:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
+
+
+class FileState(StrEnum):
+    """What became of a file that an index run met. Each file has exactly one state."""
+
+    COMPLETE = "complete"
+    """Indexed, with all that it contains."""
+    PARTIAL = "partial"
+    """Indexed as far as it can be read, such as a video that is cut off."""
+    WITHOUT_CONTENT = "without_content"
+    """Found by its name alone: silence, or scanned pages without text."""
+    FAILED = "failed"
+    """It could not be read or encoded."""
+    SKIPPED = "skipped"
+    """Its kind is not read, or it is not a regular file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +239,8 @@ class Query:
     """Segment ids to find less like."""
     explain: bool = False
     """Explain each score in `Hit.why`."""
+    typing: bool = False
+    """The last word may not be complete: it also finds the words that begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +303,13 @@ class Hit:
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = None
+    """The part of a passage that matched, at most 200 characters."""
+    marks: tuple[tuple[int, int], ...] = ()
+    """Where words of the query stand in the snippet: (start, stop) in characters."""
+    text: str | None = None
+    """The whole passage."""
+    page: int | None = None
+    """The page of a PDF that the passage stands on, from 1."""
     weak: bool = False
     """True if the match may well be chance."""
     moments: tuple[Moment, ...] = ()
@@ -312,6 +338,9 @@ class Hit:
             "start_s": self.start_s,
             "stop_s": self.stop_s,
             "snippet": self.snippet,
+            "marks": [list(mark) for mark in self.marks],
+            "text": self.text,
+            "page": self.page,
             "weak": self.weak,
             "asset_id": self.asset_id,
             "segment_id": self.segment_id,

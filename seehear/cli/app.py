@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 from typer.models import CommandInfo, TyperPath
 
 from seehear.cli import (
@@ -126,6 +126,9 @@ def command_for(arguments: Sequence[str]) -> Any:
     command = typer.main.get_command(one_of_all)
     # Typer's own installer rewrites ~/.bashrc in place: what is printed, a person puts there.
     command.params = [option for option in command.params if option.name != "install_completion"]
+    for option in command.params:
+        if isinstance(option, TyperOption) and option.name == "show_completion":
+            option.help = "Print a script that completes commands with the Tab key."
     return command
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def formats(json: JsonOption = False) -> None:
     """List the kinds of files that are read.
 
-    And those that are known but not read, with the reason. Files of all other kinds are
+    Also list known kinds that are not read, with the reason. Files of all other kinds are
     skipped and counted by suffix.
     """
     from seehear import media

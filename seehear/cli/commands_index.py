@@ -17,6 +17,7 @@ from seehear.cli.options import (
     JsonOption,
     LinksOption,
     ModelOption,
+    UnderOption,
     open_collection,
 )
 from seehear.cli.process import EXIT_FAILED_FILES, EXIT_INTERRUPTED
@@ -245,13 +246,15 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
     lines = [
         ("collection", state["collection"]),
         ("model", state["model"] or "none yet: run `seehear index FOLDER`"),
-        ("files", _files(state["locations"], different)),
+        ("files", _files(state["files"])),
         ("assets", f"{different} ({', '.join(kinds)})" if kinds else "0"),
         ("segments", state["segments"]),
         ("index", state["index"]),
         ("size", output.size(state["size_bytes"])),
         ("failures", f"{state['failures']} (see `seehear failures`)" if state["failures"] else 0),
     ]
+    if copies := state["locations"] - different:
+        lines.insert(3, ("copies", copies))
     if unread := state["unsupported"]:
         lines.append(("not read", output.unread(unread)))
     lines += [
@@ -262,11 +265,44 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         output.print_line(f"{name:<11} {value}")
 
 
-def _files(locations: int, different: int) -> str:
-    """Return how many files are indexed, as the summary of a run counts them."""
-    copies = locations - different
-    named = "1 of them is a copy" if copies == 1 else f"{copies} of them are copies"
-    return f"{locations} ({named})" if copies else str(locations)
+def _files(states: dict[str, int]) -> str:
+    """Return how many files there are, and how many in each state."""
+    told = [f"{count} {name.replace('_', ' ')}" for name, count in states.items() if count]
+    see = "; see `seehear files`" if len(told) > 1 else ""
+    return f"{sum(states.values())} ({', '.join(told)}{see})" if told else "0"
+
+
+def files(
+    states: Annotated[
+        str,
+        typer.Option(
+            "--state",
+            metavar="STATES",
+            help="Only these: complete, partial, without_content, failed, skipped.",
+        ),
+    ] = "",
+    under: UnderOption = None,
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List every file that was met, with its state and the reason.
+
+    complete: indexed. partial: indexed as far as it can be read. without_content: found by its name
+    only. failed: not indexed. skipped: not read, such as an archive or a broken link.
+    """
+    with open_collection(collection) as library:
+        found = library.files(states, under=under)
+    if json:
+        output.print_json(
+            [{"path": str(f.path), "state": str(f.state), "reason": f.reason} for f in found]
+        )
+        return
+    for file in found:
+        reason = f": {file.reason}" if file.reason else ""
+        state = file.state.replace("_", " ")
+        output.print_line(f"{state:<15} {output.display_path(file.path)}{reason}")
+    if not found:
+        output.note("No files.")
 
 
 def failures(collection: CollectionOption = None, json: JsonOption = False) -> None:
@@ -309,5 +345,5 @@ def forget(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (index, watch, status, failures, forget, upgrade, generations):
+    for command in (index, watch, status, files, failures, forget, upgrade, generations):
         app.command()(command)

@@ -11,13 +11,32 @@ from typing import Annotated
 
 import typer
 
-from seehear.cli import output
+from seehear.cli import output, progress
 from seehear.cli.options import DeviceOption, JsonOption, open_collection
 from seehear.errors import SeehearError
 
 
-def models(json: JsonOption = False) -> None:
-    """List the models, with size and licence."""
+def models(
+    advise: Annotated[
+        bool, typer.Option("--advise", help="Say which model to take on this machine.")
+    ] = False,
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="LANG",
+            help="With --advise: the language of your texts and words.",
+        ),
+    ] = "English",
+    json: JsonOption = False,
+) -> None:
+    """List the models, with size and licence.
+
+    With --advise, measure this machine for a second, and say which model to take for a language.
+    """
+    if advise:
+        _advise(language, json=json)
+        return
     from seehear.encoders import available_models
 
     cards = available_models()
@@ -30,6 +49,7 @@ def models(json: JsonOption = False) -> None:
                     "licence": card.license,
                     "size_bytes": card.size_bytes,
                     "modalities": [str(m) for m in card.modalities],
+                    "languages": card.languages,
                     "present": card.present,
                 }
                 for card in cards
@@ -43,6 +63,72 @@ def models(json: JsonOption = False) -> None:
         output.print_line(card.name)
         output.print_line(f"    {card.summary}")
         output.print_line(f"    {size} · {card.license} · {here}")
+
+
+def _advise(language: str, *, json: bool) -> None:
+    from seehear.encoders.advice import PHOTOS, advise, this_machine
+    from seehear.encoders.languages import language_named
+
+    found = language_named(language)
+    advice = advise(found, this_machine())
+    machine = advice.machine
+    if json:
+        output.print_json(
+            {
+                "language": found.name,
+                "cores": machine.cores,
+                "free_memory_bytes": machine.free_bytes,
+                "gpu": machine.gpu or None,
+                "models": [
+                    {
+                        "name": one.card.name,
+                        "reads": one.reads,
+                        "present": one.card.present,
+                        "size_bytes": one.card.size_bytes,
+                        "needed_memory_bytes": one.needed_bytes,
+                        "fits": one.fits,
+                        "seconds_per_1000_photos": one.seconds and round(one.seconds, 1),
+                    }
+                    for one in advice.candidates
+                ],
+                "model": advice.model,
+                "reason": advice.reason,
+            }
+        )
+        return
+    free = "unknown" if machine.free_bytes is None else output.size(machine.free_bytes)
+    output.print_line(
+        f"This machine: {output.counted(machine.cores, 'core')}, free memory {free}, "
+        f"{machine.gpu or 'no GPU'}"
+    )
+    for one in advice.candidates:
+        told = [f"{'reads' if one.reads else 'does not read'} {found.name}"]
+        told.append(
+            "installed" if one.card.present else f"{output.size(one.card.size_bytes)} to download"
+        )
+        told.append(f"needs about {output.size(one.needed_bytes)} of memory")
+        if not one.fits:
+            told[-1] += ", more than is free"
+        if one.seconds is not None:
+            told.append(f"{PHOTOS:,} photos take about {progress.about(one.seconds)}")
+        output.print_line(f"{one.card.name}: {'; '.join(told)}")
+    if advice.model is None:
+        output.print_line(f"No model fits: {advice.reason}")
+    else:
+        output.print_line(f"Take {advice.model}: {advice.reason}")
+        output.print_line(f"    seehear index FOLDER --model {advice.model}")
+    if machine.gpu:
+        output.note("The speed of the GPU was not measured.")
+    else:
+        output.note(
+            "Times are estimates from one second of arithmetic. Other work on the machine, and "
+            "reading and decoding the files, add to them."
+        )
+    if found.code != "en":
+        output.note(
+            "multilingual learned from texts in 109 languages, nine tenths of them English. How "
+            f"well it reads {found.name} was not measured. It finds sounds by English words."
+        )
 
 
 def train(

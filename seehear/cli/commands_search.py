@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +15,14 @@ from seehear.cli.options import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    UnderOption,
     open_collection,
 )
 from seehear.cli.process import gc_paused, limit_blas_threads
 from seehear.cli.show_hits import Shown, show_hits
+
+if TYPE_CHECKING:
+    from seehear.collection import Collection
 
 FILES = ("image", "audio", "video")
 
@@ -30,10 +34,6 @@ KindsOption = Annotated[
     typer.Option(
         "--in", "--type", metavar="TYPES", help="Only these types, such as photos,videos."
     ),
-]
-UnderOption = Annotated[
-    Path | None,
-    typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
 ]
 WhereOption = Annotated[
     str,
@@ -191,7 +191,10 @@ def search(
             explain=explain,
         )
         hits = library.run(query)
+        for note in library.notes(query):
+            output.note(note)
         last_search.remember(library.folder, asked, hits)
+        _note_failed_files(library, [" ".join(asked["text"]), *asked["words"]])
         empty = not hits and library.is_empty
         names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
         title = " ".join([*asked["text"], *asked["words"], *names])
@@ -231,9 +234,11 @@ def duplicates(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List groups of identical or nearly identical files.
+    """List files that are copies of each other, and photos of one burst.
 
-    The first file of each group is the one to keep.
+    A copy is the same picture, recording, film or text: in other bytes, another size or format,
+    a little cropped or cut. Below the largest file of each group stand the others, and what each
+    of them is. Compare them yourself before you delete any.
     """
     with open_collection(collection) as library:
         groups = library.duplicates(modalities=kinds, under=under, where=where)
@@ -248,16 +253,17 @@ def duplicates(
                     "modality": str(group.modality),
                     "similarity": round(group.similarity, 4),
                     "paths": [str(path) for path in group.paths],
+                    "how": list(group.how),
                 }
                 for group in groups
             ]
         )
         return
     for group in groups:
-        same = group.likeness == "copies"
-        output.print_line("identical" if same else f"nearly identical ({group.similarity:.3f})")
-        for path in group.paths:
-            output.print_line(f"  {output.display_path(path)}")
+        width = max(map(len, group.how))
+        output.print_line(output.display_path(group.paths[0]))
+        for path, how in zip(group.paths[1:], group.how[1:], strict=True):
+            output.print_line(f"  {how:{width}}  {output.display_path(path)}")
     if not groups and not empty:
         output.note("No duplicates found.")
 
@@ -298,6 +304,17 @@ def _note_lost_file(name: str, *, in_line: bool) -> None:
         output.note(f"Searching for {name} as words. To search only in the folder use --under.")
     else:
         output.note(f"No file {name} here. Searching for it as words.")
+
+
+def _note_failed_files(library: Collection, names: list[str]) -> None:
+    """Tell why a file that is asked for by its exact name cannot be among the hits."""
+    from seehear import query_builder
+
+    wanted = {name.casefold() for name in names if query_builder.names_file(name)}
+    for failure in library.failures() if wanted else ():
+        if failure.path.name.casefold() in wanted:
+            path = output.display_path(failure.path)
+            output.note(f"{path} could not be indexed: {failure.reason}")
 
 
 def register(app: typer.Typer) -> None:

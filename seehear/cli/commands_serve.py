@@ -26,11 +26,12 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS", help="Address to listen on; other than loopback needs a token."
+            metavar="ADDRESS",
+            help="Address to listen on. Any but this machine's own needs a token.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
+        int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")
     ] = 8000,
     root: Annotated[
         list[Path] | None,
@@ -46,7 +47,9 @@ def serve(
     ] = None,
     behind_proxy: Annotated[
         bool,
-        typer.Option("--behind-proxy", help="Trust a proxy on this machine to say it uses https."),
+        typer.Option(
+            "--behind-proxy", help="Believe a proxy on this machine that clients use https."
+        ),
     ] = False,
     create: Annotated[
         bool, typer.Option("--create", help="Make the collection if it does not exist.")

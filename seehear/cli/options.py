@@ -38,6 +38,10 @@ LinksOption = Annotated[
         "SEEHEAR_FOLLOW_LINKS=1 does so for every command.",
     ),
 ]
+UnderOption = Annotated[
+    Path | None,
+    typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

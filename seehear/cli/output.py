@@ -158,9 +158,15 @@ def guard_messages() -> None:
 def print_report(report: IndexReport) -> None:
     """Print the summary after an index run, on standard error: it is not a result."""
     counts = ("added", "updated", "moved", "removed", "unchanged", "failed")
-    note(", ".join(f"{getattr(report, name)} {name}" for name in counts))
+    told = [f"{getattr(report, name)} {name}" for name in counts]
+    more = {"partial": report.partial, "without_content": report.without_content}
+    states = [name for name, count in more.items() if count]
+    told += [f"{more[name]} {name.replace('_', ' ')}" for name in states]
+    note(", ".join(told))
     if report.skipped:
         note(skipped(report.skipped, report.unsupported))
+    if states:
+        note(f"See `seehear files --state {','.join(states)}` for the reason")
     for root in report.offline:
         note(
             f"offline: {display_path(root.path)} ({root.reason}). Its files stay in the collection."
@@ -182,7 +188,7 @@ NAMED = 8
 def skipped(total: int, unsupported: Mapping[str, int]) -> str:
     """Return what was skipped: `9 skipped: 4 .docx, 3 .psd, 2 .svg; see `seehear formats``."""
     special = total - sum(unsupported.values())
-    named = "broken link or special file" if special == 1 else "broken links or special files"
+    named = "link or special file" if special == 1 else "links or special files"
     parts = [f"{special} {named}"] if special else []
     if unsupported:
         parts.insert(0, unread(unsupported))

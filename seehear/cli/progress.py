@@ -21,6 +21,7 @@ LABELS = {
     "scan": "scanning",
     "encode": "indexing",
     "clean": "removing files that are gone",
+    "mark": "reading files of an earlier version for duplicates",
     "prepare": "preparing search",
     "verify": "checking",
     "done": "done",

@@ -95,7 +95,7 @@ def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empt
 
 
 def open_file(hit: Hit) -> None:
-    """Open the file of a hit with the system's own program. Raises SeehearError if there is none.
+    """Open the file of a hit with the system's own program. Raises SeehearError if it is missing.
 
     No system has a way to say at which second a program shall start: the moment is told.
     """
@@ -176,7 +176,8 @@ def _rows(hits: Sequence[Hit], width: int | None) -> list[list[str]]:
         lines += [" " * cell_len(start) + f"  {time}" for time in times[1:]]
         inner = SNIPPET_CELLS if width is None else width - len(INDENT)
         if hit.snippet:
-            lines.append(INDENT + keep_start(_one_line(hit.snippet), min(inner, SNIPPET_CELLS)))
+            told = f"page {hit.page}: {hit.snippet}" if hit.page else hit.snippet
+            lines.append(INDENT + keep_start(_one_line(told), min(inner, SNIPPET_CELLS)))
         for term in hit.why:
             told = _one_line(_explained(term))
             lines.append(INDENT + (told if width is None else keep_start(told, inner)))

@@ -16,14 +16,14 @@ _NOUNS = {
 
 _METADATA = (
     *("path", "modality", "matched", "rank", "score", "similarity", "weak"),
-    *("asset_id", "segment_id", "start_s", "stop_s"),
+    *("asset_id", "segment_id", "start_s", "stop_s", "page"),
 )
 
 
 def described(hit: Hit) -> str:
-    """Return the passage that matched, or the name and moment of other media."""
-    if hit.snippet:
-        return hit.snippet
+    """Return the whole passage that matched, or the name and moment of other media."""
+    if hit.text:
+        return hit.text
     moment = f", from {hit.moment[0]:.1f} s to {hit.moment[1]:.1f} s" if hit.moment else ""
     return f"{_NOUNS[hit.modality]}: {hit.path.name}{moment}"
 

@@ -3,7 +3,14 @@
 `load_model` loads a model by name; nothing heavy is imported before that.
 """
 
-from seehear.encoders.base import Encoder, Model, Route, SingleSpaceModel, normalised
+from seehear.encoders.base import (
+    Encoder,
+    Model,
+    Route,
+    SingleSpaceModel,
+    known_shares,
+    normalised,
+)
 from seehear.encoders.model_cards import ModelCard
 from seehear.encoders.registry import available_models, full_name, is_fetched, load_model
 
@@ -16,6 +23,7 @@ __all__ = [
     "available_models",
     "full_name",
     "is_fetched",
+    "known_shares",
     "load_model",
     "normalised",
 ]

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from seehear.errors import SpaceMismatchError
 from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors, VideoSample
 
+LEAST_KNOWN = 0.5
+"""A text of which an encoder knows no more than this share gets no vector."""
+
 
 class Encoder(Protocol):
     """Maps samples of some modalities into one embedding space."""
@@ -28,8 +31,9 @@ class Encoder(Protocol):
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
 
-        A sample without content (silence, an empty text) gives a row of zeros, which is near no
-        vector. Raises UsageError for a modality that this encoder does not have.
+        A sample without content (silence, an empty text, one in a language that the encoder does
+        not read) gives a row of zeros, which is near no vector. Raises UsageError for a modality
+        that this encoder does not have.
         """
         ...
 
@@ -89,6 +93,20 @@ class Loads(Protocol):
         ...
 
 
+@runtime_checkable
+class JudgesTexts(Protocol):
+    """An encoder or a model of one language, which tells how much of a text it can know."""
+
+    def known_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return how much of each text it knows, from 0 to 1."""
+        ...
+
+
+def known_shares(encoder: Encoder | Model, texts: Sequence[str]) -> list[float]:
+    """Return how much of each text an encoder or a model knows, 0 to 1; 1 if it cannot tell."""
+    return encoder.known_shares(texts) if isinstance(encoder, JudgesTexts) else [1.0] * len(texts)
+
+
 class SingleSpaceModel:
     """A model of one encoder that covers its modalities by itself."""
 
@@ -124,6 +142,10 @@ class SingleSpaceModel:
         """Load what the encoder needs for a modality, if it can load ahead of time."""
         if isinstance(self._encoder, Loads):
             self._encoder.load(modality)
+
+    def known_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return how much of each text the encoder knows, from 0 to 1."""
+        return known_shares(self._encoder, texts)
 
     def encode(
         self, modality: Modality, samples: Sequence[Sample]

@@ -5,6 +5,7 @@ A name is one of
     tiny                                   the bundled model
     standard                               Perception Encoder and CLAP, joined by a bridge
     standard:<folder>                      the same, from copies of both on disk
+    multilingual, multilingual:<folder>    SigLIP 2 and CLAP, in the same way
     open_clip:<architecture>/<source>      <source>: a pretrained tag, or a file of weights
     open_clip:<folder>                     a folder with open_clip_config.json and weights
     open_clip:hf-hub:<repository>          such a folder on the hub
@@ -79,10 +80,11 @@ def _load_tiny(name: str, device: str, **_: Any) -> Model:
 def _load_standard(
     name: str, device: str, *, cache: Path | None, progress: BridgeProgress | None
 ) -> Model:
-    from seehear.encoders.standard import load_standard
+    from seehear.encoders.standard import load_multilingual, load_standard
 
-    rest = name.partition(":")[2]
-    return load_standard(Path(rest) if rest else None, device, bridges=cache, progress=progress)
+    kind, _, rest = name.partition(":")
+    load = load_standard if kind == "standard" else load_multilingual
+    return load(Path(rest) if rest else None, device, bridges=cache, progress=progress)
 
 
 def _load_open_clip(name: str, device: str, **_: Any) -> Model:
@@ -112,6 +114,7 @@ def _load_fake_joined(name: str, device: str, **_: Any) -> Model:
 LOADERS: dict[str, Callable[..., Model]] = {
     "tiny": _load_tiny,
     "standard": _load_standard,
+    "multilingual": _load_standard,
     "open_clip": _load_open_clip,
     "clap": _load_clap,
     "fake": _load_fake,

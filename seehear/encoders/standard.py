@@ -1,7 +1,9 @@
-"""Load the model `standard`: Perception Encoder for images, CLAP for sounds, and a bridge.
+"""Load `standard` and `multilingual`: two encoders of images and of sounds, and a bridge.
 
-`standard` reads both from the hub at their pinned revisions; `standard:<folder>` reads them from a
-folder with copies of the two repositories, `PE-Core-B-16` and `clap-htsat-unfused`.
+The images are those of Perception Encoder (`standard`) or SigLIP 2 (`multilingual`), the sounds
+those of CLAP. Both are read from the hub; `standard:<folder>` and `multilingual:<folder>` read them
+from a folder with copies of the two repositories, named as on the hub: `PE-Core-B-16` or
+`ViT-B-16-SigLIP2-256`, and `clap-htsat-unfused`.
 """
 
 from __future__ import annotations
@@ -12,10 +14,18 @@ from seehear.encoders.bridge import BridgeProgress, cached_bridge, revision_for
 from seehear.encoders.clap import load_clap
 from seehear.encoders.composite import CompositeModel
 from seehear.encoders.hub import HubModel, unavailable
-from seehear.encoders.model_cards import CLAP_UNFUSED, PE_CORE_B, STANDARD
+from seehear.encoders.model_cards import (
+    CLAP_UNFUSED,
+    MULTILINGUAL,
+    PE_CORE_B,
+    SIGLIP2_B_256,
+    STANDARD,
+    ModelCard,
+)
 from seehear.encoders.open_clip import load_open_clip
 
 VISION_FOLDER = "PE-Core-B-16"
+MULTILINGUAL_FOLDER = "ViT-B-16-SigLIP2-256"
 AUDIO_FOLDER = "clap-htsat-unfused"
 
 
@@ -32,28 +42,51 @@ def load_standard(
     takes minutes on a CPU, once, when the first sound is encoded, and reports to `progress`.
     Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
     """
+    return _load(STANDARD, PE_CORE_B, VISION_FOLDER, folder, device, bridges, progress)
+
+
+def load_multilingual(
+    folder: Path | None = None,
+    device: str = "auto",
+    *,
+    bridges: Path | None = None,
+    progress: BridgeProgress | None = None,
+) -> CompositeModel:
+    """Load `multilingual` as `load_standard` loads `standard`."""
+    return _load(
+        MULTILINGUAL, SIGLIP2_B_256, MULTILINGUAL_FOLDER, folder, device, bridges, progress
+    )
+
+
+def _load(
+    card: ModelCard,
+    vision_card: ModelCard,
+    vision_folder: str,
+    folder: Path | None,
+    device: str,
+    bridges: Path | None,
+    progress: BridgeProgress | None,
+) -> CompositeModel:
     if folder is None:
-        hub = HubModel(
-            STANDARD.name, STANDARD.size_bytes, STANDARD.license, f"{STANDARD.name}:FOLDER"
-        )
-        for file in STANDARD.weights:  # so that an error about a missing file names `standard`
+        hub = HubModel(card.name, card.size_bytes, card.license, f"{card.name}:FOLDER")
+        for file in card.weights:  # so that an error about a missing file names this model
             hub.file(file)
-        vision_name = PE_CORE_B.name.partition(":")[2]
+        vision_name = vision_card.name.partition(":")[2]
         audio_name = CLAP_UNFUSED.name.partition(":")[2]
-        name = STANDARD.name
+        name = card.name
     else:
         folder = folder.expanduser().resolve()
-        for part in (VISION_FOLDER, AUDIO_FOLDER):
+        name = f"{card.name}:{folder}"
+        for part in (vision_folder, AUDIO_FOLDER):
             if not (folder / part).is_dir():
                 raise unavailable(
-                    f"{STANDARD.name}:{folder}",
-                    STANDARD.size_bytes,
-                    STANDARD.license,
-                    f"{STANDARD.name}:FOLDER",
+                    name,
+                    card.size_bytes,
+                    card.license,
+                    f"{card.name}:FOLDER",
                     f"the folder holds no copy of {part}",
                 )
-        vision_name, audio_name = str(folder / VISION_FOLDER), str(folder / AUDIO_FOLDER)
-        name = f"{STANDARD.name}:{folder}"
+        vision_name, audio_name = str(folder / vision_folder), str(folder / AUDIO_FOLDER)
     vision, audio = load_open_clip(vision_name, device), load_clap(audio_name, device)
     return CompositeModel(
         name,

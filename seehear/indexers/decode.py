@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,10 @@ class DecodeStage:
         results: BoundedQueue[WriteMessage],
         roots: Mapping[int, str],
         stop: threading.Event,
+        to_mark: Callable[[str], bool] | None = None,
     ) -> None:
+        """`to_mark` tells which contents still need their fingerprint, by hash."""
+        self._to_mark = to_mark
         self._spec, self._settings = model.spec, settings
         self._encodable = frozenset(m for m in Modality if model.spaces_of(m))
         self._claims, self._tally = claims, tally
@@ -69,6 +72,7 @@ class DecodeStage:
                 self._spec,
                 self._settings,
                 wanted=self._claims.try_claim,
+                to_mark=self._to_mark,
                 root_of=lambda task: self._roots.get(task.root_id),
                 stop=self._stop,
             )
@@ -105,7 +109,9 @@ class DecodeStage:
             self._fail(file, draft, error)
             return
         if not self._stop.is_set():  # once set, the iteration may have ended early
-            self._samples.put(draft or self._draft(file))
+            draft = draft or self._draft(file)
+            draft.fingerprint = file.fingerprint
+            self._samples.put(draft)
 
     def _follow(self, digest: str, file: FileTask) -> None:
         answer = self._claims.attach(digest, file)
@@ -116,7 +122,7 @@ class DecodeStage:
 
     def _fail(self, file: media.DecodedFile, draft: PendingAsset | None, error: MediaError) -> None:
         task: FileTask = file.task
-        refusal = IndexFailure(error.stage, str(error), _is_lasting(error))
+        refusal = IndexFailure(error.stage, str(error), is_lasting(error))
         if file.changed or isinstance(error, UnsupportedMediaError):
             if draft is not None:
                 draft.abandoned = True
@@ -163,7 +169,7 @@ class DecodeStage:
             self._results.put(FileFailed(file, refusal))
 
 
-def _is_lasting(error: MediaError) -> bool:
+def is_lasting(error: MediaError) -> bool:
     """Tell whether a failure lies in the content, so that trying again would give the same.
 
     A file that could not be opened or read is tried again by the next run.

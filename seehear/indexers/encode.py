@@ -62,6 +62,8 @@ class PendingAsset:
     """The file changed midway and is read again; set before the asset is sent."""
     complete: bool = False
     """Every sample is decoded."""
+    fingerprint: bytes = b""
+    """What tells its copies; set before the asset is sent, empty if the catalog has it."""
     dropped: bool = False
     """Failed, abandoned or already passed on: further samples are ignored."""
 
@@ -69,13 +71,15 @@ class PendingAsset:
         """Return what is written: segments, and vectors of each space, float32 (n, dim).
 
         An encoder returns a row of zeros for a sample without content. A segment with only such
-        rows is left out, so that silence does not match every query.
+        rows is left out, so that silence does not match every query; a passage stays without a
+        vector, and is found by its words.
         """
         telling: dict[EmbeddingSpace, list[tuple[int, SegmentRow]]] = {
             space: sorted(((at, row) for at, row in rows if row.any()), key=lambda pair: pair[0])
             for space, rows in self.rows.items()
         }
-        kept = sorted({at for rows in telling.values() for at, _ in rows})
+        passages = {at for at, segment in enumerate(self.segments) if segment.text}
+        kept = sorted(passages.union(at for rows in telling.values() for at, _ in rows))
         position = {at: i for i, at in enumerate(kept)}
         vectors = {
             space: ([position[at] for at, _ in rows], np.stack([row for _, row in rows]))
@@ -83,7 +87,9 @@ class PendingAsset:
             if rows
         }
         segments = [self.segments[at] for at in kept]
-        return NewContent(self.content_hash, self.file.size_bytes, self.info, segments, vectors)
+        return NewContent(
+            self.content_hash, self.file.size_bytes, self.info, segments, vectors, self.fingerprint
+        )
 
 
 @dataclass(frozen=True, slots=True)

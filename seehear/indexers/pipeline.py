@@ -21,6 +21,7 @@ from pathlib import Path
 from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
+from seehear.indexers.backfill import mark_unchanged, needs_fingerprint
 from seehear.indexers.decode import DecodeStage
 from seehear.indexers.dedup import InFlightContents
 from seehear.indexers.encode import DecodeMessage, EncodeStage
@@ -39,7 +40,7 @@ from seehear.indexers.stages import BoundedQueue, StopEvent, run_stages
 from seehear.indexers.survey import ALWAYS_RETRY_NS, Survey
 from seehear.indexers.write import WriteMessage, WriteStage
 from seehear.libraries import require
-from seehear.stores import Catalog, Generation, ScanTable
+from seehear.stores import STATES, Catalog, Generation, Remark, ScanTable
 from seehear.types import Modality
 
 CHANNEL_BYTES = 64 << 20
@@ -131,6 +132,10 @@ class _Run:
                     self.tally.enter(Stage.CLEAN)
                     self._clean(survey)
                     promoted = builds and self._promote(generation)
+                if not self._tick():
+                    mark_unchanged(
+                        self.catalog, self.settings, targets, survey, self.tally, self.halt
+                    )
             except KeyboardInterrupt:
                 self.halt.set()
         return self._report(generation, survey, promoted=promoted)
@@ -144,6 +149,10 @@ class _Run:
         """Decode, encode and write what has changed."""
         if table.task_count:
             require("faiss")  # fails now, not when the collection has grown to need it
+        for links in table.new_links():
+            with self.catalog.batch() as batch:
+                for root_id, path, reason in links:
+                    batch.put_failure(root_id, path, Remark.LINK, reason, 0, 0)
         # A vanished file whose size no new file has was not moved: remove it from results now.
         self._remove(table.take_gone(if_moved=False))
         self.tally.begin(Stage.ENCODE, table.task_count, table.task_bytes)
@@ -162,6 +171,7 @@ class _Run:
             results=results,
             roots={root.id: str(root.path) for root in self.catalog.locations.roots()},
             stop=self.halt,
+            to_mark=lambda digest: needs_fingerprint(self.catalog, digest),
         )
         encoder = EncodeStage(
             self.model,
@@ -199,14 +209,11 @@ class _Run:
         """Remove locations that vanished and did not move, and assets without any location."""
         self._remove(found.table.take_gone(if_moved=True))
         with self.catalog.batch() as batch:
-            for root_id, path in found.cured:
-                batch.clear_failure(root_id, Path(path))
+            for path in found.cured:
+                batch.clear_failure(Path(path))
             batch.remove_orphans()
             for root_id in found.root_ids:
                 batch.set_sidecars(root_id)
-            for root_id in found.whole_root_ids:
-                counted = self.tally.unsupported.get(root_id, Counter())
-                batch.set_unsupported(root_id, most_common(counted))
 
     def _remove(self, locations: Iterable[Sequence[int]]) -> None:
         for ids in locations:
@@ -240,6 +247,11 @@ class _Run:
 
     def _report(self, generation: Generation, found: Survey, *, promoted: bool) -> IndexReport:
         counts, notes = self.tally.counts, list(found.notes)
+        unsupported = Counter(self.tally.unsupported)
+        for (remark, why), number in found.table.remarks.items():
+            counts[STATES[remark].value] += number
+            if remark is Remark.KIND:
+                unsupported[why] += number
         remembered = [
             FailedFile(failure.path, failure.stage, failure.reason, remembered=True)
             for failure in found.failed_before
@@ -258,9 +270,11 @@ class _Run:
             moved=counts["moved"],
             removed=counts["removed"],
             unchanged=counts["unchanged"] + found.unchanged,
+            partial=counts["partial"],
+            without_content=counts["without_content"],
             failed=counts["failed"] + len(remembered),
             skipped=counts["skipped"],
-            unsupported=most_common(sum(self.tally.unsupported.values(), Counter())),
+            unsupported=most_common(unsupported),
             encoded=counts["encoded"],
             segments=counts["segments"],
             bytes_read=counts["bytes_read"],
@@ -268,6 +282,7 @@ class _Run:
             offline=tuple(found.offline),
             notes=tuple(notes),
             interrupted=self.halt.is_set(),
+            changed=bool(counts["changed"] or counts["removed"] or promoted),
             promoted=promoted,
             generation_id=generation.id,
             pending=pending,

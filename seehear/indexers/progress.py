@@ -14,8 +14,9 @@ from pathlib import Path
 class Stage(StrEnum):
     """The stage of a run; decoding, encoding and writing overlap and count as one stage.
 
-    An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order; `verify` through
-    VERIFY and DONE. A stopped run leaves stages out and still ends with DONE.
+    An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order, and through MARK
+    before PREPARE where files were indexed by an earlier version; `verify` through VERIFY and DONE.
+    A stopped run leaves stages out and still ends with DONE.
     """
 
     SCAN = "scan"
@@ -24,6 +25,8 @@ class Stage(StrEnum):
     """New and changed files are decoded, encoded and written."""
     CLEAN = "clean"
     """Files that are gone are removed."""
+    MARK = "mark"
+    """Files that an earlier version indexed are read again, for what tells their copies."""
     PREPARE = "prepare"
     """What searches need is computed."""
     VERIFY = "verify"
@@ -78,8 +81,10 @@ class Progress:
 class IndexReport:
     """The outcome of an index run, counted in files.
 
-    Every file that the run looked at is in exactly one of `added`, `updated`, `moved`,
-    `unchanged`, `failed` and `skipped`; `removed` are files that were there before.
+    Every file that the run met is in exactly one of `added`, `updated`, `moved`, `unchanged`,
+    `partial`, `without_content`, `failed` and `skipped`, new or not; `removed` are files that were
+    there before. A run that was stopped counts the files up to then. Files that are hidden or
+    ignored are not met.
     """
 
     added: int = 0
@@ -91,10 +96,14 @@ class IndexReport:
     removed: int = 0
     """Known paths that are gone, except those that moved."""
     unchanged: int = 0
+    partial: int = 0
+    """Files that are indexed as far as they can be read, such as a video that is cut off."""
+    without_content: int = 0
+    """Files with nothing to compare, such as silence; their names are found."""
     failed: int = 0
     """Files that could not be indexed, including remembered failures."""
     skipped: int = 0
-    """Files of kinds that are not read, sockets, pipes, and broken links."""
+    """Files of kinds that are not read, sockets, pipes, broken links, and links out of a folder."""
     unsupported: Mapping[str, int] = field(default_factory=dict)
     """The number of skipped files whose kind is not read, by suffix, largest first:
     {".docx": 4, "no suffix": 1}. At most `SUFFIXES_NAMED` suffixes, the rest under "others"."""
@@ -109,17 +118,14 @@ class IndexReport:
     """Folders that could not be listed, invalid lines in ignore files: one line each."""
     interrupted: bool = False
     """Stopped before the end; what was done is kept, and the next run continues from there."""
+    changed: bool = False
+    """True if the run changed anything that a search can see."""
     promoted: bool = False
     """True where this run completed a generation and made it the serving one."""
     generation_id: int | None = None
     pending: int = 0
     """Assets that the generation still lacks before it can serve; 0 when complete."""
     seconds: float = 0.0
-
-    @property
-    def changed(self) -> bool:
-        """Tell whether the run changed anything that a search can see."""
-        return bool(self.added or self.updated or self.moved or self.removed or self.promoted)
 
 
 SUFFIXES_NAMED = 40
@@ -150,8 +156,8 @@ class ProgressTracker:
     on_progress: Callable[[Progress], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[FailedFile] = field(default_factory=list)
-    unsupported: dict[int, Counter[str]] = field(default_factory=dict)
-    """Files of kinds that are not read, by root and suffix."""
+    unsupported: Counter[str] = field(default_factory=Counter)
+    """Files of kinds that are not read, by suffix."""
     _stage: Stage = Stage.SCAN
     _files_total: int | None = None
     _bytes_total: int | None = None
@@ -175,10 +181,10 @@ class ProgressTracker:
             self.failures.append(failure)
             self.count("failed")
 
-    def skip(self, root_id: int, suffix: str) -> None:
+    def skip(self, suffix: str) -> None:
         """Count a file of a kind that is not read."""
         with self._lock:
-            self.unsupported.setdefault(root_id, Counter())[suffix] += 1
+            self.unsupported[suffix] += 1
             self.count("skipped")
 
     def begin(self, stage: Stage, files: int | None = None, size_bytes: int | None = None) -> None:

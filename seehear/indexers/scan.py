@@ -2,8 +2,8 @@
 
     root ── folders, sorted ──► ScannedFile(path, size, modified, inode)
              │ hidden, ignored, left out by a pattern ......... not listed
-             │ socket, pipe, device, broken link .............. counted in `skipped`
-             │ link that leads out of the root ................ counted in `outside`
+             │ socket, pipe, device, broken link .............. listed as skipped
+             │ link that leads out of the root ................ the same, counted in `outside`
              │ unreadable folder, name too long ............... a problem; its content is unknown
              │ a collection's own folder ...................... noted, not entered
              │ the cache folder (SEEHEAR_CACHE) ............... not entered
@@ -40,6 +40,10 @@ from seehear.indexers.ignore import (
 from seehear.media.stored_file import is_beneath
 from seehear.stores import FILE_NAME, ScannedFile, is_collection
 
+BROKEN_LINK = "a link that leads nowhere"
+OUTSIDE = "a link out of the indexed folder"
+SPECIAL = "a pipe, socket or device"
+
 
 @dataclass(frozen=True, slots=True)
 class ScanProblem:
@@ -58,8 +62,6 @@ class Scan:
     """Folders and files whose present state is unknown, because they could not be read."""
     nested: list[str] = field(default_factory=list)
     """Other roots met on the way, which are scanned on their own."""
-    skipped: int = 0
-    """Number of sockets, pipes, devices and broken links."""
     outside: int = 0
     """Number of links that lead out of the root and were not followed."""
     collections: list[tuple[str, bool]] = field(default_factory=list)
@@ -91,7 +93,9 @@ def walk(
     follow_links: bool = False,
     stop: threading.Event | None = None,
 ) -> Iterator[ScannedFile]:
-    """Yield the regular files below `top`, a folder or a file, and note the rest in `scan`.
+    """Yield the files below `top`, a folder or a file, and note the rest in `scan`.
+
+    What is not a regular file, and a link out of the root, has `skipped` set.
 
     `root` is the folder that patterns and ignore files are relative to (`top` itself, or a folder
     above it). Paths in `apart` are other roots: not entered, noted in `scan.nested`. The folder
@@ -123,12 +127,10 @@ class _Walk:
         self._stop = stop or self._stop
         status = os.stat(self._top)
         if self._leads_outside(self._top):
+            yield ScannedFile(self._top, skipped=OUTSIDE)
             return
         if not stat.S_ISDIR(status.st_mode):
-            if stat.S_ISREG(status.st_mode):
-                yield _scanned(self._top, status)
-            else:
-                self._scan.skipped += 1
+            yield _scanned(self._top, status)
             return
         relative = relative_to(self._top, self._root)
         rules = self._rules_above(relative)
@@ -169,25 +171,22 @@ class _Walk:
             relative = f"{folder.relative}/{name}" if folder.relative else name
             entry = others.pop(name, None)
             try:
-                if entry is not None and entry.is_dir():
-                    linked_entry = entry.is_symlink()
-                    if self._enters(entry, relative, rules, linked=linked_entry):
-                        target = linked if linked_entry else folders
+                if entry is None or not entry.is_dir():
+                    yield from self._file(name, path, relative, rules, entry)
+                elif self._enters(entry, relative, rules):
+                    if entry.is_symlink() and self._leads_outside(path):
+                        yield ScannedFile(path, skipped=OUTSIDE)
+                    else:
+                        target = linked if entry.is_symlink() else folders
                         target.append(_Folder(path, relative, rules))
-                elif (file := self._file(name, path, relative, rules)) is not None and not (
-                    entry is not None and entry.is_symlink() and self._leads_outside(path)
-                ):
-                    yield file
             except OSError as error:
-                if error.errno == errno.ELOOP:  # a link to itself leads nowhere
-                    self._scan.skipped += 1
-                else:
+                if error.errno != errno.ELOOP:
                     self._unknown(path, error)
+                elif self._takes(name, relative, rules):  # a link to itself leads nowhere
+                    yield ScannedFile(path, skipped=BROKEN_LINK)
         pending.extend(reversed(folders))
 
-    def _enters(
-        self, entry: os.DirEntry[str], relative: str, rules: IgnoreRules | None, *, linked: bool
-    ) -> bool:
+    def _enters(self, entry: os.DirEntry[str], relative: str, rules: IgnoreRules | None) -> bool:
         if entry.name in MACHINE_FOLDERS or is_hidden(entry.name, _attributes(entry)):
             return False
         if rules is not None and rules.ignores(relative, is_folder=True):
@@ -197,10 +196,10 @@ class _Walk:
         if entry.path in self._apart:
             self._scan.nested.append(entry.path)
             return False
-        if linked:
-            around_root = is_beneath(self._real_root, os.path.realpath(entry.path))
-            return not around_root and not self._leads_outside(entry.path)
-        return True
+        # A link to a folder that contains the root is a loop.
+        return not (
+            entry.is_symlink() and is_beneath(self._real_root, os.path.realpath(entry.path))
+        )
 
     def _leads_outside(self, path: str) -> bool:
         """Tell whether a path leads out of the root and must not be followed; count it."""
@@ -209,29 +208,39 @@ class _Walk:
         self._scan.outside += 1
         return True
 
+    def _takes(self, name: str, relative: str, rules: IgnoreRules | None) -> bool:
+        if name.startswith(".") or is_litter(name):
+            return False
+        if rules is not None and rules.ignores(relative, is_folder=False):
+            return False
+        return self._patterns.takes(relative)
+
     def _file(
-        self, name: str, path: str, relative: str, rules: IgnoreRules | None
-    ) -> ScannedFile | None:
-        if (
-            name.startswith(".")
-            or is_litter(name)
-            or (rules is not None and rules.ignores(relative, is_folder=False))
-        ):
-            return None
-        if not self._patterns.takes(relative):
-            return None
+        self,
+        name: str,
+        path: str,
+        relative: str,
+        rules: IgnoreRules | None,
+        entry: os.DirEntry[str] | None,
+    ) -> Iterator[ScannedFile]:
+        if not self._takes(name, relative, rules):
+            return
         if path in self._apart:
             self._scan.nested.append(path)
-            return None
+            return
         try:
             status = os.stat(path)
         except FileNotFoundError:  # a broken link, or gone since it was listed
-            self._scan.skipped += 1
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            self._scan.skipped += 1
-            return None
-        return None if is_hidden(name, status) else _scanned(path, status)
+            if os.path.lexists(path):
+                yield ScannedFile(path, skipped=BROKEN_LINK)
+            return
+        if is_hidden(name, status):
+            return
+        is_link = entry is not None and entry.is_symlink()
+        if is_link and stat.S_ISREG(status.st_mode) and self._leads_outside(path):
+            yield ScannedFile(path, skipped=OUTSIDE)
+        else:
+            yield _scanned(path, status)
 
     def _rules_here(self, folder: _Folder, has_file: bool) -> IgnoreRules | None:
         if not has_file:
@@ -277,6 +286,8 @@ class _Walk:
 
 
 def _scanned(path: str, status: os.stat_result) -> ScannedFile:
+    if not stat.S_ISREG(status.st_mode):
+        return ScannedFile(path, skipped=SPECIAL)
     return ScannedFile(path, status.st_size, status.st_mtime_ns, inode63(status.st_ino))
 
 

@@ -22,6 +22,7 @@ from seehear.indexers.progress import OfflineRoot, ProgressTracker
 from seehear.indexers.roots import Target, is_below, root_state
 from seehear.indexers.scan import Scan, relative_to, walk
 from seehear.indexers.stages import StopEvent
+from seehear.media import SUFFIXES
 from seehear.stores import Catalog, Failure, Generation, Root, ScanTable
 
 AT_ONCE = 256
@@ -48,14 +49,12 @@ class Survey:
     unchanged: int = 0
     failed_before: list[Failure] = field(default_factory=list)
     """Failures whose file has not changed since."""
-    cured: list[tuple[int, str]] = field(default_factory=list)
-    """(root, path) of failures whose file is gone."""
+    cured: list[str] = field(default_factory=list)
+    """Paths with a row of `failures` whose file is gone."""
     offline: list[OfflineRoot] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     root_ids: list[int] = field(default_factory=list)
     """Roots that were scanned."""
-    whole_root_ids: list[int] = field(default_factory=list)
-    """Roots of which all files were looked at."""
 
     def run(self, targets: Sequence[Target], generation: Generation, *, retry_failed: bool) -> None:
         """Scan and compare every target; offline roots are noted and not changed."""
@@ -70,7 +69,7 @@ class Survey:
             if self.stop.is_set():
                 return  # the walk has not met every file
         self.unchanged, self.failed_before = self.table.compare(
-            generation.id, retry_failed=retry_failed
+            generation.id, retry_failed=retry_failed, readable=frozenset().union(*SUFFIXES.values())
         )
 
     def _is_there(self, root: Root) -> bool:
@@ -117,17 +116,14 @@ class Survey:
         below = None if target.is_whole else Path(target.top)
         asked = is_gone if scan.unknown or self.patterns else None
         self.cured += [
-            (root_id, path)
+            path
             for path in self.table.find_gone(root_id, below, asked)
             if not _in_other_root(path, root, roots)
         ]
 
     def _note(self, target: Target, scan: Scan) -> None:
         """Note what the scan of a target found besides files."""
-        self.tally.count("skipped", scan.skipped)
         self.root_ids.append(target.root.id)
-        if target.is_whole and not self.patterns and not scan.unknown:
-            self.whole_root_ids.append(target.root.id)
         self.notes.extend(
             f"{path} is skipped: it is {'this' if own else 'another'} collection's own folder"
             for path, own in scan.collections

@@ -19,7 +19,7 @@ from seehear.indexers.encode import PendingAsset
 from seehear.indexers.progress import FailedFile, ProgressTracker
 from seehear.indexers.stages import BoundedQueue
 from seehear.indexers.survey import ALWAYS_RETRY_NS
-from seehear.stores import Batch, Catalog, FileTask, Generation, ScanTable
+from seehear.stores import STATES, Batch, Catalog, FileTask, Generation, Remark, ScanTable
 
 COMMIT_FILES = 256
 COMMIT_S = 1.0
@@ -127,15 +127,24 @@ class WriteStage:
         """Count files that are written, and remove the locations that they were moved from."""
         new = [asset_id for asset_id, file in located if file.location_id is None]
         moved_from = iter(self._table.take_moved(new))
+        remarks = batch.remarks(self._generation.id, [asset_id for asset_id, _ in located])
         for asset_id, file in located:
-            self._clear_failure(batch, file)
             if file.location_id is not None:
-                self._later("unchanged" if file.asset_id == asset_id else "updated")
+                name = "unchanged" if file.asset_id == asset_id else "updated"
             elif (gone := next(moved_from)) is not None:
                 batch.remove_location(gone)
-                self._later("moved")
+                name = "moved"
             else:
-                self._later("added")
+                name = "added"
+            if name != "unchanged":
+                self._later("changed")
+            if asset_id in remarks:
+                remark, reason = remarks[asset_id]
+                self._remark(batch, file, remark, reason)
+                name = STATES[remark].value
+            elif file.failed_before:
+                batch.clear_failure(file.path)
+            self._later(name)
             self._done(file)
 
     def _write_failed(self, batch: Batch, result: FileFailed) -> None:
@@ -156,14 +165,15 @@ class WriteStage:
         file = result.file
         if file.location_id is not None:
             batch.remove_location(file.location_id)
-        self._clear_failure(batch, file)
         suffix = media.suffix_label(str(file.path))
-        self._after_commit.append(lambda: self._tally.skip(file.root_id, suffix))
+        self._remark(batch, file, Remark.KIND, suffix)
+        self._after_commit.append(lambda: self._tally.skip(suffix))
         self._done(file)
 
-    def _clear_failure(self, batch: Batch, file: FileTask) -> None:
-        if file.failed_before:
-            batch.clear_failure(file.root_id, file.path)
+    def _remark(self, batch: Batch, file: FileTask, remark: Remark, reason: str) -> None:
+        batch.put_failure(
+            file.root_id, file.path, remark, reason, file.size_bytes, file.modified_ns
+        )
 
     def _later(self, name: str, by: int = 1) -> None:
         self._after_commit.append(lambda: self._tally.count(name, by))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
+from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
 from seehear.media.sniff import SniffedFormat
 from seehear.silence import is_silent
@@ -200,7 +201,10 @@ def _window(
 
 
 def track_windows(
-    container: InputContainer, stream: AudioStream, spec: SampleSpec
+    container: InputContainer,
+    stream: AudioStream,
+    spec: SampleSpec,
+    made: Fingerprinter | None = None,
 ) -> Iterator[tuple[Segment, AudioSample]]:
     """Yield all windows of one track, timed on the clock of its container."""
     offset = 0.0
@@ -208,6 +212,8 @@ def track_windows(
         begin = float(stream.start_time * stream.time_base)
         offset = max(0.0, begin - containers.start_of(container))
     blocks = waveform_blocks(container, stream, spec.sample_rate_hz)
+    if made is not None:
+        blocks = made.audio(blocks, spec.sample_rate_hz)
     yield from itertools.islice(windows(blocks, spec, offset), LIMITS.segments)
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
+from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
 from seehear.media.media_info import TIFF, OpenFile, probe_open
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
@@ -98,16 +99,21 @@ def samples(
         yield from samples_open(item, spec)
 
 
-def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sample]]:
-    """Yield what `samples` yields, for a file that is open and probed."""
+def samples_open(
+    item: OpenFile, spec: SampleSpec, made: Fingerprinter | None = None
+) -> Iterator[tuple[Segment, Sample]]:
+    """Yield what `samples` yields, for a file that is open and probed; show all of it to `made`."""
     info, reader = item.info, item.kind.reader
     assert info is not None
     if info.modality is Modality.IMAGE:
-        yield Segment(Modality.IMAGE), _image(item, spec.image_px)
+        image = _image(item, spec.image_px)
+        if made is not None:
+            made.image(image.pixels)
+        yield Segment(Modality.IMAGE), image
     elif reader is Decoder.FFMPEG:
-        yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
+        yield from itertools.islice(_video_or_audio(item, info, spec, made), LIMITS.segments)
     else:
-        yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
+        yield from itertools.islice(_passages(item, info, spec, made), LIMITS.segments)
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -199,7 +205,7 @@ def _image(item: OpenFile, min_px: int) -> ImageSample:
 
 
 def _video_or_audio(
-    item: OpenFile, info: MediaInfo, spec: SampleSpec
+    item: OpenFile, info: MediaInfo, spec: SampleSpec, made: Fingerprinter | None
 ) -> Iterator[tuple[Segment, Sample]]:
     from seehear.media import audio, video
     from seehear.media import container as containers
@@ -213,7 +219,7 @@ def _video_or_audio(
             movie = containers.video_stream(container)
             if movie is None:
                 raise BrokenMediaError("corrupt: its video cannot be decoded")
-            yield from video.shots(container, movie, spec)
+            yield from video.shots(container, movie, spec, made=made)
         item.file.seek(0)
     # Opened again: video and sound are each read from the start, and decoders keep their state.
     with (
@@ -224,7 +230,7 @@ def _video_or_audio(
         if track is None:
             return
         try:
-            yield from audio.track_windows(container, track, spec)
+            yield from audio.track_windows(container, track, spec, made)
         except BrokenMediaError:
             if info.modality is not Modality.VIDEO or containers.stream_has_data(container, track):
                 raise
@@ -289,35 +295,47 @@ def _spectrogram(
 
 
 def _passages(
-    item: OpenFile, info: MediaInfo, spec: SampleSpec
+    item: OpenFile, info: MediaInfo, spec: SampleSpec, made: Fingerprinter | None
 ) -> Iterator[tuple[Segment, Sample]]:
     if info.format in SUBTITLE_FORMS:
         from seehear.media import subtitles
 
         cues = subtitles.read_cues(item.file, info.format)
+        if made is not None:
+            made.text(" ".join(cue.text for cue in cues))
         yield from subtitles.passages(cues, spec.passage_words)
         return
     from seehear.media.passages import passages
 
-    # Lone surrogates, which some PDFs contain, cannot be stored in a database.
-    words = _words(item, info).encode("utf-8", "replace").decode()
-    for passage in passages(words, spec.passage_words):
-        yield Segment(Modality.TEXT, text=passage), passage
+    for page, words in _pages(item, info):
+        # Lone surrogates, which some PDFs contain, cannot be stored in a database.
+        clean = words.encode("utf-8", "replace").decode()
+        if made is not None:
+            made.text(clean)
+        for passage in passages(clean, spec.passage_words):
+            yield Segment(Modality.TEXT, text=passage, page=page), passage
 
 
-def _words(item: OpenFile, info: MediaInfo) -> str:
-    """Return all words of a document or a text file, at most LIMITS.text_characters."""
+def _pages(item: OpenFile, info: MediaInfo) -> Iterator[tuple[int | None, str]]:
+    """Yield the pages of a PDF with their numbers, or all words of another document or text file.
+
+    At most LIMITS.text_characters together.
+    """
     if item.kind.reader is Decoder.PDF:
         from seehear.media import pdf
 
+        left = LIMITS.text_characters
         with pdf.opened_pdf(item.file) as reader:
-            return "\n\n".join(pdf.text_of(reader))[: LIMITS.text_characters]
-    if item.kind.reader is Decoder.ARCHIVE:
+            for number, words in enumerate(pdf.text_of(reader), 1):
+                yield number, words[:left]
+                left -= len(words[:left])
+    elif item.kind.reader is Decoder.ARCHIVE:
         from seehear.media import documents
 
         with documents.opened_document(item.file, "decode") as document:
-            return documents.text_of(document) if document is not None else ""
-    return _text_words(item.file, info.format)
+            yield None, documents.text_of(document) if document is not None else ""
+    else:
+        yield None, _text_words(item.file, info.format)
 
 
 def _text_words(file: BinaryIO, name: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+from seehear.default_captions import is_default_caption
 from seehear.errors import BrokenMediaError
 from seehear.media import metadata
 from seehear.media.metadata import Details
@@ -176,4 +177,7 @@ def _info(
     duration_s: float | None = None,
 ) -> MediaInfo:
     seconds = None if duration_s is None else round(duration_s, 3)
+    for field in ("title", "caption"):
+        if is_default_caption(str(details.get(field, ""))):
+            del details[field]
     return MediaInfo(modality, name, width_px, height_px, seconds, taken, details)

@@ -1,7 +1,8 @@
 """Cut text into passages: a few dozen words each, with a small overlap, without cutting words.
 
-A passage ends at the end of a sentence or paragraph where one lies in its last third. Scripts
-that write without spaces (Chinese, Japanese) count by character, two to a word.
+A passage ends at the end of a sentence or paragraph where one lies in its last third. Words that
+are parted at the end of a line are joined. Scripts that write without spaces (Chinese, Japanese)
+count by character, two to a word.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ _TOKEN = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*$")
 _PARAGRAPH = re.compile(r"\n\s*\n")
+_PARTED = re.compile(r"(?<=[^\W\d_])([-\u2010\u00ad])[ \t]*+\n[ \t]*+(?=[^\W\d_])")
+_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
+LONGEST_HALF = 40
+"""Letters compared on either side of a hyphen."""
 
 
 def passages(text: str, most_words: int) -> Iterator[str]:
     """Yield passages of at most `most_words` words, white space folded; nothing without words."""
-    tokens = _Tokens(text)
+    tokens = _Tokens(_joined(text))
     count = len(tokens.spans)
     if count == 0:
         return
@@ -39,6 +44,28 @@ def passages(text: str, most_words: int) -> Iterator[str]:
         if end >= count:
             return
         begin = tokens.back(begin, end, int(most * OVERLAP_SHARE))
+
+
+def _joined(text: str) -> str:
+    """Join words that are parted at the end of a line, as books do: "thermo-", "dynamics".
+
+    The hyphen stays where the text has the same word with it elsewhere, and before capitals.
+    """
+    whole = {_halves(text, found.start(), found.end()) for found in _HYPHEN.finditer(text)}
+
+    def join(parted: re.Match[str]) -> str:
+        if not text[parted.end()].islower():
+            return parted[0]
+        return parted[1] if _halves(text, parted.start(), parted.end()) in whole else ""
+
+    return _PARTED.sub(join, text)
+
+
+def _halves(text: str, start: int, end: int) -> tuple[str, str]:
+    """Return the letters on either side of a hyphen, without case."""
+    before = re.split(r"[\W\d_]", text[max(0, start - LONGEST_HALF) : start])[-1]
+    after = re.split(r"[\W\d_]", text[end : end + LONGEST_HALF], maxsplit=1)[0]
+    return before.lower(), after.lower()
 
 
 class _Tokens:

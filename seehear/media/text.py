@@ -65,7 +65,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start >= len(data) - 3 and error.start > 0:
+        if len(data) >= 4 * LIMITS.text_characters and error.start >= len(data) - 3:
             return data[: error.start].decode("utf-8")  # cut by our own limit, inside a letter
     if data[1::2].count(0) > 0.4 * len(data) / 2:
         return data.decode("utf-16-le", "replace")
@@ -73,10 +73,56 @@ def decode(data: bytes) -> str:
         return data.decode("utf-16-be", "replace")
     if not looks_like_text(data[:GUESS_BYTES]):
         raise BrokenMediaError("corrupt: the content is not text")
+    return data.decode(_european(data[:GUESS_BYTES]) or _guessed(data[:GUESS_BYTES]), "replace")
+
+
+def _guessed(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[:GUESS_BYTES]).best()
-    return data.decode(best.encoding if best is not None else "latin-1", "replace")
+    best = from_bytes(data).best()
+    return best.encoding if best is not None else "latin-1"
+
+
+_ALPHABETS = {
+    "cp1252": (
+        *("äöüß", "áéíñóúü", "àâæçéèêëîïôœùûüÿ", "áâãàçéêíóôõú", "àèéìíîòóùú", "áäéèëêïíóöüú"),
+        *("åäöé", "åæøéóòô", "áéíóúýþæöðø", "àçèéíïòóúü", "äöõüšž", "çë"),
+    ),
+    "cp1250": (
+        *("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+        "äöüß",
+    ),
+    "cp1254": ("çğıöşüâîû",),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž"),
+}
+"""The letters of European languages beside those of ASCII, by the encoding that has them."""
+_IN_WORDS = re.compile(r"(?<=[^\W\d_])[^\x00-\x7f\w\s\xad’´·]+(?=[^\W\d_]|\b)|[^\x00-\x7f\W\d_]")
+"""Letters that are not of ASCII, and signs where letters are expected."""
+_POWERS = re.compile(r"\b[a-zA-Z0-9]{0,3}[¹²³ºª](?!\w)")
+"""Signs that look like letters of words to the expression above: m³, Nº."""
+LEAST_FITTING = 0.95
+"""Share of these letters that one language must have."""
+
+
+def _european(data: bytes) -> str | None:
+    """Return the encoding of a text in a language of Europe; cp1252 before others that fit as well.
+
+    None for other texts. A guess by statistics takes one for the other in most short texts.
+    """
+    high = sum(byte >= 0xC0 for byte in data)
+    if high > sum(chr(byte).isalpha() for byte in data if byte < 0x80):
+        return None  # a script of its own
+    fitting = {}
+    for name, alphabets in _ALPHABETS.items():
+        try:
+            told = "".join(_IN_WORDS.findall(_POWERS.sub("", data.decode(name)))).lower()
+        except UnicodeDecodeError:
+            continue
+        counted = Counter(told)
+        most = max(sum(counted[letter] for letter in alphabet) for alphabet in alphabets)
+        fitting[name] = most / len(told) if told else 1.0
+    best = max(fitting, key=lambda name: fitting[name], default="")  # cp1252, where both fit
+    return best if best and fitting[best] >= LEAST_FITTING else None
 
 
 # No expression below can look at a character more than a few times: what is repeated excludes what

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.audio import spread_evenly
+from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
 from seehear.types import ImageSample, Modality, SampleSpec, Segment, VideoSample
 
@@ -80,7 +81,12 @@ def check_size(width_px: int, height_px: int) -> None:
 
 
 def shots(
-    container: InputContainer, stream: VideoStream, spec: SampleSpec, *, step_s: float | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    spec: SampleSpec,
+    *,
+    step_s: float | None = None,
+    made: Fingerprinter | None = None,
 ) -> Iterator[tuple[Segment, VideoSample]]:
     """Yield the shots of a video in order of time. Raises MediaError."""
     duration = video_duration(container, stream)
@@ -92,6 +98,8 @@ def shots(
     first = last = None
     start = 0.0
     for frame in frames:
+        if made is not None:
+            made.frame(frame.time_s, frame.pixels)
         thumb = _thumb(frame.pixels)
         if held and (
             len(held) >= SHOT_SAMPLES

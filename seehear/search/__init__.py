@@ -7,16 +7,17 @@
 | retrieve, lexical | collect candidates: nearest neighbours, and matches of the words |
 | calibration, scoring | turn similarities into scores that compare across routes |
 | composition, ranking | combine the scores of parts, rank files by their best segment |
-| dedup | merge near-duplicates, spread hits over different things |
+| dedup | merge copies and bursts, spread hits over different things |
 | moments | merge overlapping segments of a file |
 | filter_text, filter_parser, fields | read the filter language |
 | query_syntax | read a query in one line |
 | unknown | explain why a filter finds nothing: values that the collection does not have |
-| duplicates | find near-identical files in the whole collection |
+| duplicates | find copies and bursts in the whole collection |
 """
 
-from seehear.search.duplicates import DuplicateGroup, Likeness
-from seehear.search.encode_query import check_options, check_query
+from seehear.search.dedup import Likeness
+from seehear.search.duplicates import DuplicateGroup
+from seehear.search.encode_query import check_options, check_query, language_notes
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
@@ -34,6 +35,7 @@ __all__ = [
     "check_query",
     "facet_named",
     "is_compact",
+    "language_notes",
     "parse_compact",
     "parse_where",
 ]

@@ -1,64 +1,97 @@
-"""Merge near-duplicate hits into one, or spread hits over different things."""
+"""Merge copies of one content into one hit, or spread hits over different things.
+
+Copies are told by their fingerprints (`media/fingerprints.py`), never by the model's space: there
+two dogs that bark alike are as near to each other as a recording is to its copy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import StrEnum
 
 import numpy as np
 
 from seehear.cancellation import check_current
+from seehear.media.fingerprints import PROPOSE, SKETCH, Fingerprint, agreement
 from seehear.stores import SegmentRecord
 from seehear.types import Asset, Floats, Modality
 
 NEAR_DUPLICATE = 0.97
-"""Cosine, within one modality, from which two assets count as one: the same image in another size
-or format."""
+"""Cosine, within one modality, from which an item is what a query by example shows. `scoring` alone
+uses it, for the query's file itself; it does not make two files copies."""
 BURST = 0.90
-"""The same for photos that were taken within BURST_S of each other."""
+"""Cosine of two photos, taken within BURST_S of each other, from which they are a burst."""
 BURST_S = 10.0
 """In seconds."""
-SAME_DURATION_S = 0.5
-"""Audio and videos whose lengths differ by more than this, in seconds, and 2 % are different."""
 RELEVANCE_SHARE = 0.7
 """Weight of the score against novelty in maximal marginal relevance."""
 
 
-def is_near_duplicate(one: Asset, other: Asset, cosine: float) -> bool:
-    """Return whether two assets are near-duplicates, or photos of one burst.
+class Likeness(StrEnum):
+    """How files are alike."""
 
-    `cosine` is that of two of their segments, of one modality.
+    COPIES = "copies"
+    """The same bytes."""
+    NEAR = "near"
+    """The same picture, recording, film or text in other bytes."""
+    BURST = "burst"
+    """Photos taken within ten seconds of each other that look alike."""
+
+
+def is_burst(one: Asset, other: Asset, cosine: float) -> bool:
+    """Return whether two photos belong to one burst, by time and by the cosine of the pictures."""
+    return (
+        one.modality is other.modality is Modality.IMAGE
+        and cosine >= BURST
+        and _taken_together(one.taken_at, other.taken_at)
+    )
+
+
+def sketches(prints: Sequence[Fingerprint | None]) -> Floats:
+    """Return what proposes copies by a cosine of `PROPOSE` or more: float32 (n, SKETCH).
+
+    A content that says too little has a row of zeros.
     """
-    if one.modality is not other.modality or not _lengths_agree(one, other):
-        return False
-    return cosine >= (BURST if _taken_together(one.taken_at, other.taken_at) else NEAR_DUPLICATE)
+    rows = np.zeros((len(prints), SKETCH), dtype=np.float32)
+    for row, print_ in zip(rows, prints, strict=True):
+        if print_ is not None and print_.sketch is not None:
+            row[:] = print_.sketch
+    return rows
 
 
 def collapse(
-    results: Sequence[SegmentRecord], vectors: Sequence[Floats | None], most: int
+    results: Sequence[SegmentRecord],
+    vectors: Sequence[Floats | None],
+    prints: Sequence[Fingerprint | None],
+    most: int,
 ) -> list[list[int]]:
-    """Group near-duplicates: return positions in `results` (best first), at most `most` groups.
+    """Group copies and bursts: return positions in `results` (best first), at most `most` groups.
 
-    `vectors` are those of the results in the space of their own modality, float32 (dim,), or None.
-    Each result joins the first group whose best member it equals, so that a chain of small
-    differences does not merge everything.
+    `vectors` are those of the results in the space of their own modality, float32 (dim,), or None;
+    `prints` are the fingerprints of their assets. Each result joins the first group whose best
+    member it equals, so that a chain of small differences does not merge everything.
     """
-    cosines_of = _cosines(results, vectors)
+    cosines_of, outlines = _cosines(results, vectors), sketches(prints)
+    kinds = np.array([list(Modality).index(result.asset.modality) for result in results])
+    timed = np.array([result.asset.taken_at is not None for result in results], dtype=np.bool_)
     groups: list[list[int]] = []
     leaders: list[int] = []
     for position, result in enumerate(results):
         check_current()
-        near = cosines_of(position)[leaders]
-        home = next(
-            (
-                groups[number]
-                for number in np.flatnonzero(near >= BURST).tolist()
-                if is_near_duplicate(
-                    results[leaders[number]].asset, result.asset, float(near[number])
-                )
-            ),
-            None,
-        )
+        near = outlines[leaders] @ outlines[position] >= PROPOSE
+        near &= kinds[leaders] == kinds[position]
+        cosines = cosines_of(position)[leaders] if timed[position] else None
+        if cosines is not None:
+            near |= cosines >= BURST
+        home = None
+        for number in np.flatnonzero(near).tolist():
+            leader, cosine = leaders[number], -1.0 if cosines is None else float(cosines[number])
+            if is_burst(results[leader].asset, result.asset, cosine) or agreement(
+                prints[leader], prints[position]
+            ):
+                home = groups[number]
+                break
         if home is not None:
             home.append(position)
         elif len(groups) < most:
@@ -115,13 +148,6 @@ def _cosines(
         return cosines
 
     return cosines_of
-
-
-def _lengths_agree(one: Asset, other: Asset) -> bool:
-    if one.duration_s is None or other.duration_s is None:
-        return one.duration_s is None and other.duration_s is None
-    longer = max(one.duration_s, other.duration_s)
-    return abs(one.duration_s - other.duration_s) <= max(SAME_DURATION_S, 0.02 * longer)
 
 
 def _taken_together(one: datetime | None, other: datetime | None) -> bool:

@@ -1,48 +1,51 @@
-"""Find groups of near-identical files in a whole collection: `seehear duplicates`.
+"""Find groups of copies and of bursts in a whole collection: `seehear duplicates`.
 
-The first segment of each asset's own modality is compared with its nearest neighbours, by the
-rule that merges hits (`dedup.is_near_duplicate`). Copies of one content need no vector: they are
-one asset with several paths.
+Files of the same bytes are one asset with several paths. Other copies are proposed by the sketches
+of their fingerprints and decided by the fingerprints, as hits are (`dedup.collapse`); photos of one
+burst by their times and vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from seehear.search.dedup import is_near_duplicate
+from seehear.media.fingerprints import PROPOSE, Fingerprint, agreement
+from seehear.search.dedup import BURST_S, Likeness, is_burst, sketches
 from seehear.search.snapshot import CollectionSnapshot
-from seehear.stores import VectorIndex
-from seehear.types import Asset, Ids, Modality, Query, Vectors
+from seehear.types import Asset, Floats, Ids, Modality, Query
 
-NEIGHBOURS = 32
-"""Neighbours to compare with each asset; the members of a larger group all meet its first one."""
 CHUNK = 1024
 """Assets to compare at once."""
 
-
-class Likeness(StrEnum):
-    """How the files of a group are alike."""
-
-    COPIES = "copies"
-    """The same bytes."""
-    NEAR = "near"
-    """Different bytes with nearly the same content, or photos of one burst."""
+_WHAT = {
+    Modality.IMAGE: "picture",
+    Modality.AUDIO: "recording",
+    Modality.VIDEO: "film",
+    Modality.TEXT: "text",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Near-identical files, the largest first: usually the one to keep."""
+    """Copies of one content, or photos of one burst; the largest file stands first.
+
+    That says nothing of which one to keep: a copy may be cropped or cut, and a burst has different
+    photos.
+    """
 
     likeness: Likeness
+    """COPIES where all have the same bytes, NEAR where any two do not, BURST for a burst alone."""
     modality: Modality
     paths: tuple[Path, ...]
     similarity: float
-    """Least cosine between the first asset and another of the group, in [-1, 1]; 1 for copies."""
+    """How well the worst member agrees, up to 1: by fingerprint, in a burst by cosine."""
+    how: tuple[str, ...] = ()
+    """What each file is of the first one, such as "same picture in another size"; "" for the first
+    one itself."""
 
 
 def groups(
@@ -57,13 +60,12 @@ def groups(
     snapshot = snapshot.restricted(query)
     for modality in snapshot.allowed_modalities:
         ids, assets = _representatives(snapshot, modality)
-        together = _near(snapshot, modality, ids, assets, progress) if len(ids) else []
+        if not assets:
+            continue
+        together = _grouped(snapshot, modality, ids, assets, progress)
         paths = _paths(snapshot, {asset.id for asset in assets})
-        found += [
-            group
-            for members, similarity in together
-            if (group := _group([assets[i] for i in members], similarity, paths)) is not None
-        ]
+        told = (_told(group, assets, paths) for group in together)
+        found += [group for group in told if group is not None]
     return sorted(found, key=lambda group: group.paths)
 
 
@@ -79,7 +81,7 @@ def _paths(snapshot: CollectionSnapshot, assets: set[int]) -> dict[int, list[Pat
 def _representatives(snapshot: CollectionSnapshot, modality: Modality) -> tuple[Ids, list[Asset]]:
     """Return the assets of one modality and the first segment of each, by ascending segment id."""
     firsts: dict[int, tuple[int, Asset]] = {}
-    for chunk in _chunks(snapshot.allowed_ids(modality)):
+    for chunk in _chunks(snapshot.allowed_ids(modality).tolist()):
         for found in snapshot.resolve(chunk):
             if found.asset.modality is modality and found.sidecar is None:
                 firsts.setdefault(found.asset.id, (found.segment_id, found.asset))
@@ -87,77 +89,144 @@ def _representatives(snapshot: CollectionSnapshot, modality: Modality) -> tuple[
     return ids, [asset for _, asset in firsts.values()]
 
 
-def _near(
+class _Group:
+    """Positions of a group, its first member first, how the others joined, and how well."""
+
+    def __init__(self, first: int) -> None:
+        self.members = [first]
+        self.bursts: set[int] = set()
+        self.least = 1.0
+
+
+def _grouped(
     snapshot: CollectionSnapshot,
     modality: Modality,
     ids: Ids,
     assets: list[Asset],
     progress: Callable[[int, int], None] | None,
-) -> list[tuple[list[int], float]]:
-    """Return groups of positions with the least cosine to their first; an asset may be alone.
+) -> list[_Group]:
+    """Return groups of positions; an asset may be alone.
 
     As with hits, an asset joins the first group whose first member it equals, so that a chain of
     small differences does not merge everything.
     """
-    space = snapshot.route(modality, modality).space
-    kept, vectors = snapshot.vectors([int(id_) for id_ in ids], space, modality)
-    vector_of = dict(zip(kept.tolist(), vectors, strict=True))
-    position_of = {int(id_): position for position, id_ in enumerate(ids)}
-    home: dict[int, int] = {}
-    members: dict[int, list[int]] = {}
-    least: dict[int, float] = {}
-
-    def cosine(leader: int, position: int) -> float:
-        one, other = vector_of.get(int(ids[leader])), vector_of.get(int(ids[position]))
-        return -1.0 if one is None or other is None else float(one @ other)
-
-    for start in range(0, len(ids), CHUNK):
-        here = np.isin(kept, ids[start : start + CHUNK])
-        near = _neighbours(kept[here], vectors[here], snapshot.index(space, modality), ids)
-        for position in range(start, min(start + CHUNK, len(ids))):
-            others = sorted(position_of[i] for i in near.get(int(ids[position]), ()))
-            leaders = [p for p in others if p < position and home.get(p) == p]
-            leader = next(
-                (
-                    p
-                    for p in leaders
-                    if is_near_duplicate(assets[p], assets[position], cosine(p, position))
-                ),
-                position,
-            )
-            home[position] = leader
-            members.setdefault(leader, []).append(position)
-            if leader != position:
-                least[leader] = min(least.get(leader, 1.0), cosine(leader, position))
+    outlines = np.concatenate(
+        [
+            sketches(list(map(snapshot.fingerprints(chunk).get, chunk)))
+            for chunk in _chunks([asset.id for asset in assets])
+        ]
+    )
+    bursts = _Bursts(snapshot, modality, ids, assets)
+    groups: dict[int, _Group] = {}
+    leads = np.zeros(len(assets), dtype=np.bool_)
+    for start in range(0, len(assets), CHUNK):
+        stop = min(start + CHUNK, len(assets))
+        alike = outlines[start:stop] @ outlines[:stop].T >= PROPOSE
+        met = [np.flatnonzero(row[: start + at]).tolist() for at, row in enumerate(alike)]
+        read = {start + at for at, others in enumerate(met) if others}
+        read.update(other for others in met for other in others)
+        prints = _prints_of(snapshot, assets, sorted(read))
+        for position in range(start, stop):
+            joined = None
+            for leader in sorted({*met[position - start], *bursts.near(position)}):
+                if not leads[leader]:
+                    continue
+                agreed = agreement(prints.get(leader), prints.get(position))
+                cosine = bursts.cosine(leader, position)
+                if agreed or is_burst(assets[leader], assets[position], cosine):
+                    joined = groups[leader]
+                    joined.members.append(position)
+                    joined.least = min(joined.least, agreed or cosine)
+                    if not agreed:
+                        joined.bursts.add(position)
+                    break
+            if joined is None:
+                groups[position] = _Group(position)
+                leads[position] = True
         if progress is not None:
-            progress(min(start + CHUNK, len(ids)), len(ids))
-    return [(group, least.get(leader, 1.0)) for leader, group in members.items()]
+            progress(stop, len(assets))
+    return list(groups.values())
 
 
-def _neighbours(
-    ids: Ids, vectors: Vectors, index: VectorIndex, allowed: Ids
-) -> dict[int, list[int]]:
-    if not len(ids):
-        return {}
-    _, near = index.search(vectors, NEIGHBOURS, allowed)
-    return {int(id_): [int(n) for n in row if n >= 0] for id_, row in zip(ids, near, strict=True)}
+def _prints_of(
+    snapshot: CollectionSnapshot, assets: Sequence[Asset], positions: Sequence[int]
+) -> dict[int, Fingerprint]:
+    found = snapshot.fingerprints([assets[position].id for position in positions])
+    return {p: found[assets[p].id] for p in positions if assets[p].id in found}
 
 
-def _group(
-    assets: list[Asset], similarity: float, paths: dict[int, list[Path]]
+class _Bursts:
+    """The photos with a time, and their vectors."""
+
+    def __init__(
+        self, snapshot: CollectionSnapshot, modality: Modality, ids: Ids, assets: Sequence[Asset]
+    ) -> None:
+        self._times = np.array(
+            [np.nan if a.taken_at is None else a.taken_at.timestamp() for a in assets]
+        )
+        self._vectors: dict[int, Floats] = {}
+        timed = np.flatnonzero(np.isfinite(self._times))
+        if modality is Modality.IMAGE and len(timed):
+            space = snapshot.route(modality, modality).space
+            kept, vectors = snapshot.vectors(ids[timed], space, modality)
+            at = dict(zip(ids[timed].tolist(), timed.tolist(), strict=True))
+            self._vectors = {at[id_]: row for id_, row in zip(kept.tolist(), vectors, strict=True)}
+
+    def near(self, position: int) -> list[int]:
+        """Return the earlier positions that were taken at about the same time."""
+        if position not in self._vectors:
+            return []
+        apart = np.abs(self._times[:position] - self._times[position])
+        return [int(at) for at in np.flatnonzero(apart <= BURST_S)]
+
+    def cosine(self, one: int, other: int) -> float:
+        a, b = self._vectors.get(one), self._vectors.get(other)
+        return -1.0 if a is None or b is None else float(a @ b)
+
+
+def _told(
+    group: _Group, assets: Sequence[Asset], paths: Mapping[int, Sequence[Path]]
 ) -> DuplicateGroup | None:
-    largest_first = sorted(assets, key=lambda a: (-_pixels(a), -a.size_bytes, a.id))
-    files = [path for asset in largest_first for path in paths.get(asset.id, ())]
+    """Return a group as it is told, or None if it has a single file."""
+    members = sorted(group.members, key=lambda at: _largest_first(assets[at]))
+    files = [(path, at) for at in members for path in paths.get(assets[at].id, ())]
     if len(files) < 2:
         return None
-    likeness = Likeness.COPIES if len(assets) == 1 else Likeness.NEAR
-    return DuplicateGroup(likeness, assets[0].modality, tuple(files), similarity)
+    first = files[0][1]
+    how = [""]
+    for _, at in files[1:]:
+        is_shot = at != first and bool({at, first} & group.bursts)
+        how.append("burst" if is_shot else _relation(assets[first], assets[at]))
+    likeness = Likeness.COPIES if len(members) == 1 else Likeness.NEAR
+    if group.bursts and len(group.bursts) == len(members) - 1:
+        likeness = Likeness.BURST
+    return DuplicateGroup(
+        likeness,
+        assets[first].modality,
+        tuple(path for path, _ in files),
+        group.least,
+        tuple(how),
+    )
 
 
-def _pixels(asset: Asset) -> int:
-    return (asset.width_px or 0) * (asset.height_px or 0)
+def _relation(first: Asset, other: Asset) -> str:
+    """Return what a copy is of the first one, in words."""
+    if first.id == other.id:
+        return "identical"
+    what = f"same {_WHAT[first.modality]}"
+    if (first.width_px, first.height_px) != (other.width_px, other.height_px):
+        return f"{what} in another size"
+    if first.format != other.format:
+        return f"{what} in another format"
+    if abs((first.duration_s or 0.0) - (other.duration_s or 0.0)) >= 0.5:
+        return f"{what} in another length"
+    return f"{what} in other bytes"
 
 
-def _chunks(ids: Ids) -> Iterator[Ids]:
+def _largest_first(asset: Asset) -> tuple[int, int, int]:
+    return -(asset.width_px or 0) * (asset.height_px or 0), -asset.size_bytes, asset.id
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(ids), 10 * CHUNK):
         yield ids[start : start + 10 * CHUNK]

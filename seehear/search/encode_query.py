@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.base import Model
+from seehear.encoders.base import LEAST_KNOWN, Model, known_shares
+from seehear.encoders.languages import guess_language
+from seehear.encoders.model_cards import MULTILINGUAL
 from seehear.encoders.plain import encoder_errors
 from seehear.errors import UsageError
 from seehear.limits import QueryLimits
@@ -58,6 +60,8 @@ class EncodedPart:
     """The words of the part as a person typed them; "" for a file of media."""
     presence: Mapping[Modality, float] = field(default_factory=dict)
     """By kind of segment, the log odds that the collection holds anything like the part."""
+    known: float = 1.0
+    """How much of the part's texts the model knows, in (0, 1]; 1 without texts."""
     word_ids: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Ascending ids of the segments that contain the words: int64 (m,)."""
     word_scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -122,7 +126,7 @@ def check_query(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
 
 
 def _check_content(part: QueryPart, mode: Mode) -> None:
-    texts = [sample for sample in part.samples if isinstance(sample, str)]
+    texts = _texts(part)
     if not part.samples or (texts and not any(text.strip() for text in texts)):
         raise UsageError(f"{_named(part)} is empty. Say what to look for")
     if mode is Mode.WORDS and not _written(part):
@@ -134,7 +138,8 @@ def _check_content(part: QueryPart, mode: Mode) -> None:
 def encode_query(query: Query, model: Model) -> list[EncodedPart]:
     """Return the parts of a checked query with their vectors.
 
-    Raises UsageError for a part without content, such as a silent recording.
+    A part in words that the model does not know has no vectors. Raises UsageError for a part
+    without content, such as a silent recording, or for which neither vectors nor words can answer.
     """
     alone = len(query.parts) == 1 and not query.like and not query.unlike
     return [_encode_part(part, query.mode, model, alone) for part in query.parts]
@@ -142,7 +147,7 @@ def encode_query(query: Query, model: Model) -> list[EncodedPart]:
 
 def _written(part: QueryPart) -> str:
     """Return the words of a part to look up as they are written; "" for a file of media."""
-    texts = [sample for sample in part.samples if isinstance(sample, str)]
+    texts = _texts(part)
     text = " ".join(texts).strip() if len(texts) == len(part.samples) else ""
     # Only the file itself contains all words of a whole text file.
     return text if len(text.split()) <= MAX_WRITTEN else ""
@@ -152,8 +157,38 @@ def _encode_part(part: QueryPart, mode: Mode, model: Model, alone: bool) -> Enco
     text = _written(part)
     vectors = {} if mode is Mode.WORDS else _encode_samples(part, model, alone)
     if not vectors and not (text and mode is not Mode.SEMANTIC):
+        if unread := unread_part(part, model):
+            raise UsageError(unread)
         raise UsageError(f"{_named(part)} has nothing to search for (it is silent or empty)")
-    return EncodedPart(part.label or text, part.weight, part.exclude, vectors, text)
+    shares = known_shares(model, _texts(part))
+    known = sum(shares) / len(shares) if shares and vectors else 1.0
+    return EncodedPart(part.label or text, part.weight, part.exclude, vectors, text, known)
+
+
+def language_notes(query: Query, model: Model) -> list[str]:
+    """Return a sentence for each part of a query in a language that the model does not read."""
+    if query.mode is Mode.WORDS:
+        return []
+    return list(filter(None, (unread_part(part, model) for part in query.parts)))
+
+
+def unread_part(part: QueryPart, model: Model) -> str:
+    """Return which language a part of texts is in, if the model does not read it; else ""."""
+    texts = _texts(part)
+    shares = known_shares(model, texts)
+    if not texts or len(texts) < len(part.samples) or max(shares) > LEAST_KNOWN:
+        return ""
+    guess = guess_language(" ".join(texts))
+    language = guess.name if guess else "another language"
+    return (
+        f"{model.name} reads English, and {_named(part)} looks like {language}: only words as they "
+        f"are written can be found. The model {MULTILINGUAL.name} reads "
+        f"{guess.name if guess else 'many languages'} (seehear upgrade --model {MULTILINGUAL.name})"
+    )
+
+
+def _texts(part: QueryPart) -> list[str]:
+    return [sample for sample in part.samples if isinstance(sample, str)]
 
 
 def _encode_samples(

@@ -20,6 +20,7 @@ import numpy as np
 from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
+from seehear.media.fingerprints import Fingerprint
 from seehear.search import encode_query, feedback, presence, retrieve, scoring
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.search.calibration.precompute import missing_blobs
@@ -27,11 +28,14 @@ from seehear.search.dedup import collapse, mmr
 from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.encode_query import EncodedPart
 from seehear.search.filter_text import parse_where
+from seehear.search.lexical import strip_stop_words
 from seehear.search.moments import merge_adjacent
 from seehear.search.ranking import RankedAsset, Rerank, apply_rerank, rank, timed_segments
 from seehear.search.scoring import Scores
 from seehear.search.snapshot import CollectionSnapshot, within
+from seehear.search.snippets import cut_snippet
 from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorCache
+from seehear.stores.catalog.asked_words import asked_words
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.types import Floats, Hit, Ids, Modality, Mode, Query
@@ -44,8 +48,6 @@ RANKED_AT_ONCE = max(1, min(4, (os.cpu_count() or 1) // 2))
 """Queries to rank at the same time. Sixteen threads that pass the interpreter's lock to each other
 at every short call need twice the processor time of queries in sequence. Large indexes are searched
 without that lock, so that several queries keep more cores busy."""
-MAX_SNIPPET = 200
-"""Most characters of a passage that a hit shows."""
 
 
 class Engine:
@@ -188,8 +190,15 @@ class _Search:
         self.rerank = rerank
         self.by_words = SegmentColumns.of()
         if query.mode is not Mode.SEMANTIC:
-            self.parts, self.by_words = retrieve.match_words(self.parts, snapshot)
+            self.parts, self.by_words = retrieve.match_words(self.parts, snapshot, query.typing)
+        self.asked = [
+            word
+            for part in parts
+            if not part.exclude
+            for word in asked_words(strip_stop_words(part.text), typing=query.typing)
+        ]
         self.described: dict[int, SegmentRecord] = {}
+        self.prints: dict[int, Fingerprint | None] = {}
 
     def hits(self) -> list[Hit]:
         wanted = self.query.k * (SPREAD_POOL if self.query.diverse else OVERFETCH)
@@ -251,7 +260,7 @@ class _Search:
         candidates = scores.candidates.at(results[:depth])
         records, vectors = self._describe(candidates.ids), self._own_vectors(candidates)
         if not self.query.show_duplicates:
-            groups = collapse(records, vectors, most)
+            groups = collapse(records, vectors, self._fingerprints(records), most)
         if not self.query.diverse:
             return groups
         leaders = [group[0] for group in groups]
@@ -262,6 +271,13 @@ class _Search:
             self.query.k,
         )
         return [groups[i] for i in order]
+
+    def _fingerprints(self, records: Sequence[SegmentRecord]) -> list[Fingerprint | None]:
+        """Return the fingerprints of the assets of some segments; each is read once for a query."""
+        assets = [found.asset.id for found in records]
+        new = [id_ for id_ in assets if id_ not in self.prints]
+        self.prints |= dict.fromkeys(new) | self.snapshot.fingerprints(new)
+        return [self.prints[id_] for id_ in assets]
 
     def _own_vectors(self, candidates: SegmentColumns) -> list[Floats | None]:
         """Return the vector of each candidate in the space of its own modality, float32 (dim,)."""
@@ -312,6 +328,8 @@ class _Search:
             times = (moments[0].start_s, moments[0].stop_s)
         first = scores.wanted[0]
         confidence = value if self.rerank else float(scores.confidence[row])
+        text = found.segment.text
+        snippet, marks = cut_snippet(text, self.asked) if text else (None, ())
         return Hit(
             rank=number,
             score=value,
@@ -323,7 +341,10 @@ class _Search:
             matched_modality=found.segment.modality,
             start_s=times[0],
             stop_s=times[1],
-            snippet=_snippet(found.segment.text),
+            snippet=snippet,
+            marks=marks,
+            text=text,
+            page=found.segment.page,
             weak=min(value, confidence) < WEAK_BELOW,
             moments=moments,
             duplicates=tuple(paths[1:]),
@@ -344,10 +365,3 @@ def _paths(
     for asset in merged[found.asset.id]:
         others += paths[asset]
     return [shown, *others]
-
-
-def _snippet(text: str | None) -> str | None:
-    """Return a passage, cut at a word if it is long."""
-    if text is None or len(text) <= MAX_SNIPPET:
-        return text
-    return text[:MAX_SNIPPET].rsplit(maxsplit=1)[0] + " …"

@@ -7,27 +7,38 @@ kind, times a reciprocal rank:
 
 and is combined with the calibrated score of the same part by `composition.noisy_or`: reciprocal
 rank fusion (Cormack, Clarke and Büttcher, 2009) in which the weight of a list is the worth of its
-match.
+match. Where no passage has all words of a query, half of them are a match, worth their share.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import SegmentRecord
+from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs, joined
+from seehear.stores.catalog.tokens import is_unspaced, parted, stems_of, words_of
 from seehear.types import Ids
 
 K = 60
 """The constant of reciprocal rank fusion."""
 MOST = 1_000
 """Most matches to grade, best first by BM25."""
+ALL_WORDS = 0.6
+"""Worth of a match that has all words as they are written, but not in order."""
+ALL_FORMS = 0.5
+"""Worth of a match that has all words, some in another form or as the beginning of another word."""
+LEAST_WORDS = 2
+"""Fewest words that make a match of a part of them."""
 
 
 class MatchKind(NamedTuple):
@@ -36,7 +47,7 @@ class MatchKind(NamedTuple):
     what: str
     """In words, for `--explain`."""
     worth: float
-    """Score of the first match of this kind, in [0, 1]."""
+    """Score of the first match of this kind, in [0, 1]; the most, where a share of words counts."""
     whole_file: bool
     """True if the name or caption matched, so that all segments of the file share the match."""
 
@@ -45,12 +56,20 @@ MATCHES = (
     MatchKind("file name", 0.99, True),
     MatchKind("phrase in a passage", 0.9, False),
     MatchKind("phrase in the file name", 0.9, True),
-    MatchKind("words in a passage", 0.6, False),
-    MatchKind("words in the file name", 0.6, True),
-    MatchKind("words of the file", 0.6, True),
+    MatchKind("words in a passage", ALL_WORDS, False),
+    MatchKind("words in the file name", ALL_WORDS, True),
+    MatchKind("words of the file", ALL_WORDS, True),
+    MatchKind("forms of the words in a passage", ALL_FORMS, False),
+    MatchKind("forms of the words in the file name", ALL_FORMS, True),
+    MatchKind("some of the words in a passage", ALL_WORDS, False),
+    MatchKind("some of the words of the file", ALL_WORDS, True),
 )
 """The kinds of match. A phrase is two words or more, together and in order."""
-NAME, PHRASE, NAME_PHRASE, WORDS, NAME_WORDS, FILE_WORDS = range(len(MATCHES))
+NAME, PHRASE, NAME_PHRASE, WORDS, NAME_WORDS, FILE_WORDS, FORMS, NAME_FORMS, SOME, FILE_SOME = (
+    range(len(MATCHES))
+)
+IN_PASSAGE = {PHRASE, WORDS, FORMS}
+"""The kinds of match of all words within a passage."""
 NO_MATCH = -1
 """Stands for no kind of match."""
 WHOLE_FILE = np.array([*(kind.whole_file for kind in MATCHES), False])
@@ -72,23 +91,61 @@ def strip_stop_words(text: str) -> str:
     A text of stop words alone keeps them all ("to be or not to be").
     """
     terms = re.findall(r'"[^"]*"|\S+', text)
-    kept = [t for t in terms if _plain(t) and (t[0] == '"' or _plain(t) not in _STOP_WORDS)]
-    return " ".join(kept or [t for t in terms if _plain(t)])
+    plain = {term: " ".join(words_of(term)) for term in terms}
+    told = [term for term in terms if plain[term]]
+    return " ".join([t for t in told if t[0] == '"' or plain[t] not in _STOP_WORDS] or told)
 
 
-def grade_matches(
-    text: str, ranked: Sequence[SegmentRecord], paths: Mapping[int, Sequence[Path]]
+Grade = tuple[int, float]
+"""A kind of match, as its index in MATCHES, and what it is worth."""
+
+
+LookUp = Callable[..., tuple[list[SegmentRecord], list[SegmentRecord]]]
+"""`CollectionSnapshot.words`, or the same with a memory."""
+
+
+def find_words(
+    text: str, typing: bool, snapshot: CollectionSnapshot, look_up: LookUp
 ) -> tuple[Ids, NDArray[np.float64], NDArray[np.int8]]:
-    """Return what the segments that the full-text index found are worth, by ascending id.
+    """Look up the words of a text in passages, captions and names, and grade what has them.
 
-    `ranked` is in the order of the index, best first; `paths` has all paths of each asset, because
-    copies of one content may have different names. Returns ids, scores in [0, 1] and kinds of match
-    as indices in MATCHES, all (n,).
+    Segments that may not be hit are left out. `typing`: the last word may not be complete. Returns
+    ascending ids, scores in [0, 1] and kinds of match as indices in MATCHES, all (n,).
     """
-    classify = _classifier(text, paths)
-    ids = np.array([found.segment_id for found in ranked], dtype=np.int64)
-    kinds = np.array([classify(found) for found in ranked], dtype=np.int8)
-    worth = np.array([kind.worth for kind in MATCHES])[kinds]
+    asked = tuple(asked_words(strip_stop_words(text), typing=typing))
+    passages, files = look_up(asked, MOST)
+    grade = _grader(text, asked, snapshot.paths_of({one.asset.id for one in files + passages}))
+    by_file = {one.segment_id for one in files}
+    every = [(found, grade(found)) for found in _alternate(files, passages)]
+    # A passage of another language may have a like stem; of files, captions are not known here.
+    graded = [
+        (found, (kind, worth))
+        for found, (kind, worth) in every
+        if kind != FILE_WORDS or found.segment_id in by_file
+    ]
+    parts = in_pairs(asked)
+    if len(parts) > LEAST_WORDS and not any(kind in IN_PASSAGE for _, (kind, _) in graded):
+        some, files = look_up(tuple(parts), MOST, every=False)
+        graded += _grade_some(parts, _alternate(files, some), files, snapshot)
+    first = {found.segment_id: grade for found, grade in reversed(graded)}
+    ranked = dict.fromkeys(found.segment_id for found, _ in graded)
+    kept = set(snapshot.segment_columns(list(ranked)).ids.tolist())
+    return _in_order([(id_, first[id_]) for id_ in ranked if id_ in kept])
+
+
+def _alternate(
+    first: Sequence[SegmentRecord], second: Sequence[SegmentRecord]
+) -> list[SegmentRecord]:
+    """Merge two lists, best first: one from each in turn."""
+    return [one for pair in zip_longest(first, second) for one in pair if one is not None]
+
+
+def _in_order(
+    graded: Sequence[tuple[int, Grade]],
+) -> tuple[Ids, NDArray[np.float64], NDArray[np.int8]]:
+    ids = np.array([id_ for id_, _ in graded], dtype=np.int64)
+    kinds = np.array([kind for _, (kind, _) in graded], dtype=np.int8)
+    worth = np.array([worth for _, (_, worth) in graded], dtype=np.float64)
     order = np.argsort(-worth, kind="stable")  # matches of equal worth stay in the order of BM25
     scores = np.empty(len(ids))
     scores[order] = worth[order] * K / (K + np.arange(len(ids)))
@@ -96,35 +153,77 @@ def grade_matches(
     return ids[by_id], scores[by_id], kinds[by_id]
 
 
-def _classifier(text: str, paths: Mapping[int, Sequence[Path]]) -> Callable[[SegmentRecord], int]:
-    """Return a function that tells the kind of a match, as an index in MATCHES."""
-    wanted = _plain(text)
-    terms = _plain(strip_stop_words(text)).split()
+def _grader(
+    text: str, asked: Sequence[AskedWord], paths: Mapping[int, Sequence[Path]]
+) -> Callable[[SegmentRecord], Grade]:
+    """Return a function that grades a match of all words.
 
-    def classify(found: SegmentRecord) -> int:
+    `paths` has all paths of each asset, because copies of one content may have different names.
+    """
+    typed = unicodedata.normalize("NFC", text.strip()).casefold()
+    words = words_of(text)
+    wanted = joined(words)
+    # Two characters of Chinese weigh as one word.
+    several = sum(0.5 if is_unspaced(word) else 1.0 for word in words) >= 2.0
+
+    def grade(found: SegmentRecord) -> Grade:
         own_paths = paths.get(found.asset.id, (found.path,))
-        names = [_plain(path.stem) for path in own_paths]
-        full_names = {full.lower() for path in own_paths for full in (path.name, path.stem)}
-        passage = _plain_passage(found.segment.text or "")
-        several = " " in wanted
-        if text.strip().lower() in full_names or (wanted and wanted in names):
-            return NAME
-        if several and f" {wanted} " in f" {passage} ":
-            return PHRASE
-        if several and any(f" {wanted} " in f" {name} " for name in names):
-            return NAME_PHRASE
-        if passage and all(f" {term}" in f" {passage}" for term in terms):
-            return WORDS
-        if any(all(term in name for term in terms) for name in names):
-            return NAME_WORDS
-        return FILE_WORDS
+        names = [name for path in own_paths for name in _names(path.stem)]
+        full_names = {name for path in own_paths for name in (path.name, path.stem)}
+        folded_names = {unicodedata.normalize("NFC", name).casefold() for name in full_names}
+        passage, stems = _passage(found.segment.text or "")
+        fits: dict[int, Callable[[], bool]] = {
+            NAME: lambda: typed in folded_names or any(wanted == name for name, _ in names),
+            PHRASE: lambda: several and wanted in passage,
+            NAME_PHRASE: lambda: several and any(wanted in name for name, _ in names),
+            WORDS: lambda: all(word.is_in(passage) for word in asked),
+            NAME_WORDS: lambda: any(all(w.is_in(name) for w in asked) for name, _ in names),
+            FORMS: lambda: _has_all(asked, passage, stems),
+            NAME_FORMS: lambda: any(_has_all(asked, *name) for name in names),
+            FILE_WORDS: lambda: True,
+        }
+        kind = next(kind for kind, fit in fits.items() if fit())
+        return kind, MATCHES[kind].worth
 
-    return classify
-
-
-def _plain(text: str) -> str:
-    """Return words in lower case between single blanks: "IMG_41-Cat.JPG" -> "img 41 cat jpg"."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+    return grade
 
 
-_plain_passage = lru_cache(maxsize=2048)(_plain)
+def _has_all(asked: Sequence[AskedWord], words: str, stems: frozenset[str]) -> bool:
+    return all(word.is_in(words) or word.has_form_in(words, stems) for word in asked)
+
+
+def _grade_some(
+    asked: Sequence[AskedWord],
+    ranked: Sequence[SegmentRecord],
+    files: Sequence[SegmentRecord],
+    snapshot: CollectionSnapshot,
+) -> list[tuple[SegmentRecord, Grade]]:
+    """Grade matches of any words: those of at least half of them, two at least."""
+    least = max(LEAST_WORDS, len(asked) / 2)
+    by_file = {found.asset.id for found in files}
+    paths, captions = snapshot.paths_of(by_file), snapshot.captions_of(by_file)
+    graded = []
+    for found in ranked:
+        texts = [(SOME, *_passage(found.segment.text or ""))]
+        for path in paths.get(found.asset.id, ()):
+            told = f"{path.name} {parted(path.stem)} {path.parent} {captions[found.asset.id]}"
+            texts.append((FILE_SOME, *_passage(told)))
+        counts = [
+            (sum(_has_all([word], words, stems) for word in asked), -kind)
+            for kind, words, stems in texts
+        ]
+        count, kind = max(counts)
+        if count >= least:
+            graded.append((found, (-kind, ALL_WORDS * count / len(asked))))
+    return graded
+
+
+def _names(stem: str) -> list[tuple[str, frozenset[str]]]:
+    """Return a name as it is written and as CamelCase and digits part it, with their stems."""
+    return [_passage(name) for name in dict.fromkeys((stem, parted(stem)))]
+
+
+@lru_cache(maxsize=4096)
+def _passage(text: str) -> tuple[str, frozenset[str]]:
+    """Return the words of a text, joined, and its stems."""
+    return joined(words_of(text)), frozenset(stems_of(text))

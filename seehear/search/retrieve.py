@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -65,29 +66,24 @@ def _nearest(
 
 
 def match_words(
-    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot
+    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, typing: bool = False
 ) -> tuple[list[EncodedPart], SegmentColumns]:
     """Look up the words of each part in passages, captions and names.
 
-    Returns the parts with their matches, and the segments that match a wanted part.
+    `typing`: the last word of each part may not be complete. Returns the parts with their matches,
+    and the segments that match a wanted part.
     """
     matched: list[EncodedPart] = []
     found: list[SegmentColumns] = []
-    texts = {lexical.strip_stop_words(part.text) for part in parts if part.text}
-    ranked = {text: snapshot.words(text, lexical.MOST) for text in sorted(texts)}
+    look_up = cache(snapshot.words)  # parts may have the same words
     for part in parts:
-        records = ranked[lexical.strip_stop_words(part.text)] if part.text else []
-        if not records:
+        if not part.text:
             matched.append(part)
             continue
-        columns = snapshot.segment_columns([one.segment_id for one in records])
-        kept = set(columns.ids.tolist())
-        records = [one for one in records if one.segment_id in kept]
-        paths = snapshot.paths_of({one.asset.id for one in records})
-        ids, scores, kinds = lexical.grade_matches(part.text, records, paths)
+        ids, scores, kinds = lexical.find_words(part.text, typing, snapshot, look_up)
         matched.append(replace(part, word_ids=ids, word_scores=scores, word_kinds=kinds))
-        if not part.exclude:
-            found.append(columns)
+        if not part.exclude and len(ids):
+            found.append(snapshot.segment_columns(ids))
     return matched, SegmentColumns.of(*found)
 
 

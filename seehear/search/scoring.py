@@ -93,14 +93,15 @@ def score(
             _compare(part, item, candidates, snapshot, columns)
         words[row], kinds[row] = _word_columns(part, candidates)
     matched = words.astype(np.float32)
+    known = np.array([[part.known] for part in parts], dtype=np.float32)
     held = np.array([[max(part.presence.values(), default=-np.inf)] for part in parts])
-    meaning = score_of(odds - doubt(np.maximum(held, present)))
+    meaning = known * score_of(odds - doubt(np.maximum(held, present)))
     by_part = noisy_or(meaning, matched)
     here = np.where(WHOLE_FILE[kinds], 0.0, words).astype(np.float32)
     together, answering = max_over_cooccurring(by_part, candidates)
     timed, _ = max_over_cooccurring(noisy_or(meaning, here), candidates)
     by_kind = np.take_along_axis(
-        noisy_or(score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
+        noisy_or(known * score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
     )
     weights, excluded = [part.weight for part in parts], [part.exclude for part in parts]
     return Scores(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import Model, Route
+from seehear.media.fingerprints import Fingerprint
+from seehear.media.fingerprints import read as read_fingerprint
 from seehear.search.calibration import baseline_store, query_bank
 from seehear.search.calibration.baseline import (
     SAMPLE_SIZE,
@@ -33,6 +34,7 @@ from seehear.stores import (
     VectorIndex,
     sorted_ids,
 )
+from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.filters import Filter
 from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
@@ -176,6 +178,12 @@ class CollectionSnapshot:
             sorted(asset_ids), under=self._under, where=self._where
         )
 
+    def fingerprints(self, asset_ids: Sequence[int]) -> dict[int, Fingerprint]:
+        """Return what tells copies of some assets; those without it are left out."""
+        found = self._catalog.assets.fingerprints(asset_ids)
+        prints = {id_: read_fingerprint(data) for id_, data in found.items()}
+        return {id_: print_ for id_, print_ in prints.items() if print_ is not None}
+
     def count(self) -> int:
         """Return the number of segments in the generation."""
         return self._catalog.segments.count(self.generation.id)
@@ -209,13 +217,20 @@ class CollectionSnapshot:
             return self._catalog.segments.of_assets(ids, self.generation.id)
         return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
-    def words(self, text: str, most: int) -> list[SegmentRecord]:
-        """Return segments whose passage or file has all words of a text, best first by BM25."""
-        if not text:
-            return []
-        passages, files = self._catalog.segments.search_words(self.generation.id, text, most)
-        ranked = [id_ for pair in zip_longest(files, passages) for id_, _ in filter(None, pair)]
-        return self.resolve(list(dict.fromkeys(ranked)))
+    def words(
+        self, asked: Sequence[AskedWord], most: int, *, every: bool = True
+    ) -> tuple[list[SegmentRecord], list[SegmentRecord]]:
+        """Return segments whose passage has all words (or any), and those whose file has them.
+
+        Each list is best first by BM25.
+        """
+        found = self._catalog.segments.search_words(self.generation.id, asked, most, every=every)
+        passages, files = (self.resolve([id_ for id_, _ in ranked]) for ranked in found)
+        return passages, files
+
+    def captions_of(self, asset_ids: Iterable[int]) -> dict[int, str]:
+        """Return title, caption and keywords of assets, as the word index has them."""
+        return self._catalog.assets.captions(sorted(asset_ids))
 
     def baseline(self, query: Modality, item: Modality) -> SimilarityBaseline:
         """Return the baseline of one route; fit it when it is first needed."""
@@ -269,7 +284,7 @@ class CollectionSnapshot:
         with self._lock:
             known = self._samples.get((item, space))
             if known is None:
-                assets = self._drawn(item)
+                assets = self._drawn(item, space)
                 kept, vectors = self.vectors(list(assets), space, item)
                 known = VectorSample(
                     vectors, np.array([assets[i] for i in kept.tolist()], np.int64)
@@ -277,12 +292,13 @@ class CollectionSnapshot:
                 self._samples[item, space] = known
             return known
 
-    def _drawn(self, item: Modality) -> dict[int, int]:
+    def _drawn(self, item: Modality, space: EmbeddingSpace) -> dict[int, int]:
         """Return drawn segments and the assets that they are shown as, in the order of the draw."""
         if self.columns is None:
             ids = self._catalog.segments.ids(self.generation.id, item=item)
         else:
             ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_kind(item)]
+        ids = ids[within(ids, self.index(space, item).ids)]  # those with content
         ids = ids[np.argsort(_mixed(ids), kind="stable")]
         drawn: dict[int, int] = {}
         # Segments of deleted files are left out, and others are drawn instead.
@@ -301,18 +317,9 @@ class CollectionSnapshot:
         index = self.index(space, item)
         try:
             return wanted, index.vectors(wanted)
-        except KeyError:
-            kept = []
-            for id_ in wanted:
-                try:
-                    kept.append((id_, index.vectors(np.array([id_]))[0]))
-                except KeyError:  # written after the index was read, or without content
-                    continue
-        rows = [row for _, row in kept]
-        return (
-            np.array([id_ for id_, _ in kept], dtype=np.int64),
-            np.stack(rows) if rows else np.zeros((0, space.dim), dtype=np.float32),
-        )
+        except KeyError:  # some were written after the index was read, or have no content
+            wanted = wanted[within(wanted, index.ids)]
+            return wanted, index.vectors(wanted)
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
         """Return the bank's queries in one space, if possible from the catalog: float32 (n, dim).

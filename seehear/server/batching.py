@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from seehear.cancellation import CancelledQueryError, CancelToken, current_token
-from seehear.encoders import Model, Route
+from seehear.encoders import Model, Route, known_shares
 from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 
 EncodedQuery = Mapping[EmbeddingSpace, Vectors]
@@ -66,6 +66,9 @@ class BatchingModel:
 
     def route(self, query: Modality, item: Modality) -> Route:
         return self.inner.route(query, item)
+
+    def known_shares(self, texts: Sequence[str]) -> list[float]:
+        return known_shares(self.inner, texts)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> EncodedQuery:
         """Encode as the inner model. Raises CancelledQueryError if the client goes meanwhile."""

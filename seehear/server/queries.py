@@ -18,7 +18,6 @@ from seehear.types import Asset, Hit, Modality, Query, QueryPart
 if TYPE_CHECKING:
     from seehear.server.served_collection import ServedCollection
 
-SNIPPET_CHARACTERS = 1000
 _OF_ASSET = ("width_px", "height_px", "duration_s", "taken_at")
 
 
@@ -87,6 +86,7 @@ def translate_request(
         like=request.like,
         unlike=request.unlike,
         explain=request.explain,
+        typing=request.typing,
         limits=limits,
     )
 
@@ -108,7 +108,8 @@ def hits_out(
 def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitOut:
     facts = hit.to_dict()
     del facts["path"]
-    facts["snippet"] = _snippet(hit.snippet)
+    for name in ("snippet", "text"):
+        facts[name] = None if facts[name] is None else printable(facts[name])
     facts["duplicates"] = [location_out(path, folder_labels) for path in hit.duplicates]
     for explanation in facts["why"]:
         explanation["part"] = printable(explanation["part"])
@@ -140,10 +141,3 @@ def thumbnail_address(
     if modality is Modality.VIDEO:
         return f"{address}?start_s={(start_s + stop_s) / 2:.2f}"
     return f"{address}?start_s={start_s:.2f}&stop_s={stop_s:.2f}"
-
-
-def _snippet(text: str | None) -> str | None:
-    if text is None:
-        return None
-    text = printable(text)
-    return text if len(text) <= SNIPPET_CHARACTERS else text[:SNIPPET_CHARACTERS] + "…"

@@ -18,7 +18,7 @@ from seehear.server import examples
 from seehear.server.content_types import DOWNLOAD, MediaResponse, content_type_of
 from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError
-from seehear.server.queries import SNIPPET_CHARACTERS, location_out, thumbnail_address
+from seehear.server.queries import location_out, thumbnail_address
 from seehear.server.schemas import AssetOut, SegmentOut, Waveform
 from seehear.types import Asset, Modality
 
@@ -192,7 +192,8 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
                 modality=segment.modality,
                 start_s=segment.start_s,
                 stop_s=segment.stop_s,
-                text=printable(segment.text)[:SNIPPET_CHARACTERS] if segment.text else None,
+                text=printable(segment.text) if segment.text else None,
+                page=segment.page,
             )
             for segment_id, segment in segments
         ],

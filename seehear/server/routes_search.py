@@ -104,6 +104,7 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
     answer = SearchAnswer(
         hits=hits_out(hits, library, folder_labels),
         stands_out=any(not hit.weak for hit in hits),
+        notes=library.notes(query),
         model=library.model().name,
         took_ms=round(1000 * (time.perf_counter() - started), 2),
     )

@@ -154,6 +154,7 @@ def _status(service: Service) -> Status:
         assets=state["assets"],
         segments=state["segments"],
         locations=state["locations"],
+        files=state["files"],
         failures=state["failures"],
         size_bytes=state["size_bytes"],
         by_modality=state["by_modality"],

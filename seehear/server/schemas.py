@@ -108,6 +108,7 @@ class SearchRequest(Strict):
     diverse: bool = Field(False, description="Show more variety among the hits.")
     show_duplicates: bool = Field(False, description="List near-duplicates as separate hits.")
     explain: bool = Field(False, description="Explain each score, in `why`.")
+    typing: bool = Field(False, description="Find words that begin with the last word, too.")
 
 
 SEARCH_ANSWER: dict[str, Any] = {
@@ -131,6 +132,7 @@ SEARCH_ANSWER: dict[str, Any] = {
         }
     ],
     "stands_out": True,
+    "notes": [],
     "model": "tiny",
     "took_ms": 4.1,
 }
@@ -159,8 +161,7 @@ class TermOut(BaseModel):
     expected: float | None = None
     spread: float | None = None
     presence: float | None = Field(
-        None,
-        description="How sure it is that the collection holds anything like the part, in [0, 1].",
+        None, description="How sure it is that the collection holds anything like the part."
     )
     words: str = ""
     words_score: float = 0.0
@@ -189,7 +190,10 @@ class HitOut(BaseModel):
     matched: Modality = Field(description="What matched: `audio` for the sound track of a video.")
     start_s: float | None = None
     stop_s: float | None = None
-    snippet: str | None = None
+    snippet: str | None = Field(None, description="The part of a passage that matched.")
+    marks: list[tuple[int, int]] = Field([], description="Words of the query in the snippet.")
+    text: str | None = Field(None, description="The whole passage.")
+    page: int | None = Field(None, description="The page of a PDF that the passage stands on.")
     name: str
     folder: str
     moments: list[MomentOut] = []
@@ -210,6 +214,9 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitOut]
     stands_out: bool = Field(description="False if there is no close match: all hits are weak.")
+    notes: list[str] = Field(
+        description="Sentences for people, such as that the model does not read the language."
+    )
     model: str | None
     took_ms: float
 
@@ -222,6 +229,7 @@ class SegmentOut(BaseModel):
     start_s: float | None = None
     stop_s: float | None = None
     text: str | None = None
+    page: int | None = None
 
 
 class AssetOut(BaseModel):
@@ -289,6 +297,11 @@ class Status(BaseModel):
     assets: int = 0
     segments: int = 0
     locations: int = 0
+    files: dict[str, int] = Field(
+        default={},
+        description="Files that were met, each in one state: complete, partial, without_content, "
+        "failed, skipped.",
+    )
     failures: int = 0
     size_bytes: int = 0
     by_modality: dict[str, int] = {}
@@ -322,7 +335,7 @@ class IndexRequest(Strict):
 
 
 class JobProgress(BaseModel):
-    stage: str = Field(description="scan, encode, clean, prepare, done; in this order.")
+    stage: str = Field(description="scan, encode, clean, mark, prepare, done; in this order.")
     files_done: int = Field(description="Only grows within a stage; equals the total at the end.")
     files_total: int | None = Field(None, description="New and changed files; null during scan.")
     failed: int
@@ -337,6 +350,8 @@ class JobReport(BaseModel):
     moved: int
     removed: int
     unchanged: int
+    partial: int = Field(description="Files that are indexed as far as they can be read.")
+    without_content: int = Field(description="Files that are found by their name only.")
     skipped: int
     unsupported: dict[str, int] = Field(
         description="How many of the skipped files are of kinds that are not read, by suffix."

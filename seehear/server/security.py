@@ -106,7 +106,7 @@ class SecurityMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            return  # there are none; closing without an answer refuses the upgrade
+            return  # the service has no WebSockets; closing without an answer refuses the upgrade
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

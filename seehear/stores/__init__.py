@@ -1,22 +1,29 @@
 """Store a collection: the catalog (the only copy of its data) and vector indexes (caches)."""
 
-from seehear.stores.catalog.bulk_insert import NewContent, NewLocation
+from seehear.stores.catalog.bulk_insert import NewContent
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, is_collection
 from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
 from seehear.stores.catalog.integrity import IntegrityIssue
 from seehear.stores.catalog.integrity import Severity as FaultKind
 from seehear.stores.catalog.records import (
+    RACY_INODE,
+    STATES,
     Counts,
     Failure,
+    FileRecord,
+    FileTask,
     Generation,
     GenerationState,
     Location,
+    NewLocation,
+    Remark,
     Root,
+    ScannedFile,
     SegmentColumns,
     SegmentRecord,
 )
-from seehear.stores.catalog.scan_table import RACY_INODE, FileTask, ScannedFile, ScanTable
+from seehear.stores.catalog.scan_table import ScanTable
 from seehear.stores.catalog.segment_table import SegmentTable
 from seehear.stores.catalog.writer import Batch
 from seehear.stores.vectors.base import VectorIndex
@@ -26,6 +33,7 @@ from seehear.stores.vectors.flat import FlatIndex
 __all__ = [
     "FILE_NAME",
     "RACY_INODE",
+    "STATES",
     "Batch",
     "Catalog",
     "Counts",
@@ -34,6 +42,7 @@ __all__ = [
     "FacetValues",
     "Failure",
     "FaultKind",
+    "FileRecord",
     "FileTask",
     "FlatIndex",
     "Generation",
@@ -42,6 +51,7 @@ __all__ = [
     "Location",
     "NewContent",
     "NewLocation",
+    "Remark",
     "Root",
     "ScanTable",
     "ScannedFile",

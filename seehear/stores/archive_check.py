@@ -24,6 +24,7 @@ from seehear.errors import StoreError
 from seehear.stores.catalog.database import FILE_NAME, HEAD, connect, migrate
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.records import GenerationState
+from seehear.stores.catalog.schema import NO_CONTENT
 from seehear.types import Modality
 
 MAX_LINE = 1_000
@@ -180,6 +181,7 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "inode": SIGNED,
         "sidecar_of": ID.or_none(),
     },
+    "fingerprints": {"asset_id": ID, "version": _whole(0, 255), "data": BLOB},
     "failures": {
         "id": ID,
         "root_id": ID,
@@ -209,12 +211,13 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "id": ID,
         "generation_id": ID,
         "asset_id": ID,
-        "ordinal": _whole(0, (1 << 31) - 1),
+        "ordinal": _whole(NO_CONTENT, (1 << 31) - 1),
         "modality": MODALITY,
         "start_s": SECONDS.or_none(),
         "stop_s": SECONDS.or_none(),
         "text": _text().or_none(),
         "crc": CRC,
+        "page": _whole(1, (1 << 31) - 1).or_none(),
     },
     "vectors": {
         "segment_id": ID,

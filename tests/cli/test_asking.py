@@ -282,4 +282,6 @@ def test_completion_is_printed_and_nothing_at_home_is_rewritten(
     assert "seehear" in loaded.stdout
     assert run("--install-completion", "bash", check=False).returncode == 2
     assert "--install-completion" not in run("--help").stdout
+    told = " ".join(run("--help").stdout.split())
+    assert "Print a script that completes commands with the Tab key." in told
     assert [path.name for path in tmp_path.iterdir()] == ["completion.bash"]

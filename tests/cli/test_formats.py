@@ -9,7 +9,7 @@ from typing import Any
 from seehear import media
 from seehear.cli.output import skipped, unread
 from tests.cli.conftest import Run
-from tests.indexers.helpers import broken
+from tests.indexers.helpers import broken, note
 
 Ask = Callable[..., Any]
 
@@ -57,14 +57,56 @@ def test_the_counts_of_a_run_are_those_of_status(run: Run, ask: Ask, folder: Pat
     added = ask("index", folder)["added"]
     assets = ask("verify")["assets"]
     shown = run("status").stdout
-    assert f"files       {added} ({added - assets} of them are copies)\n" in shown
+    assert f"files       {added} ({added} complete)\n" in shown
+    assert f"copies      {added - assets}\n" in shown
     assert f"assets      {assets} (" in shown
     (folder / "one.txt").unlink()
     run("index", folder)
-    assert f"files       {added - 1} (1 of them is a copy)\n" in run("status").stdout
+    assert (
+        f"files       {added - 1} ({added - 1} complete)\ncopies      1\n" in run("status").stdout
+    )
     (folder / "two.txt").unlink()
+    broken(folder / "bad.jpg")
+    broken(folder / "old.doc", b"\x7fELF" + bytes(200))
+    note(folder / "blank.txt", "\n")
+    done = run("index", folder)
+    assert f"{added - 2} unchanged, 1 failed, 1 without content\n" in done.stderr
+    assert "See `seehear files --state without_content` for the reason" in done.stderr
+    shown = run("status").stdout
+    told = f"({added - 2} complete, 1 without content, 1 failed, 1 skipped; see `seehear files`)"
+    assert f"files       {added + 1} {told}\n" in shown
+    assert "copies" not in shown
+
+
+def test_every_file_is_listed_with_its_state(run: Run, ask: Ask, folder: Path) -> None:
+    broken(folder / "bad.jpg")
+    broken(folder / "old.doc", b"\x7fELF" + bytes(200))
+    note(folder / "sub" / "blank.txt", "\n")
+    (folder / "nowhere").symlink_to(folder / "missing")
     run("index", folder)
-    assert f"files       {added - 2}\n" in run("status").stdout
+    shown = run("files").stdout.splitlines()
+    assert len(shown) == sum(ask("status")["files"].values()) == 9
+    assert f"without content {folder / 'sub' / 'blank.txt'}: it has no words" in shown
+    assert f"skipped         {folder / 'nowhere'}: a link that leads nowhere" in shown
+    assert f"complete        {folder / 'fire.png'}" in shown
+    only = ask("files", "--state", "Failed, without content")
+    assert [(Path(file["path"]).name, file["state"]) for file in only] == [
+        ("bad.jpg", "failed"),
+        ("blank.txt", "without_content"),
+    ]
+    assert ask("files", "--under", folder / "sub", "--state", "failed") == []
+    refused = run("files", "--state", "fialed", check=False)
+    assert refused.returncode == 2
+    assert 'No state "fialed". Did you mean failed?' in refused.stderr
+
+
+def test_a_file_that_failed_is_told_where_it_is_asked_for(run: Run, folder: Path) -> None:
+    broken(folder / "sub" / "Bad photo.jpg")
+    run("index", folder)
+    told = f"{folder / 'sub' / 'Bad photo.jpg'} could not be indexed: "
+    assert told in run("search", "bad photo.jpg").stderr
+    assert told in run("search", "--text", "Bad photo.jpg", "--json").stderr
+    assert told not in run("search", "bad photo").stderr
 
 
 def test_long_lists_of_suffixes_are_summed() -> None:
@@ -72,7 +114,7 @@ def test_long_lists_of_suffixes_are_summed() -> None:
     line = unread(many)
     assert line.startswith("20 .s00, 19 .s01, ")
     assert f", {sum(n for n in list(many.values())[8:])} others; see" in line
-    assert skipped(3, {}) == "3 skipped: 3 broken links or special files"
+    assert skipped(3, {}) == "3 skipped: 3 links or special files"
     assert skipped(3, {".doc": 2}) == (
-        "3 skipped: 1 broken link or special file; 2 .doc; see `seehear formats`"
+        "3 skipped: 1 link or special file; 2 .doc; see `seehear formats`"
     )

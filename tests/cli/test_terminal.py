@@ -140,6 +140,8 @@ COMMANDS: dict[str, list[str]] = {
     "status --json": ["status", "--json"],
     "failures": ["failures"],
     "failures --json": ["failures", "--json"],
+    "files": ["files"],
+    "files --json": ["files", "--json"],
     "generations": ["generations"],
     "upgrade": ["upgrade", "--model", f"no {ATTACK}"],
     "facets": ["facets"],

@@ -46,6 +46,7 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "roots": lambda c: c.roots(),
     "unsupported": lambda c: c.unsupported(),
     "failures": lambda c: c.failures(),
+    "files": lambda c: c.files(),
     "asset": lambda c: c.asset(1),
     "assets": lambda c: c.assets([1]),
     "locations": lambda c: c.locations(1),

@@ -33,6 +33,32 @@ SMALL_PE: dict[str, Any] = {
     "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
     "custom_text": True,
 }
+SMALL_SIGLIP: dict[str, Any] = {
+    "embed_dim": 32,
+    "init_logit_bias": -10,
+    "custom_text": True,
+    "vision_cfg": {
+        "image_size": 64,
+        "timm_model_name": "seehear_small_siglip",
+        "timm_model_pretrained": False,
+        "timm_pool": "map",
+        "timm_proj": "none",
+    },
+    "text_cfg": {
+        "context_length": 64,
+        "vocab_size": 300,
+        "hf_tokenizer_name": "timm/ViT-B-16-SigLIP2-256",
+        "tokenizer_kwargs": {"clean": "canonicalize"},
+        "width": 32,
+        "heads": 2,
+        "layers": 2,
+        "no_causal_mask": True,
+        "proj_bias": True,
+        "pool_type": "last",
+        "norm_kwargs": {"eps": 1e-06},
+        "act_kwargs": {"approximate": "tanh"},
+    },
+}
 PE_PREPROCESSING = {
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
@@ -112,6 +138,52 @@ def small_pe_folder(small_open_clip: Path, tmp_path_factory: pytest.TempPathFact
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     weights = (small_open_clip / "seehear-small-pe.safetensors").read_bytes()
     (folder / "open_clip_model.safetensors").write_bytes(weights)
+    return folder
+
+
+def seehear_small_siglip(pretrained: bool = False, **settings: Any) -> Any:
+    """The picture tower of SigLIP as timm builds it (`vit_base_patch16_siglip_*`), in small."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    for name in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+        settings.pop(name, None)
+    sizes: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 32, "depth": 2}
+    tower: Any = VisionTransformer(**sizes, num_heads=2, class_token=False, **settings)
+    tower.default_cfg = tower.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    return tower
+
+
+@pytest.fixture(scope="session")
+def small_siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a hub repository of SigLIP 2, in small: its text tower, and a tokenizer of every
+    script in a file of the kind that its hub repository has."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+    from timm.models import is_model, register_model
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    if not is_model(seehear_small_siglip.__name__):
+        register_model(seehear_small_siglip)
+    folder = tmp_path_factory.mktemp("hub") / "small-siglip"
+    folder.mkdir()
+    marks = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    pieces = [*marks, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {piece: n for n, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    library: Any = importlib.import_module("transformers")
+    library.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>"
+    ).save_pretrained(folder)
+    config: dict[str, Any] = {"model_cfg": SMALL_SIGLIP, "preprocess_cfg": PE_PREPROCESSING}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(9)
+    model = open_clip.create_model(
+        f"local-dir:{folder}", load_weights=False, pretrained_text=False, pretrained_image=False
+    )
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder
 
 

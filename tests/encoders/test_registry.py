@@ -18,7 +18,7 @@ from seehear.types import Modality
         ("tinny", "did you mean tiny"),
         ("Standard", "did you mean standard"),
         ("PE-Core-B-16", "did you mean open_clip:PE-Core-B-16/meta"),
-        ("xyzzy", "choose one of tiny, standard, open_clip:"),
+        ("xyzzy", "choose one of tiny, standard, multilingual, open_clip:"),
         ("open_clip:", "no model 'open_clip:'"),
         ("clap:", "no model 'clap:'"),
     ],
@@ -42,11 +42,13 @@ def test_the_list_names_licence_size_and_modalities() -> None:
     assert 2.3e9 < cards["standard"].size_bytes < 2.5e9
 
 
-def test_hub_models_are_pinned_to_full_commits() -> None:
-    for card in available_models():
-        for file in card.weights:
-            assert len(file.revision) == 40
-            assert set(file.revision) <= set("0123456789abcdef")
+def test_hub_models_are_pinned_to_full_commits_but_for_one() -> None:
+    files = {file for card in available_models() for file in card.weights}
+    (unpinned,) = (file for file in files if file.revision == "main")
+    assert unpinned.repo == "timm/ViT-B-16-SigLIP2-256"
+    for file in files - {unpinned}:
+        assert len(file.revision) == 40
+        assert set(file.revision) <= set("0123456789abcdef")
 
 
 def test_presence_is_read_from_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders import load_model
+from seehear.encoders import known_shares, load_model
 from seehear.encoders.composite import CompositeModel
 from seehear.encoders.fake import FakeEncoder, fake_joined
-from seehear.encoders.standard import AUDIO_FOLDER, VISION_FOLDER
-from seehear.errors import SpaceMismatchError
+from seehear.encoders.standard import AUDIO_FOLDER, MULTILINGUAL_FOLDER, VISION_FOLDER
+from seehear.errors import ModelUnavailableError, SpaceMismatchError
 from seehear.types import (
     AudioSample,
     EmbeddingSpace,
@@ -87,6 +87,39 @@ def test_standard_loads_from_copies_on_disk_and_answers_every_route(
     )
     assert steps == []
     assert again.revision == model.revision
+
+
+def test_multilingual_reads_other_scripts_and_answers_every_route(
+    small_siglip_folder: Path,
+    small_clap: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: list[ImageSample],
+    sounds: list[AudioSample],
+) -> None:
+    monkeypatch.setattr(
+        "seehear.encoders.bridge.bridge_captions",
+        lambda: tuple(f"{a} {b}" for a in ("red", "old", "loud") for b in ("car", "dog", "sea")),
+    )
+    folder = tmp_path / "copies"
+    shutil.copytree(small_clap, folder / AUDIO_FOLDER)
+    with pytest.raises(ModelUnavailableError, match=f"no copy of {MULTILINGUAL_FOLDER}"):
+        load_model(f"multilingual:{folder}", "cpu")
+    shutil.copytree(small_siglip_folder, folder / MULTILINGUAL_FOLDER)
+    model = load_model(f"multilingual:{folder}", "cpu", cache=tmp_path / "cache")
+    vision, audio = model.spaces_of(Modality.TEXT)
+    assert (vision.dim, audio.dim) == (32, 20)
+    assert "SigLIP2" in vision.name
+
+    texts = ["a dog", "собака", "犬", "كلب", "ein Hund auf der Straße"]
+    rows = model.encode(Modality.TEXT, texts)[vision]
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert len({row.tobytes() for row in rows}) == len(texts)
+    assert known_shares(model, texts) == [1.0] * len(texts)
+    assert set(model.encode(Modality.IMAGE, pictures[:1])) == {vision}
+    assert set(model.encode(Modality.AUDIO, sounds[:1])) == {vision, audio}
+    for query, item in product(Modality, Modality):
+        assert model.route(query, item).space in model.spaces_of(item)
 
 
 def test_routes_use_native_spaces_where_both_ends_have_them() -> None:

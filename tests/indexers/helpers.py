@@ -21,11 +21,23 @@ from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, concept, tone
 from seehear.errors import BrokenMediaError, MediaError
 from seehear.indexers import IndexReport, index
+from seehear.media import decode
+from seehear.media.fingerprints import Fingerprinter
 from seehear.media.hashing import content_hash
 from seehear.stores import Catalog
 from seehear.types import Sample, SampleSpec, Segment
 
-COUNTS = ("added", "updated", "moved", "removed", "unchanged", "failed", "skipped")
+COUNTS = (
+    "added",
+    "updated",
+    "moved",
+    "removed",
+    "unchanged",
+    "partial",
+    "without_content",
+    "failed",
+    "skipped",
+)
 LONG_AGO_NS = 1_600_000_000 * 10**9
 
 
@@ -118,13 +130,15 @@ class InProcess:
         settings: Settings | None = None,
         *,
         wanted: Callable[[str], bool] | None = None,
+        to_mark: Callable[[str], bool] | None = None,
+        samples: bool = True,
         root_of: Callable[[Any], str | None] = lambda task: None,
         stop: Any = None,
     ) -> Iterator[Any]:
         for given in tasks:
             if stop is not None and stop.is_set():
                 return
-            yield _InProcessFile(self, given, spec, wanted)
+            yield _InProcessFile(self, given, spec, wanted, to_mark, samples=samples)
 
 
 class _InProcessFile:
@@ -134,7 +148,11 @@ class _InProcessFile:
         task: Any,
         spec: SampleSpec,
         wanted: Callable[[str], bool] | None,
+        to_mark: Callable[[str], bool] | None,
+        *,
+        samples: bool,
     ) -> None:
+        self._to_mark, self._samples, self.fingerprint = to_mark, samples, b""
         self.task, self.path = task, task if isinstance(task, Path) else task.path
         self._spec, self._owner = spec, owner
         self.content_hash: str | None = None
@@ -165,7 +183,15 @@ class _InProcessFile:
         self._owner.decoded.append(self.path.name)
         if self._owner.on_read is not None:
             self._owner.on_read(self.path)
-        yield from media.samples(self.path, self.info, self._spec)
+        assert self.content_hash is not None
+        marks = self._to_mark is None or self._to_mark(self.content_hash)
+        made = Fingerprinter() if marks else None
+        with decode.recognised(self.path) as item:
+            item.info = self.info
+            for pair in decode.samples_open(item, self._spec, made):
+                if self._samples:
+                    yield pair
+        self.fingerprint = made.data() if made is not None else b""
         if self._state() != self._before:
             self.changed = True
             raise BrokenMediaError("changed while it was read", stage="open")

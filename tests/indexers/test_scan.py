@@ -12,7 +12,7 @@ import pytest
 
 from seehear.errors import UsageError
 from seehear.indexers.ignore import PathPatterns
-from seehear.indexers.scan import Scan, walk
+from seehear.indexers.scan import BROKEN_LINK, OUTSIDE, SPECIAL, Scan, walk
 from tests.indexers.helpers import unprivileged
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file systems of Unix")
@@ -35,7 +35,13 @@ def found(
         root=str(base),
         **options,  # type: ignore[arg-type]
     )
-    return [os.path.relpath(file.path, base).replace(os.sep, "/") for file in files]
+    read = [file.path for file in files if file.skipped is None]
+    return [os.path.relpath(path, base).replace(os.sep, "/") for path in read]
+
+
+def passed_over(top: Path) -> dict[str, str]:
+    files = walk(str(top), Scan())
+    return {os.path.relpath(file.path, top): file.skipped for file in files if file.skipped}
 
 
 def test_finds_files_in_order_with_size_time_and_inode(tmp_path: Path) -> None:
@@ -122,8 +128,10 @@ def test_links_that_lead_out_of_the_root_are_not_followed(tmp_path: Path, absolu
     assert found(root, scan=scan) == ["in/a.jpg", "in/back.jpg"]
     assert scan.outside == 3
     assert not scan.problems
-    below = [file.path for file in walk(str(root / "folder"), scan, root=str(root))]
-    assert (below, scan.outside) == ([], 4)
+    links = ["file.jpg", "folder", "in/round.jpg"]
+    assert passed_over(root) == dict.fromkeys(links, OUTSIDE)
+    assert found(root / "folder", root=root, scan=scan) == []
+    assert scan.outside == 4
     (tmp_path / "way").symlink_to(root)
     assert found(tmp_path / "way") == ["in/a.jpg", "in/back.jpg"]
 
@@ -137,10 +145,11 @@ def test_loops_and_links_that_lead_nowhere_end(tmp_path: Path) -> None:
     (root / "slash").symlink_to("/")
     (root / "above").symlink_to(tmp_path)
     (root / "self").symlink_to(root / "self")
+    (root / ".hidden").symlink_to(root / ".hidden")
     (root / "nowhere.jpg").symlink_to(root / "missing.jpg")
     scan = Scan()
     assert found(root, scan=scan) == ["a.jpg", "deep/b.jpg"]
-    assert scan.skipped == 2
+    assert passed_over(root) == {"self": BROKEN_LINK, "nowhere.jpg": BROKEN_LINK}
     assert not scan.problems
 
 
@@ -157,8 +166,10 @@ def test_pipes_sockets_and_devices_are_not_opened(
         (tmp_path / "null.jpg").symlink_to("/dev/null")
         scan = Scan()
         assert found(tmp_path, scan=scan) == ["a.jpg"]
-    assert scan.skipped == 3
+        names = ["null.jpg", "pipe.jpg", "socket.jpg"]
+        assert passed_over(tmp_path) == dict.fromkeys(names, SPECIAL)
     assert found(tmp_path / "pipe.jpg") == []
+    assert passed_over(tmp_path / "pipe.jpg") == {".": SPECIAL}
 
 
 @posix

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from seehear import media
 from seehear.collection import Collection
 from seehear.config import Settings
+from seehear.errors import UnsupportedMediaError
+from seehear.indexers import survey
 from seehear.indexers.progress import OTHERS, SUFFIXES_NAMED, most_common
 from seehear.stores import FILE_NAME, Catalog
-from seehear.types import Modality
+from seehear.types import MediaInfo, Modality
 from tests.indexers.helpers import Library, age, broken, counts, note, picture
 from tests.media import make, make_documents
 
@@ -24,9 +27,8 @@ def unsupported(folder: Path) -> None:
         broken(folder / name, b"PK\x03\x04 nothing" if "pages" in name else b"\x7fELF" + bytes(200))
 
 
-def of_root(library: Library) -> dict[str, int]:
-    (root,) = library.catalog.locations.roots()
-    return dict(root.unsupported)
+def stored(library: Library) -> dict[str, int]:
+    return library.catalog.locations.unsupported()
 
 
 @pytest.mark.usefixtures("in_process")
@@ -43,13 +45,13 @@ def test_files_that_are_not_read_are_counted_by_suffix(
     report = library.index(media_folder)
     assert counts(report) == {"added": 1, "failed": 1, "skipped": 7}
     expected = {".xml": 3, "no suffix": 2, ".pages": 1}
-    assert dict(report.unsupported) == of_root(library) == expected
+    assert dict(report.unsupported) == stored(library) == expected
     assert list(report.unsupported) == [".xml", "no suffix", ".pages"], "most first"
 
     (media_folder / "a.xml").unlink()
     report = library.index(media_folder)
     assert counts(report) == {"unchanged": 1, "failed": 1, "skipped": 6}
-    assert of_root(library)[".xml"] == 2
+    assert stored(library)[".xml"] == 2
 
 
 @pytest.mark.usefixtures("in_process")
@@ -60,12 +62,41 @@ def test_a_run_over_a_part_leaves_the_counts_of_the_whole(
     whole = library.index(media_folder).unsupported
     part = library.index(media_folder / "sub")
     assert dict(part.unsupported) == {".xml": 1}
-    assert of_root(library) == dict(whole)
+    assert stored(library) == dict(whole)
     library.index(media_folder, include=["*.pages"])
-    assert of_root(library) == dict(whole)
+    assert stored(library) == dict(whole)
     again = Catalog.open(library.folder)
-    assert dict(again.locations.roots()[0].unsupported) == dict(whole), "kept for the next process"
+    assert again.locations.unsupported() == dict(whole), "kept for the next process"
     again.close()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_files_that_are_not_read_are_opened_once(
+    library: Library, media_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsupported(media_folder)
+    opened: list[str] = []
+
+    def opening(path: Path) -> MediaInfo:
+        opened.append(path.name)
+        raise UnsupportedMediaError("this kind of file is not read")
+
+    monkeypatch.setattr(media, "probe", opening)
+    library.index(media_folder)
+    assert len(opened) == 6
+    opened.clear()
+    assert counts(library.index(media_folder)) == {"skipped": 6}
+    assert opened == []
+    broken(media_folder / "a.xml", b"\x7fELF and more")
+    library.index(media_folder)
+    assert opened == ["a.xml"], "it has changed"
+    opened.clear()
+    monkeypatch.setattr(survey, "SUFFIXES", {Modality.TEXT: frozenset({".pages"})})
+    library.index(media_folder)
+    assert opened == ["d.pages"], "its kind is read from now on"
+    opened.clear()
+    assert counts(library.index(media_folder, retry_failed=True)) == {"skipped": 6}
+    assert len(opened) == 6
 
 
 @pytest.mark.usefixtures("in_process")
@@ -74,10 +105,7 @@ def test_roots_in_roots_count_each_file_once(library: Library, media_folder: Pat
     library.index(media_folder / "sub")
     report = library.index(media_folder)
     assert report.skipped == sum(report.unsupported.values()) == 6
-    assert {str(r.path.name): dict(r.unsupported) for r in library.catalog.locations.roots()} == {
-        "sub": {".xml": 1},
-        "media": {".xml": 2, "no suffix": 2, ".pages": 1},
-    }
+    assert stored(library) == {".xml": 3, "no suffix": 2, ".pages": 1}
 
 
 def test_rare_suffixes_are_counted_together() -> None:

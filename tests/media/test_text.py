@@ -44,7 +44,7 @@ def test_passages_overlap_and_cover_everything() -> None:
 @given(st.text(max_size=600), st.integers(1, 40))
 def test_no_word_is_cut(text: str, most: int) -> None:
     words = set(text.split())
-    plain = all(len(word) <= 100 and word.isascii() for word in words)
+    plain = all(len(word) <= 100 and word.isascii() for word in words) and "-" not in text
     found = list(passages(text, most))
     assert bool(found) == bool(text.split())
     for passage in found:
@@ -77,6 +77,43 @@ def test_scripts_without_spaces() -> None:
 def test_endless_words_are_bounded() -> None:
     found = list(passages("A" * 100_000, 10))
     assert all(len(passage) <= 1100 for passage in found)
+    assert len(list(passages("a-\nb " * 50_000, 60))) > 500
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("thermo-\ndynamics", "thermodynamics"),
+        ("Wetter\u2010  \n  bericht", "Wetterbericht"),
+        ("well-\nknown and well-known", "well-known and well-known"),
+        ("Marie-\nLouise", "Marie- Louise"),
+        ("a list -\nof 3-\n4", "a list - of 3- 4"),
+        ("pre- and post-war", "pre- and post-war"),
+    ],
+)
+def test_words_parted_at_line_ends_are_joined(text: str, expected: str) -> None:
+    assert list(passages(text, 60)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1252", "Le garçon est allé à la plage où il a mangé un gâteau."),
+        ("cp1252", "A canção não começou; são três irmãos."),
+        ("cp1252", "Åke går på ängen"),
+        ("cp1252", "Perché la città è così bella?"),
+        ("cp1252", "café"),
+        ("cp1250", "Zażółć gęślą jaźń, Łódź leży nad rzeką."),
+        ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy."),
+        ("cp1250", "Árvíztűrő tükörfúrógép, őszi eső."),
+        ("cp1250", "Această fată merge la şcoală în oraş."),
+        ("cp1254", "Güneşli bir gün, çocuklar bahçede oynuyor."),
+        ("cp1251", "Привет, как дела? Поезд отправляется."),
+    ],
+)
+def test_short_texts_in_one_byte(encoding: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(words.encode(encoding))
+    assert texts_of(tmp_path / "a.txt") == [words]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +218,8 @@ def test_pdf_pages_are_read_in_order(tmp_path: Path) -> None:
     pages = [f"Page {number} speaks of {topic}." for number, topic in enumerate(("gulls", "ropes"))]
     path = make.make_pdf(tmp_path / "a.pdf", pages)
     assert media.probe(path).details["pages"] == 2
-    assert texts_of(path) == [" ".join(pages)]
+    assert texts_of(path) == pages
+    assert [segment.page for segment, _ in media.samples(path, None, SPEC)] == [1, 2]
 
 
 def test_a_pdf_with_a_password_is_a_failure_and_a_locked_one_is_read(tmp_path: Path) -> None:

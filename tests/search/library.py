@@ -11,6 +11,7 @@ import numpy as np
 
 from seehear.encoders.base import Model, SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, image, tone, video
+from seehear.media.fingerprints import Fingerprinter
 from seehear.search import Engine
 from seehear.stores import Catalog, VectorCache
 from seehear.types import (
@@ -92,6 +93,7 @@ class Library:
             batch.put_location(self.root.id, path, asset.id, size_bytes, 10**18, asset.id)
             vectors = self._encoded([s for _, _, s in timed])
             put_encoding(batch, self.generation.id, asset.id, segments, vectors)
+            batch.put_fingerprints({asset.id: fingerprint(*timed)})
         return asset.id
 
     def keep_calibration(self, engine: Engine | None = None) -> None:
@@ -120,6 +122,46 @@ class Library:
             for part in parts
         )
         return self.engine.search(Query(made, **options))  # type: ignore[arg-type]
+
+
+def fingerprint(*timed: Timed) -> bytes:
+    """What the decoder of a file with these samples would make."""
+    made = Fingerprinter()
+    for start, _, sample in timed:
+        if isinstance(sample, ImageSample):
+            made.image(sample.pixels)
+        elif isinstance(sample, AudioSample):
+            list(made.audio(iter([sample.waveform]), sample.sample_rate_hz))
+        elif isinstance(sample, str):
+            made.text(sample)
+        else:
+            for number, frame in enumerate(sample.frames):
+                made.frame((start or 0.0) + number, frame.pixels)
+    return made.data()
+
+
+def scene(seed: int, px: int = 96) -> ImageSample:
+    """A picture with structure, different for each seed, that can be drawn in any size."""
+    waves = np.random.default_rng(seed).normal(size=(3, 6, 6))
+    across = np.cos(np.pi * np.outer(np.arange(6), (np.arange(px) + 0.5) / px))
+    planes = np.einsum("cij,iy,jx->yxc", waves, across, across)
+    return ImageSample((128 + 30 * planes).clip(0, 255).astype(np.uint8))
+
+
+def recording(seed: int, duration_s: float = 6.0, rate_hz: int = 16_000) -> AudioSample:
+    """A sound of short notes, different for each seed."""
+    rng, count = np.random.default_rng(seed), round(4 * duration_s)
+    times = np.arange(round(duration_s * rate_hz)) / rate_hz
+    wave = 0.001 * rng.standard_normal(len(times))
+    for start, hertz, loud in zip(
+        duration_s * rng.random(count), rng.uniform(150, 3500, count),
+        rng.uniform(0.02, 0.2, count),
+        strict=True,
+    ):  # fmt: skip
+        at = round(start * rate_hz)
+        since = times[: len(times) - at]
+        wave[at:] += loud * np.sin(2 * np.pi * hertz * since) * np.exp(-6 * since)
+    return AudioSample(wave.clip(-1, 1).astype(np.float32), rate_hz)
 
 
 def _label(sample: Sample) -> str:

@@ -3,57 +3,76 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from seehear.encoders.fake import image, tone, video
+from seehear.media.fingerprints import Fingerprint, read
 from seehear.search import Likeness
-from seehear.search.dedup import NEAR_DUPLICATE, collapse, is_near_duplicate, mmr
+from seehear.search.dedup import BURST, collapse, mmr
 from seehear.stores import SegmentRecord
-from seehear.types import Asset, Floats, Modality, Mode, Segment
-from tests.search.library import Library, names, noisy
+from seehear.types import Asset, Floats, Modality, Mode, Sample, Segment
+from tests.search.library import Library, fingerprint, names, noisy, recording, scene
 
 NOON = datetime(2024, 6, 1, 12)
 
 
 def shown(
-    angle: float, *, taken_s: float | None = None, duration_s: float | None = None, id_: int = 0
+    angle: float, *, taken_s: float | None = None, id_: int = 0
 ) -> tuple[SegmentRecord, Floats]:
     taken = None if taken_s is None else NOON + timedelta(seconds=taken_s)
-    asset = Asset(id_, str(id_), Modality.IMAGE, "jpeg", 1, duration_s=duration_s, taken_at=taken)
+    asset = Asset(id_, str(id_), Modality.IMAGE, "jpeg", 1, taken_at=taken)
     record = SegmentRecord(id_, 0, Segment(Modality.IMAGE), asset, b"", True, 0)
     return record, np.array([np.cos(angle), np.sin(angle)], np.float32)
 
 
-def same(one: tuple[SegmentRecord, Floats], other: tuple[SegmentRecord, Floats]) -> bool:
-    return is_near_duplicate(one[0].asset, other[0].asset, float(one[1] @ other[1]))
+def merged(
+    *shown_: tuple[SegmentRecord, Floats], prints: Sequence[Fingerprint | None] | None = None
+) -> list[list[int]]:
+    records, vectors = [record for record, _ in shown_], [vector for _, vector in shown_]
+    return collapse(records, vectors, prints or [None] * len(records), len(records))
 
 
-def test_same_by_cosine_time_and_length() -> None:
-    close, burst = np.arccos(NEAR_DUPLICATE + 0.005), np.arccos(0.93)
-    assert same(shown(0), shown(close))
-    assert not same(shown(0), shown(burst))
-    assert same(shown(0, taken_s=0), shown(burst, taken_s=5))
-    assert not same(shown(0, taken_s=0), shown(burst, taken_s=600))
-    assert not same(shown(0, duration_s=10), shown(0, duration_s=20))
-    assert same(shown(0, duration_s=100), shown(0, duration_s=101))
+def print_of(sample: Sample) -> Fingerprint | None:
+    return read(fingerprint((0.0, 1.0, sample)))
+
+
+def test_copies_are_told_by_their_fingerprints_and_not_by_the_model() -> None:
+    picture, smaller = print_of(scene(1)), print_of(scene(1, 48))
+    other, heard, flat = print_of(scene(2)), print_of(recording(1)), print_of(image("red"))
+    here, there = shown(0), shown(1.5)
+    assert merged(here, there, prints=[picture, smaller]) == [[0, 1]]
+    assert merged(here, here, prints=[picture, other]) == [[0], [1]]
+    assert merged(here, here, prints=[picture, None]) == [[0], [1]]
+    assert merged(here, here, prints=[picture, heard]) == [[0], [1]]
+    assert merged(here, here, prints=[flat, flat]) == [[0], [1]]
+
+
+def test_a_burst_is_told_by_time_and_by_picture() -> None:
+    near, far = float(np.arccos(0.93)), float(np.arccos(0.8))
+    assert merged(shown(0, taken_s=0), shown(near, taken_s=5)) == [[0, 1]]
+    assert merged(shown(0, taken_s=0), shown(far, taken_s=5)) == [[0], [1]]
+    assert merged(shown(0, taken_s=0), shown(0, taken_s=600)) == [[0], [1]]
+    assert merged(shown(0, taken_s=0), shown(0)) == [[0], [1]]
+    record, vector = shown(0, taken_s=0)
+    sound = dataclasses.replace(record.asset, modality=Modality.AUDIO)
+    heard = dataclasses.replace(record, asset=sound)
+    assert merged((heard, vector), (heard, vector)) == [[0], [1]]
 
 
 def test_a_chain_of_small_steps_is_not_one_group() -> None:
-    step = float(np.arccos(NEAR_DUPLICATE + 0.001))
-    results = [shown(step * i, id_=i) for i in range(6)]
-    groups = collapse([one for one, _ in results], [vector for _, vector in results], 6)
-    assert [group[0] for group in groups] == [0, 2, 4]
+    step = float(np.arccos(BURST + 0.001))
+    chain = [shown(step * i, id_=i, taken_s=2.0 * i) for i in range(6)]
+    assert [group[0] for group in merged(*chain)] == [0, 2, 4]
 
 
-def test_what_has_no_vector_or_another_modality_is_not_merged() -> None:
+def test_other_modalities_are_not_alike() -> None:
     record, vector = shown(0)
     heard = dataclasses.replace(record, segment=Segment(Modality.AUDIO))
-    assert collapse([record, record], [vector, vector], 2) == [[0, 1]]
-    assert collapse([record, record], [vector, None], 2) == [[0], [1]]
-    assert collapse([record, heard], [vector, vector], 2) == [[0], [1]]
     assert mmr([record, heard, record], [vector] * 3, [0.99, 0.5, 0.95], 2) == [0, 2]
     assert mmr([record, heard, record], [vector] * 3, [0.9, 0.5, 0.6], 2) == [0, 1]
 
@@ -66,15 +85,16 @@ def test_spread_takes_new_things_first() -> None:
 
 def test_near_duplicates_are_folded_with_their_paths(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("a.jpg", image("red"))
-    library.add("b.jpg", noisy(image("red"), 1, 2))
-    library.add("copy of a.jpg", image("red"), content="a.jpg")
-    library.add("c.jpg", image("blue"))
+    library.add("a.jpg", scene(1))
+    library.add("b.jpg", noisy(scene(1, 60), 1, 2))
+    library.add("copy of a.jpg", scene(1), content="a.jpg")
+    library.add("c.jpg", scene(2))
     library.add("d.wav", (0.0, 2.0, tone("red", 2.0)))
     hits = library.search("red", mode=Mode.SEMANTIC)
-    assert sorted(names(hits)) == ["a.jpg", "c.jpg", "d.wav"]
-    first = next(hit for hit in hits if hit.path.name == "a.jpg")
-    assert [path.name for path in first.duplicates] == ["copy of a.jpg", "b.jpg"]
+    assert sorted(names(hits)) in (["a.jpg", "c.jpg", "d.wav"], ["b.jpg", "c.jpg", "d.wav"])
+    first = next(hit for hit in hits if hit.path.name in {"a.jpg", "b.jpg"})
+    paths = [path.name for path in (first.path, *first.duplicates)]
+    assert sorted(paths) == ["a.jpg", "b.jpg", "copy of a.jpg"]
     hits = library.search("red", mode=Mode.SEMANTIC, show_duplicates=True)
     assert sorted(names(hits)) == ["a.jpg", "b.jpg", "c.jpg", "d.wav"]
 
@@ -82,12 +102,22 @@ def test_near_duplicates_are_folded_with_their_paths(tmp_path: Path) -> None:
 def test_folding_still_fills_k(tmp_path: Path) -> None:
     library = Library(tmp_path)
     for number in range(150):
-        library.add(f"{number}.jpg", noisy(image("red"), number, 2))
-    for name in ("orange", "brown", "pink"):
-        library.add(f"{name}.jpg", image(name))
+        library.add(f"{number}.jpg", noisy(scene(1), number, 2))
+    for number in (2, 3, 4):
+        library.add(f"other {number}.jpg", scene(number))
     hits = library.search("red", k=4, mode=Mode.SEMANTIC)
-    assert len(hits) == 4
-    assert len(hits[0].duplicates) == 149
+    assert sorted(len(hit.duplicates) for hit in hits) == [0, 0, 0, 149]
+
+
+def test_a_thousand_results_are_folded_at_once() -> None:
+    prints = [print_of(recording(number, 2.0)) for number in range(100)] * 10
+    record, vector = shown(0)
+    sound = dataclasses.replace(record.asset, modality=Modality.AUDIO)
+    heard = [dataclasses.replace(record, asset=sound)] * len(prints)
+    began = time.process_time()
+    groups = collapse(heard, [vector] * len(prints), prints, len(prints))
+    assert time.process_time() - began < 2.0
+    assert [group[:2] for group in groups] == [[n, n + 100] for n in range(100)]
 
 
 def test_diverse_hits_show_different_things(tmp_path: Path) -> None:
@@ -106,23 +136,47 @@ def test_diverse_hits_show_different_things(tmp_path: Path) -> None:
 
 def test_groups_of_duplicates(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    library.add("a.jpg", image("red"), size_bytes=100)
-    library.add("b.jpg", noisy(image("red"), 1, 2), size_bytes=900)
+    library.add("a.jpg", scene(1), size_bytes=100)
+    library.add("b.jpg", noisy(scene(1, 60), 1, 2), size_bytes=900)
     library.add("x/c.jpg", image("green"), content="green")
     library.add("y/c.jpg", image("green"), content="green")
-    library.add("lone.jpg", image("blue"))
-    library.add("burst 1.jpg", image("white"), taken_at=NOON)
-    library.add("s.wav", (0.0, 2.0, tone("red", 2.0)))
-    library.add("s.flac", (0.0, 2.0, tone("red", 2.0)))
-    library.add("longer.wav", (0.0, 2.0, tone("red", 2.0)), duration_s=60.0)
+    library.add("green.jpg", image("green"), content="another green")
+    library.add("lone.jpg", scene(2))
+    library.add("s.wav", (0.0, 6.0, recording(1)))
+    library.add("s.flac", (0.0, 6.0, recording(1)))
+    library.add("other.wav", (0.0, 6.0, recording(2)))
+    library.add("tone.wav", (0.0, 2.0, tone("red", 2.0)))
+    library.add("tone.flac", (0.0, 2.0, tone("green", 2.0)))
+    library.add("red.txt", "notes about a red house by the sea")
+    library.add("red.md", "Notes about a red house, by the sea.")
+    library.add("blue.txt", "notes about a blue house by the sea")
     found = library.engine.duplicates()
     assert [[path.name for path in group.paths] for group in found] == [
         ["b.jpg", "a.jpg"],
+        ["red.txt", "red.md"],
         ["s.wav", "s.flac"],
         ["c.jpg", "c.jpg"],
     ]
-    assert [group.likeness for group in found] == [Likeness.NEAR, Likeness.NEAR, Likeness.COPIES]
+    near, copies = Likeness.NEAR, Likeness.COPIES
+    assert [group.likeness for group in found] == [near, near, near, copies]
+    assert [group.how for group in found] == [
+        ("", "same picture in other bytes"),
+        ("", "same text in other bytes"),
+        ("", "same recording in other bytes"),
+        ("", "identical"),
+    ]
+    assert all(0.9 < group.similarity <= 1.0 for group in found)
     only = library.engine.duplicates(frozenset({Modality.AUDIO}))
     assert [group.modality for group in only] == [Modality.AUDIO]
     below = library.engine.duplicates(under=library.media / "x")
     assert [len(group.paths) for group in below] == [2]
+
+
+def test_a_burst_is_named_as_such(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    for name, seconds in (("1.jpg", 0), ("2.jpg", 4), ("late.jpg", 60)):
+        shot = noisy(image("white"), seconds, 30)
+        library.add(name, shot, taken_at=NOON + timedelta(seconds=seconds))
+    (group,) = library.engine.duplicates()
+    assert (group.likeness, group.how) == (Likeness.BURST, ("", "burst"))
+    assert [path.name for path in group.paths] == ["1.jpg", "2.jpg"]

@@ -106,9 +106,7 @@ def test_an_unknown_folder_names_the_nearest(
     assert told(here / "Vienna") == f'No folder "Vienna". {wanted}'
     assert told(here / "Pictures" / "viena") == f'No folder "Pictures/viena". {wanted}'
     assert told(here / "Picturs") == 'No folder "Picturs". Did you mean Pictures?'
-    assert told(Path("/qqq")) == f'No folder "/qqq". The indexed folders are {here}'.replace(
-        str(here), "."
-    )
+    assert told(Path("/qqq")) == f'No folder "/qqq". The indexed folders are {here}'
     assert told(here / "Vien") == f'No folder "Vien". {wanted}'
     for known in (here / "Pictures", here, here.parent):
         assert library.search("red", under=known)

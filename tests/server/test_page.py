@@ -101,6 +101,8 @@ def test_a_passage_is_read(look: Looking) -> None:
     assert page.locator(".card mark").first.inner_text().lower() in {"green", "frog"}
     page.locator(".card .view").first.click()
     assert "the frog sings" in page.inner_text("#viewer blockquote")
+    marked = page.locator("#viewer blockquote mark").all_inner_texts()
+    assert {word.lower() for word in marked} == {"green", "frog"}
 
 
 def test_filters(look: Looking) -> None:

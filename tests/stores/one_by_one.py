@@ -11,7 +11,7 @@ from seehear.stores import Batch
 from seehear.stores.catalog import bulk_insert, fts
 from seehear.stores.catalog.reader import asset_of, space_ids
 from seehear.stores.catalog.schema import assets, encodings, segments, vectors
-from seehear.types import Asset, EmbeddingSpace, MediaInfo, Segment, Vectors
+from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 
 
 def put_asset(batch: Batch, content_hash: str, size_bytes: int, info: MediaInfo) -> Asset:
@@ -42,8 +42,9 @@ def put_encoding(
         (segments.c.generation_id == generation_id) & (segments.c.asset_id == asset_id)
     )
     ids = []
-    for ordinal, segment in enumerate(segments_):
-        row = bulk_insert.segment_row(generation_id, asset_id, ordinal, segment)
+    of_asset = select(assets.c.modality).where(assets.c.id == asset_id)
+    modality = Modality(connection.scalar(of_asset) or "")
+    for row in bulk_insert.segment_rows(generation_id, asset_id, modality, segments_):
         made = connection.execute(insert(segments).values(**row)).inserted_primary_key
         assert made is not None
         ids.append(int(made[0]))

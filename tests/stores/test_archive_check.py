@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seehear.errors import SeehearError
-from seehear.stores import Catalog, archive
+from seehear.stores import Catalog, Remark, archive
 from tests.stores.archives import members, packed, renew_checksums, told, with_catalog
 
 MANIFESTS: dict[str, dict[str, object]] = {
@@ -67,7 +67,8 @@ VALUES = {
     "name = 'passwd', shown = '/etc/passwd', folders = '/etc/' WHERE id = 1",
     "a path that climbs": "UPDATE locations SET path = path || CAST('/../../../etc' AS BLOB)",
     "a path that is relative": "UPDATE roots SET path = CAST('media/photos' AS BLOB)",
-    "a path with a null": "UPDATE failures SET path = CAST('/media/photos/a' AS BLOB) || x'00'",
+    "a path with a null": "UPDATE failures SET path = CAST('/media/photos/a' AS BLOB) || x'00' "
+    "WHERE id = 1",
     "a path that is text": "UPDATE roots SET path = '/media/photos'",
     "a name that is not the path's": "UPDATE locations SET name = 'other.jpg' WHERE id = 1",
     "a hash that is a path": "UPDATE assets SET content_hash = '../../x' WHERE id = 1",
@@ -91,7 +92,10 @@ VALUES = {
     "a stop without a start": "UPDATE segments SET start_s = NULL WHERE id = 3",
     "a time that is a text": "UPDATE segments SET start_s = 'soon', stop_s = 'later' WHERE id = 3",
     "a passage that is bytes": "UPDATE segments SET text = x'ff00' WHERE text LIKE '%fox%'",
-    "an order below nothing": "UPDATE segments SET ordinal = -1 WHERE id = 3",
+    "an order below nothing": "UPDATE segments SET ordinal = -2 WHERE id = 3",
+    "a fingerprint that is a text": "INSERT INTO fingerprints VALUES (1, 1, 'same')",
+    "a fingerprint of no asset": "INSERT INTO fingerprints VALUES (99, 1, x'01')",
+    "a fingerprint of no version": "INSERT INTO fingerprints VALUES (1, -1, x'01')",
     "a vector of NaN": "UPDATE vectors SET data = x'007e007e007e007e007e007e007e007e'",
     "a vector without end": "UPDATE vectors SET data = x'007c007c007c007c007c007c007c007c'",
     "a vector of zeros": "UPDATE vectors SET data = zeroblob(16) WHERE segment_id = 1",
@@ -134,11 +138,11 @@ def refused(target: Path, empty: Catalog, match: str = r"^\S+ (was not imported|
 
 @pytest.fixture
 def failing(filled: Catalog) -> Catalog:
-    """With a file that failed, counts of files that are not read, and a blob."""
+    """With a file that failed, one that is not read, and a blob."""
     (root,) = filled.locations.roots()
     with filled.batch() as batch:
         batch.put_failure(root.id, root.path / "broken.jpg", "decode", "it is cut off", 5, 6)
-        batch.set_unsupported(root.id, {".doc": 2})
+        batch.put_failure(root.id, root.path / "a.doc", Remark.KIND, ".doc", 5, 6)
     filled.generations.put_blobs(1, {"text>image": b"abc"})
     return filled
 

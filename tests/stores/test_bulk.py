@@ -27,6 +27,7 @@ def contents(revision: int) -> list[tuple[NewContent, list[NewLocation]]]:
         content = NewContent(
             name, i + 1, MediaInfo(kind, "x", details=details), segments,
             {SPACE: (range(len(segments)), unit(i, len(segments)))} if segments else {},
+            bytes([1, i, revision]) if i % 2 else b"",
         )  # fmt: skip
         paths = [f"/m/{i}.x"] + [f"/m/copy-{i}.x"] * (i % 2)
         made.append((content, [NewLocation(1, Path(p), i + 1, revision, 1 << 63) for p in paths]))
@@ -38,6 +39,7 @@ def dump(catalog: Catalog) -> dict[str, list[Any]]:
     queries = {
         "assets": "SELECT * FROM assets ORDER BY content_hash",
         "encodings": "SELECT * FROM encodings ORDER BY 1, 2",
+        "fingerprints": "SELECT * FROM fingerprints ORDER BY 1",
         "locations": "SELECT path, asset_id, root_id, name, shown, folders, size_bytes,"
         " modified_ns, inode, sidecar_of FROM locations ORDER BY path",
         "vectors": "SELECT a.content_hash, s.ordinal, s.modality, s.text, v.space_id, v.data"
@@ -65,6 +67,8 @@ def test_many_at_once_equals_one_by_one(tmp_path: Path) -> None:
             with one.batch() as batch:
                 asset = put_asset(batch, content.content_hash, content.size_bytes, content.info)
                 put_encoding(batch, 1, asset.id, content.segments, content.vectors)
+                if content.fingerprint:
+                    batch.put_fingerprints({asset.id: content.fingerprint})
                 for p in places:
                     batch.put_location(
                         p.root_id, p.path, asset.id, p.size_bytes, p.modified_ns, p.inode

@@ -98,6 +98,22 @@ def test_vectors_come_back_as_they_went_in(catalog: Catalog, generation: Generat
 
 
 @both_databases
+def test_a_fingerprint_of_another_version_is_missing(
+    catalog: Catalog, generation: Generation
+) -> None:
+    first, second, third = (put(catalog, generation, f"/media/photos/{n}.jpg") for n in "abc")
+    with catalog.batch() as batch:
+        batch.put_fingerprints({first: b"\1old", second: b"\2new"})
+    assert catalog.assets.without_fingerprint(2, [1]) == [first, third]
+    assert catalog.assets.without_fingerprint(2, []) == []
+    with catalog.batch() as batch:
+        batch.put_fingerprints({first: b"\2newer"})
+    assert catalog.assets.without_fingerprint(2, [1]) == [third]
+    assert catalog.assets.fingerprints([first, third]) == {first: b"\2newer"}
+    assert catalog.integrity_issues() == []
+
+
+@both_databases
 def test_segment_ids_are_never_given_twice(catalog: Catalog, generation: Generation) -> None:
     asset = put(catalog, generation, "/media/photos/a.jpg")
     old = catalog.segments.of_assets([asset], generation.id)
@@ -109,8 +125,12 @@ def test_segment_ids_are_never_given_twice(catalog: Catalog, generation: Generat
 @both_databases
 def test_orphans_go_with_all_that_is_theirs(filled: Catalog, generation: Generation) -> None:
     before = filled.counts()
+    everything = filled.assets.without_fingerprint(1, [1])
+    with filled.batch() as batch:
+        batch.put_fingerprints(dict.fromkeys(everything, b"\x01") | {99: b"\1"})
     assert filled.locations.remove(Path("/media/photos/song.mp3")) == 1
     after = filled.counts()
+    assert len(filled.assets.fingerprints([*everything, 99])) == after.assets
     assert (after.assets, after.segments) == (before.assets - 1, before.segments - 3)
     assert filled.segments.search_words(generation.id, "danube", 5) == ([], [])
     assert filled.integrity_issues() == []
@@ -313,7 +333,7 @@ def test_failures_are_kept_until_cleared(catalog: Catalog) -> None:
     (failure,) = catalog.locations.failures()
     assert (failure.reason, failure.modified_ns, failure.root_id) == ("broken again", 7, root.id)
     with catalog.batch() as batch:
-        batch.clear_failure(root.id, ROOT / "x.jpg")
+        batch.clear_failure(ROOT / "x.jpg")
     assert catalog.locations.failures() == []
 
 

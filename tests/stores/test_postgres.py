@@ -20,7 +20,7 @@ from seehear.encoders.base import SingleSpaceModel
 from seehear.errors import CollectionLockedError, SchemaVersionError, StoreError, UsageError
 from seehear.indexers import verify
 from seehear.search import Engine
-from seehear.stores import Catalog, VectorCache
+from seehear.stores import Catalog, Remark, VectorCache
 from seehear.stores.catalog.database import HEAD
 from seehear.stores.catalog.schema import metadata
 from seehear.types import Mode, Query, QueryPart
@@ -185,7 +185,8 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     library.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE passage_words, file_words"))
+        connection.execute(text("DROP TABLE passage_words, file_words, fingerprints"))
+        connection.execute(text("ALTER TABLE segments DROP COLUMN page"))
         connection.execute(text("ALTER TABLE roots DROP COLUMN unsupported"))
         connection.execute(text("ALTER TABLE encodings DROP COLUMN damaged"))
         for table in ("segments", "vectors"):
@@ -198,8 +199,8 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     assert search(library, "siren", mode="words") == ["notes.md"]
     (root,) = library.catalog.locations.roots()
     with library.catalog.batch() as batch:
-        batch.set_unsupported(root.id, {".doc": 2})
-    assert dict(library.catalog.locations.roots()[0].unsupported) == {".doc": 2}
+        batch.put_failure(root.id, root.path / "a.doc", Remark.KIND, ".doc", 5, 6)
+    assert library.catalog.locations.unsupported() == {".doc": 1}
     with engine.begin() as connection:
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         assert version == HEAD

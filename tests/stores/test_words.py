@@ -15,7 +15,15 @@ from sqlalchemy import Connection, create_engine, text
 from seehear.errors import UsageError
 from seehear.stores import Catalog, Generation
 from seehear.stores.catalog import fts
-from seehear.stores.catalog.fts_postgresql import LONGEST_TEXT, LONGEST_WORD, cut
+from seehear.stores.catalog.asked_words import asked_words, occurrences
+from seehear.stores.catalog.tokens import (
+    LONGEST_TEXT,
+    LONGEST_WORD,
+    parted,
+    spans_of,
+    stems_of,
+    words_of,
+)
 from seehear.types import MediaInfo, Modality, Segment
 from tests.stores.conftest import both_databases, put
 from tests.stores.one_by_one import put_asset
@@ -159,28 +167,116 @@ def test_a_null_character_is_refused(catalog: Catalog) -> None:
     [
         ("IMG_2041-Cat.JPG", ["img", "2041", "cat", "jpg"]),
         ("naïve NAI\u0308VE", ["naive", "naive"]),
-        ("Ünïcödé ŁÓDŹ", ["unicode", "łodz"]),
-        ("ΟΔΟΣ οδος straße İstanbul", ["οδοσ", "οδοσ", "straße", "istanbul"]),
-        ("東京タワー 夜", ["東京タワー", "夜"]),
+        ("Ünïcödé ŁÓDŹ Ærø", ["unicode", "lodz", "aero"]),
+        ("ΟΔΟΣ οδός straße İstanbul", ["οδοσ", "οδοσ", "strasse", "istanbul"]),
+        ("Ёлка أحمد", ["елка", "احمد"]),
+        ("The ﬁrst oﬃce shuﬄed ﬂamingos", ["the", "first", "office", "shuffled", "flamingos"]),
+        ("demon\u00adstra\u00adtion zero\u200bwidth", ["demonstration", "zerowidth"]),
+        ("كِتَابٌ جَمِيلٌ كـتـاب", ["كتاب", "جميل", "كتاب"]),
+        ("שָׁלוֹם", ["שלום"]),
+        ("東京タワー 夜 iPhone手机", [*"東京タワー夜", "iphone", "手", "机"]),
+        ("カ\u3099 ｶﾞ ガ", ["ガ", "ガ", "ガ"]),
+        ("กินข้าว", ["กิ", "น", "ข้", "า", "ว"]),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af 한글", ["한글", "한글"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
         ("서울 3.14 1e5 a+b", ["서울", "3", "14", "1e5", "a", "b"]),
         ("<b>x</b> http://a.b/c user@host", ["b", "x", "b", "http", "a", "b", "c", "user", "host"]),
+        ("ｆｕｌｌ ｗｉｄｔｈ ① m²", ["full", "width", "1", "m2"]),
+        ("´ \u0301 ' ·", []),
         ("x" * (LONGEST_WORD + 1), ["x" * LONGEST_WORD]),
         ("a " * LONGEST_TEXT, ["a"] * (LONGEST_TEXT // 2)),
     ],
 )
-def test_words_are_cut_as_fts5_cuts_them(told: str, expected: list[str]) -> None:
-    assert cut(told) == expected
+def test_the_words_of_a_text(told: str, expected: list[str]) -> None:
+    assert words_of(told) == expected
+    assert fts5_tokens(told) == expected
     if len(told) < LONGEST_WORD:
-        assert fts5_tokens(told) == expected
+        assert [word for word, *_ in spans_of(told)] == expected
 
 
-def test_accents_of_every_script_are_left_out() -> None:
-    """FTS5 leaves out those of Latin letters."""
-    assert cut("οδός Ёлка أحمد") == ["οδοσ", "елка", "احمد"]
+@given(st.text(max_size=30))
+@settings(deadline=None)
+def test_spans_are_those_of_the_words(told: str) -> None:
+    spans = spans_of(told)
+    assert all(0 <= start < stop <= len(told) for _, _, start, stop in spans)
+    assert [start for _, _, start, _ in spans] == sorted(start for _, _, start, _ in spans)
+    assert fts5_tokens(told) == words_of(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("MyHolidayPhoto", "My Holiday Photo"),
+        ("IMG2041", "IMG 2041"),
+        ("HTMLPage2", "HTML Page 2"),
+        ("iPhone", "i Phone"),
+        ("ÉtéÀParis", "Été À Paris"),
+        ("IMG_2041", "IMG_2041"),
+    ],
+)
+def test_names_are_parted(name: str, expected: str) -> None:
+    assert parted(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("The dogs were running home.", "dog run"),
+        ("Die Häuser der Stadt und die Gärten", "haus garten"),
+        ("Les chevaux sont dans la prairie", "cheval"),
+        ("Los gatos y las casas son del pueblo", "gato casa"),
+        ("De katten liggen op het bed", "kat"),
+        ("Рецепт ржаного хлеба: смешайте муку", "хлеб ржаной мука"),
+        ("Η γάτα κοιμάται στο παράθυρο", "γάτες"),
+        ("قرأت الكتب في المكتبات", "مكتبة"),
+        ("Kediler ve köpekler bir evde yaşıyor", "kedi"),
+        ("고양이가 잔다", "고양이"),
+    ],
+)
+def test_other_forms_of_a_word(text: str, wanted: str) -> None:
+    told = f" {' '.join(words_of(text))} "
+    for word in asked_words(wanted):
+        assert word.has_form_in(told, set(stems_of(text))), (word, stems_of(text))
+    found = {number for _, _, number in occurrences(text, asked_words(wanted))}
+    assert found == set(range(len(wanted.split())))
+
+
+@both_databases
+def test_words_as_written_come_before_other_forms(catalog: Catalog, generation: Generation) -> None:
+    passage(catalog, generation, "stem.txt", "She runs and runs and runs.")
+    passage(catalog, generation, "exact.txt", "A long text in which one was running, once only.")
+    passage(catalog, generation, "other.txt", "A runt.")
+    assert found(catalog, "running").passages == ["exact.txt", "stem.txt"]
+    assert found(catalog, '"running"').passages == ["exact.txt"]  # a quoted word is no other
+
+
+@both_databases
+def test_names_by_their_parts_and_by_prefix(catalog: Catalog, generation: Generation) -> None:
+    for name in ("MyHolidayPhoto.jpg", "IMG2041.jpg", "e-mail.txt", "Cafe\u0301.png", "写真.jpg"):
+        put(catalog, generation, f"/media/photos/{name}")
+    fitting = {
+        "holiday": ["MyHolidayPhoto.jpg"],
+        "holiday photo": ["MyHolidayPhoto.jpg"],
+        "myholidayphoto": ["MyHolidayPhoto.jpg"],
+        "2041": ["IMG2041.jpg"],
+        "IMG_2041": ["IMG2041.jpg"],
+        "email": [],
+        "e-mail": ["e-mail.txt"],
+        "café": ["Cafe\u0301.png"],
+        "CAFE": ["Cafe\u0301.png"],
+        "写": ["写真.jpg"],
+    }
+    for wanted, expected in fitting.items():
+        assert found(catalog, wanted).files == expected, wanted
+    assert found(catalog, "holid").files == []
+    typed = asked_words("photo holid", typing=True)
+    (first, _), *rest = catalog.segments.search_words(1, typed, 5)[1]
+    assert not rest
+    assert catalog.segments.resolve([first])[0].path.name == "MyHolidayPhoto.jpg"
 
 
 def fts5_tokens(told: str) -> list[str]:
-    """The words that SQLite makes of a text."""
+    """The words that SQLite has of a text."""
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         fts.dialect_of(connection).create(connection)
@@ -188,7 +284,8 @@ def fts5_tokens(told: str) -> list[str]:
         connection.exec_driver_sql(
             "CREATE VIRTUAL TABLE t USING fts5vocab(passage_words, instance)"
         )
-        return [row[0] for row in connection.exec_driver_sql("SELECT term FROM t ORDER BY offset")]
+        query = "SELECT term FROM t WHERE col = 'passage' ORDER BY offset"
+        return [row[0] for row in connection.exec_driver_sql(query)]
 
 
 @pytest.fixture(scope="module")
@@ -208,15 +305,20 @@ def _index(url: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-TEXT = st.text(st.sampled_from("aAbÄé1 _-.,:'\"*()&|!<>\\東あ"), max_size=14)
+TEXT = st.text(
+    st.sampled_from("aAbsÄé1 _-.,:'\"*()&|!<>\\東あ한бйกิ\u00ad\u200b\u0301ﬁ"), max_size=14
+)
 
 
-@given(documents=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=6), wanted=TEXT)
+@given(
+    documents=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=6), wanted=TEXT, every=st.booleans()
+)
 @settings(deadline=None, max_examples=60)
 def test_both_databases_find_the_same(
     two_indexes: tuple[Connection, Connection],
     documents: list[tuple[str, str, str]],
     wanted: str,
+    every: bool,
 ) -> None:
     rows = [(number, *texts) for number, texts in enumerate(documents, 1)]
     fitting = []
@@ -224,7 +326,8 @@ def test_both_databases_find_the_same(
         dialect = fts.dialect_of(connection)
         with connection.begin_nested() as attempt:
             fts.put_files(connection, rows, replaced=())
-            expression = dialect.expression(fts.terms_of(wanted))
+            asked = asked_words(wanted, typing=True)
+            expression = asked and dialect.expression(asked, every=every)
             query = text(dialect.MATCHED_FILES)
             ranked = connection.execute(query, {"words": expression}).all() if expression else []
             fitting.append({row.id for row in ranked})

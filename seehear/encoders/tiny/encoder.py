@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.base import shot_vectors
+from seehear.encoders.base import LEAST_KNOWN, shot_vectors
 from seehear.encoders.tiny.checkpoint import Checkpoint, open_folder
 from seehear.encoders.tiny.text_tower import TextTower
 from seehear.encoders.tiny.tokenizer import Tokenizer
@@ -62,8 +62,8 @@ class TinyEncoder:
         self._towers: dict[str, AutotunedModule] = {}
         self._building = threading.Lock()
         self._space = EmbeddingSpace(folder.name, folder.revision, folder.config.dim)
-        tokenizer = Tokenizer(folder.vocabulary, folder.config.text.most_tokens)
-        self._text = TextTower(*folder.text(), tokenizer)
+        self._tokenizer = Tokenizer(folder.vocabulary, folder.config.text.most_tokens)
+        self._text = TextTower(*folder.text(), self._tokenizer)
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -80,19 +80,31 @@ class TinyEncoder:
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
 
-        A text without words, a silent window and a window without samples give rows of zeros.
+        A text without words or mostly of unknown words, a silent window and a window without
+        samples give rows of zeros.
         Raises UsageError for a sample of another modality.
         """
         check_samples(self._space.name, self.modalities, modality, samples)
         if not samples:
             return np.zeros((0, self._space.dim), np.float32)
         if modality is Modality.TEXT:
-            return self._text.encode([s for s in samples if isinstance(s, str)])
+            texts = [s for s in samples if isinstance(s, str)]
+            shares = self.known_shares(texts)
+            return self._text.encode(
+                [
+                    text if share > LEAST_KNOWN else ""
+                    for text, share in zip(texts, shares, strict=True)
+                ]
+            )
         if modality is Modality.IMAGE:
             return self._encode_images([s for s in samples if isinstance(s, ImageSample)])
         if modality is Modality.AUDIO:
             return self._encode_audio([s for s in samples if isinstance(s, AudioSample)])
         return self._encode_shots([s for s in samples if isinstance(s, VideoSample)])
+
+    def known_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return how much of each text the text tower knows, from 0 to 1."""
+        return list(map(self._tokenizer.known_share, texts))
 
     def load(self, modality: Modality) -> None:
         """Load torch and the tower of a modality; texts need neither.

@@ -79,6 +79,8 @@ class DecodedFile:
     """True where `wanted` declined its content."""
     changed: bool = False
     error: MediaError | None = None
+    fingerprint: bytes = b""
+    """Of the whole content, once it was iterated to the end; empty where `to_mark` declined it."""
     _slot: SampleBuffer | None = field(default=None, repr=False)
 
     @property
@@ -89,6 +91,7 @@ class DecodedFile:
         if self._slot is not None:
             try:
                 yield from self._slot.pairs()
+                self.fingerprint = self._slot.fingerprint
             except MediaError as error:
                 self.error, self.changed = error, self._slot.changed
                 raise
@@ -100,6 +103,8 @@ def decode_all(
     settings: Settings | None = None,
     *,
     wanted: Callable[[str], bool] | None = None,
+    to_mark: Callable[[str], bool] | None = None,
+    samples: bool = True,
     root_of: Callable[[Any], str | None] = lambda task: None,
     stop: threading.Event | None = None,
 ) -> Iterator[DecodedFile]:
@@ -107,7 +112,9 @@ def decode_all(
 
     `tasks` is read lazily, a few files ahead. Take a file's pairs before the next file; pairs not
     taken by then are dropped. `wanted` gets the content hash and decides whether the content
-    is decoded at all; it is called from another thread, in no particular order. `root_of` gets a
+    is decoded at all; it is called from another thread, in no particular order. `to_mark` decides
+    likewise whether a wanted content gets a fingerprint; without it, each does. Without `samples`,
+    the fingerprint is all that comes back. `root_of` gets a
     task and returns the folder that no link on the way to its file may leave; None allows every
     link. `stop`, once set, ends the iteration after the current pair. Closing the iterator ends the
     workers.
@@ -115,7 +122,9 @@ def decode_all(
     Raises EnvironmentFaultError where no worker can be started or a decoding library cannot be
     loaded; the errors of a file are on the file.
     """
-    run = _Run(spec, settings or Settings(), wanted, root_of, stop or threading.Event())
+    run = _Run(spec, settings or Settings(), root_of, stop or threading.Event())
+    run.asked = (wanted, to_mark)
+    run.samples = samples
     try:
         yield from run.files(iter(tasks))
     finally:
@@ -127,11 +136,13 @@ class _Run:
         self,
         spec: SampleSpec,
         settings: Settings,
-        wanted: Callable[[str], bool] | None,
         root_of: Callable[[Any], str | None],
         stop: threading.Event,
     ) -> None:
-        self._spec, self._wanted, self._root_of, self._stop = spec, wanted, root_of, stop
+        self.asked: tuple[Callable[[str], bool] | None, Callable[[str], bool] | None] = None, None
+        """What decides whether a content is decoded, and whether it gets a fingerprint."""
+        self.samples = True
+        self._spec, self._root_of, self._stop = spec, root_of, stop
         self._count = settings.decode_workers or min(MOST_WORKERS, os.cpu_count() or 1)
         self._todo: queue.SimpleQueue[SampleBuffer | None] = queue.SimpleQueue()
         self._pool = DecodePool(
@@ -191,7 +202,8 @@ class _Run:
         while (slot := self._todo.get()) is not None and not self._closing.is_set():
             try:
                 with self._pool.worker() as worker:
-                    worker.decode(slot, self._root_of(slot.task), self._spec, self._wanted)
+                    root = self._root_of(slot.task)
+                    worker.decode(slot, root, self._spec, *self.asked, samples=self.samples)
             except Exception as error:  # of any origin: the caller shall see it
                 slot.fail_all(error)
 

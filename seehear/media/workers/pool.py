@@ -131,7 +131,7 @@ class DecodePool:
                 worker.ask({"do": "warm"})
 
     def prepare(self) -> None:
-        """Begin to start a worker, if none is there, and return at once. Raises StartError."""
+        """Begin to start the first worker, and return at once. Raises StartError."""
         with self._idle.mutex:
             started = any(self._idle.queue)
         if not started:

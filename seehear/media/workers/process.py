@@ -201,6 +201,9 @@ class WorkerProcess:
         root: str | None,
         spec: SampleSpec,
         wanted: Callable[[str], bool] | None,
+        to_mark: Callable[[str], bool] | None = None,
+        *,
+        samples: bool = True,
     ) -> None:
         """Fill a buffer with a file. A crash of the worker becomes the file's error.
 
@@ -214,17 +217,23 @@ class WorkerProcess:
             "root": root,
             "spec": dataclasses.asdict(spec),
             "asks": wanted is not None,
+            "samples": samples,
         }
         try:
             self._send(request)
-            self._follow(slot, wanted)
+            self._follow(slot, wanted, to_mark)
         except AbandonedError:
             self.end()  # faster than waiting for the rest of a long video
             slot.finish()
         except protocol.WireError as error:
             slot.finish(self._failed(error))
 
-    def _follow(self, slot: SampleBuffer, wanted: Callable[[str], bool] | None) -> None:
+    def _follow(
+        self,
+        slot: SampleBuffer,
+        wanted: Callable[[str], bool] | None,
+        to_mark: Callable[[str], bool] | None,
+    ) -> None:
         left_s = self._timeout_s
         while True:
             since = time.monotonic()
@@ -236,7 +245,8 @@ class WorkerProcess:
                 if slot.stamp.content_hash is not None and wanted is not None:
                     go = wanted(slot.stamp.content_hash)
                     slot.skipped = not go
-                    self._send({"go": go})
+                    mark = to_mark is None or to_mark(slot.stamp.content_hash)
+                    self._send({"go": go, "fingerprint": mark})
                 # Hashing reads the whole file from a maybe slow disk: the time limit starts now.
                 left_s = self._timeout_s
             elif kind == "info":
@@ -249,7 +259,8 @@ class WorkerProcess:
                 if head.get("worn"):
                     self.end()
                 error = protocol.unpack_error(head["error"]) if "error" in head else None
-                slot.finish(error, changed=bool(head.get("changed")))
+                changed = bool(head.get("changed"))
+                slot.finish(error, changed=changed, fingerprint=body.tobytes())
                 return
             elif kind == "fault":
                 raise protocol.unpack_fault(head.get("fault", {}))

@@ -113,7 +113,8 @@ def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
         else:
             shape = ["video", *(list(frame.pixels.shape[:2]) for frame in sample.frames)]
             buffers.extend(_bytes_of(frame.pixels) for frame in sample.frames)
-        items.append([str(segment.modality), segment.start_s, segment.stop_s, segment.text, shape])
+        described = [segment.start_s, segment.stop_s, segment.text, segment.page]
+        items.append([str(segment.modality), *described, shape])
     return items, buffers
 
 
@@ -122,8 +123,8 @@ def unpack_pairs(items: Sequence[Any], body: WireBody) -> list[Pair]:
     try:
         reader = _Reader(body)
         pairs: list[Pair] = []
-        for modality, start_s, stop_s, text, shape in items:
-            segment = Segment(Modality(modality), start_s, stop_s, text)
+        for modality, *described, shape in items:
+            segment = Segment(Modality(modality), *described)
             pairs.append((segment, reader.sample(shape)))
         reader.end()
     except (TypeError, ValueError, KeyError, IndexError) as error:

@@ -38,6 +38,8 @@ class SampleBuffer:
         self.task = task
         self.stamp = ContentStamp()
         self.info: MediaInfo | None = None
+        self.fingerprint = b""
+        """Of the whole content; there once the file is complete."""
         self.skipped = False
         self.changed = False
         self.error: MediaError | None = None
@@ -70,9 +72,12 @@ class SampleBuffer:
             self._bytes += size_bytes
             self._changes.notify_all()
 
-    def finish(self, error: MediaError | None = None, *, changed: bool = False) -> None:
+    def finish(
+        self, error: MediaError | None = None, *, changed: bool = False, fingerprint: bytes = b""
+    ) -> None:
         """Mark the file as complete, with its error if it has one."""
         with self._changes:
+            self.fingerprint = fingerprint
             if changed and error is None and not self.skipped:
                 error = MediaError("the file changed while it was read", stage="open")
             self.error, self.changed = error, changed

@@ -45,7 +45,7 @@ _SCOPES_FROM, _SCOPES = 6, 0b11
 
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "arm64": (0xC00000B7, 1)}
 # fmt: off
-_REFUSED = {  # number of each system call on x86-64 and on arm64; None where there is none
+_REFUSED = {  # number of each system call on x86-64 and on arm64; None for a call that it lacks
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),
     "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242), "io_uring_setup": (425, 425),
     "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),

@@ -1,7 +1,8 @@
 """Run a worker: read requests from standard input, write answers to standard output.
 
-    {"do": "file", "path": ..., "root": ..., "spec": {...}, "asks": true}
-        -> a stamp, a description, pairs of segments and samples, and an end (WorkerLoop)
+    {"do": "file", "path": ..., "root": ..., "spec": {...}, "asks": true, "samples": true}
+        -> a stamp, a description, pairs of segments and samples, and an end with the fingerprint
+        (WorkerLoop)
     {"do": "query", "file": ..., "spec": {...}, "most_pixels": n, "most_s": s}
         -> {"modality": "image", "items": [...]} and the samples
     {"do": "image", "file": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false}
@@ -32,6 +33,7 @@ from seehear import media
 from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import fault_of
 from seehear.media import decode, hashing, media_info, source
+from seehear.media.fingerprints import Fingerprinter
 from seehear.media.sniff import sniff
 from seehear.media.stored_file import StoredFile, open_beneath
 from seehear.media.workers import protocol
@@ -81,7 +83,7 @@ class WorkerLoop:
     def __init__(self, tasks: BinaryIO, results: BinaryIO, memory_bytes: int, cpu_s: float) -> None:
         self._tasks, self._results = tasks, results
         self._memory_bytes, self._cpu_s = memory_bytes, cpu_s
-        self._spec, self._asks = SampleSpec(), False
+        self._spec, self._asks, self._samples = SampleSpec(), False, True
         self._starved = False
         self._files = 0
 
@@ -97,8 +99,9 @@ class WorkerLoop:
         try:
             if do == "file":
                 self._spec, self._asks = SampleSpec(**request["spec"]), bool(request["asks"])
+                self._samples, self._fingerprint = bool(request["samples"]), b""
                 error, changed = self._read(request["path"], request["root"])
-                last = {"type": "end", "changed": changed}
+                last, body = {"type": "end", "changed": changed}, (self._fingerprint,)
             else:
                 error = None
                 last, body = self._answer(do, request)
@@ -123,7 +126,7 @@ class WorkerLoop:
             elif isinstance(error, OSError):
                 error = MediaError(f"cannot be read: {source.reason_of(error)}", stage="open")
             elif not isinstance(error, MediaError):
-                # A decoder's own bug; people are told no more than that.
+                # A bug of a decoder: its details help nobody.
                 error = BrokenMediaError(f"the decoder failed ({type(error).__name__})")
             return {"type": "end", "error": protocol.pack_error(error)}, ()
 
@@ -164,12 +167,15 @@ class WorkerLoop:
             digest, file = _hashed(file, stat.st_size)
             protocol.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
-            if self._asks and not protocol.receive(self._tasks)[0]["go"]:
+            told = protocol.receive(self._tasks)[0] if self._asks else {"go": True}
+            if not told["go"]:
                 return None
+            made = Fingerprinter() if told.get("fingerprint", True) else None
             item = decode.recognise(file, suffix)
             info = media_info.probe_open(item)
             protocol.send(self._results, {"type": "info", "info": protocol.pack_info(info)})
-            self._send_pairs(decode.samples_open(item, self._spec))
+            self._send_pairs(decode.samples_open(item, self._spec, made))
+            self._fingerprint = made.data() if made is not None else b""
         except MediaError as error:
             if (fault := fault_of(error)) is not None:
                 raise fault from error
@@ -196,7 +202,7 @@ class WorkerLoop:
             self._send_batch(batch)
 
     def _send_batch(self, batch: list[protocol.Pair]) -> None:
-        items, buffers = protocol.pack_pairs(batch)
+        items, buffers = protocol.pack_pairs(batch if self._samples else ())
         # The limit is for CPU time of one batch; waiting for a busy pool does not count.
         protocol.send(self._results, {"type": "pairs", "items": items}, buffers)
         _limit_cpu(self._cpu_s)

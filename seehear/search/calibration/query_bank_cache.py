@@ -4,7 +4,7 @@ One file for each model, kind of query and space, named by a hash of all that th
 A name and a revision are what a model says of itself, and two can say the same: weights made by
 chance, or settings beside the weights that the revision does not cover. So a file is believed only
 if the model gives the vector of the bank's first query again. Damaged files are made anew, and a
-folder that cannot be written is no error.
+folder that cannot be written causes no error.
 """
 
 from __future__ import annotations

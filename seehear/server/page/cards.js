@@ -3,8 +3,8 @@
 import { KIND, clock, h, icon, marked, span } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
 
-/** A card. `does` has open(hit), more(hit), less(hit); `query` is the text that was asked. */
-export function card(hit, query, does) {
+/** A card. `does` has open(hit), more(hit), less(hit). */
+export function card(hit, does) {
   const where = hit.folder ? `, in ${hit.folder}` : "";
   const when = span(hit) ? `, at ${span(hit)}` : "";
   const view = h(
@@ -15,7 +15,7 @@ export function card(hit, query, does) {
       "aria-label": `${hit.name}, ${KIND[hit.modality]}${when}${where}, score ${hit.score.toFixed(2)}`,
       "aria-keyshortcuts": "Enter Space + -",
     },
-    picture(hit, query),
+    picture(hit),
     h("span.badge.kind", {}, icon(hit.modality), times(hit), heard(hit)),
     badge("copies", hit.duplicates.length ? `+${hit.duplicates.length} similar` : ""),
   );
@@ -62,9 +62,9 @@ export function scoreBar(score) {
   return h("span.score", { title: `score ${score.toFixed(2)} of 1` }, bar, h("span.unseen", {}, "score "), score.toFixed(2));
 }
 
-function picture(hit, query) {
+function picture(hit) {
   if (hit.modality === "text" || !hit.thumbnail) {
-    return h("blockquote", {}, marked(hit.snippet ?? hit.name, query));
+    return h("blockquote", {}, hit.snippet === null ? hit.name : marked(hit.snippet, hit.marks));
   }
   const image = h("img", { alt: "", loading: "lazy", decoding: "async", src: hit.thumbnail });
   image.addEventListener("error", () => image.remove(), { once: true });

@@ -46,13 +46,28 @@ export function bytes(size) {
 
 export const KIND = { image: "photo", video: "video", audio: "sound", text: "text" };
 
-const FILLER = new Set("the and for with from that this are was were not but you your its has had".split(" "));
+/** The text with parts of it marked: [start, stop) in characters, as the service counts them. */
+export function marked(text, marks) {
+  const letters = Array.from(text);
+  let at = 0;
+  const pieces = marks.flatMap(([start, stop]) => {
+    const before = letters.slice(at, start).join("");
+    at = stop;
+    return [before, h("mark", {}, letters.slice(start, stop).join(""))];
+  });
+  return [...pieces, letters.slice(at).join("")];
+}
 
-/** The text with the words of the query marked, at the beginnings of its own words. */
-export function marked(text, query) {
-  const words = (query.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? []).filter((word) => !FILLER.has(word));
-  if (!words.length) return [text];
-  const found = new RegExp(`(?<![\\p{L}\\p{N}])(${words.join("|")})`, "giu");
+/** A longer text with the same words marked as the snippet of a hit. */
+export function markedAs(hit, text) {
+  const letters = Array.from(hit.snippet ?? "");
+  const words = new Set(hit.marks.map(([start, stop]) => letters.slice(start, stop).join("")));
+  if (!words.size) return [text];
+  const spaced = (word) => !/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u.test(word);
+  const plain = (word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  const one = (word) => (spaced(word) ? `(?<![\\p{L}\\p{N}])${plain(word)}(?![\\p{L}\\p{N}])` : plain(word));
+  const longest = [...words].sort((a, b) => b.length - a.length);
+  const found = new RegExp(`(${longest.map(one).join("|")})`, "giu");
   return text.split(found).map((piece, n) => (n % 2 ? h("mark", {}, piece) : piece));
 }
 

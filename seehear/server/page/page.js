@@ -46,10 +46,11 @@ const empty = (asked) => !asked.text && !asked.like && !state.files.length;
 function later(pause = 220) {
   clearTimeout(soon);
   busy(true);
-  soon = setTimeout(search, pause);
+  soon = setTimeout(() => search(true), pause);
 }
 
-async function search() {
+/** `typing`: the last word may not be complete. */
+async function search(typing = false) {
   clearTimeout(soon);
   soon = 0;
   clearTimeout(retry);
@@ -62,7 +63,7 @@ async function search() {
   document.body.classList.remove("resting");
   busy(true);
   try {
-    const answer = await api.search({ ...asked, moments: 5 }, state.files, mine.signal);
+    const answer = await api.search({ ...asked, typing, moments: 5 }, state.files, mine.signal);
     show(answer);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -85,7 +86,7 @@ function show(answer) {
   const { hits } = answer;
   const before = state.longer ? state.hits.length : -1;
   Object.assign(state, { hits, longer: false });
-  const made = (wanted) => hits.filter((hit) => hit.weak === wanted).map((hit) => card(hit, text.value, does));
+  const made = (wanted) => hits.filter((hit) => hit.weak === wanted).map((hit) => card(hit, does));
   $("#strong").replaceChildren(...made(false));
   $("#weak").replaceChildren(...made(true));
   $("#divide").hidden = !hits.some((hit) => hit.weak) || !answer.stands_out;
@@ -97,6 +98,7 @@ function show(answer) {
     const strong = hits.filter((hit) => !hit.weak).length;
     $("#says").textContent = `${strong} ${strong === 1 ? "result" : "results"}`;
   }
+  if (answer.notes.length) $("#says").textContent += ` · ${answer.notes.join(" ")}`;
   rove(results.querySelectorAll(".card")[before]); // after "Show more", on to the first new one
 }
 
@@ -121,7 +123,7 @@ function remember(asked) {
 // --- parts of the query ------------------------------------------------------------------
 
 const does = {
-  open: (hit) => viewer.open(hit, text.value),
+  open: (hit) => viewer.open(hit),
   more: (hit) => refine("like", hit),
   less: (hit) => refine("unlike", hit),
 };

@@ -5,6 +5,7 @@ import { $, closable, h } from "./dom.js";
 
 const dialog = closable($("#job"));
 const bar = $("progress", dialog);
+const COUNTS = ["added", "updated", "moved", "removed", "unchanged", "partial", "without_content", "failed", "skipped"];
 let job = null;
 
 /** Start a run (or join the one that runs) and show it; `onDone` is called after it. */
@@ -40,7 +41,7 @@ function show(state) {
   bar.value = 1;
   $("#job-title").textContent = { done: "Up to date", stopped: "Stopped", failed: "Failed" }[state.state];
   $("#job-says").textContent = report
-    ? ["added", "updated", "moved", "removed", "unchanged", "failed"].filter((n) => report[n]).map((n) => `${report[n]} ${n}`).join(", ") || "No files have changed."
+    ? COUNTS.filter((n) => report[n]).map((n) => `${report[n]} ${n.replace("_", " ")}`).join(", ") || "No files have changed."
     : state.error;
   $("#job-failures").replaceChildren(...(report?.failures ?? []).map((f) => h("li", {}, `${f.name}: ${f.reason}`)));
 }

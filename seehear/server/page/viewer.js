@@ -2,7 +2,7 @@
 
 import { asset } from "./api.js";
 import { scoreBar } from "./cards.js";
-import { $, KIND, bytes, clock, closable, h, icon, marked, span } from "./dom.js";
+import { $, KIND, bytes, clock, closable, h, icon, markedAs, span } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
 
 const dialog = closable($("#viewer"));
@@ -14,7 +14,7 @@ let does = {};
 
 /** Wire the dialog: `move(hit, by)` gives a neighbour, `acts` has more(hit) and less(hit). */
 export function setUp(move, acts) {
-  step = (by) => { const next = move(shown.hit, by); if (next) open(next, shown.query); };
+  step = (by) => { const next = move(shown.hit, by); if (next) open(next); };
   does = acts;
 }
 
@@ -30,21 +30,21 @@ dialog.addEventListener("keydown", (event) => {
 });
 dialog.addEventListener("close", () => { stage.replaceChildren(); shown = null; });
 
-export function open(hit, query) {
-  shown = { hit, query };
+export function open(hit) {
+  shown = { hit };
   $("#viewed").textContent = hit.name;
-  stage.replaceChildren(large(hit, query));
+  stage.replaceChildren(large(hit));
   facts.replaceChildren(about(hit), actions(hit));
   if (!dialog.open) dialog.showModal();
   asset(hit.asset_id).then((found) => { if (shown?.hit === hit) complete(hit, found); }, () => {});
 }
 
-function large(hit, query) {
+function large(hit) {
   if (hit.modality === "image") {
     // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW.
     return h("img", { alt: hit.name, src: `${hit.thumbnail}?px=1600` });
   }
-  if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, marked(hit.snippet ?? "", query));
+  if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, h("p", {}, markedAs(hit, hit.text ?? "")));
   return hit.modality === "video" ? film(hit) : sound(hit);
 }
 
@@ -87,12 +87,36 @@ function about(hit) {
     ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${hit.matched === "audio" ? "sound" : "subtitles"})`)],
     ["Score", scoreBar(hit.score)],
     ["Moment", span(hit)],
+    ["Page", hit.page],
     ["Folder", hit.folder],
     ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
     ["Size", size],
     ["Taken", hit.taken_at ? new Date(hit.taken_at).toLocaleString() : ""],
     ...hit.why.map((term) => [term.exclude ? `Without “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
   ]));
+}
+
+/** The whole text around the passage that was found, as far as the service tells it. */
+function showWhole(hit, segments) {
+  if (!segments.some((one) => one.segment_id === hit.segment_id)) return;
+  let before = "";
+  const paragraphs = segments.filter((one) => one.text).map((one) => {
+    const repeated = overlap(before, one.text);
+    before = one.text;
+    const matched = one.segment_id === hit.segment_id;
+    return h(matched ? "p.matched" : "p", {}, markedAs(hit, one.text.slice(repeated)));
+  });
+  $("blockquote", stage).replaceChildren(...paragraphs);
+  const matched = $(".matched", stage);
+  ($("mark", matched) ?? matched).scrollIntoView({ block: "center" });
+}
+
+/** How many letters a passage repeats of the end of the one before. */
+function overlap(before, text) {
+  for (let n = Math.min(before.length, text.length, 600); n > 10; n -= 1) {
+    if (before.endsWith(text.slice(0, n))) return n;
+  }
+  return 0;
 }
 
 const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
@@ -120,6 +144,7 @@ function complete(hit, found) {
     ["Also in", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
     ["Similar files", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
   ]));
+  if (hit.modality === "text") showWhole(hit, found.segments);
   const moments = hit.moments.length > 1 ? hit.moments : [];
   const player = $("video, audio", stage);
   if (!moments.length || !player) return;

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seehear.stores.catalog import facets, reader
-from seehear.stores.catalog.schema import assets
+from sqlalchemy import select
+
+from seehear.stores.catalog import facets, fts, reader
+from seehear.stores.catalog.schema import assets, fingerprints, locations, roots
+from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
 from seehear.types import Asset
 
@@ -31,7 +34,31 @@ class Assets:
         with self._transactions.read() as connection:
             return reader.assets_of(connection, asset_ids)
 
+    def captions(self, asset_ids: Sequence[int]) -> dict[int, str]:
+        """Return title, caption and keywords of assets as one text, by asset id."""
+        with self._transactions.read() as connection:
+            return fts.captions_of(connection, asset_ids)
+
     def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
         """Return the values of a facet with how many items have each, most frequent first."""
         with self._transactions.read() as connection:
             return facets.facet_values(connection, facet, top)
+
+    def fingerprints(self, asset_ids: Sequence[int]) -> dict[int, bytes]:
+        """Return the fingerprints of some assets, by id; those without one are left out."""
+        with self._transactions.read() as connection:
+            rows = rows_of(connection, "fingerprints", asset_ids)
+            return {int(row.asset_id): bytes(row.data) for row in rows}
+
+    def without_fingerprint(self, version: int, root_ids: Sequence[int]) -> list[int]:
+        """Return the assets with a file in one of these roots, but no fingerprint of a version."""
+        done = select(fingerprints.c.asset_id).where(fingerprints.c.version == version)
+        query = (
+            select(locations.c.asset_id)
+            .join(roots, roots.c.id == locations.c.root_id)
+            .where(roots.c.online, roots.c.id.in_(root_ids), locations.c.asset_id.not_in(done))
+            .distinct()
+            .order_by(locations.c.asset_id)
+        )
+        with self._transactions.read() as connection:
+            return [int(id_) for id_ in connection.scalars(query)]

@@ -7,9 +7,8 @@ index run would otherwise take from the encoder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,22 +20,19 @@ from seehear.stores.catalog import fts
 from seehear.stores.catalog.checksums import segment_crc, vector_crc
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reader import space_ids
+from seehear.stores.catalog.records import NewLocation
 from seehear.stores.catalog.sanitize import clean_details, clean_number, clean_text
-from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
+from seehear.stores.catalog.schema import (
+    NO_CONTENT,
+    assets,
+    encodings,
+    fingerprints,
+    locations,
+    segments,
+    vectors,
+)
 from seehear.stores.catalog.statements import CHUNK, chunks
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
-
-
-@dataclass(frozen=True, slots=True)
-class NewLocation:
-    """A path with some content, and the state of its file when it was read."""
-
-    root_id: int
-    path: Path
-    """Absolute."""
-    size_bytes: int
-    modified_ns: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,8 @@ class NewContent:
     segments: Sequence[Segment]
     vectors: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]]
     """For each space, positions in `segments` and their rows, float32 (n, dim)."""
+    fingerprint: bytes = b""
+    """What tells its copies, its version first; empty keeps what is stored."""
 
 
 def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
@@ -92,6 +90,16 @@ def asset_row(content_hash: str, size_bytes: int, info: MediaInfo) -> dict[str, 
     }
 
 
+def put_fingerprints(connection: Connection, found: Mapping[int, bytes]) -> None:
+    """Store fingerprints by asset id; each replaces an earlier one."""
+    for chunk in chunks(sorted(found)):
+        connection.execute(delete(fingerprints).where(fingerprints.c.asset_id.in_(chunk)))
+        connection.execute(
+            insert(fingerprints),
+            [{"asset_id": id_, "version": found[id_][0], "data": found[id_]} for id_ in chunk],
+        )
+
+
 def segment_row(
     generation_id: int, asset_id: int, ordinal: int, segment: Segment
 ) -> dict[str, Any]:
@@ -104,8 +112,21 @@ def segment_row(
         "start_s": clean_number(segment.start_s),
         "stop_s": clean_number(segment.stop_s),
         "text": None if segment.text is None else clean_text(segment.text),
+        "page": segment.page,
     }
     return {**row, "crc": segment_crc(**row)}
+
+
+def segment_rows(
+    generation_id: int, asset_id: int, modality: Modality, segments_: Sequence[Segment]
+) -> list[dict[str, Any]]:
+    """Return the `segments` rows of an asset; one of `NO_CONTENT` if it has no segments."""
+    if not segments_:
+        return [segment_row(generation_id, asset_id, NO_CONTENT, Segment(modality))]
+    return [
+        segment_row(generation_id, asset_id, ordinal, segment)
+        for ordinal, segment in enumerate(segments_)
+    ]
 
 
 def vector_row(
@@ -139,10 +160,7 @@ def put_encodings(
     for asset_id, content in zip(asset_ids_, contents, strict=True):
         _check(known, generation_id, content)
         first.append(len(rows))
-        rows += [
-            segment_row(generation_id, asset_id, ordinal, segment)
-            for ordinal, segment in enumerate(content.segments)
-        ]
+        rows += segment_rows(generation_id, asset_id, content.info.modality, content.segments)
     if rows:
         connection.execute(insert(segments), rows)
         made = _segment_ids(connection, generation_id, asset_ids_)
@@ -204,7 +222,7 @@ def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocatio
             statement.values(sidecar_of=None, **{name: bindparam(name) for name in names}),
             [{k: v for k, v in row.items() if k != "path"} for row in replaced],
         )
-    captions = _captions(connection, {asset_id for asset_id, _ in latest.values()})
+    captions = fts.captions_of(connection, sorted({asset_id for asset_id, _ in latest.values()}))
     fts.put_files(
         connection,
         [
@@ -234,16 +252,6 @@ def _row(path: bytes, asset_id: int, location: NewLocation) -> dict[str, Any]:
         "modified_ns": location.modified_ns,
         "inode": signed(location.inode),
     }
-
-
-def _captions(connection: Connection, asset_ids_: Iterable[int]) -> dict[int, str]:
-    """Return title, caption and keywords of assets, as searchable text."""
-    found: dict[int, str] = {}
-    for chunk in chunks(sorted(asset_ids_)):
-        query = select(assets.c.id, assets.c.details).where(assets.c.id.in_(chunk))
-        for row in connection.execute(query):
-            found[int(row.id)] = fts.caption_of(row.details or {})
-    return found
 
 
 def signed(inode: int) -> int:

@@ -22,11 +22,13 @@ def segment_crc(
     start_s: float | None,
     stop_s: float | None,
     text: str | bytes | None,
+    page: int | None = None,
 ) -> int:
     """Return the CRC-32 of a row of `segments`, without its id, which the database gives."""
     # Adding 0.0 makes a float of an int, and 0.0 of -0.0: databases store no difference.
     times = [None if time is None else time + 0.0 for time in (start_s, stop_s)]
-    key = repr((generation_id, asset_id, ordinal, modality, *times, text is None)).encode()
+    told = (text is None,) if page is None else (text is None, page)
+    key = repr((generation_id, asset_id, ordinal, modality, *times, *told)).encode()
     words = text.encode() if isinstance(text, str) else text or b""
     return zlib.crc32(words, zlib.crc32(key))
 

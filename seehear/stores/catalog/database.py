@@ -21,7 +21,7 @@ from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
 
 FILE_NAME = "catalog.db"
-HEAD = "0006"
+HEAD = "0008"
 """The newest schema, as numbered in migrations/versions."""
 
 EXAMPLE_URL = "postgresql://user@host/name"
@@ -77,6 +77,19 @@ def _connect_to_server(url: str) -> Engine:
         )
     # pool_pre_ping notices connections that a restart of the server has ended.
     return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+
+
+def attach(connection: Connection, file: Path) -> None:
+    """Add a database of its own to a connection of SQLite, which ends with it."""
+    with suppress(OSError):  # left by a process that was killed between the next two steps
+        file.unlink()
+    target = f"file:{quote(os.fsencode(file))}?mode=rwc"
+    connection.exec_driver_sql("ATTACH ? AS scan", (target,))
+    with suppress(OSError):
+        file.unlink()
+    # Nothing in it outlives the process; the file has no name that a journal could be beside.
+    for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
+        connection.exec_driver_sql(f"PRAGMA scan.{pragma}")
 
 
 def is_collection(folder: str) -> bool:

@@ -49,6 +49,7 @@ class Field(StrEnum):
     COORDINATES = "place"  # Place
     TITLE = "title"  # str
     CAPTION = "caption"  # str
+    PARTIAL = "partial"  # str: what is missing in a file that is read in part
     KEYWORD = "keyword"  # str: one of the embedded keywords (tags)
 
 

@@ -1,22 +1,26 @@
 """Index the full text of passages, subtitles, file names, folders and embedded captions.
 
 Two tables, with the rowid of the row that they describe: `passage_words` for segments and
-`file_words` for locations, written in the same transaction as that row. What differs between the
-databases is in `fts_sqlite` and `fts_postgresql`. In both a name counts more than a caption, and a
-caption more than a folder (4 : 2 : 1): a word in a short text counts more than in a long passage.
+`file_words` for locations, written in the same transaction as that row. `tokens` splits and folds
+every text and query, so that both databases find the same; what differs between them is in
+`fts_sqlite` and `fts_postgresql`. In both a name counts more than a caption, a caption more than a
+folder (4 : 2 : 1), and each more than the stem of a word. A word in a short text counts more than
+in a long passage.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Select, select, text
 
-from seehear.errors import UsageError
+from seehear.default_captions import is_default_caption
 from seehear.stores.catalog import fts_postgresql, fts_sqlite
+from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.schema import assets, locations, segments
+from seehear.stores.catalog.statements import chunks
+from seehear.stores.catalog.tokens import parted, stems_of, words_of
 
 REBUILT_AT_ONCE = 1_000
 
@@ -32,11 +36,18 @@ class Dialect(Protocol):
     MATCHED_PASSAGES: str
     MATCHED_FILES: str
 
-    def passage_row(self, id_: int, passage: str) -> dict[str, Any]: ...
+    def passage_row(self, id_: int, passage: list[str], stems: list[str]) -> dict[str, Any]: ...
 
-    def file_row(self, id_: int, name: str, folder: str, caption: str) -> dict[str, Any]: ...
+    def file_row(
+        self,
+        id_: int,
+        names: Sequence[list[str]],
+        folder: list[str],
+        caption: list[str],
+        stems: list[str],
+    ) -> dict[str, Any]: ...
 
-    def expression(self, terms: Sequence[str]) -> str: ...
+    def expression(self, asked: Sequence[AskedWord], *, every: bool) -> str: ...
 
     def create(self, connection: Connection) -> None: ...
 
@@ -52,14 +63,25 @@ def dialect_of(connection: Connection) -> Dialect:
 
 
 def caption_of(details: Mapping[str, Any]) -> str:
-    """Join title, caption and keywords of a file to one text."""
-    return " ".join(str(details.get(name, "")) for name in ("title", "caption", "keywords")).strip()
+    """Join title, caption and keywords of a file to one text, without what cameras write."""
+    told = (str(details.get(name, "")) for name in ("title", "caption", "keywords"))
+    return " ".join(text for text in told if not is_default_caption(text)).strip()
+
+
+def captions_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, str]:
+    """Return title, caption and keywords of assets, as searchable text."""
+    found: dict[int, str] = {}
+    for chunk in chunks(asset_ids):
+        query = select(assets.c.id, assets.c.details).where(assets.c.id.in_(chunk))
+        for row in connection.execute(query):
+            found[int(row.id)] = caption_of(row.details or {})
+    return found
 
 
 def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:
     """Index the texts of segments, given as (segment id, text)."""
     dialect = dialect_of(connection)
-    rows = [dialect.passage_row(id_, passage) for id_, passage in passages]
+    rows = [dialect.passage_row(id_, words_of(one), stems_of(one)) for id_, one in passages]
     if rows:
         connection.execute(text(dialect.INSERT_PASSAGE), rows)
 
@@ -78,7 +100,17 @@ def put_files(
     remove(connection, "file_words", replaced)
     if rows:
         dialect = dialect_of(connection)
-        connection.execute(text(dialect.INSERT_FILE), [dialect.file_row(*row) for row in rows])
+        connection.execute(text(dialect.INSERT_FILE), [_file_row(dialect, *row) for row in rows])
+
+
+def _file_row(dialect: Dialect, id_: int, name: str, folder: str, caption: str) -> dict[str, Any]:
+    stem, dot, suffix = name.rpartition(".")
+    apart = f"{parted(stem)}.{suffix}" if dot else parted(name)
+    names = [words_of(name), words_of(apart)]
+    stems = stems_of(f"{apart} {caption}")
+    return dialect.file_row(
+        id_, names[: 1 + (names[0] != names[1])], words_of(folder), words_of(caption), stems
+    )
 
 
 def remove(connection: Connection, table: str, ids: Sequence[int]) -> None:
@@ -89,19 +121,22 @@ def remove(connection: Connection, table: str, ids: Sequence[int]) -> None:
 
 
 def search_passages(
-    connection: Connection, generation_id: int, wanted: str, k: int
+    connection: Connection, generation_id: int, asked: Sequence[AskedWord], every: bool, k: int
 ) -> list[tuple[int, float]]:
-    """Return segments whose passages have the words: (segment id, score), best first."""
+    """Return segments whose passages have the words: (segment id, score), best first.
+
+    `every`: all of the words; otherwise any of them.
+    """
     segments_of = (
         "SELECT s.id, f.score AS best FROM found f "
         "JOIN segments s ON s.id = f.id AND s.generation_id = :generation"
     )
     matched = dialect_of(connection).MATCHED_PASSAGES
-    return _search(connection, matched, segments_of, generation_id, wanted, k)
+    return _search(connection, matched, segments_of, generation_id, asked, every, k)
 
 
 def search_files(
-    connection: Connection, generation_id: int, wanted: str, k: int
+    connection: Connection, generation_id: int, asked: Sequence[AskedWord], every: bool, k: int
 ) -> list[tuple[int, float]]:
     """Return the first segment of each asset whose name, folder or caption has the words."""
     segments_of = (
@@ -111,7 +146,7 @@ def search_files(
         "GROUP BY s.asset_id"
     )
     matched = dialect_of(connection).MATCHED_FILES
-    return _search(connection, matched, segments_of, generation_id, wanted, k)
+    return _search(connection, matched, segments_of, generation_id, asked, every, k)
 
 
 def _search(
@@ -119,29 +154,19 @@ def _search(
     matched: str,
     segments_of: str,
     generation_id: int,
-    wanted: str,
+    asked: Sequence[AskedWord],
+    every: bool,
     k: int,
 ) -> list[tuple[int, float]]:
-    expression = dialect_of(connection).expression(terms_of(wanted))
-    if not expression:
+    if not asked:
         return []
+    expression = dialect_of(connection).expression(asked, every=every)
     # Materialised, because SQLite's bm25 only works in a query on its own table alone.
     query = f"WITH found AS MATERIALIZED ({matched}) {segments_of} ORDER BY best DESC, 1 LIMIT :k"
     rows = connection.execute(
         text(query), {"words": expression, "generation": generation_id, "k": k}
     )
     return [(int(id_), float(score)) for id_, score in rows]
-
-
-def terms_of(wanted: str) -> list[str]:
-    """Split a typed query into words, all of which must occur; quoted phrases stay together.
-
-    A word without a letter or digit is left out. Raises UsageError for a null character.
-    """
-    if "\0" in wanted:
-        raise UsageError("a query cannot contain a null character")
-    terms = (phrase or word for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', wanted))
-    return [term for term in terms if re.search(r"\w", term)]
 
 
 def integrity_ok(connection: Connection) -> bool:

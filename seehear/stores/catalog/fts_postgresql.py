@@ -1,57 +1,69 @@
 """Index words in PostgreSQL: its own full text, a tsvector for each row under a GIN index.
 
-The words are split and folded here and passed on as finished tsvectors. PostgreSQL's parser would
-read "IMG_2041.jpg" as the name of a host and ignore "<b>", and what its configuration `simple`
-folds depends on the locale of the database. Split as FTS5 splits them (runs of letters and digits,
-without case and accents), words find the same files in both databases. One difference remains:
-accents in scripts other than Latin are removed here and kept in SQLite.
+Words are passed on as finished tsvectors: PostgreSQL's parser would read "IMG_2041.jpg" as the name
+of a host and ignore "<b>", and what its configuration `simple` folds depends on the locale of the
+database. The label of a word tells where it stands: A name or passage, C caption, B folder, D stem.
 
-Scores are those of ts_rank: it weighs a match by its column, by how often and how close together
+Scores are those of ts_rank: it weighs a match by its label, by how often and how close together
 the words occur, and by the length of the text, but not by how rare a word is in the collection.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from seehear.stores.catalog.asked_words import AskedWord, Phrase
+
 INSERT_PASSAGE = "INSERT INTO passage_words(rowid, words) VALUES (:id, CAST(:words AS tsvector))"
 INSERT_FILE = "INSERT INTO file_words(rowid, words) VALUES (:id, CAST(:words AS tsvector))"
-# The last argument divides a rank by one plus the logarithm of the text's length.
-MATCHED_PASSAGES = (
-    "SELECT rowid AS id, ts_rank(words, CAST(:words AS tsquery), 1) AS score"
-    " FROM passage_words WHERE words @@ CAST(:words AS tsquery)"
-)
-# The weights belong to the labels D, C, B and A; none may be above 1.
-MATCHED_FILES = (
+# The weights belong to the labels D, C, B and A; none may be above 1. The last argument divides a
+# rank by one plus the logarithm of the text's length.
+_MATCHED = (
     "SELECT rowid AS id,"
-    " ts_rank(ARRAY[0, 0.5, 0.25, 1]::float4[], words, CAST(:words AS tsquery), 1) AS score"
-    " FROM file_words WHERE words @@ CAST(:words AS tsquery)"
+    " ts_rank(ARRAY[0.1, 0.5, 0.25, 1]::float4[], words, CAST(:words AS tsquery), 1) AS score"
+    " FROM {table} WHERE words @@ CAST(:words AS tsquery)"
 )
-
-LONGEST_TEXT = 100_000
-"""Characters indexed per row: a tsvector is limited to 1 MiB."""
-LONGEST_WORD = 500
-"""Characters used of a word: a lexeme is limited to 2 KiB."""
+MATCHED_PASSAGES = _MATCHED.format(table="passage_words")
+MATCHED_FILES = _MATCHED.format(table="file_words")
 
 
-def passage_row(id_: int, passage: str) -> dict[str, Any]:
+def passage_row(id_: int, passage: list[str], stems: list[str]) -> dict[str, Any]:
     """Return the parameters of `INSERT_PASSAGE`."""
-    return {"id": id_, "words": _vector((passage, ""))}
+    return {"id": id_, "words": _vector((passage, "A"), (stems, "D"))}
 
 
-def file_row(id_: int, name: str, folder: str, caption: str) -> dict[str, Any]:
+def file_row(
+    id_: int,
+    names: Sequence[list[str]],
+    folder: list[str],
+    caption: list[str],
+    stems: list[str],
+) -> dict[str, Any]:
     """Return the parameters of `INSERT_FILE`."""
-    return {"id": id_, "words": _vector((name, "A"), (folder, "B"), (caption, "C"))}
+    texts = [*((words, "A") for words in names), (folder, "B"), (caption, "C"), (stems, "D")]
+    return {"id": id_, "words": _vector(*texts)}
 
 
-def expression(terms: Sequence[str]) -> str:
-    """Return a tsquery for words and phrases that must all occur; "" without letters or digits."""
-    phrases = [" <-> ".join(f"'{word}'" for word in cut(term)) for term in terms]
-    return " & ".join(f"({phrase})" for phrase in phrases if phrase)
+def expression(asked: Sequence[AskedWord], *, every: bool) -> str:
+    """Return a tsquery for words that must all (or any of which must) occur."""
+    return (" & " if every else " | ").join(f"({_forms(word, every)})" for word in asked)
+
+
+def _forms(word: AskedWord, exact_first: bool) -> str:
+    stems = [_phrase((stem,), "*D") for stem in word.stem_prefixes]
+    if stems and not exact_first:
+        return " | ".join(stems)  # the word as it is written has them, too
+    written = [_phrase(phrase, "ABC") for phrase in word.phrases]
+    written += [_phrase(phrase, "*ABC") for phrase in word.prefixes]
+    return " | ".join(written + stems)
+
+
+def _phrase(phrase: Phrase, last: str) -> str:
+    *words, end = phrase
+    return "(" + " <-> ".join([*(f"'{word}':ABC" for word in words), f"'{end}':{last}"]) + ")"
 
 
 def create(connection: Connection) -> None:
@@ -69,41 +81,12 @@ def integrity_ok(_connection: Connection) -> bool:
     return True
 
 
-def cut(words: str) -> list[str]:
-    """Split a text into words, and fold them, as FTS5's tokenizer `unicode61` does."""
-    return [word[:LONGEST_WORD] for word in words[:LONGEST_TEXT].translate(_FOLDED).split()]
-
-
-def _vector(*texts: tuple[str, str]) -> str:
+def _vector(*texts: tuple[list[str], str]) -> str:
     """Join labelled texts to one tsvector, with gaps that no phrase can cross."""
     lexemes, position = [], 0
     for words, label in texts:
-        for word in cut(words):
+        for word in words:
             position += 1
             lexemes.append(f"'{word}':{position}{label}")
         position += 1
     return " ".join(lexemes)
-
-
-class _Folded(dict[int, str]):
-    """Map of characters to their folded form; each is computed once."""
-
-    def __missing__(self, code: int) -> str:
-        self[code] = folded = _fold(chr(code))
-        return folded
-
-
-_FOLDED = _Folded()
-
-
-def _fold(character: str) -> str:
-    """Fold a letter: no case, no accent. A lone accent becomes "", any other character a space."""
-    kind = unicodedata.category(character)
-    if kind == "Mn" and "\u0300" <= character <= "\u036f":
-        return ""
-    if kind[0] not in "LN" and kind != "Co":
-        return " "
-    whole = unicodedata.normalize("NFD", character)
-    plain = whole[0] if all(unicodedata.category(mark) == "Mn" for mark in whole[1:]) else character
-    folded = plain.casefold()
-    return folded if len(folded) == 1 else plain.lower()[:1]

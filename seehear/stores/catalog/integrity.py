@@ -41,7 +41,8 @@ class IntegrityIssue:
 _RULES = {
     "segments have no vector": """
         SELECT s.id FROM segments s
-        WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.segment_id = s.id)""",
+        WHERE s.ordinal >= 0 AND s.modality <> 'text'
+        AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.segment_id = s.id)""",
     "vectors have no segment": """
         SELECT v.segment_id FROM vectors v
         WHERE NOT EXISTS (SELECT 1 FROM segments s WHERE s.id = v.segment_id)""",
@@ -132,6 +133,7 @@ def damaged_encodings(connection: Connection) -> list[DamagedEncoding]:
         segments.c.start_s,
         segments.c.stop_s,
         words,
+        segments.c.page,
         segments.c.crc,
     )
     damaged: set[tuple[int, int]] = set()

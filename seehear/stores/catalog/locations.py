@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -29,11 +30,19 @@ from seehear.stores.catalog import fts, reader
 from seehear.stores.catalog.filter_sql import conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
-from seehear.stores.catalog.records import Failure, Location, Root
+from seehear.stores.catalog.records import (
+    STATES,
+    Failure,
+    FileRecord,
+    Location,
+    Remark,
+    Root,
+    state_of,
+)
 from seehear.stores.catalog.schema import failures, locations, roots
 from seehear.stores.catalog.statements import chunks
 from seehear.stores.catalog.transactions import Transactions
-from seehear.types import Ids
+from seehear.types import FileState, Ids
 
 
 class Locations:
@@ -47,13 +56,7 @@ class Locations:
         with self._transactions.read() as connection:
             rows = connection.execute(select(roots).order_by(roots.c.id))
             return [
-                Root(
-                    row.id,
-                    Path(os.fsdecode(row.path)),
-                    bool(row.online),
-                    row.inode,
-                    row.unsupported or {},
-                )
+                Root(row.id, Path(os.fsdecode(row.path)), bool(row.online), row.inode)
                 for row in rows
             ]
 
@@ -147,8 +150,49 @@ class Locations:
     def failures(self) -> list[Failure]:
         """Return every file that could not be indexed, by path."""
         with self._transactions.read() as connection:
-            rows = connection.execute(select(failures).order_by(failures.c.path))
+            rows = connection.execute(
+                select(failures).where(failures.c.stage.not_in(STATES)).order_by(failures.c.path)
+            )
             return [failure_from(row) for row in rows]
+
+    def unsupported(self) -> dict[str, int]:
+        """Return how many files are of kinds that are not read, by suffix."""
+        by_suffix = (
+            select(failures.c.reason, func.count())
+            .where(failures.c.stage == Remark.KIND)
+            .group_by(failures.c.reason)
+        )
+        with self._transactions.read() as connection:
+            return {suffix: int(number) for suffix, number in connection.execute(by_suffix)}
+
+    def files(
+        self, states: Collection[FileState] = (), under: Path | None = None
+    ) -> list[FileRecord]:
+        """Return the files that were met, by path: of some states, and below a folder.
+
+        Without `states`, files of every state.
+        """
+        found: list[FileRecord] = []
+        with self._transactions.read() as connection:
+            remarked = select(failures.c.path, failures.c.stage, failures.c.reason)
+            if under is not None:
+                remarked = remarked.where(_below(failures.c.path, under))
+            for path, stage, reason in connection.execute(remarked):
+                state, kind = state_of(stage), stage == Remark.KIND
+                told = f"files of this kind are not read ({reason})" if kind else reason
+                found.append(FileRecord(Path(os.fsdecode(path)), state, told))
+            if not states or FileState.COMPLETE in states:
+                complete = select(locations.c.path).where(
+                    ~exists().where(failures.c.path == locations.c.path)
+                )
+                if under is not None:
+                    complete = complete.where(_below(locations.c.path, under))
+                found += [
+                    FileRecord(Path(os.fsdecode(path)), FileState.COMPLETE)
+                    for path in connection.scalars(complete)
+                ]
+        wanted = [one for one in found if not states or one.state in states]
+        return sorted(wanted, key=lambda one: os.fsencode(one.path))
 
     def relocate(self, mapping: Mapping[Path, Path]) -> None:
         """Map stored paths from old folders to new ones, as after a move to another machine.

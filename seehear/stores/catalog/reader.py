@@ -26,6 +26,7 @@ from seehear.stores.catalog.records import (
     GenerationState,
     Location,
     SegmentRecord,
+    state_of,
 )
 from seehear.stores.catalog.schema import (
     assets,
@@ -40,7 +41,7 @@ from seehear.stores.catalog.schema import (
     vectors,
 )
 from seehear.stores.catalog.statements import chunks, rows_of
-from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
+from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Segment, Vectors
 
 BLOCK = 10_000
 """Vectors read at once where there may be millions."""
@@ -192,10 +193,10 @@ def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRec
     for id_ in wanted:
         if id_ not in rows:
             continue
-        _, ordinal, modality, start_s, stop_s, text, asset_id = rows[id_]
+        _, ordinal, modality, *described, asset_id = rows[id_]
         if (location := places.get(asset_id)) is None:
             continue
-        segment = Segment(_KINDS[modality], start_s, stop_s, text)
+        segment = Segment(_KINDS[modality], *described)
         found.append(
             SegmentRecord(
                 segment_id=id_,
@@ -334,7 +335,8 @@ def counts(connection: Connection, generation_id: int | None) -> Counts:
             select(generations.c.id).where(generations.c.state == GenerationState.SERVING.value)
         )
     kinds = _by_modality(connection, assets.c.modality, not_(is_sidecar))
-    cut = _by_modality(connection, segments.c.modality, segments.c.generation_id == generation_id)
+    own = (segments.c.generation_id == generation_id) & (segments.c.ordinal >= 0)
+    cut = _by_modality(connection, segments.c.modality, own)
     total = count(connection, assets)
     return Counts(
         assets=total,
@@ -343,9 +345,20 @@ def counts(connection: Connection, generation_id: int | None) -> Counts:
         segments=sum(cut.values()),
         segments_by_modality=cut,
         locations=count(connection, locations),
-        failures=count(connection, failures),
+        files=_files_by_state(connection),
         size_bytes=int(connection.scalar(select(func.sum(assets.c.size_bytes))) or 0),
     )
+
+
+def _files_by_state(connection: Connection) -> dict[FileState, int]:
+    """Count the files that were met; one with a row of `failures` has the state of that row."""
+    found = dict.fromkeys(FileState, 0)
+    remarked = select(failures.c.stage, func.count()).group_by(failures.c.stage)
+    for stage, number in connection.execute(remarked):
+        found[state_of(stage)] += int(number)
+    located = locations.join(failures, failures.c.path == locations.c.path)
+    found[FileState.COMPLETE] = count(connection, locations) - count(connection, located)
+    return found
 
 
 def _by_modality(

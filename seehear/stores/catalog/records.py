@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment
+from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,6 @@ class Root:
     inode: int | None = None
     """Inode of the folder when it last had files. Another inode at the same path means another
     drive, or a mount point without its drive."""
-    unsupported: Mapping[str, int] = field(default_factory=dict)
-    """Files of kinds that are not read, by suffix, as counted by the last complete run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,83 @@ class Location:
     inode: int
     sidecar_of: int | None = None
     """For a subtitle beside its video: the id of the video's location."""
+
+
+class Remark(StrEnum):
+    """The stage of a row of `failures` that is not a failure but another remark on a file."""
+
+    PARTIAL = "partial"
+    CONTENT = "content"
+    KIND = "kind"
+    LINK = "link"
+
+
+STATES = {
+    Remark.PARTIAL: FileState.PARTIAL,
+    Remark.CONTENT: FileState.WITHOUT_CONTENT,
+    Remark.KIND: FileState.SKIPPED,
+    Remark.LINK: FileState.SKIPPED,
+}
+"""The state of a file that has such a row."""
+
+
+def state_of(stage: str) -> FileState:
+    """Return the state of a file by the stage of its row of `failures`."""
+    return STATES.get(stage, FileState.FAILED)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file that an index run met: its state, and the reason unless it is complete."""
+
+    path: Path
+    state: FileState
+    reason: str = ""
+
+
+RACY_INODE = 0
+"""The inode of a location whose time stamp is not to be trusted: no file has this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """A file as the file system lists it; `path` is absolute."""
+
+    path: str
+    size_bytes: int = 0
+    modified_ns: int = 0
+    inode: int = 0
+    skipped: str | None = None
+    """Why it is not read, such as "a broken link"; None for a regular file."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewLocation:
+    """A path with some content, and the state of its file when it was read."""
+
+    root_id: int
+    path: Path
+    """Absolute."""
+    size_bytes: int
+    modified_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask(NewLocation):
+    """A file whose content must be hashed, and perhaps decoded and encoded.
+
+    Size, time and inode are those of the scan, and from hashing on those of what was read.
+    """
+
+    location_id: int | None = None
+    """What the catalog has at this path; None for a new path."""
+    asset_id: int | None = None
+    """The asset of that location."""
+    intact: bool = False
+    """Size, time and inode are as stored: only the generation lacks the asset."""
+    failed_before: bool = False
+    """The catalog has a failure for this path."""
 
 
 class GenerationState(StrEnum):
@@ -175,6 +250,12 @@ class Counts:
     """Segments of the requested generation, by default the serving one."""
     segments_by_modality: Mapping[Modality, int]
     locations: int
-    failures: int
+    files: Mapping[FileState, int]
+    """Files that were met, by state; each file counts once."""
     size_bytes: int
     """Sum over assets: a file at two locations counts once."""
+
+    @property
+    def failures(self) -> int:
+        """Files that could not be indexed."""
+        return self.files[FileState.FAILED]

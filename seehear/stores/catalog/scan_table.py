@@ -3,7 +3,8 @@
     file now, location before                              found by
     ------------------------------------------------------ ----------------------------------
     same size, time and inode, and encoded                 unchanged: the join
-    no change since an earlier failure                     failed before: the join
+    no change since an earlier failure, or not read        failed or skipped before: the join
+    not a regular file                                     skipped: a link
     anything else                                          a task: the rest of the join
     no file, and the scan knows that it is gone            gone: the join the other way
 
@@ -18,13 +19,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -36,7 +35,9 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    Select,
     Table,
+    Text,
     and_,
     delete,
     exists,
@@ -48,46 +49,22 @@ from sqlalchemy import (
     update,
 )
 
-from seehear.stores.catalog.bulk_insert import NewLocation
-from seehear.stores.catalog.database import store_errors
+from seehear.stores.catalog.database import attach, store_errors
 from seehear.stores.catalog.locations import failure_from
 from seehear.stores.catalog.paths import folder_range
-from seehear.stores.catalog.records import Failure
+from seehear.stores.catalog.records import (
+    RACY_INODE,
+    STATES,
+    Failure,
+    FileTask,
+    Remark,
+    ScannedFile,
+)
 from seehear.stores.catalog.schema import Key, encodings, failures, locations
 from seehear.stores.catalog.statements import CHUNK, chunks
 
-RACY_INODE = 0
-"""The inode of a location whose time stamp is not to be trusted: no file has this number."""
-
 SCRATCH_FILE = ".scan.db"
 """Without a name from the moment that it is open, where the system allows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedFile:
-    """A regular file as the file system lists it; `path` is absolute."""
-
-    path: str
-    size_bytes: int
-    modified_ns: int
-    inode: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileTask(NewLocation):
-    """A file whose content must be hashed, and perhaps decoded and encoded.
-
-    Size, time and inode are those of the scan, and from hashing on those of what was read.
-    """
-
-    location_id: int | None = None
-    """What the catalog has at this path; None for a new path."""
-    asset_id: int | None = None
-    """The asset of that location."""
-    intact: bool = False
-    """Size, time and inode are as stored: only the generation lacks the asset."""
-    failed_before: bool = False
-    """The catalog has a failure for this path."""
 
 
 class ScanTable:
@@ -102,6 +79,8 @@ class ScanTable:
         self.task_count = 0
         self.task_bytes = 0
         """Total size of the files of the tasks."""
+        self.remarks = Counter[tuple[Remark, str]]()
+        """Files without a task that are partial, without content, or not read, by reason."""
         self._lock = threading.Lock()
         is_sqlite = engine.dialect.name == "sqlite"
         self._files, self._tasks, self._gone = _tables(is_sqlite)
@@ -110,7 +89,7 @@ class ScanTable:
             try:
                 self._connection.detach()  # closing it ends the tables
                 if is_sqlite:
-                    _attach(self._connection, folder / SCRATCH_FILE)
+                    attach(self._connection, folder / SCRATCH_FILE)
                 self._files.metadata.create_all(self._connection, checkfirst=False)
                 self._connection.commit()
             except BaseException:
@@ -140,6 +119,7 @@ class ScanTable:
                 "size_bytes": file.size_bytes,
                 "modified_ns": file.modified_ns,
                 "inode": file.inode,
+                "skipped": file.skipped,
             }
             for file in files
         ]
@@ -160,7 +140,7 @@ class ScanTable:
             last = connection.scalar(select(func.max(gone.c.id))) or 0
             missing = select(locations.c.id, locations.c.asset_id, locations.c.size_bytes).where(
                 *_at_root(locations, root_id, below),
-                ~exists().where(files.c.path == locations.c.path),
+                ~exists().where(files.c.path == locations.c.path, files.c.skipped.is_(None)),
             )
             connection.execute(
                 insert(gone).from_select(
@@ -187,10 +167,14 @@ class ScanTable:
             self.gone = int(connection.scalar(select(func.count()).select_from(gone)) or 0)
         return cured
 
-    def compare(self, generation_id: int, *, retry_failed: bool) -> tuple[int, list[Failure]]:
+    def compare(
+        self, generation_id: int, *, retry_failed: bool, readable: Collection[str] = ()
+    ) -> tuple[int, list[Failure]]:
         """Compare all files with the catalog and make the tasks.
 
-        Returns the number of unchanged files, and the failures whose file has not changed since.
+        Files of a kind that was not read become tasks again if their suffix is in `readable`.
+        Returns the number of unchanged, complete files, and the failures whose file has not changed
+        since; `remarks` counts the other files without a task.
         """
         files, tasks, gone = self._files, self._tasks, self._gone
         same = and_(
@@ -202,6 +186,8 @@ class ScanTable:
         )
         failed = and_(
             failures.c.id.is_not(None),
+            failures.c.stage.not_in([Remark.PARTIAL, Remark.CONTENT, Remark.LINK]),
+            or_(failures.c.stage != Remark.KIND, failures.c.reason.not_in(readable)),
             literal(not retry_failed),
             files.c.size_bytes == failures.c.size_bytes,
             files.c.modified_ns == failures.c.modified_ns,
@@ -225,9 +211,11 @@ class ScanTable:
             )
             .outerjoin(failures, failures.c.path == files.c.path)
         )
+        in_doubt = and_(failures.c.id.is_not(None), failures.c.stage.not_in(STATES))
+        unchanged = and_(encodings.c.asset_id.is_not(None), same, ~in_doubt)
         rows = (
             select(
-                *(files.c[name] for name in ("root_id", "path", *_STATE)),
+                *(files.c[name] for name in ("id", "root_id", "path", *_STATE)),
                 locations.c.id,
                 locations.c.asset_id,
                 locations.c.size_bytes,
@@ -235,10 +223,10 @@ class ScanTable:
                 failures.c.id.is_not(None),
             )
             .select_from(known)
-            .where(~failed, ~and_(encodings.c.asset_id.is_not(None), same))
+            .where(files.c.skipped.is_(None), ~failed, ~unchanged)
             .order_by(files.c.id)
         )
-        names = [column.name for column in tasks.c if column.name not in {"id", "early"}]
+        names = [column.name for column in tasks.c if column.name != "early"]
         with self._step() as connection:
             if connection.dialect.name != "sqlite":
                 connection.exec_driver_sql("ANALYZE scan_files")
@@ -252,30 +240,58 @@ class ScanTable:
             counted = select(func.count(), func.coalesce(func.sum(tasks.c.size_bytes), 0))
             count, size_bytes = connection.execute(counted.select_from(tasks)).one()
             self.task_count, self.task_bytes = int(count), int(size_bytes)
-            failed_rows = select(failures).join(files, files.c.path == failures.c.path)
-            failed_before = [
-                failure_from(row) for row in connection.execute(failed_rows.where(failed)).all()
-            ]
-            scanned = int(connection.scalar(select(func.count()).select_from(files)) or 0)
-        return scanned - self.task_count - len(failed_before), failed_before
+            rest = failures.join(files, files.c.path == failures.c.path)
+            by_stage = select(failures.c.stage, failures.c.reason, func.count()).where(
+                failures.c.stage.in_(STATES),
+                files.c.skipped.is_(None),
+                ~exists().where(tasks.c.id == files.c.id),
+            )
+            by_stage = by_stage.select_from(rest).group_by(failures.c.stage, failures.c.reason)
+            for stage, reason, number in connection.execute(by_stage):
+                self.remarks[Remark(stage), reason] += int(number)
+            failed_rows = select(failures).select_from(rest)
+            failed_rows = failed_rows.where(failed, failures.c.stage.not_in(STATES))
+            failed_before = [failure_from(row) for row in connection.execute(failed_rows).all()]
+            totals = select(func.count(), func.count(files.c.skipped))
+            scanned, links = connection.execute(totals).one()
+            self.remarks[Remark.LINK, ""] += int(links)
+        with_remark = len(failed_before) + self.remarks.total()
+        return int(scanned) - self.task_count - with_remark, failed_before
+
+    def new_links(self) -> Iterator[list[tuple[int, Path, str]]]:
+        """Yield root, path and reason of what is not a regular file and not recorded as that."""
+        files = self._files
+        recorded = exists().where(
+            failures.c.path == files.c.path,
+            failures.c.stage == Remark.LINK,
+            failures.c.reason == files.c.skipped,
+        )
+        query = select(files.c.id, files.c.root_id, files.c.path, files.c.skipped)
+        for rows in self._pages(query.where(files.c.skipped.is_not(None), ~recorded), files.c.id):
+            yield [(root_id, Path(os.fsdecode(path)), why) for _, root_id, path, why in rows]
 
     def tasks(self) -> Iterator[FileTask]:
         """Yield the tasks: those that may be moves first, otherwise as scanned."""
         table = self._tasks
         names = ("root_id", "path", *_STATE, "location_id", "asset_id", "intact", "failed")
         columns = [table.c[name] for name in names]
-        query = select(*columns, table.c.id).order_by(table.c.id).limit(CHUNK)
         for early in (True, False):
-            last = 0
-            while True:
-                page = query.where(table.c.early == early, table.c.id > last)
-                with self._step() as connection:
-                    rows = connection.execute(page).all()
-                if not rows:
-                    break
-                last = rows[-1].id
+            query = select(*columns, table.c.id).where(table.c.early == early)
+            for rows in self._pages(query, table.c.id):
                 for root_id, path, *rest, _ in rows:
                     yield FileTask(root_id, Path(os.fsdecode(path)), *rest)
+
+    def _pages(self, query: Select[Any], key: Column[Any]) -> Iterator[Sequence[Any]]:
+        """Yield the rows of a query in the order of its `id`, some at a time."""
+        last = 0
+        while True:
+            with self._step() as connection:
+                page = query.where(key > last).order_by(key).limit(CHUNK)
+                rows = connection.execute(page).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            yield rows
 
     def take_gone(self, *, if_moved: bool) -> Iterator[list[int]]:
         """Yield the ids of locations that are gone, some at a time, and forget them.
@@ -299,7 +315,7 @@ class ScanTable:
     def take_moved(self, asset_ids: Sequence[int]) -> list[int | None]:
         """For each asset, take a location of it that is gone, the last one first.
 
-        Each location is taken once; None where none is left.
+        Each location is taken once; None for an asset without one.
         """
         if not self.gone:
             return [None] * len(asset_ids)
@@ -334,7 +350,12 @@ def _tables(is_sqlite: bool) -> tuple[Table, Table, Table]:
         ]
 
     files = Table(
-        "scan_files", made, *file_columns(), Index("scan_files_by_path", "path"), **options
+        "scan_files",
+        made,
+        *file_columns(),
+        Column("skipped", Text),
+        Index("scan_files_by_path", "path"),
+        **options,
     )
     tasks = Table(
         "scan_tasks",
@@ -357,19 +378,6 @@ def _tables(is_sqlite: bool) -> tuple[Table, Table, Table]:
         **options,
     )
     return files, tasks, gone
-
-
-def _attach(connection: Connection, file: Path) -> None:
-    """Add a database of its own to a connection of SQLite, which ends with it."""
-    with suppress(OSError):  # left by a process that was killed between the next two steps
-        file.unlink()
-    target = f"file:{quote(os.fsencode(file))}?mode=rwc"
-    connection.exec_driver_sql("ATTACH ? AS scan", (target,))
-    with suppress(OSError):
-        file.unlink()
-    # Nothing in it outlives the process; the file has no name that a journal could be beside.
-    for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
-        connection.exec_driver_sql(f"PRAGMA scan.{pragma}")
 
 
 def _at_root(table: Table, root_id: int, below: Path | None) -> list[ColumnElement[bool]]:

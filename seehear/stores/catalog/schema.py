@@ -22,6 +22,10 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+NO_CONTENT = -1
+"""Ordinal of the one segment of an asset without content (a scan, silence): it has no vector and no
+text, and makes the file a hit by its name."""
+
 # SQLite autoincrements INTEGER keys only; other databases need 64 bits stated.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -39,7 +43,7 @@ roots = Table(
     Column("path", LargeBinary, nullable=False, unique=True),
     Column("online", Boolean, nullable=False),
     Column("inode", BigInteger),
-    # Files of kinds that are not read, by suffix, as counted by the last run over the whole root.
+    # No longer used: files that are not read have rows in `failures`.
     Column("unsupported", JSON),
 )
 
@@ -83,6 +87,17 @@ locations = Table(
     sqlite_autoincrement=True,
 )
 
+# What tells copies of a content from others that are merely like it; see `media/fingerprints.py`.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("asset_id", ForeignKey(assets.c.id), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# Files that are not indexed completely, each with the reason: failures, and by their stage
+# (records.Remark) partial files, files without content, and what is not read.
 failures = Table(
     "failures",
     metadata,
@@ -142,6 +157,7 @@ segments = Table(
     Column("stop_s", Float),
     Column("text", Text),
     Column("crc", BigInteger),
+    Column("page", Integer),
     Index("segments_by_asset", "asset_id", "generation_id"),
     Index("segments_by_modality", "generation_id", "modality"),
     # See `assets`.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seehear.stores.catalog import fts, reader
+from seehear.stores.catalog.asked_words import AskedWord, asked_words
 from seehear.stores.catalog.filter_sql import conditions, shown_as
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.records import Generation, SegmentColumns, SegmentRecord
@@ -31,9 +32,10 @@ class Segments:
         self._transactions = transactions
 
     def count(self, generation_id: int) -> int:
-        """Count the segments of a generation."""
+        """Count the segments of a generation that have content."""
+        own = (segments.c.generation_id == generation_id, segments.c.ordinal >= 0)
         with self._transactions.read() as connection:
-            return reader.count(connection, segments, segments.c.generation_id == generation_id)
+            return reader.count(connection, segments, *own)
 
     def ids(
         self,
@@ -83,17 +85,19 @@ class Segments:
             return reader.resolve(connection, segment_ids)
 
     def search_words(
-        self, generation_id: int, wanted: str, k: int
+        self, generation_id: int, asked: str | Sequence[AskedWord], k: int, *, every: bool = True
     ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-        """Search segments by words: by their passages, and by their files.
+        """Search segments by words, all of them or any: by their passages, and by their files.
 
         The second list has the first segment of each asset whose file name, folder or caption
-        matches. Each is (segment id, BM25 score), best first.
+        matches. Each is (segment id, BM25 score), best first. Raises UsageError for a text with a
+        null character.
         """
+        words = asked_words(asked) if isinstance(asked, str) else asked
         with self._transactions.read() as connection:
             return (
-                fts.search_passages(connection, generation_id, wanted, k),
-                fts.search_files(connection, generation_id, wanted, k),
+                fts.search_passages(connection, generation_id, words, every, k),
+                fts.search_files(connection, generation_id, words, every, k),
             )
 
     def vectors(

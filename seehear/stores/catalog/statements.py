@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Select, bindparam, func, select
 
-from seehear.stores.catalog.schema import assets, locations, roots, segments
+from seehear.stores.catalog.schema import assets, fingerprints, locations, roots, segments
 from seehear.types import Asset, Ids
 
 CHUNK = 500
@@ -34,6 +34,7 @@ class _Statements:
     paths: Select[*tuple[Any, ...]]
     of_assets: Select[*tuple[Any, ...]]
     """Assets with the segments that a `generation` has of them."""
+    fingerprints: Select[*tuple[Any, ...]]
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
@@ -116,6 +117,7 @@ def _statements(sqlite: bool) -> _Statements:
         segments.c.start_s,
         segments.c.stop_s,
         segments.c.text,
+        segments.c.page,
         segments.c.asset_id,
     )
     asset = [assets.c[field.name] for field in fields(Asset)]
@@ -146,6 +148,9 @@ def _statements(sqlite: bool) -> _Statements:
         .order_by(locations.c.id),
         of_assets=select(segments.c.asset_id, segments.c.id).where(
             segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation")
+        ),
+        fingerprints=select(fingerprints.c.asset_id, fingerprints.c.data).where(
+            fingerprints.c.asset_id.in_(listed)
         ),
     )
 

@@ -25,14 +25,15 @@ from sqlalchemy import (
 from seehear.stores.catalog import bulk_insert, fts
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import shown_parts
+from seehear.stores.catalog.records import NewLocation, Remark
 from seehear.stores.catalog.sanitize import clean_text
 from seehear.stores.catalog.schema import (
     assets,
     encodings,
     failures,
+    fingerprints,
     locations,
     removals,
-    roots,
     segments,
     vectors,
 )
@@ -40,6 +41,14 @@ from seehear.types import Modality
 
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
+
+WITHOUT_CONTENT = {
+    Modality.TEXT: "it has no words",
+    Modality.IMAGE: "nothing in it can be compared",
+    Modality.AUDIO: "it is silent",
+    Modality.VIDEO: "it shows nothing and is silent",
+}
+"""Why an asset has nothing to search in."""
 
 SUBTITLES = (".SRT", ".VTT", ".ASS", ".SSA", ".SBV", ".TTML", ".DFXP", ".LRC")
 
@@ -91,7 +100,7 @@ class Batch:
         self,
         generation_id: int,
         contents: Sequence[bulk_insert.NewContent],
-        places: Sequence[Sequence[bulk_insert.NewLocation]],
+        places: Sequence[Sequence[NewLocation]],
     ) -> list[int]:
         """Store many contents with their encodings and locations, and return the asset ids.
 
@@ -104,6 +113,8 @@ class Batch:
         bulk_insert.put_encodings(
             self.connection, generation_id, ids, contents, self._change_number()
         )
+        given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
+        bulk_insert.put_fingerprints(self.connection, given)
         pairs = zip(ids, places, strict=True)
         bulk_insert.put_locations(
             self.connection, [(id_, location) for id_, at in pairs for location in at]
@@ -114,9 +125,15 @@ class Batch:
         """Return the asset ids of the known contents, by hash; includes assets of this batch."""
         return bulk_insert.asset_ids(self.connection, hashes)
 
-    def put_locations(self, places: Sequence[tuple[int, bulk_insert.NewLocation]]) -> None:
+    def put_locations(self, places: Sequence[tuple[int, NewLocation]]) -> None:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
         bulk_insert.put_locations(self.connection, places)
+
+    def put_fingerprints(self, found: Mapping[int, bytes]) -> None:
+        """Store fingerprints of assets by id, those of assets that are gone left out."""
+        for chunk in _chunks(sorted(found)):
+            here = self.connection.scalars(select(assets.c.id).where(assets.c.id.in_(chunk)))
+            bulk_insert.put_fingerprints(self.connection, {id_: found[id_] for id_ in here})
 
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
@@ -129,7 +146,8 @@ class Batch:
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         for chunk in _chunks(ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            self.connection.execute(delete(encodings).where(encodings.c.asset_id.in_(chunk)))
+            for table in (encodings, fingerprints):
+                self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
             )
@@ -145,8 +163,11 @@ class Batch:
         size_bytes: int,
         modified_ns: int,
     ) -> None:
-        """Record why a file could not be indexed; replaces an earlier record of the path."""
-        self.clear_failure(root_id, path)
+        """Record why a file is not indexed completely; replaces an earlier record of the path.
+
+        `stage` is that of a failure, or a Remark.
+        """
+        self.clear_failure(path)
         self.connection.execute(
             insert(failures).values(
                 root_id=root_id,
@@ -159,13 +180,38 @@ class Batch:
             )
         )
 
-    def clear_failure(self, root_id: int, path: Path) -> None:
-        """Remove the failure of a path, if there is one."""
-        self.connection.execute(
-            delete(failures).where(
-                failures.c.root_id == root_id, failures.c.path == os.fsencode(path)
-            )
+    def clear_failure(self, path: Path) -> None:
+        """Remove the record of a path, if there is one."""
+        self.connection.execute(delete(failures).where(failures.c.path == os.fsencode(path)))
+
+    def remarks(
+        self, generation_id: int, asset_ids: Sequence[int]
+    ) -> dict[int, tuple[Remark, str]]:
+        """Return the assets that are partial or without content in a generation, and why.
+
+        An asset has content if one of its segments has a vector or a text.
+        """
+        has_vector = exists().where(vectors.c.segment_id == segments.c.id)
+        has_content = exists().where(
+            segments.c.asset_id == assets.c.id,
+            segments.c.generation_id == generation_id,
+            or_(func.coalesce(segments.c.text, "") != "", has_vector),
         )
+        partial = assets.c.details["partial"].as_string()
+        found: dict[int, tuple[Remark, str]] = {}
+        for chunk in _chunks(sorted(set(asset_ids))):
+            rows = self.connection.execute(
+                select(assets.c.id, assets.c.modality, partial, has_content).where(
+                    assets.c.id.in_(chunk), or_(partial.is_not(None), ~has_content)
+                )
+            )
+            for id_, modality, reason, content in rows:
+                reasons = [reason] if reason else []
+                if not content:
+                    reasons.insert(0, WITHOUT_CONTENT[Modality(modality)])
+                remark = Remark.PARTIAL if content else Remark.CONTENT
+                found[int(id_)] = (remark, "; ".join(reasons))
+        return found
 
     def set_sidecars(self, root_id: int) -> None:
         """Find again which subtitles of a root are beside a video with the same name.
@@ -204,12 +250,6 @@ class Batch:
                 self._put_sidecars(changes)
                 changes = []
         self._put_sidecars(changes)
-
-    def set_unsupported(self, root_id: int, counts: Mapping[str, int]) -> None:
-        """Store how many files of a root are of kinds that are not read, by suffix."""
-        self.connection.execute(
-            update(roots).where(roots.c.id == root_id).values(unsupported=dict(counts))
-        )
 
     def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
         if changes:

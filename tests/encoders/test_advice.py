@@ -1,0 +1,57 @@
+"""Which model is advised, by language, memory and speed."""
+
+from __future__ import annotations
+
+import pytest
+
+from seehear.encoders.advice import Machine, advise, this_machine
+from seehear.encoders.languages import language_named
+
+FAST = Machine(cores=16, free_bytes=32 << 30, gpu="", multiplications_per_s=400e9)
+
+
+@pytest.mark.parametrize(
+    ("language", "machine", "model"),
+    [
+        ("English", FAST, "standard"),
+        ("English", Machine(2, 1 << 30, "", 400e9), "tiny"),
+        ("English", Machine(2, 32 << 30, "", 1e9), "tiny"),
+        ("English", Machine(2, None, "a GPU", 1e9), "standard"),
+        ("German", FAST, "multilingual"),
+        ("Russian", Machine(2, 32 << 30, "", 1e9), "multilingual"),
+        ("Chinese", Machine(2, 1 << 30, "", 400e9), None),
+    ],
+)
+def test_the_model_fits_language_and_machine(
+    language: str, machine: Machine, model: str | None
+) -> None:
+    advice = advise(language_named(language), machine)
+    assert advice.model == model
+    assert [one.card.name for one in advice.candidates] == ["tiny", "standard", "multilingual"]
+    taken = next((one for one in advice.candidates if one.card.name == model), None)
+    assert taken is None or (taken.reads and taken.fits)
+
+
+def test_a_small_model_is_faster_and_a_slower_machine_takes_longer() -> None:
+    english = language_named("en")
+    fast, slow = (
+        [one.seconds for one in advise(english, machine).candidates]
+        for machine in (FAST, Machine(2, None, "", 40e9))
+    )
+    assert fast[0] is not None
+    assert fast[1] is not None
+    assert fast[0] < fast[1]
+    assert slow == pytest.approx([10 * seconds for seconds in fast if seconds is not None])
+
+
+def test_without_reading_the_language_only_words_are_left() -> None:
+    advice = advise(language_named("Greek"), Machine(2, 1 << 30, "", 400e9))
+    assert [one.reads for one in advice.candidates] == [False, False, True]
+    assert "words in Greek are found as they are written" in advice.reason
+
+
+def test_this_machine_is_measured() -> None:
+    machine = this_machine(probe_s=0.05)
+    assert machine.cores >= 1
+    assert machine.multiplications_per_s > 1e6
+    assert machine.free_bytes is None or machine.free_bytes > 0
