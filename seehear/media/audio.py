@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.limits import LIMITS
-from seehear.media.sniff import SniffedFormat
+from seehear.media.timeline import Timeline
 from seehear.silence import is_silent
 from seehear.types import AudioSample, Modality, SampleSpec, Segment
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 Samples = NDArray[np.float32]
+Block = tuple[int, Samples]
+"""Samples, and the position of the first one on the clock of the file, in samples."""
 _T = TypeVar("_T")
 
 TAIL_SHARE = 0.1
@@ -40,6 +42,13 @@ LEAST_FRAME = 32
 """Samples of a frame, on average over the first `FRAMES_LOOKED_AT`. Codecs have 80 and more; each
 frame costs as much as some thousand samples do."""
 FRAMES_LOOKED_AT = 2_000
+PRIMING_S = 0.03
+"""A sound that begins this late begins at 0: an encoder has put silence before its first sample."""
+JITTER_S = 0.08
+"""Stamps that are wrong by less than this are rounded; players let it pass, too."""
+WRONG_S = 1.0
+"""Stamps that are earlier than the sound before them by more than this, or later than the end of
+the file, are wrong."""
 BLOCK_S = 0.1
 """Shorter blocks are joined before they are cut into windows."""
 SHORTEST_SHOT_S = 1.0
@@ -49,57 +58,76 @@ SHORTEST_SHOT_S = 1.0
 def waveform_blocks(
     container: InputContainer,
     stream: AudioStream,
+    timeline: Timeline,
     sample_rate_hz: int,
     *,
     start_s: float = 0.0,
     most_s: float = LIMITS.audio_duration_s,
-) -> Iterator[Samples]:
-    """Yield mono float32 (n,) blocks from `start_s` on, resampled. Raises MediaError.
+) -> Iterator[Block]:
+    """Yield mono float32 (n,) blocks from `start_s` on, resampled, each with its position.
 
-    With `most_s`, reading stops early, so a truncated end of the file is not detected.
+    The position is that of its first sample on the clock of the file, in samples. The next block
+    follows, or comes later where the sound has a hole. Raises MediaError. With `most_s`, reading
+    stops early, so a truncated end of the file is not detected.
     """
     damage = containers.DecodeErrors()
     containers.share_cores(stream)
-    resampler = _Resampler(sample_rate_hz)
-    left = most_s * sample_rate_hz
-    decoded = frames = samples = 0
-    skip = 0
-    if start_s > 0:
-        origin = containers.start_of(container)
-        container.seek(int((start_s + origin) * av.time_base), backward=True)
-    waiting = start_s > 0
-    for packet in container.demux(stream):
-        for frame in damage.decode(packet):
-            frames, samples = frames + 1, samples + frame.samples
-            if frames == FRAMES_LOOKED_AT and samples < LEAST_FRAME * frames:
-                raise BrokenMediaError("corrupt: its sound is in pieces of a few samples")
-            if waiting:  # a seek lands before the wanted time
-                at = (frame.time or 0.0) - containers.start_of(container)
-                skip = max(0, round((start_s - at) * sample_rate_hz))
-                waiting = False
-            for whole in resampler.take(frame):
-                block = whole[skip:]
-                skip -= len(whole) - len(block)
-                if len(block) == 0:
-                    continue
-                if len(block) >= left:
-                    yield block[: int(left)]
-                    if most_s >= LIMITS.audio_duration_s:
-                        raise MediaLimitError(
-                            f"longer than {LIMITS.audio_duration_s / 3600:.0f} hours of sound"
-                        )
-                    return
-                left -= len(block)
-                decoded += len(block)
-                yield block
-    for block in resampler.take(None):
-        decoded += len(block)
-        yield block[skip:]
+    frames = timeline.frames_from(container, stream, damage, start_s)
+    done, stop = round(start_s * sample_rate_hz), round((start_s + most_s) * sample_rate_hz)
+    for position, whole in _positioned(frames, sample_rate_hz, timeline.duration_s):
+        block = whole[max(0, done - position) :]
+        first = max(done, position)
+        if len(block) == 0:
+            continue
+        if first + len(block) >= stop:
+            if first < stop:
+                yield first, block[: stop - first]
+            if most_s >= LIMITS.audio_duration_s:
+                raise MediaLimitError(
+                    f"longer than {LIMITS.audio_duration_s / 3600:.0f} hours of sound"
+                )
+            return
+        yield first, block
+        done = first + len(block)
     if start_s <= 0:
-        stated = containers.duration_of(container, stream)
-        damage.raise_if_too_many(
-            decoded / sample_rate_hz, stated if containers.states_duration(container) else None
-        )
+        stated = timeline.duration_s if containers.states_duration(container) else None
+        damage.raise_if_too_many(done / sample_rate_hz, stated)
+
+
+def _positioned(
+    frames: Iterator[tuple[Any, float]], rate: int, duration_s: float | None
+) -> Iterator[Block]:
+    """Yield the blocks of decoded frames with their positions, which may overlap.
+
+    Samples are counted, since stamps are rounded. Where a stamp is later than that, the sound has
+    a hole; earlier, it overlaps. A stamp behind the end of the file, or far earlier, is wrong: the
+    sound goes on.
+    """
+    resampler = _Resampler(rate)
+    due_s = shift_s = 0.0
+    position: int | None = None
+    count = samples = 0
+    for frame, time_s in frames:
+        count, samples = count + 1, samples + frame.samples
+        if count == FRAMES_LOOKED_AT and samples < LEAST_FRAME * count:
+            raise BrokenMediaError("corrupt: its sound is in pieces of a few samples")
+        late_s = time_s + shift_s - due_s
+        if position is not None and not -WRONG_S < late_s < (duration_s or due_s) + WRONG_S - due_s:
+            shift_s, late_s = due_s - time_s, 0.0
+        if position is None and 0 < time_s <= PRIMING_S:
+            shift_s = -time_s
+        if position is None or abs(late_s) > JITTER_S:
+            for block in resampler.take(None):
+                yield position or 0, block
+            due_s = time_s + shift_s
+            position = round(due_s * rate)
+        for block in resampler.take(frame):
+            yield position, block
+            position += len(block)
+        due_s += frame.samples / frame.sample_rate
+    for block in resampler.take(None):
+        yield position or 0, block
+        position = (position or 0) + len(block)
 
 
 class _Resampler:
@@ -118,7 +146,7 @@ class _Resampler:
                 frame.layout.nb_channels,
                 frame.sample_rate,
             )
-            if layout != self._format:
+            if self._inner is None or layout != self._format:
                 if frame.sample_rate < LIMITS.least_sample_rate_hz:
                     raise MediaLimitError(f"a sample rate of {frame.sample_rate} Hz")
                 yield from self._flushed()
@@ -146,74 +174,80 @@ def _clean(block: NDArray[Any]) -> Samples:
     return np.clip(waveform, -1.0, 1.0)
 
 
-def windows(
-    blocks: Iterator[Samples], spec: SampleSpec, offset_s: float = 0.0
-) -> Iterator[tuple[Segment, AudioSample]]:
+def windows(blocks: Iterator[Block], spec: SampleSpec) -> Iterator[tuple[Segment, AudioSample]]:
     """Yield windows of `spec.window_s` every `spec.hop_s`, without the silent ones.
 
-    `blocks` are float32 (n,) at `spec.sample_rate_hz`; `offset_s` is the time of their start.
+    `blocks` are float32 (n,) at `spec.sample_rate_hz`, each with its position in samples. A hole is
+    silence; after one as long as a hop, windows begin anew where the sound does.
     """
     rate = spec.sample_rate_hz
     length, hop = round(spec.window_s * rate), max(1, round(spec.hop_s * rate))
     held: Samples = np.zeros(0, dtype=np.float32)
-    start = 0  # of the next window, in samples from the beginning
+    begin = 0  # where the sound began, in samples from the beginning of the file
+    start = 0  # of the next window
     first = 0  # of `held`
-    for block in _joined_to(max(1, round(BLOCK_S * rate)), blocks):
-        held = np.concatenate([held, block])
+    for position, block in _joined_to(max(1, round(BLOCK_S * rate)), blocks):
+        hole = position - first - len(held)
+        if hole >= hop or first + len(held) == begin:
+            yield from _last_window(held, first, begin, start, length, hop, rate)
+            held, begin, start, first = block, position, position, position
+        else:
+            held = np.concatenate([held, np.zeros(hole, dtype=np.float32), block])
         while first + len(held) >= start + length:
-            yield from _window(held[start - first : start - first + length], start, rate, offset_s)
+            yield from _window(held[start - first : start - first + length], start, rate)
             start += hop
             # Keep the previous window: the last one may reach back into it.
             gone = max(0, start - hop - first)
             held, first = held[gone:], first + gone
+    yield from _last_window(held, first, begin, start, length, hop, rate)
+
+
+def _last_window(
+    held: Samples, first: int, begin: int, start: int, length: int, hop: int, rate: int
+) -> Iterator[tuple[Segment, AudioSample]]:
     total = first + len(held)
-    covered = start - hop + length if start else 0
-    if start == 0 and total > 0:
-        yield from _window(held, 0, rate, offset_s)
-    elif total - covered > TAIL_SHARE * hop:
-        begin = max(first, total - length)
-        yield from _window(held[begin - first :], begin, rate, offset_s)
+    if start == begin:
+        yield from _window(held, begin, rate)
+    elif total - (start - hop + length) > TAIL_SHARE * hop:
+        last = max(first, total - length)
+        yield from _window(held[last - first :], last, rate)
 
 
-def _joined_to(least: int, blocks: Iterator[Samples]) -> Iterator[Samples]:
-    """Yield blocks of at least so many samples, except for the last one."""
+def _joined_to(least: int, blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield blocks of at least so many samples, except for the last one before a hole."""
     waiting: list[Samples] = []
-    size = 0
-    for block in blocks:
+    size = first = 0
+    for position, block in blocks:
+        if waiting and (size >= least or position != first + size):
+            yield first, np.concatenate(waiting)
+            waiting, size = [], 0
+        first = first if waiting else position
         waiting.append(block)
         size += len(block)
-        if size >= least:
-            yield np.concatenate(waiting)
-            waiting, size = [], 0
     if waiting:
-        yield np.concatenate(waiting)
+        yield first, np.concatenate(waiting)
 
 
-def _window(
-    waveform: Samples, start: int, rate: int, offset_s: float
-) -> Iterator[tuple[Segment, AudioSample]]:
+def _window(waveform: Samples, start: int, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
     if is_silent(waveform, rate):
         return
-    begin = offset_s + start / rate
+    begin = start / rate
     segment = Segment(Modality.AUDIO, round(begin, 3), round(begin + len(waveform) / rate, 3))
     yield segment, AudioSample(waveform.copy(), rate)
 
 
 def track_windows(
-    container: InputContainer, stream: AudioStream, spec: SampleSpec
+    container: InputContainer, stream: AudioStream, timeline: Timeline, spec: SampleSpec
 ) -> Iterator[tuple[Segment, AudioSample]]:
-    """Yield all windows of one track, timed on the clock of its container."""
-    offset = 0.0
-    if stream.start_time and stream.time_base:
-        begin = float(stream.start_time * stream.time_base)
-        offset = max(0.0, begin - containers.start_of(container))
-    blocks = waveform_blocks(container, stream, spec.sample_rate_hz)
-    yield from itertools.islice(windows(blocks, spec, offset), LIMITS.segments)
+    """Yield all windows of one track, timed on the clock of its file."""
+    blocks = waveform_blocks(container, stream, timeline, spec.sample_rate_hz)
+    yield from itertools.islice(windows(blocks, spec), LIMITS.segments)
 
 
 def spread_windows(
     container: InputContainer,
     stream: AudioStream,
+    timeline: Timeline,
     spec: SampleSpec,
     most: int,
     shots: Sequence[Segment] = (),
@@ -223,31 +257,25 @@ def spread_windows(
     In a short video no window crosses from one of its `shots` into the next, so that the sound of
     each shot is a query by itself.
     """
-    duration = containers.duration_of(container, stream)
-    if duration is None or duration <= 2 * most * spec.window_s:
+    rate, duration_s = spec.sample_rate_hz, timeline.duration_s
+    if duration_s is None or duration_s <= 2 * most * spec.window_s:
         if len(shots) > 1:
-            whole = joined(waveform_blocks(container, stream, spec.sample_rate_hz))
+            whole = joined(waveform_blocks(container, stream, timeline, rate))
             within = list(_windows_within(whole, shots, spec))
             if within:
                 return list(spread_evenly(within, most))
             container.seek(0)
-        every = [sample for _, sample in track_windows(container, stream, spec)]
+        every = [sample for _, sample in track_windows(container, stream, timeline, spec)]
         return list(spread_evenly(every, most))
     chosen = []
     for index in range(most):
-        begin = (duration - spec.window_s) * index / (most - 1)
+        begin_s = (duration_s - spec.window_s) * index / (most - 1)
         blocks = waveform_blocks(
-            container,
-            stream,
-            spec.sample_rate_hz,
-            start_s=begin if index else 0.0,
-            most_s=spec.window_s,
+            container, stream, timeline, rate, start_s=begin_s, most_s=spec.window_s
         )
-        waveform = joined(blocks)
-        if not is_silent(waveform, spec.sample_rate_hz):
-            chosen.append(AudioSample(waveform, spec.sample_rate_hz))
-        if index == 0:
-            container.seek(0)
+        waveform = joined(blocks, round(begin_s * rate))
+        if not is_silent(waveform, rate):
+            chosen.append(AudioSample(waveform, rate))
     return chosen
 
 
@@ -258,27 +286,18 @@ def _windows_within(
     for shot in shots:
         part = whole[round((shot.start_s or 0.0) * rate) : round((shot.stop_s or 0.0) * rate)]
         if len(part) >= SHORTEST_SHOT_S * rate:
-            yield from (sample for _, sample in windows(iter([part]), spec))
+            yield from (sample for _, sample in windows(iter([(0, part)]), spec))
 
 
-def load(
-    file: BinaryIO, kind: SniffedFormat, sample_rate_hz: int, start_s: float, most_s: float
-) -> AudioSample:
-    """Decode a part of a sound, or of a video's sound track. Raises MediaError."""
-    with containers.opened_container(file, kind) as container, containers.as_media_errors("decode"):
-        stream = containers.audio_stream(container)
-        if stream is None:
-            raise BrokenMediaError("it has no sound")
-        containers.duration_of(container, stream)
-        waveform = joined(
-            waveform_blocks(container, stream, sample_rate_hz, start_s=start_s, most_s=most_s)
-        )
-        return AudioSample(waveform, sample_rate_hz)
-
-
-def joined(blocks: Iterator[Samples]) -> Samples:
-    """Join blocks to one waveform, float32 (n,)."""
-    return np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
+def joined(blocks: Iterator[Block], start: int = 0) -> Samples:
+    """Join blocks to one waveform from a position on, float32 (n,); holes are silent."""
+    parts = [np.zeros(0, dtype=np.float32)]
+    for position, block in blocks:
+        if position > start:
+            parts.append(np.zeros(position - start, dtype=np.float32))
+        parts.append(block)
+        start = position + len(block)
+    return np.concatenate(parts)
 
 
 def spread_evenly(items: Sequence[_T], most: int) -> Sequence[_T]:

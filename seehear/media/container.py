@@ -18,7 +18,6 @@ from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import silence_ffmpeg
 from seehear.media.sniff import SniffedFormat
-from seehear.media.truncation import limit_duration
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -86,27 +85,6 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     ]
     chosen = [s for s in streams if _is(s, "default")] or streams
     return chosen[0] if chosen else None
-
-
-def duration_of(container: InputContainer, stream: Stream | None = None) -> float | None:
-    """Return the duration in seconds, or None where it is not stated.
-
-    Raises MediaLimitError beyond the limit.
-    """
-    seconds = None
-    if stream is not None and stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
-    elif container.duration:
-        seconds = container.duration / av.time_base
-    if seconds is None or seconds <= 0:
-        return None
-    limit_duration(seconds, LIMITS.audio_duration_s, "recording")
-    return seconds
-
-
-def start_of(container: InputContainer) -> float:
-    """Return the time stamp, in seconds, of the first moment, which a player shows as zero."""
-    return (container.start_time or 0) / av.time_base
 
 
 def share_cores(stream: AudioStream | VideoStream) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import numpy as np
+
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
 from seehear.media.limits import LIMITS
-from seehear.media.media_info import TIFF, OpenFile, probe_open
+from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
 from seehear.media.source import Source, head_of, opened, size_of, suffix_of
 from seehear.types import (
@@ -132,11 +134,9 @@ def load_image(source: Source, min_px: int) -> ImageSample:
 
 
 def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
-    from seehear.media import audio
-
     with recognised(source) as item:
         _expect(item, Decoder.FFMPEG, "sound")
-        return audio.load(item.file, item.kind, sample_rate_hz, 0.0, max_s)
+        return _audio(item, sample_rate_hz, 0.0, max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
@@ -204,7 +204,7 @@ def _video_or_audio(
     from seehear.media import audio, video
     from seehear.media import container as containers
 
-    item.file.seek(0)
+    timeline = timeline_of(item)
     if info.modality is Modality.VIDEO:
         with (
             containers.opened_container(item.file, item.kind) as container,
@@ -213,8 +213,7 @@ def _video_or_audio(
             movie = containers.video_stream(container)
             if movie is None:
                 raise BrokenMediaError("corrupt: its video cannot be decoded")
-            yield from video.shots(container, movie, spec)
-        item.file.seek(0)
+            yield from video.shots(container, movie, timeline, spec)
     # Opened again: video and sound are each read from the start, and decoders keep their state.
     with (
         containers.opened_container(item.file, item.kind) as container,
@@ -224,7 +223,7 @@ def _video_or_audio(
         if track is None:
             return
         try:
-            yield from audio.track_windows(container, track, spec)
+            yield from audio.track_windows(container, track, timeline, spec)
         except BrokenMediaError:
             if info.modality is not Modality.VIDEO or containers.stream_has_data(container, track):
                 raise
@@ -234,6 +233,7 @@ def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[
     from seehear.media import audio, video
     from seehear.media import container as containers
 
+    timeline = timeline_of(item)
     found: list[Sample] = []
     spans: list[Segment] = []
     if info.modality is Modality.VIDEO:
@@ -243,19 +243,20 @@ def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[
         ):
             movie = containers.video_stream(container)
             if movie is not None:
-                least = video.spacing(info.duration_s)
-                step = max(least, (info.duration_s or 0.0) / (4 * QUERY_SAMPLES))
-                shots = list(video.shots(container, movie, spec, step_s=step))
+                least = video.spacing(timeline.duration_s)
+                step = max(least, (timeline.duration_s or 0.0) / (4 * QUERY_SAMPLES))
+                shots = list(video.shots(container, movie, timeline, spec, step_s=step))
                 spans = [span for span, _ in shots]
                 found.extend(audio.spread_evenly([shot for _, shot in shots], QUERY_SAMPLES))
-        item.file.seek(0)
     with (
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("decode"),
     ):
         track = containers.audio_stream(container)
         if track is not None:
-            found.extend(audio.spread_windows(container, track, spec, QUERY_SAMPLES, spans))
+            found.extend(
+                audio.spread_windows(container, track, timeline, spec, QUERY_SAMPLES, spans)
+            )
     return found
 
 
@@ -263,6 +264,7 @@ def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
     from seehear.media import container as containers
     from seehear.media import video
 
+    timeline = timeline_of(item)
     with (
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("decode"),
@@ -271,21 +273,43 @@ def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
         if movie is None:
             raise UnsupportedMediaError("a sound has no image")
         aspect = video.aspect_of(movie)
-        reader = video.FrameReader(container, movie, lambda frame: video.scaled(frame, px, aspect))
-        duration = containers.duration_of(container, movie)
-        return ImageSample(reader.at(max(0.0, time_s), duration))
+        reader = video.FrameReader(
+            container, movie, timeline, lambda frame: video.scaled(frame, px, aspect)
+        )
+        return ImageSample(reader.at(max(0.0, time_s)))
+
+
+def _audio(item: OpenFile, rate: int, start_s: float, most_s: float) -> AudioSample:
+    from seehear.media import audio
+    from seehear.media import container as containers
+
+    timeline = timeline_of(item)
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        track = containers.audio_stream(container)
+        if track is None:
+            raise BrokenMediaError("it has no sound")
+        blocks = audio.waveform_blocks(
+            container, track, timeline, rate, start_s=start_s, most_s=most_s
+        )
+        return AudioSample(audio.joined(blocks, round(start_s * rate)), rate)
 
 
 def _spectrogram(
     item: OpenFile, start_s: float, stop_s: float | None, width: int, height: int, name: str
 ) -> bytes:
-    from seehear.media import audio, image, spectrogram
+    from seehear.media import image, spectrogram
 
     stop = start_s + spectrogram.MOST_S if stop_s is None else stop_s
     most = min(max(stop - start_s, 0.1), spectrogram.MOST_S)
-    rate = spectrogram.SAMPLE_RATE_HZ
-    window = audio.load(item.file, item.kind, rate, max(0.0, start_s), most)
-    return image.encoded(spectrogram.draw(window.waveform, width, height), name)
+    rate, start_s = spectrogram.SAMPLE_RATE_HZ, max(0.0, start_s)
+    waveform = _audio(item, rate, start_s, most).waveform
+    # Where a sound track ends before its film, silence is drawn, so that times hold.
+    lasts = min(most, (timeline_of(item).duration_s or 0.0) - start_s)
+    waveform = np.pad(waveform, (0, max(0, round(lasts * rate) - len(waveform))))
+    return image.encoded(spectrogram.draw(waveform, width, height), name)
 
 
 def _passages(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from seehear.errors import BrokenMediaError
 from seehear.media import metadata
 from seehear.media.metadata import Details
 from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.types import MediaInfo, Modality
+
+if TYPE_CHECKING:
+    from seehear.media.timeline import Timeline
 
 TIFF = SniffedFormat("tiff", Decoder.PILLOW, "TIFF")
 _AUDIO_NAMES = {"mov": "m4a", "mp4": "m4a", "3gp": "m4a", "mkv": "mka", "asf": "wma"}
@@ -19,11 +22,15 @@ _VIDEO_NAMES = {"asf": "wmv", "ogg": "ogv"}
 
 @dataclass(slots=True)
 class OpenFile:
-    """A source that was opened and recognised; `info` is set once it was probed."""
+    """A source that was opened and recognised; `info` is set once it was probed.
+
+    `timeline` is the clock of a film or a sound, set once it was measured.
+    """
 
     file: BinaryIO
     kind: SniffedFormat
     info: MediaInfo | None = None
+    timeline: Timeline | None = None
 
 
 def probe_open(item: OpenFile) -> MediaInfo:
@@ -80,7 +87,7 @@ def _probe_raw(item: OpenFile) -> MediaInfo:
 
 def _probe_container(item: OpenFile) -> MediaInfo:
     from seehear.media import container as containers
-    from seehear.media import video
+    from seehear.media import timeline, video
 
     with (
         containers.opened_container(item.file, item.kind) as container,
@@ -96,25 +103,41 @@ def _probe_container(item: OpenFile) -> MediaInfo:
             if track is None:
                 raise BrokenMediaError("corrupt: it has neither sound nor video", stage="probe")
             details["codec"] = track.codec_context.codec.canonical_name
-            duration = containers.duration_of(container, track)
+            item.timeline = timeline.measure(item.file, container, None, track)
             # Ogg stores its tags on the stream.
             stream_taken, stream_details = metadata.of_tags(track.metadata)
             taken, details = taken or stream_taken, {**stream_details, **details}
             name = _audio_name(name, str(details["codec"]))
-            return _info(Modality.AUDIO, name, details, taken, duration_s=duration)
+            duration_s = item.timeline.duration_s
+            return _info(Modality.AUDIO, name, details, taken, duration_s=duration_s)
         context = movie.codec_context
         details["codec"] = context.codec.canonical_name
         if movie.average_rate:
             details["frame_rate"] = round(float(movie.average_rate), 3)
         video.check_size(context.width, context.height)
-        duration = containers.duration_of(container, movie)
-        if duration is None:
-            duration = containers.duration_of(container)
-        shape = video.FrameReader(container, movie, video.size_probe(video.aspect_of(movie)))
-        height, width = shape.at(0.0, duration).shape[:2]
+        shape = video.size_probe(video.aspect_of(movie))
+        reader = video.FrameReader(container, movie, timeline.Timeline(0.0, None), shape)
+        height, width = reader.at(0.0).shape[:2]
+        item.timeline = timeline.measure(item.file, container, movie, track)
         details["orientation"] = metadata.orientation(width, height)
         name = _VIDEO_NAMES.get(name, name)
-        return _info(Modality.VIDEO, name, details, taken, width, height, duration)
+        duration_s = item.timeline.duration_s
+        return _info(Modality.VIDEO, name, details, taken, width, height, duration_s)
+
+
+def timeline_of(item: OpenFile) -> Timeline:
+    """Return the clock of a film or a sound; measure it if that was not done. Raises MediaError."""
+    if item.timeline is None:
+        from seehear.media import container as containers
+        from seehear.media import timeline
+
+        with (
+            containers.opened_container(item.file, item.kind) as container,
+            containers.as_media_errors("probe"),
+        ):
+            streams = containers.video_stream(container), containers.audio_stream(container)
+            item.timeline = timeline.measure(item.file, container, *streams)
+    return item.timeline
 
 
 def _audio_name(name: str, codec: str) -> str:

@@ -147,6 +147,16 @@ def _ogg(file: BinaryIO, size: int) -> int:
 
 def _mp3(file: BinaryIO, size: int) -> int:
     """Compare with the stream size of a Xing header; without one, a cut cannot be detected."""
+    start, claimed = _mp3_sizes(file)
+    if claimed is None:
+        return start - size if start > size else 0
+    missing = start + claimed - size
+    # Editors that cut without re-encoding keep the old header: allow 5 %.
+    return missing if missing > claimed // 20 else 0
+
+
+def _mp3_sizes(file: BinaryIO) -> tuple[int, int | None]:
+    """Return the first byte behind the tags, and the size that a Xing header states."""
     file.seek(0)
     tag = file.read(10)
     start = 0
@@ -156,15 +166,22 @@ def _mp3(file: BinaryIO, size: int) -> int:
     frame = file.read(512)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
     if at < 0 or at > 200 or len(frame) < at + 20:
-        return start - size if start > size else 0
+        return start, None
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
     if not flags & 2:
-        return 0
+        return start, None
     field = at + 8 + (4 if flags & 1 else 0)
-    claimed = int.from_bytes(frame[field : field + 4], "big")
-    missing = start + claimed - size
-    # Editors that cut without re-encoding keep the old header: allow 5 %.
-    return missing if missing > claimed // 20 else 0
+    return start, int.from_bytes(frame[field : field + 4], "big")
+
+
+def states_mp3_size(file: BinaryIO) -> bool:
+    """Tell whether an MP3 states its own size, and so its duration; keeps the position."""
+    position = file.tell()
+    try:
+        start, claimed = _mp3_sizes(file)
+        return claimed is not None and abs(start + claimed - size_of(file)) <= claimed // 20
+    finally:
+        file.seek(position)
 
 
 def _w64(file: BinaryIO, size: int) -> int:

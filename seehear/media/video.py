@@ -9,7 +9,10 @@ by seeking; where two key frames are further apart than the samples, the frames 
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,7 @@ from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.audio import spread_evenly
 from seehear.media.limits import LIMITS
+from seehear.media.timeline import ROUNDING_S, Timeline, period_of
 from seehear.types import ImageSample, Modality, SampleSpec, Segment, VideoSample
 
 if TYPE_CHECKING:
@@ -47,14 +51,24 @@ different shots. Noise and small motion stay below 10, a pan is around 20, cuts 
 DRIFT_DIFFERENCE = 45.0
 """The same between a frame and the first one of its shot, so that a slow fade is cut, too."""
 MOST_ELONGATED = 32
+SHORTEST_S = 0.001
+LATE_S = 0.1
+"""A video whose first frame comes later than this, behind the start of its sound, begins there."""
+MOST_COMPARED = 1_000
+"""Frames between two samples among which a cut is looked for; films have up to 120."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampledFrame:
-    """A frame at its time, upright and scaled; uint8 (height, width, 3)."""
+    """A frame at its time, upright and scaled; uint8 (height, width, 3).
+
+    `changed_s` is the time of the frame that, since the last sample, differs most from the one
+    before it: the cut, where this sample shows another scene.
+    """
 
     time_s: float
     pixels: Pixels
+    changed_s: float
 
 
 def spacing(duration_s: float | None) -> float:
@@ -80,34 +94,40 @@ def check_size(width_px: int, height_px: int) -> None:
 
 
 def shots(
-    container: InputContainer, stream: VideoStream, spec: SampleSpec, *, step_s: float | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    timeline: Timeline,
+    spec: SampleSpec,
+    *,
+    step_s: float | None = None,
 ) -> Iterator[tuple[Segment, VideoSample]]:
     """Yield the shots of a video in order of time. Raises MediaError."""
-    duration = video_duration(container, stream)
-    step = step_s or spacing(duration)
+    step = step_s or spacing(timeline.duration_s)
     aspect = aspect_of(stream)
-    reader = FrameReader(container, stream, lambda frame: scaled(frame, spec.image_px, aspect))
-    frames = itertools.islice(reader.sampled(step, duration), LIMITS.video_frames)
+    reader = FrameReader(
+        container, stream, timeline, lambda frame: scaled(frame, spec.image_px, aspect)
+    )
     held: list[SampledFrame] = []
     first = last = None
     start = 0.0
-    for frame in frames:
+    for frame in itertools.islice(reader.sampled(step), LIMITS.video_frames):
         thumb = _thumb(frame.pixels)
         if held and (
             len(held) >= SHOT_SAMPLES
             or _differ(thumb, last, CUT_DIFFERENCE)
             or _differ(thumb, first, DRIFT_DIFFERENCE)
         ):
-            cut = max(start + step / 10, (held[-1].time_s + frame.time_s) / 2)
+            cut = max(start + SHORTEST_S, frame.changed_s)
             yield _shot(held, start, cut)
             held, start = [], cut
         if not held:
             first = thumb
+        if last is None and reader.first_s > LATE_S:
+            start = reader.first_s
         last = thumb
         held.append(frame)
     if held:
-        end = max(duration or 0.0, held[-1].time_s + (0.0 if duration else step), start + step / 10)
-        yield _shot(held, start, end)
+        yield _shot(held, start, max(reader.end_s, start + SHORTEST_S))
 
 
 def _shot(held: list[SampledFrame], start: float, stop: float) -> tuple[Segment, VideoSample]:
@@ -133,98 +153,101 @@ def _differ(one: NDArray[np.float32], other: NDArray[np.float32] | None, least: 
     return float(np.abs(one - other).mean()) >= least
 
 
-def video_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the duration of the video track in seconds, or None where it is not stated."""
-    return containers.duration_of(container, stream)
-
-
 class FrameReader:
     """Read frames of a video by time. `shape` turns a decoded frame into pixels."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, shape: Callable[[Any], Pixels]
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        timeline: Timeline,
+        shape: Callable[[Any], Pixels],
     ) -> None:
-        self._container, self._stream, self._shape = container, stream, shape
+        self._container, self._stream = container, stream
+        self._timeline, self._shape = timeline, shape
         self._damage = containers.DecodeErrors()
-        self._origin = containers.start_of(container)
-        self._period = 1 / float(stream.average_rate) if stream.average_rate else 1 / 25
-        self._count = 0
+        self._period = period_of(stream)
+        self.first_s, self._last_s = math.inf, 0.0
         containers.share_cores(stream)
 
-    def sampled(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
+    @property
+    def end_s(self) -> float:
+        """Where the last frame ends: as stated, or where it is shown as long as others."""
+        stated = self._timeline.video_s or self._timeline.duration_s
+        return max(stated or self._last_s + self._period, self._last_s)
+
+    def sampled(self, step_s: float) -> Iterator[SampledFrame]:
         """Yield one frame for each `step_s` seconds. Raises MediaError for a broken file."""
+        duration_s = self._timeline.video_s or self._timeline.duration_s
         if step_s >= SEEK_FROM_S and duration_s is not None:
             yield from self._by_key_frames(step_s, duration_s)
         else:
             yield from self._by_decoding(step_s, duration_s)
 
-    def at(self, time_s: float, duration_s: float | None) -> Pixels:
-        """Return the frame shown at a time; the last one for a time beyond the end.
+    def at(self, time_s: float) -> Pixels:
+        """Return the frame shown at a time: the last one at or before it.
 
-        Raises BrokenMediaError where no frame can be decoded.
+        That is the first frame for a time before it. Raises BrokenMediaError where no frame can be
+        decoded.
         """
-        if duration_s is not None:
-            time_s = min(time_s, max(0.0, duration_s - self._period))
-        if time_s > 0:
-            self._seek(time_s)
         shown = None
-        for frame, at in self._frames():
-            if shown is not None and at > time_s + self._period / 2:
+        for frame, at in self._frames(min(time_s, self._timeline.duration_s or time_s)):
+            if shown is not None and at > time_s + ROUNDING_S:
                 break
             shown = frame
-        if shown is None and time_s > 0:
-            # Some containers cannot seek near their end: decode from the start instead.
-            self._seek(0.0)
-            for frame, at in self._frames():
-                shown = frame
-                if at >= time_s:
-                    break
         if shown is None:
             raise BrokenMediaError("corrupt: no frame can be decoded")
         return self._shape(shown)
 
     def _by_decoding(self, step_s: float, duration_s: float | None) -> Iterator[SampledFrame]:
-        # In the middle of each step; a video shorter than one step still gives its first frame.
+        # What is shown in the middle of each step; a video shorter than that has its first frame.
         target = min(step_s, duration_s or step_s) / 2
-        last, last_at, taken = None, 0.0, False
+        shown: tuple[Any, float] | None = None
+        changes = _Changes()
         for frame, at in self._frames():
-            last, last_at, taken = frame, at, False
-            if at + self._period / 2 >= target:
-                yield SampledFrame(max(0.0, at), self._shape(frame))
-                taken = True
-                target = max(target + step_s, at + step_s / 2)
-                if at > LIMITS.video_duration_s:
-                    raise MediaLimitError(
-                        f"longer than {LIMITS.video_duration_s / 3600:.0f} hours of video"
-                    )
-        if last is not None and not taken and last_at + self._period < target - step_s / 2:
-            pass  # the rest is shorter than half a step: the sample before it covers it
-        elif last is not None and not taken:
-            yield SampledFrame(max(0.0, last_at), self._shape(last))
+            if shown is not None and at > target:
+                yield self._sample(shown, changes)
+                target = max(target + step_s, at)
+            shown = frame, at
+            changes.add(frame, at)
+            if at > LIMITS.video_duration_s:
+                raise MediaLimitError(
+                    f"longer than {LIMITS.video_duration_s / 3600:.0f} hours of video"
+                )
+        # The rest is covered by the sample before it where it is shorter than half a step.
+        if shown is not None and self.end_s >= target - step_s / 2:
+            yield self._sample(shown, changes)
         stated = duration_s if containers.states_duration(self._container) else None
-        self._damage.raise_if_too_many(last_at + self._period, stated)
+        self._damage.raise_if_too_many(self._last_s + self._period, stated)
 
     def _by_key_frames(self, step_s: float, duration_s: float) -> Iterator[SampledFrame]:
         """Yield key frames at most a step apart, and decoded frames between others."""
         reached, target = -1.0, step_s / 2
         frames: Iterator[tuple[Any, float]] = iter(())
         seeking = True
+        changes = _Changes()
         while target < duration_s:
             if seeking:
-                self._seek(target)
-                frames = self._frames()
+                frames = self._frames(target, late_s=step_s)
             found = next(frames, None)
-            if found is not None and seeking and found[1] <= reached + self._period / 2:
+            if found is not None and seeking and found[1] <= reached + ROUNDING_S:
                 # The key frame is before the last sample: the group of pictures is longer than a
                 # step. Decode on from here, and do not seek again before the next key frame.
                 seeking = False
-            while found is not None and not seeking and found[1] < target - self._period / 2:
+            while (
+                found is not None
+                and not seeking
+                and found[1] < target - min(self._period, step_s) / 2
+            ):
+                if found[1] > reached:
+                    changes.add(*found)
                 found = next(frames, None)
                 seeking = found is not None and bool(found[0].key_frame)
             if found is None:
                 break
-            frame, reached = found
-            yield SampledFrame(max(0.0, reached), self._shape(frame))
+            reached = found[1]
+            changes.add(*found)
+            yield self._sample(found, changes)
             target = max(target + step_s, reached + step_s / 2)
         if self._damage.good == 0:
             self._damage.raise_if_too_many(0.0, None)
@@ -233,18 +256,67 @@ class FrameReader:
                 f"truncated: it ends after {max(0.0, reached):.1f} of {duration_s:.1f} seconds"
             )
 
-    def _seek(self, time_s: float) -> None:
-        self._container.seek(int((time_s + self._origin) * av.time_base), backward=True)
+    def _sample(self, found: tuple[Any, float], changes: _Changes) -> SampledFrame:
+        frame, at = found
+        return SampledFrame(max(0.0, at), self._shape(frame), max(0.0, changes.taken()))
 
-    def _frames(self) -> Iterator[tuple[Any, float]]:
-        """Yield decoded frames from the current position, with their times."""
-        for packet in self._container.demux(self._stream):
-            for frame in self._damage.decode(packet):
-                at = frame.time
-                if at is None:
-                    at = self._origin + self._count * self._period
-                self._count += 1
-                yield frame, float(at) - self._origin
+    def _frames(
+        self, from_s: float = 0.0, late_s: float = ROUNDING_S
+    ) -> Iterator[tuple[Any, float]]:
+        """Yield decoded frames from a time on, with their times."""
+        frames = self._timeline.frames_from(
+            self._container, self._stream, self._damage, from_s, late_s
+        )
+        for frame, at in frames:
+            self.first_s, self._last_s = min(self.first_s, at), max(self._last_s, at)
+            yield frame, at
+
+
+class _Changes:
+    """Find the frame that differs most from the one before it, among frames added one by one."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, NDArray[np.uint8]]] = deque(maxlen=MOST_COMPARED)
+
+    def add(self, frame: Any, time_s: float) -> None:
+        """Add the next frame in order of time."""
+        self._seen.append((time_s, _points(frame)))
+
+    def taken(self) -> float:
+        """Return the time of the greatest change, and forget all frames but the last one."""
+        last = self._seen[-1]
+        greatest, changed_s = -1.0, last[0]
+        for (_, before), (time_s, after) in itertools.pairwise(self._seen):
+            if before.shape == after.shape:
+                change = float(np.abs(before.astype(np.int16) - after).mean())
+                if change > greatest:
+                    greatest, changed_s = change, time_s
+        self._seen.clear()
+        self._seen.append(last)
+        return changed_s
+
+
+def _points(frame: Any) -> NDArray[np.uint8]:
+    """Return some points of a frame's planes as they are stored: enough to tell a cut."""
+    depth = _depth(frame.format.name)
+    points = []
+    for plane in frame.planes if depth else ():
+        if plane.line_size <= 0:  # stored bottom up, which PyAV cannot show as a buffer
+            continue
+        rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, -1)
+        if depth > 8:
+            rows = rows.view(np.uint16)
+        down, across = max(1, plane.height // THUMB_PX), max(1, plane.width // THUMB_PX)
+        some = rows[::down, : plane.width : across]
+        points.append((some >> depth - 8).astype(np.uint8).ravel() if depth > 8 else some.ravel())
+    return np.concatenate(points) if points else np.zeros(1, dtype=np.uint8)
+
+
+@functools.cache
+def _depth(name: str) -> int:
+    """Return the bits of a component of a pixel format; 0 for formats of floats and the like."""
+    depth = max(part.bits for part in av.VideoFormat(name).components)
+    return depth if 8 <= depth <= 16 else 0
 
 
 def aspect_of(stream: VideoStream) -> float:

@@ -67,7 +67,7 @@ def naive_windows(waveform: np.ndarray, rate: int, spec: SampleSpec) -> Iterator
 def test_streaming_agrees_with_slicing(hop_s: float, seconds: float, block: int) -> None:
     rate, spec = 800, SampleSpec(window_s=1.0, hop_s=hop_s, sample_rate_hz=800)
     whole = np.random.default_rng(1).uniform(-1, 1, round(seconds * rate)).astype(np.float32)
-    blocks = (whole[at : at + block] for at in range(0, len(whole), block))
+    blocks = ((at, whole[at : at + block]) for at in range(0, len(whole), block))
     streamed = [sample.waveform for _, sample in audio.windows(blocks, spec)]
     sliced = [whole[start:stop] for start, stop in naive_windows(whole, rate, spec)]
     assert len(streamed) == len(sliced)
