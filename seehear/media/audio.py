@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.limits import LIMITS
+from seehear.media.stamps import LONGEST_PAUSE_S
 from seehear.media.timeline import Timeline
 from seehear.silence import is_silent
 from seehear.types import AudioSample, Modality, SampleSpec, Segment
@@ -74,7 +75,7 @@ def waveform_blocks(
     containers.share_cores(stream)
     frames = timeline.frames_from(container, stream, damage, start_s)
     done, stop = round(start_s * sample_rate_hz), round((start_s + most_s) * sample_rate_hz)
-    for position, whole in _positioned(frames, sample_rate_hz, timeline.duration_s):
+    for position, whole in _positioned(frames, sample_rate_hz, timeline):
         block = whole[max(0, done - position) :]
         first = max(done, position)
         if len(block) == 0:
@@ -95,13 +96,13 @@ def waveform_blocks(
 
 
 def _positioned(
-    frames: Iterator[tuple[Any, float]], rate: int, duration_s: float | None
+    frames: Iterator[tuple[Any, float]], rate: int, timeline: Timeline
 ) -> Iterator[Block]:
     """Yield the blocks of decoded frames with their positions, which may overlap.
 
     Samples are counted, since stamps are rounded. Where a stamp is later than that, the sound has
-    a hole; earlier, it overlaps. A stamp behind the end of the file, or far earlier, is wrong: the
-    sound goes on.
+    a hole; earlier, it overlaps. A stamp far earlier, or behind the end of the file, is wrong, and
+    so is a long hole behind the end of its video: the sound goes on.
     """
     resampler = _Resampler(rate)
     due_s = shift_s = 0.0
@@ -112,7 +113,9 @@ def _positioned(
         if count == FRAMES_LOOKED_AT and samples < LEAST_FRAME * count:
             raise BrokenMediaError("corrupt: its sound is in pieces of a few samples")
         late_s = time_s + shift_s - due_s
-        if position is not None and not -WRONG_S < late_s < (duration_s or due_s) + WRONG_S - due_s:
+        latest_s = max(timeline.video_s or 0.0, due_s + LONGEST_PAUSE_S)
+        latest_s = min(latest_s, timeline.duration_s or latest_s) + WRONG_S
+        if position is not None and not -WRONG_S < late_s < latest_s - due_s:
             shift_s, late_s = due_s - time_s, 0.0
         if position is None and 0 < time_s <= PRIMING_S:
             shift_s = -time_s
