@@ -12,6 +12,7 @@ A sound shorter than a window is one window.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,14 +109,17 @@ def _positioned(
     due_s = shift_s = 0.0
     position: int | None = None
     count = samples = 0
-    for frame, time_s in frames:
+    pairs = itertools.pairwise(itertools.chain(frames, ((None, math.inf),)))
+    for (frame, time_s), (_, next_s) in pairs:
         count, samples = count + 1, samples + frame.samples
         if count == FRAMES_LOOKED_AT and samples < LEAST_FRAME * count:
             raise BrokenMediaError("corrupt: its sound is in pieces of a few samples")
         late_s = time_s + shift_s - due_s
         latest_s = max(timeline.video_s or 0.0, due_s + LONGEST_PAUSE_S)
         latest_s = min(latest_s, timeline.duration_s or latest_s) + WRONG_S
-        if position is not None and not -WRONG_S < late_s < latest_s - due_s:
+        if position is not None and next_s < time_s:  # a single stamp that is wrong
+            late_s = 0.0
+        elif position is not None and not -WRONG_S < late_s < latest_s - due_s:
             shift_s, late_s = due_s - time_s, 0.0
         if position is None and 0 < time_s <= PRIMING_S:
             shift_s = -time_s

@@ -6,10 +6,11 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
 
 _BACK_S = 1.0
@@ -65,7 +66,8 @@ def read_stamps(
         if packet.dts is None or not base or not packet.size:
             continue
         video = stream.type == "video"
-        pts = packet.dts if packet.pts is None else packet.pts
+        pts = pts_of(packet)
+        assert pts is not None  # the packet has a dts
         yield Stamp(
             here.get(stream.index, at or 0),
             stream.index,
@@ -77,14 +79,27 @@ def read_stamps(
         )
 
 
+def pts_of(packet: Packet[Any]) -> int | None:
+    """Return when a packet is shown; its dts where that is wrong.
+
+    Where a stream jumps, FFmpeg may take the time of the last packet before it from the one after.
+    """
+    pts, dts, base = packet.pts, packet.dts, packet.time_base
+    if pts is None or dts is None or not base:
+        return dts if pts is None else pts
+    return pts if -0.5 < (pts - dts) * base < _GOES_ON_S else dts
+
+
 def find_pieces(
     container: InputContainer, streams: Sequence[Stream], size: int, origin_s: float
 ) -> tuple[tuple[Piece, ...], dict[int, float]]:
     """Return the pieces of a file, and where its tracks end."""
     joins: list[tuple[int, float, float]] = []
+    # The frames of a program stream come at a fixed rate; a transport stream may be of slides.
+    pause_s = _LOST_S if container.format.name == "mpeg" else LONGEST_PAUSE_S
     for low, high in _suspects(container, streams, size):
         around = max(0, low - _CHUNK_BYTES // 4), high + _CHUNK_BYTES // 4
-        found = _joins(_sortedread_stamps(container, streams, *around))
+        found = _joins(_sorted_stamps(container, streams, *around), pause_s)
         joins.extend(join for join in found if low < join[0] <= high)
     shift_s = 0.0
     pieces = [Piece(0, 0.0, 0.0)]
@@ -144,7 +159,7 @@ def _suspects(
     while parts:
         a, b = parts.pop()
         passed_s = b.dts_s - a.dts_s
-        if -_BACK_S < passed_s < _LOST_S + 8 * max(0.0, usual) * (b.at - a.at):
+        if -_BACK_S < passed_s < _LOST_S + 2 * max(0.0, usual) * (b.at - a.at):
             continue
         middle = probe((a.at + b.at) // 2) if b.at - a.at > _CHUNK_BYTES else None
         if middle is None or not a.at < middle.at < b.at:
@@ -153,7 +168,7 @@ def _suspects(
             parts += [(middle, b), (a, middle)]
 
 
-def _sortedread_stamps(
+def _sorted_stamps(
     container: InputContainer, streams: Sequence[Stream], low: int, high: int
 ) -> list[Stamp]:
     """Return the stamps of the packets between two bytes, in the order of the file."""
@@ -165,13 +180,13 @@ def _sortedread_stamps(
     return sorted(stamps, key=lambda stamp: stamp.at)
 
 
-def _joins(stamps: list[Stamp]) -> Iterator[tuple[int, float, float]]:
+def _joins(stamps: list[Stamp], pause_s: float) -> Iterator[tuple[int, float, float]]:
     """Yield where stamps begin anew: (byte, stamp of the end before, stamp of the start after)."""
     last: dict[int, float] = {}
     begin, newest, lost_s = 0, -math.inf, -math.inf
     for index, stamp in enumerate(stamps):
         lost_s = stamp.dts_s if stamp.lost else lost_s
-        pause = _LOST_S if newest - lost_s < _BACK_S or stamp.lost else LONGEST_PAUSE_S
+        pause = _LOST_S if newest - lost_s < _BACK_S or stamp.lost else pause_s
         back = stamp.dts_s < last.get(stamp.stream, -math.inf) - _BACK_S
         ahead = bool(last) and stamp.dts_s > newest + pause
         if (back or ahead) and not _others_go_on(last, stamp.stream, stamps[index:]):

@@ -21,7 +21,7 @@ from seehear.media import container as containers
 from seehear.media import truncation
 from seehear.media.limits import LIMITS
 from seehear.media.source import size_of
-from seehear.media.stamps import Piece, ends_of, find_pieces, read_stamps
+from seehear.media.stamps import Piece, ends_of, find_pieces, pts_of, read_stamps
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -63,10 +63,11 @@ class Timeline:
             if self.pieces:
                 at = at if packet.pos is None else packet.pos
                 shift_s = self.pieces[self._piece_at(at)].shift_s
-                if shift_s and packet.time_base:
+                if packet.time_base:
                     ticks = round(shift_s / packet.time_base)
-                    packet.pts = None if packet.pts is None else packet.pts + ticks
-                    packet.dts = None if packet.dts is None else packet.dts + ticks
+                    pts, dts = pts_of(packet), packet.dts
+                    packet.pts = None if pts is None else pts + ticks
+                    packet.dts = None if dts is None else dts + ticks
             yield packet
 
     def frames(

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 SPACING_S = ((30.0, 0.5), (300.0, 1.0), (7200.0, 2.0))
-"""(videos up to this long, seconds between samples): the time of a moment is exact to half a second
-in a short video, to two seconds in a feature film."""
+"""(videos up to this long, seconds between samples). A cut is found to the frame where the frames
+between two samples are decoded, and to the sample in a longer video that is read by seeking."""
 SEEK_FROM_S = 2.0
 """From this spacing on, key frames are used as samples: encoders put one at most cuts."""
 SHOT_SAMPLES = 20
@@ -102,7 +102,7 @@ def shots(
     step_s: float | None = None,
 ) -> Iterator[tuple[Segment, VideoSample]]:
     """Yield the shots of a video in order of time. Raises MediaError."""
-    step = step_s or spacing(timeline.duration_s)
+    step = step_s or spacing(timeline.video_s or timeline.duration_s)
     aspect = aspect_of(stream)
     reader = FrameReader(
         container, stream, timeline, lambda frame: scaled(frame, spec.image_px, aspect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -61,10 +62,14 @@ def make_film(
     offset_s: float = 0.0,
     key_frame_every: int = 12,
     b_frames: int = 0,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """A film in the container of the suffix. `offset_s` is added to all stamps."""
+    """A film in the container of the suffix.
+
+    `offset_s` is added to all stamps; `options` go to the muxer.
+    """
     form, film_codec, sound_codec = _FORMS[path.suffix[1:]]
-    with av.open(str(path), "w", format=form) as out:
+    with av.open(str(path), "w", format=form, options=options or {}) as out:
         packets = []
         if scenes:
             packets += _film(out, film_codec, scenes, key_frame_every, b_frames)
@@ -107,9 +112,13 @@ def _film(
 
 def _sound(out: Any, codec: str, tones: Sequence[Tone]) -> list[Any]:
     track: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
-    context = track.codec_context
     if codec == "wmav2":
-        context.bit_rate = 64_000
+        track.codec_context.bit_rate = 64_000
+    return _encoded(track, tones)
+
+
+def _encoded(track: Any, tones: Sequence[Tone]) -> list[Any]:
+    context = track.codec_context
     context.open()
     size = context.frame_size or 1024
     packets: list[Any] = []
@@ -132,3 +141,22 @@ def _sound(out: Any, codec: str, tones: Sequence[Tone]) -> list[Any]:
             packets += track.encode(frame)
     packets += track.encode(None)
     return packets
+
+
+def make_bare_sound(path: Path, tones: Sequence[tuple[float, float]]) -> Path:
+    """(frequency in Hz, seconds) after one another, without any header that tells the duration."""
+    form, codec = {"aac": ("adts", "aac"), "mp3": ("mp3", "libmp3lame"), "ac3": ("ac3", "ac3")}[
+        path.suffix[1:]
+    ]
+    with av.open(str(path), "w", format=form, options=BARE_MP3 if form == "mp3" else {}) as out:
+        track: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+        if codec == "libmp3lame":  # of a variable bit rate
+            track.options = {"flags": "+qscale", "global_quality": "472"}
+        edges = [0.0, *itertools.accumulate(seconds for _, seconds in tones)]
+        timed = [Tone(hz, edges[at], edges[at + 1]) for at, (hz, _) in enumerate(tones)]
+        for packet in _encoded(track, timed):
+            out.mux(packet)
+    return path
+
+
+BARE_MP3 = {"write_xing": "0", "id3v2_version": "0"}

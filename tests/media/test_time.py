@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from seehear import media
+from seehear.media import audio, stamps
+from seehear.media.timeline import Timeline
 from seehear.types import AudioSample, SampleSpec, VideoSample
-from tests.media.make import Colour
-from tests.media.make_timed import Scene, Tone, make_film
+from tests.media import make
+from tests.media.make import Colour, tone
+from tests.media.make_timed import Scene, Tone, make_bare_sound, make_film
 
 SPEC = SampleSpec(window_s=2.0, hop_s=1.0)
 WITHIN_S = 0.1
@@ -151,3 +156,133 @@ def test_random_films(form: str, seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3, 23))
 def test_many_random_films(form: str, seed: int, tmp_path: Path) -> None:
     test_random_films(form, seed, tmp_path)
+
+
+AS_GIVEN = {"avoid_negative_ts": "disabled"}
+
+
+def slides(*lengths_s: float) -> list[Scene]:
+    """Scenes of one frame each."""
+    edges = [0.0, *itertools.accumulate(lengths_s)]
+    return [Scene(COLOURS[at], edges[at], edges[at + 1], None) for at in range(len(lengths_s))]
+
+
+@pytest.mark.parametrize("form", ["mp4", "mov", "mkv", "webm", "ts", "flv"])
+def test_a_frame_is_shown_until_the_next_one_comes(form: str, tmp_path: Path) -> None:
+    scenes = slides(20.0, 25.0, 15.0)
+    check_film(make_film(tmp_path / f"a.{form}", scenes), scenes)
+
+
+@pytest.mark.parametrize("offset_s", [2**33 / 90_000 - 4, 2**33 / 90_000 - 100, -5.0])
+def test_stamps_that_wrap(offset_s: float, tmp_path: Path) -> None:
+    scenes = [Scene(colour, 60.0 * at, 60.0 * at + 60.0, 0.2) for at, colour in enumerate(COLOURS)]
+    scenes = scenes[:3]
+    tones = [Tone(400.0, 0, 70), Tone(700.0, 90, 180)]
+    path = make_film(tmp_path / "a.ts", scenes, tones, offset_s=offset_s, options=AS_GIVEN)
+    check_film(path, scenes, tones)
+
+
+@pytest.mark.parametrize("form", ["mp4", "mov"])
+def test_what_an_edit_list_cuts_off_is_not_shown(form: str, tmp_path: Path) -> None:
+    made = [Tone(400.0, 0, 4), Tone(700.0, 4, 8)]
+    path = make_film(tmp_path / f"a.{form}", THREE, made, offset_s=-3.0)
+    shown = [Scene(COLOURS[1], 0, 2), Scene(COLOURS[2], 2, 5)]
+    check_film(path, shown, [Tone(400.0, 0, 1), Tone(700.0, 1, 5)])
+
+
+def joined(path: Path, *parts: tuple[list[Scene], list[Tone], float]) -> Path:
+    """Files joined by appending one to the other, as `cat` does."""
+    data = b"".join(
+        make_film(
+            path.with_name(f"part{at}{path.suffix}"), scenes, tones, offset_s=offset_s
+        ).read_bytes()
+        for at, (scenes, tones, offset_s) in enumerate(parts)
+    )
+    path.write_bytes(data)
+    return path
+
+
+def later(by_s: float, scenes: list[Scene], tones: list[Tone]) -> tuple[list[Scene], list[Tone]]:
+    moved = [replace(one, start_s=one.start_s + by_s, stop_s=one.stop_s + by_s) for one in scenes]
+    return moved, [
+        replace(one, start_s=one.start_s + by_s, stop_s=one.stop_s + by_s) for one in tones
+    ]
+
+
+@pytest.mark.parametrize("chunk_bytes", [4 << 20, 16 << 10])
+@pytest.mark.parametrize("offsets_s", [(0.0, 0.0, 0.0), (600.0, 1.4, 8000.0), (2.0, 30.0, 5.0)])
+@pytest.mark.parametrize("form", ["ts", "vob"])
+def test_joined_recordings_run_on(
+    form: str,
+    offsets_s: tuple[float, float, float],
+    chunk_bytes: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where a file is too large to be read as a whole, and is probed at some places."""
+    monkeypatch.setattr(stamps, "_CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("seehear.media.container.BUFFER_BYTES", 8 << 10)
+    tones = [Tone(400.0, 0, 4), Tone(1600.0, 5, 8)]
+    other = [Scene(COLOURS[at], 4.0 * at - 12, 4.0 * at - 8) for at in (3, 4, 5)]
+    path = joined(
+        tmp_path / f"a.{form}",
+        (THREE, tones, offsets_s[0]),
+        (other, [Tone(700.0, 0, 12)], offsets_s[1]),
+        (THREE, tones, offsets_s[2]),
+    )
+    middle, last = later(8.0, other, [Tone(700.0, 0, 12)]), later(20.0, THREE, tones)
+    check_film(path, [*THREE, *middle[0], *last[0]], [*tones, *middle[1], *last[1]])
+
+
+@pytest.mark.parametrize("form", ["ts", "mp4", "mkv", "vob"])
+def test_a_scene_between_distant_key_frames(form: str, tmp_path: Path) -> None:
+    edges = [0.0, 103.0, 109.0, 330.0]
+    scenes = [Scene(COLOURS[at], edges[at], edges[at + 1], 1.0) for at in range(3)]
+    if form == "vob":
+        scenes = [Scene(one.colour, one.start_s, one.stop_s, 0.04) for one in scenes]
+    path = make_film(tmp_path / f"a.{form}", scenes, key_frame_every=500 if form == "vob" else 20)
+    check_film(path, scenes, within_s=1.0)
+    assert nearest(media.frame_at(path, 106.0, 0).pixels) == COLOURS[1]
+
+
+@pytest.mark.parametrize("name", ["aac", "mp3", "ac3"])
+def test_an_estimated_duration_is_replaced(name: str, tmp_path: Path) -> None:
+    """Silence is coded in a few bytes, so a bit rate guessed from it gives hours."""
+    path = make_bare_sound(tmp_path / f"a.{name}", [(0.0, 20.0), (700.0, 8.0)])
+    assert media.probe(path).duration_s == pytest.approx(28.0, abs=WITHIN_S)
+    windows = list(media.samples(path, None, SPEC))
+    assert windows[0][0].start_s == pytest.approx(19.0, abs=1.0 + WITHIN_S)
+    assert windows[-1][0].stop_s == pytest.approx(28.0, abs=WITHIN_S)
+    _, heard = media.query_samples(path, SPEC)
+    assert isinstance(heard[-1], AudioSample)
+    check_pitches(heard[-1], 0.0, [Tone(700.0, -1.0, 9.0)], 0.0)
+
+
+@pytest.mark.parametrize("wrong_s", [18_000.0, -18_000.0, 400.0])
+@pytest.mark.parametrize("count", [1, 30, 1000])
+def test_a_wrong_stamp_makes_no_silence(wrong_s: float, count: int) -> None:
+    """The stamps of some frames in the middle, or of all later ones, are hours away."""
+    rate = 8_000
+    whole = tone(400.0, 10.0, rate)
+
+    def frames() -> Iterator[tuple[av.AudioFrame, float]]:
+        for at in range(100):
+            piece = whole[at * 800 : at * 800 + 800][None, :]
+            frame = av.AudioFrame.from_ndarray(piece, format="flt", layout="mono")
+            frame.sample_rate = rate
+            yield frame, at / 10 + (wrong_s if 50 <= at < 50 + count else 0.0)
+
+    timeline = Timeline(0.0, 10.0, 10.0)
+    placed = list(audio._positioned(frames(), rate, timeline))
+    np.testing.assert_allclose(audio.joined(iter(placed)), whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus", "mp3"])
+def test_joined_sounds_run_on(name: str, tmp_path: Path) -> None:
+    one = make.make_audio(tmp_path / f"one.{name}", [(400.0, 3.0)])
+    other = make.make_audio(tmp_path / f"other.{name}", [(700.0, 4.0)])
+    path = tmp_path / f"a.{name}"
+    path.write_bytes(one.read_bytes() + other.read_bytes())
+    assert media.probe(path).duration_s == pytest.approx(7.0, abs=WITHIN_S)
+    tones = [Tone(400.0, 0, 3), Tone(700.0, 3, 7)]
+    check_pitches(media.load_audio(path, SPEC.sample_rate_hz), 0.0, tones, 0.2)
