@@ -234,13 +234,11 @@ def test_joined_recordings_run_on(
     check_film(path, [*THREE, *middle[0], *last[0]], [*tones, *middle[1], *last[1]])
 
 
-@pytest.mark.parametrize("form", ["ts", "mp4", "mkv", "vob"])
+@pytest.mark.parametrize("form", ["ts", "mp4"])
 def test_a_scene_between_distant_key_frames(form: str, tmp_path: Path) -> None:
     edges = [0.0, 103.0, 109.0, 330.0]
     scenes = [Scene(COLOURS[at], edges[at], edges[at + 1], 1.0) for at in range(3)]
-    if form == "vob":
-        scenes = [Scene(one.colour, one.start_s, one.stop_s, 0.04) for one in scenes]
-    path = make_film(tmp_path / f"a.{form}", scenes, key_frame_every=500 if form == "vob" else 20)
+    path = make_film(tmp_path / f"a.{form}", scenes, key_frame_every=20)
     check_film(path, scenes, within_s=1.0)
     assert nearest(media.frame_at(path, 106.0, 0).pixels) == COLOURS[1]
 
