@@ -53,22 +53,23 @@ def waveform_blocks(
     *,
     start_s: float = 0.0,
     most_s: float = LIMITS.audio_duration_s,
+    damage: containers.DecodeErrors | None = None,
 ) -> Iterator[Samples]:
     """Yield mono float32 (n,) blocks from `start_s` on, resampled. Raises MediaError.
 
-    With `most_s`, reading stops early, so a truncated end of the file is not detected.
+    `damage` counts the packets that cannot be decoded.
     """
-    damage = containers.DecodeErrors()
+    damage = damage or containers.DecodeErrors()
     containers.share_cores(stream)
     resampler = _Resampler(sample_rate_hz)
     left = most_s * sample_rate_hz
-    decoded = frames = samples = 0
+    frames = samples = 0
     skip = 0
     if start_s > 0:
         origin = containers.start_of(container)
         container.seek(int((start_s + origin) * av.time_base), backward=True)
     waiting = start_s > 0
-    for packet in container.demux(stream):
+    for packet in damage.packets(container, stream):
         for frame in damage.decode(packet):
             frames, samples = frames + 1, samples + frame.samples
             if frames == FRAMES_LOOKED_AT and samples < LEAST_FRAME * frames:
@@ -90,16 +91,11 @@ def waveform_blocks(
                         )
                     return
                 left -= len(block)
-                decoded += len(block)
                 yield block
     for block in resampler.take(None):
-        decoded += len(block)
         yield block[skip:]
     if start_s <= 0:
-        stated = containers.duration_of(container, stream)
-        damage.raise_if_too_many(
-            decoded / sample_rate_hz, stated if containers.states_duration(container) else None
-        )
+        damage.raise_if_too_many()
 
 
 class _Resampler:
@@ -200,14 +196,17 @@ def _window(
 
 
 def track_windows(
-    container: InputContainer, stream: AudioStream, spec: SampleSpec
+    container: InputContainer,
+    stream: AudioStream,
+    spec: SampleSpec,
+    damage: containers.DecodeErrors | None = None,
 ) -> Iterator[tuple[Segment, AudioSample]]:
     """Yield all windows of one track, timed on the clock of its container."""
     offset = 0.0
     if stream.start_time and stream.time_base:
         begin = float(stream.start_time * stream.time_base)
         offset = max(0.0, begin - containers.start_of(container))
-    blocks = waveform_blocks(container, stream, spec.sample_rate_hz)
+    blocks = waveform_blocks(container, stream, spec.sample_rate_hz, damage=damage)
     yield from itertools.islice(windows(blocks, spec, offset), LIMITS.segments)
 
 

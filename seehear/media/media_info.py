@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -10,6 +12,7 @@ from seehear.errors import BrokenMediaError
 from seehear.media import metadata
 from seehear.media.metadata import Details
 from seehear.media.sniff import Decoder, SniffedFormat
+from seehear.media.source import size_of
 from seehear.types import MediaInfo, Modality
 
 TIFF = SniffedFormat("tiff", Decoder.PILLOW, "TIFF")
@@ -19,30 +22,36 @@ _VIDEO_NAMES = {"asf": "wmv", "ogg": "ogv"}
 
 @dataclass(slots=True)
 class OpenFile:
-    """A source that was opened and recognised; `info` is set once it was probed."""
+    """A source that was opened and recognised; `info` is set once it was probed.
+
+    `info.details["partial"]` says what is missing of a file that is read in part.
+    """
 
     file: BinaryIO
     kind: SniffedFormat
+    missing_bytes: int = 0
+    """How many bytes the file lacks by its own headers."""
     info: MediaInfo | None = None
+
+
+@contextmanager
+def told_as_truncated(item: OpenFile) -> Iterator[None]:
+    """Give a truncated file that cannot be read this reason, not what its decoder stumbled over."""
+    try:
+        yield
+    except BrokenMediaError as error:
+        if not item.missing_bytes:
+            raise
+        whole = size_of(item.file) + item.missing_bytes
+        raise BrokenMediaError(
+            f"truncated: {item.missing_bytes:,} of {whole:,} bytes are missing", stage=error.stage
+        ) from None
 
 
 def probe_open(item: OpenFile) -> MediaInfo:
     """Probe an open file: set and return its MediaInfo. Raises MediaError."""
-    reader = item.kind.reader
-    if reader is Decoder.RAW:
-        item.info = _probe_raw(item)
-    elif reader is Decoder.PILLOW:
-        item.info = _probe_image(item)
-    elif reader is Decoder.FFMPEG:
-        item.info = _probe_container(item)
-    elif reader is Decoder.SVG:
-        item.info = _probe_svg(item)
-    elif reader is Decoder.PDF:
-        item.info = _probe_pdf(item)
-    elif reader is Decoder.ARCHIVE:
-        item.info = _probe_document(item)
-    else:
-        item.info = _probe_text(item)
+    with told_as_truncated(item):
+        item.info = _PROBES[item.kind.reader](item)
     item.file.seek(0)
     return item.info
 
@@ -51,7 +60,7 @@ def _probe_image(item: OpenFile) -> MediaInfo:
     from seehear.media import image
 
     image.check_frames(item.file, item.kind)
-    with image.opened_image(item.file, item.kind) as opened_image:
+    with image.opened_image(item.file, item.kind, partly=True) as opened_image:
         taken, details = metadata.of_image(opened_image)
         width, height = opened_image.size
         if image.orientation_of(opened_image, item.kind) >= 5:
@@ -97,6 +106,7 @@ def _probe_container(item: OpenFile) -> MediaInfo:
                 raise BrokenMediaError("corrupt: it has neither sound nor video", stage="probe")
             details["codec"] = track.codec_context.codec.canonical_name
             duration = containers.duration_of(container, track)
+            duration = containers.cut_duration(container, duration, item.missing_bytes, details)
             # Ogg stores its tags on the stream.
             stream_taken, stream_details = metadata.of_tags(track.metadata)
             taken, details = taken or stream_taken, {**stream_details, **details}
@@ -112,6 +122,7 @@ def _probe_container(item: OpenFile) -> MediaInfo:
             duration = containers.duration_of(container)
         shape = video.FrameReader(container, movie, video.size_probe(video.aspect_of(movie)))
         height, width = shape.at(0.0, duration).shape[:2]
+        duration = containers.cut_duration(container, duration, item.missing_bytes, details)
         details["orientation"] = metadata.orientation(width, height)
         name = _VIDEO_NAMES.get(name, name)
         return _info(Modality.VIDEO, name, details, taken, width, height, duration)
@@ -177,3 +188,14 @@ def _info(
 ) -> MediaInfo:
     seconds = None if duration_s is None else round(duration_s, 3)
     return MediaInfo(modality, name, width_px, height_px, seconds, taken, details)
+
+
+_PROBES: dict[Decoder, Callable[[OpenFile], MediaInfo]] = {
+    Decoder.RAW: _probe_raw,
+    Decoder.PILLOW: _probe_image,
+    Decoder.FFMPEG: _probe_container,
+    Decoder.SVG: _probe_svg,
+    Decoder.PDF: _probe_pdf,
+    Decoder.ARCHIVE: _probe_document,
+    Decoder.TEXT: _probe_text,
+}

@@ -80,13 +80,20 @@ def check_size(width_px: int, height_px: int) -> None:
 
 
 def shots(
-    container: InputContainer, stream: VideoStream, spec: SampleSpec, *, step_s: float | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    spec: SampleSpec,
+    *,
+    step_s: float | None = None,
+    damage: containers.DecodeErrors | None = None,
 ) -> Iterator[tuple[Segment, VideoSample]]:
     """Yield the shots of a video in order of time. Raises MediaError."""
     duration = video_duration(container, stream)
     step = step_s or spacing(duration)
     aspect = aspect_of(stream)
-    reader = FrameReader(container, stream, lambda frame: scaled(frame, spec.image_px, aspect))
+    reader = FrameReader(
+        container, stream, lambda frame: scaled(frame, spec.image_px, aspect), damage
+    )
     frames = itertools.islice(reader.sampled(step, duration), LIMITS.video_frames)
     held: list[SampledFrame] = []
     first = last = None
@@ -142,10 +149,14 @@ class FrameReader:
     """Read frames of a video by time. `shape` turns a decoded frame into pixels."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, shape: Callable[[Any], Pixels]
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        shape: Callable[[Any], Pixels],
+        damage: containers.DecodeErrors | None = None,
     ) -> None:
         self._container, self._stream, self._shape = container, stream, shape
-        self._damage = containers.DecodeErrors()
+        self._damage = damage or containers.DecodeErrors()
         self._origin = containers.start_of(container)
         self._period = 1 / float(stream.average_rate) if stream.average_rate else 1 / 25
         self._count = 0
@@ -201,8 +212,7 @@ class FrameReader:
             pass  # the rest is shorter than half a step: the sample before it covers it
         elif last is not None and not taken:
             yield SampledFrame(max(0.0, last_at), self._shape(last))
-        stated = duration_s if containers.states_duration(self._container) else None
-        self._damage.raise_if_too_many(last_at + self._period, stated)
+        self._damage.raise_if_too_many()
 
     def _by_key_frames(self, step_s: float, duration_s: float) -> Iterator[SampledFrame]:
         """Yield key frames at most a step apart, and decoded frames between others."""
@@ -227,18 +237,14 @@ class FrameReader:
             yield SampledFrame(max(0.0, reached), self._shape(frame))
             target = max(target + step_s, reached + step_s / 2)
         if self._damage.good == 0:
-            self._damage.raise_if_too_many(0.0, None)
-        if reached < 0.5 * duration_s - step_s and containers.states_duration(self._container):
-            raise BrokenMediaError(
-                f"truncated: it ends after {max(0.0, reached):.1f} of {duration_s:.1f} seconds"
-            )
+            self._damage.raise_if_too_many()
 
     def _seek(self, time_s: float) -> None:
         self._container.seek(int((time_s + self._origin) * av.time_base), backward=True)
 
     def _frames(self) -> Iterator[tuple[Any, float]]:
         """Yield decoded frames from the current position, with their times."""
-        for packet in self._container.demux(self._stream):
+        for packet in self._damage.packets(self._container, self._stream):
             for frame in self._damage.decode(packet):
                 at = frame.time
                 if at is None:
