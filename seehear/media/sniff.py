@@ -331,6 +331,7 @@ def looks_like_text(head: bytes) -> bool:
     """Tell whether bytes are text in some encoding: no control characters, or a byte order mark."""
     if head.startswith(_BOMS):
         return True
+    head = head.removesuffix(b"\x1a")  # the end of a text under DOS
     if head[1::2].count(0) > 0.4 * len(head) / 2 or head[::2].count(0) > 0.4 * len(head) / 2:
         return b"\x00\x00" not in head[:512]  # UTF-16 without a mark
     return _CONTROL.search(head) is None
@@ -352,7 +353,7 @@ _HTML = re.compile(
 """All quantifiers are possessive: backtracking over many comments would never end."""
 
 _CUE = re.compile(
-    rb"\s*\d+[ \t]*\r?\n[ \t]*\d+:\d\d:\d\d[,.]\d+[ \t]*-->[ \t]*\d+:\d\d:\d\d[,.]\d+"
+    rb"\s*+\d++[ \t]*+\r?\n[ \t]*+-?\d++:\d\d:-?\d\d(?:[,.:]\d++)?[ \t]*+-->[ \t]*+-?\d++:\d\d"
 )
 _TEXT_FORMATS = {
     ".md": "md", ".markdown": "md", ".mdown": "md",

@@ -313,6 +313,14 @@ def test_packets_without_content_repeat_a_frame() -> None:
     assert light > grey > dark
 
 
+@pytest.mark.parametrize("name", ["docx", "odt", "epub"])
+def test_data_of_other_programs_behind_a_document(name: str, tmp_path: Path) -> None:
+    path = make.make_text(tmp_path / f"a.{name}")
+    whole = spans(path, Modality.TEXT)
+    for size in (3_000, 200_000):
+        assert spans(path.read_bytes() + bytes(size), Modality.TEXT) == whole
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason="the folder of odd files is absent")
 def test_shared_cases() -> None:
     siren = media.probe(CASES / "id3_cover_100k.flac")
@@ -322,3 +330,6 @@ def test_shared_cases() -> None:
     assert film.duration_s == 20.0
     assert "partial" not in film.details
     assert spans(CASES / "trailer.mp4", Modality.VIDEO)
+    words = " ".join(one.text or "" for one in spans(CASES / "blank_line.srt", Modality.TEXT))
+    assert "ocelot" in words
+    assert "quagga" in words
