@@ -124,7 +124,7 @@ def _boxes(file: BinaryIO, size: int) -> int:
         at = size if length == 0 else at + length
     if not index_seen:
         raise BrokenMediaError(
-            "truncated: the index of the recording (moov), which is written last, is missing",
+            "truncated: its index (the box moov or meta) is missing; many cameras write it last",
             stage="probe",
         )
     return max(0, at - size)

@@ -265,7 +265,7 @@ def test_the_index_of_a_film_is_missing(tmp_path: Path) -> None:
     path = make.make_video(tmp_path / "a.mov")
     data = path.read_bytes()
     path.write_bytes(data[: data.rfind(b"moov") - 500])
-    with pytest.raises(BrokenMediaError, match="index of the recording"):
+    with pytest.raises(BrokenMediaError, match="its index"):
         media.probe(path)
 
 
@@ -319,6 +319,13 @@ def test_data_of_other_programs_behind_a_document(name: str, tmp_path: Path) -> 
     whole = spans(path, Modality.TEXT)
     for size in (3_000, 200_000):
         assert spans(path.read_bytes() + bytes(size), Modality.TEXT) == whole
+
+
+def test_a_pdf_without_its_last_line(tmp_path: Path) -> None:
+    path = make.make_text(tmp_path / "a.pdf")
+    whole = spans(path, Modality.TEXT)
+    assert whole
+    assert spans(path.read_bytes().removesuffix(b"%%EOF\n"), Modality.TEXT) == whole
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the folder of odd files is absent")
