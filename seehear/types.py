@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +141,12 @@ class MediaInfo:
     """When it was taken, by the camera's own clock (no time zone)."""
     details: Mapping[str, str | int | float] = field(default_factory=dict)
     """Camera, coordinates, embedded caption, title, ... by plain names: "camera", "latitude",
-    "longitude", "caption", "title", "keywords"."""
+    "longitude", "caption", "title", "keywords"; "partial" says what is missing of a file that is
+    read in part."""
+
+    def mark_partial(self, missing: str) -> None:
+        """Say in `details` what is missing, which may be found only while the file is decoded."""
+        cast(dict[str, str | int | float], self.details)["partial"] = missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ def probe(source: Source) -> MediaInfo:
     Reads headers only. `info.details` has these keys where the file states them: "orientation"
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
-    "codec", "frame_rate", "sample_rate_hz", "channels". Raises MediaError.
+    "codec", "frame_rate", "sample_rate_hz", "channels", "partial" (what is missing of a file that
+    was cut off; of an image only `samples` finds out, and adds it). Raises MediaError.
     """
     from seehear.media import decode
 

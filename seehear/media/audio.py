@@ -65,14 +65,15 @@ def waveform_blocks(
     *,
     start_s: float = 0.0,
     most_s: float = LIMITS.audio_duration_s,
+    damage: containers.DecodeErrors | None = None,
 ) -> Iterator[Block]:
     """Yield mono float32 (n,) blocks from `start_s` on, resampled, each with its position.
 
     The position is that of its first sample on the clock of the file, in samples. The next block
-    follows, or comes later where the sound has a hole. Raises MediaError. With `most_s`, reading
-    stops early, so a truncated end of the file is not detected.
+    follows, or comes later where the sound has a hole. `damage` counts the packets that cannot be
+    decoded. Raises MediaError.
     """
-    damage = containers.DecodeErrors()
+    damage = damage or containers.DecodeErrors()
     containers.share_cores(stream)
     frames = timeline.frames_from(container, stream, damage, start_s)
     done, stop = round(start_s * sample_rate_hz), round((start_s + most_s) * sample_rate_hz)
@@ -92,8 +93,7 @@ def waveform_blocks(
         yield first, block
         done = first + len(block)
     if start_s <= 0:
-        stated = timeline.duration_s if containers.states_duration(container) else None
-        damage.raise_if_too_many(done / sample_rate_hz, stated)
+        damage.raise_if_too_many()
 
 
 def _positioned(
@@ -244,10 +244,14 @@ def _window(waveform: Samples, start: int, rate: int) -> Iterator[tuple[Segment,
 
 
 def track_windows(
-    container: InputContainer, stream: AudioStream, timeline: Timeline, spec: SampleSpec
+    container: InputContainer,
+    stream: AudioStream,
+    timeline: Timeline,
+    spec: SampleSpec,
+    damage: containers.DecodeErrors | None = None,
 ) -> Iterator[tuple[Segment, AudioSample]]:
     """Yield all windows of one track, timed on the clock of its file."""
-    blocks = waveform_blocks(container, stream, timeline, spec.sample_rate_hz)
+    blocks = waveform_blocks(container, stream, timeline, spec.sample_rate_hz, damage=damage)
     yield from itertools.islice(windows(blocks, spec), LIMITS.segments)
 
 

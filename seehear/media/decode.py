@@ -15,9 +15,9 @@ import numpy as np
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
 from seehear.media.limits import LIMITS
-from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of
-from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
-from seehear.media.source import Source, head_of, opened, size_of, suffix_of
+from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of, told_as_truncated
+from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff_file
+from seehear.media.source import Source, opened, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -53,21 +53,21 @@ def recognised(source: Source) -> Iterator[OpenFile]:
 
 
 def recognise(file: BinaryIO, suffix: str) -> OpenFile:
-    """Recognise an open file; check that it is complete and within the size limit of its kind.
+    """Recognise an open file within the size limit of its kind; count the bytes that it lacks.
 
     Raises MediaError.
     """
-    kind = sniff(head_of(file), suffix)
+    kind, file = sniff_file(file, suffix)
     size, most = size_of(file), _BYTE_LIMITS[kind.reader]
     if size > most:
         raise MediaLimitError(
             f"{size / 2**30:,.1f} GiB; the limit for {kind.format} is {most / 2**30:,.1f} GiB",
             stage="probe",
         )
-    truncation.check_complete(file, kind)
+    missing = truncation.missing_bytes(file, kind)
     if kind.reader is Decoder.ARCHIVE:
         kind = _document_kind(file, suffix)
-    return OpenFile(file, kind)
+    return OpenFile(file, kind, missing)
 
 
 def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:
@@ -101,15 +101,19 @@ def samples(
 
 
 def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sample]]:
-    """Yield what `samples` yields, for a file that is open and probed."""
+    """Yield what `samples` yields, for a file that is open and probed.
+
+    What is found missing on the way is added to `item.info.details`.
+    """
     info, reader = item.info, item.kind.reader
     assert info is not None
-    if info.modality is Modality.IMAGE:
-        yield Segment(Modality.IMAGE), _image(item, spec.image_px)
-    elif reader is Decoder.FFMPEG:
-        yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
-    else:
-        yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
+    with told_as_truncated(item):
+        if info.modality is Modality.IMAGE:
+            yield Segment(Modality.IMAGE), _image(item, spec.image_px)
+        elif reader is Decoder.FFMPEG:
+            yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
+        else:
+            yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -179,23 +183,38 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
 
 
 def _image(item: OpenFile, min_px: int) -> ImageSample:
-    from seehear.media import image
-
     if item.kind.reader is Decoder.SVG:
         from seehear.media import svg
 
         return svg.load(svg.read(item.file), min_px)
-    if item.kind.reader is Decoder.RAW:
-        from seehear.media import raw
+    loaded, missing = _raw(item, min_px) or _pixels(item, min_px)
+    if item.info is not None and missing:
+        item.info.mark_partial(missing)
+    return loaded
 
-        try:
-            return raw.load(item.file, min_px)
-        except raw.NotRawError:
-            item.kind = TIFF
+
+def _raw(item: OpenFile, min_px: int) -> tuple[ImageSample, str] | None:
+    """Read a camera's RAW file, and say what is missing; None for a file of another kind."""
+    if item.kind.reader is not Decoder.RAW:
+        return None
+    from seehear.media import raw
+
+    try:
+        loaded = raw.load(item.file, min_px)
+    except raw.NotRawError:
+        item.kind = TIFF
+        return None
+    lacks = item.missing_bytes
+    return loaded, f"cut off: {lacks:,} bytes are missing" if lacks else ""
+
+
+def _pixels(item: OpenFile, min_px: int) -> tuple[ImageSample, str]:
+    from seehear.media import image, partial_image
+
     _expect(item, Decoder.PILLOW, "image")
     item.file.seek(0)
     image.check_frames(item.file, item.kind)
-    return image.load(item.file, item.kind, min_px)
+    return partial_image.load(item.file, item.kind, min_px)
 
 
 def _video_or_audio(
@@ -205,6 +224,7 @@ def _video_or_audio(
     from seehear.media import container as containers
 
     timeline = timeline_of(item)
+    damage = [containers.DecodeErrors(), containers.DecodeErrors()]
     if info.modality is Modality.VIDEO:
         with (
             containers.opened_container(item.file, item.kind) as container,
@@ -213,20 +233,24 @@ def _video_or_audio(
             movie = containers.video_stream(container)
             if movie is None:
                 raise BrokenMediaError("corrupt: its video cannot be decoded")
-            yield from video.shots(container, movie, timeline, spec)
+            yield from video.shots(container, movie, timeline, spec, damage=damage[0])
     # Opened again: video and sound are each read from the start, and decoders keep their state.
     with (
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("decode"),
     ):
         track = containers.audio_stream(container)
-        if track is None:
-            return
         try:
-            yield from audio.track_windows(container, track, timeline, spec)
+            if track is not None:
+                yield from audio.track_windows(container, track, timeline, spec, damage[1])
         except BrokenMediaError:
-            if info.modality is not Modality.VIDEO or containers.stream_has_data(container, track):
+            if info.modality is not Modality.VIDEO or (
+                track is not None and containers.stream_has_data(container, track)
+            ):
                 raise
+    told = damage[0].told() or damage[1].told()
+    if told and "partial" not in info.details:
+        info.mark_partial(told)
 
 
 def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[Sample]:

@@ -6,6 +6,7 @@ sizes the archive states. Nothing is written to disk, and no name in the archive
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 import struct
@@ -26,6 +27,7 @@ from seehear.media.source import size_of
 
 ENCRYPTED = "encrypted: it opens with a password only"
 CHUNK_BYTES = 64 << 10
+_DIRECTORY_END = b"PK\x05\x06"
 _MIME = {
     "application/epub+zip": "epub",
     "application/vnd.oasis.opendocument.text": "odt",
@@ -123,7 +125,7 @@ class Document:
 def opened_document(file: BinaryIO, stage: str) -> Iterator[Document | None]:
     """Open the document; None for an archive that is not a document. Raises MediaError."""
     with _as_media_errors(stage):
-        _check_entries(file)
+        file = _check_entries(file)
         file.seek(0)
         with zipfile.ZipFile(file) as archive:
             names = {info.filename: info for info in archive.infolist()}
@@ -132,18 +134,26 @@ def opened_document(file: BinaryIO, stage: str) -> Iterator[Document | None]:
             yield found if found.format else None
 
 
-def _check_entries(file: BinaryIO) -> None:
-    """Raise MediaLimitError for a directory of too many files, before it is read as a whole."""
-    size = size_of(file)
-    start = max(0, size - (64 << 10) - 22)
+def _check_entries(file: BinaryIO) -> BinaryIO:
+    """Return the archive without the data of other programs behind it.
+
+    Raises MediaLimitError for a directory of too many files, before it is read as a whole.
+    """
+    start = max(0, size_of(file) - (64 << 10) - 22)
     file.seek(start)
     tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or at + 12 > len(tail):
+    at = tail.rfind(_DIRECTORY_END)
+    if at < 0 and start:  # where `zipfile` does not look
+        file.seek(0)
+        tail = file.read()
+        at = tail.rfind(_DIRECTORY_END)
+        file = io.BytesIO(tail[: at + 22])
+    if at < 0 or at + 22 > len(tail):
         raise BrokenMediaError("truncated: its directory is missing")
     (entries,) = struct.unpack_from("<H", tail, at + 10)
     if entries > LIMITS.document_entries:
         raise MediaLimitError(f"a document of more than {LIMITS.document_entries:,} files")
+    return file
 
 
 def _format_of(document: Document) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media import truncation
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import mute
 from seehear.media.sniff import SniffedFormat
@@ -57,12 +58,23 @@ _UPRIGHT = {
 
 
 @contextmanager
-def opened_image(file: BinaryIO, kind: SniffedFormat) -> Iterator[ImageFile.ImageFile]:
-    """Open the image and read its headers, within limits. Decoder errors become MediaErrors."""
-    with mute(), _as_media_errors("probe"):
+def opened_image(
+    file: BinaryIO, kind: SniffedFormat, *, partly: bool = False
+) -> Iterator[ImageFile.ImageFile]:
+    """Open the image and read its headers, within limits. Decoder errors become MediaErrors.
+
+    With `partly`, also one whose end is missing, or whose sums and sizes are wrong.
+    """
+    with mute(), as_media_errors("probe"):
         # The plugin itself, not Image.open: no format is guessed, and our pixel limit applies.
         module, name = _PLUGINS[kind.decoder]
-        image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(file)
+        plugin = getattr(importlib.import_module(module), name)
+        try:
+            image: ImageFile.ImageFile = plugin(file)
+        except Exception:
+            if not partly:
+                raise
+            image = plugin(truncation.filled_up(file, kind)[0])
         # Closing the image would close the file, which belongs to the caller.
         if kind.decoder == "ICO":  # the directory states a size in one byte, the image in four
             icon: Any = image
@@ -116,7 +128,7 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
 
     The shorter side is scaled down to `min_px` where it is longer; 0 keeps the size.
     """
-    with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
+    with opened_image(file, kind) as image, mute(), as_media_errors("decode"):
         turn = orientation_of(image, kind)
         if min_px and kind.decoder == "JPEG":
             image.draft(None, (min_px, min_px))
@@ -142,7 +154,7 @@ def finished(
     image: Image.Image, min_px: int, *, turn: int = 1, profile: bytes | None = None
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return any decoded image as uint8 (height, width, 3): small, sRGB, over white, upright."""
-    image = _displayable(image)
+    image = displayable(image)
     if min_px:
         image = _scaled(image, min_px)
     rgb = _flattened(image, profile)
@@ -152,7 +164,7 @@ def finished(
     return np.array(rgb, dtype=np.uint8)
 
 
-def _displayable(image: Image.Image) -> Image.Image:
+def displayable(image: Image.Image) -> Image.Image:
     """Convert to 8 bits per channel, palettes resolved: colours cannot be mixed by index."""
     mode = image.mode
     if mode in {"I", "F"} or mode.startswith("I;"):
@@ -256,7 +268,7 @@ def _agrees(size: tuple[int, int], part: int) -> bool:
 
 
 @contextmanager
-def _as_media_errors(stage: str) -> Iterator[None]:
+def as_media_errors(stage: str) -> Iterator[None]:
     """Turn what Pillow and its plugins raise for bad content, any exception, into MediaErrors."""
     try:
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,9 +12,14 @@ from seehear.errors import BrokenMediaError
 from seehear.media import metadata
 from seehear.media.metadata import Details
 from seehear.media.sniff import Decoder, SniffedFormat
+from seehear.media.source import size_of
 from seehear.types import MediaInfo, Modality
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
     from seehear.media.timeline import Timeline
 
 TIFF = SniffedFormat("tiff", Decoder.PILLOW, "TIFF")
@@ -24,32 +31,36 @@ _VIDEO_NAMES = {"asf": "wmv", "ogg": "ogv"}
 class OpenFile:
     """A source that was opened and recognised; `info` is set once it was probed.
 
-    `timeline` is the clock of a film or a sound, set once it was measured.
+    `info.details["partial"]` says what is missing of a file that is read in part.
     """
 
     file: BinaryIO
     kind: SniffedFormat
+    missing_bytes: int = 0
+    """How many bytes the file lacks by its own headers."""
     info: MediaInfo | None = None
     timeline: Timeline | None = None
+    """The clock of a film or a sound, set once it was measured."""
+
+
+@contextmanager
+def told_as_truncated(item: OpenFile) -> Iterator[None]:
+    """Give a truncated file that cannot be read this reason, not what its decoder stumbled over."""
+    try:
+        yield
+    except BrokenMediaError as error:
+        if not item.missing_bytes:
+            raise
+        whole = size_of(item.file) + item.missing_bytes
+        raise BrokenMediaError(
+            f"truncated: {item.missing_bytes:,} of {whole:,} bytes are missing", stage=error.stage
+        ) from None
 
 
 def probe_open(item: OpenFile) -> MediaInfo:
     """Probe an open file: set and return its MediaInfo. Raises MediaError."""
-    reader = item.kind.reader
-    if reader is Decoder.RAW:
-        item.info = _probe_raw(item)
-    elif reader is Decoder.PILLOW:
-        item.info = _probe_image(item)
-    elif reader is Decoder.FFMPEG:
-        item.info = _probe_container(item)
-    elif reader is Decoder.SVG:
-        item.info = _probe_svg(item)
-    elif reader is Decoder.PDF:
-        item.info = _probe_pdf(item)
-    elif reader is Decoder.ARCHIVE:
-        item.info = _probe_document(item)
-    else:
-        item.info = _probe_text(item)
+    with told_as_truncated(item):
+        item.info = _PROBES[item.kind.reader](item)
     item.file.seek(0)
     return item.info
 
@@ -58,7 +69,7 @@ def _probe_image(item: OpenFile) -> MediaInfo:
     from seehear.media import image
 
     image.check_frames(item.file, item.kind)
-    with image.opened_image(item.file, item.kind) as opened_image:
+    with image.opened_image(item.file, item.kind, partly=True) as opened_image:
         taken, details = metadata.of_image(opened_image)
         width, height = opened_image.size
         if image.orientation_of(opened_image, item.kind) >= 5:
@@ -103,13 +114,12 @@ def _probe_container(item: OpenFile) -> MediaInfo:
             if track is None:
                 raise BrokenMediaError("corrupt: it has neither sound nor video", stage="probe")
             details["codec"] = track.codec_context.codec.canonical_name
-            item.timeline = timeline.measure(item.file, container, None, track)
+            clock = _measure(item, container, None, track, details)
             # Ogg stores its tags on the stream.
             stream_taken, stream_details = metadata.of_tags(track.metadata)
             taken, details = taken or stream_taken, {**stream_details, **details}
             name = _audio_name(name, str(details["codec"]))
-            duration_s = item.timeline.duration_s
-            return _info(Modality.AUDIO, name, details, taken, duration_s=duration_s)
+            return _info(Modality.AUDIO, name, details, taken, duration_s=clock.duration_s)
         context = movie.codec_context
         details["codec"] = context.codec.canonical_name
         if movie.average_rate:
@@ -118,25 +128,37 @@ def _probe_container(item: OpenFile) -> MediaInfo:
         shape = video.size_probe(video.aspect_of(movie))
         reader = video.FrameReader(container, movie, timeline.Timeline(0.0, None), shape)
         height, width = reader.at(0.0).shape[:2]
-        item.timeline = timeline.measure(item.file, container, movie, track)
+        clock = _measure(item, container, movie, track, details)
         details["orientation"] = metadata.orientation(width, height)
         name = _VIDEO_NAMES.get(name, name)
-        duration_s = item.timeline.duration_s
-        return _info(Modality.VIDEO, name, details, taken, width, height, duration_s)
+        return _info(Modality.VIDEO, name, details, taken, width, height, clock.duration_s)
 
 
 def timeline_of(item: OpenFile) -> Timeline:
     """Return the clock of a film or a sound; measure it if that was not done. Raises MediaError."""
     if item.timeline is None:
         from seehear.media import container as containers
-        from seehear.media import timeline
 
         with (
             containers.opened_container(item.file, item.kind) as container,
             containers.as_media_errors("probe"),
         ):
             streams = containers.video_stream(container), containers.audio_stream(container)
-            item.timeline = timeline.measure(item.file, container, *streams)
+            return _measure(item, container, *streams, {})
+    return item.timeline
+
+
+def _measure(
+    item: OpenFile,
+    container: InputContainer,
+    movie: VideoStream | None,
+    track: AudioStream | None,
+    details: Details,
+) -> Timeline:
+    from seehear.media import timeline
+
+    clock = timeline.measure(item.file, container, movie, track)
+    item.timeline = timeline.cut_off(clock, container, item.missing_bytes, details)
     return item.timeline
 
 
@@ -200,3 +222,14 @@ def _info(
 ) -> MediaInfo:
     seconds = None if duration_s is None else round(duration_s, 3)
     return MediaInfo(modality, name, width_px, height_px, seconds, taken, details)
+
+
+_PROBES: dict[Decoder, Callable[[OpenFile], MediaInfo]] = {
+    Decoder.RAW: _probe_raw,
+    Decoder.PILLOW: _probe_image,
+    Decoder.FFMPEG: _probe_container,
+    Decoder.SVG: _probe_svg,
+    Decoder.PDF: _probe_pdf,
+    Decoder.ARCHIVE: _probe_document,
+    Decoder.TEXT: _probe_text,
+}

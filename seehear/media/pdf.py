@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 def opened_pdf(file: BinaryIO) -> Iterator[PdfReader]:
     """Open the document and read its page tree. Raises MediaError, also for an encrypted one."""
     import pypdf
+    from pypdf.errors import PdfReadError
 
     silence_pypdf()
     if size_of(file) > LIMITS.pdf_bytes:
         raise MediaLimitError(f"a PDF beyond {LIMITS.pdf_bytes >> 30} GiB", stage="probe")
     file.seek(0)
     with limited("probe"):
-        reader = pypdf.PdfReader(file, strict=False)
+        try:
+            reader = pypdf.PdfReader(file, strict=False)
+        except PdfReadError:  # cut off within its last line, or without it
+            file.seek(0)
+            reader = pypdf.PdfReader(io.BytesIO(file.read() + b"\n%%EOF\n"), strict=False)
         # Many documents are locked against printing alone, and open with an empty password.
         if reader.is_encrypted and not reader.decrypt(""):
             raise BrokenMediaError("encrypted: it opens with a password only", stage="probe")

@@ -6,7 +6,10 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import av.error
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -59,24 +62,25 @@ def read_stamps(
     if at is not None:
         container.seek(at, unsupported_byte_offset=True)
     here: dict[int, int] = {}
-    for packet in container.demux(list(streams)):
-        stream, base = packet.stream, packet.time_base
-        if packet.pos is not None:
-            here[stream.index] = packet.pos
-        if packet.dts is None or not base or not packet.size:
-            continue
-        video = stream.type == "video"
-        pts = pts_of(packet)
-        assert pts is not None  # the packet has a dts
-        yield Stamp(
-            here.get(stream.index, at or 0),
-            stream.index,
-            video,
-            float(packet.dts * base),
-            float(pts * base),
-            float((packet.duration or 0) * base),
-            bool(packet.is_corrupt),
-        )
+    with suppress(av.error.FFmpegError):  # what follows cannot be read
+        for packet in container.demux(list(streams)):
+            stream, base = packet.stream, packet.time_base
+            if packet.pos is not None:
+                here[stream.index] = packet.pos
+            if packet.dts is None or not base:
+                continue
+            video = stream.type == "video"
+            pts = pts_of(packet)
+            assert pts is not None  # the packet has a dts
+            yield Stamp(
+                here.get(stream.index, at or 0),
+                stream.index,
+                video,
+                float(packet.dts * base),
+                float(pts * base),
+                float((packet.duration or 0) * base),
+                bool(packet.is_corrupt),
+            )
 
 
 def pts_of(packet: Packet[Any]) -> int | None:

@@ -12,11 +12,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
+import av.error
 
+from seehear.errors import BrokenMediaError
 from seehear.media import container as containers
 from seehear.media import truncation
 from seehear.media.limits import LIMITS
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
+    from seehear.media.metadata import Details
+
 ROUNDING_S = 0.0015
 """Times are rounded to a millisecond, here and by most containers."""
 _JUMPING = frozenset({"mpegts", "mpeg", "ogg"})
@@ -38,6 +43,13 @@ _COUNTED = frozenset({"aac", "ac3", "eac3", "dts", "amr"})
 """Demuxers that estimate the duration from a bit rate."""
 _END_STATED = frozenset({"matroska", "asf"})
 """Containers whose stated duration is the time stamp of the end, wherever they start."""
+_EXACT_DURATIONS = frozenset({"flac", "tta", "wv", "flv"})
+"""Demuxers that report the exact duration, as the file states it: not an estimate from a bit rate,
+not the longest track, not the value before an edit list. Other containers state their sizes, see
+truncation.py."""
+_SHORTER_S = 0.05
+_SHORTER_SHARE = 0.02
+_TAIL_S = 2.0
 _LEAD_S = 0.15
 """Sound that begins before the video by less than this is silence, put there by its encoder."""
 
@@ -56,10 +68,12 @@ class Timeline:
     """More than one for joined recordings, else none."""
     size: int = 0
 
-    def packets(self, container: InputContainer, stream: Stream) -> Iterator[Packet[Any]]:
+    def packets(
+        self, container: InputContainer, stream: Stream, damage: containers.DecodeErrors
+    ) -> Iterator[Packet[Any]]:
         """Yield the packets of a stream from the current position, with stamps that run on."""
         at = 0
-        for packet in container.demux(stream):
+        for packet in damage.packets(container, stream):
             if self.pieces:
                 at = at if packet.pos is None else packet.pos
                 shift_s = self.pieces[self._piece_at(at)].shift_s
@@ -76,7 +90,7 @@ class Timeline:
         """Yield decoded frames with their times, from the current position."""
         period_s = period_of(stream)
         due_s = 0.0
-        for packet in self.packets(container, stream):
+        for packet in self.packets(container, stream, damage):
             for frame in damage.decode(packet):
                 time_s = due_s if frame.time is None else frame.time - self.origin_s
                 due_s = time_s + _length_of(frame, period_s)
@@ -163,6 +177,50 @@ def measure(
     truncation.limit_duration(duration_s, LIMITS.audio_duration_s, "recording")
     video_s = ends.get(video.index) if video is not None else None
     return Timeline(origin_s, duration_s or None, video_s, pieces, size)
+
+
+def cut_off(
+    timeline: Timeline, container: InputContainer, missing_bytes: int, details: Details
+) -> Timeline:
+    """Return the clock of what is there; say in `details` where that is not all.
+
+    Looks only at files that lack bytes, and at those that state the exact duration. Raises
+    BrokenMediaError where nothing is there.
+    """
+    name = container.format.name.split(",")[0]
+    stated_s = timeline.duration_s
+    if not missing_bytes and not (name in _EXACT_DURATIONS and stated_s):
+        return timeline
+    ends_s = _last_end(timeline, container)
+    if ends_s <= 0:
+        raise BrokenMediaError("truncated: it ends before its sound or video", stage="probe")
+    if name == "asf":
+        stated_s = None  # FFmpeg's own estimate
+    if stated_s is not None and ends_s < (1 - _SHORTER_SHARE) * stated_s - _SHORTER_S:
+        details["partial"] = f"cut off after {ends_s:.1f} s of {stated_s:.1f} s"
+    elif missing_bytes:
+        details["partial"] = f"cut off after {ends_s:.1f} s; {missing_bytes:,} bytes are missing"
+    else:
+        return timeline
+    video_s = None if timeline.video_s is None else min(timeline.video_s, ends_s)
+    return replace(timeline, duration_s=ends_s, video_s=video_s)
+
+
+def _last_end(timeline: Timeline, container: InputContainer) -> float:
+    """Return when the last packet that is there ends, in seconds, without decoding it."""
+    if container.format.name.split(",")[0] in _JUMPING:
+        return timeline.duration_s or 0.0  # measured from the packets
+    origin_s, ends_s = timeline.origin_s, 0.0
+    for start_s in (max(0.0, (timeline.duration_s or 0.0) - _TAIL_S), 0.0):
+        with suppress(av.error.FFmpegError):
+            container.seek(int((start_s + origin_s) * av.time_base), backward=True)
+            for packet in container.demux():
+                if packet.pts is not None and packet.size:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    ends_s = max(ends_s, end - origin_s)
+        if ends_s > 0:
+            break
+    return ends_s
 
 
 def period_of(stream: Any) -> float:

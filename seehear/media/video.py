@@ -100,12 +100,13 @@ def shots(
     spec: SampleSpec,
     *,
     step_s: float | None = None,
+    damage: containers.DecodeErrors | None = None,
 ) -> Iterator[tuple[Segment, VideoSample]]:
     """Yield the shots of a video in order of time. Raises MediaError."""
     step = step_s or spacing(timeline.video_s or timeline.duration_s)
     aspect = aspect_of(stream)
     reader = FrameReader(
-        container, stream, timeline, lambda frame: scaled(frame, spec.image_px, aspect)
+        container, stream, timeline, lambda frame: scaled(frame, spec.image_px, aspect), damage
     )
     held: list[SampledFrame] = []
     first = last = None
@@ -162,10 +163,11 @@ class FrameReader:
         stream: VideoStream,
         timeline: Timeline,
         shape: Callable[[Any], Pixels],
+        damage: containers.DecodeErrors | None = None,
     ) -> None:
         self._container, self._stream = container, stream
         self._timeline, self._shape = timeline, shape
-        self._damage = containers.DecodeErrors()
+        self._damage = damage or containers.DecodeErrors()
         self._period = period_of(stream)
         self.first_s, self._last_s = math.inf, 0.0
         containers.share_cores(stream)
@@ -217,8 +219,7 @@ class FrameReader:
         # The rest is covered by the sample before it where it is shorter than half a step.
         if shown is not None and self.end_s >= target - step_s / 2:
             yield self._sample(shown, changes)
-        stated = duration_s if containers.states_duration(self._container) else None
-        self._damage.raise_if_too_many(self._last_s + self._period, stated)
+        self._damage.raise_if_too_many()
 
     def _by_key_frames(self, step_s: float, duration_s: float) -> Iterator[SampledFrame]:
         """Yield key frames at most a step apart, and decoded frames between others."""
@@ -250,11 +251,7 @@ class FrameReader:
             yield self._sample(found, changes)
             target = max(target + step_s, reached + step_s / 2)
         if self._damage.good == 0:
-            self._damage.raise_if_too_many(0.0, None)
-        if reached < 0.5 * duration_s - step_s and containers.states_duration(self._container):
-            raise BrokenMediaError(
-                f"truncated: it ends after {max(0.0, reached):.1f} of {duration_s:.1f} seconds"
-            )
+            self._damage.raise_if_too_many()
 
     def _sample(self, found: tuple[Any, float], changes: _Changes) -> SampledFrame:
         frame, at = found

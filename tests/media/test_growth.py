@@ -154,7 +154,7 @@ def read_tiff(words: str) -> None:
     entry = (273).to_bytes(2, "little") + b"\4\0" + (count * 3).to_bytes(4, "little") + b"\0\1\0\0"
     data = b"II*\0\x08\0\0\0" + count.to_bytes(2, "little") + entry * count
     data = data.ljust(256 + 12 * count, b"\0")
-    truncation.check_complete(io.BytesIO(data), SniffedFormat("tiff", Decoder.PILLOW, "TIFF"))
+    truncation.missing_bytes(io.BytesIO(data), SniffedFormat("tiff", Decoder.PILLOW, "TIFF"))
 
 
 READERS: dict[str, tuple[Callable[[str], object], list[Callable[[int], str]], int]] = {

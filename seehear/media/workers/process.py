@@ -249,6 +249,8 @@ class WorkerProcess:
                 if head.get("worn"):
                     self.end()
                 error = protocol.unpack_error(head["error"]) if "error" in head else None
+                if slot.info is not None and "partial" in head:
+                    slot.info.mark_partial(str(head["partial"]))
                 slot.finish(error, changed=bool(head.get("changed")))
                 return
             elif kind == "fault":

@@ -32,12 +32,13 @@ from seehear import media
 from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import fault_of
 from seehear.media import decode, hashing, media_info, source
-from seehear.media.sniff import sniff
+from seehear.media.sniff import sniff_file
 from seehear.media.stored_file import StoredFile, open_beneath
 from seehear.media.workers import protocol
 from seehear.types import (
     AudioSample,
     ImageSample,
+    MediaInfo,
     Sample,
     SampleSpec,
     Segment,
@@ -84,6 +85,7 @@ class WorkerLoop:
         self._spec, self._asks = SampleSpec(), False
         self._starved = False
         self._files = 0
+        self._info: MediaInfo | None = None
 
     def serve(self, request: protocol.WireMessage) -> None:
         """Answer one request; a failure is {"type": "end", "error": {...}}.
@@ -99,6 +101,8 @@ class WorkerLoop:
                 self._spec, self._asks = SampleSpec(**request["spec"]), bool(request["asks"])
                 error, changed = self._read(request["path"], request["root"])
                 last = {"type": "end", "changed": changed}
+                if self._info is not None and "partial" in self._info.details:
+                    last["partial"] = self._info.details["partial"]  # maybe found while decoding
             else:
                 error = None
                 last, body = self._answer(do, request)
@@ -155,20 +159,20 @@ class WorkerLoop:
 
     def _file(self, file: BinaryIO, path: str, stat: os.stat_result) -> MediaError | None:
         stamp = {"size": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
+        self._info = None
         try:
             if stat.st_size == 0:
                 raise BrokenMediaError("the file is empty", stage="open")
             suffix = source.suffix_of(path)
-            head = source.head_of(file)
-            sniff(head, suffix)  # raises for a file that is not media, before it is hashed
+            sniff_file(file, suffix)  # raises for a file that is not media, before it is hashed
             digest, file = _hashed(file, stat.st_size)
             protocol.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
             if self._asks and not protocol.receive(self._tasks)[0]["go"]:
                 return None
             item = decode.recognise(file, suffix)
-            info = media_info.probe_open(item)
-            protocol.send(self._results, {"type": "info", "info": protocol.pack_info(info)})
+            self._info = media_info.probe_open(item)
+            protocol.send(self._results, {"type": "info", "info": protocol.pack_info(self._info)})
             self._send_pairs(decode.samples_open(item, self._spec))
         except MediaError as error:
             if (fault := fault_of(error)) is not None:
