@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from seehear.errors import BrokenMediaError, MediaLimitError
@@ -259,7 +260,7 @@ def size_probe(aspect: float) -> Callable[[Any], Pixels]:
     def stand_in(frame: Any) -> Pixels:
         check_size(frame.width, frame.height)
         seen = (max(1, round(frame.width * aspect)), frame.height)
-        if round(frame.rotation / 90) % 2:
+        if display_axes(frame)[0]:
             seen = seen[::-1]
         return np.broadcast_to(np.zeros(3, dtype=np.uint8), (seen[1], seen[0], 3))
 
@@ -284,5 +285,22 @@ def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
     custom = "ITU709" if frame.colorspace == 2 and height >= 720 else None
     rgb = frame.reformat(*size, format="rgb24", src_colorspace=custom, interpolation="BICUBIC")
     pixels: Pixels = rgb.to_ndarray()
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    swapped, flip_x, flip_y = display_axes(frame)
+    if swapped:
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
+
+
+def display_axes(frame: Any) -> tuple[bool, bool, bool]:
+    """Return what shows a frame upright: swap rows and columns, then flip x, then flip y.
+
+    From its display matrix (a b u, c d v, x y w), which shows the pixel (x, y) at
+    (a x + c y, b x + d y). Angles between quarter turns are rounded.
+    """
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
