@@ -103,7 +103,7 @@ def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sa
     info, reader = item.info, item.kind.reader
     assert info is not None
     if info.modality is Modality.IMAGE:
-        yield Segment(Modality.IMAGE), _image(item, spec.image_px)
+        yield from _pictures(item, spec.image_px)
     elif reader is Decoder.FFMPEG:
         yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
     else:
@@ -142,7 +142,7 @@ def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSam
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
     with recognised(source) as item:
         if item.kind.reader in (Decoder.PILLOW, Decoder.RAW, Decoder.SVG):
-            return _image(item, px)
+            return _image(item, px, time_s)
         _expect(item, Decoder.FFMPEG, "image")
         return _frame(item, time_s, px)
 
@@ -161,7 +161,7 @@ def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float 
             early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
             pixels = _frame(item, early if time_s is None else time_s, px).pixels
         else:
-            pixels = _image(item, px).pixels
+            pixels = _image(item, px, time_s).pixels
         return image.encoded(image.resized(pixels, px), "WEBP")
 
 
@@ -178,8 +178,18 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
         raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
 
 
-def _image(item: OpenFile, min_px: int) -> ImageSample:
-    from seehear.media import image
+def _pictures(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
+    from seehear.media import image, image_frames
+
+    if item.kind.reader is not Decoder.PILLOW:
+        yield from image_frames.with_tiles(_image(item, px))
+        return
+    image.check_frames(item.file, item.kind)
+    yield from image_frames.pictures(item.file, item.kind, px)
+
+
+def _image(item: OpenFile, min_px: int, time_s: float | None = None) -> ImageSample:
+    from seehear.media import image, image_frames
 
     if item.kind.reader is Decoder.SVG:
         from seehear.media import svg
@@ -195,6 +205,8 @@ def _image(item: OpenFile, min_px: int) -> ImageSample:
     _expect(item, Decoder.PILLOW, "image")
     item.file.seek(0)
     image.check_frames(item.file, item.kind)
+    if item.kind.decoder in image_frames.SEVERAL:
+        return image_frames.picture_at(item.file, item.kind, min_px, time_s)
     return image.load(item.file, item.kind, min_px)
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
@@ -29,6 +30,8 @@ from seehear.types import ImageSample
 MOST_ELONGATED = 32
 """Longest allowed ratio of the sides. Of a longer image (a strip, a log of pixels) the middle is
 kept, so that a sample stays small: encoders look at squares."""
+
+THUMB_PX = 16
 
 _PLUGINS = {
     "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -116,8 +119,7 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
 
     The shorter side is scaled down to `min_px` where it is longer; 0 keeps the size.
     """
-    with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
-        turn = orientation_of(image, kind)
+    with decoding(file, kind) as (image, turn):
         if min_px and kind.decoder == "JPEG":
             image.draft(None, (min_px, min_px))
         elif min_px and kind.decoder == "JPEG2000":
@@ -125,6 +127,13 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
         image.load()
         profile = image.info.get("icc_profile")
         return ImageSample(finished(image, min_px, turn=turn, profile=profile))
+
+
+@contextmanager
+def decoding(file: BinaryIO, kind: SniffedFormat) -> Iterator[tuple[ImageFile.ImageFile, int]]:
+    """Open an image to be decoded; give it with its EXIF orientation. Raises MediaError."""
+    with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
+        yield image, orientation_of(image, kind)
 
 
 def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
@@ -298,6 +307,17 @@ def resized(
     image = Image.fromarray(pixels, "RGB")
     image.thumbnail((longer_px, longer_px), Image.Resampling.BICUBIC)
     return np.array(image, dtype=np.uint8)
+
+
+def thumb_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return mean colours of a 16 x 16 grid of pixels (h, w, 3): float32 (16, 16, 3)."""
+    height, width = pixels.shape[:2]
+    rows = np.linspace(0, height, min(THUMB_PX, height) + 1).astype(int)[:-1]
+    columns = np.linspace(0, width, min(THUMB_PX, width) + 1).astype(int)[:-1]
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
+    counts = np.diff([*rows, height])[:, None, None] * np.diff([*columns, width])[None, :, None]
+    thumb: NDArray[np.float32] = (sums / counts).astype(np.float32)
+    return thumb
 
 
 def fit_global_limit() -> None:

@@ -19,8 +19,10 @@ class Limits:
     """A phone's 200-megapixel mode and stitched panoramas pass. At 3 bytes per pixel a decoded
     image stays below 0.9 GiB, so a decode worker can hold it twice (source and scaled)."""
     image_frames: int = 10_000
-    """Only the first frame is read, but a GIF with more frames than this is made to harm viewers,
-    and counting the frames costs time."""
+    """A GIF with more frames than this is made to harm viewers, and counting them costs time."""
+    animation_pixels: int = 500_000_000
+    """Pixels of all frames that are read of one animation, or of all pages of one TIFF: 2,000
+    frames of 500 x 500, which take about ten seconds; the rest is left out."""
     metadata_bytes: int = 16 << 20
     """EXIF, XMP, ICC and text chunks of one image. Real ones are below 1 MiB; compressed chunks
     may grow a thousandfold."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.audio import spread_evenly
+from seehear.media.image import thumb_of
 from seehear.media.limits import LIMITS
 from seehear.types import ImageSample, Modality, SampleSpec, Segment, VideoSample
 
@@ -41,7 +42,6 @@ SHOT_SAMPLES = 20
 it is not lost in the average."""
 SHOT_FRAMES = 6
 """Frames of a shot that are encoded, spread over the shot; they look alike."""
-THUMB_PX = 16
 CUT_DIFFERENCE = 28.0
 """Mean absolute difference of two 16-pixel thumbnails, of 255, from which on two frames belong to
 different shots. Noise and small motion stay below 10, a pan is around 20, cuts are above 40."""
@@ -93,7 +93,7 @@ def shots(
     first = last = None
     start = 0.0
     for frame in frames:
-        thumb = _thumb(frame.pixels)
+        thumb = thumb_of(frame.pixels)
         if held and (
             len(held) >= SHOT_SAMPLES
             or _differ(thumb, last, CUT_DIFFERENCE)
@@ -115,17 +115,6 @@ def _shot(held: list[SampledFrame], start: float, stop: float) -> tuple[Segment,
     chosen = spread_evenly(held, SHOT_FRAMES)
     segment = Segment(Modality.VIDEO, round(start, 3), round(stop, 3))
     return segment, VideoSample(tuple(ImageSample(frame.pixels) for frame in chosen))
-
-
-def _thumb(pixels: Pixels) -> NDArray[np.float32]:
-    """Return mean colours of a 16 x 16 grid, float32 (16, 16, 3)."""
-    height, width = pixels.shape[:2]
-    rows = np.linspace(0, height, min(THUMB_PX, height) + 1).astype(int)[:-1]
-    columns = np.linspace(0, width, min(THUMB_PX, width) + 1).astype(int)[:-1]
-    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
-    counts = np.diff([*rows, height])[:, None, None] * np.diff([*columns, width])[None, :, None]
-    thumb: NDArray[np.float32] = (sums / counts).astype(np.float32)
-    return thumb
 
 
 def _differ(one: NDArray[np.float32], other: NDArray[np.float32] | None, least: float) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
 
 
 def make_float_wav(path: Path, samples: NDArray[Any], sample_rate_hz: int = 16_000) -> Path:
@@ -17,4 +22,24 @@ def make_float_wav(path: Path, samples: NDArray[Any], sample_rate_hz: int = 16_0
     head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 3, channels, *rates)
     body = head + b"data" + struct.pack("<I", len(data)) + data
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+def scene(number: int, size: tuple[int, int] = (160, 120)) -> Pixels:
+    """A picture (height, width, 3) of coarse squares, unlike those of other numbers."""
+    width, height = size
+    squares = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(squares).resize((width, height), Image.Resampling.NEAREST))
+
+
+def make_animation(
+    path: Path, frames: Sequence[Pixels], delay_s: float = 0.5, **options: Any
+) -> Path:
+    """An animation, or the pages of a TIFF, in the format of the suffix."""
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    if path.suffix != ".tif":
+        options |= {"duration": round(delay_s * 1000)}
+    if path.suffix == ".webp":
+        options |= {"lossless": True}
+    first.save(path, save_all=True, append_images=others, **options)
     return path
