@@ -108,6 +108,11 @@ def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sa
         yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
     else:
         yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
+        if reader is Decoder.PDF:
+            from seehear.media import pdf
+
+            for _, picture in pdf.pictures_of(item.file, spec.image_px):
+                yield Segment(Modality.IMAGE), picture
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -119,7 +124,9 @@ def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sam
             found = _query_container(item, info, spec)
         else:
             every = [sample for _, sample in samples_open(item, spec)]
-            found = list(spread_evenly(every, QUERY_SAMPLES))
+            # The pictures of a document are asked with where it has no words.
+            words = [sample for sample in every if isinstance(sample, str)]
+            found = list(spread_evenly(words or every, QUERY_SAMPLES))
     if not found:
         empty = "it is silent" if info.modality is Modality.AUDIO else "it has no words"
         raise BrokenMediaError(f"there is nothing to search for in this file: {empty}")

@@ -110,6 +110,20 @@ def differ(one: NDArray[np.float32], other: NDArray[np.float32], least: float) -
     return one.shape != other.shape or float(np.abs(one - other).mean()) >= least
 
 
+class NewPages:
+    """Tell which pages of a document are new: neither plain nor like an earlier one."""
+
+    def __init__(self) -> None:
+        self._thumbs: list[NDArray[np.float32]] = []
+
+    def is_new(self, pixels: NDArray[np.uint8]) -> bool:
+        thumb = image.thumb_of(pixels)
+        if is_plain(thumb) or not all(differ(thumb, one, PAGE_DIFFERENCE) for one in self._thumbs):
+            return False
+        self._thumbs.append(thumb)
+        return True
+
+
 def _distinct(file: BinaryIO, kind: SniffedFormat, px: int) -> list[tuple[Segment, ImageSample]]:
     timed = kind.decoder in _TIMED
     least = FRAME_DIFFERENCE if timed else PAGE_DIFFERENCE

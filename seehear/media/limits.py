@@ -64,7 +64,10 @@ class Limits:
     """One decompressed content stream. Flate grows a thousandfold and filters may be nested, so
     a page of 100 KiB can claim 100 GiB; the pages of ordinary files are below 10 MiB."""
     pdf_time_s: float = 60.0
-    """Text extraction of one PDF; later pages are left out, so that one file cannot block a run."""
+    """Text extraction of one PDF; later pages are left out, so that one file cannot block a run.
+    As much again for drawing pages without text."""
+    pdf_pictures: int = 32
+    """Pages without text that are drawn; a scanned book is found by some of its pages."""
     subtitle_cues: int = 100_000
     """Thirty times a feature film."""
     segments: int = 20_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.media import make
 
 Pixels = NDArray[np.uint8]
 
@@ -43,3 +46,36 @@ def make_animation(
         options |= {"lossless": True}
     first.save(path, save_all=True, append_images=others, **options)
     return path
+
+
+def make_scan(path: Path, pages: Sequence[Pixels | str]) -> Path:
+    """A PDF with a page for each picture, which fills it, and for each text."""
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b""]
+    objects.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
+    kids = []
+    for page in pages:
+        if isinstance(page, str):
+            width, height, content = 612, 792, f"BT /F1 12 Tf 40 740 Td ({page}) Tj ET".encode()
+        else:
+            height, width = page.shape[:2]
+            content = b"q %d 0 0 %d 0 0 cm /P Do Q" % (width, height)
+            buffer = io.BytesIO()
+            Image.fromarray(page).save(buffer, "JPEG")
+            head = b"<</Type/XObject/Subtype/Image/Width %d/Height %d" % (width, height)
+            head += b"/ColorSpace/DeviceRGB/BitsPerComponent 8/Filter/DCTDecode/Length %d>>"
+            objects.append(head % len(buffer.getvalue()) + _stream(buffer.getvalue()))
+        picture = len(objects)
+        objects.append(b"<</Length %d>>" % len(content) + _stream(content))
+        objects.append(
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Contents %d 0 R/Resources"
+            b"<</Font<</F1 3 0 R>>/XObject<</P %d 0 R>>>>>>"
+            % (width, height, len(objects), picture)
+        )
+        kids.append(b"%d 0 R" % len(objects))
+    objects[1] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))
+    path.write_bytes(make.pdf_of(objects))
+    return path
+
+
+def _stream(content: bytes) -> bytes:
+    return b"stream\n" + content + b"\nendstream"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from seehear import media
-from seehear.media import image_frames
+from seehear.media import image_frames, pdf
 from seehear.types import ImageSample, Modality, SampleSpec, Segment
 from tests.media import make, make_odd
 from tests.media.make_odd import Pixels, scene
@@ -164,3 +164,56 @@ def test_an_ordinary_photo_is_one_picture_as_before(tmp_path: Path) -> None:
     ((segment, pixels),) = pictures_of(path)
     assert segment == Segment(Modality.IMAGE)
     np.testing.assert_array_equal(pixels, media.load_image(path, 96).pixels)
+
+
+LETTER = "The keeper of the lighthouse climbs two hundred steps"
+
+
+def test_pages_of_a_pdf_without_text_are_drawn(tmp_path: Path) -> None:
+    pages: list[Pixels | str] = [scene(1), LETTER, BLANK, scene(2, (120, 160)), scene(1)]
+    pairs = list(media.samples(make_odd.make_scan(tmp_path / "a.pdf", pages), None, SPEC))
+    assert [segment.modality for segment, _ in pairs] == [Modality.TEXT, *[Modality.IMAGE] * 2]
+    assert "lighthouse" in str(pairs[0][1])
+    drawn = [sample.pixels for _, sample in pairs if isinstance(sample, ImageSample)]
+    assert [pixels.shape for pixels in drawn] == [(96, 128, 3), (128, 96, 3)]
+    assert shows(drawn[0], scene(1))
+    assert shows(drawn[1], scene(2, (120, 160)))
+
+
+def test_pages_that_are_drawn_keep_their_numbers(tmp_path: Path) -> None:
+    path = make_odd.make_scan(tmp_path / "a.pdf", [LETTER, scene(1), LETTER, scene(2)])
+    with path.open("rb") as file:
+        assert [number for number, _ in pdf.pictures_of(file, 96)] == [2, 4]
+
+
+def test_a_long_scan_is_drawn_in_part(tmp_path: Path) -> None:
+    pages = [scene(number, (32, 24)) for number in range(80)]
+    with make_odd.make_scan(tmp_path / "a.pdf", pages).open("rb") as file:
+        numbers = [number for number, _ in pdf.pictures_of(file, 24)]
+    assert len(numbers) == media.LIMITS.pdf_pictures
+    assert (numbers[0], numbers[-1]) == (1, 78)
+
+
+def test_a_scan_is_asked_with_by_what_it_shows(tmp_path: Path) -> None:
+    path = make_odd.make_scan(tmp_path / "a.pdf", [scene(1), scene(2)])
+    _, samples = media.query_samples(path, SPEC)
+    assert [type(sample) for sample in samples] == [ImageSample, ImageSample]
+    path = make_odd.make_scan(tmp_path / "b.pdf", [scene(1), LETTER])
+    assert [type(sample) for sample in media.query_samples(path, SPEC)[1]] == [str]
+
+
+def test_a_pdf_that_pdfium_cannot_draw_keeps_its_words(tmp_path: Path) -> None:
+    path = make_odd.make_scan(tmp_path / "a.pdf", [LETTER, scene(1)])
+    path.write_bytes(path.read_bytes().replace(b"/Type/XObject/Subtype/Image", b"/Type/X"))
+    pairs = list(media.samples(path, None, SPEC))
+    assert [segment.modality for segment, _ in pairs] == [Modality.TEXT]
+
+
+@pytest.mark.parametrize("size", [(1, 100_000), (14_000, 14_000), (100_000, 2)])
+def test_pages_of_absurd_sizes_are_drawn_small(size: tuple[int, int], tmp_path: Path) -> None:
+    path = make_odd.make_scan(tmp_path / "a.pdf", [scene(1)])
+    data = path.read_bytes().replace(b"MediaBox[0 0 160 120]", b"MediaBox[0 0 %d %d]" % size)
+    path.write_bytes(data)
+    for _, sample in media.samples(path, None, SPEC):
+        assert isinstance(sample, ImageSample)
+        assert sample.pixels.size < 3 * 96 * 96 * 40
