@@ -12,7 +12,8 @@ import functools
 import importlib
 import io
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media import deep_tiff
+from seehear.media.hdr import Colours, to_sdr
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import mute
 from seehear.media.sniff import SniffedFormat
@@ -48,6 +51,14 @@ _PLUGINS = {
     "HEIF": ("pillow_heif.as_plugin", "HeifImageFile"),
 }
 
+_BOX = re.compile(rb"colrnclx(..)(..)", re.DOTALL)
+_STATED_COLOURS = {
+    "AVIF": _BOX,
+    "HEIF": _BOX,
+    "PNG": re.compile(rb"\x00\x00\x00\x04cICP(.)(.)", re.DOTALL),
+}
+"""Where a file states its primaries and its transfer, by the numbers of ITU-T H.273."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -65,6 +76,8 @@ def opened_image(file: BinaryIO, kind: SniffedFormat) -> Iterator[ImageFile.Imag
     with mute(), _as_media_errors("probe"):
         # The plugin itself, not Image.open: no format is guessed, and our pixel limit applies.
         module, name = _PLUGINS[kind.decoder]
+        if kind.decoder == "TIFF":
+            deep_tiff.let_pillow_open()
         image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(file)
         # Closing the image would close the file, which belongs to the caller.
         if kind.decoder == "ICO":  # the directory states a size in one byte, the image in four
@@ -119,21 +132,49 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
 
     The shorter side is scaled down to `min_px` where it is longer; 0 keeps the size.
     """
-    with decoding(file, kind) as (image, turn):
+    with decoding(file, kind) as (image, finish):
         if min_px and kind.decoder == "JPEG":
             image.draft(None, (min_px, min_px))
         elif min_px and kind.decoder == "JPEG2000":
             image.reduce = _halvings(file, image.size, min_px)  # type: ignore[method-assign, assignment]
-        image.load()
-        profile = image.info.get("icc_profile")
-        return ImageSample(finished(image, min_px, turn=turn, profile=profile))
+        return ImageSample(finish(min_px))
 
 
 @contextmanager
-def decoding(file: BinaryIO, kind: SniffedFormat) -> Iterator[tuple[ImageFile.ImageFile, int]]:
-    """Open an image to be decoded; give it with its EXIF orientation. Raises MediaError."""
+def decoding(
+    file: BinaryIO, kind: SniffedFormat
+) -> Iterator[tuple[ImageFile.ImageFile, Callable[[int], NDArray[np.uint8]]]]:
+    """Open an image to be decoded. Raises MediaError.
+
+    The function loads the frame at hand, and returns it as `finished` does.
+    """
+    colours = _colours_of(file, kind)
     with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
-        yield image, orientation_of(image, kind)
+        turn = orientation_of(image, kind)
+
+        def finish(min_px: int) -> NDArray[np.uint8]:
+            profile = image.info.get("icc_profile")
+            if deep_tiff.is_deep(image):
+                deep, stored = deep_tiff.read(file, image), deep_tiff.orientation_of(image)
+                return finished(deep, min_px, turn=stored, profile=profile)
+            image.load()
+            return finished(image, min_px, turn=turn, profile=profile, colours=colours)
+
+        yield image, finish
+
+
+def _colours_of(file: BinaryIO, kind: SniffedFormat) -> Colours | None:
+    """Return how a file states its colours by numbers; None for an ordinary image."""
+    if kind.decoder not in {"AVIF", "HEIF", "PNG"}:
+        return None
+    head = head_of(file)
+    if b"tmap" in head:  # with a gain map, the image itself is an ordinary one
+        return None
+    for found in _STATED_COLOURS[kind.decoder].finditer(head):
+        primaries, transfer = (int.from_bytes(number) for number in found.groups())
+        if (colours := Colours(transfer, primaries)).is_hdr:
+            return colours
+    return None
 
 
 def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
@@ -148,13 +189,18 @@ def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
 
 
 def finished(
-    image: Image.Image, min_px: int, *, turn: int = 1, profile: bytes | None = None
+    image: Image.Image,
+    min_px: int,
+    *,
+    turn: int = 1,
+    profile: bytes | None = None,
+    colours: Colours | None = None,
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return any decoded image as uint8 (height, width, 3): small, sRGB, over white, upright."""
     image = _displayable(image)
     if min_px:
         image = _scaled(image, min_px)
-    rgb = _flattened(image, profile)
+    rgb = _flattened(image, profile, colours)
     if turn in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[turn])
     # A copy: np.asarray would give a view that cannot be written to.
@@ -210,13 +256,15 @@ def _scaled(image: Image.Image, min_px: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def _flattened(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _flattened(image: Image.Image, profile: bytes | None, colours: Colours | None) -> Image.Image:
     """Convert to sRGB without transparency: transparent parts become white, as on paper."""
     alpha = None
     if image.mode in {"RGBA", "LA"}:
         alpha = image.getchannel("A")
         image = image.convert("RGB")
-    if profile and image.mode in {"RGB", "CMYK", "LAB"}:
+    if colours is not None:
+        image = Image.fromarray(to_sdr(np.asarray(image.convert("RGB")), colours))
+    elif profile and image.mode in {"RGB", "CMYK", "LAB"}:
         image = _to_srgb(image, profile)
     rgb = image.convert("RGB")
     if alpha is not None:

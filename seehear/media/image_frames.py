@@ -156,7 +156,7 @@ def _frames(
 
     Raises MediaError where the first one cannot be decoded.
     """
-    with image.decoding(file, kind) as (opened, turn):
+    with image.decoding(file, kind) as (opened, finish):
         several = kind.decoder in SEVERAL
         clock, seen = 0.0, 0
         first = opened.tell()
@@ -166,16 +166,15 @@ def _frames(
                 if count:
                     opened.seek(number)
                     image.check_size(*opened.size)
-                opened.load()
+                if count and _is_beside(opened):
+                    continue
+                pixels = finish(px)
             except Exception:  # of any kind: what comes before is still readable
                 if count == 0:
                     raise
                 return
-            if count and _is_beside(opened):
-                continue
             delay_s = float(opened.info.get("duration") or 0) / 1000 or _NO_DELAY_S
-            profile = opened.info.get("icc_profile")
-            yield clock, clock + delay_s, image.finished(opened, px, turn=turn, profile=profile)
+            yield clock, clock + delay_s, pixels
             clock += delay_s
             seen += opened.size[0] * opened.size[1]
             if seen > LIMITS.animation_pixels:

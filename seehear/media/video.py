@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.audio import spread_evenly
+from seehear.media.hdr import Colours, to_sdr
 from seehear.media.image import thumb_of
 from seehear.media.limits import LIMITS
 from seehear.types import ImageSample, Modality, SampleSpec, Segment, VideoSample
@@ -272,8 +273,12 @@ def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
     )
     # A video that does not state its colours: BT.709 for high definition, else BT.601, as usual.
     custom = "ITU709" if frame.colorspace == 2 and height >= 720 else None
-    rgb = frame.reformat(*size, format="rgb24", src_colorspace=custom, interpolation="BICUBIC")
-    pixels: Pixels = rgb.to_ndarray()
+    colours = Colours(frame.color_trc, frame.color_primaries)
+    if colours.is_hdr:
+        custom = "BT2020" if frame.colorspace == 2 else None
+    form = "rgb48le" if colours.is_hdr else "rgb24"
+    rgb = frame.reformat(*size, format=form, src_colorspace=custom, interpolation="BICUBIC")
+    pixels: Pixels = to_sdr(rgb.to_ndarray(), colours) if colours.is_hdr else rgb.to_ndarray()
     swapped, flip_x, flip_y = display_axes(frame)
     if swapped:
         pixels = pixels.transpose(1, 0, 2)

@@ -79,3 +79,35 @@ def make_scan(path: Path, pages: Sequence[Pixels | str]) -> Path:
 
 def _stream(content: bytes) -> bytes:
     return b"stream\n" + content + b"\nendstream"
+
+
+def make_tiff(path: Path, samples: NDArray[Any], *, alpha: int = 0, planar: bool = False) -> Path:
+    """A TIFF, not packed, of samples (h, w, channels) of any type; `alpha` as its ExtraSamples."""
+    height, width, count = samples.shape
+    stored = np.moveaxis(samples, 2, 0) if planar else samples
+    data = np.ascontiguousarray(stored).astype(samples.dtype.newbyteorder("<")).tobytes()
+    planes = count if planar else 1
+    kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
+    tags: list[tuple[int, str, list[int]]] = [
+        (256, "I", [width]), (257, "I", [height]), (258, "H", [8 * samples.itemsize] * count),
+        (259, "H", [1]), (262, "H", [2 if count > 2 else 1]),
+        (273, "I", [8 + len(data) // planes * at for at in range(planes)]), (277, "H", [count]),
+        (278, "I", [height]), (279, "I", [len(data) // planes] * planes),
+        (284, "H", [2 if planar else 1]),
+    ]  # fmt: skip
+    if count in {2, 4}:
+        tags.append((338, "H", [alpha]))
+    tags.append((339, "H", [kind] * count))
+    at = 8 + len(data)
+    entries, beyond = b"", b""
+    for tag, form, values in tags:
+        packed = struct.pack(f"<{len(values)}{form}", *values)
+        if len(packed) > 4:
+            place = at + 2 + 12 * len(tags) + 4 + len(beyond)
+            beyond += packed
+            packed = struct.pack("<I", place)
+        entries += struct.pack("<HHI", tag, 3 if form == "H" else 4, len(values))
+        entries += packed.ljust(4, b"\0")
+    directory = struct.pack("<H", len(tags)) + entries + b"\0\0\0\0"
+    path.write_bytes(b"II*\0" + struct.pack("<I", at) + data + directory + beyond)
+    return path
