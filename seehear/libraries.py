@@ -60,6 +60,7 @@ LIBRARIES = (
     Library("pillow_heif", "pillow-heif", "HEIC images", decodes=True),
     Library("rawpy", "rawpy", "camera RAW images", decodes=True),
     Library("pypdf", "pypdf", "PDF files", decodes=True),
+    Library("pypdfium2", "pypdfium2", "PDF files: pages without text", decodes=True),
     Library("resvg_py", "resvg-py", "SVG drawings", decodes=True),
     Library("charset_normalizer", "charset-normalizer", "text of unknown encoding", decodes=True),
     Library("sqlalchemy", "sqlalchemy", "the catalog"),

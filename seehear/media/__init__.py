@@ -56,11 +56,13 @@ def samples(
 ) -> Iterator[tuple[Segment, Sample]]:
     """Decode a file lazily: yield its segments with their samples, in order of time.
 
-    image   one Segment(IMAGE) with its ImageSample
+    image   one Segment(IMAGE) with its ImageSample; more for the frames of an animation that
+            differ, which have times, for pages, and for the tiles of an elongated image
     audio   windows that are not silent, Segment(AUDIO, start, stop) with an AudioSample
     video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
             track as for audio
-    text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times
+    text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times.
+            Pages of a PDF without text follow as Segment(IMAGE)
 
     `info` is the result of `probe`; with None, the file is probed again. A file without content
     to find (a silent recording, an empty page) yields nothing. The iterator keeps the file open

@@ -25,7 +25,7 @@ from seehear.media import container as containers
 from seehear.media.limits import LIMITS
 from seehear.media.stamps import LONGEST_PAUSE_S
 from seehear.media.timeline import Timeline
-from seehear.silence import is_silent
+from seehear.silence import FLOAT_SILENCE_DBFS, is_silent, loudness_dbfs
 from seehear.types import AudioSample, Modality, SampleSpec, Segment
 
 if TYPE_CHECKING:
@@ -51,8 +51,19 @@ JITTER_S = 0.08
 WRONG_S = 1.0
 """Stamps that are earlier than the sound before them by more than this, or later than the end of
 the file, are wrong."""
-BLOCK_S = 0.1
+BLOCK_S = 0.5
 """Shorter blocks are joined before they are cut into windows."""
+CANCELLED = 0.2
+"""Share of the loudest channel's power below which a mix has lost the sound. One channel alone in
+stereo keeps half of it."""
+CUT_SHARE = 1e-4
+"""Share of a window's samples that may be cut off at full scale before it is turned down."""
+_WEIGHTS = dict.fromkeys(("FL", "FR"), 0.5**0.5) | {"FC": 1.0, "LFE": 0.0}
+_WEIGHTS |= dict.fromkeys(("BL", "BR", "SL", "SR", "BC"), 0.5)
+_MOST_GUESSED = 8
+"""Channels up to which FFmpeg takes the usual layout of so many."""
+RAISED_DBFS = -20.0
+"""The level of the loudest moment of a recording that was turned up."""
 SHORTEST_SHOT_S = 1.0
 """The sound of a shot shorter than this is not used as a query by itself: it says too little."""
 
@@ -126,6 +137,7 @@ def _positioned(
         if position is None or abs(late_s) > JITTER_S:
             for block in resampler.take(None):
                 yield position or 0, block
+                position = (position or 0) + len(block)
             due_s = time_s + shift_s
             position = round(due_s * rate)
         for block in resampler.take(frame):
@@ -138,12 +150,17 @@ def _positioned(
 
 
 class _Resampler:
-    """Resample frames to mono; start anew where a stream changes its format midway."""
+    """Resample frames to mono; start anew where a stream changes its format midway.
+
+    Gives blocks of BLOCK_S, so it holds back up to as much of the sound; `take(None)` gives the
+    rest.
+    """
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
         self._format: tuple[object, ...] | None = None
         self._inner: av.AudioResampler | None = None
+        self._weights: Samples = np.ones(1, dtype=np.float32)
 
     def take(self, frame: Any) -> Iterator[Samples]:
         if frame is not None:
@@ -158,27 +175,78 @@ class _Resampler:
                     raise MediaLimitError(f"a sample rate of {frame.sample_rate} Hz")
                 yield from self._flushed()
                 self._format = layout
-                self._inner = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
+                self._weights = _weights(frame.layout)
+                self._inner = av.AudioResampler(
+                    format="flt",
+                    layout=frame.layout,
+                    rate=self._rate,
+                    frame_size=max(1, round(BLOCK_S * self._rate)),
+                )
             # Time stamps of hostile or cut files leap; windows are timed by counting samples.
             frame.pts = None
             assert self._inner is not None
             for out in self._inner.resample(frame):
-                yield _clean(out.to_ndarray())
+                yield mixed(_clean(out.to_ndarray()), self._weights)
         else:
             yield from self._flushed()
 
     def _flushed(self) -> Iterator[Samples]:
         if self._inner is not None:
             for out in self._inner.resample(None):
-                yield _clean(out.to_ndarray())
+                yield mixed(_clean(out.to_ndarray()), self._weights)
         self._inner = None
 
 
 def _clean(block: NDArray[Any]) -> Samples:
-    waveform = block.reshape(-1).astype(np.float32)
-    if not np.isfinite(waveform).all():  # wav files of floats may hold anything
-        waveform = np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.clip(waveform, -1.0, 1.0)
+    block = block.astype(np.float32, copy=False)
+    if not np.isfinite(block).all():  # wav files of floats may hold anything
+        block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+    return block
+
+
+def _weights(layout: av.AudioLayout) -> Samples:
+    """Return the weights of channels in the mono mix, float32 (channels,).
+
+    As FFmpeg mixes them, after ITU-R BS.775; equal shares for rarer layouts.
+    """
+    count = layout.nb_channels
+    names = [channel.name for channel in layout.channels]
+    if set(names) == {"NONE"} and count <= _MOST_GUESSED:  # a file that does not name its channels
+        names = [channel.name for channel in av.AudioLayout(f"{count}c").channels]
+    if count == 1 or not set(names) <= _WEIGHTS.keys():
+        return np.full(count, 1 / count, dtype=np.float32)
+    return np.array([_WEIGHTS[name] for name in names], dtype=np.float32)
+
+
+def mixed(block: Samples, weights: Samples) -> Samples:
+    """Mix interleaved samples, float32 of n x channels, to mono, float32 (n,).
+
+    Where the channels cancel each other (one is another one negated) or only one of many sounds,
+    the loudest channel is taken instead.
+    """
+    if len(weights) == 1:
+        return block.reshape(-1)
+    apart = block.reshape(-1, len(weights))
+    mono: Samples = apart @ weights
+    powers = np.einsum("ij,ij->j", apart, apart)
+    loudest = int(powers.argmax())
+    if float(mono @ mono) < CANCELLED * float(powers[loudest]):
+        return np.ascontiguousarray(apart[:, loudest])
+    return mono
+
+
+def at_full_scale(waveform: Samples) -> Samples:
+    """Return a waveform, float32 (n,), within [-1, 1], turned down where it goes beyond.
+
+    Single samples beyond, as decoders of MP3 give, are cut off instead.
+    """
+    sizes = np.abs(waveform)
+    if len(sizes) == 0 or sizes.max() <= 1.0:
+        return waveform
+    rank = round((len(sizes) - 1) * (1 - CUT_SHARE))
+    top = max(1.0, float(np.partition(sizes, rank)[rank]))
+    lowered: Samples = np.clip(waveform / np.float32(top), -1.0, 1.0)
+    return lowered
 
 
 def windows(blocks: Iterator[Block], spec: SampleSpec) -> Iterator[tuple[Segment, AudioSample]]:
@@ -236,6 +304,7 @@ def _joined_to(least: int, blocks: Iterator[Block]) -> Iterator[Block]:
 
 
 def _window(waveform: Samples, start: int, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
+    waveform = at_full_scale(waveform)
     if is_silent(waveform, rate):
         return
     begin = start / rate
@@ -251,8 +320,29 @@ def track_windows(
     damage: containers.DecodeErrors | None = None,
 ) -> Iterator[tuple[Segment, AudioSample]]:
     """Yield all windows of one track, timed on the clock of its file."""
-    blocks = waveform_blocks(container, stream, timeline, spec.sample_rate_hz, damage=damage)
-    yield from itertools.islice(windows(blocks, spec), LIMITS.segments)
+    rate, heard = spec.sample_rate_hz, False
+    blocks = waveform_blocks(container, stream, timeline, rate, damage=damage)
+    for window in itertools.islice(windows(blocks, spec), LIMITS.segments):
+        heard = True
+        yield window
+    if heard or not _has_float_samples(stream):
+        return
+    container.seek(0)
+    blocks = waveform_blocks(container, stream, timeline, rate)
+    loudest = max((loudness_dbfs(block, rate) for _, block in blocks), default=-math.inf)
+    if loudest >= FLOAT_SILENCE_DBFS:
+        container.seek(0)
+        gain = np.float32(10 ** ((RAISED_DBFS - loudest) / 20))
+        blocks = waveform_blocks(container, stream, timeline, rate)
+        raised = ((position, gain * block) for position, block in blocks)
+        yield from itertools.islice(windows(raised, spec), LIMITS.segments)
+
+
+def _has_float_samples(stream: AudioStream) -> bool:
+    """Tell whether the file itself holds floating-point samples, not only its decoder."""
+    context = stream.codec_context
+    exact = context.name.startswith("pcm_") or context.name == "wavpack"
+    return exact and context.format.name.startswith(("flt", "dbl"))
 
 
 def spread_windows(
@@ -284,7 +374,7 @@ def spread_windows(
         blocks = waveform_blocks(
             container, stream, timeline, rate, start_s=begin_s, most_s=spec.window_s
         )
-        waveform = joined(blocks, round(begin_s * rate))
+        waveform = at_full_scale(joined(blocks, round(begin_s * rate)))
         if not is_silent(waveform, rate):
             chosen.append(AudioSample(waveform, rate))
     return chosen

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -109,11 +109,16 @@ def samples_open(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, Sa
     assert info is not None
     with told_as_truncated(item):
         if info.modality is Modality.IMAGE:
-            yield Segment(Modality.IMAGE), _image(item, spec.image_px)
+            yield from _pictures(item, spec.image_px)
         elif reader is Decoder.FFMPEG:
             yield from itertools.islice(_video_or_audio(item, info, spec), LIMITS.segments)
         else:
             yield from itertools.islice(_passages(item, info, spec), LIMITS.segments)
+            if reader is Decoder.PDF:
+                from seehear.media import pdf
+
+                for _, picture in pdf.pictures_of(item.file, spec.image_px):
+                    yield Segment(Modality.IMAGE), picture
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -125,7 +130,9 @@ def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sam
             found = _query_container(item, info, spec)
         else:
             every = [sample for _, sample in samples_open(item, spec)]
-            found = list(spread_evenly(every, QUERY_SAMPLES))
+            # The pictures of a document are asked with where it has no words.
+            words = [sample for sample in every if isinstance(sample, str)]
+            found = list(spread_evenly(words or every, QUERY_SAMPLES))
     if not found:
         empty = "it is silent" if info.modality is Modality.AUDIO else "it has no words"
         raise BrokenMediaError(f"there is nothing to search for in this file: {empty}")
@@ -146,7 +153,7 @@ def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSam
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
     with recognised(source) as item:
         if item.kind.reader in (Decoder.PILLOW, Decoder.RAW, Decoder.SVG):
-            return _image(item, px)
+            return _image(item, px, time_s)
         _expect(item, Decoder.FFMPEG, "image")
         return _frame(item, time_s, px)
 
@@ -165,7 +172,7 @@ def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float 
             early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
             pixels = _frame(item, early if time_s is None else time_s, px).pixels
         else:
-            pixels = _image(item, px).pixels
+            pixels = _image(item, px, time_s).pixels
         return image.encoded(image.resized(pixels, px), "WEBP")
 
 
@@ -182,12 +189,29 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
         raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
 
 
-def _image(item: OpenFile, min_px: int) -> ImageSample:
+def _pictures(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
+    from seehear.media import image, image_frames
+
+    given = False
+    if item.kind.reader is Decoder.PILLOW:
+        image.check_frames(item.file, item.kind)
+        try:
+            for picture in image_frames.pictures(item.file, item.kind, px):
+                given = True
+                yield picture
+        except BrokenMediaError:
+            if given and item.info is not None:
+                item.info.mark_partial("cut off: its later pictures cannot be decoded")
+    if not given:
+        yield from image_frames.with_tiles(_image(item, px))
+
+
+def _image(item: OpenFile, min_px: int, time_s: float | None = None) -> ImageSample:
     if item.kind.reader is Decoder.SVG:
         from seehear.media import svg
 
         return svg.load(svg.read(item.file), min_px)
-    loaded, missing = _raw(item, min_px) or _pixels(item, min_px)
+    loaded, missing = _raw(item, min_px) or _pixels(item, min_px, time_s)
     if item.info is not None and missing:
         item.info.mark_partial(missing)
     return loaded
@@ -208,12 +232,16 @@ def _raw(item: OpenFile, min_px: int) -> tuple[ImageSample, str] | None:
     return loaded, f"cut off: {lacks:,} bytes are missing" if lacks else ""
 
 
-def _pixels(item: OpenFile, min_px: int) -> tuple[ImageSample, str]:
-    from seehear.media import image, partial_image
+def _pixels(item: OpenFile, min_px: int, time_s: float | None) -> tuple[ImageSample, str]:
+    from seehear.media import image, image_frames, partial_image
 
     _expect(item, Decoder.PILLOW, "image")
     item.file.seek(0)
     image.check_frames(item.file, item.kind)
+    if item.kind.decoder in image_frames.SEVERAL:
+        with suppress(BrokenMediaError):
+            return image_frames.picture_at(item.file, item.kind, min_px, time_s), ""
+        item.file.seek(0)
     return partial_image.load(item.file, item.kind, min_px)
 
 
@@ -318,7 +346,8 @@ def _audio(item: OpenFile, rate: int, start_s: float, most_s: float) -> AudioSam
         blocks = audio.waveform_blocks(
             container, track, timeline, rate, start_s=start_s, most_s=most_s
         )
-        return AudioSample(audio.joined(blocks, round(start_s * rate)), rate)
+        waveform = audio.joined(blocks, round(start_s * rate))
+        return AudioSample(audio.at_full_scale(waveform), rate)
 
 
 def _spectrogram(

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
 from seehear.media.audio import spread_evenly
+from seehear.media.hdr import Colours, to_sdr
+from seehear.media.image import THUMB_PX, thumb_of
 from seehear.media.limits import LIMITS
 from seehear.media.timeline import ROUNDING_S, Timeline, period_of
 from seehear.types import ImageSample, Modality, SampleSpec, Segment, VideoSample
@@ -44,7 +47,6 @@ SHOT_SAMPLES = 20
 it is not lost in the average."""
 SHOT_FRAMES = 6
 """Frames of a shot that are encoded, spread over the shot; they look alike."""
-THUMB_PX = 16
 CUT_DIFFERENCE = 28.0
 """Mean absolute difference of two 16-pixel thumbnails, of 255, from which on two frames belong to
 different shots. Noise and small motion stay below 10, a pan is around 20, cuts are above 40."""
@@ -112,7 +114,7 @@ def shots(
     first = last = None
     start = 0.0
     for frame in itertools.islice(reader.sampled(step), LIMITS.video_frames):
-        thumb = _thumb(frame.pixels)
+        thumb = thumb_of(frame.pixels)
         if held and (
             len(held) >= SHOT_SAMPLES
             or _differ(thumb, last, CUT_DIFFERENCE)
@@ -135,17 +137,6 @@ def _shot(held: list[SampledFrame], start: float, stop: float) -> tuple[Segment,
     chosen = spread_evenly(held, SHOT_FRAMES)
     segment = Segment(Modality.VIDEO, round(start, 3), round(stop, 3))
     return segment, VideoSample(tuple(ImageSample(frame.pixels) for frame in chosen))
-
-
-def _thumb(pixels: Pixels) -> NDArray[np.float32]:
-    """Return mean colours of a 16 x 16 grid, float32 (16, 16, 3)."""
-    height, width = pixels.shape[:2]
-    rows = np.linspace(0, height, min(THUMB_PX, height) + 1).astype(int)[:-1]
-    columns = np.linspace(0, width, min(THUMB_PX, width) + 1).astype(int)[:-1]
-    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
-    counts = np.diff([*rows, height])[:, None, None] * np.diff([*columns, width])[None, :, None]
-    thumb: NDArray[np.float32] = (sums / counts).astype(np.float32)
-    return thumb
 
 
 def _differ(one: NDArray[np.float32], other: NDArray[np.float32] | None, least: float) -> bool:
@@ -328,7 +319,7 @@ def size_probe(aspect: float) -> Callable[[Any], Pixels]:
     def stand_in(frame: Any) -> Pixels:
         check_size(frame.width, frame.height)
         seen = (max(1, round(frame.width * aspect)), frame.height)
-        if round(frame.rotation / 90) % 2:
+        if display_axes(frame)[0]:
             seen = seen[::-1]
         return np.broadcast_to(np.zeros(3, dtype=np.uint8), (seen[1], seen[0], 3))
 
@@ -351,7 +342,28 @@ def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
     )
     # A video that does not state its colours: BT.709 for high definition, else BT.601, as usual.
     custom = "ITU709" if frame.colorspace == 2 and height >= 720 else None
-    rgb = frame.reformat(*size, format="rgb24", src_colorspace=custom, interpolation="BICUBIC")
-    pixels: Pixels = rgb.to_ndarray()
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    colours = Colours(frame.color_trc, frame.color_primaries)
+    if colours.is_hdr:
+        custom = "BT2020" if frame.colorspace == 2 else None
+    form = "rgb48le" if colours.is_hdr else "rgb24"
+    rgb = frame.reformat(*size, format=form, src_colorspace=custom, interpolation="BICUBIC")
+    pixels: Pixels = to_sdr(rgb.to_ndarray(), colours) if colours.is_hdr else rgb.to_ndarray()
+    swapped, flip_x, flip_y = display_axes(frame)
+    if swapped:
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
+
+
+def display_axes(frame: Any) -> tuple[bool, bool, bool]:
+    """Return what shows a frame upright: swap rows and columns, then flip x, then flip y.
+
+    From its display matrix (a b u, c d v, x y w), which shows the pixel (x, y) at
+    (a x + c y, b x + d y). Angles between quarter turns are rounded.
+    """
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0

@@ -135,9 +135,9 @@ def thumbnail_address(
     if modality is Modality.TEXT:
         return None
     address = f"/v1/assets/{asset_id}/thumbnail"
-    if modality is Modality.IMAGE or start_s is None or stop_s is None:
+    if start_s is None or stop_s is None:
         return address
-    if modality is Modality.VIDEO:
+    if modality in {Modality.VIDEO, Modality.IMAGE}:
         return f"{address}?start_s={(start_s + stop_s) / 2:.2f}"
     return f"{address}?start_s={start_s:.2f}&stop_s={stop_s:.2f}"
 

@@ -150,12 +150,16 @@ def make_wav(
 ) -> Path:
     """A wav of (frequency in Hz, seconds) one after the other; frequency 0 is silence."""
     whole = np.concatenate([tone(hz, seconds, sample_rate_hz) for hz, seconds in tones])
-    data = np.repeat((whole * 32767).astype("<i2")[:, None], channels, axis=1)
+    return write_wav(path, np.repeat(whole[:, None], channels, axis=1), sample_rate_hz)
+
+
+def write_wav(path: Path, samples: NDArray[Any], sample_rate_hz: int) -> Path:
+    """A wav of 16 bits: samples in [-1, 1], (n,) or (n, channels)."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
+        file.setnchannels(samples.shape[1] if samples.ndim == 2 else 1)
         file.setsampwidth(2)
         file.setframerate(sample_rate_hz)
-        file.writeframes(data.tobytes())
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
     return path
 
 

@@ -44,7 +44,7 @@ function large(hit, query) {
     // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW.
     return h("img", { alt: hit.name, src: `${hit.thumbnail}?px=1600` });
   }
-  if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, marked(hit.snippet ?? "", query));
+  if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, marked(hit.snippet ?? hit.name, query));
   return hit.modality === "video" ? film(hit) : sound(hit);
 }
 
@@ -84,7 +84,7 @@ function begin(player, hit) {
 function about(hit) {
   const size = hit.width_px ? `${hit.width_px} × ${hit.height_px}` : "";
   return h("dl", {}, lines([
-    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${hit.matched === "audio" ? "sound" : "subtitles"})`)],
+    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${{ audio: "sound", image: "pages", text: "subtitles" }[hit.matched]})`)],
     ["Score", scoreBar(hit.score)],
     ["Moment", span(hit)],
     ["Folder", hit.folder],

@@ -20,9 +20,16 @@ from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import fts
 from seehear.stores.catalog.checksums import segment_crc, vector_crc
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.reader import space_ids
+from seehear.stores.catalog.reader import DRAWN, counter, space_ids
 from seehear.stores.catalog.sanitize import clean_details, clean_number, clean_text
-from seehear.stores.catalog.schema import assets, encodings, locations, segments, vectors
+from seehear.stores.catalog.schema import (
+    assets,
+    counters,
+    encodings,
+    locations,
+    segments,
+    vectors,
+)
 from seehear.stores.catalog.statements import CHUNK, chunks
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 
@@ -143,6 +150,8 @@ def put_encodings(
             segment_row(generation_id, asset_id, ordinal, segment)
             for ordinal, segment in enumerate(content.segments)
         ]
+    if any(_has_drawn_pages(content) for content in contents) and not counter(connection, DRAWN):
+        connection.execute(insert(counters).values(name=DRAWN, value=1))
     if rows:
         connection.execute(insert(segments), rows)
         made = _segment_ids(connection, generation_id, asset_ids_)
@@ -172,6 +181,12 @@ def put_encodings(
                 )
             )
         connection.execute(insert(encodings), marks)
+
+
+def _has_drawn_pages(content: NewContent) -> bool:
+    return content.info.modality is Modality.TEXT and any(
+        segment.modality is Modality.IMAGE for segment in content.segments
+    )
 
 
 def _segment_ids(

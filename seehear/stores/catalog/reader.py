@@ -42,6 +42,8 @@ from seehear.stores.catalog.schema import (
 from seehear.stores.catalog.statements import chunks, rows_of
 from seehear.types import Asset, EmbeddingSpace, Ids, Modality, Segment, Vectors
 
+DRAWN = "drawn_pages"
+"""Counter that is 1 once a page of a PDF was stored as an image."""
 BLOCK = 10_000
 """Vectors read at once where there may be millions."""
 
