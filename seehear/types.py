@@ -138,10 +138,11 @@ class MediaInfo:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
-    """When it was taken, by the camera's own clock (no time zone)."""
+    """When it was taken, in local time (no time zone): the first instant of a day, month or year
+    where the details have a "date_precision"."""
     details: Mapping[str, str | int | float] = field(default_factory=dict)
     """Camera, coordinates, embedded caption, title, ... by plain names: "camera", "latitude",
-    "longitude", "caption", "title", "keywords"."""
+    "longitude", "caption", "title", "keywords", "people", "date_from"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,9 @@ class Asset:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
+    """Local time; the first instant of a day, month or year where more is not known."""
+    details: Mapping[str, str | int | float] = field(default_factory=dict, compare=False)
+    """What the file says about itself, as in `MediaInfo.details`."""
 
 
 @dataclass(frozen=True, slots=True)

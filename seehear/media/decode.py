@@ -15,7 +15,7 @@ from seehear.media import truncation
 from seehear.media.limits import LIMITS
 from seehear.media.media_info import TIFF, OpenFile, probe_open
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
-from seehear.media.source import Source, head_of, opened, size_of, suffix_of
+from seehear.media.source import Source, head_of, opened, path_of, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -47,14 +47,15 @@ _BYTE_LIMITS = {
 def recognised(source: Source) -> Iterator[OpenFile]:
     """Open a source and recognise it. Raises MediaError."""
     with opened(source) as file:
-        yield recognise(file, suffix_of(source))
+        yield recognise(file, path_of(source))
 
 
-def recognise(file: BinaryIO, suffix: str) -> OpenFile:
+def recognise(file: BinaryIO, path: str) -> OpenFile:
     """Recognise an open file; check that it is complete and within the size limit of its kind.
 
     Raises MediaError.
     """
+    suffix = suffix_of(path)
     kind = sniff(head_of(file), suffix)
     size, most = size_of(file), _BYTE_LIMITS[kind.reader]
     if size > most:
@@ -65,7 +66,7 @@ def recognise(file: BinaryIO, suffix: str) -> OpenFile:
     truncation.check_complete(file, kind)
     if kind.reader is Decoder.ARCHIVE:
         kind = _document_kind(file, suffix)
-    return OpenFile(file, kind)
+    return OpenFile(file, kind, path=path)
 
 
 def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:

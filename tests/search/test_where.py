@@ -42,6 +42,7 @@ def date(*parts: int) -> datetime:
                 (
                     Compare(Field.TAKEN, Op.GE, date(2024, 6, 1, 14, 30)),
                     Compare(Field.TAKEN, Op.LT, date(2024, 6, 1, 14, 31)),
+                    Not(Compare(Field.DATE_PRECISION, Op.KNOWN)),
                 )
             ),
         ),

@@ -166,7 +166,7 @@ class WorkerLoop:
             stamp = {}
             if self._asks and not protocol.receive(self._tasks)[0]["go"]:
                 return None
-            item = decode.recognise(file, suffix)
+            item = decode.recognise(file, path)
             info = media_info.probe_open(item)
             protocol.send(self._results, {"type": "info", "info": protocol.pack_info(info)})
             self._send_pairs(decode.samples_open(item, self._spec))
