@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -47,7 +48,10 @@ _BYTE_LIMITS = {
 def recognised(source: Source) -> Iterator[OpenFile]:
     """Open a source and recognise it. Raises MediaError."""
     with opened(source) as file:
-        yield recognise(file, path_of(source))
+        item = recognise(file, path_of(source))
+        if not isinstance(source, str | os.PathLike):
+            item.path = ""  # whoever opened it wants this file alone, not what lies beside it
+        yield item
 
 
 def recognise(file: BinaryIO, path: str) -> OpenFile:

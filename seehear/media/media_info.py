@@ -11,6 +11,7 @@ from seehear.media import metadata
 from seehear.media.coordinates import point_of
 from seehear.media.dates import BY_NAME, Dated, choose_date, name_date
 from seehear.media.details import MOST_CHARACTERS, Details
+from seehear.media.sidecars import with_sidecars
 from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.types import MediaInfo, Modality
 
@@ -28,6 +29,8 @@ class OpenFile:
     info: MediaInfo | None = None
     path: str = ""
     """Where it lies, for what its name tells; empty for bytes."""
+    root: str | None = None
+    """The folder that no link to a file beside it may leave; None allows every link."""
 
 
 def probe_open(item: OpenFile) -> MediaInfo:
@@ -183,8 +186,10 @@ def _info(
 ) -> MediaInfo:
     """Return the info of a file; `name` is that of its format, where it is not as recognised."""
     file_name = PurePath(item.path).name
-    if modality is not Modality.TEXT and (named := name_date(file_name)) is not None:
-        dates = [*dates, (BY_NAME, "name", named)]
+    if modality is not Modality.TEXT and item.path:
+        dates, details = with_sidecars(item.path, item.root, dates, details)
+        if (named := name_date(file_name)) is not None:
+            dates = [*dates, (BY_NAME, "name", named)]
     taken, found = choose_date(dates, point_of(details), file_name, duration_s or 0.0)
     seconds = None if duration_s is None else round(duration_s, 3)
     return MediaInfo(
