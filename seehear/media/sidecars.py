@@ -78,7 +78,7 @@ def read_takeout(data: bytes) -> tuple[list[Dated], Details]:
             details |= found
             break
     made = None
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):
         made = unix_date(float(taken.get("timestamp", 0)))
     return ([(DIGITIZED, "sidecar", made)] if made else []), details
 
@@ -86,13 +86,11 @@ def read_takeout(data: bytes) -> tuple[list[Dated], Details]:
 def _takeout_coordinates(value: Any) -> Details:
     if not isinstance(value, Mapping):
         return {}
-    numbers = [value.get(key) for key in ("latitude", "longitude", "altitude")]
-    latitude, longitude, altitude = (
-        float(number) if isinstance(number, int | float) else None for number in numbers
-    )
-    if latitude is None or longitude is None:
+    try:
+        altitude = float(value.get("altitude") or 0.0)
+        return coordinates(float(value["latitude"]), float(value["longitude"]), altitude or None)
+    except (KeyError, ValueError, TypeError, OverflowError):
         return {}
-    return coordinates(latitude, longitude, altitude or None)
 
 
 def _xmp_names(name: str) -> Iterator[str]:
