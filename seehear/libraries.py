@@ -63,6 +63,7 @@ LIBRARIES = (
     Library("pypdfium2", "pypdfium2", "PDF files: pages without text", decodes=True),
     Library("resvg_py", "resvg-py", "SVG drawings", decodes=True),
     Library("charset_normalizer", "charset-normalizer", "text of unknown encoding", decodes=True),
+    Library("tzfpy", "tzfpy", "the local time of films", decodes=True),
     Library("sqlalchemy", "sqlalchemy", "the catalog"),
     Library("alembic", "alembic", "upgrades of the catalog", probe="alembic.command"),
     Library("filelock", "filelock", "one writer at a time"),

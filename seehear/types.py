@@ -138,11 +138,12 @@ class MediaInfo:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
-    """When it was taken, by the camera's own clock (no time zone)."""
+    """When it was taken, in local time (no time zone): the first instant of a day, month or year
+    where the details have a "date_precision"."""
     details: Mapping[str, str | int | float] = field(default_factory=dict)
     """Camera, coordinates, embedded caption, title, ... by plain names: "camera", "latitude",
-    "longitude", "caption", "title", "keywords"; "partial" says what is missing of a file that is
-    read in part."""
+    "longitude", "caption", "title", "keywords", "people", "date_from"; "partial" says what is
+    missing of a file that is read in part."""
 
     def mark_partial(self, missing: str) -> None:
         """Say in `details` what is missing, which may be found only while the file is decoded."""
@@ -176,6 +177,9 @@ class Asset:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
+    """Local time; the first instant of a day, month or year where more is not known."""
+    details: Mapping[str, str | int | float] = field(default_factory=dict, compare=False)
+    """What the file says about itself, as in `MediaInfo.details`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -17,7 +18,7 @@ from seehear.media import truncation
 from seehear.media.limits import LIMITS
 from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of, told_as_truncated
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff_file
-from seehear.media.source import Source, opened, size_of, suffix_of
+from seehear.media.source import Source, opened, path_of, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -49,14 +50,18 @@ _BYTE_LIMITS = {
 def recognised(source: Source) -> Iterator[OpenFile]:
     """Open a source and recognise it. Raises MediaError."""
     with opened(source) as file:
-        yield recognise(file, suffix_of(source))
+        item = recognise(file, path_of(source))
+        if not isinstance(source, str | os.PathLike):
+            item.path = ""  # whoever opened it wants this file alone, not what lies beside it
+        yield item
 
 
-def recognise(file: BinaryIO, suffix: str) -> OpenFile:
+def recognise(file: BinaryIO, path: str) -> OpenFile:
     """Recognise an open file within the size limit of its kind; count the bytes that it lacks.
 
     Raises MediaError.
     """
+    suffix = suffix_of(path)
     kind, file = sniff_file(file, suffix)
     size, most = size_of(file), _BYTE_LIMITS[kind.reader]
     if size > most:
@@ -67,7 +72,7 @@ def recognise(file: BinaryIO, suffix: str) -> OpenFile:
     missing = truncation.missing_bytes(file, kind)
     if kind.reader is Decoder.ARCHIVE:
         kind = _document_kind(file, suffix)
-    return OpenFile(file, kind, missing)
+    return OpenFile(file, kind, missing, path=path)
 
 
 def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:

@@ -15,14 +15,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import BinaryIO
 from urllib.parse import unquote
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media import text, xml_stream
+from seehear.media.dates import ORIGINAL, Dated, parse_date
+from seehear.media.details import MOST_CHARACTERS, Details
 from seehear.media.limits import LIMITS
-from seehear.media.metadata import MOST_CHARACTERS, Details, iso_date
 from seehear.media.source import size_of
 
 ENCRYPTED = "encrypted: it opens with a password only"
@@ -184,8 +184,8 @@ def text_of(document: Document) -> str:
     return "".join(collector.parts)[: LIMITS.text_characters]
 
 
-def details_of(document: Document) -> tuple[datetime | None, Details]:
-    """Return date, title and author; None and no entry where the document does not state them."""
+def details_of(document: Document) -> tuple[list[Dated], Details]:
+    """Return dates, and title and author where the document states them."""
     about = _About()
     try:
         name = _ABOUT.get(document.format, "docProps/core.xml")
@@ -200,7 +200,7 @@ def details_of(document: Document) -> tuple[datetime | None, Details]:
         if words := " ".join(about.found.get(element, "").split())[:MOST_CHARACTERS]:
             details[field_name] = words
     dates = (about.found.get(key, "") for key in ("created", "creation-date", "date"))
-    return next((date for text_ in dates if (date := iso_date(text_))), None), details
+    return [(ORIGINAL, "document", made) for text_ in dates if (made := parse_date(text_))], details
 
 
 def _optional(document: Document, name: str) -> bytes:

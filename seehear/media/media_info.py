@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
 from seehear.errors import BrokenMediaError
 from seehear.media import metadata
-from seehear.media.metadata import Details
+from seehear.media.coordinates import point_of
+from seehear.media.dates import BY_NAME, Dated, choose_date, name_date
+from seehear.media.details import MOST_CHARACTERS, Details
+from seehear.media.sidecars import with_sidecars
 from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.media.source import size_of
 from seehear.types import MediaInfo, Modality
@@ -41,6 +44,10 @@ class OpenFile:
     info: MediaInfo | None = None
     timeline: Timeline | None = None
     """The clock of a film or a sound, set once it was measured."""
+    path: str = ""
+    """Where it lies, for what its name tells; empty for bytes."""
+    root: str | None = None
+    """The folder that no link to a file beside it may leave; None allows every link."""
 
 
 @contextmanager
@@ -70,12 +77,12 @@ def _probe_image(item: OpenFile) -> MediaInfo:
 
     image.check_frames(item.file, item.kind)
     with image.opened_image(item.file, item.kind, partly=True) as opened_image:
-        taken, details = metadata.of_image(opened_image)
+        dates, details = metadata.of_image(opened_image)
         width, height = opened_image.size
         if image.orientation_of(opened_image, item.kind) >= 5:
             width, height = height, width
     details["orientation"] = metadata.orientation(width, height)
-    return _info(Modality.IMAGE, item.kind.format, details, taken, width, height)
+    return _info(item, Modality.IMAGE, details, dates, width, height)
 
 
 def _probe_raw(item: OpenFile) -> MediaInfo:
@@ -84,7 +91,7 @@ def _probe_raw(item: OpenFile) -> MediaInfo:
     try:
         with raw.opened_raw(item.file) as opened_raw:
             width, height = raw.size_px(opened_raw)
-            taken, details = raw.details_of(item.file, opened_raw)
+            dates, details = raw.details_of(item.file, opened_raw)
     except raw.NotRawError:
         item.file.seek(0)
         if item.file.read(4) not in (b"II*\x00", b"MM\x00*"):
@@ -93,7 +100,7 @@ def _probe_raw(item: OpenFile) -> MediaInfo:
         item.kind = TIFF  # a TIFF with some tags of a RAW file
         return _probe_image(item)
     details["orientation"] = metadata.orientation(width, height)
-    return _info(Modality.IMAGE, item.kind.format, details, taken, width, height)
+    return _info(item, Modality.IMAGE, details, dates, width, height)
 
 
 def _probe_container(item: OpenFile) -> MediaInfo:
@@ -105,7 +112,7 @@ def _probe_container(item: OpenFile) -> MediaInfo:
         containers.as_media_errors("probe"),
     ):
         movie, track = containers.video_stream(container), containers.audio_stream(container)
-        taken, details = metadata.of_tags(container.metadata)
+        dates, details = metadata.of_tags(container.metadata, is_video=movie is not None)
         if track is not None:
             details["sample_rate_hz"] = int(track.codec_context.sample_rate or 0)
             details["channels"] = track.codec_context.channels
@@ -116,10 +123,12 @@ def _probe_container(item: OpenFile) -> MediaInfo:
             details["codec"] = track.codec_context.codec.canonical_name
             clock = _measure(item, container, None, track, details)
             # Ogg stores its tags on the stream.
-            stream_taken, stream_details = metadata.of_tags(track.metadata)
-            taken, details = taken or stream_taken, {**stream_details, **details}
+            stream_dates, stream_details = metadata.of_tags(track.metadata)
+            dates, details = [*dates, *stream_dates], {**stream_details, **details}
             name = _audio_name(name, str(details["codec"]))
-            return _info(Modality.AUDIO, name, details, taken, duration_s=clock.duration_s)
+            return _info(
+                item, Modality.AUDIO, details, dates, duration_s=clock.duration_s, name=name
+            )
         context = movie.codec_context
         details["codec"] = context.codec.canonical_name
         if movie.average_rate:
@@ -131,7 +140,9 @@ def _probe_container(item: OpenFile) -> MediaInfo:
         clock = _measure(item, container, movie, track, details)
         details["orientation"] = metadata.orientation(width, height)
         name = _VIDEO_NAMES.get(name, name)
-        return _info(Modality.VIDEO, name, details, taken, width, height, clock.duration_s)
+        return _info(
+            item, Modality.VIDEO, details, dates, width, height, clock.duration_s, name=name
+        )
 
 
 def timeline_of(item: OpenFile) -> Timeline:
@@ -172,8 +183,8 @@ def _probe_pdf(item: OpenFile) -> MediaInfo:
     from seehear.media import pdf
 
     with pdf.opened_pdf(item.file) as reader:
-        taken, details = pdf.details_of(reader)
-    return _info(Modality.TEXT, "pdf", details, taken)
+        dates, details = pdf.details_of(reader)
+    return _info(item, Modality.TEXT, details, dates)
 
 
 def _probe_svg(item: OpenFile) -> MediaInfo:
@@ -181,7 +192,7 @@ def _probe_svg(item: OpenFile) -> MediaInfo:
 
     drawing = svg.read(item.file)
     size = drawing.width_px, drawing.height_px
-    return _info(Modality.IMAGE, "svg", drawing.details, None, *size)
+    return _info(item, Modality.IMAGE, drawing.details, [], *size)
 
 
 def _probe_document(item: OpenFile) -> MediaInfo:
@@ -189,8 +200,8 @@ def _probe_document(item: OpenFile) -> MediaInfo:
 
     with documents.opened_document(item.file, "probe") as document:
         assert document is not None  # `recognise` has checked it
-        taken, details = documents.details_of(document)
-    return _info(Modality.TEXT, item.kind.format, details, taken)
+        dates, details = documents.details_of(document)
+    return _info(item, Modality.TEXT, details, dates)
 
 
 def _probe_text(item: OpenFile) -> MediaInfo:
@@ -201,27 +212,38 @@ def _probe_text(item: OpenFile) -> MediaInfo:
     if name == "eml":
         from seehear.media import mail
 
-        taken, details = mail.details_of(item.file.read(mail.HEADER_BYTES))
-        return _info(Modality.TEXT, name, details, taken)
+        dates, details = mail.details_of(item.file.read(mail.HEADER_BYTES))
+        return _info(item, Modality.TEXT, details, dates)
     if name in {"md", "html"}:
         start = text.read_text(item.file)
         title = text.front_matter_title(start) if name == "md" else text.from_html(start)[1]
         if title:
-            details["title"] = title[: metadata.MOST_CHARACTERS]
-    return _info(Modality.TEXT, name, details, None)
+            details["title"] = title[:MOST_CHARACTERS]
+    return _info(item, Modality.TEXT, details, [])
 
 
 def _info(
+    item: OpenFile,
     modality: Modality,
-    name: str,
     details: Details,
-    taken: datetime | None,
+    dates: list[Dated],
     width_px: int | None = None,
     height_px: int | None = None,
     duration_s: float | None = None,
+    *,
+    name: str = "",
 ) -> MediaInfo:
+    """Return the info of a file; `name` is that of its format, where it is not as recognised."""
+    file_name = PurePath(item.path).name
+    if modality is not Modality.TEXT and item.path:
+        dates, details = with_sidecars(item.path, item.root, dates, details)
+        if (named := name_date(file_name)) is not None:
+            dates = [*dates, (BY_NAME, "name", named)]
+    taken, found = choose_date(dates, point_of(details), file_name, duration_s or 0.0)
     seconds = None if duration_s is None else round(duration_s, 3)
-    return MediaInfo(modality, name, width_px, height_px, seconds, taken, details)
+    return MediaInfo(
+        modality, name or item.kind.format, width_px, height_px, seconds, taken, details | found
+    )
 
 
 _PROBES: dict[Decoder, Callable[[OpenFile], MediaInfo]] = {

@@ -14,14 +14,13 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media.dates import ORIGINAL, Dated, datetime_date
+from seehear.media.details import Details
 from seehear.media.limits import LIMITS
-from seehear.media.metadata import Details, iso_date
 from seehear.media.mute_logs import mute, silence_pypdf
 from seehear.media.source import size_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pypdf import PdfReader
     from pypdfium2 import PdfDocument, PdfPage
 
@@ -129,24 +128,24 @@ def _drawn(page: PdfPage, px: int) -> ImageSample:
     return ImageSample(image.finished(Image.fromarray(pixels[:, :, :3]), px))
 
 
-def details_of(reader: PdfReader) -> tuple[datetime | None, Details]:
-    """Return the date and the details: pages, and title, author and keywords where stated."""
+def details_of(reader: PdfReader) -> tuple[list[Dated], Details]:
+    """Return the dates and the details: pages, and title, author and keywords where stated."""
     details: Details = {"pages": len(reader.pages)}
     try:
         with limited("probe"):
             info = reader.metadata
         if info is None:
-            return None, details
+            return [], details
         for name, value in (
             ("title", info.title), ("artist", info.author), ("caption", info.subject),
             ("keywords", info.get("/Keywords")),
         ):  # fmt: skip
             if isinstance(value, str) and value.strip():
                 details[name] = " ".join(value.split())[:4_000]
-        date = info.creation_date
-        return (iso_date(date.strftime("%Y-%m-%dT%H:%M:%S")) if date else None), details
+        made = info.creation_date and datetime_date(info.creation_date)
     except Exception:  # optional data, which may be broken in any way
-        return None, details
+        made = None
+    return [(ORIGINAL, "document", made)] if made else [], details
 
 
 @contextmanager

@@ -67,13 +67,18 @@ def reason_of(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-def suffix_of(source: Source) -> str:
-    """Return the lower-case suffix of a path; "" for bytes."""
+def path_of(source: Source) -> str:
+    """Return the path of a source; "" for bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return ""
     if not isinstance(source, str | os.PathLike):
         source = source.name
-    return os.path.splitext(os.fspath(source))[1].lower()  # noqa: PTH122
+    return os.fsdecode(source)
+
+
+def suffix_of(source: Source) -> str:
+    """Return the lower-case suffix of a path; "" for bytes."""
+    return os.path.splitext(path_of(source))[1].lower()  # noqa: PTH122
 
 
 def size_of(file: BinaryIO) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def is_near_duplicate(one: Asset, other: Asset, cosine: float) -> bool:
     """
     if one.modality is not other.modality or not _lengths_agree(one, other):
         return False
-    return cosine >= (BURST if _taken_together(one.taken_at, other.taken_at) else NEAR_DUPLICATE)
+    return cosine >= (BURST if _taken_together(one, other) else NEAR_DUPLICATE)
 
 
 def collapse(
@@ -124,5 +123,9 @@ def _lengths_agree(one: Asset, other: Asset) -> bool:
     return abs(one.duration_s - other.duration_s) <= max(SAME_DURATION_S, 0.02 * longer)
 
 
-def _taken_together(one: datetime | None, other: datetime | None) -> bool:
-    return one is not None and other is not None and abs((one - other).total_seconds()) <= BURST_S
+def _taken_together(one: Asset, other: Asset) -> bool:
+    if one.taken_at is None or other.taken_at is None:
+        return False
+    if "date_precision" in one.details or "date_precision" in other.details:
+        return False  # only their day is known
+    return abs((one.taken_at - other.taken_at).total_seconds()) <= BURST_S

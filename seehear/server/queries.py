@@ -115,6 +115,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitO
     if asset is not None:
         content = asset_to_dict(asset)
         facts |= {name: content[name] for name in _OF_ASSET}
+        facts["people"] = asset.details.get("people")
     return HitOut(
         **facts,
         name=printable(hit.path.name),

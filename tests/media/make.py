@@ -115,7 +115,7 @@ def make_jpeg(
         latitude, longitude = place
         gps[1], gps[2] = "N" if latitude >= 0 else "S", _degrees(abs(latitude))
         gps[3], gps[4] = "E" if longitude >= 0 else "W", _degrees(abs(longitude))
-    if len(exif):
+    if len(exif) or taken or place:  # a directory within does not count as an entry
         options["exif"] = exif.tobytes()
     return make_image(path, size, colour, **options)
 

@@ -126,3 +126,14 @@ def test_groups_of_duplicates(tmp_path: Path) -> None:
     assert [group.modality for group in only] == [Modality.AUDIO]
     below = library.engine.duplicates(under=library.media / "x")
     assert [len(group.paths) for group in below] == [2]
+
+
+def test_photos_of_one_day_are_no_burst() -> None:
+    """A messenger's file name tells the day alone: all of them are stored at midnight."""
+    burst = float(np.arccos(0.93))
+    one, other = shown(0, taken_s=0), shown(burst, taken_s=0)
+    assert same(one, other)
+    asset = dataclasses.replace(one[0].asset, details={"date_precision": "day"})
+    vague = dataclasses.replace(one[0], asset=asset)
+    assert not same((vague, one[1]), other)
+    assert not same(other, (vague, one[1]))

@@ -29,7 +29,7 @@ TIME_PER_SECOND = 2.0
 TICK_S = 0.1
 _KEPT_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
-    "TEMP", "TMPDIR",
+    "TEMP", "TMPDIR", "TZ", "TZDIR",
 )  # fmt: skip
 """All that a worker gets to know: it loads libraries, and has no use for secrets."""
 _ENTRY = (

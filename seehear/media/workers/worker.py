@@ -136,7 +136,7 @@ class WorkerLoop:
         try:
             with source.open_regular(path) if root is None else open_beneath(path, root) as file:
                 before = os.fstat(file.fileno())
-                error = self._file(file, path, before)
+                error = self._file(file, path, root, before)
                 after, changed = os.fstat(file.fileno()), True
                 with suppress(OSError):
                     changed = _stamp(os.stat(path)) != _stamp(before)  # noqa: PTH116
@@ -157,7 +157,9 @@ class WorkerLoop:
             return True
         return _peak_bytes() > RETIRE_SHARE * self._memory_bytes
 
-    def _file(self, file: BinaryIO, path: str, stat: os.stat_result) -> MediaError | None:
+    def _file(
+        self, file: BinaryIO, path: str, root: str | None, stat: os.stat_result
+    ) -> MediaError | None:
         stamp = {"size": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
         self._info = None
         try:
@@ -170,7 +172,8 @@ class WorkerLoop:
             stamp = {}
             if self._asks and not protocol.receive(self._tasks)[0]["go"]:
                 return None
-            item = decode.recognise(file, suffix)
+            item = decode.recognise(file, path)
+            item.root = root
             self._info = media_info.probe_open(item)
             protocol.send(self._results, {"type": "info", "info": protocol.pack_info(self._info)})
             self._send_pairs(decode.samples_open(item, self._spec))

@@ -90,10 +90,14 @@ function about(hit) {
     ["Folder", hit.folder],
     ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
     ["Size", size],
-    ["Taken", hit.taken_at ? new Date(hit.taken_at).toLocaleString() : ""],
+    ["Taken", taken(hit.taken_at)],
+    ["People", hit.people],
     ...hit.why.map((term) => [term.exclude ? `Without “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
   ]));
 }
+
+// Only what has a time of day is a point in time: "2024-06" is told as it is.
+const taken = (text) => (text?.includes("T") ? new Date(text).toLocaleString() : text);
 
 const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 

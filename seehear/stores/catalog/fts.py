@@ -52,8 +52,9 @@ def dialect_of(connection: Connection) -> Dialect:
 
 
 def caption_of(details: Mapping[str, Any]) -> str:
-    """Join title, caption and keywords of a file to one text."""
-    return " ".join(str(details.get(name, "")) for name in ("title", "caption", "keywords")).strip()
+    """Join the texts that a file has about itself to one text."""
+    names = ("title", "caption", "keywords", "people", "comment")
+    return " ".join(str(details[name]) for name in names if name in details)
 
 
 def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:

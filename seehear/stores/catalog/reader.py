@@ -62,6 +62,7 @@ def asset_from(row: Any) -> Asset:
         height_px=row.height_px,
         duration_s=row.duration_s,
         taken_at=row.taken_at,
+        details=row.details,
     )
 
 
