@@ -197,18 +197,20 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
 def _pictures(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
     from seehear.media import image, image_frames
 
-    given = False
-    if item.kind.reader is Decoder.PILLOW:
-        image.check_frames(item.file, item.kind)
-        try:
-            for picture in image_frames.pictures(item.file, item.kind, px):
-                given = True
-                yield picture
-        except BrokenMediaError:
-            if given and item.info is not None:
-                item.info.mark_partial("cut off: its later pictures cannot be decoded")
-    if not given:
+    if item.kind.reader is not Decoder.PILLOW:
         yield from image_frames.with_tiles(_image(item, px))
+        return
+    image.check_frames(item.file, item.kind)
+    given = False
+    try:
+        for picture in image_frames.pictures(item.file, item.kind, px):
+            given = True
+            yield picture
+    except BrokenMediaError:
+        if not given:
+            yield Segment(Modality.IMAGE), _image(item, px)
+        elif item.info is not None:
+            item.info.mark_partial("cut off: its later pictures cannot be decoded")
 
 
 def _image(item: OpenFile, min_px: int, time_s: float | None = None) -> ImageSample:

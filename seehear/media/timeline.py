@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-    from seehear.media.metadata import Details
+    from seehear.media.details import Details
 
 ROUNDING_S = 0.0015
 """Times are rounded to a millisecond, here and by most containers."""
