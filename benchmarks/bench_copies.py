@@ -22,8 +22,8 @@ import av
 import numpy as np
 from PIL import Image, ImageOps
 
+from seehear import media
 from seehear.errors import MediaError
-from seehear.media import audio, decode
 from seehear.media.fingerprints import PROPOSE, Fingerprint, Fingerprinter, agreement, read
 from seehear.media.media_info import probe_open
 from seehear.search.dedup import sketches
@@ -93,8 +93,7 @@ PICTURES: dict[str, Callable[[Image.Image], bytes]] = {
 
 
 def waveform(content: bytes) -> Floats:
-    with decode.recognised(content) as item:
-        return audio.load(item.file, item.kind, RATE_HZ, 0.0, 600.0).waveform
+    return media.load_audio(content, RATE_HZ, max_s=600.0).waveform
 
 
 def encoded(wave: Floats, form: str = "wav", codec: str = "pcm_s16le", rate: int = 0) -> bytes:

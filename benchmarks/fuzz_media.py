@@ -1,14 +1,18 @@
 """Damage valid media files in every way, thousands of times, and decode them all.
 
     python -m benchmarks.fuzz_media --files 20000
+    python -m benchmarks.fuzz_media --files 20000 --service
     python -m benchmarks.fuzz_media --quick            300 files, as in the tests
 
-One small valid file of every format is made, and copies of it are damaged: bits flipped, ranges
-overwritten, cut off, left out, repeated or filled with zeros, beginnings and ends exchanged between
-formats, and numbers replaced that state sizes, dimensions, rates and durations. All of them go
-through the worker pool that indexing uses. What must hold:
+One small valid file of every format is made, and copies of it are damaged (fuzz_mutations.py): bits
+flipped, ranges overwritten, cut off, left out, repeated or filled with zeros, beginnings and ends
+exchanged between formats, and numbers replaced that state sizes, dimensions, rates and durations;
+and by structure: boxes and chunks of wrong sizes, within themselves, doubled or exchanged,
+directories that lead back to themselves, offsets and counts of tables, time stamps that jump. All
+of them go through the worker pool that indexing uses; with --service each goes to the pool that the
+service uses, as a query, for a picture, and a sound for its waveform. What must hold:
 
-    run        every file comes out, in order, as samples or as a MediaError of one line
+    run        every file comes out as samples or as a MediaError of one line; indexing: in order
     time       none takes longer than the limit for a file
     memory     no worker grows beyond its limit
     samples    what is decoded is well-formed: finite waveforms, times in order
@@ -21,15 +25,15 @@ same seed gives the same files.
 from __future__ import annotations
 
 import argparse
-import random
-import struct
+import itertools
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,12 +41,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import record
+from benchmarks.fuzz_mutations import MUTATIONS, Dice, mend
 from seehear import media
 from seehear.config import Settings
 from seehear.errors import MediaError, UsageError
 from seehear.files import write_output
+from seehear.media.workers.pool import DecodePool
 from seehear.media.workers.process import TIME_PER_SECOND
-from seehear.types import AudioSample, SampleSpec
+from seehear.types import AudioSample, ImageSample, Modality, Sample, SampleSpec
 from tests.media import make
 
 QUICK_FILES = 300
@@ -52,117 +58,6 @@ TIMEOUT_S = 20.0
 MEMORY_BYTES = 2 << 30
 SLACK_S = 5.0
 """Over the limit for a file: noticing, ending and replacing a worker on a busy machine."""
-
-Dice = random.Random
-Mutation = Callable[[bytearray, Dice, Sequence[bytes]], bytearray]
-
-_EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-_STATED = (320, 240, 128, 96, 48_000, 16_000, 2_000, 2_048, 25, 12_800, 96_000)
-"""Dimensions, rates, durations and time bases that the seeds are made with: where such a number
-stands in a header, it is likely to be one of those."""
-
-
-def flip(data: bytearray, dice: Dice, _others: Sequence[bytes]) -> bytearray:
-    """Up to 64 bits flipped, half of the time within the first kilobyte."""
-    reach = len(data) if dice.random() < 0.5 else min(len(data), 1024)
-    for _ in range(dice.choice((1, 2, 4, 16, 64))):
-        data[dice.randrange(reach)] ^= 1 << dice.randrange(8)
-    return data
-
-
-def overwrite(data: bytearray, dice: Dice, _others: Sequence[bytes]) -> bytearray:
-    """A range of noise, zeros or ones."""
-    start = dice.randrange(len(data))
-    count = min(len(data) - start, dice.choice((4, 32, 256, 4096)))
-    filling = dice.choice((None, 0x00, 0xFF))
-    data[start : start + count] = (
-        dice.randbytes(count) if filling is None else bytes([filling]) * count
-    )
-    return data
-
-
-def truncate(data: bytearray, dice: Dice, _others: Sequence[bytes]) -> bytearray:
-    """Cut anywhere; sometimes filled with zeros to its old length, as a broken copy is."""
-    length = len(data)
-    cut = data[: dice.randrange(length)]
-    if dice.random() < 0.25:
-        cut += bytes(length - len(cut))
-    return cut
-
-
-def leave_out(data: bytearray, dice: Dice, _others: Sequence[bytes]) -> bytearray:
-    """A range removed from the middle."""
-    start = dice.randrange(len(data))
-    del data[start : start + dice.choice((1, 7, 64, 1024))]
-    return data
-
-
-def repeat(data: bytearray, dice: Dice, _others: Sequence[bytes]) -> bytearray:
-    """A range many times over: chunks, frames, table entries."""
-    start = dice.randrange(len(data))
-    part = bytes(data[start : start + dice.choice((4, 16, 128, 1024))])
-    data[start:start] = part * dice.choice((1, 8, 64))
-    return data
-
-
-def swap_head(data: bytearray, dice: Dice, others: Sequence[bytes]) -> bytearray:
-    """The beginning of a file of another format."""
-    count = dice.choice((4, 12, 32, 128, 512))
-    data[:count] = dice.choice(others)[:count]
-    return data
-
-
-def splice(data: bytearray, dice: Dice, others: Sequence[bytes]) -> bytearray:
-    """The end of another file."""
-    other = dice.choice(others)
-    return data[: dice.randrange(len(data))] + other[dice.randrange(len(other)) :]
-
-
-def lie(data: bytearray, dice: Dice, _others: Sequence[bytes]) -> bytearray:
-    """A number that states a dimension, a rate or a duration replaced by an extreme one."""
-    layouts = ("<H", ">H", "<I", ">I", "<Q", ">Q", "<f", ">d")
-    places = []
-    for layout in layouts[:4]:
-        for value in _STATED:
-            if layout[1] == "H" and value > 0xFFFF:
-                continue
-            at = data.find(struct.pack(layout, value), 0, 65_536)
-            if at >= 0:
-                places.append((at, layout))
-    if not places or dice.random() < 0.3:
-        layout = dice.choice(layouts)
-        at = dice.randrange(max(1, min(len(data), 2048) - 8))
-    else:
-        at, layout = dice.choice(places)
-    size = struct.calcsize(layout)
-    if layout[1] in "fd":
-        new = struct.pack(layout, dice.choice((0.0, -1.0, 1e30, float("inf"), float("nan"))))
-    else:
-        new = struct.pack(layout, dice.choice(_EXTREMES) & ((1 << 8 * size) - 1))
-    data[at : at + size] = new
-    return data
-
-
-def mend(data: bytearray) -> bytearray:
-    """Sums of PNG chunks made right again, so that a lie reaches further than the check."""
-    import zlib
-
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        return data
-    at = 8
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 8 + length
-        if end + 4 > len(data):
-            break
-        struct.pack_into(">I", data, end, zlib.crc32(data[at + 4 : end]))
-        at = end + 4
-    return data
-
-
-MUTATIONS: tuple[Mutation, ...] = (
-    flip, overwrite, truncate, leave_out, repeat, swap_head, splice, lie,
-)  # fmt: skip
 
 
 @dataclass
@@ -254,34 +149,90 @@ def run(count: int, *, seed: int, workers: int | None, keep: Path | None = None)
     return tally
 
 
+def run_service(count: int, *, seed: int, workers: int | None, keep: Path | None = None) -> Tally:
+    """Ask the pool of the service about `count` damaged files and tally them."""
+    workers, tally = workers or 2, Tally()
+    with (
+        tempfile.TemporaryDirectory(prefix="seehear-fuzz-") as name,
+        closing(DecodePool(workers, MEMORY_BYTES, TIMEOUT_S)) as pool,
+        ThreadPoolExecutor(workers) as threads,
+    ):
+        folder = Path(name)
+        made = make.make_every_format(folder / "seeds")
+        tasks = damaged_files({k: p.read_bytes() for k, p in made.items()}, folder, count, seed)
+        while items := list(itertools.islice(tasks, 32 * workers)):
+            for item, took in zip(
+                items,
+                threads.map(lambda one: _serve(pool, one, tally, keep), items),
+                strict=True,
+            ):
+                if took > tally.longest_s:
+                    tally.longest_s, tally.longest_file = took, item.name
+                if took > 3 * TIMEOUT_S + SLACK_S:
+                    tally.fault(item, f"took {took:.1f} s, beyond its limit")
+                item.path.unlink(missing_ok=True)
+                tally.files += 1
+    return tally
+
+
+def _serve(pool: DecodePool, item: Damaged, tally: Tally, keep: Path | None) -> float:
+    """Ask for all that the service makes of a file; return the seconds that it took."""
+    started = time.monotonic()
+    try:
+        modality, samples = pool.query(item.path, SampleSpec())
+        for sample in samples:
+            _check_sample(sample, item, tally)
+        if modality is not Modality.TEXT:
+            pool.image(item.path, 320, start_s=1.0, audio=modality is Modality.AUDIO)
+        if modality is Modality.AUDIO:
+            pool.waveform(item.path, 400, 3_600.0)
+    except MediaError as error:
+        _count_error(error, item, tally, keep)
+    else:
+        tally.decoded += 1
+        tally.count(item, "decoded")
+    return time.monotonic() - started
+
+
+def _check_sample(sample: Sample, item: Damaged, tally: Tally) -> None:
+    if isinstance(sample, AudioSample) and not np.isfinite(sample.waveform).all():
+        tally.fault(item, "a waveform that is not finite")
+    if isinstance(sample, ImageSample) and not sample.pixels.size:
+        tally.fault(item, "an image without pixels")
+
+
 def _follow(file: media.DecodedFile, item: Damaged, tally: Tally, keep: Path | None) -> None:
     try:
         for segment, sample in file:
-            if isinstance(sample, AudioSample) and not np.isfinite(sample.waveform).all():
-                tally.fault(item, "a waveform that is not finite")
+            _check_sample(sample, item, tally)
             start, stop = segment.start_s, segment.stop_s
             if start is not None and stop is not None and not 0 <= start < stop:
                 tally.fault(item, f"times {start} to {stop}")
     except MediaError as error:
-        reason = str(error)
-        if not reason or "\n" in reason:
-            tally.fault(item, f"a reason that is no line: {reason!r}")
-        if "decoder died" in reason:
-            tally.died[reason] += 1
-            outcome = "died"
-        elif "no result within" in reason:
-            tally.hung += 1
-            outcome = "hung"
-        else:
-            outcome = type(error).__name__
-            tally.refused[outcome] += 1
-        if keep is not None and outcome in {"died", "hung"}:
-            keep.mkdir(parents=True, exist_ok=True)
-            with suppress(UsageError):  # kept by an earlier run
-                write_output(keep / item.name, [file.path.read_bytes()])
+        _count_error(error, item, tally, keep)
     else:
-        outcome = "decoded"
+        partial = file.info is not None and "partial" in file.info.details
         tally.decoded += 1
+        tally.count(item, "partial" if partial else "decoded")
+
+
+def _count_error(error: MediaError, item: Damaged, tally: Tally, keep: Path | None) -> None:
+    reason = str(error)
+    if not reason or "\n" in reason:
+        tally.fault(item, f"a reason that is no line: {reason!r}")
+    if "decoder died" in reason:
+        tally.died[reason] += 1
+        outcome = "died"
+    elif "no result within" in reason:
+        tally.hung += 1
+        outcome = "hung"
+    else:
+        outcome = type(error).__name__
+        tally.refused[outcome] += 1
+    if keep is not None and outcome in {"died", "hung"}:
+        keep.mkdir(parents=True, exist_ok=True)
+        with suppress(UsageError):  # kept by an earlier run
+            write_output(keep / item.name, [item.path.read_bytes()])
     tally.count(item, outcome)
 
 
@@ -323,12 +274,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_FILES} files, nothing kept")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--service", action="store_true", help="the pool of the service")
     parser.add_argument("--keep", type=Path, help="folder for files that ended a worker")
     record.add_options(parser)
     options = parser.parse_args(arguments)
     count = QUICK_FILES if options.quick else options.files
     started = time.monotonic()
-    tally = run(count, seed=options.seed, workers=options.workers, keep=options.keep)
+    through = run_service if options.service else run
+    tally = through(count, seed=options.seed, workers=options.workers, keep=options.keep)
     result = summary(tally, time.monotonic() - started)
     if result["peak_worker_mib"] > result["limit_mib"]:
         tally.faults.append("a worker grew beyond its limit")
@@ -337,7 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'memory':16}{result['peak_worker_mib']} of {result['limit_mib']} MiB")
     for words in tally.faults:
         print(f"fault           {words}")
-    record.keep("fuzz_media", {"seed": options.seed, **result}, options)
+    name = "fuzz_media_service" if options.service else "fuzz_media"
+    record.keep(name, {"seed": options.seed, **result}, options)
     return 1 if tally.faults else 0
 
 

@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import enum
 import inspect
+import itertools
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import typer
 import seehear
 from seehear import media
 from seehear.cli.app import app
+from seehear.media import decode, documents, sniff
 
 HEADER = """# Commands
 
@@ -237,6 +239,35 @@ summary of `seehear index`, in `seehear status` and in `seehear files`.
 | kind | type | suffixes | what is read | limit |
 | --- | --- | --- | --- | --- |
 """
+RECOGNISED_HEADER = """
+## How each format is recognised
+
+The format is what `seehear` stores for a file and what `where="format = ..."` compares. Sound in a
+container of films has a name of its own: m4a (mp4, mov, 3gp), mka (mkv), wma (asf), opus (ogg); so
+have films in containers of sound: wmv (asf), ogv (ogg).
+
+| format | kind | recognised by | decoder | largest file |
+| --- | --- | --- | --- | --- |
+"""
+PARTIAL = """
+## Read in part
+
+What common programs show or play is read, however the file is damaged: data of other programs
+before or behind it, wrong sums and sizes, missing last marks, packets that cannot be decoded (up to
+half of them). What was cut off is read up to there and is *partial*: the detail `partial` of its
+asset says what is missing, for example "cut off after 12.4 s of 30.0 s" or "cut off: the last 33 %
+of the picture is missing". A failure with one line remains what has less than a quarter of a
+picture, no index (an MP4 that is cut off before its `moov` box, a zip archive without its
+directory), or nothing that can be decoded.
+"""
+LIMITS_HEADER = """
+## Limits
+
+A file beyond a limit is a failure with one line. Where it says "read", the rest is left out.
+
+| limit | value | why |
+| --- | --- | --- |
+"""
 NOT_READ_HEADER = """
 ## Not read
 
@@ -256,7 +287,82 @@ def format_page() -> str:
         f"| {item.name} | {_listed(item.suffixes)} | {item.reason} |\n"
         for item in media.UNREAD_FORMATS
     )
-    return FORMATS_HEADER + read + NOT_READ_HEADER + unread
+    return "".join(
+        (
+            FORMATS_HEADER, read, PARTIAL, RECOGNISED_HEADER, *_recognised_rows(),
+            LIMITS_HEADER, *_limit_rows(), NOT_READ_HEADER, unread,
+        )
+    )  # fmt: skip
+
+
+def _recognised_rows() -> Iterator[str]:
+    """Yield a row for each format of the tables in sniff.py and of the packed documents."""
+    bytes_, name_ = "its first bytes", "its suffix, if it is text"
+    found = [(name, sniff.Decoder.PILLOW, bytes_) for _, name, _ in sniff._PILLOW]
+    found += [(name, sniff.Decoder.PILLOW, bytes_) for name in ("tiff", "heic", "avif")]
+    found += [(name, sniff.Decoder.RAW, bytes_) for _, name in sniff._RAW]
+    found += [(name, sniff.Decoder.RAW, bytes_) for name in ("cr3", "dng")]
+    found += [
+        (suffix[1:], sniff.Decoder.RAW, "tags of a TIFF and its suffix")
+        for suffix in sorted(media.RAW_SUFFIXES)
+    ]
+    found += [(name, sniff.Decoder.FFMPEG, bytes_) for _, name, _ in sniff._FFMPEG]
+    found += [
+        (name, sniff.Decoder.FFMPEG, "two frames or four packets in a row")
+        for name in ("mp3", "mp2", "aac", "ts")
+    ]
+    found += [(name, sniff.Decoder.FFMPEG, bytes_) for name in ("webm", "mp4", "3gp")]
+    found += [("svg", sniff.Decoder.SVG, bytes_), ("pdf", sniff.Decoder.PDF, bytes_)]
+    found += [
+        (name, sniff.Decoder.ARCHIVE, "the names of the files in it")
+        for name in (*documents._PARTS, "epub")
+    ]
+    found += [(name, sniff.Decoder.TEXT, bytes_) for name in ("rtf", "html", "srt", "vtt", "ass")]
+    texts = {*sniff._TEXT_FORMATS.values(), "txt"}
+    found += [(name, sniff.Decoder.TEXT, name_) for name in sorted(texts)]
+    seen: set[str] = set()
+    for name, reader, means in found:
+        if name not in seen:
+            limit = _in_bytes(decode._BYTE_LIMITS[reader])
+            yield f"| {name} | {_KINDS[reader]} | {means} | {_READERS[reader]} | {limit} |\n"
+        seen.add(name)
+
+
+_KINDS = {
+    sniff.Decoder.PILLOW: "image", sniff.Decoder.RAW: "image", sniff.Decoder.SVG: "image",
+    sniff.Decoder.FFMPEG: "audio or video", sniff.Decoder.PDF: "text",
+    sniff.Decoder.ARCHIVE: "text", sniff.Decoder.TEXT: "text",
+}  # fmt: skip
+_READERS = {
+    sniff.Decoder.PILLOW: "Pillow", sniff.Decoder.RAW: "LibRaw", sniff.Decoder.SVG: "resvg",
+    sniff.Decoder.FFMPEG: "FFmpeg", sniff.Decoder.PDF: "pypdf",
+    sniff.Decoder.ARCHIVE: "seehear (expat)", sniff.Decoder.TEXT: "seehear",
+}  # fmt: skip
+
+
+def _in_bytes(size: int) -> str:
+    return next(f"{size >> bits} {unit}" for bits, unit in _UNITS if size >= 1 << bits)
+
+
+_UNITS = ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "bytes"))
+
+
+def _limit_rows() -> Iterator[str]:
+    """Yield a row for each field of `Limits`, with the string below it."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(media.Limits))).body
+    assert isinstance(tree, ast.ClassDef)
+    for statement, below in itertools.pairwise(tree.body):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(below, ast.Expr):
+            continue
+        assert isinstance(below.value, ast.Constant)
+        name, why = ast.unparse(statement.target), " ".join(str(below.value.value).split())
+        value = getattr(media.LIMITS, name)
+        shown = _in_bytes(value) if name.endswith("_bytes") else f"{value:,g}"
+        if name.endswith("duration_s"):
+            shown = f"{value / 3600:g} hours"
+        elif isinstance(value, int) and not name.endswith("_bytes"):
+            shown = f"{value:,}"
+        yield f"| `{name}` | {shown} | {why} |\n"
 
 
 def _listed(suffixes: tuple[str, ...]) -> str:

@@ -55,6 +55,6 @@ def draw_hit(decoder: DecodePool, file: StoredFile, hit: Hit, px: int) -> tuple[
     if hit.modality is Modality.AUDIO:
         return decoder.image(file, px, start_s=hit.start_s, stop_s=hit.stop_s, audio=True)
     moment = None
-    if hit.modality is Modality.VIDEO and hit.start_s is not None and hit.stop_s is not None:
+    if hit.start_s is not None and hit.stop_s is not None:
         moment = (hit.start_s + hit.stop_s) / 2
     return decoder.image(file, px, start_s=moment)

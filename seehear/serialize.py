@@ -24,8 +24,19 @@ def asset_to_dict(asset: Asset) -> dict[str, Any]:
         "width_px": asset.width_px,
         "height_px": asset.height_px,
         "duration_s": asset.duration_s,
-        "taken_at": asset.taken_at.isoformat() if asset.taken_at else None,
+        "taken_at": taken_text(asset),
+        "details": dict(asset.details),
     }
+
+
+def taken_text(asset: Asset) -> str | None:
+    """Return when a file was taken as ISO 8601, as far as it is known: "2024-06" for a month."""
+    if asset.taken_at is None:
+        return None
+    year, week, _ = asset.taken_at.isocalendar()
+    day = asset.taken_at.date().isoformat()
+    known = {"year": day[:4], "month": day[:7], "week": f"{year}-W{week:02}", "day": day}
+    return known.get(str(asset.details.get("date_precision"))) or asset.taken_at.isoformat()
 
 
 def report_to_dict(report: IndexReport) -> dict[str, Any]:

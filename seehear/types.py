@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,10 +140,16 @@ class MediaInfo:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
-    """When it was taken, by the camera's own clock (no time zone)."""
+    """When it was taken, in local time (no time zone): the first instant of a day, month or year
+    where the details have a "date_precision"."""
     details: Mapping[str, str | int | float] = field(default_factory=dict)
     """Camera, coordinates, embedded caption, title, ... by plain names: "camera", "latitude",
-    "longitude", "caption", "title", "keywords"."""
+    "longitude", "caption", "title", "keywords", "people", "date_from"; "partial" says what is
+    missing of a file that is read in part."""
+
+    def mark_partial(self, missing: str) -> None:
+        """Say in `details` what is missing, which may be found only while the file is decoded."""
+        cast(dict[str, str | int | float], self.details)["partial"] = missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,9 @@ class Asset:
     height_px: int | None = None
     duration_s: float | None = None
     taken_at: datetime | None = None
+    """Local time; the first instant of a day, month or year where more is not known."""
+    details: Mapping[str, str | int | float] = field(default_factory=dict, compare=False)
+    """What the file says about itself, as in `MediaInfo.details`."""
 
 
 class FileState(StrEnum):

@@ -43,7 +43,8 @@ def probe(source: Source) -> MediaInfo:
     Reads headers only. `info.details` has these keys where the file states them: "orientation"
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
-    "codec", "frame_rate", "sample_rate_hz", "channels". Raises MediaError.
+    "codec", "frame_rate", "sample_rate_hz", "channels", "partial" (what is missing of a file that
+    was cut off; of an image only `samples` finds out, and adds it). Raises MediaError.
     """
     from seehear.media import decode
 
@@ -55,11 +56,13 @@ def samples(
 ) -> Iterator[tuple[Segment, Sample]]:
     """Decode a file lazily: yield its segments with their samples, in order of time.
 
-    image   one Segment(IMAGE) with its ImageSample
+    image   one Segment(IMAGE) with its ImageSample; more for the frames of an animation that
+            differ, which have times, for pages, and for the tiles of an elongated image
     audio   windows that are not silent, Segment(AUDIO, start, stop) with an AudioSample
     video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
             track as for audio
-    text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times
+    text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times.
+            Pages of a PDF without text follow as Segment(IMAGE)
 
     `info` is the result of `probe`; with None, the file is probed again. A file without content
     to find (a silent recording, an empty page) yields nothing. The iterator keeps the file open

@@ -6,6 +6,7 @@ The demuxer is chosen by the first bytes of the file.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,7 +19,6 @@ from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import silence_ffmpeg
 from seehear.media.sniff import SniffedFormat
-from seehear.media.truncation import limit_duration
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -31,20 +31,14 @@ BUFFER_BYTES = 256 << 10
 """Bytes per read: eight times PyAV's default, since each read crosses from C to Python."""
 THREADS = 2
 """Per decoder. Files are decoded in parallel, so more threads would only compete for the cores."""
-BAD_SHARE = 0.1
-"""Share of packets that may fail. Fewer are skipped, as players do; with more, the file counts as
-corrupt."""
+BAD_SHARE, WORST_SHARE = 0.1, 0.5
+"""Shares of packets that cannot be decoded. Fewer than the first are skipped, as players do; up to
+the second the file is read in part; with more it counts as corrupt."""
 
 _DEMUXERS = (
     "wav,w64,avi,flac,ogg,aiff,caf,asf,amr,ape,wv,tta,au,mpc8,mpc,dsf,matroska,webm,flv,mxf,mpeg,"
     "mpegvideo,ac3,eac3,dts,mov,mpegts,mp3,aac"
 )
-_EXACT_DURATIONS = frozenset({"flac", "tta"})
-"""Demuxers that report the exact duration of the sound, as the file states it: not an estimate
-from a bit rate, not the longest track, not the value before an edit list. Other containers state
-their sizes, see truncation.py."""
-_SHORTER_S = 0.05
-_SHORTER_SHARE = 0.02
 
 
 @contextmanager
@@ -57,7 +51,7 @@ def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputConta
         options["format_whitelist"] = _DEMUXERS
     with as_media_errors("probe"):
         container = av.open(
-            file,
+            _Seekable(file),
             mode="r",
             format=kind.decoder or None,
             options=options,
@@ -88,38 +82,12 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     return chosen[0] if chosen else None
 
 
-def duration_of(container: InputContainer, stream: Stream | None = None) -> float | None:
-    """Return the duration in seconds, or None where it is not stated.
-
-    Raises MediaLimitError beyond the limit.
-    """
-    seconds = None
-    if stream is not None and stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
-    elif container.duration:
-        seconds = container.duration / av.time_base
-    if seconds is None or seconds <= 0:
-        return None
-    limit_duration(seconds, LIMITS.audio_duration_s, "recording")
-    return seconds
-
-
-def start_of(container: InputContainer) -> float:
-    """Return the time stamp, in seconds, of the first moment, which a player shows as zero."""
-    return (container.start_time or 0) / av.time_base
-
-
 def share_cores(stream: AudioStream | VideoStream) -> None:
     """Decode a stream on THREADS threads; no effect once decoding has begun."""
     context = stream.codec_context
     if not context.is_open:
         context.thread_count = THREADS
         context.thread_type = ThreadType.AUTO
-
-
-def states_duration(container: InputContainer) -> bool:
-    """Tell whether the stated duration is exact enough to compare with what was decoded."""
-    return container.format.name.split(",")[0] in _EXACT_DURATIONS
 
 
 def stream_has_data(container: InputContainer, stream: Stream) -> bool:
@@ -135,11 +103,33 @@ class DecodeErrors:
         self.good = 0
         self.bad = 0
 
+    def packets(self, container: InputContainer, stream: Stream) -> Iterator[Packet[Any]]:
+        """Yield the packets of a stream up to the end, or to data that is none, as players do."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.MemoryError, MemoryError):
+                raise
+            except av.error.FFmpegError:
+                if self.good == 0:
+                    raise
+                packet = av.Packet()  # an empty one: the decoder gives what it holds back
+                packet.stream = stream
+                yield packet
+                return
+            if packet is None:
+                return
+            yield packet
+
     def decode(self, packet: Packet[Any]) -> list[Any]:
         """Return the frames of a packet, or an empty list for a damaged packet.
 
-        Raises BrokenMediaError after 100 damaged packets without a good one.
+        A packet without content, which FFmpeg refuses, shows the frame before it once more
+        (Theora). Raises BrokenMediaError after 100 damaged packets without a good one.
         """
+        if packet.size == 0 and (packet.pts is not None or packet.dts is not None):
+            return []
         try:
             frames = list(packet.decode())
         except av.error.EOFError:
@@ -156,18 +146,35 @@ class DecodeErrors:
         self.good += bool(frames)
         return frames
 
-    def raise_if_too_many(self, decoded_s: float, stated_s: float | None) -> None:
-        """Raise BrokenMediaError if too many packets are damaged or the end is missing."""
+    def raise_if_too_many(self) -> None:
+        """Raise BrokenMediaError if too many packets are damaged."""
         if self.good == 0:
             raise BrokenMediaError("corrupt: nothing can be decoded")
-        if self.bad > BAD_SHARE * (self.good + self.bad):
-            raise BrokenMediaError(
-                f"corrupt: {self.bad:,} of {self.good + self.bad:,} packets cannot be decoded"
-            )
-        if stated_s is not None and decoded_s < (1 - _SHORTER_SHARE) * stated_s - _SHORTER_S:
-            raise BrokenMediaError(
-                f"truncated: it ends after {decoded_s:.1f} of {stated_s:.1f} seconds"
-            )
+        if self.bad > WORST_SHARE * (self.good + self.bad):
+            raise BrokenMediaError(f"corrupt: {self.told()}")
+
+    def told(self) -> str:
+        """Return what is missing, in words; "" for as little as players skip."""
+        total = self.good + self.bad
+        some = self.bad > BAD_SHARE * total
+        return f"{self.bad:,} of {total:,} packets cannot be decoded" if some else ""
+
+
+class _Seekable:
+    """What FFmpeg reads. A wrong size leads it to no place at all: tell it, and raise nothing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.tell, self._file = file.read, file.tell, file
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except ValueError:
+            return -1
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -1
 
 
 @contextmanager

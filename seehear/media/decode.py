@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
+
+import numpy as np
 
 from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
 from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
-from seehear.media.media_info import TIFF, OpenFile, probe_open
-from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff
-from seehear.media.source import Source, head_of, opened, size_of, suffix_of
+from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of, told_as_truncated
+from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff_file
+from seehear.media.source import Source, opened, path_of, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -48,25 +51,29 @@ _BYTE_LIMITS = {
 def recognised(source: Source) -> Iterator[OpenFile]:
     """Open a source and recognise it. Raises MediaError."""
     with opened(source) as file:
-        yield recognise(file, suffix_of(source))
+        item = recognise(file, path_of(source))
+        if not isinstance(source, str | os.PathLike):
+            item.path = ""  # whoever opened it wants this file alone, not what lies beside it
+        yield item
 
 
-def recognise(file: BinaryIO, suffix: str) -> OpenFile:
-    """Recognise an open file; check that it is complete and within the size limit of its kind.
+def recognise(file: BinaryIO, path: str) -> OpenFile:
+    """Recognise an open file within the size limit of its kind; count the bytes that it lacks.
 
     Raises MediaError.
     """
-    kind = sniff(head_of(file), suffix)
+    suffix = suffix_of(path)
+    kind, file = sniff_file(file, suffix)
     size, most = size_of(file), _BYTE_LIMITS[kind.reader]
     if size > most:
         raise MediaLimitError(
             f"{size / 2**30:,.1f} GiB; the limit for {kind.format} is {most / 2**30:,.1f} GiB",
             stage="probe",
         )
-    truncation.check_complete(file, kind)
+    missing = truncation.missing_bytes(file, kind)
     if kind.reader is Decoder.ARCHIVE:
         kind = _document_kind(file, suffix)
-    return OpenFile(file, kind)
+    return OpenFile(file, kind, missing, path=path)
 
 
 def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:
@@ -102,18 +109,27 @@ def samples(
 def samples_open(
     item: OpenFile, spec: SampleSpec, made: Fingerprinter | None = None
 ) -> Iterator[tuple[Segment, Sample]]:
-    """Yield what `samples` yields, for a file that is open and probed; show all of it to `made`."""
+    """Yield what `samples` yields, for a file that is open and probed; show all of it to `made`.
+
+    What is found missing on the way is added to `item.info.details`.
+    """
     info, reader = item.info, item.kind.reader
     assert info is not None
-    if info.modality is Modality.IMAGE:
-        image = _image(item, spec.image_px)
-        if made is not None:
-            made.image(image.pixels)
-        yield Segment(Modality.IMAGE), image
-    elif reader is Decoder.FFMPEG:
-        yield from itertools.islice(_video_or_audio(item, info, spec, made), LIMITS.segments)
-    else:
-        yield from itertools.islice(_passages(item, info, spec, made), LIMITS.segments)
+    with told_as_truncated(item):
+        if info.modality is Modality.IMAGE:
+            for segment, picture in _pictures(item, spec.image_px):
+                if made is not None and isinstance(picture, ImageSample):
+                    made.image(picture.pixels)
+                yield segment, picture
+        elif reader is Decoder.FFMPEG:
+            yield from itertools.islice(_video_or_audio(item, info, spec, made), LIMITS.segments)
+        else:
+            yield from itertools.islice(_passages(item, info, spec, made), LIMITS.segments)
+            if reader is Decoder.PDF:
+                from seehear.media import pdf
+
+                for page, picture in pdf.pictures_of(item.file, spec.image_px):
+                    yield Segment(Modality.IMAGE, page=page), picture
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -125,7 +141,9 @@ def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sam
             found = _query_container(item, info, spec)
         else:
             every = [sample for _, sample in samples_open(item, spec)]
-            found = list(spread_evenly(every, QUERY_SAMPLES))
+            # The pictures of a document are asked with where it has no words.
+            words = [sample for sample in every if isinstance(sample, str)]
+            found = list(spread_evenly(words or every, QUERY_SAMPLES))
     if not found:
         empty = "it is silent" if info.modality is Modality.AUDIO else "it has no words"
         raise BrokenMediaError(f"there is nothing to search for in this file: {empty}")
@@ -138,17 +156,15 @@ def load_image(source: Source, min_px: int) -> ImageSample:
 
 
 def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
-    from seehear.media import audio
-
     with recognised(source) as item:
         _expect(item, Decoder.FFMPEG, "sound")
-        return audio.load(item.file, item.kind, sample_rate_hz, 0.0, max_s)
+        return _audio(item, sample_rate_hz, 0.0, max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
     with recognised(source) as item:
         if item.kind.reader in (Decoder.PILLOW, Decoder.RAW, Decoder.SVG):
-            return _image(item, px)
+            return _image(item, px, time_s)
         _expect(item, Decoder.FFMPEG, "image")
         return _frame(item, time_s, px)
 
@@ -167,7 +183,7 @@ def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float 
             early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
             pixels = _frame(item, early if time_s is None else time_s, px).pixels
         else:
-            pixels = _image(item, px).pixels
+            pixels = _image(item, px, time_s).pixels
         return image.encoded(image.resized(pixels, px), "WEBP")
 
 
@@ -184,24 +200,62 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
         raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
 
 
-def _image(item: OpenFile, min_px: int) -> ImageSample:
-    from seehear.media import image
+def _pictures(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
+    from seehear.media import image, image_frames
 
+    if item.kind.reader is not Decoder.PILLOW:
+        yield from image_frames.with_tiles(_image(item, px))
+        return
+    image.check_frames(item.file, item.kind)
+    given = False
+    try:
+        for picture in image_frames.pictures(item.file, item.kind, px):
+            given = True
+            yield picture
+    except BrokenMediaError:
+        if not given:
+            yield Segment(Modality.IMAGE), _image(item, px)
+        elif item.info is not None:
+            item.info.mark_partial("cut off: its later pictures cannot be decoded")
+
+
+def _image(item: OpenFile, min_px: int, time_s: float | None = None) -> ImageSample:
     if item.kind.reader is Decoder.SVG:
         from seehear.media import svg
 
         return svg.load(svg.read(item.file), min_px)
-    if item.kind.reader is Decoder.RAW:
-        from seehear.media import raw
+    loaded, missing = _raw(item, min_px) or _pixels(item, min_px, time_s)
+    if item.info is not None and missing:
+        item.info.mark_partial(missing)
+    return loaded
 
-        try:
-            return raw.load(item.file, min_px)
-        except raw.NotRawError:
-            item.kind = TIFF
+
+def _raw(item: OpenFile, min_px: int) -> tuple[ImageSample, str] | None:
+    """Read a camera's RAW file, and say what is missing; None for a file of another kind."""
+    if item.kind.reader is not Decoder.RAW:
+        return None
+    from seehear.media import raw
+
+    try:
+        loaded = raw.load(item.file, min_px)
+    except raw.NotRawError:
+        item.kind = TIFF
+        return None
+    lacks = item.missing_bytes
+    return loaded, f"cut off: {lacks:,} bytes are missing" if lacks else ""
+
+
+def _pixels(item: OpenFile, min_px: int, time_s: float | None) -> tuple[ImageSample, str]:
+    from seehear.media import image, image_frames, partial_image
+
     _expect(item, Decoder.PILLOW, "image")
     item.file.seek(0)
     image.check_frames(item.file, item.kind)
-    return image.load(item.file, item.kind, min_px)
+    if item.kind.decoder in image_frames.SEVERAL:
+        with suppress(BrokenMediaError):
+            return image_frames.picture_at(item.file, item.kind, min_px, time_s), ""
+        item.file.seek(0)
+    return partial_image.load(item.file, item.kind, min_px)
 
 
 def _video_or_audio(
@@ -210,7 +264,8 @@ def _video_or_audio(
     from seehear.media import audio, video
     from seehear.media import container as containers
 
-    item.file.seek(0)
+    timeline = timeline_of(item)
+    damage = [containers.DecodeErrors(), containers.DecodeErrors()]
     if info.modality is Modality.VIDEO:
         with (
             containers.opened_container(item.file, item.kind) as container,
@@ -219,7 +274,7 @@ def _video_or_audio(
             movie = containers.video_stream(container)
             if movie is None:
                 raise BrokenMediaError("corrupt: its video cannot be decoded")
-            yield from video.shots(container, movie, spec, made=made)
+            yield from video.shots(container, movie, timeline, spec, damage=damage[0], made=made)
         item.file.seek(0)
     # Opened again: video and sound are each read from the start, and decoders keep their state.
     with (
@@ -227,19 +282,24 @@ def _video_or_audio(
         containers.as_media_errors("decode"),
     ):
         track = containers.audio_stream(container)
-        if track is None:
-            return
         try:
-            yield from audio.track_windows(container, track, spec, made)
+            if track is not None:
+                yield from audio.track_windows(container, track, timeline, spec, damage[1], made)
         except BrokenMediaError:
-            if info.modality is not Modality.VIDEO or containers.stream_has_data(container, track):
+            if info.modality is not Modality.VIDEO or (
+                track is not None and containers.stream_has_data(container, track)
+            ):
                 raise
+    told = damage[0].told() or damage[1].told()
+    if told and "partial" not in info.details:
+        info.mark_partial(told)
 
 
 def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[Sample]:
     from seehear.media import audio, video
     from seehear.media import container as containers
 
+    timeline = timeline_of(item)
     found: list[Sample] = []
     spans: list[Segment] = []
     if info.modality is Modality.VIDEO:
@@ -249,19 +309,20 @@ def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[
         ):
             movie = containers.video_stream(container)
             if movie is not None:
-                least = video.spacing(info.duration_s)
-                step = max(least, (info.duration_s or 0.0) / (4 * QUERY_SAMPLES))
-                shots = list(video.shots(container, movie, spec, step_s=step))
+                least = video.spacing(timeline.duration_s)
+                step = max(least, (timeline.duration_s or 0.0) / (4 * QUERY_SAMPLES))
+                shots = list(video.shots(container, movie, timeline, spec, step_s=step))
                 spans = [span for span, _ in shots]
                 found.extend(audio.spread_evenly([shot for _, shot in shots], QUERY_SAMPLES))
-        item.file.seek(0)
     with (
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("decode"),
     ):
         track = containers.audio_stream(container)
         if track is not None:
-            found.extend(audio.spread_windows(container, track, spec, QUERY_SAMPLES, spans))
+            found.extend(
+                audio.spread_windows(container, track, timeline, spec, QUERY_SAMPLES, spans)
+            )
     return found
 
 
@@ -269,6 +330,7 @@ def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
     from seehear.media import container as containers
     from seehear.media import video
 
+    timeline = timeline_of(item)
     with (
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("decode"),
@@ -277,21 +339,44 @@ def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
         if movie is None:
             raise UnsupportedMediaError("a sound has no image")
         aspect = video.aspect_of(movie)
-        reader = video.FrameReader(container, movie, lambda frame: video.scaled(frame, px, aspect))
-        duration = containers.duration_of(container, movie)
-        return ImageSample(reader.at(max(0.0, time_s), duration))
+        reader = video.FrameReader(
+            container, movie, timeline, lambda frame: video.scaled(frame, px, aspect)
+        )
+        return ImageSample(reader.at(max(0.0, time_s)))
+
+
+def _audio(item: OpenFile, rate: int, start_s: float, most_s: float) -> AudioSample:
+    from seehear.media import audio
+    from seehear.media import container as containers
+
+    timeline = timeline_of(item)
+    with (
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        track = containers.audio_stream(container)
+        if track is None:
+            raise BrokenMediaError("it has no sound")
+        blocks = audio.waveform_blocks(
+            container, track, timeline, rate, start_s=start_s, most_s=most_s
+        )
+        waveform = audio.joined(blocks, round(start_s * rate))
+        return AudioSample(audio.at_full_scale(waveform), rate)
 
 
 def _spectrogram(
     item: OpenFile, start_s: float, stop_s: float | None, width: int, height: int, name: str
 ) -> bytes:
-    from seehear.media import audio, image, spectrogram
+    from seehear.media import image, spectrogram
 
     stop = start_s + spectrogram.MOST_S if stop_s is None else stop_s
     most = min(max(stop - start_s, 0.1), spectrogram.MOST_S)
-    rate = spectrogram.SAMPLE_RATE_HZ
-    window = audio.load(item.file, item.kind, rate, max(0.0, start_s), most)
-    return image.encoded(spectrogram.draw(window.waveform, width, height), name)
+    rate, start_s = spectrogram.SAMPLE_RATE_HZ, max(0.0, start_s)
+    waveform = _audio(item, rate, start_s, most).waveform
+    # Where a sound track ends before its film, silence is drawn, so that times hold.
+    lasts = min(most, (timeline_of(item).duration_s or 0.0) - start_s)
+    waveform = np.pad(waveform, (0, max(0, round(lasts * rate) - len(waveform))))
+    return image.encoded(spectrogram.draw(waveform, width, height), name)
 
 
 def _passages(

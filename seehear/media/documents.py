@@ -6,6 +6,7 @@ sizes the archive states. Nothing is written to disk, and no name in the archive
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 import struct
@@ -14,18 +15,19 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import BinaryIO
 from urllib.parse import unquote
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media import text, xml_stream
+from seehear.media.dates import ORIGINAL, Dated, parse_date
+from seehear.media.details import MOST_CHARACTERS, Details
 from seehear.media.limits import LIMITS
-from seehear.media.metadata import MOST_CHARACTERS, Details, iso_date
 from seehear.media.source import size_of
 
 ENCRYPTED = "encrypted: it opens with a password only"
 CHUNK_BYTES = 64 << 10
+_DIRECTORY_END = b"PK\x05\x06"
 _MIME = {
     "application/epub+zip": "epub",
     "application/vnd.oasis.opendocument.text": "odt",
@@ -123,7 +125,7 @@ class Document:
 def opened_document(file: BinaryIO, stage: str) -> Iterator[Document | None]:
     """Open the document; None for an archive that is not a document. Raises MediaError."""
     with _as_media_errors(stage):
-        _check_entries(file)
+        file = _check_entries(file)
         file.seek(0)
         with zipfile.ZipFile(file) as archive:
             names = {info.filename: info for info in archive.infolist()}
@@ -132,18 +134,26 @@ def opened_document(file: BinaryIO, stage: str) -> Iterator[Document | None]:
             yield found if found.format else None
 
 
-def _check_entries(file: BinaryIO) -> None:
-    """Raise MediaLimitError for a directory of too many files, before it is read as a whole."""
-    size = size_of(file)
-    start = max(0, size - (64 << 10) - 22)
+def _check_entries(file: BinaryIO) -> BinaryIO:
+    """Return the archive without the data of other programs behind it.
+
+    Raises MediaLimitError for a directory of too many files, before it is read as a whole.
+    """
+    start = max(0, size_of(file) - (64 << 10) - 22)
     file.seek(start)
     tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or at + 12 > len(tail):
+    at = tail.rfind(_DIRECTORY_END)
+    if at < 0 and start:  # where `zipfile` does not look
+        file.seek(0)
+        tail = file.read()
+        at = tail.rfind(_DIRECTORY_END)
+        file = io.BytesIO(tail[: at + 22])
+    if at < 0 or at + 22 > len(tail):
         raise BrokenMediaError("truncated: its directory is missing")
     (entries,) = struct.unpack_from("<H", tail, at + 10)
     if entries > LIMITS.document_entries:
         raise MediaLimitError(f"a document of more than {LIMITS.document_entries:,} files")
+    return file
 
 
 def _format_of(document: Document) -> str:
@@ -174,8 +184,8 @@ def text_of(document: Document) -> str:
     return "".join(collector.parts)[: LIMITS.text_characters]
 
 
-def details_of(document: Document) -> tuple[datetime | None, Details]:
-    """Return date, title and author; None and no entry where the document does not state them."""
+def details_of(document: Document) -> tuple[list[Dated], Details]:
+    """Return dates, and title and author where the document states them."""
     about = _About()
     try:
         name = _ABOUT.get(document.format, "docProps/core.xml")
@@ -190,7 +200,7 @@ def details_of(document: Document) -> tuple[datetime | None, Details]:
         if words := " ".join(about.found.get(element, "").split())[:MOST_CHARACTERS]:
             details[field_name] = words
     dates = (about.found.get(key, "") for key in ("created", "creation-date", "date"))
-    return next((date for text_ in dates if (date := iso_date(text_))), None), details
+    return [(ORIGINAL, "document", made) for text_ in dates if (made := parse_date(text_))], details
 
 
 def _optional(document: Document, name: str) -> bytes:

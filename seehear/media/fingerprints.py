@@ -98,12 +98,14 @@ class Fingerprinter:
                 self._frames, self._stride = self._frames[::2], 2 * self._stride
         self._seen += 1
 
-    def audio(self, blocks: Iterator[Floats], rate_hz: int) -> Iterator[Floats]:
-        """Listen to mono blocks, float32 (n,), on their way."""
+    def audio(
+        self, blocks: Iterator[tuple[int, Floats]], rate_hz: int
+    ) -> Iterator[tuple[int, Floats]]:
+        """Listen to mono blocks, float32 (n,) with their positions, on their way."""
         self._audio = heard.Listener(rate_hz)
-        for block in blocks:
+        for position, block in blocks:
             self._audio.hear(block)
-            yield block
+            yield position, block
 
     def text(self, words: str) -> None:
         """Take the words of a text, or of its next page."""

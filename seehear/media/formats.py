@@ -59,7 +59,8 @@ FORMATS = (
         "Photos and drawings", Modality.IMAGE,
         ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .jp2 .j2k .jpx .jpf .j2c"
         " .pbm .pgm .ppm .pnm .pam .pfm .heic .heif .hif .avif",
-        "the first image; date, camera, place, caption and keywords from EXIF, IPTC and XMP",
+        "the image; of animations and TIFF pages those that differ; of panoramas and tall images"
+        " parts, too; date, camera, place, caption and keywords from EXIF, IPTC and XMP",
         _IMAGE,
     ),
     _format(
@@ -95,7 +96,8 @@ FORMATS = (
     _format("Web pages", Modality.TEXT, ".html .htm .xhtml", "the visible words, the title", _TEXT),
     _format(
         "PDF", Modality.TEXT, ".pdf",
-        "the words of its pages, not text in scanned images; title, author and keywords",
+        "the words of its pages; pages without words, such as scans, as images, not their"
+        " lettering; title, author and keywords",
         f"{_mib(LIMITS.pdf_bytes)}, {LIMITS.pdf_pages:,} pages",
     ),
     _format(

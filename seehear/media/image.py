@@ -12,14 +12,18 @@ import functools
 import importlib
 import io
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.media import deep_tiff, truncation
+from seehear.media.hdr import Colours, to_sdr
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import mute
 from seehear.media.sniff import SniffedFormat
@@ -29,6 +33,8 @@ from seehear.types import ImageSample
 MOST_ELONGATED = 32
 """Longest allowed ratio of the sides. Of a longer image (a strip, a log of pixels) the middle is
 kept, so that a sample stays small: encoders look at squares."""
+
+THUMB_PX = 16
 
 _PLUGINS = {
     "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -45,6 +51,14 @@ _PLUGINS = {
     "HEIF": ("pillow_heif.as_plugin", "HeifImageFile"),
 }
 
+_BOX = re.compile(rb"colrnclx(..)(..)", re.DOTALL)
+_STATED_COLOURS = {
+    "AVIF": _BOX,
+    "HEIF": _BOX,
+    "PNG": re.compile(rb"\x00\x00\x00\x04cICP(.)(.)", re.DOTALL),
+}
+"""Where a file states its primaries and its transfer, by the numbers of ITU-T H.273."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,12 +71,25 @@ _UPRIGHT = {
 
 
 @contextmanager
-def opened_image(file: BinaryIO, kind: SniffedFormat) -> Iterator[ImageFile.ImageFile]:
-    """Open the image and read its headers, within limits. Decoder errors become MediaErrors."""
-    with mute(), _as_media_errors("probe"):
+def opened_image(
+    file: BinaryIO, kind: SniffedFormat, *, partly: bool = False
+) -> Iterator[ImageFile.ImageFile]:
+    """Open the image and read its headers, within limits. Decoder errors become MediaErrors.
+
+    With `partly`, also one whose end is missing, or whose sums and sizes are wrong.
+    """
+    with mute(), as_media_errors("probe"):
         # The plugin itself, not Image.open: no format is guessed, and our pixel limit applies.
         module, name = _PLUGINS[kind.decoder]
-        image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(file)
+        if kind.decoder == "TIFF":
+            deep_tiff.let_pillow_open()
+        plugin = getattr(importlib.import_module(module), name)
+        try:
+            image: ImageFile.ImageFile = plugin(file)
+        except Exception:
+            if not partly:
+                raise
+            image = plugin(truncation.filled_up(file, kind)[0])
         # Closing the image would close the file, which belongs to the caller.
         if kind.decoder == "ICO":  # the directory states a size in one byte, the image in four
             icon: Any = image
@@ -116,15 +143,49 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> ImageSample:
 
     The shorter side is scaled down to `min_px` where it is longer; 0 keeps the size.
     """
-    with opened_image(file, kind) as image, mute(), _as_media_errors("decode"):
-        turn = orientation_of(image, kind)
+    with decoding(file, kind) as (image, finish):
         if min_px and kind.decoder == "JPEG":
             image.draft(None, (min_px, min_px))
         elif min_px and kind.decoder == "JPEG2000":
             image.reduce = _halvings(file, image.size, min_px)  # type: ignore[method-assign, assignment]
-        image.load()
-        profile = image.info.get("icc_profile")
-        return ImageSample(finished(image, min_px, turn=turn, profile=profile))
+        return ImageSample(finish(min_px))
+
+
+@contextmanager
+def decoding(
+    file: BinaryIO, kind: SniffedFormat
+) -> Iterator[tuple[ImageFile.ImageFile, Callable[[int], NDArray[np.uint8]]]]:
+    """Open an image to be decoded. Raises MediaError.
+
+    The function loads the frame at hand, and returns it as `finished` does.
+    """
+    colours = _colours_of(file, kind)
+    with opened_image(file, kind) as image, mute(), as_media_errors("decode"):
+        turn = orientation_of(image, kind)
+
+        def finish(min_px: int) -> NDArray[np.uint8]:
+            profile = image.info.get("icc_profile")
+            if deep_tiff.is_deep(image):
+                deep, stored = deep_tiff.read(file, image), deep_tiff.orientation_of(image)
+                return finished(deep, min_px, turn=stored, profile=profile)
+            image.load()
+            return finished(image, min_px, turn=turn, profile=profile, colours=colours)
+
+        yield image, finish
+
+
+def _colours_of(file: BinaryIO, kind: SniffedFormat) -> Colours | None:
+    """Return how a file states its colours by numbers; None for an ordinary image."""
+    if kind.decoder not in {"AVIF", "HEIF", "PNG"}:
+        return None
+    head = head_of(file)
+    if b"tmap" in head:  # with a gain map, the image itself is an ordinary one
+        return None
+    for found in _STATED_COLOURS[kind.decoder].finditer(head):
+        primaries, transfer = (int.from_bytes(number) for number in found.groups())
+        if (colours := Colours(transfer, primaries)).is_hdr:
+            return colours
+    return None
 
 
 def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
@@ -139,20 +200,25 @@ def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:
 
 
 def finished(
-    image: Image.Image, min_px: int, *, turn: int = 1, profile: bytes | None = None
+    image: Image.Image,
+    min_px: int,
+    *,
+    turn: int = 1,
+    profile: bytes | None = None,
+    colours: Colours | None = None,
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return any decoded image as uint8 (height, width, 3): small, sRGB, over white, upright."""
-    image = _displayable(image)
+    image = displayable(image)
     if min_px:
         image = _scaled(image, min_px)
-    rgb = _flattened(image, profile)
+    rgb = _flattened(image, profile, colours)
     if turn in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[turn])
     # A copy: np.asarray would give a view that cannot be written to.
     return np.array(rgb, dtype=np.uint8)
 
 
-def _displayable(image: Image.Image) -> Image.Image:
+def displayable(image: Image.Image) -> Image.Image:
     """Convert to 8 bits per channel, palettes resolved: colours cannot be mixed by index."""
     mode = image.mode
     if mode in {"I", "F"} or mode.startswith("I;"):
@@ -201,13 +267,15 @@ def _scaled(image: Image.Image, min_px: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def _flattened(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _flattened(image: Image.Image, profile: bytes | None, colours: Colours | None) -> Image.Image:
     """Convert to sRGB without transparency: transparent parts become white, as on paper."""
     alpha = None
     if image.mode in {"RGBA", "LA"}:
         alpha = image.getchannel("A")
         image = image.convert("RGB")
-    if profile and image.mode in {"RGB", "CMYK", "LAB"}:
+    if colours is not None:
+        image = Image.fromarray(to_sdr(np.asarray(image.convert("RGB")), colours))
+    elif profile and image.mode in {"RGB", "CMYK", "LAB"}:
         image = _to_srgb(image, profile)
     rgb = image.convert("RGB")
     if alpha is not None:
@@ -256,7 +324,7 @@ def _agrees(size: tuple[int, int], part: int) -> bool:
 
 
 @contextmanager
-def _as_media_errors(stage: str) -> Iterator[None]:
+def as_media_errors(stage: str) -> Iterator[None]:
     """Turn what Pillow and its plugins raise for bad content, any exception, into MediaErrors."""
     try:
         yield
@@ -298,6 +366,17 @@ def resized(
     image = Image.fromarray(pixels, "RGB")
     image.thumbnail((longer_px, longer_px), Image.Resampling.BICUBIC)
     return np.array(image, dtype=np.uint8)
+
+
+def thumb_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return mean colours of a 16 x 16 grid of pixels (h, w, 3): float32 (16, 16, 3)."""
+    height, width = pixels.shape[:2]
+    rows = np.linspace(0, height, min(THUMB_PX, height) + 1).astype(int)[:-1]
+    columns = np.linspace(0, width, min(THUMB_PX, width) + 1).astype(int)[:-1]
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
+    counts = np.diff([*rows, height])[:, None, None] * np.diff([*columns, width])[None, :, None]
+    thumb: NDArray[np.float32] = (sums / counts).astype(np.float32)
+    return thumb
 
 
 def fit_global_limit() -> None:

@@ -19,8 +19,10 @@ class Limits:
     """A phone's 200-megapixel mode and stitched panoramas pass. At 3 bytes per pixel a decoded
     image stays below 0.9 GiB, so a decode worker can hold it twice (source and scaled)."""
     image_frames: int = 10_000
-    """Only the first frame is read, but a GIF with more frames than this is made to harm viewers,
-    and counting the frames costs time."""
+    """A GIF with more frames than this is made to harm viewers, and counting them costs time."""
+    animation_pixels: int = 500_000_000
+    """Pixels of all frames that are read of one animation, or of all pages of one TIFF: 2,000
+    frames of 500 x 500, which take about ten seconds; the rest is left out."""
     metadata_bytes: int = 16 << 20
     """EXIF, XMP, ICC and text chunks of one image. Real ones are below 1 MiB; compressed chunks
     may grow a thousandfold."""
@@ -62,7 +64,10 @@ class Limits:
     """One decompressed content stream. Flate grows a thousandfold and filters may be nested, so
     a page of 100 KiB can claim 100 GiB; the pages of ordinary files are below 10 MiB."""
     pdf_time_s: float = 60.0
-    """Text extraction of one PDF; later pages are left out, so that one file cannot block a run."""
+    """Text extraction of one PDF; later pages are left out, so that one file cannot block a run.
+    As much again for drawing pages without text."""
+    pdf_pictures: int = 32
+    """Pages without text that are drawn; a scanned book is found by some of its pages."""
     subtitle_cues: int = 100_000
     """Thirty times a feature film."""
     segments: int = 20_000

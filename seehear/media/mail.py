@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -11,8 +10,9 @@ from typing import Any, cast
 
 from seehear.errors import BrokenMediaError
 from seehear.media import text
+from seehear.media.dates import ORIGINAL, Dated, datetime_date
+from seehear.media.details import MOST_CHARACTERS, Details
 from seehear.media.limits import LIMITS
-from seehear.media.metadata import MOST_CHARACTERS, Details
 
 _SHOWN = ("Subject", "From", "To", "Cc")
 HEADER_BYTES = 1 << 20
@@ -32,9 +32,10 @@ class _ShortHeaders(EmailPolicy):
 _POLICY = _ShortHeaders()
 
 
-def details_of(data: bytes) -> tuple[datetime | None, Details]:
-    """Return the date, and subject as title and sender as artist, from the headers alone.
+def details_of(data: bytes) -> tuple[list[Dated], Details]:
+    """Return the date in the sender's zone, and subject as title and sender as artist.
 
+    From the headers alone.
     Raises BrokenMediaError.
     """
     message = _parsed(data[:HEADER_BYTES])
@@ -43,10 +44,10 @@ def details_of(data: bytes) -> tuple[datetime | None, Details]:
         if words := _header(message, field):
             details[name] = words
     try:
-        date = parsedate_to_datetime(_header(message, "Date"))
+        made = datetime_date(parsedate_to_datetime(_header(message, "Date")))
     except (ValueError, TypeError, IndexError):
-        return None, details
-    return (date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date), details
+        return [], details
+    return [(ORIGINAL, "document", made)] if made else [], details
 
 
 def words_of(data: bytes) -> str:

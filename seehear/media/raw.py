@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,6 +13,8 @@ from PIL import Image
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media import image, metadata
+from seehear.media.dates import Dated
+from seehear.media.details import Details
 from seehear.media.mute_logs import mute
 from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.types import ImageSample
@@ -118,8 +119,8 @@ def preview_jpeg(raw: Any) -> bytes | None:
     return bytes(thumb.data) if thumb.format == rawpy.ThumbFormat.JPEG else None
 
 
-def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Details]:
-    """Read date and details from the EXIF block of the file itself or of its preview."""
+def details_of(file: BinaryIO, raw: Any) -> tuple[list[Dated], Details]:
+    """Read dates and details from the EXIF block of the file itself or of its preview."""
     file.seek(0)
     if file.read(4) in (b"II*\x00", b"MM\x00*"):
         file.seek(0)
@@ -127,16 +128,16 @@ def details_of(file: BinaryIO, raw: Any) -> tuple[datetime | None, metadata.Deta
             exif = Image.Exif()
             exif.load_from_fp(file)
             with mute():
-                taken, details = metadata.of_exif(exif)
+                dates, details = metadata.of_exif(exif)
         except Exception:  # a broken block must not make the image unreadable
-            taken, details = None, {}
-        if taken or details:
-            return taken, details
+            dates, details = [], {}
+        if dates or details:
+            return dates, details
     preview = preview_jpeg(raw)
     if preview is None:
-        return None, {}
+        return [], {}
     try:
         with image.opened_image(io.BytesIO(preview), _JPEG) as embedded:
             return metadata.of_image(embedded)
     except MediaError:
-        return None, {}
+        return [], {}

@@ -11,10 +11,11 @@ import re
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import NoReturn
+from typing import BinaryIO, NoReturn, cast
 
 from seehear.errors import BrokenMediaError, UnsupportedMediaError
 from seehear.media.formats import PACKED_SUFFIXES, RAW_SUFFIXES, SUFFIXES
+from seehear.media.source import TailView, head_of, start_behind_tags
 from seehear.types import Modality
 
 
@@ -121,6 +122,20 @@ _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65000, 65535})
 """Packings of ARW, ORF, SRW, NEF, KDC and PEF that no TIFF library reads."""
 
 
+def sniff_file(file: BinaryIO, suffix: str) -> tuple[SniffedFormat, BinaryIO]:
+    """Return the format of an open file, and the file from the start of its content on.
+
+    Music programs put ID3 tags before any format, with covers of any size. Raises as `sniff`.
+    """
+    if start := start_behind_tags(file):
+        content = cast(BinaryIO, TailView(file, start))
+        head = head_of(content)
+        if (kind := _container(head) or _frame(head)) is not None:
+            # FFmpeg reads the title from such a tag itself, but before these formats only.
+            return kind, file if kind.format in _TAGGED else content
+    return sniff(head_of(file), suffix), file
+
+
 def sniff(head: bytes, suffix: str) -> SniffedFormat:
     """Return the format of a file from its first bytes; use the suffix where the bytes cannot tell.
 
@@ -221,18 +236,12 @@ def _elementary(head: bytes, suffix: str) -> SniffedFormat | None:
         if len(syncs) >= 4 and set(syncs) == {0x47}:
             return SniffedFormat("ts", Decoder.FFMPEG, "mpegts")
     if head[:3] == b"ID3":
-        return _after_tag(head, suffix)
+        name = "aac" if suffix == ".aac" else "mp3"
+        return SniffedFormat(name, Decoder.FFMPEG, name)
     return _frame(head)
 
 
-def _after_tag(head: bytes, suffix: str) -> SniffedFormat:
-    """Recognise what follows an ID3 tag, which may hold a cover larger than `head`."""
-    after = 10 + _syncsafe(head[6:10])
-    if head[after : after + 4] == b"fLaC":
-        return SniffedFormat("flac", Decoder.FFMPEG, "flac")
-    name = "aac" if suffix == ".aac" else "mp3"
-    return _frame(head[after:]) or SniffedFormat(name, Decoder.FFMPEG, name)
-
+_TAGGED = frozenset({"mp3", "mp2", "aac", "flac", "tta"})
 
 _BIT_RATES = (  # kbit/s by index, for layers 1 to 3 of MPEG-1, then 1 and 2/3 of MPEG-2
     (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -314,13 +323,6 @@ def _box_end(head: bytes) -> int:
     return min(int.from_bytes(head[:4], "big"), 256, len(head) - 3)
 
 
-def _syncsafe(four: bytes) -> int:
-    size = 0
-    for byte in four:
-        size = size << 7 | byte & 0x7F
-    return size
-
-
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -329,6 +331,7 @@ def looks_like_text(head: bytes) -> bool:
     """Tell whether bytes are text in some encoding: no control characters, or a byte order mark."""
     if head.startswith(_BOMS):
         return True
+    head = head.removesuffix(b"\x1a")  # the end of a text under DOS
     if head[1::2].count(0) > 0.4 * len(head) / 2 or head[::2].count(0) > 0.4 * len(head) / 2:
         return b"\x00\x00" not in head[:512]  # UTF-16 without a mark
     return _CONTROL.search(head) is None
@@ -350,7 +353,7 @@ _HTML = re.compile(
 """All quantifiers are possessive: backtracking over many comments would never end."""
 
 _CUE = re.compile(
-    rb"\s*\d+[ \t]*\r?\n[ \t]*\d+:\d\d:\d\d[,.]\d+[ \t]*-->[ \t]*\d+:\d\d:\d\d[,.]\d+"
+    rb"\s*+\d++[ \t]*+\r?\n[ \t]*+-?\d++:\d\d:-?\d\d(?:[,.:]\d++)?[ \t]*+-->[ \t]*+-?\d++:\d\d"
 )
 _TEXT_FORMATS = {
     ".md": "md", ".markdown": "md", ".mdown": "md",

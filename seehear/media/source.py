@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from seehear.errors import BrokenMediaError, MediaError
 
@@ -15,7 +15,9 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """A path (str or path-like), the content of a file (bytes-like), or a file that is open."""
 
 HEAD_BYTES = 64 << 10
-"""Bytes read to recognise a file: MPEG-TS, text encodings and ID3 tags need this many."""
+"""Bytes read to recognise a file: MPEG-TS and text encodings need this many."""
+MOST_TAGS = 8
+"""ID3 tags one behind the other that are skipped; programs that add to a file leave two."""
 
 
 @contextmanager
@@ -65,13 +67,18 @@ def reason_of(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-def suffix_of(source: Source) -> str:
-    """Return the lower-case suffix of a path; "" for bytes."""
+def path_of(source: Source) -> str:
+    """Return the path of a source; "" for bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return ""
     if not isinstance(source, str | os.PathLike):
         source = source.name
-    return os.path.splitext(os.fspath(source))[1].lower()  # noqa: PTH122
+    return os.fsdecode(source)
+
+
+def suffix_of(source: Source) -> str:
+    """Return the lower-case suffix of a path; "" for bytes."""
+    return os.path.splitext(path_of(source))[1].lower()  # noqa: PTH122
 
 
 def size_of(file: BinaryIO) -> int:
@@ -80,6 +87,51 @@ def size_of(file: BinaryIO) -> int:
     size = file.seek(0, os.SEEK_END)
     file.seek(position)
     return size
+
+
+class TailView(io.RawIOBase):
+    """The part of an open file from `start` on, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file, self._start = file, start
+        self.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        return count
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_SET:
+            if offset < 0:
+                raise ValueError("a position before the start")
+            offset += self._start
+        return self._file.seek(offset, whence) - self._start
+
+
+def start_behind_tags(file: BinaryIO) -> int:
+    """Return where the content starts behind ID3 tags, which programs put before any format.
+
+    0 for a file without a tag, or with nothing behind it.
+    """
+    size, at = size_of(file), 0
+    for _ in range(MOST_TAGS):
+        file.seek(at)
+        tag = file.read(10)
+        if len(tag) < 10 or tag[:3] != b"ID3":
+            break
+        length = (tag[6] & 127) << 21 | (tag[7] & 127) << 14 | (tag[8] & 127) << 7 | tag[9] & 127
+        at += 10 + length + (10 if tag[5] & 0x10 else 0)  # some end with their header again
+    file.seek(0)
+    return at if at < size else 0
 
 
 def head_of(file: BinaryIO, count: int = HEAD_BYTES) -> bytes:

@@ -22,17 +22,19 @@ LAST_LINE_S = 5.0
 LONGEST_LINE_S = 20.0
 """A line of a song ends after this time, even if music without words follows."""
 
+_TTML_CLOCK = r"(-?)(\d{1,6}):(\d\d):(\d\d)(?:[.,](\d{1,9})|:(\d{1,3}))?"
 MOST_FIELDS = 100
 """Fields that a line of dialogue is said to have; ten are usual."""
 LONGEST_LINE = 1_000
 """Limit of characters of one line of a song, which may be repeated at many times."""
 
-_CLOCK = r"(\d{1,6}):(\d{1,2}):(\d{1,2})[.,:](\d{1,3})"
+_CLOCK = r"(-?)(\d{1,6}):(\d{1,2}):(\d{1,2})(?:[.,:](\d{1,9}))?"
 _ASS_FIELDS = "layer, start, end, style, name, marginl, marginr, marginv, effect, text"
 _ASS_MARKS = re.compile(r"\{[^{}\n]{0,2000}\}")
 _SBV_TIMES = re.compile(rf"^{_CLOCK},{_CLOCK}[ \t]*$", re.M)
-_LRC_STAMPS = re.compile(r"^(?:[ \t]*\[\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?\]){1,200}", re.M)
-_LRC_STAMP = re.compile(r"\[(\d{1,4}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
+_LRC_TIME = r"\[(-?)(?:(\d{1,3}):(?=\d{1,2}:\d{1,2}\.))?(\d{1,4}):(\d{1,2})(?:[.:](\d{1,3}))?\]"
+_LRC_STAMPS = re.compile(rf"^(?:[ \t]*{_LRC_TIME}){{1,200}}", re.M)
+_LRC_STAMP = re.compile(_LRC_TIME)
 _LRC_WORD_STAMP = re.compile(r"<\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?>")
 
 
@@ -65,7 +67,7 @@ def from_sbv(text: str) -> list[Timed]:
         end = times[index + 1].start() if index + 1 < len(times) else len(text)
         words = text[match.end() : end].replace("[br]", " ")
         numbers = match.groups()
-        found.append((_seconds(numbers[:4]), _seconds(numbers[4:]), words))
+        found.append((_seconds(numbers[:5]), _seconds(numbers[5:]), words))
     return found
 
 
@@ -78,9 +80,8 @@ def from_lrc(text: str) -> list[Timed]:
         end = text.find("\n", match.end())
         words = text[match.end() : end if end >= 0 else len(text)]
         words = _LRC_WORD_STAMP.sub(" ", words[:LONGEST_LINE]).strip()
-        for minutes, seconds, fraction in _LRC_STAMP.findall(match[0]):
-            at = int(minutes) * 60 + int(seconds) + int((fraction or "0").ljust(3, "0")) / 1000
-            lines.append((max(0.0, at - earlier), words))
+        times = [_seconds(parts) - earlier for parts in _LRC_STAMP.findall(match[0])]
+        lines.extend((max(0.0, at), words) for at in times)
     lines.sort(key=lambda line: line[0])
     stops = [start for start, _ in lines[1:]] + [lines[-1][0] + LAST_LINE_S] if lines else []
     return [
@@ -92,7 +93,7 @@ def from_lrc(text: str) -> list[Timed]:
 def from_ttml(data: bytes) -> list[Timed]:
     """Read the paragraphs of a timed text. Raises BrokenMediaError for invalid XML."""
     reader = _TimedText()
-    xml_stream.read([data], reader)
+    xml_stream.read([data.lstrip(b"\xef\xbb\xbf \t\r\n")], reader)  # nothing may precede XML
     return reader.found
 
 
@@ -116,8 +117,8 @@ class _TimedText:
             stop, lasts = self._time(given.get("end")), self._time(given.get("dur"))
             if stop is not None:
                 self._open = (start, self._start[-1] + stop)
-            elif lasts is not None:
-                self._open = (start, start + lasts)
+            elif begin is not None or lasts is not None:
+                self._open = (start, start + (LAST_LINE_S if lasts is None else lasts))
             self._words = []
         elif name == "br":
             self._words.append(" ")
@@ -138,10 +139,9 @@ class _TimedText:
     def _time(self, value: str | None) -> float | None:
         if not value:
             return None
-        if clock := re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d)(?:\.(\d{1,9})|:(\d{1,3}))?", value):
-            hours, minutes, seconds, fraction, frames = clock.groups()
-            whole = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-            return whole + float(f"0.{fraction or 0}") + int(frames or 0) / self._frames_per_s
+        if clock := re.fullmatch(_TTML_CLOCK, value):
+            *numbers, frames = clock.groups()
+            return _seconds(tuple(numbers)) + int(frames or 0) / self._frames_per_s
         if offset := re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)(h|m|s|ms|f|t)", value):
             units = {
                 "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001,
@@ -165,9 +165,9 @@ def _clock(value: str) -> float | None:
 
 
 def _seconds(parts: tuple[str, ...]) -> float:
-    hours, minutes, seconds, fraction = parts
-    whole = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole + int(fraction.ljust(3, "0")) / 1000
+    sign, hours, minutes, seconds, fraction = parts
+    whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
+    return (whole + float(f"0.{fraction or 0}")) * (-1 if sign else 1)
 
 
 FORMS: dict[str, Callable[[str], list[Timed]]] = {

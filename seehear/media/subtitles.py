@@ -7,7 +7,7 @@ in one passage; a pause ends a passage. The last cue of a passage is repeated in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -20,10 +20,15 @@ from seehear.types import Modality, Segment
 PAUSE_S = 4.0
 """A silence this long between two cues starts a new passage: the scene has changed."""
 
+MOST_S = 1_000 * 3600.0
+"""Times are written with up to three digits of hours; later ones are none."""
+
 _NO_TIMES = "corrupt: the subtitles have no times"
-_STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
-_TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}", re.M)
+_STAMP = r"(-?)(?:(\d{1,6}):)?(\d{1,3}):(-?)(\d{1,2})(?:[.,:;][ \t]?(\d{1,9}))?"
+"""People and programs write also "00:01", "-00:00:01,5", "00:00:-1.000" and "00:00:01:500"."""
+_TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*[-\u2013\u2014]{{1,2}}>[ \t]*{_STAMP}", re.M)
 _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
+_NUMBER_LINE = re.compile(r"(?:\A|\n)[ \t]*+\d{1,9}[ \t]*+\n?\Z")
 _MARKUP = re.compile(r"<[^<>\n]{0,200}>|\{\\[^{}\n]{0,200}\}")
 
 
@@ -40,7 +45,7 @@ def read_cues(file: BinaryIO, form: str) -> list[Cue]:
     """Return the cues of a subtitle file of that form, in order of time. Raises MediaError."""
     words = text.read_text(file)
     if form in {"srt", "vtt"}:
-        return cues(words)
+        return cues(words, form)
     if form == "ttml":
         file.seek(0)
         timed = subtitle_forms.from_ttml(file.read(4 * LIMITS.text_characters))
@@ -50,33 +55,43 @@ def read_cues(file: BinaryIO, form: str) -> list[Cue]:
         raise BrokenMediaError(_NO_TIMES)
     if len(timed) > LIMITS.subtitle_cues:
         raise MediaLimitError(f"more than {LIMITS.subtitle_cues:,} subtitles")
-    found = [
-        Cue(start_s, stop_s, folded)
-        for start_s, stop_s, line in timed
-        if (folded := " ".join(line.split())) and start_s <= stop_s <= LIMITS.video_duration_s
-    ]
+    return _in_order(timed)
+
+
+def _in_order(timed: Iterable[tuple[float, float, str]]) -> list[Cue]:
+    """Return cues in order of time, without those that have no words or an absurd time.
+
+    A cue before 0 is shown at 0, and one that ends before it starts for a second.
+    """
+    found = []
+    for start, stop_s, line in timed:
+        words, start_s = " ".join(line.split()), max(0.0, start)
+        if words and start_s <= MOST_S:
+            found.append(Cue(start_s, stop_s if start_s < stop_s <= MOST_S else start_s + 1, words))
     return sorted(found, key=lambda cue: (cue.start_s, cue.stop_s))
 
 
-def cues(text: str) -> list[Cue]:
+def cues(text: str, form: str = "srt") -> list[Cue]:
     """Return the cues of SubRip or WebVTT, in order of time. Raises MediaError."""
     times = list(_TIMES.finditer(text))
     if not times:
         raise BrokenMediaError(_NO_TIMES)
     if len(times) > LIMITS.subtitle_cues:
         raise MediaLimitError(f"more than {LIMITS.subtitle_cues:,} subtitles")
+    numbered = _NUMBER_LINE.search(text[: times[0].start()]) is not None
     found = []
     for index, match in enumerate(times):
-        end = times[index + 1].start() if index + 1 < len(times) else len(text)
-        start_s, stop_s = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
+        last = index + 1 == len(times)
+        end = len(text) if last else times[index + 1].start()
         line_end = text.find("\n", match.end())
-        # A blank line ends a cue; what follows is the number or name of the next one.
-        block = text[line_end:end] if 0 <= line_end < end else ""
-        words = _BLANK_LINE.split(block.strip("\n"), maxsplit=1)[0]
-        words = " ".join(unescape(_MARKUP.sub("", words)).split())
-        if words and start_s <= stop_s <= LIMITS.video_duration_s:
-            found.append(Cue(start_s, stop_s, words))
-    return sorted(found, key=lambda cue: (cue.start_s, cue.stop_s))
+        words = text[line_end:end] if 0 <= line_end < end else ""
+        if form == "vtt":  # a blank line ends a cue; names, notes and styles follow
+            words = _BLANK_LINE.split(words.strip("\n"), maxsplit=1)[0]
+        elif numbered and not last:
+            words = _NUMBER_LINE.sub("", words)
+        words = unescape(_MARKUP.sub("", words))
+        found.append((_seconds(match.groups()[:6]), _seconds(match.groups()[6:]), words))
+    return _in_order(found)
 
 
 def passages(items: list[Cue], most_words: int) -> Iterator[tuple[Segment, str]]:
@@ -108,6 +123,6 @@ def _joined(run: list[Cue]) -> tuple[Segment, str]:
 
 
 def _seconds(parts: tuple[str | None, ...]) -> float:
-    hours, minutes, seconds, fraction = parts
-    whole = int((hours or "0")[:6]) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
-    return whole + int((fraction or "0").ljust(3, "0")) / 1000
+    sign, hours, minutes, inner_sign, seconds, fraction = parts
+    whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
+    return (whole + float(f"0.{fraction or 0}")) * (-1 if sign or inner_sign else 1)

@@ -17,8 +17,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import image, xml_stream
+from seehear.media.details import MOST_CHARACTERS, Details
 from seehear.media.limits import LIMITS
-from seehear.media.metadata import MOST_CHARACTERS, Details, orientation
+from seehear.media.metadata import orientation
 from seehear.types import ImageSample
 
 LARGEST_PX = 2048

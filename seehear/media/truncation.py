@@ -1,37 +1,46 @@
 """Detect files that are shorter than their own headers say.
 
-FFmpeg decodes what is left of a truncated file without an error, and a collection would keep half
-a sound for good. So the sizes that containers state about themselves are compared with the size
-on disk, before anything is decoded.
+FFmpeg decodes what is left of a truncated file without an error, as players do, and nobody would
+learn that the rest is missing. So the sizes that containers state about themselves are compared
+with the size on disk, before anything is decoded.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import struct
-from typing import BinaryIO
+import zlib
+from collections.abc import Container
+from typing import BinaryIO, cast
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media.limits import LIMITS
 from seehear.media.sniff import Decoder, SniffedFormat
-from seehear.media.source import head_of, size_of
+from seehear.media.source import head_of, size_of, start_behind_tags
 
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x7FFFFFFF, 0x7FFFFF00})
 """Written by programs that stream to a pipe and cannot go back to fill in the size."""
 SLACK_BYTES = 64
 """Programs miscount headers and padding by a few bytes; a truncated file lacks far more."""
 
+_MOST_CHUNKS = 10_000
+_RIFF_DATA = frozenset({b"RIFF", b"LIST", b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
+_INDEX_BOXES = frozenset({b"moov", b"moof", b"meta"})
+_DATA_BOXES = _INDEX_BOXES | {b"ftyp", b"mdat"}
 
-def check_complete(file: BinaryIO, kind: SniffedFormat) -> None:
-    """Raise BrokenMediaError where the file ends before its headers say.
 
-    Raises MediaLimitError where the headers claim a duration beyond the limits.
+def missing_bytes(file: BinaryIO, kind: SniffedFormat) -> int:
+    """Return how many bytes the file lacks by its own headers; 0 for a whole file.
+
+    Raises BrokenMediaError where it ends within its header, MediaLimitError where the headers
+    claim a duration beyond the limits.
     """
     check = _CHECKS.get(kind.format)
     if kind.reader is Decoder.RAW and check is None:
         check = _tiff
     if check is None:
-        return
+        return 0
     size = size_of(file)
     try:
         missing = check(file, size)
@@ -39,20 +48,35 @@ def check_complete(file: BinaryIO, kind: SniffedFormat) -> None:
         raise BrokenMediaError("truncated: it ends within its header", stage="probe") from None
     finally:
         file.seek(0)
-    if missing > SLACK_BYTES:
-        raise BrokenMediaError(
-            f"truncated: {missing:,} of {size + missing:,} bytes are missing", stage="probe"
-        )
+    return missing if missing > SLACK_BYTES else 0
 
 
 def _read(file: BinaryIO, layout: str) -> tuple[int, ...]:
     return struct.unpack(layout, file.read(struct.calcsize(layout)))
 
 
+def _chunks(file: BinaryIO, size: int, at: int, layout: str, wanted: Container[bytes]) -> int:
+    """Walk chunks of (name, size) to the first one in `wanted` that runs past the end.
+
+    What the size of the whole claims does not matter: programs leave it wrong, and players do not
+    look at it. Other data may follow the last chunk.
+    """
+    header = struct.calcsize(layout)
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        if at + header > size:
+            break
+        name, length = cast(tuple[bytes, int], _read(file, layout))
+        if length < 0 or length in _UNKNOWN_SIZES:
+            break
+        at += header + length + (length % 2 if header == 8 else 0)
+        if at > size:
+            return at - size if name in wanted else 0
+    return 0
+
+
 def _riff(file: BinaryIO, size: int) -> int:
-    file.seek(4)
-    (claimed,) = _read(file, "<I")
-    return 0 if claimed in _UNKNOWN_SIZES else claimed + 8 - size
+    return _chunks(file, size, 12, "<4sI", _RIFF_DATA)
 
 
 def _wav(file: BinaryIO, size: int) -> int:
@@ -78,27 +102,32 @@ def _wav(file: BinaryIO, size: int) -> int:
 
 
 def _aiff(file: BinaryIO, size: int) -> int:
-    file.seek(4)
-    (claimed,) = _read(file, ">I")
-    return 0 if claimed in _UNKNOWN_SIZES else claimed + 8 - size
+    return _chunks(file, size, 12, ">4sI", (b"SSND",))
 
 
 def _boxes(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes of an MP4; the last one may run to the end (size 0)."""
-    at = 0
+    """Walk the top-level boxes of an MP4; the last one may run to the end (size 0).
+
+    Cameras and programs put data of their own behind the last box.
+    """
+    at, index_seen = 0, False
     while at + 8 <= size:
         file.seek(at)
-        length, _ = _read(file, ">I4s")
+        length, name = cast(tuple[int, bytes], _read(file, ">I4s"))
+        index_seen = index_seen or name in _INDEX_BOXES
         header = 8
         if length == 1:
             (length,) = _read(file, ">Q")
             header = 16
-        if length == 0:
-            return 0
-        if length < header:
-            return 0  # not a box: junk after the last one
-        at += length
-    return at - size
+        if length != 0 and (length < header or (at + length > size and name not in _DATA_BOXES)):
+            break  # no box, or one that holds no media
+        at = size if length == 0 else at + length
+    if not index_seen:
+        raise BrokenMediaError(
+            "truncated: its index (the box moov or meta) is missing; many cameras write it last",
+            stage="probe",
+        )
+    return max(0, at - size)
 
 
 def _matroska(file: BinaryIO, size: int) -> int:
@@ -147,24 +176,35 @@ def _ogg(file: BinaryIO, size: int) -> int:
 
 def _mp3(file: BinaryIO, size: int) -> int:
     """Compare with the stream size of a Xing header; without one, a cut cannot be detected."""
-    file.seek(0)
-    tag = file.read(10)
-    start = 0
-    if tag[:3] == b"ID3" and len(tag) == 10:
-        start = 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9])
+    start, claimed = _mp3_sizes(file)
+    missing = 0 if claimed is None else start + claimed - size
+    # Editors that cut without re-encoding keep the old header: allow 5 %.
+    return missing if missing > (claimed or 0) // 20 else 0
+
+
+def _mp3_sizes(file: BinaryIO) -> tuple[int, int | None]:
+    """Return the first byte behind the tags, and the size that a Xing header states."""
+    start = start_behind_tags(file)
     file.seek(start)
     frame = file.read(512)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
     if at < 0 or at > 200 or len(frame) < at + 20:
-        return start - size if start > size else 0
+        return start, None
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
     if not flags & 2:
-        return 0
+        return start, None
     field = at + 8 + (4 if flags & 1 else 0)
-    claimed = int.from_bytes(frame[field : field + 4], "big")
-    missing = start + claimed - size
-    # Editors that cut without re-encoding keep the old header: allow 5 %.
-    return missing if missing > claimed // 20 else 0
+    return start, int.from_bytes(frame[field : field + 4], "big")
+
+
+def states_mp3_size(file: BinaryIO) -> bool:
+    """Tell whether an MP3 states its own size, and so its duration; keeps the position."""
+    position = file.tell()
+    try:
+        start, claimed = _mp3_sizes(file)
+        return claimed is not None and abs(start + claimed - size_of(file)) <= claimed // 20
+    finally:
+        file.seek(position)
 
 
 def _w64(file: BinaryIO, size: int) -> int:
@@ -174,15 +214,7 @@ def _w64(file: BinaryIO, size: int) -> int:
 
 
 def _caf(file: BinaryIO, size: int) -> int:
-    """Walk the chunks; the data chunk may have an unknown size (-1)."""
-    at = 8
-    while at + 12 <= size:
-        file.seek(at)
-        (length,) = _read(file, ">4xq")
-        if length < 0:
-            return 0
-        at += 12 + length
-    return at - size
+    return _chunks(file, size, 8, ">4sq", (b"data",))
 
 
 def _au(file: BinaryIO, size: int) -> int:
@@ -258,6 +290,43 @@ def _tags(file: BinaryIO, order: str, count: int, size: int) -> dict[int, tuple[
         tags[tag] = _read(file, whole)
     file.seek(start + 12 * count)
     return tags
+
+
+def filled_up(file: BinaryIO, kind: SniffedFormat) -> tuple[BinaryIO, int]:
+    """Return a damaged image as one that decoders take, and how many bytes of it are made up.
+
+    With its last marker, the sums and sizes of its chunks, and zeros for the bytes that it lacks.
+    Raises BrokenMediaError where most of it is missing.
+    """
+    size, missing = size_of(file), missing_bytes(file, kind)
+    if missing > 3 * size or size + missing > LIMITS.image_bytes:
+        raise BrokenMediaError("truncated: most of it is missing", stage="probe")
+    file.seek(0)
+    data = file.read()
+    if kind.format == "jpeg":
+        data = data.rstrip(b"\0") + b"\xff\xd9"
+    elif kind.format == "png":
+        data = _with_right_sums(data)
+    else:
+        data += bytes(missing)
+        if kind.format == "webp":
+            data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    return io.BytesIO(data), missing
+
+
+def _with_right_sums(png: bytes) -> bytes:
+    """Leave out chunks of text and the like whose sum is wrong; end a chunk that is cut off."""
+    parts, at = [png[:8]], 8
+    while at + 8 <= len(png):
+        length, name = struct.unpack_from(">I4s", png, at)
+        chunk, given = png[at + 4 : at + 8 + length], png[at + 8 + length : at + 12 + length]
+        summed = struct.pack(">I", zlib.crc32(chunk))
+        if len(given) < 4:
+            given = summed
+        if given == summed or not name[0] & 0x20:  # a small letter: not needed for the image
+            parts.append(struct.pack(">I", len(chunk) - 4) + chunk + given)
+        at += 12 + length
+    return b"".join(parts) + b"\0\0\0\0IEND\xaeB`\x82"
 
 
 _CHECKS = {

@@ -43,12 +43,15 @@ def read(
     *,
     flat_entities: bool = False,
     full_names: bool = False,
+    namespaces: bool = False,
 ) -> None:
-    """Call `handler` for every element of a document. `full_names` keeps prefixes.
+    """Call `handler` for every element of a document.
 
-    Raises BrokenMediaError for XML that is invalid or unsafe.
+    `full_names` keeps prefixes; `namespaces` gives names as "uri}name". Raises BrokenMediaError for
+    XML that is invalid or unsafe.
     """
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate(namespace_separator="}" if namespaces else None)
+    full_names = full_names or namespaces
     parser.buffer_text = True
     depth = entities = 0
 

@@ -7,7 +7,6 @@ two dogs that bark alike are as near to each other as a recording is to its copy
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -44,7 +43,7 @@ def is_burst(one: Asset, other: Asset, cosine: float) -> bool:
     return (
         one.modality is other.modality is Modality.IMAGE
         and cosine >= BURST
-        and _taken_together(one.taken_at, other.taken_at)
+        and _taken_together(one, other)
     )
 
 
@@ -150,5 +149,9 @@ def _cosines(
     return cosines_of
 
 
-def _taken_together(one: datetime | None, other: datetime | None) -> bool:
-    return one is not None and other is not None and abs((one - other).total_seconds()) <= BURST_S
+def _taken_together(one: Asset, other: Asset) -> bool:
+    if one.taken_at is None or other.taken_at is None:
+        return False
+    if "date_precision" in one.details or "date_precision" in other.details:
+        return False  # only their day is known
+    return abs((one.taken_at - other.taken_at).total_seconds()) <= BURST_S

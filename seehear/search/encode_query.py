@@ -162,7 +162,7 @@ def _encode_part(part: QueryPart, mode: Mode, model: Model, alone: bool) -> Enco
         raise UsageError(f"{_named(part)} has nothing to search for (it is silent or empty)")
     shares = known_shares(model, _texts(part))
     known = sum(shares) / len(shares) if shares and vectors else 1.0
-    return EncodedPart(part.label or text, part.weight, part.exclude, vectors, text, known)
+    return EncodedPart(part.label or text, part.weight, part.exclude, vectors, text, known=known)
 
 
 def language_notes(query: Query, model: Model) -> list[str]:
@@ -214,11 +214,15 @@ def _encode(
     Beside another part they stay bare: what all means have in common would count in both.
     """
     texts = [sample for sample in samples if isinstance(sample, str)]
-    if not alone or not any(map(_is_bare, texts)):
+    bare = [
+        alone and _is_bare(text) and share > LEAST_KNOWN
+        for text, share in zip(texts, known_shares(model, texts), strict=True)
+    ]
+    if not any(bare):
         return model.encode(modality, samples)
     sentences = [
-        [pattern.format(text.strip()) for pattern in PATTERNS] if _is_bare(text) else [text]
-        for text in texts
+        [pattern.format(text.strip()) for pattern in PATTERNS] if is_bare else [text]
+        for text, is_bare in zip(texts, bare, strict=True)
     ]
     encoded = model.encode(modality, [one for several in sentences for one in several])
     starts = np.cumsum([0, *map(len, sentences[:-1])])

@@ -13,7 +13,7 @@ from seehear.suggestions import did_you_mean
 FIELD_WORDS: dict[str, Field] = {field.value: field for field in Field} | {
     "kind": Field.MODALITY, "type": Field.MODALITY, "file": Field.NAME, "filename": Field.NAME,
     "date": Field.TAKEN, "year": Field.TAKEN, "month": Field.TAKEN, "length": Field.DURATION,
-    "tag": Field.KEYWORD, "tags": Field.KEYWORD, "keywords": Field.KEYWORD,
+    "person": Field.PEOPLE, "tag": Field.KEYWORD, "tags": Field.KEYWORD, "keywords": Field.KEYWORD,
     "lat": Field.LATITUDE, "lon": Field.LONGITUDE, "mtime": Field.MODIFIED, "under": Field.FOLDER,
 }  # fmt: skip
 """Every word for a field of a filter."""

@@ -29,6 +29,14 @@ from seehear.stores.catalog.filters import (
     Or,
 )
 
+_TO_THE_SECOND = Not(Compare(Field.DATE_PRECISION, Op.KNOWN))
+_PRECISE: dict[int, Filter] = {
+    2: Not(Compare(Field.DATE_PRECISION, Op.EQ, "year")),
+    3: Or((_TO_THE_SECOND, Compare(Field.DATE_PRECISION, Op.EQ, "day"))),
+    **dict.fromkeys((4, 5, 6), _TO_THE_SECOND),
+}
+"""Which dates are known to be in a period, by how many parts it has: a file of 2024 is stored at
+the first instant of that year, but is not of the first of January."""
 _DATES = (Field.TAKEN, Field.MODIFIED)
 _NUMBERS = (Field.WIDTH, Field.HEIGHT, Field.LATITUDE, Field.LONGITUDE)
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -208,8 +216,10 @@ def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
     """Compare with a period: `= 2024-06` is any time in that June, `> 2024-06` is after it."""
     if operator == "~":
         raise UsageError(f"{field} is a date: compare it with = != < > <= >= ({_at(value)})")
-    start, stop = _period(value)
+    start, stop, precision = _period(value)
     within = And((Compare(field, Op.GE, start), Compare(field, Op.LT, stop)))
+    if field is Field.TAKEN and precision in _PRECISE:
+        within = And((*within.parts, _PRECISE[precision]))
     if operator == "=":
         return within
     if operator == "!=":
@@ -219,8 +229,8 @@ def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
     return Compare(field, Op.LT, start if operator == "<" else stop)
 
 
-def _period(value: Token) -> tuple[datetime, datetime]:
-    """Return [start, stop) of a date that may lack its last parts, as local time."""
+def _period(value: Token) -> tuple[datetime, datetime, int]:
+    """Return [start, stop) of a date, as local time, and how many of its six parts are given."""
     found = _DATE.fullmatch(str(value).strip())
     if found is None:
         raise UsageError(
@@ -230,7 +240,7 @@ def _period(value: Token) -> tuple[datetime, datetime]:
     given = [int(part) for part in found.groups() if part is not None]
     try:
         start = datetime(*(given + [1, 1][len(given) - 1 :] if len(given) < 3 else given))  # type: ignore[arg-type]
-        return start, _period_end(start, len(given))
+        return start, _period_end(start, len(given)), len(given)
     except (ValueError, OverflowError) as error:
         raise UsageError(f'"{value}" ({_at(value)}) is not a date: {error}') from None
 

@@ -110,9 +110,9 @@ class CollectionSnapshot:
         found._allowed = {}
         for item in Modality:
             whole = unfiltered and asked == frozenset(Modality)
-            # An image belongs to no other asset, so that its index needs no list of ids.
-            if item is Modality.IMAGE and unfiltered:
-                whole = Modality.IMAGE in asked
+            # Images belong to other assets only as pages of PDFs: mostly, no list of ids is needed.
+            if item is Modality.IMAGE and unfiltered and Modality.IMAGE in asked:
+                whole = Modality.TEXT in asked or not self._catalog.segments.any_drawn_pages()
             found._allowed[item] = (
                 None
                 if whole

@@ -24,7 +24,7 @@ LISTED = 5
 MOST_VALUES = 10_000
 """Values, most frequent first, to compare with the unknown one: a fifth of a second."""
 _FACETS = {field: facet for facet, field in FIELDS.items()}
-_NAMES = {Field.KEYWORD: "tag"}
+_NAMES = {Field.KEYWORD: "tag", Field.PEOPLE: "person"}
 
 
 def check_values(catalog: Catalog, where: Filter | None, under: Path | None) -> None:

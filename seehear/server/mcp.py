@@ -224,7 +224,7 @@ class _McpTools:
         if asset is None or asset.modality is Modality.TEXT:
             return None
         middle = hit.moment and (hit.moment[0] + hit.moment[1]) / 2
-        start_s = middle if asset.modality is Modality.VIDEO else hit.start_s
+        start_s = hit.start_s if asset.modality is Modality.AUDIO else middle
         try:
             return self.image(asset, _THUMBNAIL_PX, start_s, hit.stop_s)
         except SeehearError:

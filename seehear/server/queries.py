@@ -116,6 +116,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitO
     if asset is not None:
         content = asset_to_dict(asset)
         facts |= {name: content[name] for name in _OF_ASSET}
+        facts["people"] = asset.details.get("people")
     return HitOut(
         **facts,
         name=printable(hit.path.name),
@@ -136,8 +137,8 @@ def thumbnail_address(
     if modality is Modality.TEXT:
         return None
     address = f"/v1/assets/{asset_id}/thumbnail"
-    if modality is Modality.IMAGE or start_s is None or stop_s is None:
+    if start_s is None or stop_s is None:
         return address
-    if modality is Modality.VIDEO:
+    if modality in {Modality.VIDEO, Modality.IMAGE}:
         return f"{address}?start_s={(start_s + stop_s) / 2:.2f}"
     return f"{address}?start_s={start_s:.2f}&stop_s={stop_s:.2f}"

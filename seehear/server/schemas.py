@@ -202,7 +202,8 @@ class HitOut(BaseModel):
     width_px: int | None = None
     height_px: int | None = None
     duration_s: float | None = None
-    taken_at: str | None = None
+    taken_at: str | None = Field(None, description="Local time, as far as it is known.")
+    people: str | None = Field(None, description="Names, separated by semicolons.")
     thumbnail: str | None = Field(None, description="Address of a preview picture.")
     media: str = Field(description="Address of the file itself.")
 
@@ -242,7 +243,10 @@ class AssetOut(BaseModel):
     width_px: int | None = None
     height_px: int | None = None
     duration_s: float | None = None
-    taken_at: str | None = None
+    taken_at: str | None = Field(None, description="Local time, as far as it is known.")
+    details: dict[str, str | int | float] = Field(
+        {}, description="What the file says about itself: camera, caption, people, ..."
+    )
     places: list[Place]
     segments: list[SegmentOut]
     segments_total: int

@@ -148,7 +148,7 @@ BLOB = Rule("bytes", lambda value: type(value) is bytes)
 CRC = _whole(0, (1 << 32) - 1)
 
 SHAPE: Mapping[str, Mapping[str, Rule]] = {
-    "counters": {"name": _one_of("change", "identity"), "value": SIZE},
+    "counters": {"name": _one_of("change", "identity", "drawn_pages"), "value": SIZE},
     "roots": {
         "id": ID,
         "path": PATH,

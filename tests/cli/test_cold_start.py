@@ -16,6 +16,7 @@ from seehear.config import Settings
 NOT_LOADED = {
     *("torch", "faiss", "transformers", "open_clip", "torchaudio", "torchvision"),
     *("alembic", "filelock", "lark", "PIL", "av", "rawpy", "pillow_heif", "pypdf"),
+    *("pypdfium2", "pypdfium2_raw"),
     *("scipy", "pandas", "sklearn", "rich", "fastapi", "watchfiles", "numpy.ma"),
     *("pydantic", "statistics", "numpy.random", "numpy.fft", "seehear.encoders.bridge"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -12,7 +13,8 @@ from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import ModelUnavailableError
 from seehear.stores import Catalog
-from seehear.types import EmbeddingSpace
+from seehear.types import EmbeddingSpace, Modality
+from tests.media import make_odd
 
 FAKE = Settings(model="fake", device="cpu", decode_workers=1)
 
@@ -109,3 +111,27 @@ def test_a_model_that_only_the_collection_names_is_not_fetched(
         pytest.raises((ModelUnavailableError, AssertionError), match=r"download|cannot be reached"),
     ):
         library.search("x")
+
+
+def test_a_scan_is_found_by_what_its_page_shows_and_stays_a_text(tmp_path: Path) -> None:
+    """Images belong to other assets only as pages, and a search among photos leaves those out."""
+    (tmp_path / "media").mkdir()
+    reds = [np.full((60, 80, 3), (200 + at, 10, 10), dtype=np.uint8) for at in (0, 30)]
+    for red in reds:
+        red[:10, :10] = 255
+    with Collection(tmp_path / "collection", FAKE) as library:
+        for found in (["photo.png"], ["photo.png", "scan.pdf"]):
+            if "scan.pdf" in found:
+                make_odd.make_scan(tmp_path / "media" / "scan.pdf", [reds[1]])
+            else:
+                Image.fromarray(reds[0]).save(tmp_path / "media" / "photo.png")
+            library.index(tmp_path / "media")
+            hits = library.search("red", show_duplicates=True)
+            assert sorted(hit.path.name for hit in hits) == found
+            photos = library.search("red", modalities="image", show_duplicates=True)
+            assert [hit.path.name for hit in photos] == ["photo.png"]
+        (scan,) = library.search("red", modalities="text")
+        assert (scan.modality, scan.matched_modality) == (Modality.TEXT, Modality.IMAGE)
+        assert {hit.path.name for hit in library.search("red", modalities="image,text")} == set(
+            found
+        )

@@ -51,7 +51,7 @@ def encoded(model: TinyEncoder, level_db: float) -> bool:
     wave = np.zeros(16_000, np.float32)
     wave[4_000:4_800] = 10 ** (level_db / 20) * np.sqrt(2) * np.sin(np.arange(800) / 3)
     window = AudioSample(wave, 16_000)
-    assert bool(list(windows(iter([wave]), SampleSpec()))) == (not is_silent(wave, 16_000))
+    assert bool(list(windows(iter([(0, wave)]), SampleSpec()))) == (not is_silent(wave, 16_000))
     return bool(np.any(model.encode(Modality.AUDIO, [window])[0]))
 
 

@@ -115,7 +115,7 @@ def make_jpeg(
         latitude, longitude = place
         gps[1], gps[2] = "N" if latitude >= 0 else "S", _degrees(abs(latitude))
         gps[3], gps[4] = "E" if longitude >= 0 else "W", _degrees(abs(longitude))
-    if len(exif):
+    if len(exif) or taken or place:  # a directory within does not count as an entry
         options["exif"] = exif.tobytes()
     return make_image(path, size, colour, **options)
 
@@ -150,12 +150,16 @@ def make_wav(
 ) -> Path:
     """A wav of (frequency in Hz, seconds) one after the other; frequency 0 is silence."""
     whole = np.concatenate([tone(hz, seconds, sample_rate_hz) for hz, seconds in tones])
-    data = np.repeat((whole * 32767).astype("<i2")[:, None], channels, axis=1)
+    return write_wav(path, np.repeat(whole[:, None], channels, axis=1), sample_rate_hz)
+
+
+def write_wav(path: Path, samples: NDArray[Any], sample_rate_hz: int) -> Path:
+    """A wav of 16 bits: samples in [-1, 1], (n,) or (n, channels)."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
+        file.setnchannels(samples.shape[1] if samples.ndim == 2 else 1)
         file.setsampwidth(2)
         file.setframerate(sample_rate_hz)
-        file.writeframes(data.tobytes())
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
     return path
 
 

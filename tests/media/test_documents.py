@@ -52,7 +52,8 @@ def test_the_words_of_a_document_in_their_order(form: str, tmp_path: Path) -> No
         assert info.taken_at.date().isoformat() == "2024-06-01"
     if form == "eml":
         assert info.details["title"] == "The keeper"
-        assert info.taken_at == datetime(2024, 6, 1, 12, 34, 56)
+        assert info.taken_at == datetime(2024, 6, 1, 14, 34, 56), "in the sender's zone"
+        assert info.details["zone"] == "+02:00"
 
 
 def test_parts_of_documents_that_are_easily_missed(tmp_path: Path) -> None:

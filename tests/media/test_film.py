@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from seehear import media
 from seehear.media import video
@@ -95,6 +97,29 @@ def test_frames_stand_upright(rotation: int, tmp_path: Path) -> None:
     assert frame.shape == ((128, 96, 3) if turned else (96, 128, 3))
     upright = np.rot90(make.pixels((128, 96), RED), rotation // 90)
     assert np.abs(frame.astype(int) - upright).mean() < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_display_matrices_flip_as_well_as_turn(orientation: int, tmp_path: Path) -> None:
+    """The eight matrices of quarter turns and mirrors, by the numbers that EXIF gives them."""
+    matrix = {
+        1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
+        5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0),
+    }[orientation]  # fmt: skip
+    path = make.make_video(tmp_path / "a.mp4", [(RED, 1.0)], ())
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    a, b, c, d = (number << 16 for number in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    stored = Image.fromarray(make.pixels((128, 96), RED))
+    stored.getexif()[274] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(stored)).astype(int)
+    info = media.probe(path)
+    assert (info.height_px, info.width_px) == upright.shape[:2]
+    frame = shots_of(path)[0][1].frames[0].pixels
+    assert np.abs(frame - upright).mean() < 12
+    assert np.abs(media.frame_at(path, 0.5, 0).pixels - upright).mean() < 12
 
 
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:

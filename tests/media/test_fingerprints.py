@@ -30,8 +30,8 @@ def picture(pixels: Image.Image | Pixels) -> bytes:
 
 def sound(wave: Floats, rate_hz: int = RATE) -> bytes:
     made = Fingerprinter()
-    blocks = (wave[at : at + 1000] for at in range(0, len(wave), 1000))
-    assert sum(map(len, made.audio(blocks, rate_hz))) == len(wave)
+    blocks = ((at, wave[at : at + 1000]) for at in range(0, len(wave), 1000))
+    assert sum(len(block) for _, block in made.audio(blocks, rate_hz)) == len(wave)
     return made.data()
 
 
@@ -46,7 +46,7 @@ def film(frames: list[Pixels], wave: Floats | None = None, start_s: float = 0.0)
     for number, pixels in enumerate(frames):
         made.frame(start_s + number, pixels)
     if wave is not None:
-        list(made.audio(iter([wave]), RATE))
+        list(made.audio(iter([(0, wave)]), RATE))
     return made.data()
 
 

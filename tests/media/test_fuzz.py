@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import fuzz_media
+import struct
+from collections import Counter
+from pathlib import Path
+
+from benchmarks import fuzz_media, fuzz_mutations
 from tests.media import make
 
 
@@ -18,11 +22,43 @@ def test_damaged_files_never_stop_the_run() -> None:
     ) + len(make.TEXT_FORMATS)
 
 
+def test_damaged_files_never_stop_the_service() -> None:
+    tally = fuzz_media.run_service(60, seed=2, workers=2)
+    assert tally.faults == []
+    assert tally.decoded + sum(tally.refused.values()) + sum(tally.died.values()) == tally.files
+    assert tally.files == 60
+
+
 def test_the_same_seed_gives_the_same_damage() -> None:
     others = [b"another file" * 100]
-    for mutation in fuzz_media.MUTATIONS:
+    for mutation in fuzz_mutations.MUTATIONS:
         original = bytes(range(256)) * 8
         once, again = (
-            mutation(bytearray(original), fuzz_media.Dice("1-1"), others) for _ in range(2)
+            mutation(bytearray(original), fuzz_mutations.Dice("1-1"), others) for _ in range(2)
         )
         assert once == again
+
+
+def test_the_structure_of_files_is_known(every_format: dict[str, Path]) -> None:
+    """Each chunk's size is where the walk says; damage by structure changes a seed."""
+    walked = Counter[str]()
+    for name, path in every_format.items():
+        data = path.read_bytes()
+        for chunk in fuzz_mutations.chunks_of(data):
+            size = len(data[chunk.start : chunk.end]) - chunk.without
+            (stated,) = struct.unpack_from(chunk.layout, data, chunk.size_at)
+            # The size of an element of Matroska has a mark in front of its number.
+            assert stated & 0xFFFFFFF == size & 0xFFFFFFF or name in {"mkv", "mka", "webm"}
+            walked[name] += 1
+    assert all(walked[name] > 5 for name in ("jpg", "heic", "avif", "mp4", "mov", "mkv", "avi"))
+    assert all(walked[name] >= 3 for name in ("png", "wav", "aiff", "caf"))
+    for mutation in fuzz_mutations.BY_STRUCTURE:
+        changed = 0
+        for name in ("mp4", "mkv", "avi", "png", "tif", "ogg", "docx"):
+            data = every_format[name].read_bytes()
+            made = [
+                mutation(bytearray(data), fuzz_mutations.Dice(f"{seed}"), [data])
+                for seed in range(5)
+            ]
+            changed += any(one != data for one in made)
+        assert changed >= 5, mutation.__name__

@@ -19,6 +19,8 @@ import pytest
 
 from seehear.errors import MediaError
 from seehear.media import (
+    dates,
+    details,
     documents,
     mail,
     metadata,
@@ -30,6 +32,7 @@ from seehear.media import (
     text,
     truncation,
     xml_stream,
+    xmp,
 )
 from seehear.media.sniff import Decoder, SniffedFormat, sniff
 
@@ -121,7 +124,7 @@ SVG = [
     + "".join(f"<g id='a{at}'><use href='#a{at + 1}'/></g>" for at in range(n // 40)) + "</svg>",
 ]  # fmt: skip
 XMP = [
-    lambda n: f'<r xmlns:r="{metadata._RDF[1:-1]}" xmlns:d="http://purl.org/dc/elements/1.1/">'
+    lambda n: f'<r xmlns:r="{xmp._RDF[1:-1]}" xmlns:d="http://purl.org/dc/elements/1.1/">'
     + "<r:Description><d:subject>" * (n // 56)
     + "</d:subject></r:Description>" * (n // 56) + "</r>",
 ]  # fmt: skip
@@ -154,7 +157,7 @@ def read_tiff(words: str) -> None:
     entry = (273).to_bytes(2, "little") + b"\4\0" + (count * 3).to_bytes(4, "little") + b"\0\1\0\0"
     data = b"II*\0\x08\0\0\0" + count.to_bytes(2, "little") + entry * count
     data = data.ljust(256 + 12 * count, b"\0")
-    truncation.check_complete(io.BytesIO(data), SniffedFormat("tiff", Decoder.PILLOW, "TIFF"))
+    truncation.missing_bytes(io.BytesIO(data), SniffedFormat("tiff", Decoder.PILLOW, "TIFF"))
 
 
 READERS: dict[str, tuple[Callable[[str], object], list[Callable[[int], str]], int]] = {
@@ -174,9 +177,12 @@ READERS: dict[str, tuple[Callable[[str], object], list[Callable[[int], str]], in
     "rtf": (lambda words: rtf.from_rtf(words.encode()), RTF, 50_000),
     "xml": (read_xml, XML, 200_000),
     "svg": (lambda words: svg.read(io.BytesIO(words.encode())), SVG, 100_000),
-    "xmp": (metadata.of_xmp, XMP, 100_000),
+    "xmp": (xmp.read_xmp, XMP, 100_000),
     "tags": (lambda words: metadata.of_tags({"location": "+1." + words, "date": words}),
              [lambda n: "1" * n, lambda n: " " * n], 100_000),
+    "dates": (lambda words: (dates.parse_date(words), dates.name_date(words)),
+              [*PLAIN, lambda n: "1" * n, lambda n: "_BURST" * (n // 6)], 100_000),
+    "caption": (lambda words: details.put({}, "caption", words), PLAIN, 50_000),
     "passages": (lambda words: list(passages.passages(words, 40)), PLAIN, 50_000),
     "sniff": (lambda words: [sniff(words.encode()[: 64 << 10], s) for s in ("", ".svg", ".txt")],
               HEADS, 16_000),

@@ -231,35 +231,24 @@ OPEN_ENDED = {
     "name", [*make.IMAGE_FORMATS, *make.AUDIO_FORMATS, *make.VIDEO_FORMATS, *make.TEXT_FORMATS]
 )
 def test_truncated_files(name: str, share: float, every_format: dict[str, Path]) -> None:
-    """A truncated file is a failure with a reason, and never a half-grey picture."""
+    """A truncated file is a failure with a reason, or is read in part and says so."""
     data = cut(share)(every_format[name].read_bytes())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        if name in OPEN_ENDED or name == "pdf":
-            with contextlib.suppress(MediaError):
-                read(data)
+        with contextlib.suppress(MediaError):
+            info = media.probe(data)
+            assert list(media.samples(data, info, SPEC)) or name in OPEN_ENDED
+            assert name in OPEN_ENDED or name == "pdf" or info.details["partial"]
             return
         refused(data)
-
-
-def test_a_photo_cut_anywhere_is_never_a_picture(tmp_path: Path) -> None:
-    import numpy as np
-
-    noise = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
-    for options in ({}, {"progressive": True}):
-        buffer = io.BytesIO()
-        Image.fromarray(noise).save(buffer, "JPEG", quality=80, **options)
-        data = buffer.getvalue()
-        for share in (0.1, 0.25, 0.5, 0.75, 0.95):
-            refused(cut(share)(data), BrokenMediaError)
 
 
 def test_reasons_are_for_people(tmp_path: Path, every_format: dict[str, Path]) -> None:
     empty = tmp_path / "a.jpg"
     empty.touch()
     assert refused(empty) == "the file is empty"
-    assert refused(cut(0.5)(every_format["wav"].read_bytes())).startswith("truncated")
-    assert refused(cut(0.5)(every_format["jpg"].read_bytes())).startswith("truncated")
+    assert refused(every_format["wav"].read_bytes()[:40]).startswith("truncated")
+    assert refused(cut(0.3)(every_format["jpg"].read_bytes())).startswith("truncated")
     assert refused(cut(0.5)(every_format["mp4"].read_bytes())).startswith("truncated")
 
 

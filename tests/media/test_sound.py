@@ -9,6 +9,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +19,7 @@ from seehear.errors import BrokenMediaError, UnsupportedMediaError
 from seehear.media import audio
 from seehear.silence import is_silent
 from seehear.types import AudioSample, Modality, SampleSpec
-from tests.media import make
+from tests.media import make, make_odd
 
 SPEC = SampleSpec(window_s=2.0, hop_s=1.0)
 
@@ -67,7 +68,7 @@ def naive_windows(waveform: np.ndarray, rate: int, spec: SampleSpec) -> Iterator
 def test_streaming_agrees_with_slicing(hop_s: float, seconds: float, block: int) -> None:
     rate, spec = 800, SampleSpec(window_s=1.0, hop_s=hop_s, sample_rate_hz=800)
     whole = np.random.default_rng(1).uniform(-1, 1, round(seconds * rate)).astype(np.float32)
-    blocks = (whole[at : at + block] for at in range(0, len(whole), block))
+    blocks = ((at, whole[at : at + block]) for at in range(0, len(whole), block))
     streamed = [sample.waveform for _, sample in audio.windows(blocks, spec)]
     sliced = [whole[start:stop] for start, stop in naive_windows(whole, rate, spec)]
     assert len(streamed) == len(sliced)
@@ -111,18 +112,98 @@ def test_many_channels_become_one(tmp_path: Path) -> None:
 
 
 def test_floats_that_are_none(tmp_path: Path) -> None:
-    import struct
-
     values = np.sin(np.arange(16_000) / 10).astype("<f4")
     values[100:200], values[300:400], values[500] = np.nan, np.inf, 1e30
-    head = struct.pack("<HHIIHH", 3, 1, 16_000, 64_000, 4, 32)
-    body = b"fmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", 64_000)
-    data = body + values.tobytes()
-    path = tmp_path / "a.wav"
-    path.write_bytes(b"RIFF" + struct.pack("<I", len(data) + 4) + b"WAVE" + data)
-    waveform = media.load_audio(path, 16_000).waveform
+    waveform = media.load_audio(
+        make_odd.make_float_wav(tmp_path / "a.wav", values), 16_000
+    ).waveform
     assert np.isfinite(waveform).all()
     assert np.abs(waveform).max() <= 1.0
+    # What is left of the sound keeps its level.
+    assert np.abs(waveform[1000:]).max() == pytest.approx(1.0, abs=0.01)
+
+
+TONE = make.tone(440, 2.0)
+REST = np.zeros_like(TONE)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        (TONE, -TONE),
+        (TONE, -0.8 * TONE),
+        (-0.5 * TONE, TONE),
+        (TONE, -TONE, REST),
+        (REST, REST, REST, TONE, REST, REST),  # the deep channel of 5.1
+        (REST, REST, REST, REST, TONE, -TONE),
+        (*[REST] * 15, TONE),
+    ],
+    ids=["antiphase", "nearly", "half", "three", "deep", "surround", "one of many"],
+)
+def test_channels_that_cancel_or_drown_each_other_are_heard(
+    channels: tuple[np.ndarray, ...], tmp_path: Path
+) -> None:
+    path = make_odd.make_float_wav(tmp_path / "a.wav", np.stack(channels, axis=1))
+    (_, sample), *_ = media.samples(path, None, SPEC)
+    assert isinstance(sample, AudioSample)
+    assert pitch_of(sample) == pytest.approx(440, abs=3)
+    assert np.abs(sample.waveform).max() > 0.2
+    _, asked = media.query_samples(path, SPEC)
+    assert isinstance(asked[0], AudioSample)
+    assert pitch_of(asked[0]) == pytest.approx(440, abs=3)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("whole_numbers", [True, False])
+def test_ordinary_channels_are_mixed_as_ffmpeg_does(
+    whole_numbers: bool, channels: int, tmp_path: Path
+) -> None:
+    each = [make.tone(300 + 60 * at, 2.0, level=0.05) for at in range(channels)]
+    together = np.stack(each, axis=1)
+    path = make_odd.make_float_wav(tmp_path / "a.wav", together)
+    if whole_numbers:
+        path = make.write_wav(tmp_path / "b.wav", together, 16_000)
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
+        frames = [*container.decode(audio=0), None]
+        expected = [out.to_ndarray()[0] for one in frames for out in resampler.resample(one)]
+    waveform = media.load_audio(path, 16_000).waveform
+    np.testing.assert_allclose(waveform, np.concatenate(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("gain", [32_768.0, 30.0, 1.5, 1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_floats_of_any_level_sound_the_same(gain: float, channels: int, tmp_path: Path) -> None:
+    """A hot recording is turned down before it would be cut off, a faint one is turned up."""
+    whole = np.concatenate([make.tone(440, 2.0, level=0.9), make.tone(880, 2.0, level=0.5)])
+    loud = np.repeat(whole[:, None], channels, axis=1)
+    usual, other = (
+        [one.waveform for _, one in media.samples(path, None, SPEC) if isinstance(one, AudioSample)]
+        for path in (
+            make_odd.make_float_wav(tmp_path / "a.wav", loud),
+            make_odd.make_float_wav(tmp_path / "b.wav", gain * loud),
+        )
+    )
+    assert len(usual) == len(other) == 3
+    for one, two in zip(usual, other, strict=True):
+        cosine = one @ two / np.sqrt((one @ one) * (two @ two))
+        assert cosine > 0.9999
+        assert 0.05 < np.abs(two).max() <= 1.0
+    assert media.query_samples(tmp_path / "b.wav", SPEC)[0] is Modality.AUDIO
+
+
+def test_noise_of_whole_numbers_stays_silence(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 10 ** (-75 / 20), 32_000)
+    assert times_of(make.write_wav(tmp_path / "a.wav", noise, 16_000)) == []
+    assert times_of(make_odd.make_float_wav(tmp_path / "b.wav", np.zeros(32_000))) == []
+
+
+def test_a_click_beyond_full_scale_leaves_the_rest_as_loud(tmp_path: Path) -> None:
+    whole = make.tone(440, 2.0, level=0.5)
+    whole[9_000] = 40.0
+    waveform = media.load_audio(make_odd.make_float_wav(tmp_path / "a.wav", whole), 16_000).waveform
+    assert waveform[9_000] == 1.0
+    assert np.abs(np.delete(waveform, 9_000)).max() == pytest.approx(0.5, abs=0.001)
 
 
 @pytest.mark.parametrize("name", ["mp3", "flac", "m4a"])

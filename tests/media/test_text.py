@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -204,7 +206,10 @@ def test_subtitles_as_found_in_the_wild(tmp_path: Path) -> None:
         "4\r\n00:00:20,000 --> 00:00:21,000\r\n\r\n".encode()
     )
     found = [(s.start_s, s.stop_s, s.text) for s, _ in media.samples(path, None, SPEC)]
-    assert found == [(1.0, 4.5, "Hello there - Two - lines & all")]
+    assert found == [
+        (1.0, 4.5, "Hello there - Two - lines & all"),
+        (9.0, 10.0, "backwards"),
+    ]
 
 
 def test_subtitles_without_times_are_broken(tmp_path: Path) -> None:
@@ -243,3 +248,73 @@ def test_no_half_letters_reach_the_database(tmp_path: Path) -> None:
     path.write_text("<p>broken &#xD800; letter</p>")
     "".join(texts_of(path)).encode("utf-8")
     assert re.search("broken . letter", texts_of(path)[0])
+
+
+def cues(words: str, suffix: str = "srt", encoding: str = "utf-8") -> list[tuple[Any, ...]]:
+    data = words.encode(encoding)
+    return [(c.start_s, c.stop_s, c.text) for c in subtitles.read_cues(io.BytesIO(data), suffix)]
+
+
+TWO = "1\n00:00:01,000 --> 00:00:02,500\nocelot\n\n2\n00:00:10,000 --> 00:00:12,000\nquagga\n"
+READ = [(1.0, 2.5, "ocelot"), (10.0, 12.0, "quagga")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        TWO, "\n\n" + TWO, "\ufeff\n" + TWO, TWO.replace("\n", "\r\n"), TWO.replace("\n", "\r"),
+        TWO.replace(",", "."), TWO.replace(",", ":"), TWO.replace(",000", ",0"),
+        TWO.replace(",000", ",000000"), TWO.replace(",000", ""), TWO.replace(",", ", "),
+        TWO.replace("-->", "->"), TWO.replace(" --> ", "-->"), TWO.replace("-->", "\u2013>"),
+        TWO.replace("00:00:", "00:"), TWO.replace("00:00:", "000:00:"),
+        TWO.replace(",500", ",500 X1:10 X2:90"), TWO.replace("ocelot", "\nocelot"),
+        TWO.replace("\n\n2\n", "\n"), TWO.replace("\n\n2\n", "\n2\n"),
+    ],
+)  # fmt: skip
+def test_subtitles_however_their_times_are_written(words: str) -> None:
+    assert cues(words) == READ
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_subtitles_in_any_encoding(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_bytes(TWO.encode(encoding))
+    assert media.probe(tmp_path / "a.srt").format == "srt"
+    assert cues(TWO, encoding=encoding) == READ
+
+
+def test_a_blank_line_within_a_cue_and_times_below_zero() -> None:
+    assert cues(TWO.replace("ocelot", "1984\n\nan ocelot\n")) == [
+        (1.0, 2.5, "1984 an ocelot"), READ[1],
+    ]  # fmt: skip
+    assert cues(TWO.replace("00:00:01,000", "-00:00:01,000"))[0] == (0.0, 2.5, "ocelot")
+    assert cues(TWO.replace("00:00:01,", "00:00:-1,"))[0] == (0.0, 2.5, "ocelot")
+    early = TWO.replace("00:00:01,", "-00:00:09,").replace("00:00:02,", "-00:00:08,")
+    assert cues(early)[0] == (0.0, 1.0, "ocelot")
+    assert cues(TWO.replace("00:00:02,500", "00:00:00,500"))[0] == (1.0, 2.0, "ocelot")
+    assert cues(TWO.replace("00:00:1", "120:00:1"))[1] == (432_010.0, 432_012.0, "quagga")
+
+
+def test_a_blank_line_ends_a_cue_of_the_web() -> None:
+    vtt = (
+        "WEBVTT - a title\n\nNOTE\n00:09 is a remark\n\nSTYLE\n::cue {color: red}\n\nname\n"
+        "00:01 --> 00:02.500 align:start\n<v Ann>ocelot\n\nNOTE a remark\n\n"
+        "00:10,000 --> 00:12.000\n<c.red>quagga</c>\n"
+    )
+    assert cues(vtt, "vtt") == READ
+
+
+@pytest.mark.parametrize(
+    ("suffix", "words"),
+    [
+        ("ass", "Dialogue: 0,0:00:01,0:00:02.5,,,0,0,0,,{\\i1}ocelot\nDialogue: 0,-0:00:01.0,"
+         "0:00:12.0,,,0,0,0,,quagga\n"),
+        ("sbv", "-0:00:01,0:00:02\nocelot\n\n0:00:10.5,0:00:12\nquagga\n"),
+        ("lrc", "[-00:01.00]ocelot\n[00:00:10.50]quagga\n"),
+        ("ttml", "\n<?xml version='1.0'?><tt><p begin='-00:00:01'>ocelot</p>"
+         "<p begin='00:00:10,5' end='00:00:12'>quagga</p></tt>"),
+    ],
+)  # fmt: skip
+def test_other_subtitles_with_odd_times(suffix: str, words: str) -> None:
+    found = cues(words, suffix)
+    assert sorted(text for *_, text in found) == ["ocelot", "quagga"]
+    assert all(0 <= start < stop for start, stop, _ in found)

@@ -131,7 +131,7 @@ def fingerprint(*timed: Timed) -> bytes:
         if isinstance(sample, ImageSample):
             made.image(sample.pixels)
         elif isinstance(sample, AudioSample):
-            list(made.audio(iter([sample.waveform]), sample.sample_rate_hz))
+            list(made.audio(iter([(0, sample.waveform)]), sample.sample_rate_hz))
         elif isinstance(sample, str):
             made.text(sample)
         else:

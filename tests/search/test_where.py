@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seehear import arguments
+from seehear.encoders.fake import image
 from seehear.errors import UsageError
 from seehear.query_builder import parse_query
 from seehear.search import QueryTerm, is_compact, parse_compact, parse_where
+from seehear.stores import Facet
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, GeoCircle, Not, Op, Or
-from seehear.types import Modality, QueryPart
+from seehear.types import Modality, Mode, QueryPart
+from tests.search.library import Library, names
 
 MB = 10**6
 
@@ -42,6 +45,7 @@ def date(*parts: int) -> datetime:
                 (
                     Compare(Field.TAKEN, Op.GE, date(2024, 6, 1, 14, 30)),
                     Compare(Field.TAKEN, Op.LT, date(2024, 6, 1, 14, 31)),
+                    Not(Compare(Field.DATE_PRECISION, Op.KNOWN)),
                 )
             ),
         ),
@@ -269,3 +273,52 @@ def test_files_of_a_line_are_loaded_by_the_caller(
         QueryPart(("photo.jpg",), 1.0, True, "photo.jpg"),
         QueryPart(("red",), 1.0, False, "red"),
     ]
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Library:
+    """One file for each precision of a date, all stored at the first instant of 2024."""
+    library = Library(tmp_path)
+    for precision in ("year", "month", "week", "day"):
+        library.add(
+            f"{precision}.jpg", image("red"), taken_at=date(2024, 1, 1), date_precision=precision
+        )
+    library.add("time.jpg", image("red"), taken_at=date(2024, 1, 1), people="Anna Stone; Béla",
+                date_from="exif", zone="Asia/Tokyo", zone_from="place")  # fmt: skip
+    return library
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("taken = 2024", {"year", "month", "week", "day", "time"}),
+        ("taken = 2024-01", {"month", "week", "day", "time"}),
+        ("taken = 2024-01-01", {"day", "time"}),
+        ("taken = '2024-01-01 00:00'", {"time"}),
+        ("taken != 2024-01-01", {"year", "month", "week"}),
+        ("taken >= 2024-01-01", {"year", "month", "week", "day", "time"}),
+        ("date_precision = year", {"year"}),
+        ("date_from = exif and zone_from = place and zone ~ tokyo", {"time"}),
+        ('person = "anna stone"', {"time"}),
+        ("people ~ bél", {"time"}),
+        ("person = anna or people = stone", set()),
+        ("has people", {"time"}),
+    ],
+)
+def test_dates_are_told_as_far_as_they_are_known(
+    dated: Library, where: str, found: set[str]
+) -> None:
+    if not found:
+        with pytest.raises(UsageError, match="No person"):
+            dated.search("red", where=where)
+        return
+    hits = dated.search("red", where=where, show_duplicates=True)
+    assert {name.removesuffix(".jpg") for name in names(hits)} == found
+
+
+def test_people_are_found_by_their_names_and_listed(dated: Library) -> None:
+    assert names(dated.search("béla", mode=Mode.WORDS)) == ["time.jpg"]
+    people = dated.catalog.assets.facet(Facet.PERSON).values
+    assert [(one.value, one.count) for one in people] == [("Anna Stone", 1), ("Béla", 1)]
+    months = dated.catalog.assets.facet(Facet.MONTH).values
+    assert [(one.value, one.count) for one in months] == [("2024-01", 4)]

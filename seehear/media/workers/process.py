@@ -29,7 +29,7 @@ TIME_PER_SECOND = 2.0
 TICK_S = 0.1
 _KEPT_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
-    "TEMP", "TMPDIR",
+    "TEMP", "TMPDIR", "TZ", "TZDIR",
 )  # fmt: skip
 """All that a worker gets to know: it loads libraries, and has no use for secrets."""
 _ENTRY = (
@@ -259,6 +259,8 @@ class WorkerProcess:
                 if head.get("worn"):
                     self.end()
                 error = protocol.unpack_error(head["error"]) if "error" in head else None
+                if slot.info is not None and "partial" in head:
+                    slot.info.mark_partial(str(head["partial"]))
                 changed = bool(head.get("changed"))
                 slot.finish(error, changed=changed, fingerprint=body.tobytes())
                 return

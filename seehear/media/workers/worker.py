@@ -34,12 +34,13 @@ from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, 
 from seehear.libraries import fault_of
 from seehear.media import decode, hashing, media_info, source
 from seehear.media.fingerprints import Fingerprinter
-from seehear.media.sniff import sniff
+from seehear.media.sniff import sniff_file
 from seehear.media.stored_file import StoredFile, open_beneath
 from seehear.media.workers import protocol
 from seehear.types import (
     AudioSample,
     ImageSample,
+    MediaInfo,
     Sample,
     SampleSpec,
     Segment,
@@ -86,6 +87,7 @@ class WorkerLoop:
         self._spec, self._asks, self._samples = SampleSpec(), False, True
         self._starved = False
         self._files = 0
+        self._info: MediaInfo | None = None
 
     def serve(self, request: protocol.WireMessage) -> None:
         """Answer one request; a failure is {"type": "end", "error": {...}}.
@@ -102,6 +104,8 @@ class WorkerLoop:
                 self._samples, self._fingerprint = bool(request["samples"]), b""
                 error, changed = self._read(request["path"], request["root"])
                 last, body = {"type": "end", "changed": changed}, (self._fingerprint,)
+                if self._info is not None and "partial" in self._info.details:
+                    last["partial"] = self._info.details["partial"]  # maybe found while decoding
             else:
                 error = None
                 last, body = self._answer(do, request)
@@ -135,7 +139,7 @@ class WorkerLoop:
         try:
             with source.open_regular(path) if root is None else open_beneath(path, root) as file:
                 before = os.fstat(file.fileno())
-                error = self._file(file, path, before)
+                error = self._file(file, path, root, before)
                 after, changed = os.fstat(file.fileno()), True
                 with suppress(OSError):
                     changed = _stamp(os.stat(path)) != _stamp(before)  # noqa: PTH116
@@ -156,14 +160,16 @@ class WorkerLoop:
             return True
         return _peak_bytes() > RETIRE_SHARE * self._memory_bytes
 
-    def _file(self, file: BinaryIO, path: str, stat: os.stat_result) -> MediaError | None:
+    def _file(
+        self, file: BinaryIO, path: str, root: str | None, stat: os.stat_result
+    ) -> MediaError | None:
         stamp = {"size": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
+        self._info = None
         try:
             if stat.st_size == 0:
                 raise BrokenMediaError("the file is empty", stage="open")
             suffix = source.suffix_of(path)
-            head = source.head_of(file)
-            sniff(head, suffix)  # raises for a file that is not media, before it is hashed
+            sniff_file(file, suffix)  # raises for a file that is not media, before it is hashed
             digest, file = _hashed(file, stat.st_size)
             protocol.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
@@ -171,9 +177,10 @@ class WorkerLoop:
             if not told["go"]:
                 return None
             made = Fingerprinter() if told.get("fingerprint", True) else None
-            item = decode.recognise(file, suffix)
-            info = media_info.probe_open(item)
-            protocol.send(self._results, {"type": "info", "info": protocol.pack_info(info)})
+            item = decode.recognise(file, path)
+            item.root = root
+            self._info = media_info.probe_open(item)
+            protocol.send(self._results, {"type": "info", "info": protocol.pack_info(self._info)})
             self._send_pairs(decode.samples_open(item, self._spec, made))
             self._fingerprint = made.data() if made is not None else b""
         except MediaError as error:

@@ -84,14 +84,15 @@ function begin(player, hit) {
 function about(hit) {
   const size = hit.width_px ? `${hit.width_px} × ${hit.height_px}` : "";
   return h("dl", {}, lines([
-    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${hit.matched === "audio" ? "sound" : "subtitles"})`)],
+    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${{ audio: "sound", image: "pages", text: "subtitles" }[hit.matched]})`)],
     ["Score", scoreBar(hit.score)],
     ["Moment", span(hit)],
     ["Page", hit.page],
     ["Folder", hit.folder],
     ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
     ["Size", size],
-    ["Taken", hit.taken_at ? new Date(hit.taken_at).toLocaleString() : ""],
+    ["Taken", taken(hit.taken_at)],
+    ["People", hit.people],
     ...hit.why.map((term) => [term.exclude ? `Without “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
   ]));
 }
@@ -118,6 +119,8 @@ function overlap(before, text) {
   }
   return 0;
 }
+// Only what has a time of day is a point in time: "2024-06" is told as it is.
+const taken = (text) => (text?.includes("T") ? new Date(text).toLocaleString() : text);
 
 const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 

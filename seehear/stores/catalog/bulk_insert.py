@@ -19,12 +19,13 @@ from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import fts
 from seehear.stores.catalog.checksums import segment_crc, vector_crc
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.reader import space_ids
+from seehear.stores.catalog.reader import DRAWN, counter, space_ids
 from seehear.stores.catalog.records import NewLocation
 from seehear.stores.catalog.sanitize import clean_details, clean_number, clean_text
 from seehear.stores.catalog.schema import (
     NO_CONTENT,
     assets,
+    counters,
     encodings,
     fingerprints,
     locations,
@@ -161,6 +162,8 @@ def put_encodings(
         _check(known, generation_id, content)
         first.append(len(rows))
         rows += segment_rows(generation_id, asset_id, content.info.modality, content.segments)
+    if any(_has_drawn_pages(content) for content in contents) and not counter(connection, DRAWN):
+        connection.execute(insert(counters).values(name=DRAWN, value=1))
     if rows:
         connection.execute(insert(segments), rows)
         made = _segment_ids(connection, generation_id, asset_ids_)
@@ -190,6 +193,12 @@ def put_encodings(
                 )
             )
         connection.execute(insert(encodings), marks)
+
+
+def _has_drawn_pages(content: NewContent) -> bool:
+    return content.info.modality is Modality.TEXT and any(
+        segment.modality is Modality.IMAGE for segment in content.segments
+    )
 
 
 def _segment_ids(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, String, cast, func, select
+from sqlalchemy import Connection, String, case, cast, func, null, select
 
 from seehear.stores.catalog.filter_sql import COLUMNS, display_asset
-from seehear.stores.catalog.filters import Field
+from seehear.stores.catalog.filters import LISTS, Field
 from seehear.stores.catalog.paths import fold
 from seehear.stores.catalog.schema import locations
 
@@ -25,6 +25,7 @@ class Facet(StrEnum):
     YEAR = "year"
     MONTH = "month"
     TAG = "tag"
+    PERSON = "person"
     CAMERA = "camera"
     LENS = "lens"
     ORIENTATION = "orientation"
@@ -33,6 +34,8 @@ class Facet(StrEnum):
     GENRE = "genre"
     CITY = "city"
     COUNTRY = "country"
+    ZONE = "zone"
+    DATE_FROM = "date_from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class FacetValues:
 FIELDS: dict[Facet, Field] = {
     Facet.TYPE: Field.MODALITY,
     Facet.TAG: Field.KEYWORD,
+    Facet.PERSON: Field.PEOPLE,
     **{facet: Field(facet.value) for facet in Facet if facet.value in set(Field)},
 }
 """The filter field that finds the items with a value of the facet."""
@@ -78,7 +82,7 @@ def facet_values(connection: Connection, facet: Facet, top: int | None) -> Facet
             .where(column.is_not(None), column != "", display_asset.c.id.in_(_LYING_SOMEWHERE))
             .group_by(column)
         )
-        rows = _merged(rows, "; " if facet is Facet.TAG else None)
+        rows = _merged(rows, "; " if FIELDS.get(facet) in LISTS else None)
     ranked = sorted((FacetValue(value, int(count)) for value, count in rows), key=_order)
     return FacetValues(facet, tuple(ranked[:top]), len(ranked))
 
@@ -95,7 +99,8 @@ def _column(facet: Facet) -> Any:
     if facet is Facet.YEAR:
         return func.substr(_TAKEN, 1, 4)
     if facet is Facet.MONTH:
-        return func.substr(_TAKEN, 1, 7)
+        only_year = func.coalesce(COLUMNS[Field.DATE_PRECISION], "") == "year"
+        return case((only_year, null()), else_=func.substr(_TAKEN, 1, 7))
     return COLUMNS[FIELDS[facet]]
 
 

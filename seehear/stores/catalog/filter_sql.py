@@ -36,6 +36,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from seehear.stores.catalog.filters import (
     DETAILS,
+    LISTS,
     And,
     Compare,
     Field,
@@ -125,8 +126,6 @@ COLUMNS: dict[Field, Any] = {
     Field.KEYWORD: _text("keywords"),
 }
 """The column of each field, in a row of `LOCATIONS`."""
-# Keywords are joined in one text; semicolons on both sides let each be found as a whole.
-_KEYWORDS = "; " + func.coalesce(_text("keywords"), "") + "; "
 
 
 def conditions(under: Path | None, where: Filter | None) -> list[ColumnElement[bool]]:
@@ -164,9 +163,9 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         return below(value)
     if isinstance(value, GeoCircle):
         return _within(value)
-    if part.field is Field.KEYWORD and part.op is not Op.KNOWN:
-        return _keyword(part.op, str(value))
     column = COLUMNS[part.field]
+    if part.field in LISTS and part.op is not Op.KNOWN:
+        return _one_of_list(column, part.op, str(value))
     if part.field is Field.MODIFIED and isinstance(value, datetime):
         value = _nanoseconds(value)
     compared = folded(column) if isinstance(value, str) else column
@@ -184,11 +183,12 @@ def _nanoseconds(when: datetime) -> int:
     return int(when.replace(microsecond=0).timestamp()) * 10**9 + when.microsecond * 1000
 
 
-def _keyword(op: Op, value: str) -> ColumnElement[bool]:
-    keywords = folded(_KEYWORDS)
+def _one_of_list(column: Any, op: Op, value: str) -> ColumnElement[bool]:
+    # Semicolons on both sides let each text of a list be found as a whole.
+    texts = folded("; " + func.coalesce(column, "") + "; ")
     if op is Op.LIKE:
-        return _like(keywords, f"*; {value}; *")
-    has = _fits(keywords, f"%; {_escaped(value)}; %")
+        return _like(texts, f"*; {value}; *")
+    has = _fits(texts, f"%; {_escaped(value)}; %")
     return not_(has) if op is Op.NE else has
 
 

@@ -51,6 +51,11 @@ class Field(StrEnum):
     CAPTION = "caption"  # str
     PARTIAL = "partial"  # str: what is missing in a file that is read in part
     KEYWORD = "keyword"  # str: one of the embedded keywords (tags)
+    PEOPLE = "people"  # str: the name of one of the people shown
+    DATE_FROM = "date_from"  # str: exif, xmp, iptc, tags, container, document, sidecar, name
+    DATE_PRECISION = "date_precision"  # str: day, week, month, year; none with a time of day
+    ZONE = "zone"  # str: "+09:00", "Asia/Tokyo"
+    ZONE_FROM = "zone_from"  # str: file, place, name, machine
 
 
 class Op(StrEnum):
@@ -112,6 +117,9 @@ _OPERATORS: dict[Field, frozenset[Op]] = {
     Field.LATITUDE: _ORDER,
     Field.LONGITUDE: _ORDER,
 }
+
+LISTS = frozenset({Field.KEYWORD, Field.PEOPLE})
+"""Fields with several texts, joined by "; ": each is compared as a whole."""
 
 DETAILS = tuple(field for field in Field if field not in _OPERATORS)
 """Text that a file contains about itself, by the names in `MediaInfo.details`: all other fields."""

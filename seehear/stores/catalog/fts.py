@@ -63,13 +63,14 @@ def dialect_of(connection: Connection) -> Dialect:
 
 
 def caption_of(details: Mapping[str, Any]) -> str:
-    """Join title, caption and keywords of a file to one text, without what cameras write."""
-    told = (str(details.get(name, "")) for name in ("title", "caption", "keywords"))
+    """Join the texts that a file has about itself to one text, without what cameras write."""
+    names = ("title", "caption", "keywords", "people", "comment")
+    told = (str(details[name]) for name in names if name in details)
     return " ".join(text for text in told if not is_default_caption(text)).strip()
 
 
 def captions_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, str]:
-    """Return title, caption and keywords of assets, as searchable text."""
+    """Return the texts that assets have about themselves, as searchable text."""
     found: dict[int, str] = {}
     for chunk in chunks(asset_ids):
         query = select(assets.c.id, assets.c.details).where(assets.c.id.in_(chunk))

@@ -43,6 +43,8 @@ from seehear.stores.catalog.schema import (
 from seehear.stores.catalog.statements import chunks, rows_of
 from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Segment, Vectors
 
+DRAWN = "drawn_pages"
+"""Counter that is 1 once a page of a PDF was stored as an image."""
 BLOCK = 10_000
 """Vectors read at once where there may be millions."""
 
@@ -61,6 +63,7 @@ def asset_from(row: Any) -> Asset:
         height_px=row.height_px,
         duration_s=row.duration_s,
         taken_at=row.taken_at,
+        details=row.details,
     )
 
 

@@ -57,6 +57,11 @@ class Segments:
         with self._transactions.read() as connection:
             return reader.segment_ids(connection, generation_id, item, met)
 
+    def any_drawn_pages(self) -> bool:
+        """Return whether images may belong to texts: pages of PDFs were ever stored as images."""
+        with self._transactions.read() as connection:
+            return reader.counter(connection, reader.DRAWN) > 0
+
     def of_assets(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> Ids:
         """Sorted ids of the segments of some assets."""
         ids = np.asarray(asset_ids, dtype=np.int64).tolist()

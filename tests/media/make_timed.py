@@ -1,0 +1,162 @@
+"""Make films of scenes and tones at stated times, in any container, with offsets and holes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from tests.media.make import Colour, tone
+
+RATE_HZ = 48_000
+SIZE = (64, 48)
+_FORMS = {
+    "mp4": ("mp4", "libx264", "aac"), "mov": ("mov", "libx264", "aac"),
+    "mkv": ("matroska", "libx264", "libopus"), "webm": ("webm", "libvpx", "libopus"),
+    "ts": ("mpegts", "libx264", "aac"), "vob": ("vob", "mpeg2video", "ac3"),
+    "avi": ("avi", "mpeg4", "libmp3lame"), "flv": ("flv", "libx264", "aac"),
+    "ogv": ("ogg", "libvpx", "libopus"), "wmv": ("asf", "msmpeg4", "wmav2"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A colour over [start_s, stop_s), in frames `period_s` apart; one frame where it is None."""
+
+    colour: Colour
+    start_s: float
+    stop_s: float
+    period_s: float | None = 0.04
+
+    @property
+    def length_s(self) -> float:
+        """Seconds for which each frame is shown."""
+        return self.period_s or self.stop_s - self.start_s
+
+    def times(self) -> list[float]:
+        """Return the times of its frames."""
+        count = max(1, round((self.stop_s - self.start_s) / self.length_s))
+        return [self.start_s + index * self.length_s for index in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """A tone over [start_s, stop_s)."""
+
+    frequency_hz: float
+    start_s: float
+    stop_s: float
+
+
+def make_film(
+    path: Path,
+    scenes: Sequence[Scene],
+    tones: Sequence[Tone] = (),
+    *,
+    offset_s: float = 0.0,
+    key_frame_every: int = 12,
+    b_frames: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A film in the container of the suffix.
+
+    `offset_s` is added to all stamps; `options` go to the muxer.
+    """
+    form, film_codec, sound_codec = _FORMS[path.suffix[1:]]
+    with av.open(str(path), "w", format=form, options=options or {}) as out:
+        packets = []
+        if scenes:
+            packets += _film(out, film_codec, scenes, key_frame_every, b_frames)
+        if tones:
+            packets += _sound(out, sound_codec, tones)
+        packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        for packet in packets:
+            shift = round(offset_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            out.mux(packet)
+    return path
+
+
+def _film(
+    out: Any, codec: str, scenes: Sequence[Scene], key_frame_every: int, b_frames: int
+) -> list[Any]:
+    fixed = codec in {"mpeg2video", "msmpeg4", "mpeg4"} or out.format.name == "ogg"
+    base = Fraction(1, 25) if fixed else Fraction(1, 1000)
+    film: Any = out.add_stream(codec, rate=25)
+    film.width, film.height, film.pix_fmt = *SIZE, "yuv420p"
+    context = film.codec_context
+    context.gop_size, context.thread_count, context.time_base = key_frame_every, 1, base
+    context.max_b_frames = b_frames
+    if codec == "libx264":
+        film.options = {"preset": "ultrafast", "sc_threshold": "0", "bf": str(b_frames)}
+    elif codec == "libvpx":
+        film.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    packets = []
+    for scene in scenes:
+        pixels = np.full((SIZE[1], SIZE[0], 3), scene.colour, dtype=np.uint8)
+        for time_s in scene.times():
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = round(time_s / base), base
+            packets += film.encode(frame)
+    last = scenes[-1]
+    packets += film.encode(None)
+    packets[-1].duration = round((last.stop_s - last.times()[-1]) / packets[-1].time_base)
+    return packets
+
+
+def _sound(out: Any, codec: str, tones: Sequence[Tone]) -> list[Any]:
+    track: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+    if codec == "wmav2":
+        track.codec_context.bit_rate = 64_000
+    return _encoded(track, tones)
+
+
+def _encoded(track: Any, tones: Sequence[Tone]) -> list[Any]:
+    context = track.codec_context
+    context.open()
+    size = context.frame_size or 1024
+    packets: list[Any] = []
+    last = -1
+    for one in tones:
+        wave = tone(one.frequency_hz, one.stop_s - one.start_s, RATE_HZ)
+        begin = max(round(one.start_s * RATE_HZ), last)
+        for at in range(0, len(wave), size):
+            piece = wave[at : at + size]
+            piece = np.pad(piece, (0, size - len(piece)))[None, :]
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = (
+                RATE_HZ,
+                begin + at,
+                Fraction(1, RATE_HZ),
+            )
+            last = begin + at + size
+            if context.format.name != "fltp":
+                (frame,) = av.AudioResampler(context.format.name, "mono", RATE_HZ).resample(frame)
+            packets += track.encode(frame)
+    packets += track.encode(None)
+    return packets
+
+
+def make_bare_sound(path: Path, tones: Sequence[tuple[float, float]]) -> Path:
+    """(frequency in Hz, seconds) after one another, without any header that tells the duration."""
+    form, codec = {"aac": ("adts", "aac"), "mp3": ("mp3", "libmp3lame"), "ac3": ("ac3", "ac3")}[
+        path.suffix[1:]
+    ]
+    with av.open(str(path), "w", format=form, options=BARE_MP3 if form == "mp3" else {}) as out:
+        track: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+        if codec == "libmp3lame":  # of a variable bit rate
+            track.options = {"flags": "+qscale", "global_quality": "472"}
+        edges = [0.0, *itertools.accumulate(seconds for _, seconds in tones)]
+        timed = [Tone(hz, edges[at], edges[at + 1]) for at, (hz, _) in enumerate(tones)]
+        for packet in _encoded(track, timed):
+            out.mux(packet)
+    return path
+
+
+BARE_MP3 = {"write_xing": "0", "id3v2_version": "0"}
