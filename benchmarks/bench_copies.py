@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 
 from seehear import media
 from seehear.errors import MediaError
+from seehear.media import decode
 from seehear.media.fingerprints import PROPOSE, Fingerprint, Fingerprinter, agreement, read
 from seehear.media.media_info import probe_open
 from seehear.search.dedup import sketches
