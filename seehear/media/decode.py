@@ -117,10 +117,10 @@ def samples_open(
     assert info is not None
     with told_as_truncated(item):
         if info.modality is Modality.IMAGE:
-            for segment, picture in _pictures(item, spec.image_px):
-                if made is not None and isinstance(picture, ImageSample):
-                    made.image(picture.pixels)
-                yield segment, picture
+            for segment, sample in _images(item, spec.image_px):
+                if made is not None and isinstance(sample, ImageSample):
+                    made.image(sample.pixels)
+                yield segment, sample
         elif reader is Decoder.FFMPEG:
             yield from itertools.islice(_video_or_audio(item, info, spec, made), LIMITS.segments)
         else:
@@ -128,8 +128,8 @@ def samples_open(
             if reader is Decoder.PDF:
                 from seehear.media import pdf
 
-                for page, picture in pdf.pictures_of(item.file, spec.image_px):
-                    yield Segment(Modality.IMAGE, page=page), picture
+                for page, sample in pdf.images_of(item.file, spec.image_px):
+                    yield Segment(Modality.IMAGE, page=page), sample
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
@@ -200,7 +200,7 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
         raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
 
 
-def _pictures(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
+def _images(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
     from seehear.media import image, image_frames
 
     if item.kind.reader is not Decoder.PILLOW:
@@ -209,9 +209,9 @@ def _pictures(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
     image.check_frames(item.file, item.kind)
     given = False
     try:
-        for picture in image_frames.pictures(item.file, item.kind, px):
+        for found in image_frames.images(item.file, item.kind, px):
             given = True
-            yield picture
+            yield found
     except BrokenMediaError:
         if not given:
             yield Segment(Modality.IMAGE), _image(item, px)
@@ -253,7 +253,7 @@ def _pixels(item: OpenFile, min_px: int, time_s: float | None) -> tuple[ImageSam
     image.check_frames(item.file, item.kind)
     if item.kind.decoder in image_frames.SEVERAL:
         with suppress(BrokenMediaError):
-            return image_frames.picture_at(item.file, item.kind, min_px, time_s), ""
+            return image_frames.image_at(item.file, item.kind, min_px, time_s), ""
         item.file.seek(0)
     return partial_image.load(item.file, item.kind, min_px)
 

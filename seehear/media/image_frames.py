@@ -23,7 +23,7 @@ from seehear.media.limits import LIMITS
 from seehear.media.sniff import SniffedFormat
 from seehear.types import ImageSample, Modality, Segment
 
-MOST_PICTURES = 32
+MOST_IMAGES = 32
 """Pictures of one file; of more, every second one is kept until so few are left."""
 FRAME_DIFFERENCE = 28.0
 """Mean absolute difference of two thumbnails, of 255, from which on two frames of an animation
@@ -48,7 +48,7 @@ SEVERAL = _TIMED | {"TIFF", "HEIF"}
 _SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 0b101
 
 
-def pictures(file: BinaryIO, kind: SniffedFormat, px: int) -> Iterator[tuple[Segment, ImageSample]]:
+def images(file: BinaryIO, kind: SniffedFormat, px: int) -> Iterator[tuple[Segment, ImageSample]]:
     """Yield the pictures of a file that Pillow reads. Raises MediaError.
 
     The shorter side of each is scaled down to `px`; a damaged frame after the first ends the file.
@@ -82,7 +82,7 @@ def with_tiles(whole: ImageSample) -> Iterator[tuple[Segment, ImageSample]]:
             yield Segment(Modality.IMAGE), ImageSample(np.ascontiguousarray(tile))
 
 
-def picture_at(file: BinaryIO, kind: SniffedFormat, px: int, time_s: float | None) -> ImageSample:
+def image_at(file: BinaryIO, kind: SniffedFormat, px: int, time_s: float | None) -> ImageSample:
     """Return the frame that an animation shows at a time; without one, the first that says more
     than a plain colour.
 
@@ -134,11 +134,11 @@ def _distinct(file: BinaryIO, kind: SniffedFormat, px: int) -> list[tuple[Segmen
         thumb = image.thumb_of(pixels)
         if all(differ(thumb, other, least) for _, other, _ in chosen):
             chosen.append((start_s, thumb, pixels))
-        if len(chosen) >= 2 * MOST_PICTURES:
+        if len(chosen) >= 2 * MOST_IMAGES:
             chosen = chosen[::2]
     ends = [start for start, _, _ in chosen[1:]] + [end]
     telling = [at for at, (_, thumb, _) in enumerate(chosen) if not is_plain(thumb)] or [0]
-    while len(telling) > MOST_PICTURES:
+    while len(telling) > MOST_IMAGES:
         telling = telling[::2]
     spans: Any = ((round(chosen[at][0], 3), round(ends[at], 3)) for at in telling)
     if not timed:

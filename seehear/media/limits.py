@@ -66,7 +66,7 @@ class Limits:
     pdf_time_s: float = 60.0
     """Text extraction of one PDF; later pages are left out, so that one file cannot block a run.
     As much again for drawing pages without text."""
-    pdf_pictures: int = 32
+    pdf_images: int = 32
     """Pages without text that are drawn; a scanned book is found by some of its pages."""
     subtitle_cues: int = 100_000
     """Thirty times a feature film."""

@@ -75,10 +75,10 @@ def text_of(reader: PdfReader) -> Iterator[str]:
             return
 
 
-def pictures_of(file: BinaryIO, px: int) -> list[tuple[int, ImageSample]]:
+def images_of(file: BinaryIO, px: int) -> list[tuple[int, ImageSample]]:
     """Draw the pages that have next to no text: return their numbers, from 1, with the pictures.
 
-    The shorter side of each has at most `px` pixels. Of more pages than LIMITS.pdf_pictures, as
+    The shorter side of each has at most `px` pixels. Of more pages than LIMITS.pdf_images, as
     many are spread over the document. Blank pages, copies of earlier ones and what PDFium cannot
     draw are left out.
     """
@@ -92,15 +92,15 @@ def pictures_of(file: BinaryIO, px: int) -> list[tuple[int, ImageSample]]:
     file.seek(0)
     with _PDFIUM, suppress(pypdfium2.PdfiumError), closing(pypdfium2.PdfDocument(file)) as document:
         numbers = [at for at in range(len(document)) if _has_no_text(document, at, deadline)]
-        step = max(1.0, len(numbers) / LIMITS.pdf_pictures)
-        for turn in range(min(len(numbers), LIMITS.pdf_pictures)):
+        step = max(1.0, len(numbers) / LIMITS.pdf_images)
+        for turn in range(min(len(numbers), LIMITS.pdf_images)):
             if time.monotonic() > deadline:
                 break
             number = numbers[int(turn * step)]
             with suppress(pypdfium2.PdfiumError), closing(document[number]) as page:
-                picture = _drawn(page, px)
-                if pages.is_new(picture.pixels):
-                    found.append((number + 1, picture))
+                drawn = _drawn(page, px)
+                if pages.is_new(drawn.pixels):
+                    found.append((number + 1, drawn))
     return found
 
 

@@ -34,7 +34,9 @@ def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[E
 
     `snapshot` must be without filters.
     """
-    nearest = [{item: list(_nearest(part, item, snapshot)) for item in Modality} for part in parts]
+    nearest = [
+        {item: list(_nearest(part, item, snapshot)) for item in snapshot.items()} for part in parts
+    ]
     every = [ids for by_item in nearest for found in by_item.values() for _, _, ids in found]
     columns = snapshot.segment_columns(sorted({id_ for ids in every for id_ in ids.tolist()}))
     return [

@@ -110,7 +110,7 @@ def test_the_number_of_pictures_is_bounded(tmp_path: Path) -> None:
     frames = [scene(number, (64, 48)) for number in range(150)]
     path = make_odd.make_animation(tmp_path / "a.png", frames, 0.1)
     times = times_of(path)
-    assert image_frames.MOST_PICTURES // 2 <= len(times) <= image_frames.MOST_PICTURES
+    assert image_frames.MOST_IMAGES // 2 <= len(times) <= image_frames.MOST_IMAGES
     assert times[0][0] == 0.0
     assert (times[-1][0] or 0.0) > 11.0
     assert times == sorted(times)
@@ -183,14 +183,14 @@ def test_pages_of_a_pdf_without_text_are_drawn(tmp_path: Path) -> None:
 def test_pages_that_are_drawn_keep_their_numbers(tmp_path: Path) -> None:
     path = make_odd.make_scan(tmp_path / "a.pdf", [LETTER, scene(1), LETTER, scene(2)])
     with path.open("rb") as file:
-        assert [number for number, _ in pdf.pictures_of(file, 96)] == [2, 4]
+        assert [number for number, _ in pdf.images_of(file, 96)] == [2, 4]
 
 
 def test_a_long_scan_is_drawn_in_part(tmp_path: Path) -> None:
     pages = [scene(number, (32, 24)) for number in range(80)]
     with make_odd.make_scan(tmp_path / "a.pdf", pages).open("rb") as file:
-        numbers = [number for number, _ in pdf.pictures_of(file, 24)]
-    assert len(numbers) == media.LIMITS.pdf_pictures
+        numbers = [number for number, _ in pdf.images_of(file, 24)]
+    assert len(numbers) == media.LIMITS.pdf_images
     assert (numbers[0], numbers[-1]) == (1, 78)
 
 
