@@ -23,7 +23,7 @@ from tests.media import make
 from tests.media.make_theora import ogg_theora
 
 SPEC = SampleSpec()
-CASES = Path("/work/shared/cases")
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 
 
 def spans(source: Path | bytes, modality: Modality) -> list[Segment]:
