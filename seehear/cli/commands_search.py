@@ -234,7 +234,7 @@ def duplicates(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List files that are copies of each other, and photos of one burst.
+    """List copies of the same content, and photos of bursts.
 
     A copy is the same picture, recording, film or text: in other bytes, another size or format,
     a little cropped or cut. Below the largest file of each group stand the others, and what each

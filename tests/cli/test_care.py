@@ -55,11 +55,13 @@ def test_verify_says_what_it_found_and_did(
     assert "altered: " in altered.stdout
 
     with closing(sqlite3.connect(tmp_path / "collection" / "catalog.db")) as database:
-        database.execute("DELETE FROM vectors WHERE segment_id = 1")
+        images = "SELECT MIN(id) FROM segments WHERE modality = 'image'"
+        ((id_,),) = database.execute(images).fetchall()
+        database.execute("DELETE FROM vectors WHERE segment_id = ?", (id_,))
         database.commit()
     lost = run("verify", check=False)
     assert lost.returncode == 1
-    assert "truth: 1 segments have no vector (1)" in lost.stdout
+    assert f"truth: 1 segments have no vector ({id_})" in lost.stdout
     assert "Import an export" in lost.stderr
 
 
