@@ -41,6 +41,7 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "stored_file": lambda c: c.stored_file(1),
     "duplicates": lambda c: c.duplicates(),
     "facets": lambda c: c.facets("type"),
+    "notes": lambda c: c.notes(Query((QueryPart(("x",)),))),
     "is_empty": lambda c: c.is_empty,
     "status": lambda c: c.status(),
     "roots": lambda c: c.roots(),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from seehear.collection import Collection
 from seehear.server import ServiceLimits, create_app
@@ -133,8 +133,13 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         exif = Image.Exif()
         exif.get_ifd(0x8769)[0x9003] = f"{year}:06:15 12:00:00"  # DateTimeOriginal
         Image.open(photo).save(photo, exif=exif)
-    picture(folder / "media" / "rose.png", "red")
-    picture(folder / "media" / "rose, smaller.jpg", "red", size_px=(80, 60))
+    # Plain colours are no copies of each other: something must be seen in them.
+    rose = picture(folder / "media" / "rose.png", "red")
+    with Image.open(rose) as drawn:
+        ImageDraw.Draw(drawn).ellipse((30, 20, 90, 100), fill=(150, 10, 10))
+        ImageDraw.Draw(drawn).line((0, 110, 159, 60), fill=(255, 90, 90), width=9)
+        drawn.save(rose)
+        drawn.resize((80, 60)).save(folder / "media" / "rose, smaller.jpg")
     for n in range(50):
         note = f"Note {n}: a red thing, number {n * n}."
         (folder / "media" / f"note{n:02d}.md").write_text(note)

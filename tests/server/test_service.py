@@ -274,7 +274,8 @@ def test_queries_of_several_clients_are_encoded_together(
         monkeypatch.setattr(model.inner, "encode", slow)
         asked = [pool.submit(post, server.address, {"text": "red"})]
         assert entered.wait(PATIENCE_S)
-        asked += [pool.submit(post, server.address, {"text": f"blue {n}"}) for n in range(5)]
+        more = [{"text": f"a blue thing {n}"} for n in range(5)]
+        asked += [pool.submit(post, server.address, body) for body in more]
         until(lambda: len(model._waiting) == 5)
         before = batches(server.address)
         gate.set()
