@@ -64,6 +64,7 @@ LIBRARIES = (
     Library("resvg_py", "resvg-py", "SVG drawings", decodes=True),
     Library("charset_normalizer", "charset-normalizer", "text of unknown encoding", decodes=True),
     Library("tzfpy", "tzfpy", "the local time of films", decodes=True),
+    Library("tzdata", "tzdata", "rules of time zones", decodes=True),
     Library("sqlalchemy", "sqlalchemy", "the catalog"),
     Library("alembic", "alembic", "upgrades of the catalog", probe="alembic.command"),
     Library("Stemmer", "pystemmer", "stems of words"),

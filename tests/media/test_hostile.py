@@ -237,6 +237,8 @@ def test_truncated_files(name: str, share: float, every_format: dict[str, Path])
         warnings.simplefilter("error")
         with contextlib.suppress(MediaError):
             info = media.probe(data)
+            if data.isalpha():
+                return  # a few letters without a name are a text
             assert list(media.samples(data, info, SPEC)) or name in OPEN_ENDED
             assert name in OPEN_ENDED or name == "pdf" or info.details["partial"]
             return
