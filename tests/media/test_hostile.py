@@ -237,7 +237,7 @@ def test_truncated_files(name: str, share: float, every_format: dict[str, Path])
         warnings.simplefilter("error")
         with contextlib.suppress(MediaError):
             info = media.probe(data)
-            if data.isalpha():
+            if info.format == "txt" and len(data) < 8:
                 return  # a few letters without a name are a text
             assert list(media.samples(data, info, SPEC)) or name in OPEN_ENDED
             assert name in OPEN_ENDED or name == "pdf" or info.details["partial"]
