@@ -16,9 +16,6 @@ from seehear.media.fingerprints import PROPOSE, SKETCH, Fingerprint, agreement
 from seehear.stores import SegmentRecord
 from seehear.types import Asset, Floats, Modality
 
-NEAR_DUPLICATE = 0.97
-"""Cosine, within one modality, from which an item is what a query by example shows. `scoring` alone
-uses it, for the query's file itself; it does not make two files copies."""
 BURST = 0.90
 """Cosine of two photos, taken within BURST_S of each other, from which they are a burst."""
 BURST_S = 10.0

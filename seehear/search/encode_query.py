@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.encoders.base import LEAST_KNOWN, Model, known_shares
+from seehear.encoders.base import LEAST_KNOWN, Model, known_shares, normalised
 from seehear.encoders.languages import guess_language
 from seehear.encoders.model_cards import MULTILINGUAL
 from seehear.encoders.plain import encoder_errors
@@ -226,16 +226,11 @@ def _encode(
     ]
     encoded = model.encode(modality, [one for several in sentences for one in several])
     starts = np.cumsum([0, *map(len, sentences[:-1])])
-    return {space: _unit(np.add.reduceat(rows, starts)) for space, rows in encoded.items()}
+    return {space: normalised(np.add.reduceat(rows, starts)) for space, rows in encoded.items()}
 
 
 def _is_bare(text: str) -> bool:
     return 0 < len(text.split()) <= BARE_WORDS
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 def _distinct_rows(spaces: Sequence[Vectors]) -> list[int]:
