@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +33,15 @@ class Modality(StrEnum):
     IMAGE = "image"
     AUDIO = "audio"
     VIDEO = "video"
+
+
+class Origin(StrEnum):
+    """Where a passage comes from that is not the text of the file itself."""
+
+    SUBTITLES = "subtitles"
+    LYRICS = "lyrics"
+    SPEECH = "speech"
+    WRITING = "writing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,32 @@ class Segment:
     text: str | None = None
     page: int | None = None
     """The page of a PDF that a passage stands on, from 1."""
+    origin: Origin | None = None
+    """Where a passage comes from, if it is not the text of the file itself."""
+    language: str | None = None
+    """The language of a passage with an origin, as in ISO 639 ("de"), where it is known."""
+    confidence: float | None = None
+    """How sure the reader of a passage is, from 0 to 1."""
+    box: tuple[float, float, float, float] | None = None
+    """Where writing stands in its picture: left, top, right and bottom, as shares of its size."""
+
+
+def described(segment: Segment) -> list[Any]:
+    """Return the values of a segment as JSON has them, in the order of its fields."""
+    return [getattr(segment, one.name) for one in fields(Segment)]
+
+
+def segment_of(modality: str, *values: Any) -> Segment:
+    """Return the segment with such values. Raises ValueError for what they cannot be."""
+    *plain, origin, language, confidence, box = values
+    return Segment(
+        Modality(modality),
+        *plain,
+        None if origin is None else Origin(origin),
+        language,
+        confidence,
+        None if box is None else cast("tuple[float, float, float, float]", tuple(box)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from seehear.stores.catalog.database import FILE_NAME, HEAD, connect, migrate
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.records import GenerationState
 from seehear.stores.catalog.schema import NO_CONTENT
-from seehear.types import Modality
+from seehear.types import Modality, Origin
 
 MAX_LINE = 1_000
 MAX_TEXT = 1 << 20
@@ -124,12 +124,13 @@ def _is_details(value: Any) -> bool:
     )
 
 
-def _is_counts(value: Any) -> bool:
+def _is_box(value: Any) -> bool:
     found = _parse(value)
-    return type(found) is dict and all(
-        name.isprintable() and len(name) <= MAX_LINE and type(count) is int and count >= 0
-        for name, count in found.items()
-    )
+    return type(found) is list and len(found) == 4 and all(_is_share(one) for one in found)
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in {int, float} and 0 <= value <= 1
 
 
 ID = _whole(1)
@@ -144,6 +145,8 @@ SECONDS = Rule(
     "a finite number of seconds, not negative",
     lambda value: type(value) is float and math.isfinite(value) and value >= 0,
 )
+SHARE = Rule("a number from 0 to 1", _is_share)
+LANGUAGE = _matching("a code of a language", re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{2,4})?"))
 BLOB = Rule("bytes", lambda value: type(value) is bytes)
 CRC = _whole(0, (1 << 32) - 1)
 
@@ -154,7 +157,6 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "path": PATH,
         "online": FLAG,
         "inode": SIGNED.or_none(),
-        "unsupported": Rule("counts by suffix", _is_counts).or_none(),
     },
     "assets": {
         "id": ID,
@@ -218,7 +220,22 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "text": _text().or_none(),
         "crc": CRC,
         "page": _whole(1, (1 << 31) - 1).or_none(),
+        "origin": _one_of(*Origin).or_none(),
+        "language": LANGUAGE.or_none(),
+        "confidence": SHARE.or_none(),
+        "box": Rule("four shares of a picture's size, as JSON", _is_box).or_none(),
     },
+    "readings": {
+        "asset_id": ID,
+        "reader": _line(10),
+        "engine": _line(),
+        "state": _one_of("done", "nothing", "failed"),
+        "reason": _text(),
+        "language": LANGUAGE.or_none(),
+        "cost_s": SECONDS,
+        "lines": BLOB,
+    },
+    "settings": {"name": _line(32), "value": Rule("JSON", lambda value: _parse(value) is not None)},
     "vectors": {
         "segment_id": ID,
         "space_id": ID,

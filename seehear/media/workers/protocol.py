@@ -33,6 +33,8 @@ from seehear.types import (
     Sample,
     Segment,
     VideoSample,
+    described,
+    segment_of,
 )
 
 Pair = tuple[Segment, Sample]
@@ -113,8 +115,7 @@ def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
         else:
             shape = ["video", *(list(frame.pixels.shape[:2]) for frame in sample.frames)]
             buffers.extend(_bytes_of(frame.pixels) for frame in sample.frames)
-        described = [segment.start_s, segment.stop_s, segment.text, segment.page]
-        items.append([str(segment.modality), *described, shape])
+        items.append([*described(segment), shape])
     return items, buffers
 
 
@@ -123,9 +124,8 @@ def unpack_pairs(items: Sequence[Any], body: WireBody) -> list[Pair]:
     try:
         reader = _Reader(body)
         pairs: list[Pair] = []
-        for modality, *described, shape in items:
-            segment = Segment(Modality(modality), *described)
-            pairs.append((segment, reader.sample(shape)))
+        for *values, shape in items:
+            pairs.append((segment_of(*values), reader.sample(shape)))
         reader.end()
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise WireError("malformed samples") from error

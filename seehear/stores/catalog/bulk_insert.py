@@ -114,6 +114,10 @@ def segment_row(
         "stop_s": clean_number(segment.stop_s),
         "text": None if segment.text is None else clean_text(segment.text),
         "page": segment.page,
+        "origin": segment.origin,
+        "language": segment.language,
+        "confidence": segment.confidence,
+        "box": segment.box,
     }
     return {**row, "crc": segment_crc(**row)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 _KEY = struct.Struct("<qqq")
 
@@ -23,11 +24,18 @@ def segment_crc(
     stop_s: float | None,
     text: str | bytes | None,
     page: int | None = None,
+    origin: str | None = None,
+    language: str | None = None,
+    confidence: float | None = None,
+    box: Sequence[float] | None = None,
 ) -> int:
     """Return the CRC-32 of a row of `segments`, without its id, which the database gives."""
     # Adding 0.0 makes a float of an int, and 0.0 of -0.0: databases store no difference.
     times = [None if time is None else time + 0.0 for time in (start_s, stop_s)]
-    told = (text is None,) if page is None else (text is None, page)
+    told: list[object] = [text is None]
+    told += [] if page is None else [page]
+    if origin is not None:
+        told += [origin, language, confidence, None if box is None else [*map(float, box)]]
     key = repr((generation_id, asset_id, ordinal, modality, *times, *told)).encode()
     words = text.encode() if isinstance(text, str) else text or b""
     return zlib.crc32(words, zlib.crc32(key))

@@ -134,6 +134,10 @@ def damaged_encodings(connection: Connection) -> list[DamagedEncoding]:
         segments.c.stop_s,
         words,
         segments.c.page,
+        segments.c.origin,
+        segments.c.language,
+        segments.c.confidence,
+        segments.c.box,
         segments.c.crc,
     )
     damaged: set[tuple[int, int]] = set()

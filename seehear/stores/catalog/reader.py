@@ -41,7 +41,7 @@ from seehear.stores.catalog.schema import (
     vectors,
 )
 from seehear.stores.catalog.statements import chunks, rows_of
-from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Segment, Vectors
+from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Vectors, segment_of
 
 DRAWN = "drawn_pages"
 """Counter that is 1 once a page of a PDF was stored as an image."""
@@ -196,10 +196,10 @@ def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRec
     for id_ in wanted:
         if id_ not in rows:
             continue
-        _, ordinal, modality, *described, asset_id = rows[id_]
+        _, ordinal, modality, *values, asset_id = rows[id_]
         if (location := places.get(asset_id)) is None:
             continue
-        segment = Segment(_KINDS[modality], *described)
+        segment = segment_of(modality, *values)
         found.append(
             SegmentRecord(
                 segment_id=id_,

@@ -43,8 +43,6 @@ roots = Table(
     Column("path", LargeBinary, nullable=False, unique=True),
     Column("online", Boolean, nullable=False),
     Column("inode", BigInteger),
-    # No longer used: files that are not read have rows in `failures`.
-    Column("unsupported", JSON),
 )
 
 assets = Table(
@@ -158,10 +156,38 @@ segments = Table(
     Column("text", Text),
     Column("crc", BigInteger),
     Column("page", Integer),
+    # Of a passage that is not the file's own text: `types.Origin`, and what its reader tells.
+    Column("origin", String(10)),
+    Column("language", String(8)),
+    Column("confidence", Float),
+    Column("box", JSON(none_as_null=True)),
     Index("segments_by_asset", "asset_id", "generation_id"),
     Index("segments_by_modality", "generation_id", "modality"),
     # See `assets`.
     sqlite_autoincrement=True,
+)
+
+# What a reader found in an asset: lines with times or boxes, whatever the model. The passages of
+# each generation are made of them.
+readings = Table(
+    "readings",
+    metadata,
+    Column("asset_id", ForeignKey(assets.c.id), primary_key=True),
+    Column("reader", String(10), primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("language", String(8)),
+    Column("cost_s", Float, nullable=False),
+    Column("lines", LargeBinary, nullable=False),
+)
+
+# What a collection remembers of its user's wishes, such as the readers of its index runs.
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", JSON, nullable=False),
 )
 
 vectors = Table(

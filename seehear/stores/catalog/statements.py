@@ -118,6 +118,10 @@ def _statements(sqlite: bool) -> _Statements:
         segments.c.stop_s,
         segments.c.text,
         segments.c.page,
+        segments.c.origin,
+        segments.c.language,
+        segments.c.confidence,
+        segments.c.box,
         segments.c.asset_id,
     )
     asset = [assets.c[field.name] for field in fields(Asset)]
