@@ -9,7 +9,7 @@ SHEET  ?= demo/sheet.html
 ROOMS  ?= $(filter-out tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 JOBS   ?= 2
 SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-EXTRAS := server,mcp,eval
+EXTRAS := server,mcp,eval,speech,ocr
 
 LOCK    := requirements.lock
 COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
