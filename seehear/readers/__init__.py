@@ -17,9 +17,10 @@ files uses a `ReaderProcess`, so that a reader that dies or hangs takes one file
 
 from __future__ import annotations
 
-from seehear.readers.base import AudioBlock, Reader, ReaderKind, open_reader
+from seehear.readers.base import AudioBlock, Reader, ReaderKind
 from seehear.readers.blocks import MOST_BLOCK_S, SAMPLE_RATE_HZ, audio_blocks
 from seehear.readers.cut import encoded_passages, passages
+from seehear.readers.registry import open_reader
 
 __all__ = [
     "MOST_BLOCK_S",

@@ -21,9 +21,10 @@ from typing import Any
 from seehear.errors import ReaderFailedError
 from seehear.processes import wire
 from seehear.processes.child import ChildProcess, StartError, Watchdog, start_child
-from seehear.readers.base import AudioBlock, Reader, ReaderKind, find_reader
+from seehear.readers.base import AudioBlock, Reader, ReaderKind
 from seehear.readers.blocks import check_block
 from seehear.readers.records import unpack_reading
+from seehear.readers.registry import find_reader
 from seehear.types import ImageSample, Reading
 
 START_TIMEOUT_S = 180.0

@@ -22,9 +22,10 @@ from seehear.errors import EnvironmentFaultError, SeehearError, one_line
 from seehear.libraries import fault_of
 from seehear.processes import wire
 from seehear.processes.resources import limit_memory
-from seehear.readers.base import AudioBlock, Reader, open_reader
+from seehear.readers.base import AudioBlock, Reader
 from seehear.readers.blocks import SAMPLE_RATE_HZ
 from seehear.readers.records import pack_reading
+from seehear.readers.registry import open_reader
 from seehear.types import AudioSample, ImageSample
 
 NICENESS = 10
