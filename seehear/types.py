@@ -146,6 +146,9 @@ class Segment:
     """Where writing stands in its picture: left, top, right and bottom, as shares of its size."""
 
 
+_KINDS = {kind.value: kind for kind in Modality}
+
+
 def described(segment: Segment) -> list[Any]:
     """Return the values of a segment as JSON has them, in the order of its fields."""
     return [getattr(segment, one.name) for one in fields(Segment)]
@@ -155,7 +158,7 @@ def segment_of(modality: str, *values: Any) -> Segment:
     """Return the segment with such values. Raises ValueError for what they cannot be."""
     *plain, origin, language, confidence, box = values
     return Segment(
-        Modality(modality),
+        _KINDS[modality],
         *plain,
         None if origin is None else Origin(origin),
         language,
