@@ -155,11 +155,14 @@ def described(segment: Segment) -> list[Any]:
 
 
 def segment_of(modality: str, *values: Any) -> Segment:
-    """Return the segment with such values. Raises ValueError for what they cannot be."""
-    *plain, origin, language, confidence, box = values
+    """Return the segment with such values. Raises KeyError or ValueError for others."""
+    start_s, stop_s, text, page, origin, language, confidence, box = values
     return Segment(
         _KINDS[modality],
-        *plain,
+        start_s,
+        stop_s,
+        text,
+        page,
         None if origin is None else Origin(origin),
         language,
         confidence,
