@@ -21,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class Tasks:
         }
         program = [sys.executable, "-m", "seehear"]
         at = ["--collection", str(self.collection)]
-        self.all = {
+        self.all: dict[str, Callable[[], float]] = {
             "help": lambda: self._timed([*program, "--help"]),
             "cold": lambda: self._timed([*program, "search", "--json", *at, next(self.said)]),
             "warm": self._warm,
