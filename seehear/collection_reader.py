@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from seehear import arguments, query_builder
-from seehear.arguments import PathLike, Paths
+from seehear.arguments import Media, PathLike
 from seehear.config import Settings, default_collection
 from seehear.libraries import naming_faults
 from seehear.loaded_models import LoadedModels, while_open
@@ -80,14 +80,14 @@ class CollectionReader:
         self,
         text: str | Sequence[str] | None = None,
         *,
-        image: Paths = (),
-        audio: Paths = (),
-        video: Paths = (),
+        image: Media | Iterable[Media] = (),
+        audio: Media | Iterable[Media] = (),
+        video: Media | Iterable[Media] = (),
         weights: Sequence[float] = (),
         without: str | Sequence[str] = (),
-        without_files: Paths = (),
+        without_files: Media | Iterable[Media] = (),
         k: int = 10,
-        modalities: Iterable[str] | None = None,
+        modalities: str | Iterable[str] | None = None,
         under: PathLike | None = None,
         where: str = "",
         min_score: float = 0.0,
@@ -104,10 +104,12 @@ class CollectionReader:
 
         Args:
             text: one description, or several that must all fit.
-            image, audio, video: files to search by.
+            image, audio, video: what to search by, one or several: a path, bytes, an open file, a
+                data URL, a PIL image, pixels as uint8 (height, width, 3), or a sound as a pair
+                (samples, rate_hz), float32 (n,) or (channels, n).
             weights: how much each part counts, in the order text, image, audio, video; 1 for
                 parts without a weight.
-            without, without_files: words or files to leave out.
+            without, without_files: words or media to leave out.
             k: maximum number of hits.
             modalities: kinds to search: "image", "audio", "video", "text", or words such as
                 "photos"; None searches all.
@@ -188,20 +190,20 @@ class CollectionReader:
     @while_open
     def file_part(
         self,
-        path: PathLike,
+        file: Media,
         *,
         weight: float = 1.0,
         exclude: bool = False,
         expected: str | None = None,
     ) -> QueryPart:
-        """Make a part of a query from a photo, sound, video or text file.
+        """Make a part of a query from a photo, sound, video or text, as `search` takes them.
 
         Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
         it cannot be read.
         """
         opened = self._opened
         return query_builder.file_part(
-            path, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
+            file, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
         )
 
     @while_open
