@@ -96,6 +96,14 @@ hits = library.search("at night", image=pixels)
 hits = library.search(audio=(np.sin(np.arange(32_000) / 20), 16_000))
 ```
 
+Get the vectors, and search by vectors:
+
+```python
+found = library.embed(["the sea", "a dog on a beach"])
+print(found.array.shape)  # float32 (2, dim)
+hits = library.search(vectors=found[1:])
+```
+
 Use filters, and leave out weak matches:
 
 ```python

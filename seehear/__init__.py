@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.types import Embeddings as Embeddings
     from seehear.types import Hit as Hit
     from seehear.types import Modality as Modality
     from seehear.types import Query as Query
@@ -72,7 +73,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
-    "seehear.types": ("Hit", "Modality", "Query", "QueryPart"),
+    "seehear.types": ("Embeddings", "Hit", "Modality", "Query", "QueryPart"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

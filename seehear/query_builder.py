@@ -16,7 +16,7 @@ from seehear import arguments
 from seehear.arguments import KINDS_OF_MEDIA, Media, PathLike, is_held
 from seehear.errors import MediaError, UsageError
 from seehear.limits import QueryLimits
-from seehear.types import Hit, Modality, Query, QueryPart, Sample, SampleSpec
+from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Sample, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.media.workers.pool import DecodePool
@@ -118,6 +118,12 @@ def _weighted_parts(
             yield text_part(words, weight=weight)
     for (file, kind), weight in zip(sources, padded[len(texts) :], strict=True):
         yield load(file, weight=weight, expected=kind)
+
+
+def vector_part(embeddings: Embeddings, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
+    """Make a part of a query from vectors: a hit is near one of them."""
+    label = f"{len(embeddings)} vector{'s' if len(embeddings) > 1 else ''}"
+    return QueryPart((), weight=weight, exclude=exclude, label=label, embeddings=embeddings)
 
 
 def text_part(words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
