@@ -15,7 +15,7 @@ from seehear.errors import UsageError
 from seehear.libraries import naming_faults
 from seehear.loaded_models import LoadedModels, while_open
 from seehear.status import count_unsupported, describe_collection
-from seehear.types import Asset, Embeddings, Hit, Modality, Query, QueryPart, Segment
+from seehear.types import Asset, Embeddings, Hit, Modality, Query, QueryPart, Reading, Segment
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
@@ -239,6 +239,25 @@ class CollectionReader:
         opened = self._opened
         return query_builder.file_part(
             file, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
+        )
+
+    @while_open
+    def hear(self, file: Media, *, most_s: float | None = None, translate: bool = False) -> Reading:
+        """Return what is said in a sound or video, as lines with the times of their words.
+
+        Needs the extra `speech`. Ask with the words: `library.search(library.hear(file).text)`.
+
+        Args:
+            file: a path, or media in memory as `search` takes them.
+            most_s: hear only so many seconds from the start.
+            translate: also give lines that are not English their English translation.
+
+        Raises UsageError for a missing file, MediaError for one without sound, ReaderFailedError
+        where hearing it fails, ModelError and EnvironmentFaultError without a model or library.
+        """
+        opened = self._opened
+        return query_builder.hear_file(
+            file, opened.decoder, opened.speech_reader, most_s=most_s, translate=translate
         )
 
     @while_open

@@ -13,6 +13,7 @@ from pathlib import Path
 from seehear.errors import UsageError
 
 DEFAULT_MODEL = "tiny"
+DEFAULT_SPEECH_MODEL = "whisper-base"
 DEFAULT_BATCH_SIZE = 32
 """Samples per encoder call: large enough to fill two cores, small enough to stay in cache."""
 
@@ -22,6 +23,8 @@ class Settings:
     """The settings of a collection, besides its folder."""
 
     model: str = DEFAULT_MODEL
+    speech_model: str = DEFAULT_SPEECH_MODEL
+    """What speech is read with: a name such as "whisper-tiny", or "whisper:FOLDER"."""
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
     search_device: str | None = None
@@ -49,14 +52,15 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Return the defaults, overridden by environment variables.
 
-        SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS, SEEHEAR_FOLLOW_LINKS (1
-        or 0) and SEEHEAR_DATABASE.
+        SEEHEAR_MODEL, SEEHEAR_SPEECH_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS,
+        SEEHEAR_FOLLOW_LINKS (1 or 0) and SEEHEAR_DATABASE.
         Raises UsageError for a value that is not valid.
         """
         env = os.environ if environment is None else environment
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(
             model=env.get("SEEHEAR_MODEL", DEFAULT_MODEL),
+            speech_model=env.get("SEEHEAR_SPEECH_MODEL") or DEFAULT_SPEECH_MODEL,
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
             decode_workers=_integer(env, "SEEHEAR_WORKERS"),
