@@ -72,7 +72,7 @@ class SpeechReader(Reader):
                 found = list(self._lines(speech, voiced, start_s, language, "transcribe"))
                 if translate and language != "en" and found:
                     english = self._lines(speech, voiced, start_s, language, "translate")
-                    found = _with_translations(found, list(english))
+                    found = with_translations(found, list(english))
                 lines += found
         return Reading(tuple(lines), _main_language(lines))
 
@@ -189,7 +189,7 @@ def _time(start_s: float, seconds: float) -> float:
     return round(start_s + float(seconds), 2)
 
 
-def _with_translations(lines: list[Line], english: list[Line]) -> list[Line]:
+def with_translations(lines: list[Line], english: list[Line]) -> list[Line]:
     """Give each translated line to the line that it shares most time with."""
     given: dict[int, list[str]] = {}
     for one in english:
