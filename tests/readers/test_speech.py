@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +192,7 @@ def languages(*parts: tuple[float, float]) -> list[tuple[str, int]]:
         {"start": start, "stop": stop}
         for start, stop in zip([0, *stops[:-1]], stops, strict=True)
     ]  # fmt: skip
-    found = reader._by_language(waveform, voiced, Counter())
+    found = reader._by_language(waveform, voiced, {})
     return [(language, len(group)) for language, group in found]
 
 
