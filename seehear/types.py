@@ -146,17 +146,23 @@ class Segment:
     """Where writing stands in its picture: left, top, right and bottom, as shares of its size."""
 
 
+_KINDS = {kind.value: kind for kind in Modality}
+
+
 def described(segment: Segment) -> list[Any]:
     """Return the values of a segment as JSON has them, in the order of its fields."""
     return [getattr(segment, one.name) for one in fields(Segment)]
 
 
 def segment_of(modality: str, *values: Any) -> Segment:
-    """Return the segment with such values. Raises ValueError for what they cannot be."""
-    *plain, origin, language, confidence, box = values
+    """Return the segment with such values. Raises KeyError or ValueError for others."""
+    start_s, stop_s, text, page, origin, language, confidence, box = values
     return Segment(
-        Modality(modality),
-        *plain,
+        _KINDS[modality],
+        start_s,
+        stop_s,
+        text,
+        page,
         None if origin is None else Origin(origin),
         language,
         confidence,

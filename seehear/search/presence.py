@@ -21,7 +21,7 @@ from seehear.search.calibration.baseline import (
 )
 from seehear.search.composition import log_mean_exp
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import CollectionSnapshot
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot
 from seehear.stores import SegmentColumns, sorted_ids
 from seehear.types import Floats, Ids, Modality, Vectors
 
@@ -66,7 +66,8 @@ def _nearest(
         if not len(snapshot.index(space, item)):
             continue
         baseline, queries = snapshot.baseline(modality, item), part.vectors[modality][space]
-        for query, ids in zip(queries, snapshot.nearest(queries, space, item, DEPTH), strict=True):
+        near = snapshot.nearest(queries, space, item, LEAST_DEPTH)[:, :DEPTH]
+        for query, ids in zip(queries, near, strict=True):
             check_current()
             yield baseline, query, ids[ids >= 0]
 
@@ -111,7 +112,8 @@ def _margins(query: Floats, items: Vectors, rivals: Vectors) -> Floats:
 
     Empty without rivals. `rivals` is float32 (m, dim); those that say the same do not count.
     """
-    others = rivals[rivals @ query < RIVAL_COSINE]
-    if not len(others):
+    same = rivals @ query >= RIVAL_COSINE
+    if same.all():
         return np.zeros(0, dtype=np.float32)
-    return np.asarray(items @ query - (items @ others.T).max(axis=1), dtype=np.float32)
+    nearest = np.where(same, -np.inf, items @ rivals.T).max(axis=1)
+    return np.asarray(items @ query - nearest, dtype=np.float32)

@@ -40,6 +40,9 @@ from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
 
 OWN_QUERIES = 256
 """Items of the collection that serve as bank for queries by example."""
+LEAST_DEPTH = 128
+"""Fewest neighbours to ask an index for: calibration changes their order, and the verdict on a
+query and its first candidates then need one search."""
 
 
 NO_FILTER: Mapping[Modality, Ids | None] = dict.fromkeys(Modality)
@@ -81,6 +84,9 @@ class CollectionSnapshot:
         self._samples: dict[tuple[Modality, EmbeddingSpace], VectorSample] = {}
         self._backgrounds: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
         self._rivals: dict[EmbeddingSpace, Vectors] = {}
+        self._nearest: dict[tuple[EmbeddingSpace, Modality, int, bytes], NDArray[np.int64]] | None
+        """What searches without filters gave to the query under way; None between queries."""
+        self._nearest = None
 
     def load_columns(self) -> None:
         """Read the rows of all segments into memory, unless they are there."""
@@ -107,7 +113,7 @@ class CollectionSnapshot:
         unfiltered = where is None and query.under is None
         found = copy.copy(self)
         found._where, found._under = where, query.under
-        found._allowed = {}
+        found._allowed, found._nearest = {}, {}
         for item in Modality:
             whole = unfiltered and asked == frozenset(Modality)
             # Images belong to other assets only as pages of PDFs: mostly, no list of ids is needed.
@@ -154,8 +160,12 @@ class CollectionSnapshot:
 
         Returns ids, int64 (n, depth), best first; -1 where an index has no more.
         """
-        _, ids = self.index(space, item).search(queries, depth, self._allowed[item])
-        return ids
+        allowed = self._allowed[item]
+        known = self._nearest if allowed is None and self._nearest is not None else {}
+        asked = space, item, depth, queries.tobytes()
+        if asked not in known:
+            _, known[asked] = self.index(space, item).search(queries, depth, allowed)
+        return known[asked]
 
     def describe_index(self) -> str:
         return self._cache.describe()
