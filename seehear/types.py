@@ -25,6 +25,9 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 """int64 (n,), segment ids."""
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in a picture, as shares of its size from 0 to 1."""
+
 
 class Modality(StrEnum):
     """A kind of media."""
@@ -142,8 +145,8 @@ class Segment:
     """The language of a passage with an origin, as in ISO 639 ("de"), where it is known."""
     confidence: float | None = None
     """How sure the reader of a passage is, from 0 to 1."""
-    box: tuple[float, float, float, float] | None = None
-    """Where writing stands in its picture: left, top, right and bottom, as shares of its size."""
+    box: Box | None = None
+    """Where writing stands in its picture."""
 
 
 _KINDS = {kind.value: kind for kind in Modality}
@@ -166,8 +169,38 @@ def segment_of(modality: str, *values: Any) -> Segment:
         None if origin is None else Origin(origin),
         language,
         confidence,
-        None if box is None else cast("tuple[float, float, float, float]", tuple(box)),
+        None if box is None else cast(Box, tuple(box)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a reader heard in a sound or saw in a picture."""
+
+    text: str
+    start_s: float | None = None
+    stop_s: float | None = None
+    words: tuple[tuple[str, float, float], ...] = ()
+    """Each word that was heard, with its start and stop in seconds."""
+    box: Box | None = None
+    """Where it stands in the picture."""
+    confidence: float | None = None
+    """How sure the reader is, from 0 to 1."""
+    language: str | None = None
+    """The language as in ISO 639 ("de"), where it is known."""
+    page: int | None = None
+    """The page of a document, from 1."""
+    translation: str | None = None
+    """The same in English, where that was asked for and the line is in another language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a reader heard or saw in one file, in order; no lines where there is nothing."""
+
+    lines: tuple[Line, ...] = ()
+    language: str | None = None
+    """The language of most of its words, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)

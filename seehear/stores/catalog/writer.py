@@ -33,11 +33,12 @@ from seehear.stores.catalog.schema import (
     failures,
     fingerprints,
     locations,
+    readings,
     removals,
     segments,
     vectors,
 )
-from seehear.types import MediaInfo, Modality
+from seehear.types import MediaInfo, Modality, Origin
 
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
@@ -111,7 +112,7 @@ class Batch:
         for chunk in _chunks(sorted(known)):
             self._drop_segments(_segments_of(generation_id, chunk))
         bulk_insert.put_encodings(
-            self.connection, generation_id, ids, contents, self._change_number()
+            self.connection, generation_id, ids, contents, self.change_number()
         )
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
@@ -173,7 +174,7 @@ class Batch:
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         for chunk in _chunks(ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            for table in (encodings, fingerprints):
+            for table in (encodings, fingerprints, readings):
                 self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
@@ -306,13 +307,20 @@ class Batch:
             )
         return len(ids)
 
+    def drop_passages(self, origin: Origin, asset_ids: Sequence[int]) -> None:
+        """Delete the passages of an origin that some assets have in any generation."""
+        for chunk in _chunks(asset_ids):
+            self._drop_segments(
+                (segments.c.origin == origin.value) & segments.c.asset_id.in_(chunk)
+            )
+
     def _drop_segments(self, which: Any) -> None:
         rows = self.connection.execute(
             select(segments.c.id, segments.c.generation_id).where(which)
         ).all()
         if not rows:
             return
-        change = self._change_number()
+        change = self.change_number()
         self.connection.execute(
             insert(removals),
             [
@@ -326,7 +334,7 @@ class Batch:
             self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
 
-    def _change_number(self) -> int:
+    def change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""
         if self.change is None:
             self.change = next_change(self.connection)
