@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
+from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
 from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
@@ -25,6 +25,7 @@ from seehear.types import (
     ImageSample,
     MediaInfo,
     Modality,
+    Origin,
     Sample,
     SampleSpec,
     Segment,
@@ -293,6 +294,24 @@ def _video_or_audio(
     told = damage[0].told() or damage[1].told()
     if told and "partial" not in info.details:
         info.mark_partial(told)
+    yield from _words_inside(item)
+
+
+def _words_inside(item: OpenFile) -> Iterator[tuple[Segment, Sample]]:
+    """Yield the subtitles and lyrics inside a film or a sound.
+
+    The file is searched without those that cannot be read.
+    """
+    from seehear.media import container as containers
+    from seehear.media import lyrics, subtitle_tracks
+
+    with (
+        suppress(MediaError),
+        containers.opened_container(item.file, item.kind) as container,
+        containers.as_media_errors("decode"),
+    ):
+        yield from lyrics.passages(item.file, container)
+        yield from subtitle_tracks.passages(container, timeline_of(item))
 
 
 def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[Sample]:
@@ -388,7 +407,8 @@ def _passages(
         cues = subtitles.read_cues(item.file, info.format)
         if made is not None:
             made.text(" ".join(cue.text for cue in cues))
-        yield from subtitles.passages(cues, spec.passage_words)
+        origin = Origin.LYRICS if info.format == "lrc" else Origin.SUBTITLES
+        yield from subtitles.passages(cues, origin, subtitles.language_of(item.path))
         return
     from seehear.media.passages import passages
 
