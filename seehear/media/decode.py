@@ -25,6 +25,7 @@ from seehear.types import (
     ImageSample,
     MediaInfo,
     Modality,
+    Origin,
     Sample,
     SampleSpec,
     Segment,
@@ -288,7 +289,8 @@ def _passages(
         cues = subtitles.read_cues(item.file, info.format)
         if made is not None:
             made.text(" ".join(cue.text for cue in cues))
-        yield from subtitles.passages(cues, spec.passage_words)
+        origin = Origin.LYRICS if info.format == "lrc" else Origin.SUBTITLES
+        yield from subtitles.passages(cues, origin, subtitles.language_of(item.path))
         return
     from seehear.media.passages import passages
 

@@ -51,12 +51,17 @@ def from_ass(text: str) -> list[Timed]:
             continue
         values = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))
         start, stop = _clock(values.get("start", "")), _clock(values.get("end", ""))
-        words = values.get("text", "")
-        if start is None or stop is None or re.search(r"\\p[1-9]", words):
-            continue
-        words = re.sub(r"\\[Nnh]", " ", _ASS_MARKS.sub("", words))
-        found.append((start, stop, words))
+        words = ass_words(values.get("text", ""))
+        if start is not None and stop is not None and words:
+            found.append((start, stop, words))
     return found
+
+
+def ass_words(text: str) -> str:
+    """Return the words of a line of dialogue without its marks; none of a drawing."""
+    if re.search(r"\\p[1-9]", text):
+        return ""
+    return re.sub(r"\\[Nnh]", " ", _ASS_MARKS.sub("", text))
 
 
 def from_sbv(text: str) -> list[Timed]:
@@ -82,7 +87,12 @@ def from_lrc(text: str) -> list[Timed]:
         words = _LRC_WORD_STAMP.sub(" ", words[:LONGEST_LINE]).strip()
         times = [_seconds(parts) - earlier for parts in _LRC_STAMP.findall(match[0])]
         lines.extend((max(0.0, at), words) for at in times)
-    lines.sort(key=lambda line: line[0])
+    return until_next(lines)
+
+
+def until_next(lines: list[tuple[float, str]]) -> list[Timed]:
+    """Return the lines of a song, given as (start_s, words), in order; each ends at the next."""
+    lines = sorted(lines, key=lambda line: line[0])
     stops = [start for start, _ in lines[1:]] + [lines[-1][0] + LAST_LINE_S] if lines else []
     return [
         (start, min(stop, start + LONGEST_LINE_S), words)

@@ -365,9 +365,9 @@ def _relations(database: sqlite3.Connection) -> Iterator[tuple[str, int, str, st
             yield "locations", key, "name, shown, folders", "those of its path"
     for (key,) in database.execute(
         "SELECT l.id FROM locations l JOIN assets a ON a.id = l.sidecar_of "
-        "WHERE a.modality <> 'video'"
+        "WHERE a.modality NOT IN ('audio', 'video')"
     ):
-        yield "locations", key, "sidecar_of", "a video"
+        yield "locations", key, "sidecar_of", "a video or sound"
     for (key,) in database.execute(
         "SELECT id FROM segments WHERE (start_s IS NULL) <> (stop_s IS NULL) OR start_s > stop_s"
     ):

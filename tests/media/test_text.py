@@ -16,7 +16,7 @@ from seehear import media
 from seehear.errors import BrokenMediaError
 from seehear.media import subtitles
 from seehear.media.passages import passages
-from seehear.types import Modality, SampleSpec, Segment
+from seehear.types import Modality, Origin, SampleSpec, Segment
 from tests.media import make
 
 SPEC = SampleSpec(passage_words=20)
@@ -183,17 +183,9 @@ def test_subtitles_have_times(tmp_path: Path) -> None:
     for name in ("a.srt", "a.vtt"):
         path = make.make_subtitles(tmp_path / name, cues)
         found = [segment for segment, _ in media.samples(path, None, SPEC)]
-        assert found == [Segment(Modality.TEXT, start, stop, text) for start, stop, text in cues], (
+        assert found == [Segment(Modality.TEXT, *cue, origin=Origin.SUBTITLES) for cue in cues], (
             "a pause separates passages"
         )
-
-
-def test_neighbouring_cues_are_joined_with_a_little_overlap() -> None:
-    cues = [subtitles.Cue(at, at + 1.0, f"five words of cue {at}") for at in range(9)]
-    found = [segment for segment, _ in subtitles.passages(cues, 20)]
-    assert [(s.start_s, s.stop_s) for s in found] == [(0, 4), (3, 7), (6, 9)]
-    for segment in found:
-        assert len(str(segment.text).split()) <= 20
 
 
 def test_subtitles_as_found_in_the_wild(tmp_path: Path) -> None:
@@ -207,7 +199,8 @@ def test_subtitles_as_found_in_the_wild(tmp_path: Path) -> None:
     )
     found = [(s.start_s, s.stop_s, s.text) for s, _ in media.samples(path, None, SPEC)]
     assert found == [
-        (1.0, 4.5, "Hello there - Two - lines & all"),
+        (1.0, 2.0, "Hello there"),
+        (3.5, 4.5, "- Two - lines & all"),
         (9.0, 10.0, "backwards"),
     ]
 

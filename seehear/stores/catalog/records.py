@@ -46,7 +46,7 @@ class Location:
     modified_ns: int
     inode: int
     sidecar_of: int | None = None
-    """For a subtitle beside its video: the id of the video's location."""
+    """For a subtitle beside its video or sound: the id of that asset."""
 
 
 class Remark(StrEnum):
@@ -221,7 +221,7 @@ class ReadingCounts:
 class SegmentRecord:
     """What a hit needs of a segment: the segment, its asset and its location.
 
-    A subtitle beside a video belongs to the video: `asset` and `path` are the video's, and
+    A subtitle beside a video or sound belongs to it: `asset` and `path` are the video's, and
     `sidecar` is the path of the subtitle file. Otherwise `sidecar` is None.
     """
 
@@ -304,7 +304,7 @@ class Counts:
     by_modality: Mapping[Modality, int]
     """Assets of each modality, without `subtitles`."""
     subtitles: int
-    """Subtitles that only exist beside a video: people see them as a part of it."""
+    """Subtitles that only exist beside a video or sound: people see them as a part of it."""
     segments: int
     """Segments of the requested generation, by default the serving one."""
     segments_by_modality: Mapping[Modality, int]
