@@ -101,7 +101,7 @@ class WritingReader(Reader):
         crops = self._ocr.crop_text_regions(pixels, boxes)
         turned, judged = self._ocr.cls_and_rotate(crops)
         read = self._ocr.recognize_txt(turned)
-        upside_down = [label == "180" and score > 0.9 for label, score in judged.cls_res]
+        upside_down = [label == "180" and score > 0.9 for label, score in judged.cls_res or ()]
         lines = [
             Line(text.strip(), box=_share(box, pixels.shape), confidence=round(float(score), 3))
             for text, score, box in zip(read.txts or (), read.scores or (), boxes, strict=True)
@@ -140,10 +140,8 @@ def _bounded(pixels: NDArray[np.uint8], most_px: int) -> NDArray[np.uint8]:
     size = max(1, round(width * share)), max(1, round(height * share))
     # Far larger images are thinned first: averaging a hundred megapixels takes a second.
     thin = max(1, int(1 / share) // 2)
-    resized: NDArray[np.uint8] = cv2.resize(
-        np.ascontiguousarray(pixels[::thin, ::thin]), size, interpolation=cv2.INTER_AREA
-    )
-    return resized
+    thinned = np.ascontiguousarray(pixels[::thin, ::thin])
+    return np.asarray(cv2.resize(thinned, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _share(corners: NDArray[np.float32], shape: tuple[int, ...]) -> Box:
