@@ -77,15 +77,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
-    "seehear.types": (
-        "Embeddings",
-        "Hit",
-        "Line",
-        "Modality",
-        "Query",
-        "QueryPart",
-        "Reading",
-    ),
+    "seehear.types": ("Embeddings", "Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
