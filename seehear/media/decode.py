@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
 from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of, told_as_truncated
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff_file
-from seehear.media.source import Source, opened, path_of, size_of, suffix_of
+from seehear.media.source import FileView, Source, opened, path_of, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -71,6 +71,8 @@ def recognise(file: BinaryIO, path: str) -> OpenFile:
             stage="probe",
         )
     missing = truncation.missing_bytes(file, kind)
+    if (end := truncation.content_size(file, kind)) < size:
+        file = cast(BinaryIO, FileView(file, 0, end))
     if kind.reader is Decoder.ARCHIVE:
         kind = _document_kind(file, suffix)
     return OpenFile(file, kind, missing, path=path)
@@ -285,7 +287,10 @@ def _passages(
     if info.format in SUBTITLE_FORMS:
         from seehear.media import subtitles
 
-        cues = subtitles.read_cues(item.file, info.format)
+        cues, is_whole = subtitles.read_cues(item.file, info.format)
+        if not is_whole:
+            ends_s = max((cue.stop_s for cue in cues), default=0.0)
+            info.mark_partial(f"cut off or damaged after {ends_s:.1f} s")
         if made is not None:
             made.text(" ".join(cue.text for cue in cues))
         yield from subtitles.passages(cues, spec.passage_words)
