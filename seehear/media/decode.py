@@ -177,19 +177,25 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
         return tracks.frame_at(item, time_s, px)
 
 
-def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float | None) -> bytes:
-    from seehear.media import image, tracks
+def thumbnail(
+    source: Source, info: MediaInfo | None, px: int, *, time_s: float | None, page: int | None
+) -> bytes:
+    from seehear.media import image, image_frames, pdf, tracks
 
     with recognised(source) as item:
         item.info = info or probe_open(item)
         if item.info.modality is Modality.AUDIO:
             return _spectrogram(item, time_s or 0.0, None, px, max(1, px * 9 // 16), "WEBP")
-        if item.info.modality is Modality.TEXT:
+        if page is not None and item.kind.reader is Decoder.PDF:
+            pixels = pdf.page_image(item.file, page, px).pixels
+        elif item.info.modality is Modality.TEXT:
             raise UnsupportedMediaError("text has no thumbnail")
-        if item.info.modality is Modality.VIDEO:
+        elif item.info.modality is Modality.VIDEO:
             # A little way in: the first frame is often black.
             early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
             pixels = tracks.frame_at(item, early if time_s is None else time_s, px).pixels
+        elif page is not None and item.kind.decoder in image_frames.SEVERAL:
+            pixels = image_frames.page_at(item.file, item.kind, px, page).pixels
         else:
             pixels = _image(item, px, time_s).pixels
         return image.encoded(image.resized(pixels, px), "WEBP")
