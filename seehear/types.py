@@ -138,7 +138,7 @@ class Segment:
     stop_s: float | None = None
     text: str | None = None
     page: int | None = None
-    """The page of a PDF that a passage stands on, from 1."""
+    """The page of a PDF that a passage stands on or that is drawn, or of a TIFF; from 1."""
     origin: Origin | None = None
     """Where a passage comes from, if it is not the text of the file itself."""
     language: str | None = None
@@ -416,7 +416,7 @@ class Hit:
     text: str | None = None
     """The whole passage."""
     page: int | None = None
-    """The page of a PDF that the passage stands on, from 1."""
+    """The page of a PDF or a TIFF that matched, from 1."""
     weak: bool = False
     """True if the match may well be chance."""
     moments: tuple[Moment, ...] = ()
