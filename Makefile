@@ -25,7 +25,7 @@ else
 HELD    := cat
 endif
 
-.PHONY: demo test test-slow test-gpu test-newest check install lock dist clean
+.PHONY: demo test test-slow test-gpu test-newest bench-quick check install lock dist clean
 
 install: $(VENV)/.installed
 
@@ -79,6 +79,10 @@ test-newest: $(VENV)/.installed demo/media/LICENCES.md
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-newest
 	$(BIN)/uv pip install --quiet --python .venv-newest --editable '.[$(EXTRAS)]' --group smoke
 	.venv-newest/bin/python -m pytest tests/smoke tests/demo $(ARGS)
+
+# Speed beside the stored one of this kind of machine; fails if a task takes 15 % more processor time.
+bench-quick: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_guard
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

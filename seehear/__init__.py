@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.types import Embeddings as Embeddings
     from seehear.types import Hit as Hit
     from seehear.types import Line as Line
     from seehear.types import Modality as Modality
@@ -76,7 +77,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
-    "seehear.types": ("Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
+    "seehear.types": ("Embeddings", "Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

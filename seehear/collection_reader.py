@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from seehear import arguments, query_builder
-from seehear.arguments import PathLike, Paths
+from seehear.arguments import Media, PathLike
 from seehear.config import Settings, default_collection
+from seehear.errors import UsageError
 from seehear.libraries import naming_faults
 from seehear.loaded_models import LoadedModels, while_open
 from seehear.status import count_unsupported, describe_collection
-from seehear.types import Asset, Hit, Modality, Query, QueryPart, Segment
+from seehear.types import Asset, Embeddings, Hit, Modality, Query, QueryPart, Segment
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
@@ -80,14 +81,15 @@ class CollectionReader:
         self,
         text: str | Sequence[str] | None = None,
         *,
-        image: Paths = (),
-        audio: Paths = (),
-        video: Paths = (),
+        image: Media | Iterable[Media] = (),
+        audio: Media | Iterable[Media] = (),
+        video: Media | Iterable[Media] = (),
         weights: Sequence[float] = (),
+        vectors: Embeddings | None = None,
         without: str | Sequence[str] = (),
-        without_files: Paths = (),
+        without_files: Media | Iterable[Media] = (),
         k: int = 10,
-        modalities: Iterable[str] | None = None,
+        modalities: str | Iterable[str] | None = None,
         under: PathLike | None = None,
         where: str = "",
         min_score: float = 0.0,
@@ -104,10 +106,13 @@ class CollectionReader:
 
         Args:
             text: one description, or several that must all fit.
-            image, audio, video: files to search by.
+            image, audio, video: what to search by, one or several: a path, bytes, an open file, a
+                data URL, a PIL image, pixels as uint8 (height, width, 3), or a sound as a pair
+                (samples, rate_hz), float32 (n,) or (channels, n).
+            vectors: what `embed` returned; a hit is near one of them.
             weights: how much each part counts, in the order text, image, audio, video; 1 for
                 parts without a weight.
-            without, without_files: words or files to leave out.
+            without, without_files: words or media to leave out.
             k: maximum number of hits.
             modalities: kinds to search: "image", "audio", "video", "text", or words such as
                 "photos"; None searches all.
@@ -133,6 +138,7 @@ class CollectionReader:
                 audio=audio,
                 video=video,
                 weights=weights,
+                parts=[] if vectors is None else [query_builder.vector_part(vectors)],
                 without=without,
                 without_files=without_files,
                 k=k,
@@ -150,6 +156,37 @@ class CollectionReader:
                 typing=typing,
             )
         )
+
+    @while_open
+    def embed(
+        self,
+        texts: str | Sequence[str] = (),
+        *,
+        images: Media | Iterable[Media] = (),
+        audio: Media | Iterable[Media] = (),
+        videos: Media | Iterable[Media] = (),
+    ) -> Embeddings:
+        """Encode things of one kind with the model of the collection, one row for each.
+
+        Takes what `search` takes. A sound or a video of several samples gets their mean. Raises
+        UsageError for none or for two kinds, and as `search`.
+        """
+        from seehear.search import embed_each
+
+        groups = {
+            Modality.TEXT: [(text,) for text in arguments.as_list(texts)],
+            Modality.IMAGE: arguments.as_media(images),
+            Modality.AUDIO: arguments.as_media(audio),
+            Modality.VIDEO: arguments.as_media(videos),
+        }
+        given = [kind for kind, group in groups.items() if group]
+        if len(given) != 1:
+            raise UsageError("Give texts, images, audio or videos, one of the four")
+        (kind,) = given
+        samples = groups[kind]
+        if kind is not Modality.TEXT:
+            samples = [self.file_part(one, expected=kind).samples for one in samples]
+        return embed_each(kind, samples, self._opened.model())
 
     @while_open
     def run(self, query: Query) -> list[Hit]:
@@ -188,20 +225,20 @@ class CollectionReader:
     @while_open
     def file_part(
         self,
-        path: PathLike,
+        file: Media,
         *,
         weight: float = 1.0,
         exclude: bool = False,
         expected: str | None = None,
     ) -> QueryPart:
-        """Make a part of a query from a photo, sound, video or text file.
+        """Make a part of a query from a photo, sound, video or text, as `search` takes them.
 
         Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
         it cannot be read.
         """
         opened = self._opened
         return query_builder.file_part(
-            path, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
+            file, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
         )
 
     @while_open

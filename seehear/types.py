@@ -242,6 +242,28 @@ class EmbeddingSpace:
         return f"{self.name}@{self.revision}:{self.dim}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Vectors of n things of one modality, in each space of the model that they are from."""
+
+    modality: Modality
+    vectors: Mapping[EmbeddingSpace, Vectors]
+    """By space: float32 (n, dim), L2-normalised, in one order; zeros for a thing without content,
+    such as silence."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.vectors.values())))
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        """Return some of them: `embeddings[3:4]`."""
+        return Embeddings(self.modality, {s: found[rows] for s, found in self.vectors.items()})
+
+    @property
+    def array(self) -> Vectors:
+        """The vectors in the first space of the model, the only one of most: float32 (n, dim)."""
+        return next(iter(self.vectors.values()))
+
+
 @dataclass(frozen=True, slots=True)
 class Asset:
     """One distinct content, by the hash of its bytes. It may be stored at several locations."""
@@ -287,6 +309,8 @@ class QueryPart:
     weight: float = 1.0
     exclude: bool = False
     label: str = ""
+    embeddings: Embeddings | None = None
+    """Vectors to ask with, in place of samples."""
 
 
 class Mode(StrEnum):

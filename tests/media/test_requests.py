@@ -37,7 +37,7 @@ from seehear.types import AudioSample, ImageSample, Modality, SampleSpec, VideoS
 from tests.server.conftest import film, picture, sound
 
 READY = (
-    "import sys, time; from seehear.media.workers import protocol; out = sys.stdout.buffer; "
+    "import sys, time; from seehear.processes import wire; out = sys.stdout.buffer; "
     "wire.send(out, {'type': 'ready'}); "
 )
 HANGS = READY + "time.sleep(60)"

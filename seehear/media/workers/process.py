@@ -21,6 +21,9 @@ from seehear.types import SampleSpec
 
 START_TIMEOUT_S = 60.0
 """A cold disk takes seconds to read the libraries; a longer start is a broken installation."""
+LEAST_SPEED = 50.0
+"""Seconds of sound or video that are decoded in a second, at least. A long silence gives no sample,
+nor does a second track that adds nothing."""
 TIME_PER_SECOND = 2.0
 """Seconds allowed per second of sound or video, beyond the timeout for one sample. Real time is
 1; a slow machine on a large video needs more, and a file built to waste time gets no more."""
@@ -155,10 +158,10 @@ class WorkerProcess(ChildProcess):
         wanted: Callable[[str], bool] | None,
         to_mark: Callable[[str], bool] | None,
     ) -> None:
-        left_s = self._timeout_s
+        left_s = wait_s = self._timeout_s
         while True:
             since = time.monotonic()
-            head, body = self.receive(min(self._timeout_s, left_s))
+            head, body = self.receive(min(wait_s, left_s))
             left_s -= time.monotonic() - since
             kind = head.get("type")
             if kind == "stamp":
@@ -172,7 +175,9 @@ class WorkerProcess(ChildProcess):
                 left_s = self._timeout_s
             elif kind == "info":
                 info = protocol.unpack_info(head.get("info", {}))
-                left_s = self._timeout_s + TIME_PER_SECOND * (info.duration_s or 0.0)
+                lasts_s = info.duration_s or 0.0
+                wait_s = self._timeout_s + lasts_s / LEAST_SPEED
+                left_s = self._timeout_s + TIME_PER_SECOND * lasts_s
                 slot.describe(info)
             elif kind == "pairs":
                 slot.put(protocol.unpack_pairs(head.get("items", ()), body), len(body))

@@ -181,6 +181,8 @@ class WorkerLoop:
             item.root = root
             self._info = media_info.probe_open(item)
             wire.send(self._results, {"type": "info", "info": protocol.pack_info(self._info)})
+            if made is None and not self._samples:
+                return None  # what the file says about itself is all that is asked for
             self._send_pairs(decode.samples_open(item, self._spec, made))
             self._fingerprint = made.data() if made is not None else b""
         except MediaError as error:

@@ -102,7 +102,7 @@ def _rows(
     of_generation = {} if generation_id is None else {"generation": generation_id}
     for chunk in chunks(ids) if not sqlite else [ids] if ids else []:
         listed = {"ids": json.dumps(chunk) if sqlite else chunk}
-        yield from connection.execute(statement, listed | of_generation)
+        yield from connection.execute(statement, listed | of_generation).all()
 
 
 _ID_COLUMN = {"assets": 4}

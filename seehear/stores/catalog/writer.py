@@ -26,7 +26,7 @@ from seehear.stores.catalog import bulk_insert, fts
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.records import NewLocation, Remark
-from seehear.stores.catalog.sanitize import clean_text
+from seehear.stores.catalog.sanitize import clean_details, clean_text
 from seehear.stores.catalog.schema import (
     assets,
     encodings,
@@ -38,7 +38,7 @@ from seehear.stores.catalog.schema import (
     segments,
     vectors,
 )
-from seehear.types import Modality, Origin
+from seehear.types import MediaInfo, Modality, Origin
 
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
@@ -135,6 +135,33 @@ class Batch:
         for chunk in _chunks(sorted(found)):
             here = self.connection.scalars(select(assets.c.id).where(assets.c.id.in_(chunk)))
             bulk_insert.put_fingerprints(self.connection, {id_: found[id_] for id_ in here})
+
+    def put_details(self, asset_id: int, info: MediaInfo) -> bool:
+        """Store what is now known of an asset about itself; return whether anything is new.
+
+        What is missing of a partial file is kept: only decoding it tells that.
+        """
+        row = self.connection.execute(
+            select(assets.c.taken_at, assets.c.details).where(assets.c.id == asset_id)
+        ).first()
+        kept = {key: row.details[key] for key in ("partial",) if row and key in row.details}
+        details = clean_details({**info.details, **kept})
+        if row is None or (row.taken_at, row.details) == (info.taken_at, details):
+            return False
+        self.connection.execute(
+            update(assets)
+            .where(assets.c.id == asset_id)
+            .values(taken_at=info.taken_at, details=details)
+        )
+        found = self.connection.execute(
+            select(locations.c.id, locations.c.name, locations.c.folders).where(
+                locations.c.asset_id == asset_id
+            )
+        ).all()
+        caption = fts.caption_of(details)
+        rows = [(int(one.id), one.name, one.folders[:-1], caption) for one in found]
+        fts.put_files(self.connection, rows, replaced=[row[0] for row in rows])
+        return True
 
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
