@@ -123,6 +123,8 @@ class SampleSpec:
     """Distance between the starts of two windows; less than `window_s`, so that they overlap."""
     passage_words: int = 60
     """Most words in one passage of text."""
+    reader: Origin | None = None
+    """The reader that a file is cut for, instead of for a model."""
 
 
 @dataclass(frozen=True, slots=True)

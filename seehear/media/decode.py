@@ -119,9 +119,13 @@ def samples_open(
     info, reader = item.info, item.kind.reader
     assert info is not None
     with told_as_truncated(item):
-        if info.modality is Modality.IMAGE:
-            for segment, sample in _images(item, spec.image_px):
-                if made is not None and isinstance(sample, ImageSample):
+        if spec.reader:
+            from seehear.media import for_readers
+
+            yield from for_readers.samples_for(item, spec)
+        elif info.modality is Modality.IMAGE:
+            for segment, sample in images_of(item, spec.image_px):
+                if made is not None:
                     made.image(sample.pixels)
                 yield segment, sample
         elif reader is Decoder.FFMPEG:
@@ -215,7 +219,8 @@ def _expect(item: OpenFile, reader: Decoder, what: str) -> None:
         raise UnsupportedMediaError(f"a file of the format {item.kind.format} has no {what}")
 
 
-def _images(item: OpenFile, px: int) -> Iterator[tuple[Segment, Sample]]:
+def images_of(item: OpenFile, px: int) -> Iterator[tuple[Segment, ImageSample]]:
+    """Yield the pictures of an image file, and tiles of an elongated one. Raises MediaError."""
     from seehear.media import image, image_frames
 
     if item.kind.reader is not Decoder.PILLOW:
