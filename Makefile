@@ -6,7 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
-ROOMS  ?= $(filter-out tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Those that take longest begin first.
+ROOMS  ?= $(LONG) $(filter-out $(LONG) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+LONG   := $(addprefix tests/,stores media cli server indexers demo)
 JOBS   ?= 2
 SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 EXTRAS := server,mcp,eval,speech,ocr
@@ -25,7 +27,7 @@ else
 HELD    := cat
 endif
 
-.PHONY: demo test test-slow test-gpu test-newest check install lock dist clean
+.PHONY: demo test test-slow test-gpu test-newest bench-quick check install lock dist clean
 
 install: $(VENV)/.installed
 
@@ -67,8 +69,10 @@ test: $(VENV)/.installed
 room/%:
 	@echo "== $*"; $(BIN)/python -m pytest $* $(ARGS)
 
+# What takes minutes; tests of properties with many more examples than in `make test`.
 test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
+	$(BIN)/python -m pytest -m "(slow or hypothesis) and not gpu and not network" \
+	  --hypothesis-profile=many $(ARGS)
 
 # On a machine with a CUDA card; a missing one is a failure.
 test-gpu: $(VENV)/.installed
@@ -79,6 +83,10 @@ test-newest: $(VENV)/.installed demo/media/LICENCES.md
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-newest
 	$(BIN)/uv pip install --quiet --python .venv-newest --editable '.[$(EXTRAS)]' --group smoke
 	.venv-newest/bin/python -m pytest tests/smoke tests/demo $(ARGS)
+
+# Speed beside the stored one of this kind of machine; fails if a task takes 15 % more processor time.
+bench-quick: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_guard
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

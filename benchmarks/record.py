@@ -95,6 +95,15 @@ def save(name: str, result: dict[str, Any], folder: Path, *, force: bool = False
     return path
 
 
+def published(name: str) -> dict[str, Any] | None:
+    """Return the published result of that name, or None."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
 def _git(*arguments: str) -> str:
     done = subprocess.run(
         ["git", *arguments],

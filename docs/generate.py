@@ -70,6 +70,8 @@ Written by `python docs/generate.py` from the public names of `seehear`; a test 
 runs the examples.
 
 ```python
+import numpy as np
+
 import seehear
 
 library = seehear.open("~/seehear")  # the collection; the media stay where they are
@@ -84,6 +86,22 @@ Search by a file, leave something out, and choose the kinds of file:
 
 ```python
 hits = library.search(image="~/Pictures/cat.jpg", without="people", modalities={"image", "audio"})
+```
+
+Search by what a program holds, such as an array of pixels, or samples with their rate:
+
+```python
+pixels = np.zeros((48, 64, 3), dtype=np.uint8)  # or a PIL image, bytes, an open file, a data URL
+hits = library.search("at night", image=pixels)
+hits = library.search(audio=(np.sin(np.arange(32_000) / 20), 16_000))
+```
+
+Get the vectors, and search by vectors:
+
+```python
+found = library.embed(["the sea", "a dog on a beach"])
+print(found.array.shape)  # float32 (2, dim)
+hits = library.search(vectors=found[1:])
 ```
 
 Use filters, and leave out weak matches:
@@ -111,7 +129,8 @@ except seehear.UsageError as error:
 library.close()
 ```
 
-`PathLike` is a `str` or a `pathlib.Path`; `Paths` is one of them or a sequence of them.
+`PathLike` is a `str` or a `pathlib.Path`; `Media` is such a path, or bytes, an open file, a data
+URL, a PIL image, pixels as uint8 (height, width, 3), or a sound as (samples, rate_hz).
 """
 
 

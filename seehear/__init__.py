@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seehear.errors import ModelError as ModelError
     from seehear.errors import ModelIntegrityError as ModelIntegrityError
     from seehear.errors import ModelUnavailableError as ModelUnavailableError
+    from seehear.errors import ReaderFailedError as ReaderFailedError
     from seehear.errors import SchemaVersionError as SchemaVersionError
     from seehear.errors import SeehearError as SeehearError
     from seehear.errors import SpaceMismatchError as SpaceMismatchError
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.types import Embeddings as Embeddings
     from seehear.types import Hit as Hit
+    from seehear.types import Line as Line
     from seehear.types import Modality as Modality
     from seehear.types import Query as Query
     from seehear.types import QueryPart as QueryPart
+    from seehear.types import Reading as Reading
 
 __version__ = "0.1.0"
 
@@ -62,6 +66,7 @@ _HOMES = {
         "ModelError",
         "ModelIntegrityError",
         "ModelUnavailableError",
+        "ReaderFailedError",
         "SchemaVersionError",
         "SeehearError",
         "SpaceMismatchError",
@@ -72,7 +77,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
-    "seehear.types": ("Hit", "Modality", "Query", "QueryPart"),
+    "seehear.types": ("Embeddings", "Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

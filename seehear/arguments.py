@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from seehear.errors import UsageError
 from seehear.suggestions import did_you_mean
 from seehear.types import FileState, Hit, Modality, Mode
 
 PathLike = str | Path
-Paths = PathLike | Iterable[PathLike]
+Media = Any
+"""A file's path, or what a program holds: bytes, an open file, a data URL, a PIL image, an array of
+pixels, or a sound as (samples, rate_hz); see `media/in_memory.py`."""
+
+KINDS_OF_MEDIA = (
+    "give a path, bytes, an open file, a data URL, a PIL image, uint8 pixels or (samples, rate_hz)"
+)
 
 _WORDS = {
     Modality.IMAGE: "image picture photo photograph pic",
@@ -42,8 +51,37 @@ def as_path(path: PathLike) -> Path:
     return Path(path).expanduser()
 
 
-def as_paths(files: Paths) -> list[PathLike]:
-    return [files] if isinstance(files, str | Path) else list(files)
+def is_held(value: Any) -> bool:
+    """Return whether a value is media in memory, and not a path or several of either."""
+    if isinstance(value, str):
+        return value[:5].casefold() == "data:"
+    if isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "__array__"):
+        return True
+    return is_waveform(value) or is_pil(value) or hasattr(value, "read")
+
+
+def is_pil(value: Any) -> bool:
+    """Return whether a value is an image of PIL, without loading PIL to know it."""
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(value, pil.Image)
+
+
+def is_waveform(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and hasattr(value[0], "__array__")
+        and isinstance(value[1], Real)
+    )
+
+
+def as_media(files: Media | Iterable[Media]) -> list[Media]:
+    """Return one or several media as a list. Raises UsageError for a value that is neither."""
+    if isinstance(files, str | Path) or is_held(files):
+        return [files]
+    if not isinstance(files, Iterable):
+        raise UsageError(f"a {type(files).__name__} is no file to search by; {KINDS_OF_MEDIA}")
+    return list(files)
 
 
 def as_folder(path: PathLike | None) -> Path | None:

@@ -4,6 +4,7 @@
     ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
     │   └── UnknownFolderError       the collection has nothing in that folder
     ├── EnvironmentFaultError    a library cannot be loaded: the installation is at fault
+    ├── ReaderFailedError        a reader died or took too long on one file
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
     │   ├── UnsupportedMediaError    content of a kind that seehear does not read
     │   ├── BrokenMediaError         truncated, corrupt, empty or encrypted content
@@ -92,6 +93,10 @@ class EnvironmentFaultError(SeehearError):
         self.library = library
 
 
+class ReaderFailedError(SeehearError):
+    """A reader of speech or writing died, hung or failed on one file; the next file is not hit."""
+
+
 class MediaError(SeehearError):
     """One file cannot be turned into samples.
 
@@ -169,3 +174,9 @@ class StorageFullError(StoreError):
 
 class InterruptedIndexError(SeehearError):
     """Indexing was stopped; what was done is kept."""
+
+
+def one_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has no message."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -124,7 +124,7 @@ class LoadedModels:
         return self._loaded(self._settings.model) if serving is None else self._serving(serving)
 
     def _serving(self, generation: Generation) -> Model:
-        from seehear.encoders.hub import without_fetching
+        from seehear.hub import without_fetching
 
         if generation.model == self._settings.model:
             return self._loaded(generation.model)

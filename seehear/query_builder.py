@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seehear import arguments
-from seehear.arguments import PathLike, Paths
+from seehear.arguments import KINDS_OF_MEDIA, Media, PathLike, is_held
 from seehear.errors import MediaError, UsageError
 from seehear.limits import QueryLimits
-from seehear.types import Hit, Modality, Query, QueryPart, SampleSpec
+from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Sample, SampleSpec
 
 if TYPE_CHECKING:
     from seehear.media.workers.pool import DecodePool
 
-Sources = Paths | Iterable[Any]
-"""Files to ask with: paths, or whatever else `load` makes parts of."""
+Sources = Media | Iterable[Any]
+"""Files to ask with: media, or whatever else `load` makes parts of."""
 
 _A = {"image": "a picture", "audio": "a sound", "video": "a video", "text": "a text"}
 
@@ -93,7 +93,7 @@ def build_query(
     wanted += [
         text_part(words, exclude=True) for words in arguments.as_list(without) if words.strip()
     ]
-    wanted += [load(file, exclude=True) for file in arguments.as_paths(without_files)]
+    wanted += [load(file, exclude=True) for file in arguments.as_media(without_files)]
     query = dataclasses.replace(query, parts=tuple(wanted))
     check_query(query, limits)
     return query
@@ -107,7 +107,7 @@ def _weighted_parts(
 ) -> Iterator[QueryPart]:
     """Yield the parts of texts and files, each with the next weight; without one it is 1."""
     sources = [
-        (file, kind) for kind, group in by_kind.items() for file in arguments.as_paths(group)
+        (file, kind) for kind, group in by_kind.items() for file in arguments.as_media(group)
     ]
     count = len(texts) + len(sources)
     if len(weights) > count:
@@ -118,6 +118,12 @@ def _weighted_parts(
             yield text_part(words, weight=weight)
     for (file, kind), weight in zip(sources, padded[len(texts) :], strict=True):
         yield load(file, weight=weight, expected=kind)
+
+
+def vector_part(embeddings: Embeddings, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
+    """Make a part of a query from vectors: a hit is near one of them."""
+    label = f"{len(embeddings)} vector{'s' if len(embeddings) > 1 else ''}"
+    return QueryPart((), weight=weight, exclude=exclude, label=label, embeddings=embeddings)
 
 
 def text_part(words: str, *, weight: float = 1.0, exclude: bool = False) -> QueryPart:
@@ -163,7 +169,7 @@ def media_file(words: Sequence[str]) -> Path | None:
 
 
 def file_part(
-    path: PathLike,
+    file: Media,
     spec: Callable[[], SampleSpec],
     decoder: Callable[[], DecodePool],
     *,
@@ -171,25 +177,45 @@ def file_part(
     exclude: bool = False,
     expected: str | None = None,
 ) -> QueryPart:
-    """A photo, sound, clip or text file; `spec` says how it is cut, once there is such a file.
+    """A photo, sound, clip or text; `spec` says how it is cut, once there is such a file.
 
     A worker of `decoder` reads it: its sender may be a stranger.
 
     Raises UsageError where there is no such file or it is not of the modality `expected`,
     MediaError where it cannot be read.
     """
-    file = Path(os.path.expanduser(path))  # noqa: PTH111 - raises nothing
-    if not is_file(file):
-        raise UsageError(_no_file(file))
+    if is_held(file):
+        from seehear.media.in_memory import label_of, written
+
+        with written(file) as path:
+            samples = _samples(path, label_of(file), spec, decoder, expected)
+        return QueryPart(samples, weight=weight, exclude=exclude, label=label_of(file))
+    if not isinstance(file, str | os.PathLike):
+        raise UsageError(f"a {type(file).__name__} is no file to search by; {KINDS_OF_MEDIA}")
+    path = Path(os.path.expanduser(file))  # noqa: PTH111 - raises nothing
+    if not is_file(path):
+        raise UsageError(_no_file(path))
+    samples = _samples(path, str(path), spec, decoder, expected)
+    return QueryPart(samples, weight=weight, exclude=exclude, label=path.name)
+
+
+def _samples(
+    path: Path,
+    name: str,
+    spec: Callable[[], SampleSpec],
+    decoder: Callable[[], DecodePool],
+    expected: str | None,
+) -> tuple[Sample, ...]:
+    """Return the samples of a file; `name` is what messages call it."""
     try:
         pool = decoder()
         pool.prepare()  # starts while the model is loaded, which gives the spec
-        modality, samples = pool.query(file, spec())
+        modality, samples = pool.query(path, spec())
     except MediaError as error:
-        named = str(error) if file.name in str(error) else f"{file}: {error}"
+        named = str(error) if path.name in str(error) else f"{name}: {error}"
         raise type(error)(named, stage=error.stage) from None
-    check_modality(str(file), modality, expected)
-    return QueryPart(samples, weight=weight, exclude=exclude, label=file.name)
+    check_modality(name, modality, expected)
+    return samples
 
 
 def check_modality(name: str, modality: str, expected: str | None) -> None:

@@ -25,6 +25,9 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 """int64 (n,), segment ids."""
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in a picture, as shares of its size from 0 to 1."""
+
 
 class Modality(StrEnum):
     """A kind of media."""
@@ -157,8 +160,11 @@ class Segment:
     """The language of a passage with an origin, as in ISO 639 ("de"), where it is known."""
     confidence: float | None = None
     """How sure the reader of a passage is, from 0 to 1."""
-    box: tuple[float, float, float, float] | None = None
-    """Where writing stands in its picture: left, top, right and bottom, as shares of its size."""
+    box: Box | None = None
+    """Where writing stands in its picture."""
+
+
+_KINDS = {kind.value: kind for kind in Modality}
 
 
 def described(segment: Segment) -> list[Any]:
@@ -167,16 +173,49 @@ def described(segment: Segment) -> list[Any]:
 
 
 def segment_of(modality: str, *values: Any) -> Segment:
-    """Return the segment with such values. Raises ValueError for what they cannot be."""
-    *plain, origin, language, confidence, box = values
+    """Return the segment with such values. Raises KeyError or ValueError for others."""
+    start_s, stop_s, text, page, origin, language, confidence, box = values
     return Segment(
-        Modality(modality),
-        *plain,
+        _KINDS[modality],
+        start_s,
+        stop_s,
+        text,
+        page,
         None if origin is None else Origin(origin),
         language,
         confidence,
-        None if box is None else cast("tuple[float, float, float, float]", tuple(box)),
+        None if box is None else cast(Box, tuple(box)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a reader heard in a sound or saw in a picture."""
+
+    text: str
+    start_s: float | None = None
+    stop_s: float | None = None
+    words: tuple[tuple[str, float, float], ...] = ()
+    """Each word that was heard, with its start and stop in seconds."""
+    box: Box | None = None
+    """Where it stands in the picture."""
+    confidence: float | None = None
+    """How sure the reader is, from 0 to 1."""
+    language: str | None = None
+    """The language as in ISO 639 ("de"), where it is known."""
+    page: int | None = None
+    """The page of a document, from 1."""
+    translation: str | None = None
+    """The same in English, where that was asked for and the line is in another language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a reader heard or saw in one file, in order; no lines where there is nothing."""
+
+    lines: tuple[Line, ...] = ()
+    language: str | None = None
+    """The language of most of its words, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +253,28 @@ class EmbeddingSpace:
     def key(self) -> str:
         """Identity of the space as one string."""
         return f"{self.name}@{self.revision}:{self.dim}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Vectors of n things of one modality, in each space of the model that they are from."""
+
+    modality: Modality
+    vectors: Mapping[EmbeddingSpace, Vectors]
+    """By space: float32 (n, dim), L2-normalised, in one order; zeros for a thing without content,
+    such as silence."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.vectors.values())))
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        """Return some of them: `embeddings[3:4]`."""
+        return Embeddings(self.modality, {s: found[rows] for s, found in self.vectors.items()})
+
+    @property
+    def array(self) -> Vectors:
+        """The vectors in the first space of the model, the only one of most: float32 (n, dim)."""
+        return next(iter(self.vectors.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +322,8 @@ class QueryPart:
     weight: float = 1.0
     exclude: bool = False
     label: str = ""
+    embeddings: Embeddings | None = None
+    """Vectors to ask with, in place of samples."""
 
 
 class Mode(StrEnum):
@@ -375,8 +438,8 @@ class Hit:
     """The page of a PDF that the passage stands on, from 1."""
     language: str | None = None
     """The language of what was said or written, as in ISO 639, where it is known."""
-    box: tuple[float, float, float, float] | None = None
-    """Where writing stands in its picture: left, top, right, bottom, as shares of its size."""
+    box: Box | None = None
+    """Where writing stands in its picture."""
     weak: bool = False
     """True if the match may well be chance."""
     moments: tuple[Moment, ...] = ()

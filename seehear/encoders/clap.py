@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from seehear.encoders.autotune import AutotunedModule
 from seehear.encoders.devices import choose_device
-from seehear.encoders.hub import HubModel, check_folder, revision_of, unavailable
-from seehear.encoders.model_cards import CLAP_UNFUSED, TEXT_AND_AUDIO, HubFile
+from seehear.encoders.model_cards import CLAP_UNFUSED, TEXT_AND_AUDIO
 from seehear.encoders.torch_tools import (
     check_samples,
     chunks,
@@ -37,6 +36,7 @@ from seehear.encoders.torch_tools import (
     weight_errors,
 )
 from seehear.errors import ModelIntegrityError, UnknownModelError, UsageError
+from seehear.hub import HubFile, HubModel, check_folder, revision_of, unavailable
 from seehear.silence import is_silent
 from seehear.types import AudioSample, EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 

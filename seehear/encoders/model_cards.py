@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seehear.hub import HubFile
 from seehear.types import Modality
 
 TEXT_AND_IMAGES = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
@@ -16,15 +17,6 @@ TEXT_AND_AUDIO = frozenset({Modality.TEXT, Modality.AUDIO})
 EVERYTHING = frozenset(Modality)
 
 TINY_FOLDER = Path(__file__).parent.parent / "models" / "tiny"
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """One file of a hub repository at a fixed revision (a full commit hash)."""
-
-    repo: str
-    name: str
-    revision: str
 
 
 @dataclass(frozen=True, slots=True)

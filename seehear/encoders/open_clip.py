@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from seehear.encoders.autotune import AutotunedModule
 from seehear.encoders.base import shot_vectors
 from seehear.encoders.devices import choose_device
-from seehear.encoders.hub import revision_of, unavailable
 from seehear.encoders.model_cards import TEXT_AND_IMAGES
 from seehear.encoders.open_clip_pixels import GpuImageTransform
 from seehear.encoders.open_clip_source import ResolvedWeights, resolve
@@ -31,6 +30,7 @@ from seehear.encoders.torch_tools import (
     without_random_weights,
 )
 from seehear.errors import ModelIntegrityError
+from seehear.hub import revision_of, unavailable
 from seehear.types import (
     EmbeddingSpace,
     ImageSample,

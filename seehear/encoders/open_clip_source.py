@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seehear.encoders.hub import HubModel, check_folder, unavailable
-from seehear.encoders.model_cards import HUB_CARDS, HubFile, ModelCard
+from seehear.encoders.model_cards import HUB_CARDS, ModelCard
 from seehear.encoders.torch_tools import quiet_libraries
 from seehear.errors import UnknownModelError
+from seehear.hub import HubFile, HubModel, check_folder, unavailable
 
 _WEIGHT_NAMES = (
     "open_clip_model.safetensors",

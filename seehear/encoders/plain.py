@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from seehear.encoders.base import Loads, Model
-from seehear.errors import ModelError, SeehearError
+from seehear.errors import ModelError, SeehearError, one_line
 from seehear.libraries import fault_of
 from seehear.types import AudioSample, ImageSample, Modality, Sample, SampleSpec, VideoSample
 
@@ -61,9 +61,3 @@ def encoder_errors(model: Model, modality: Modality) -> Iterator[None]:
             f"the model {model.name} cannot encode {modality} here ({one_line(error)}); "
             "see `seehear doctor`"
         ) from error
-
-
-def one_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type if it has no message."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__

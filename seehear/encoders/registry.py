@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING, Any
 from seehear.encoders.base import Model, SingleSpaceModel
 from seehear.encoders.devices import check_device_name
 from seehear.encoders.model_cards import ModelCard, known_cards
-from seehear.encoders.plain import one_line
-from seehear.errors import ModelError, SeehearError, UnknownModelError
+from seehear.errors import ModelError, SeehearError, UnknownModelError, one_line
 from seehear.libraries import fault_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from pathlib import Path
 from seehear.encoders.bridge import BridgeProgress, cached_bridge, revision_for
 from seehear.encoders.clap import load_clap
 from seehear.encoders.composite import CompositeModel
-from seehear.encoders.hub import HubModel, unavailable
 from seehear.encoders.model_cards import (
     CLAP_UNFUSED,
     MULTILINGUAL,
@@ -23,6 +22,7 @@ from seehear.encoders.model_cards import (
     ModelCard,
 )
 from seehear.encoders.open_clip import load_open_clip
+from seehear.hub import HubModel, unavailable
 
 VISION_FOLDER = "PE-Core-B-16"
 MULTILINGUAL_FOLDER = "ViT-B-16-SigLIP2-256"

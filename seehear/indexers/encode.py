@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders import Model
-from seehear.encoders.plain import load_encoder, one_line, try_encoder
-from seehear.errors import ModelError
+from seehear.encoders.plain import load_encoder, try_encoder
+from seehear.errors import ModelError, one_line
 from seehear.indexers.dedup import IndexFailure
 from seehear.indexers.stages import BoundedQueue
 from seehear.libraries import fault_of

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +24,7 @@ from seehear.encoders import Model
 from seehear.indexers.backfill import mark_unchanged, needs_fingerprint
 from seehear.indexers.decode import DecodeStage
 from seehear.indexers.dedup import InFlightContents
+from seehear.indexers.descriptions import assets_beside, describe_again
 from seehear.indexers.encode import DecodeMessage, EncodeStage
 from seehear.indexers.generation import generation_for
 from seehear.indexers.ignore import PathPatterns
@@ -127,10 +128,12 @@ class _Run:
                 self.tally.begin(Stage.SCAN)
                 survey.run(targets, generation, retry_failed=retry_failed)
                 if not self._tick():
-                    self._work(generation, table)
+                    self._describe(survey, assets_beside(self.catalog, table, survey.cured))
+                    relocated = self._work(generation, table)
                 if not self._tick():
                     self.tally.enter(Stage.CLEAN)
                     self._clean(survey)
+                    self._describe(survey, relocated)
                     promoted = builds and self._promote(generation)
                 if not self._tick():
                     mark_unchanged(
@@ -145,8 +148,19 @@ class _Run:
         self.tally.report()
         return self.halt.is_set()
 
-    def _work(self, generation: Generation, table: ScanTable) -> None:
-        """Decode, encode and write what has changed."""
+    def _describe(self, found: Survey, asset_ids: Collection[int]) -> None:
+        """Take up what the files beside some assets say of them now."""
+        changed = describe_again(self.catalog, self.settings, asset_ids, self.halt)
+        self.tally.count("changed", changed)
+        if changed:
+            files = f"{changed} file{'s' if changed > 1 else ''}"
+            found.notes.append(f"{files} described anew by what lies beside (XMP, Takeout)")
+
+    def _work(self, generation: Generation, table: ScanTable) -> Collection[int]:
+        """Decode, encode and write what has changed.
+
+        Return the assets that were known before and have a new path.
+        """
         if table.task_count:
             require("faiss")  # fails now, not when the collection has grown to need it
         for links in table.new_links():
@@ -157,7 +171,7 @@ class _Run:
         self._remove(table.take_gone(if_moved=False))
         self.tally.begin(Stage.ENCODE, table.task_count, table.task_bytes)
         if not table.task_count:
-            return
+            return ()
         samples: BoundedQueue[DecodeMessage] = BoundedQueue(CHANNEL_BYTES)
         results: BoundedQueue[WriteMessage] = BoundedQueue(CHANNEL_RESULTS)
         claims = InFlightContents(lambda digest: self._is_encoded(generation, digest))
@@ -200,6 +214,7 @@ class _Run:
 
         stages = {"decode": decode, "encode": encode, "write": writer.run}
         run_stages(stages, (samples, results), self.halt, self._tick)
+        return writer.relocated
 
     def _is_encoded(self, generation: Generation, digest: str) -> bool:
         asset = self.catalog.assets.find(digest)

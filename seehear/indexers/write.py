@@ -71,6 +71,8 @@ class WriteStage:
         self._claims, self._tally = claims, tally
         self._table = table
         self._after_commit: list[Callable[[], None]] = []
+        self.relocated: set[int] = set()
+        """Assets of known content that got a new path."""
 
     def run(self) -> None:
         results: list[WriteMessage] = []
@@ -121,6 +123,7 @@ class WriteStage:
             raise StoreError(f"the catalog lost the content of {lost[0]}; run the command again")
         located = [(ids[result.content_hash], result.file) for result in results]
         batch.put_locations(located)
+        self.relocated.update(id_ for id_, file in located if file.asset_id != id_)
         self._located(batch, located)
 
     def _located(self, batch: Batch, located: Sequence[tuple[int, FileTask]]) -> None:

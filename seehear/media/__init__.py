@@ -43,8 +43,9 @@ def probe(source: Source) -> MediaInfo:
     Reads headers only. `info.details` has these keys where the file states them: "orientation"
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
-    "codec", "frame_rate", "sample_rate_hz", "channels", "partial" (what is missing of a file that
-    was cut off; of an image only `samples` finds out, and adds it). Raises MediaError.
+    "codec", "frame_rate", "sample_rate_hz", "channels", "video_tracks" and "sound_tracks" (their
+    numbers, where there is more than one), "partial" (what is missing of a file that was cut off;
+    of an image only `samples` finds out, and adds it). Raises MediaError.
     """
     from seehear.media import decode
 
@@ -60,7 +61,7 @@ def samples(
             differ, which have times, for pages, and for the tiles of an elongated image
     audio   windows that are not silent, Segment(AUDIO, start, stop) with an AudioSample
     video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
-            track as for audio
+            track as for audio; of a second track what differs from the first
     text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times.
             Pages of a PDF without text follow as Segment(IMAGE)
 

@@ -16,25 +16,23 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import av
 import numpy as np
-from numpy.typing import NDArray
 
 from seehear.errors import BrokenMediaError, MediaLimitError
 from seehear.media import container as containers
+from seehear.media.downmix import BLOCK_S, MonoResampler, at_full_scale
 from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
 from seehear.media.stamps import LONGEST_PAUSE_S
 from seehear.media.timeline import Timeline
 from seehear.silence import FLOAT_SILENCE_DBFS, is_silent, loudness_dbfs
-from seehear.types import AudioSample, Modality, SampleSpec, Segment
+from seehear.types import AudioSample, Floats, Modality, SampleSpec, Segment
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-Samples = NDArray[np.float32]
-Block = tuple[int, Samples]
+Block = tuple[int, Floats]
 """Samples, and the position of the first one on the clock of the file, in samples."""
 _T = TypeVar("_T")
 
@@ -52,19 +50,10 @@ JITTER_S = 0.08
 WRONG_S = 1.0
 """Stamps that are earlier than the sound before them by more than this, or later than the end of
 the file, are wrong."""
-BLOCK_S = 0.5
-"""Shorter blocks are joined before they are cut into windows."""
-CANCELLED = 0.2
-"""Share of the loudest channel's power below which a mix has lost the sound. One channel alone in
-stereo keeps half of it."""
-CUT_SHARE = 1e-4
-"""Share of a window's samples that may be cut off at full scale before it is turned down."""
-_WEIGHTS = dict.fromkeys(("FL", "FR"), 0.5**0.5) | {"FC": 1.0, "LFE": 0.0}
-_WEIGHTS |= dict.fromkeys(("BL", "BR", "SL", "SR", "BC"), 0.5)
-_MOST_GUESSED = 8
-"""Channels up to which FFmpeg takes the usual layout of so many."""
 RAISED_DBFS = -20.0
 """The level of the loudest moment of a recording that was turned up."""
+SHORTEST_S = 0.005
+"""Less than this, a few samples that are left of a file, is no sound."""
 SHORTEST_SHOT_S = 1.0
 """The sound of a shot shorter than this is not used as a query by itself: it says too little."""
 
@@ -113,11 +102,11 @@ def _positioned(
 ) -> Iterator[Block]:
     """Yield the blocks of decoded frames with their positions, which may overlap.
 
-    Samples are counted, since stamps are rounded. Where a stamp is later than that, the sound has
+    Floats are counted, since stamps are rounded. Where a stamp is later than that, the sound has
     a hole; earlier, it overlaps. A stamp far earlier, or behind the end of the file, is wrong, and
     so is a long hole behind the end of its video: the sound goes on.
     """
-    resampler = _Resampler(rate)
+    resampler = MonoResampler(rate)
     due_s = shift_s = 0.0
     position: int | None = None
     count = samples = 0
@@ -150,106 +139,6 @@ def _positioned(
         position = (position or 0) + len(block)
 
 
-class _Resampler:
-    """Resample frames to mono; start anew where a stream changes its format midway.
-
-    Gives blocks of BLOCK_S, so it holds back up to as much of the sound; `take(None)` gives the
-    rest.
-    """
-
-    def __init__(self, sample_rate_hz: int) -> None:
-        self._rate = sample_rate_hz
-        self._format: tuple[object, ...] | None = None
-        self._inner: av.AudioResampler | None = None
-        self._weights: Samples = np.ones(1, dtype=np.float32)
-
-    def take(self, frame: Any) -> Iterator[Samples]:
-        if frame is not None:
-            layout = (
-                frame.format.name,
-                frame.layout.name,
-                frame.layout.nb_channels,
-                frame.sample_rate,
-            )
-            if self._inner is None or layout != self._format:
-                if frame.sample_rate < LIMITS.least_sample_rate_hz:
-                    raise MediaLimitError(f"a sample rate of {frame.sample_rate} Hz")
-                yield from self._flushed()
-                self._format = layout
-                self._weights = _weights(frame.layout)
-                self._inner = av.AudioResampler(
-                    format="flt",
-                    layout=frame.layout,
-                    rate=self._rate,
-                    frame_size=max(1, round(BLOCK_S * self._rate)),
-                )
-            # Time stamps of hostile or cut files leap; windows are timed by counting samples.
-            frame.pts = None
-            assert self._inner is not None
-            for out in self._inner.resample(frame):
-                yield mixed(_clean(out.to_ndarray()), self._weights)
-        else:
-            yield from self._flushed()
-
-    def _flushed(self) -> Iterator[Samples]:
-        if self._inner is not None:
-            for out in self._inner.resample(None):
-                yield mixed(_clean(out.to_ndarray()), self._weights)
-        self._inner = None
-
-
-def _clean(block: NDArray[Any]) -> Samples:
-    block = block.astype(np.float32, copy=False)
-    if not np.isfinite(block).all():  # wav files of floats may hold anything
-        block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-    return block
-
-
-def _weights(layout: av.AudioLayout) -> Samples:
-    """Return the weights of channels in the mono mix, float32 (channels,).
-
-    As FFmpeg mixes them, after ITU-R BS.775; equal shares for rarer layouts.
-    """
-    count = layout.nb_channels
-    names = [channel.name for channel in layout.channels]
-    if set(names) == {"NONE"} and count <= _MOST_GUESSED:  # a file that does not name its channels
-        names = [channel.name for channel in av.AudioLayout(f"{count}c").channels]
-    if count == 1 or not set(names) <= _WEIGHTS.keys():
-        return np.full(count, 1 / count, dtype=np.float32)
-    return np.array([_WEIGHTS[name] for name in names], dtype=np.float32)
-
-
-def mixed(block: Samples, weights: Samples) -> Samples:
-    """Mix interleaved samples, float32 of n x channels, to mono, float32 (n,).
-
-    Where the channels cancel each other (one is another one negated) or only one of many sounds,
-    the loudest channel is taken instead.
-    """
-    if len(weights) == 1:
-        return block.reshape(-1)
-    apart = block.reshape(-1, len(weights))
-    mono: Samples = apart @ weights
-    powers = np.einsum("ij,ij->j", apart, apart)
-    loudest = int(powers.argmax())
-    if float(mono @ mono) < CANCELLED * float(powers[loudest]):
-        return np.ascontiguousarray(apart[:, loudest])
-    return mono
-
-
-def at_full_scale(waveform: Samples) -> Samples:
-    """Return a waveform, float32 (n,), within [-1, 1], turned down where it goes beyond.
-
-    Single samples beyond, as decoders of MP3 give, are cut off instead.
-    """
-    sizes = np.abs(waveform)
-    if len(sizes) == 0 or sizes.max() <= 1.0:
-        return waveform
-    rank = round((len(sizes) - 1) * (1 - CUT_SHARE))
-    top = max(1.0, float(np.partition(sizes, rank)[rank]))
-    lowered: Samples = np.clip(waveform / np.float32(top), -1.0, 1.0)
-    return lowered
-
-
 def windows(blocks: Iterator[Block], spec: SampleSpec) -> Iterator[tuple[Segment, AudioSample]]:
     """Yield windows of `spec.window_s` every `spec.hop_s`, without the silent ones.
 
@@ -258,7 +147,7 @@ def windows(blocks: Iterator[Block], spec: SampleSpec) -> Iterator[tuple[Segment
     """
     rate = spec.sample_rate_hz
     length, hop = round(spec.window_s * rate), max(1, round(spec.hop_s * rate))
-    held: Samples = np.zeros(0, dtype=np.float32)
+    held: Floats = np.zeros(0, dtype=np.float32)
     begin = 0  # where the sound began, in samples from the beginning of the file
     start = 0  # of the next window
     first = 0  # of `held`
@@ -279,7 +168,7 @@ def windows(blocks: Iterator[Block], spec: SampleSpec) -> Iterator[tuple[Segment
 
 
 def _last_window(
-    held: Samples, first: int, begin: int, start: int, length: int, hop: int, rate: int
+    held: Floats, first: int, begin: int, start: int, length: int, hop: int, rate: int
 ) -> Iterator[tuple[Segment, AudioSample]]:
     total = first + len(held)
     if start == begin:
@@ -291,7 +180,7 @@ def _last_window(
 
 def _joined_to(least: int, blocks: Iterator[Block]) -> Iterator[Block]:
     """Yield blocks of at least so many samples, except for the last one before a hole."""
-    waiting: list[Samples] = []
+    waiting: list[Floats] = []
     size = first = 0
     for position, block in blocks:
         if waiting and (size >= least or position != first + size):
@@ -304,9 +193,9 @@ def _joined_to(least: int, blocks: Iterator[Block]) -> Iterator[Block]:
         yield first, np.concatenate(waiting)
 
 
-def _window(waveform: Samples, start: int, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
+def _window(waveform: Floats, start: int, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
     waveform = at_full_scale(waveform)
-    if is_silent(waveform, rate):
+    if len(waveform) < SHORTEST_S * rate or is_silent(waveform, rate):
         return
     begin = start / rate
     segment = Segment(Modality.AUDIO, round(begin, 3), round(begin + len(waveform) / rate, 3))
@@ -385,7 +274,7 @@ def spread_windows(
 
 
 def _windows_within(
-    whole: Samples, shots: Sequence[Segment], spec: SampleSpec
+    whole: Floats, shots: Sequence[Segment], spec: SampleSpec
 ) -> Iterator[AudioSample]:
     rate = spec.sample_rate_hz
     for shot in shots:
@@ -394,7 +283,7 @@ def _windows_within(
             yield from (sample for _, sample in windows(iter([(0, part)]), spec))
 
 
-def joined(blocks: Iterator[Block], start: int = 0) -> Samples:
+def joined(blocks: Iterator[Block], start: int = 0) -> Floats:
     """Join blocks to one waveform from a position on, float32 (n,); holes are silent."""
     parts = [np.zeros(0, dtype=np.float32)]
     for position, block in blocks:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import av
 import av.error
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+_Track = TypeVar("_Track", bound="Stream")
 
 BUFFER_BYTES = 256 << 10
 """Bytes per read: eight times PyAV's default, since each read crosses from C to Python."""
@@ -66,20 +68,37 @@ def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputConta
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """Return the track that a player would choose: the default one, else the first, else None."""
-    streams = [s for s in container.streams.audio if _decodable(s)]
-    chosen = [s for s in streams if _is(s, "default")] or streams
-    return chosen[0] if chosen else None
+    return next(iter(audio_streams(container)), None)
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the video track, or None. The cover image of a song does not count."""
-    streams = [
-        s
-        for s in container.streams.video
-        if _decodable(s) and not _is(s, "attached_pic") and not _is(s, "timed_thumbnails")
-    ]
-    chosen = [s for s in streams if _is(s, "default")] or streams
-    return chosen[0] if chosen else None
+    """Return the video track that a player would choose, or None."""
+    return next(iter(video_streams(container)), None)
+
+
+def audio_streams(container: InputContainer) -> list[AudioStream]:
+    """Return all sound tracks: what a player chooses first, then other languages than that."""
+    return _by_choice([s for s in container.streams.audio if _decodable(s)])
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """Return all video tracks, likewise. The cover image of a song does not count."""
+    return _by_choice(
+        [
+            s
+            for s in container.streams.video
+            if _decodable(s) and not _is(s, "attached_pic") and not _is(s, "timed_thumbnails")
+        ]
+    )
+
+
+def _by_choice(streams: list[_Track]) -> list[_Track]:
+    if not streams:
+        return []
+    first = next((s for s in streams if _is(s, "default")), streams[0])
+    others = [s for s in streams if s is not first]
+    spoken = {"", "und", _language(first)}
+    return [first, *sorted(others, key=lambda s: _language(s) in spoken)]
 
 
 def share_cores(stream: AudioStream | VideoStream) -> None:
@@ -213,6 +232,10 @@ def _words(error: av.error.FFmpegError) -> str:
 
 def _is(stream: Stream, flag: str) -> bool:
     return bool(stream.disposition & type(stream.disposition)[flag])
+
+
+def _language(stream: Stream) -> str:
+    return stream.metadata.get("language", "")
 
 
 def _decodable(stream: Stream) -> bool:

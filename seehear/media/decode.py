@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError, UnsupportedMediaError
+from seehear.errors import BrokenMediaError, MediaLimitError, UnsupportedMediaError
 from seehear.media import truncation
 from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
@@ -123,7 +123,9 @@ def samples_open(
                     made.image(sample.pixels)
                 yield segment, sample
         elif reader is Decoder.FFMPEG:
-            yield from itertools.islice(_video_or_audio(item, info, spec, made), LIMITS.segments)
+            from seehear.media import tracks
+
+            yield from itertools.islice(tracks.samples(item, spec, made), LIMITS.segments)
         else:
             yield from itertools.islice(_passages(item, info, spec, made), LIMITS.segments)
             if reader is Decoder.PDF:
@@ -134,17 +136,17 @@ def samples_open(
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
-    from seehear.media.audio import spread_evenly
+    from seehear.media import audio, tracks
 
     with recognised(source) as item:
         info = probe_open(item)
         if item.kind.reader is Decoder.FFMPEG:
-            found = _query_container(item, info, spec)
+            found = tracks.query_samples(item, spec, QUERY_SAMPLES)
         else:
             every = [sample for _, sample in samples_open(item, spec)]
             # The pictures of a document are asked with where it has no words.
             words = [sample for sample in every if isinstance(sample, str)]
-            found = list(spread_evenly(words or every, QUERY_SAMPLES))
+            found = list(audio.spread_evenly(words or every, QUERY_SAMPLES))
     if not found:
         empty = "it is silent" if info.modality is Modality.AUDIO else "it has no words"
         raise BrokenMediaError(f"there is nothing to search for in this file: {empty}")
@@ -157,21 +159,25 @@ def load_image(source: Source, min_px: int) -> ImageSample:
 
 
 def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
+    from seehear.media import tracks
+
     with recognised(source) as item:
         _expect(item, Decoder.FFMPEG, "sound")
-        return _audio(item, sample_rate_hz, 0.0, max_s)
+        return tracks.load_audio(item, sample_rate_hz, 0.0, max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
+    from seehear.media import tracks
+
     with recognised(source) as item:
         if item.kind.reader in (Decoder.PILLOW, Decoder.RAW, Decoder.SVG):
             return _image(item, px, time_s)
         _expect(item, Decoder.FFMPEG, "image")
-        return _frame(item, time_s, px)
+        return tracks.frame_at(item, time_s, px)
 
 
 def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float | None) -> bytes:
-    from seehear.media import image
+    from seehear.media import image, tracks
 
     with recognised(source) as item:
         item.info = info or probe_open(item)
@@ -182,7 +188,7 @@ def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float 
         if item.info.modality is Modality.VIDEO:
             # A little way in: the first frame is often black.
             early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
-            pixels = _frame(item, early if time_s is None else time_s, px).pixels
+            pixels = tracks.frame_at(item, early if time_s is None else time_s, px).pixels
         else:
             pixels = _image(item, px, time_s).pixels
         return image.encoded(image.resized(pixels, px), "WEBP")
@@ -259,139 +265,15 @@ def _pixels(item: OpenFile, min_px: int, time_s: float | None) -> tuple[ImageSam
     return partial_image.load(item.file, item.kind, min_px)
 
 
-def _video_or_audio(
-    item: OpenFile, info: MediaInfo, spec: SampleSpec, made: Fingerprinter | None
-) -> Iterator[tuple[Segment, Sample]]:
-    from seehear.media import audio, video
-    from seehear.media import container as containers
-
-    timeline = timeline_of(item)
-    damage = [containers.DecodeErrors(), containers.DecodeErrors()]
-    if info.modality is Modality.VIDEO:
-        with (
-            containers.opened_container(item.file, item.kind) as container,
-            containers.as_media_errors("decode"),
-        ):
-            movie = containers.video_stream(container)
-            if movie is None:
-                raise BrokenMediaError("corrupt: its video cannot be decoded")
-            yield from video.shots(container, movie, timeline, spec, damage=damage[0], made=made)
-        item.file.seek(0)
-    # Opened again: video and sound are each read from the start, and decoders keep their state.
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
-        track = containers.audio_stream(container)
-        try:
-            if track is not None:
-                yield from audio.track_windows(container, track, timeline, spec, damage[1], made)
-        except BrokenMediaError:
-            if info.modality is not Modality.VIDEO or (
-                track is not None and containers.stream_has_data(container, track)
-            ):
-                raise
-    told = damage[0].told() or damage[1].told()
-    if told and "partial" not in info.details:
-        info.mark_partial(told)
-    yield from _words_inside(item)
-
-
-def _words_inside(item: OpenFile) -> Iterator[tuple[Segment, Sample]]:
-    """Yield the subtitles and lyrics inside a film or a sound.
-
-    The file is searched without those that cannot be read.
-    """
-    from seehear.media import container as containers
-    from seehear.media import lyrics, subtitle_tracks
-
-    with (
-        suppress(MediaError),
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
-        yield from lyrics.passages(item.file, container)
-        yield from subtitle_tracks.passages(container, timeline_of(item))
-
-
-def _query_container(item: OpenFile, info: MediaInfo, spec: SampleSpec) -> list[Sample]:
-    from seehear.media import audio, video
-    from seehear.media import container as containers
-
-    timeline = timeline_of(item)
-    found: list[Sample] = []
-    spans: list[Segment] = []
-    if info.modality is Modality.VIDEO:
-        with (
-            containers.opened_container(item.file, item.kind) as container,
-            containers.as_media_errors("decode"),
-        ):
-            movie = containers.video_stream(container)
-            if movie is not None:
-                least = video.spacing(timeline.duration_s)
-                step = max(least, (timeline.duration_s or 0.0) / (4 * QUERY_SAMPLES))
-                shots = list(video.shots(container, movie, timeline, spec, step_s=step))
-                spans = [span for span, _ in shots]
-                found.extend(audio.spread_evenly([shot for _, shot in shots], QUERY_SAMPLES))
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
-        track = containers.audio_stream(container)
-        if track is not None:
-            found.extend(
-                audio.spread_windows(container, track, timeline, spec, QUERY_SAMPLES, spans)
-            )
-    return found
-
-
-def _frame(item: OpenFile, time_s: float, px: int) -> ImageSample:
-    from seehear.media import container as containers
-    from seehear.media import video
-
-    timeline = timeline_of(item)
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
-        movie = containers.video_stream(container)
-        if movie is None:
-            raise UnsupportedMediaError("a sound has no image")
-        aspect = video.aspect_of(movie)
-        reader = video.FrameReader(
-            container, movie, timeline, lambda frame: video.scaled(frame, px, aspect)
-        )
-        return ImageSample(reader.at(max(0.0, time_s)))
-
-
-def _audio(item: OpenFile, rate: int, start_s: float, most_s: float) -> AudioSample:
-    from seehear.media import audio
-    from seehear.media import container as containers
-
-    timeline = timeline_of(item)
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
-        track = containers.audio_stream(container)
-        if track is None:
-            raise BrokenMediaError("it has no sound")
-        blocks = audio.waveform_blocks(
-            container, track, timeline, rate, start_s=start_s, most_s=most_s
-        )
-        waveform = audio.joined(blocks, round(start_s * rate))
-        return AudioSample(audio.at_full_scale(waveform), rate)
-
-
 def _spectrogram(
     item: OpenFile, start_s: float, stop_s: float | None, width: int, height: int, name: str
 ) -> bytes:
-    from seehear.media import image, spectrogram
+    from seehear.media import image, spectrogram, tracks
 
     stop = start_s + spectrogram.MOST_S if stop_s is None else stop_s
     most = min(max(stop - start_s, 0.1), spectrogram.MOST_S)
     rate, start_s = spectrogram.SAMPLE_RATE_HZ, max(0.0, start_s)
-    waveform = _audio(item, rate, start_s, most).waveform
+    waveform = tracks.load_audio(item, rate, start_s, most).waveform
     # Where a sound track ends before its film, silence is drawn, so that times hold.
     lasts = min(most, (timeline_of(item).duration_s or 0.0) - start_s)
     waveform = np.pad(waveform, (0, max(0, round(lasts * rate) - len(waveform))))

@@ -30,6 +30,9 @@ TIFF = SniffedFormat("tiff", Decoder.PILLOW, "TIFF")
 _AUDIO_NAMES = {"mov": "m4a", "mp4": "m4a", "3gp": "m4a", "mkv": "mka", "asf": "wma"}
 _VIDEO_NAMES = {"asf": "wmv", "ogg": "ogv"}
 
+TRACK_COUNTS = {Modality.VIDEO: "video_tracks", Modality.AUDIO: "sound_tracks"}
+"""The details that say how many tracks of a kind a file has, where it has more than one."""
+
 
 @dataclass(slots=True)
 class OpenFile:
@@ -112,8 +115,12 @@ def _probe_container(item: OpenFile) -> MediaInfo:
         containers.opened_container(item.file, item.kind) as container,
         containers.as_media_errors("probe"),
     ):
-        movie, track = containers.video_stream(container), containers.audio_stream(container)
+        movies, tracks = containers.video_streams(container), containers.audio_streams(container)
+        movie, track = next(iter(movies), None), next(iter(tracks), None)
         dates, details = metadata.of_tags(container.metadata, is_video=movie is not None)
+        for kind, found in ((Modality.VIDEO, movies), (Modality.AUDIO, tracks)):
+            if len(found) > 1:
+                details[TRACK_COUNTS[kind]] = len(found)
         if track is not None:
             details["sample_rate_hz"] = int(track.codec_context.sample_rate or 0)
             details["channels"] = track.codec_context.channels

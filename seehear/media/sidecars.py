@@ -26,6 +26,7 @@ from seehear.media.source import open_regular
 from seehear.media.stored_file import open_beneath
 from seehear.media.xmp import read_xmp
 
+SUFFIXES = (".xmp", ".json")
 MOST_BYTES = 4 << 20
 """Of one file: one that describes a thousand strokes of a brush has 1 MiB."""
 
@@ -41,22 +42,32 @@ def with_sidecars(
     No link may lead out of `root`. A file that cannot be read or is broken is left out.
     """
     folder, name = Path(path).parent, Path(path).name
-    people = [details.get("people")]
+    people, read = [details.get("people")], []
     for beside in _xmp_names(name):
         if (data := _read(folder / beside, root)) is not None:
             found_dates, found = read_xmp(data)
             dates = [*((tier, "sidecar", made) for tier, _, made in found_dates), *dates]
             people.append(found.get("people"))
             details = details | found
+            if found_dates or found:
+                read.append(beside)
     for beside in _takeout_names(name):
         if (data := _read(folder / beside, root)) is not None:
             found_dates, found = read_takeout(data)
             dates = [*dates, *found_dates]
             people.append(found.get("people"))
             details = found | details
+            if found_dates or found:
+                read.append(beside)
             break
+    put(details, "described_by", join_words(read))
     put(details, "people", join_words(name for names in people for name in _split(names)))
     return dates, details
+
+
+def sidecar_names(name: str) -> list[str]:
+    """Return the names of the files that may lie beside a file of that name and describe it."""
+    return [*_xmp_names(name), *_takeout_names(name)]
 
 
 def read_takeout(data: bytes) -> tuple[list[Dated], Details]:

@@ -179,6 +179,14 @@ def measure(
     return Timeline(origin_s, duration_s or None, video_s, pieces, size)
 
 
+def of_track(timeline: Timeline, container: InputContainer, stream: Stream) -> Timeline:
+    """Return the clock of a file with the end of another one of its video tracks."""
+    if stream.type != "video":
+        return timeline
+    ends = {} if timeline.pieces else _stated_ends(container, [stream], timeline.origin_s)
+    return replace(timeline, video_s=ends.get(stream.index))
+
+
 def cut_off(
     timeline: Timeline, container: InputContainer, missing_bytes: int, details: Details
 ) -> Timeline:

@@ -101,10 +101,10 @@ def shots(
     stream: VideoStream,
     timeline: Timeline,
     spec: SampleSpec,
-    *,
-    step_s: float | None = None,
     damage: containers.DecodeErrors | None = None,
     made: Fingerprinter | None = None,
+    *,
+    step_s: float | None = None,
 ) -> Iterator[tuple[Segment, VideoSample]]:
     """Yield the shots of a video in order of time. Raises MediaError."""
     step = step_s or spacing(timeline.video_s or timeline.duration_s)

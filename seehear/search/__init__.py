@@ -17,7 +17,7 @@
 
 from seehear.search.dedup import Likeness
 from seehear.search.duplicates import DuplicateGroup
-from seehear.search.encode_query import check_options, check_query, language_notes
+from seehear.search.encode_query import check_options, check_query, embed_each, language_notes
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
@@ -33,6 +33,7 @@ __all__ = [
     "Rerank",
     "check_options",
     "check_query",
+    "embed_each",
     "facet_named",
     "is_compact",
     "language_notes",

@@ -16,6 +16,7 @@ from seehear.encoders.plain import encoder_errors
 from seehear.errors import UsageError
 from seehear.limits import QueryLimits
 from seehear.types import (
+    Embeddings,
     EmbeddingSpace,
     Ids,
     Modality,
@@ -128,12 +129,25 @@ def check_query(query: Query, limits: QueryLimits = QUERY_LIMITS) -> None:
 
 def _check_content(part: QueryPart, mode: Mode) -> None:
     texts = _texts(part)
-    if not part.samples or (texts and not any(text.strip() for text in texts)):
+    if part.embeddings is not None:
+        _check_vectors(part.embeddings)
+    elif not part.samples or (texts and not any(text.strip() for text in texts)):
         raise UsageError(f"{_named(part)} is empty. Say what to look for")
     if mode is Mode.WORDS and not _written(part):
         raise UsageError(
             f"{_named(part)} is not words, and --mode words searches by words only. Use --mode auto"
         )
+
+
+def _check_vectors(asked: Embeddings) -> None:
+    for space, rows in asked.vectors.items():
+        if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != space.dim:
+            raise UsageError(
+                f"Vectors of {space.name} are float32 (n, {space.dim}), "
+                f"not {rows.dtype} {rows.shape}"
+            )
+        if not np.isfinite(rows).all():
+            raise UsageError("The vectors have values that are NaN or infinite")
 
 
 def encode_query(query: Query, model: Model) -> list[EncodedPart]:
@@ -196,6 +210,8 @@ def _encode_samples(
     part: QueryPart, model: Model, alone: bool
 ) -> dict[Modality, dict[EmbeddingSpace, Vectors]]:
     found: dict[Modality, dict[EmbeddingSpace, Vectors]] = {}
+    if part.embeddings is not None:
+        return _of_model(part.embeddings, model)
     for modality in Modality:
         samples = [sample for sample in part.samples if modality_of(sample) is modality]
         if not samples:
@@ -205,6 +221,22 @@ def _encode_samples(
         if rows := _distinct_rows(list(encoded.values())):
             found[modality] = {space: vectors[rows] for space, vectors in encoded.items()}
     return found
+
+
+def _of_model(asked: Embeddings, model: Model) -> dict[Modality, dict[EmbeddingSpace, Vectors]]:
+    """Return given vectors by space, without those that say nothing new.
+
+    Raises UsageError unless they are from this model.
+    """
+    wanted = model.spaces_of(asked.modality)
+    if missing := [space.key for space in wanted if space not in asked.vectors]:
+        given = ", ".join(space.key for space in asked.vectors)
+        raise UsageError(f"The vectors are of {given}. The model {model.name} needs {missing[0]}")
+    vectors = {space: normalised(asked.vectors[space]) for space in wanted}
+    rows = _distinct_rows(list(vectors.values()))
+    return (
+        {asked.modality: {space: found[rows] for space, found in vectors.items()}} if rows else {}
+    )
 
 
 def _encode(
@@ -228,6 +260,18 @@ def _encode(
     encoded = model.encode(modality, [one for several in sentences for one in several])
     starts = np.cumsum([0, *map(len, sentences[:-1])])
     return {space: normalised(np.add.reduceat(rows, starts)) for space, rows in encoded.items()}
+
+
+def embed_each(modality: Modality, things: Sequence[Sequence[Sample]], model: Model) -> Embeddings:
+    """Encode things, each by its samples of one modality: the mean where there are several."""
+    own = [[one for one in samples if modality_of(one) is modality] for samples in things]
+    starts = np.cumsum([0, *map(len, own[:-1])])
+    with encoder_errors(model, modality):
+        encoded = model.encode(modality, [one for samples in own for one in samples])
+    return Embeddings(
+        modality,
+        {space: normalised(np.add.reduceat(rows, starts)) for space, rows in encoded.items()},
+    )
 
 
 def _is_bare(text: str) -> bool:

@@ -21,7 +21,7 @@ from seehear.search.calibration.baseline import (
 )
 from seehear.search.composition import log_mean_exp
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import CollectionSnapshot, Kind, within
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, Kind, within
 from seehear.stores import SegmentColumns, sorted_ids
 from seehear.types import Floats, Ids, Modality, Vectors
 
@@ -69,13 +69,14 @@ def _nearest(
     part: EncodedPart, item: Modality, snapshot: CollectionSnapshot
 ) -> Iterator[tuple[Modality, Floats, Ids]]:
     """Yield each sample of a part, its modality and float32 (dim,), with its nearest segments."""
-    depth = DEPTH * (1 + len(snapshot.origins()) if item is Modality.TEXT else 1)
+    times = snapshot.count_kinds(item)
     for modality in part.modalities_for(item):
         space = snapshot.route(modality, item).space
         if not len(snapshot.index(space, item)):
             continue
         queries = part.vectors[modality][space]
-        for query, ids in zip(queries, snapshot.nearest(queries, space, item, depth), strict=True):
+        near = snapshot.nearest(queries, space, item, LEAST_DEPTH * times)[:, : DEPTH * times]
+        for query, ids in zip(queries, near, strict=True):
             check_current()
             yield modality, query, ids[ids >= 0]
 
@@ -120,7 +121,8 @@ def _margins(query: Floats, items: Vectors, rivals: Vectors) -> Floats:
 
     Empty without rivals. `rivals` is float32 (m, dim); those that say the same do not count.
     """
-    others = rivals[rivals @ query < RIVAL_COSINE]
-    if not len(others):
+    same = rivals @ query >= RIVAL_COSINE
+    if same.all():
         return np.zeros(0, dtype=np.float32)
-    return np.asarray(items @ query - (items @ others.T).max(axis=1), dtype=np.float32)
+    nearest = np.where(same, -np.inf, items @ rivals.T).max(axis=1)
+    return np.asarray(items @ query - nearest, dtype=np.float32)

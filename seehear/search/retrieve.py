@@ -10,12 +10,10 @@ import numpy as np
 
 from seehear.search import lexical
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import CollectionSnapshot, within
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, within
 from seehear.stores import SegmentColumns
 from seehear.types import Ids, Modality
 
-FIRST_DEPTH = 64
-"""Fewest neighbours to ask an index for: calibration changes their order."""
 DEPTH_PER_HIT = 6
 """Neighbours per hit wanted: a file has many windows, and near-duplicates are merged."""
 DEPTH_GROWTH = 4
@@ -31,9 +29,12 @@ def neighbours(
     """
     enough: list[SegmentColumns] = []
     shallow = snapshot.allowed_modalities
-    depth = max(FIRST_DEPTH, DEPTH_PER_HIT * wanted)
+    depth = max(LEAST_DEPTH, DEPTH_PER_HIT * wanted)
     while shallow:
-        near = {item: _nearest(parts, snapshot, item, depth) for item in shallow}
+        near = {
+            item: _nearest(parts, snapshot, item, depth * snapshot.count_kinds(item))
+            for item in shallow
+        }
         columns = snapshot.segment_columns(np.concatenate([ids for ids, _ in near.values()]))
         shallow = []
         for item, (_, exhausted) in near.items():

@@ -43,6 +43,9 @@ Kind = tuple[Modality, Origin | None]
 
 OWN_QUERIES = 256
 """Items of the collection that serve as bank for queries by example."""
+LEAST_DEPTH = 128
+"""Fewest neighbours to ask an index for: calibration changes their order, and the verdict on a
+query and its first candidates then need one search."""
 
 
 NO_FILTER: Mapping[Modality, Ids | None] = dict.fromkeys(Modality)
@@ -85,6 +88,9 @@ class CollectionSnapshot:
         self._backgrounds: dict[tuple[Modality, Kind], SimilarityBaseline] = {}
         self._origins: list[Origin] | None = None
         self._rivals: dict[EmbeddingSpace, Vectors] = {}
+        self._nearest: dict[tuple[EmbeddingSpace, Modality, int, bytes], NDArray[np.int64]] | None
+        """What searches without filters gave to the query under way; None between queries."""
+        self._nearest = None
 
     def load_columns(self) -> None:
         """Read the rows of all segments into memory, unless they are there."""
@@ -111,7 +117,7 @@ class CollectionSnapshot:
         unfiltered = where is None and query.under is None
         found = copy.copy(self)
         found._where, found._under = where, query.under
-        found._allowed = {}
+        found._allowed, found._nearest = {}, {}
         for item in Modality:
             whole = unfiltered and asked == frozenset(Modality)
             # Images belong to other assets only as pages of PDFs: mostly, no list of ids is needed.
@@ -158,8 +164,12 @@ class CollectionSnapshot:
 
         Returns ids, int64 (n, depth), best first; -1 where an index has no more.
         """
-        _, ids = self.index(space, item).search(queries, depth, self._allowed[item])
-        return ids
+        allowed = self._allowed[item]
+        known = self._nearest if allowed is None and self._nearest is not None else {}
+        asked = space, item, depth, queries.tobytes()
+        if asked not in known:
+            _, known[asked] = self.index(space, item).search(queries, depth, allowed)
+        return known[asked]
 
     def describe_index(self) -> str:
         return self._cache.describe()
@@ -289,6 +299,10 @@ class CollectionSnapshot:
         return [(item, None) for item in self.items()] + [
             (Modality.TEXT, origin) for origin in self.origins()
         ]
+
+    def count_kinds(self, item: Modality) -> int:
+        """Return how many kinds of segments of one modality there may be."""
+        return 1 + len(self.origins()) if item is Modality.TEXT else 1
 
     def origins(self) -> list[Origin]:
         """Return the origins that passages have here, without that of texts themselves."""

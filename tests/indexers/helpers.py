@@ -180,11 +180,13 @@ class _InProcessFile:
     def __iter__(self) -> Iterator[tuple[Segment, Sample]]:
         if self.error is not None:
             raise self.error
+        assert self.content_hash is not None
+        marks = self._to_mark is None or self._to_mark(self.content_hash)
+        if not marks and not self._samples:
+            return
         self._owner.decoded.append(self.path.name)
         if self._owner.on_read is not None:
             self._owner.on_read(self.path)
-        assert self.content_hash is not None
-        marks = self._to_mark is None or self._to_mark(self.content_hash)
         made = Fingerprinter() if marks else None
         with decode.recognised(self.path) as item:
             item.info = self.info

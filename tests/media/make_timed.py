@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av.stream import Disposition
+from numpy.typing import NDArray
 
 from tests.media.make import Colour, tone
 
@@ -91,6 +92,25 @@ def make_film(
     return path
 
 
+def make_tracks(
+    path: Path,
+    films: Sequence[Sequence[Scene]] = (),
+    sounds: Sequence[tuple[str, str, NDArray[np.float32]]] = (),
+) -> Path:
+    """A container with several tracks; sounds are (codec, language, float32 (n,) at 48 kHz)."""
+    form, film_codec, _ = _FORMS[path.suffix[1:]]
+    with av.open(str(path), "w", format=form) as out:
+        packets = [packet for scenes in films for packet in _film(out, film_codec, scenes, 12, 0)]
+        for codec, language, wave in sounds:
+            track: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+            if language:
+                track.metadata["language"] = language
+            packets += _encoded(track, [(0.0, wave)])
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            out.mux(packet)
+    return path
+
+
 def _film(
     out: Any, codec: str, scenes: Sequence[Scene], key_frame_every: int, b_frames: int
 ) -> list[Any]:
@@ -122,18 +142,22 @@ def _sound(out: Any, codec: str, tones: Sequence[Tone]) -> list[Any]:
     track: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
     if codec == "wmav2":
         track.codec_context.bit_rate = 64_000
-    return _encoded(track, tones)
+    return _encoded(track, _waves(tones))
 
 
-def _encoded(track: Any, tones: Sequence[Tone]) -> list[Any]:
+def _waves(tones: Sequence[Tone]) -> list[tuple[float, NDArray[np.float32]]]:
+    waves = [tone(one.frequency_hz, one.stop_s - one.start_s, RATE_HZ) for one in tones]
+    return [(one.start_s, wave) for one, wave in zip(tones, waves, strict=True)]
+
+
+def _encoded(track: Any, waves: Sequence[tuple[float, NDArray[np.float32]]]) -> list[Any]:
     context = track.codec_context
     context.open()
     size = context.frame_size or 1024
     packets: list[Any] = []
     last = -1
-    for one in tones:
-        wave = tone(one.frequency_hz, one.stop_s - one.start_s, RATE_HZ)
-        begin = max(round(one.start_s * RATE_HZ), last)
+    for start_s, wave in waves:
+        begin = max(round(start_s * RATE_HZ), last)
         for at in range(0, len(wave), size):
             piece = wave[at : at + size]
             piece = np.pad(piece, (0, size - len(piece)))[None, :]
@@ -162,7 +186,7 @@ def make_bare_sound(path: Path, tones: Sequence[tuple[float, float]]) -> Path:
             track.options = {"flags": "+qscale", "global_quality": "472"}
         edges = [0.0, *itertools.accumulate(seconds for _, seconds in tones)]
         timed = [Tone(hz, edges[at], edges[at + 1]) for at, (hz, _) in enumerate(tones)]
-        for packet in _encoded(track, timed):
+        for packet in _encoded(track, _waves(timed)):
             out.mux(packet)
     return path
 

@@ -165,7 +165,7 @@ def hostile_worker(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> 
     module.write_text(
         "import ctypes, os, sys, time\n"
         "from seehear.media import media_info\n"
-        "from seehear.media.workers import sandbox, worker\n"
+        "from seehear.media.workers import worker; from seehear.processes import sandbox\n"
         "plain = worker.WorkerLoop.serve\n"
         "def serve(self, request):\n"
         "    probe_open.evil = 'evil' in request['path']\n"

@@ -11,6 +11,7 @@ import pytest
 
 from seehear.errors import BrokenMediaError
 from seehear.media.workers import protocol
+from seehear.processes import wire
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -54,9 +55,9 @@ def test_messages_survive_the_wire() -> None:
     ]
     items, buffers = protocol.pack_pairs(pairs)
     stream = BytesIO()
-    protocol.send(stream, {"items": items}, buffers)
+    wire.send(stream, {"items": items}, buffers)
     stream.seek(0)
-    head, body = protocol.receive(stream)
+    head, body = wire.receive(stream)
     assert pairs_equal(protocol.unpack_pairs(head["items"], body), pairs)
     info = MediaInfo(Modality.VIDEO, "mp4", 1, 2, 3.5, datetime(2024, 1, 2), {"a": 1, "b": "x"})
     assert protocol.unpack_info(protocol.pack_info(info)) == info
@@ -77,8 +78,8 @@ def test_messages_survive_the_wire() -> None:
     ],
 )
 def test_nonsense_on_the_wire(data: bytes) -> None:
-    with pytest.raises(protocol.WireError):
-        protocol.receive(BytesIO(data))
+    with pytest.raises(wire.WireError):
+        wire.receive(BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -96,5 +97,5 @@ def test_nonsense_on_the_wire(data: bytes) -> None:
     ],
 )
 def test_samples_that_do_not_add_up(items: Any) -> None:
-    with pytest.raises(protocol.WireError):
+    with pytest.raises(wire.WireError):
         protocol.unpack_pairs(items, np.zeros(12, dtype=np.uint8))

@@ -37,8 +37,8 @@ from seehear.types import AudioSample, ImageSample, Modality, SampleSpec, VideoS
 from tests.server.conftest import film, picture, sound
 
 READY = (
-    "import sys, time; from seehear.media.workers import protocol; out = sys.stdout.buffer; "
-    "protocol.send(out, {'type': 'ready'}); "
+    "import sys, time; from seehear.processes import wire; out = sys.stdout.buffer; "
+    "wire.send(out, {'type': 'ready'}); "
 )
 HANGS = READY + "time.sleep(60)"
 """What workers run instead: they start well and never answer."""
@@ -163,15 +163,15 @@ def test_work_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "out.write(b'hello' * 99)",
         "import struct; out.write(struct.pack('<II', 2**32 - 1, 5))",
         "import struct; out.write(struct.pack('<II', 2, 0) + b'{}')",
-        "protocol.send(out, {'type': 'answer', 'items': [['image']], 'modality': 'image'})",
-        "protocol.send(out, {'type': 'answer', 'items': 3}, [b'x' * 7])",
+        "wire.send(out, {'type': 'answer', 'items': [['image']], 'modality': 'image'})",
+        "wire.send(out, {'type': 'answer', 'items': 3}, [b'x' * 7])",
     ],
 )
 def test_nonsense_of_a_worker_is_not_believed(
     answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = picture(tmp_path / "a.png", "red")
-    code = f"{READY} protocol.receive(sys.stdin.buffer); {answer}; out.flush(); sys.stdin.read()"
+    code = f"{READY} wire.receive(sys.stdin.buffer); {answer}; out.flush(); sys.stdin.read()"
     monkeypatch.setattr(process, "_ENTRY", code)
     with closing(DecodePool(1, 2 << 30, 1.5)) as pool:
         with pytest.raises(MediaError):

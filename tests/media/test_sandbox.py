@@ -15,8 +15,9 @@ import pytest
 from seehear.diagnostics import machine
 from seehear.errors import MediaError
 from seehear.libraries import Child
-from seehear.media.workers import process, sandbox
+from seehear.media.workers import process
 from seehear.media.workers.pool import DecodePool
+from seehear.processes import sandbox
 from seehear.types import SampleSpec
 from tests.media import make
 from tests.media.test_pool import alive, children_of
@@ -129,7 +130,7 @@ def test_the_kernel_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_either_mechanism_alone_forbids_writing(lacking: str, tmp_path: Path) -> None:
     """As on a kernel that has only one of the two."""
     code = (
-        "import os, sys; from seehear.media.workers import sandbox\n"
+        "import os, sys; from seehear.processes import sandbox\n"
         f"sandbox.{lacking} = lambda: 0\n"
         "sandbox.enter(os.getppid())\n"
         "try: open(sys.argv[1], 'w')\n"
@@ -145,7 +146,7 @@ def test_a_system_without_any_of_it_still_decodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lacks = (
-        "from seehear.media.workers import sandbox; sandbox._libc = lambda: None; "
+        "from seehear.processes import sandbox; sandbox._libc = lambda: None; "
         "sandbox.platform.machine = lambda: 'riscv64'; "
     )
     monkeypatch.setattr(process, "_ENTRY", lacks + process._ENTRY)

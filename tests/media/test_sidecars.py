@@ -148,6 +148,25 @@ def info_in_worker(path: Path, root: Path) -> MediaInfo:
     return info
 
 
+def test_a_worker_can_tell_what_a_file_is_without_decoding_it(tmp_path: Path) -> None:
+    photo = make.make_jpeg(tmp_path / "IMG.jpg", caption="Sky")
+    photo.write_bytes(photo.read_bytes()[:-400])  # decoding it would tell that it is cut off
+    (tmp_path / "IMG.xmp").write_text(XMP)
+    files = media.decode_all(
+        [photo],
+        SampleSpec(),
+        Settings(decode_workers=1),
+        wanted=lambda digest: True,
+        to_mark=lambda digest: False,
+        samples=False,
+    )
+    for file in files:
+        assert (list(file), file.fingerprint) == ([], b"")
+        assert file.info is not None
+        assert file.info.details["caption"] == "A blimp"
+        assert "partial" not in file.info.details
+
+
 def test_no_link_leads_a_sidecar_out_of_its_root(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()

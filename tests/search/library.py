@@ -167,8 +167,8 @@ def recording(seed: int, duration_s: float = 6.0, rate_hz: int = 16_000) -> Audi
         strict=True,
     ):  # fmt: skip
         at = round(start * rate_hz)
-        since = times[: len(times) - at]
-        wave[at:] += loud * np.sin(2 * np.pi * hertz * since) * np.exp(-6 * since)
+        since = times[: min(len(times) - at, 3 * rate_hz)]  # then it has died away
+        wave[at : at + len(since)] += loud * np.sin(2 * np.pi * hertz * since) * np.exp(-6 * since)
     return AudioSample(wave.clip(-1, 1).astype(np.float32), rate_hz)
 
 

@@ -57,8 +57,6 @@ def evaluate(catalog: Catalog, generation: Generation, text: str) -> bool:
 @both_databases
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=40,
-    deadline=None,
 )
 @given(text=filters)
 def test_what_the_grammar_allows(catalog: Catalog, generation: Generation, text: str) -> None:

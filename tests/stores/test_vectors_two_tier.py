@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seehear.errors import StoreError
@@ -79,7 +79,6 @@ Steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
 @given(Steps, st.lists(st.integers(0, 80), unique=True))
 def test_changes_in_any_order(steps: list[tuple[bool, list[int]]], allowed: list[int]) -> None:
     index = IvfPqRefineIndex.build(matrix_of(np.arange(30), clustered(5, 30)))

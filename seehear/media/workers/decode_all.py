@@ -114,10 +114,9 @@ def decode_all(
     taken by then are dropped. `wanted` gets the content hash and decides whether the content
     is decoded at all; it is called from another thread, in no particular order. `to_mark` decides
     likewise whether a wanted content gets a fingerprint; without it, each does. Without `samples`,
-    the fingerprint is all that comes back. `root_of` gets a
-    task and returns the folder that no link on the way to its file may leave; None allows every
-    link. `stop`, once set, ends the iteration after the current pair. Closing the iterator ends the
-    workers.
+    only what the file is and the fingerprint come back. `root_of` gets a task and returns the
+    folder that no link on the way to its file may leave; None allows every link. `stop`, once set,
+    ends the iteration after the current pair. Closing the iterator ends the workers.
 
     Raises EnvironmentFaultError where no worker can be started or a decoding library cannot be
     loaded; the errors of a file are on the file.

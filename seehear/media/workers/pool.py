@@ -26,14 +26,9 @@ import numpy as np
 from seehear.errors import BrokenMediaError
 from seehear.media.stored_file import StoredFile
 from seehear.media.workers import protocol
-from seehear.media.workers.process import (
-    TICK_S,
-    DecoderCheck,
-    StartError,
-    Watchdog,
-    WorkerProcess,
-    start_process,
-)
+from seehear.media.workers.process import DecoderCheck, WorkerProcess, start_process
+from seehear.processes import wire
+from seehear.processes.child import TICK_S, StartError, Watchdog
 from seehear.types import Modality, Sample, SampleSpec
 
 START_ATTEMPTS = 3
@@ -86,7 +81,7 @@ class DecodePool:
         try:
             pairs = protocol.unpack_pairs(head["items"], body)
             modality = Modality(head["modality"])
-        except (protocol.WireError, KeyError, ValueError):
+        except (wire.WireError, KeyError, ValueError):
             raise BrokenMediaError(_UNREADABLE) from None
         return modality, tuple(sample for _, sample in pairs)
 
@@ -208,7 +203,7 @@ class DecodePool:
 
     def _ask(
         self, do: str, file: Path | StoredFile, **request: Any
-    ) -> tuple[protocol.WireMessage, protocol.WireBody]:
+    ) -> tuple[wire.WireMessage, wire.WireBody]:
         named = dataclasses.asdict(file) if isinstance(file, StoredFile) else os.fspath(file)
         try:
             with self.worker() as worker:

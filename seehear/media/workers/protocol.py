@@ -1,30 +1,21 @@
-"""Send messages between the pool and its workers: a JSON head, then the bytes of the samples.
-
-    | length of head, uint32 | length of body, uint32 | head, JSON in ASCII | body |
-
-Plain records instead of pickles: reading them runs no code, even if the worker was taken over.
-A malformed message raises `WireError`, and the pool treats its worker as dead.
-"""
+"""Write what decode workers send as plain records: samples, descriptions and errors."""
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seehear.errors import (
     BrokenMediaError,
     ContentChangedError,
-    EnvironmentFaultError,
     MediaError,
     MediaLimitError,
     UnsupportedMediaError,
 )
+from seehear.processes.wire import WireBody, WireError, WireMessage, bytes_of
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -38,13 +29,6 @@ from seehear.types import (
 )
 
 Pair = tuple[Segment, Sample]
-WireMessage = dict[str, Any]
-WireBody = NDArray[np.uint8]
-
-_LENGTHS = struct.Struct("<II")
-MOST_HEAD_BYTES = 64 << 20
-MOST_BODY_BYTES = 512 << 20
-"""One message holds about 1 MiB of samples; a single huge sample stays far below this limit."""
 
 _ERRORS = {
     kind.__name__: kind
@@ -58,47 +42,6 @@ _ERRORS = {
 }
 
 
-class WireError(Exception):
-    """Raised when the other side has ended, or sends something that is not a message."""
-
-
-def send(stream: BinaryIO, head: WireMessage, body: Sequence[memoryview | bytes] = ()) -> None:
-    """Write one message. Raises OSError or ValueError where the pipe is closed."""
-    text = json.dumps(head, separators=(",", ":")).encode("ascii")
-    stream.write(_LENGTHS.pack(len(text), sum(len(part) for part in body)) + text)
-    for part in body:
-        stream.write(part)
-    stream.flush()
-
-
-def receive(stream: BinaryIO) -> tuple[WireMessage, WireBody]:
-    """Read one message; its body is uint8 (n,) and owns its memory. Raises WireError."""
-    head_bytes, body_bytes = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size).tobytes())
-    if head_bytes > MOST_HEAD_BYTES or body_bytes > MOST_BODY_BYTES:
-        raise WireError("a message beyond the size limit")
-    try:
-        head = json.loads(_exactly(stream, head_bytes).tobytes())
-    except (ValueError, RecursionError) as error:
-        raise WireError("a message that cannot be read") from error
-    if not isinstance(head, dict):
-        raise WireError("a message that is not a record")
-    return head, _exactly(stream, body_bytes)
-
-
-def _exactly(stream: BinaryIO, count: int) -> WireBody:
-    data = np.empty(count, dtype=np.uint8)
-    view, done = _bytes_of(data), 0
-    while done < count:
-        try:
-            got = stream.readinto(view[done:])  # type: ignore[attr-defined]
-        except (OSError, ValueError) as error:
-            raise WireError("the pipe is closed") from error
-        if not got:
-            raise WireError("the pipe has ended")
-        done += got
-    return data
-
-
 def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
     """Pack pairs as JSON items, and their samples as buffers in order."""
     items, buffers = [], []
@@ -108,13 +51,13 @@ def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
             shape = ["text", sample]
         elif isinstance(sample, ImageSample):
             shape = ["image", *sample.pixels.shape[:2]]
-            buffers.append(_bytes_of(sample.pixels))
+            buffers.append(bytes_of(sample.pixels))
         elif isinstance(sample, AudioSample):
             shape = ["audio", len(sample.waveform), sample.sample_rate_hz]
-            buffers.append(_bytes_of(sample.waveform))
+            buffers.append(bytes_of(sample.waveform))
         else:
             shape = ["video", *(list(frame.pixels.shape[:2]) for frame in sample.frames)]
-            buffers.extend(_bytes_of(frame.pixels) for frame in sample.frames)
+            buffers.extend(bytes_of(frame.pixels) for frame in sample.frames)
         items.append([*described(segment), shape])
     return items, buffers
 
@@ -165,12 +108,6 @@ class _Reader:
         return part
 
 
-def _bytes_of(array: NDArray[Any]) -> memoryview:
-    # numpy's arrays are buffers, but its type stubs say so only from Python 3.12 on.
-    buffer: Any = np.ascontiguousarray(array)
-    return memoryview(buffer).cast("B")
-
-
 def pack_info(info: MediaInfo) -> WireMessage:
     """Convert MediaInfo to JSON."""
     return {
@@ -204,16 +141,3 @@ def unpack_error(record: WireMessage) -> MediaError:
     """Convert the result of `pack_error` back."""
     kind = _ERRORS.get(str(record.get("kind")), MediaError)
     return kind(str(record.get("reason")), stage=str(record.get("stage")))
-
-
-def pack_fault(fault: EnvironmentFaultError) -> WireMessage:
-    """Convert an EnvironmentFaultError to JSON."""
-    return {"reason": str(fault), "library": fault.library}
-
-
-def unpack_fault(record: WireMessage) -> EnvironmentFaultError:
-    """Convert the result of `pack_fault` back."""
-    library = record.get("library")
-    return EnvironmentFaultError(
-        str(record.get("reason")), None if library is None else str(library)
-    )

@@ -20,11 +20,9 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -37,6 +35,8 @@ from seehear.media.fingerprints import Fingerprinter
 from seehear.media.sniff import sniff_file
 from seehear.media.stored_file import StoredFile, open_beneath
 from seehear.media.workers import protocol
+from seehear.processes import wire
+from seehear.processes.resources import limit_cpu, limit_memory, peak_bytes
 from seehear.types import (
     AudioSample,
     ImageSample,
@@ -60,19 +60,19 @@ and the next large file needs the whole limit."""
 FILES_PER_LIFE = 1_000
 WAVEFORM_RATE_HZ = 4000
 
-WorkerAnswer = tuple[protocol.WireMessage, Sequence[memoryview | bytes]]
+WorkerAnswer = tuple[wire.WireMessage, Sequence[memoryview | bytes]]
 
 
-def main(requests: BinaryIO, answers: BinaryIO, held: protocol.WireMessage) -> None:
+def main(requests: BinaryIO, answers: BinaryIO, held: wire.WireMessage) -> None:
     """Serve requests until their stream ends; `held` is what the process has given up."""
-    with suppress(protocol.WireError, BrokenPipeError, KeyboardInterrupt):
-        setup, _ = protocol.receive(requests)
+    with suppress(wire.WireError, BrokenPipeError, KeyboardInterrupt):
+        setup, _ = wire.receive(requests)
         memory_bytes = int(setup["memory_bytes"])
-        _limit_memory(memory_bytes)
+        limit_memory(memory_bytes)
         worker = WorkerLoop(requests, answers, memory_bytes, float(setup["cpu_s"]))
-        protocol.send(answers, {"type": "ready", "sandbox": held})
+        wire.send(answers, {"type": "ready", "sandbox": held})
         while not worker.should_recycle():
-            request, _ = protocol.receive(requests)
+            request, _ = wire.receive(requests)
             worker.serve(request)
     # Exit without clean-up, in which a broken decoder could hang.
     os._exit(0)
@@ -89,12 +89,12 @@ class WorkerLoop:
         self._files = 0
         self._info: MediaInfo | None = None
 
-    def serve(self, request: protocol.WireMessage) -> None:
+    def serve(self, request: wire.WireMessage) -> None:
         """Answer one request; a failure is {"type": "end", "error": {...}}.
 
         A library that cannot be loaded is reported as a fault of the environment, not of the file.
         """
-        _limit_cpu(self._cpu_s)
+        limit_cpu(self._cpu_s)
         self._files += 1
         do = request.pop("do")
         body: Sequence[memoryview | bytes] = ()
@@ -110,13 +110,13 @@ class WorkerLoop:
                 error = None
                 last, body = self._answer(do, request)
         except EnvironmentFaultError as fault:
-            protocol.send(self._results, {"type": "fault", "fault": protocol.pack_fault(fault)})
+            wire.send(self._results, {"type": "fault", "fault": wire.pack_fault(fault)})
             return
         if error is not None:
             last["error"] = protocol.pack_error(error)
-        protocol.send(self._results, last | {"worn": self.should_recycle()}, body)
+        wire.send(self._results, last | {"worn": self.should_recycle()}, body)
 
-    def _answer(self, do: str, request: protocol.WireMessage) -> WorkerAnswer:
+    def _answer(self, do: str, request: wire.WireMessage) -> WorkerAnswer:
         """Answer a request that has one answer. Raises EnvironmentFaultError."""
         try:
             head, body = _DOES[do](**request)
@@ -158,7 +158,7 @@ class WorkerLoop:
         """Tell whether the process should be replaced before the next file."""
         if self._starved or self._files >= FILES_PER_LIFE:
             return True
-        return _peak_bytes() > RETIRE_SHARE * self._memory_bytes
+        return peak_bytes() > RETIRE_SHARE * self._memory_bytes
 
     def _file(
         self, file: BinaryIO, path: str, root: str | None, stat: os.stat_result
@@ -171,23 +171,25 @@ class WorkerLoop:
             suffix = source.suffix_of(path)
             sniff_file(file, suffix)  # raises for a file that is not media, before it is hashed
             digest, file = _hashed(file, stat.st_size)
-            protocol.send(self._results, {"type": "stamp", "hash": digest, **stamp})
+            wire.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
-            told = protocol.receive(self._tasks)[0] if self._asks else {"go": True}
+            told = wire.receive(self._tasks)[0] if self._asks else {"go": True}
             if not told["go"]:
                 return None
             made = Fingerprinter() if told.get("fingerprint", True) else None
             item = decode.recognise(file, path)
             item.root = root
             self._info = media_info.probe_open(item)
-            protocol.send(self._results, {"type": "info", "info": protocol.pack_info(self._info)})
+            wire.send(self._results, {"type": "info", "info": protocol.pack_info(self._info)})
+            if made is None and not self._samples:
+                return None  # what the file says about itself is all that is asked for
             self._send_pairs(decode.samples_open(item, self._spec, made))
             self._fingerprint = made.data() if made is not None else b""
         except MediaError as error:
             if (fault := fault_of(error)) is not None:
                 raise fault from error
             if stamp:
-                protocol.send(self._results, {"type": "stamp", "hash": None, **stamp})
+                wire.send(self._results, {"type": "stamp", "hash": None, **stamp})
             return error
         except MemoryError:
             self._starved = True
@@ -211,8 +213,8 @@ class WorkerLoop:
     def _send_batch(self, batch: list[protocol.Pair]) -> None:
         items, buffers = protocol.pack_pairs(batch if self._samples else ())
         # The limit is for CPU time of one batch; waiting for a busy pool does not count.
-        protocol.send(self._results, {"type": "pairs", "items": items}, buffers)
-        _limit_cpu(self._cpu_s)
+        wire.send(self._results, {"type": "pairs", "items": items}, buffers)
+        limit_cpu(self._cpu_s)
 
 
 @contextmanager
@@ -298,41 +300,3 @@ def _bytes_of(sample: Sample) -> int:
     if isinstance(sample, VideoSample):
         return sum(frame.pixels.nbytes for frame in sample.frames)
     return len(sample)
-
-
-def _limit_memory(most_bytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
-
-
-def _limit_cpu(seconds: float) -> None:
-    """Ask the system to end this process after so many seconds of CPU time on one sample.
-
-    The pool ends a worker that hangs; this limit is for the case that the pool itself has ended.
-    """
-    try:
-        from signal import ITIMER_PROF, SIG_DFL, SIGPROF, setitimer, signal
-    except ImportError:
-        return
-    signal(SIGPROF, SIG_DFL)
-    setitimer(ITIMER_PROF, seconds)
-
-
-def _peak_bytes() -> int:
-    """Return the peak memory of this process in bytes; 0 where it is unknown."""
-    # Not getrusage on Linux: there a process starts with the peak of its parent, and a worker of a
-    # large program would be recycled before its first file.
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

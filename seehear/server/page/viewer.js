@@ -170,11 +170,15 @@ function actions(hit) {
   );
 }
 
+/** How many tracks a file has, where it has several of a kind; two of each are searched. */
+const tracks = ({ video_tracks: videos, sound_tracks: sounds }) => [videos && `${videos} videos`, sounds && `${sounds} sounds`].filter(Boolean).join(", ");
+
 function complete(hit, found) {
   const list = $("dl", facts);
   const others = found.places.filter((place) => place.name !== hit.name || place.folder !== hit.folder);
   list.append(...lines([
     ["File", `${found.format.toUpperCase()}, ${bytes(found.size_bytes)}`],
+    ["Tracks", tracks(found.details)],
     ["Also in", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
     ["Similar files", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
   ]));

@@ -82,6 +82,15 @@ class Locations:
             rows = connection.execute(query.order_by(locations.c.id).limit(most))
             return [reader.location_from(row) for row in rows]
 
+    def in_folder(self, folder: Path) -> list[Location]:
+        """Return the locations in a folder, without those in the folders below it."""
+        here = shown_parts(os.fsencode(folder / "file"))["folders"]
+        query = select(locations).where(
+            _below(locations.c.path, folder), locations.c.folders == here
+        )
+        with self._transactions.read() as connection:
+            return [reader.location_from(row) for row in connection.execute(query)]
+
     def of_assets(self, asset_ids: Sequence[int] | Ids) -> dict[int, list[Location]]:
         """Return the locations of assets, by asset id."""
         found: dict[int, list[Location]] = {int(id_): [] for id_ in asset_ids}

@@ -8,11 +8,12 @@ root ─┬─ location ── asset ── segment ── vector (one per space
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +157,64 @@ class Failure:
     size_bytes: int
     modified_ns: int
     root_id: int
+
+
+class ReadingState(StrEnum):
+    """What came of reading an asset: lines, no lines, or a failure with its reason."""
+
+    DONE = "done"
+    NOTHING = "nothing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReading:
+    """What one reader found in one asset. `lines` are plain values that JSON can write."""
+
+    asset_id: int
+    reader: Origin
+    engine: str
+    """The reader's own name with its model: lines of another engine are read anew."""
+    state: ReadingState
+    lines: Sequence[Any] = ()
+    reason: str = ""
+    language: str | None = None
+    cost_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToRead:
+    """An asset that a reader has still to read, with a file that has its content."""
+
+    asset_id: int
+    content_hash: str
+    modality: Modality
+    duration_s: float | None
+    size_bytes: int
+    root_id: int
+    path: Path
+    subtitled: bool
+    """Whether its words are known from subtitles."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCounts:
+    """How far a reader has come, in assets."""
+
+    readable: int
+    """Assets of a kind that the reader reads."""
+    done: int
+    nothing: int
+    failed: int
+    passage_s: float
+    """Seconds of speech in the passages of the serving generation."""
+    cost_s: float
+    engines: tuple[str, ...]
+
+    @property
+    def read(self) -> int:
+        """Assets that were read, also those in which nothing was found."""
+        return self.done + self.nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,6 +281,15 @@ class ScanTable:
                 for root_id, path, *rest, _ in rows:
                     yield FileTask(root_id, Path(os.fsdecode(path)), *rest)
 
+    def altered_paths(self) -> Iterator[str]:
+        """Yield the paths of all tasks, and of locations that are gone."""
+        tasks, gone = self._tasks, self._gone
+        there = select(gone.c.id, locations.c.path)
+        there = there.join(locations, locations.c.id == gone.c.location_id)
+        for query, key in ((select(tasks.c.id, tasks.c.path), tasks.c.id), (there, gone.c.id)):
+            for rows in self._pages(query, key):
+                yield from (os.fsdecode(row.path) for row in rows)
+
     def _pages(self, query: Select[Any], key: Column[Any]) -> Iterator[Sequence[Any]]:
         """Yield the rows of a query in the order of its `id`, some at a time."""
         last = 0

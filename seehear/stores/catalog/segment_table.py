@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from seehear.stores.catalog.reader import BLOCK, counter, removed_since
 from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES, SegmentColumns
 from seehear.stores.catalog.schema import segments
-from seehear.stores.catalog.statements import PIECE, any_beside, rows_of
+from seehear.stores.catalog.statements import PIECE, any_beside, placed_among, rows_of
 from seehear.stores.sorted_ids import positions_in
 from seehear.types import Ids, Modality
 
@@ -66,7 +66,7 @@ def shown_columns(connection: Connection, own: SegmentColumns) -> SegmentColumns
     For a subtitle beside a video, the video is shown. Segments without a location are left out.
     """
     listed = set(own.assets.tolist())
-    placed = {row[0] for row in rows_of(connection, "placed", sorted(listed))}
+    placed = placed_among(connection, listed)
     if len(placed) < len(listed):
         own = own.at(np.array([asset in placed for asset in own.assets.tolist()], dtype=np.bool_))
     passages = sorted(set(own.assets[own.of_kind(Modality.TEXT)].tolist()))
@@ -77,7 +77,7 @@ def shown_columns(connection: Connection, own: SegmentColumns) -> SegmentColumns
             videos.setdefault(asset, video)
     if not videos:
         return own
-    there = {row[0] for row in rows_of(connection, "placed", sorted(set(videos.values())))}
+    there = placed_among(connection, set(videos.values()))
     assets = [
         video if (video := videos.get(asset)) in there else asset for asset in own.assets.tolist()
     ]

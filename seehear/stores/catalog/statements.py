@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -54,7 +54,7 @@ def remember_rows(connection: Connection) -> None:
 
 def _remembered(
     connection: Connection, which: str, generation_id: int | None = None
-) -> dict[int, list[Any]]:
+) -> dict[int, Any]:
     known = connection.get_execution_options().get(_ROWS_READ)
     return {} if known is None else known.setdefault((which, generation_id), {})
 
@@ -72,6 +72,15 @@ def rows_of(
     rows |= found
     for id_ in wanted:
         yield from rows[id_]
+
+
+def placed_among(connection: Connection, asset_ids: Collection[int]) -> set[int]:
+    """Return those of some assets that have a location."""
+    known = _remembered(connection, "placed")
+    missing = [id_ for id_ in asset_ids if id_ not in known]
+    found = {row[0] for row in _rows(connection, "placed", missing, None)}
+    known |= {id_: id_ in found for id_ in missing}
+    return {id_ for id_ in asset_ids if known[id_]}
 
 
 def any_beside(connection: Connection) -> bool:

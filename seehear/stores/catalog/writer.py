@@ -26,18 +26,19 @@ from seehear.stores.catalog import bulk_insert, fts
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.records import NewLocation, Remark
-from seehear.stores.catalog.sanitize import clean_text
+from seehear.stores.catalog.sanitize import clean_details, clean_text
 from seehear.stores.catalog.schema import (
     assets,
     encodings,
     failures,
     fingerprints,
     locations,
+    readings,
     removals,
     segments,
     vectors,
 )
-from seehear.types import Modality
+from seehear.types import MediaInfo, Modality, Origin
 
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
@@ -113,7 +114,7 @@ class Batch:
         for chunk in _chunks(sorted(known)):
             self._drop_segments(_segments_of(generation_id, chunk))
         bulk_insert.put_encodings(
-            self.connection, generation_id, ids, contents, self._change_number()
+            self.connection, generation_id, ids, contents, self.change_number()
         )
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
@@ -137,6 +138,33 @@ class Batch:
             here = self.connection.scalars(select(assets.c.id).where(assets.c.id.in_(chunk)))
             bulk_insert.put_fingerprints(self.connection, {id_: found[id_] for id_ in here})
 
+    def put_details(self, asset_id: int, info: MediaInfo) -> bool:
+        """Store what is now known of an asset about itself; return whether anything is new.
+
+        What is missing of a partial file is kept: only decoding it tells that.
+        """
+        row = self.connection.execute(
+            select(assets.c.taken_at, assets.c.details).where(assets.c.id == asset_id)
+        ).first()
+        kept = {key: row.details[key] for key in ("partial",) if row and key in row.details}
+        details = clean_details({**info.details, **kept})
+        if row is None or (row.taken_at, row.details) == (info.taken_at, details):
+            return False
+        self.connection.execute(
+            update(assets)
+            .where(assets.c.id == asset_id)
+            .values(taken_at=info.taken_at, details=details)
+        )
+        found = self.connection.execute(
+            select(locations.c.id, locations.c.name, locations.c.folders).where(
+                locations.c.asset_id == asset_id
+            )
+        ).all()
+        caption = fts.caption_of(details)
+        rows = [(int(one.id), one.name, one.folders[:-1], caption) for one in found]
+        fts.put_files(self.connection, rows, replaced=[row[0] for row in rows])
+        return True
+
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
         fts.remove(self.connection, "file_words", [location_id])
@@ -148,7 +176,7 @@ class Batch:
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         for chunk in _chunks(ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            for table in (encodings, fingerprints):
+            for table in (encodings, fingerprints, readings):
                 self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
@@ -281,13 +309,20 @@ class Batch:
             )
         return len(ids)
 
+    def drop_passages(self, origin: Origin, asset_ids: Sequence[int]) -> None:
+        """Delete the passages of an origin that some assets have in any generation."""
+        for chunk in _chunks(asset_ids):
+            self._drop_segments(
+                (segments.c.origin == origin.value) & segments.c.asset_id.in_(chunk)
+            )
+
     def _drop_segments(self, which: Any) -> None:
         rows = self.connection.execute(
             select(segments.c.id, segments.c.generation_id).where(which)
         ).all()
         if not rows:
             return
-        change = self._change_number()
+        change = self.change_number()
         self.connection.execute(
             insert(removals),
             [
@@ -301,7 +336,7 @@ class Batch:
             self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
 
-    def _change_number(self) -> int:
+    def change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""
         if self.change is None:
             self.change = next_change(self.connection)

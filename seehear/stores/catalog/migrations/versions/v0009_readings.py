@@ -66,7 +66,7 @@ def _name_origins() -> None:
     for id_, crc, form, *row in rows:
         origin = "lyrics" if form == "lrc" else "subtitles"
         intact = crc == segment_crc(*row)
-        new = segment_crc(*row, origin=origin) if intact else crc
+        new = segment_crc(*[*row, origin]) if intact else crc
         changed.append({"id": id_, "crc": new, "origin": origin})
     if changed:
         connection.execute(

@@ -12,11 +12,10 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
-from seehear.encoders.model_cards import HubFile
-from seehear.encoders.plain import one_line
-from seehear.errors import ModelIntegrityError, ModelUnavailableError
+from seehear.errors import ModelIntegrityError, ModelUnavailableError, one_line
 from seehear.files import irregular_entry
 
 _log = logging.getLogger(__name__)
@@ -41,22 +40,32 @@ def without_fetching() -> Iterator[None]:
         _may_fetch.reset(before)
 
 
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a hub repository at a fixed revision (a full commit hash)."""
+
+    repo: str
+    name: str
+    revision: str
+
+
 def unavailable(
     name: str,
     size_bytes: int | None,
     license: str,  # noqa: A002 -- the word that model cards use
     local: str,
     reason: str,
+    option: str = "--model",
 ) -> ModelUnavailableError:
-    """Make the error for missing weights: what they are, and three ways to go on.
+    """Make the error for missing weights: what they are, and the ways to go on.
 
-    `local` is the name that would point to a copy on disk.
+    `local` is the name that would point to a copy on disk, `option` how a person gives it.
     """
     size = "of unknown size" if size_bytes is None else _readable(size_bytes)
     return ModelUnavailableError(
         f"model {name} ({size}, licence {license}) is not on this machine and {reason}; connect "
-        f"to the network and try again, or point to a copy on disk (--model {local}), or use the "
-        "bundled model (--model tiny)"
+        f"to the network and try again, or point to a copy on disk ({option} {local})"
+        + (", or use the bundled model (--model tiny)" if option == "--model" else "")
     )
 
 
@@ -75,8 +84,10 @@ class HubModel:
         size_bytes: int | None,
         license: str,  # noqa: A002
         local: str,
+        option: str = "--model",
     ) -> None:
         self.name = name
+        self.option = option
         self.size_bytes = size_bytes
         self.license = license
         self.local = local
@@ -172,7 +183,7 @@ class HubModel:
             raise ModelUnavailableError(
                 f"the collection was indexed with the model {self.name} ({size}, licence "
                 f"{self.license}), which is not on this machine; fetch it with "
-                f"`seehear index FOLDER --model {self.name}`"
+                f"`seehear index FOLDER {self.option} {self.name}`"
             )
         from huggingface_hub import constants, get_session
         from huggingface_hub.errors import OfflineModeIsEnabled
@@ -186,7 +197,9 @@ class HubModel:
         self._reached = True
 
     def _unavailable(self, reason: str) -> ModelUnavailableError:
-        return unavailable(self.name, self.size_bytes, self.license, self.local, reason)
+        return unavailable(
+            self.name, self.size_bytes, self.license, self.local, reason, self.option
+        )
 
 
 def check_folder(folder: Path) -> None:
