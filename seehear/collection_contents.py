@@ -167,6 +167,19 @@ class CollectionContents:
         return [(record.segment_id, record.segment) for record in found], len(ids) if found else 0
 
     @while_open
+    def words(self, asset_id: int, limit: int) -> list[tuple[int, Segment]]:
+        """Return the first passages that are said and written in a file, in order of time.
+
+        Those of subtitles beside it are among them. Each has the id of its segment.
+        """
+        generation = self._catalog.generations.serving()
+        if generation is None:
+            return []
+        ids = self._catalog.segments.words_of(asset_id, generation.id, limit)
+        found = self._catalog.segments.resolve(ids)
+        return [(record.segment_id, record.segment) for record in found]
+
+    @while_open
     def folders(self) -> list[Path]:
         """Return the folders that hold indexed files, sorted."""
         return self._catalog.locations.folders()

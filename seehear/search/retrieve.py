@@ -31,7 +31,10 @@ def neighbours(
     shallow = snapshot.allowed_modalities
     depth = max(LEAST_DEPTH, DEPTH_PER_HIT * wanted)
     while shallow:
-        near = {item: _nearest(parts, snapshot, item, depth) for item in shallow}
+        near = {
+            item: _nearest(parts, snapshot, item, depth * snapshot.count_kinds(item))
+            for item in shallow
+        }
         columns = snapshot.segment_columns(np.concatenate([ids for ids, _ in near.values()]))
         shallow = []
         for item, (_, exhausted) in near.items():

@@ -21,7 +21,7 @@ from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError
 from seehear.server.queries import location_out, thumbnail_address
 from seehear.server.schemas import AssetOut, SegmentOut, Waveform
-from seehear.types import Asset, Modality
+from seehear.types import Asset, Modality, Segment
 
 if TYPE_CHECKING:
     from seehear.server.state import Service
@@ -32,6 +32,7 @@ Seconds = Annotated[float | None, Query(ge=0, le=1e6, allow_inf_nan=False)]
 _KEEP = {"cache-control": "private, max-age=3600"}
 _WAVEFORM_MOST_S = 3600.0
 _SEGMENTS_SHOWN = 500
+_WORDS_SHOWN = 2_000
 
 
 def register(app: FastAPI, service: Service) -> None:
@@ -189,17 +190,8 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
             location_out(FilePath(found.path), places, online=FilePath(found.path).is_file())
             for found in locations
         ],
-        segments=[
-            SegmentOut(
-                segment_id=segment_id,
-                modality=segment.modality,
-                start_s=segment.start_s,
-                stop_s=segment.stop_s,
-                text=printable(segment.text) if segment.text else None,
-                page=segment.page,
-            )
-            for segment_id, segment in segments
-        ],
+        segments=[_segment_out(*one) for one in segments],
+        words=[_segment_out(*one) for one in service.library.words(asset_id, _WORDS_SHOWN)],
         segments_total=total,
         thumbnail=thumbnail_address(
             asset.id,
@@ -208,4 +200,18 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
             first.stop_s if first else None,
         ),
         media=f"/v1/assets/{asset.id}/media",
+    )
+
+
+def _segment_out(segment_id: int, segment: Segment) -> SegmentOut:
+    return SegmentOut(
+        segment_id=segment_id,
+        modality=segment.modality,
+        start_s=segment.start_s,
+        stop_s=segment.stop_s,
+        text=printable(segment.text) if segment.text else None,
+        page=segment.page,
+        origin=segment.origin,
+        language=segment.language,
+        box=segment.box,
     )

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from seehear.arguments import modality
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS, FOLDER_CHARACTERS, MODALITIES, ServiceLimits
-from seehear.types import Modality, Mode
+from seehear.types import By, Modality, Mode, Origin
 
 _LIMITS = ServiceLimits()
 """The document shows the usual limits; `check_query` applies those of this service."""
@@ -40,6 +40,10 @@ def _kind(word: object) -> object:
 
 
 Kind = Annotated[Modality, BeforeValidator(_kind)]
+Box = Annotated[
+    tuple[float, float, float, float],
+    Field(description="Where writing stands: left, top, right, bottom, as shares of the picture."),
+]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
 Weight = Annotated[float, Field(gt=0.0, le=_LIMITS.weight)]
 
@@ -122,6 +126,7 @@ SEARCH_ANSWER: dict[str, Any] = {
             "segment_id": 40,
             "modality": "video",
             "matched": "audio",
+            "by": ["sound"],
             "start_s": 5.0,
             "stop_s": 15.0,
             "snippet": None,
@@ -146,6 +151,7 @@ class MomentOut(BaseModel):
     score: float
     segment_id: int
     matched: Modality
+    by: list[By] = []
 
 
 class TermOut(BaseModel):
@@ -188,12 +194,15 @@ class HitOut(BaseModel):
     segment_id: int
     modality: Modality
     matched: Modality = Field(description="What matched: `audio` for the sound track of a video.")
+    by: list[By] = Field([], description="By what it was found, the best first.")
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = Field(None, description="The part of a passage that matched.")
     marks: list[tuple[int, int]] = Field([], description="Words of the query in the snippet.")
     text: str | None = Field(None, description="The whole passage.")
     page: int | None = Field(None, description="The page of a PDF that the passage stands on.")
+    language: str | None = Field(None, description="Of what is said or written, as in ISO 639.")
+    box: Box | None = None
     name: str
     folder: str
     moments: list[MomentOut] = []
@@ -231,6 +240,11 @@ class SegmentOut(BaseModel):
     stop_s: float | None = None
     text: str | None = None
     page: int | None = None
+    origin: Origin | None = Field(
+        None, description="Where a passage comes from; null for the text of the file itself."
+    )
+    language: str | None = None
+    box: Box | None = None
 
 
 class AssetOut(BaseModel):
@@ -249,6 +263,9 @@ class AssetOut(BaseModel):
     )
     places: list[Place]
     segments: list[SegmentOut]
+    words: list[SegmentOut] = Field(
+        description="What is said and written in it, by order of time: at most 2,000 passages."
+    )
     segments_total: int
     thumbnail: str | None
     media: str

@@ -61,7 +61,7 @@ class Library:
     def add(
         self,
         name: str,
-        *samples: Timed | Sample,
+        *samples: Timed | Sample | Segment,
         modality: Modality | None = None,
         duration_s: float | None = None,
         taken_at: datetime | None = None,
@@ -70,10 +70,12 @@ class Library:
         **details: str | float,
     ) -> int:
         """One file with its segments; returns the asset's id. `content` tells contents apart."""
-        timed: list[Timed] = [s if isinstance(s, tuple) else (None, None, s) for s in samples]
+        timed = [_timed(s) for s in samples]
         segments = [
-            Segment(modality_of(s), start, stop, s if isinstance(s, str) else None)
-            for start, stop, s in timed
+            given
+            if isinstance(given, Segment)
+            else Segment(modality_of(s), start, stop, s if isinstance(s, str) else None)
+            for given, (start, stop, s) in zip(samples, timed, strict=True)
         ]
         modality = modality or segments[0].modality
         stops = [stop for _, stop, _ in timed if stop is not None]
@@ -122,6 +124,12 @@ class Library:
             for part in parts
         )
         return self.engine.search(Query(made, **options))  # type: ignore[arg-type]
+
+
+def _timed(given: Timed | Sample | Segment) -> Timed:
+    if isinstance(given, Segment):
+        return given.start_s, given.stop_s, given.text or ""
+    return given if isinstance(given, tuple) else (None, None, given)
 
 
 def fingerprint(*timed: Timed) -> bytes:
