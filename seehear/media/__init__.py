@@ -44,8 +44,9 @@ def probe(source: Source) -> MediaInfo:
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
     "codec", "frame_rate", "sample_rate_hz", "channels", "video_tracks" and "sound_tracks" (their
-    numbers, where there is more than one), "partial" (what is missing of a file that was cut off;
-    of an image only `samples` finds out, and adds it). Raises MediaError.
+    numbers, where there is more than one), "described_by" (the files beside it that were read),
+    "partial" (what is missing of a file that was cut off; of an image only `samples` finds out,
+    and adds it). Raises MediaError.
     """
     from seehear.media import decode
 
