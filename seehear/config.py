@@ -13,6 +13,7 @@ from pathlib import Path
 from seehear.errors import UsageError
 
 DEFAULT_MODEL = "tiny"
+DEFAULT_SPEECH_MODEL = "whisper-base"
 DEFAULT_BATCH_SIZE = 32
 """Samples per encoder call: large enough to fill two cores, small enough to stay in cache."""
 
@@ -22,6 +23,8 @@ class Settings:
     """The settings of a collection, besides its folder."""
 
     model: str = DEFAULT_MODEL
+    speech_model: str = DEFAULT_SPEECH_MODEL
+    """What speech is read with: a name such as "whisper-tiny", or "whisper:FOLDER"."""
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
     search_device: str | None = None
@@ -60,6 +63,7 @@ class Settings:
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(
             model=env.get("SEEHEAR_MODEL", DEFAULT_MODEL),
+            speech_model=env.get("SEEHEAR_SPEECH_MODEL") or DEFAULT_SPEECH_MODEL,
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
             speech_model=env.get("SEEHEAR_SPEECH_MODEL") or None,

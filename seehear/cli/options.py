@@ -30,6 +30,14 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="D", help="Where to compute: auto, cpu, cuda, cuda:1 or mps."),
 ]
+SpeechModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--speech-model",
+        metavar="NAME",
+        help="What speech is read with: a name of `seehear models`, or whisper:FOLDER.",
+    ),
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace a file that exists (never a link or a folder).")
 ]
@@ -89,6 +97,7 @@ def open_collection(
     folder: Path | None,
     *,
     model: str | None = None,
+    speech_model: str | None = None,
     device: str | None = None,
     must_exist: bool = True,
     follow_links: bool = False,
@@ -102,6 +111,8 @@ def open_collection(
         settings = dataclasses.replace(settings, device=device)
     if model is not None:
         settings = dataclasses.replace(settings, model=model)
+    if speech_model is not None:
+        settings = dataclasses.replace(settings, speech_model=speech_model)
     if follow_links:
         settings = dataclasses.replace(settings, follow_links=True)
     if settings.device == "auto":
