@@ -119,6 +119,11 @@ class CollectionContents:
         return self._catalog.locations.failures()
 
     @while_open
+    def unread(self) -> list[tuple[Path, str, str]]:
+        """Return the files that a reader failed on, each with the reader and the reason."""
+        return [(path, str(name), why) for path, name, why in self._catalog.readings.failures()]
+
+    @while_open
     def files(
         self, states: str | Iterable[str] = (), *, under: PathLike | None = None
     ) -> list[FileRecord]:

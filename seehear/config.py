@@ -27,6 +27,9 @@ class Settings:
     search_device: str | None = None
     """Device on which large indexes are searched; None means `device`."""
     batch_size: int = DEFAULT_BATCH_SIZE
+    speech_model: str | None = None
+    """Name or folder of the model that hears speech; None means the one that the collection
+    remembers, or the default."""
     decode_workers: int | None = None
     """Worker processes that decode; None means one per core, at most 8."""
     decode_memory_bytes: int = 4 << 30
@@ -49,8 +52,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Return the defaults, overridden by environment variables.
 
-        SEEHEAR_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS, SEEHEAR_FOLLOW_LINKS (1
-        or 0) and SEEHEAR_DATABASE.
+        SEEHEAR_MODEL, SEEHEAR_SPEECH_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS,
+        SEEHEAR_FOLLOW_LINKS (1 or 0) and SEEHEAR_DATABASE.
         Raises UsageError for a value that is not valid.
         """
         env = os.environ if environment is None else environment
@@ -59,6 +62,7 @@ class Settings:
             model=env.get("SEEHEAR_MODEL", DEFAULT_MODEL),
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
+            speech_model=env.get("SEEHEAR_SPEECH_MODEL") or None,
             decode_workers=_integer(env, "SEEHEAR_WORKERS"),
             follow_links=bool(_integer(env, "SEEHEAR_FOLLOW_LINKS")),
             database=env.get("SEEHEAR_DATABASE") or None,

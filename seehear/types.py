@@ -138,6 +138,8 @@ class SampleSpec:
     """Distance between the starts of two windows; less than `window_s`, so that they overlap."""
     passage_words: int = 60
     """Most words in one passage of text."""
+    reader: Origin | None = None
+    """The reader that a file is cut for, instead of for a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Segment:
     stop_s: float | None = None
     text: str | None = None
     page: int | None = None
-    """The page of a PDF that a passage stands on, from 1."""
+    """The page of a PDF that a passage stands on or that is drawn, or of a TIFF; from 1."""
     origin: Origin | None = None
     """Where a passage comes from, if it is not the text of the file itself."""
     language: str | None = None
@@ -435,7 +437,7 @@ class Hit:
     text: str | None = None
     """The whole passage."""
     page: int | None = None
-    """The page of a PDF that the passage stands on, from 1."""
+    """The page of a PDF or a TIFF that matched, from 1."""
     language: str | None = None
     """The language of what was said or written, as in ISO 639, where it is known."""
     box: Box | None = None

@@ -63,7 +63,7 @@ def samples(
     video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
             track as for audio; of a second track what differs from the first
     text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times.
-            Pages of a PDF without text follow as Segment(IMAGE)
+            Pages of a PDF without text follow as Segment(IMAGE, page=...)
 
     `info` is the result of `probe`; with None, the file is probed again. A file without content
     to find (a silent recording, an empty page) yields nothing. The iterator keeps the file open
@@ -118,16 +118,22 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
 
 
 def thumbnail(
-    source: Source, info: MediaInfo | None = None, px: int = 256, *, time_s: float | None = None
+    source: Source,
+    info: MediaInfo | None = None,
+    px: int = 256,
+    *,
+    time_s: float | None = None,
+    page: int | None = None,
 ) -> bytes:
     """Draw a WebP thumbnail, longer side at most `px`.
 
     Of an image; of a video at `time_s` (without it: early in the video); of a sound, its
-    spectrogram. Raises UnsupportedMediaError for text, MediaError for a file that cannot be read.
+    spectrogram; of a TIFF or a PDF, the `page` (from 1). Raises UnsupportedMediaError for other
+    text, MediaError for a file that cannot be read.
     """
     from seehear.media import decode
 
-    return decode.thumbnail(source, info, px, time_s=time_s)
+    return decode.thumbnail(source, info, px, time_s=time_s, page=page)
 
 
 def spectrogram_image(

@@ -138,4 +138,4 @@ def _id3_frames(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 def _synchsafe(data: bytes) -> int:
     """Return a number that is stored in seven bits of each byte."""
-    return sum((byte & 0x7F) << 7 * number for number, byte in enumerate(reversed(data)))
+    return sum((byte & 0x7F) << 7 * power for power, byte in enumerate(reversed(data)))

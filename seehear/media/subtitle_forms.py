@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from seehear.errors import BrokenMediaError
 from seehear.media import xml_stream
 from seehear.media.limits import LIMITS
 
@@ -100,11 +101,21 @@ def until_next(lines: list[tuple[float, str]]) -> list[Timed]:
     ]
 
 
-def from_ttml(data: bytes) -> list[Timed]:
-    """Read the paragraphs of a timed text. Raises BrokenMediaError for invalid XML."""
+def from_ttml(data: bytes) -> tuple[list[Timed], bool]:
+    """Read the paragraphs of a timed text, and tell whether it is whole.
+
+    Of one that is cut off or damaged, what comes before is read. Raises BrokenMediaError for XML
+    without any paragraph before its fault.
+    """
     reader = _TimedText()
-    xml_stream.read([data.lstrip(b"\xef\xbb\xbf \t\r\n")], reader)  # nothing may precede XML
-    return reader.found
+    try:
+        xml_stream.read([data.lstrip(b"\xef\xbb\xbf \t\r\n")], reader)  # nothing may precede XML
+    except BrokenMediaError:
+        reader.close()
+        if not reader.found:
+            raise
+        return reader.found, False
+    return reader.found, True
 
 
 class _TimedText:
@@ -136,11 +147,16 @@ class _TimedText:
 
     def end(self, name: str) -> None:
         self._start.pop()
-        if name == "p" and self._open is not None:
-            self.found.append((*self._open, "".join(self._words)))
-            self._open = None
+        if name == "p":
+            self.close()
             if len(self.found) > LIMITS.subtitle_cues:
                 raise xml_stream.Done
+
+    def close(self) -> None:
+        """End the paragraph that is open, if there is one."""
+        if self._open is not None:
+            self.found.append((*self._open, "".join(self._words)))
+            self._open = None
 
     def data(self, text: str) -> None:
         if self._open is not None:

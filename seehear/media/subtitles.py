@@ -48,21 +48,24 @@ class Cue:
     text: str
 
 
-def read_cues(file: BinaryIO, form: str) -> list[Cue]:
-    """Return the cues of a subtitle file of that form, in order of time. Raises MediaError."""
-    words = text.read_text(file)
+def read_cues(file: BinaryIO, form: str) -> tuple[list[Cue], bool]:
+    """Return the cues of a subtitle file of that form, in order of time; and whether it is whole.
+
+    Only TTML tells that it is cut off. Raises MediaError.
+    """
+    words, is_whole = text.read_text(file), True
     if form in {"srt", "vtt"}:
-        return cues(words, form)
+        return cues(words, form), is_whole
     if form == "ttml":
         file.seek(0)
-        timed = subtitle_forms.from_ttml(file.read(4 * LIMITS.text_characters))
+        timed, is_whole = subtitle_forms.from_ttml(file.read(4 * LIMITS.text_characters))
     else:
         timed = subtitle_forms.FORMS[form](words)
     if not timed:
         raise BrokenMediaError(_NO_TIMES)
     if len(timed) > LIMITS.subtitle_cues:
         raise MediaLimitError(f"more than {LIMITS.subtitle_cues:,} subtitles")
-    return in_order(timed)
+    return in_order(timed), is_whole
 
 
 def in_order(timed: Iterable[tuple[float, float, str]]) -> list[Cue]:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from seehear.errors import ContentChangedError, MediaError
 from seehear.limits import THUMBNAIL_PX
+from seehear.media.limits import LIMITS
 from seehear.media.stored_file import StoredFile
 from seehear.serialize import asset_to_dict
 from seehear.server import examples
@@ -68,15 +69,16 @@ def register(app: FastAPI, service: Service) -> None:
         px: Annotated[int, Query(ge=32, le=THUMBNAIL_PX)] = 320,
         start_s: Seconds = None,
         stop_s: Seconds = None,
+        page: Annotated[int | None, Query(ge=1, le=LIMITS.pdf_pages)] = None,
     ) -> Response:
-        """Show a small photo, a video's frame at `start_s`, or a sound's spectrogram."""
+        """Show a small photo, a page, a video's frame at `start_s`, or a sound's spectrogram."""
         asset = await service.listing.run(request, lambda: _asset(service, asset_id))
-        if asset.modality is Modality.TEXT:
+        if asset.modality is Modality.TEXT and page is None:
             raise ServiceError(404, "no_picture", "a text has no picture")
         if start_s is not None and stop_s is not None and stop_s <= start_s:
             raise ServiceError(422, "invalid", "stop_s: must be after start_s")
-        key = (asset.content_hash, px, start_s, stop_s)
-        mark = f'"{asset.content_hash[:24]}-{px}-{start_s}-{stop_s}"'
+        key = (asset.content_hash, px, start_s, stop_s, page)
+        mark = f'"{asset.content_hash[:24]}-{px}-{start_s}-{stop_s}-{page}"'
         if request.headers.get("if-none-match") == mark:
             return Response(status_code=304, headers={"etag": mark, **_KEEP})
         image = service.images.get(key)
@@ -89,6 +91,7 @@ def register(app: FastAPI, service: Service) -> None:
                     start_s=start_s,
                     stop_s=stop_s,
                     audio=asset.modality is Modality.AUDIO,
+                    page=page,
                 ),
             )
             service.images.put(key, image)

@@ -115,4 +115,5 @@ def _start(service: Service, wish: IndexRequest) -> Job:
             f'no root "{unknown[0]}" to index; choose from: {", ".join(offered)}',
         )
     paths = [folder_labels.root(label) for label in labels]
-    return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]
+    options = wish.model_dump(include={"retry_failed", "read", "read_for_s"})
+    return service.jobs.start(paths, labels, **options).snapshot()[1]

@@ -160,6 +160,7 @@ def _status(service: Service) -> Status:
         by_modality=state["by_modality"],
         subtitles=state["subtitles"],
         unsupported=state["unsupported"],
+        read=state["read"],
         index=without_paths(str(state["index"]), service.private),
         roots=roots,
         limits=shown,

@@ -40,6 +40,11 @@ class Status(BaseModel):
     unsupported: dict[str, int] = Field(
         default={}, description="Files of kinds that are not read, by suffix."
     )
+    read: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="How far each reader has come (`speech`, `writing`): `files` that it may read, "
+        "those `read`, `found` and `failed`, its `passages`, `speech_s`, `engines`.",
+    )
     index: str = "empty"
     roots: list[RootOut] = []
     limits: dict[str, Any]
@@ -61,16 +66,28 @@ class IndexRequest(Strict):
 
     roots: list[Words] = Field([], max_length=100)
     retry_failed: bool = False
+    read: list[Literal["speech", "writing", "none"]] | None = Field(
+        None,
+        max_length=2,
+        description="What readers shall read from now on; leave out to keep it.",
+    )
+    read_for_s: float | None = Field(
+        None, gt=0, description="Stop reading after so many seconds; the next run goes on."
+    )
 
 
 class JobProgress(BaseModel):
-    stage: str = Field(description="scan, encode, clean, mark, prepare, done; in this order.")
+    stage: str = Field(
+        description="scan, encode, clean, cut, mark, prepare, read, done; in this order."
+    )
     files_done: int = Field(description="Only grows within a stage; equals the total at the end.")
     files_total: int | None = Field(None, description="New and changed files; null during scan.")
     failed: int
     files_per_s: float
     left_s: float | None = None
     current: str | None = Field(None, description="Name of a file being indexed.")
+    sound_left_s: float = Field(0.0, description="Seconds of sound that are still to hear.")
+    pictures_left: int = Field(0, description="Pictures, frames and pages still to look at.")
 
 
 class JobReport(BaseModel):
@@ -91,6 +108,11 @@ class JobReport(BaseModel):
     offline: list[str]
     failures: list[dict[str, str]] = Field(
         description="The first 100 failed files: `name`, `stage`, `reason`."
+    )
+    read: dict[str, Any] | None = Field(
+        None,
+        description="What readers did: `readers` by name, `failures`, `faults` (why a reader "
+        "cannot be used), `left_s`, `out_of_time`; null without readers.",
     )
 
 

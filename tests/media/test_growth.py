@@ -141,7 +141,7 @@ CAF = [lambda n: "caff\0\1\0\0" + "\0" * n]
 
 
 def read_table(words: str, suffix: str = "") -> object:
-    return subtitles.read_cues(io.BytesIO(words.encode()), suffix)
+    return subtitles.read_cues(io.BytesIO(words.encode()), suffix)[0]
 
 
 def read_xml(words: str) -> None:

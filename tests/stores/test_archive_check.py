@@ -94,6 +94,12 @@ VALUES = {
     "a time that is a text": "UPDATE segments SET start_s = 'soon', stop_s = 'later' WHERE id = 3",
     "a passage that is bytes": "UPDATE segments SET text = x'ff00' WHERE text LIKE '%fox%'",
     "an order below nothing": "UPDATE segments SET ordinal = -2 WHERE id = 3",
+    "a time of nothing": "UPDATE segments SET ordinal = -1 WHERE id = 3",
+    "a passage of nothing": "UPDATE segments SET ordinal = -1 WHERE text LIKE '%fox%'",
+    "a vector of nothing": "UPDATE segments SET ordinal = -1, start_s = NULL, stop_s = NULL, "
+    "text = NULL, page = NULL WHERE id = (SELECT min(segment_id) FROM vectors)",
+    "a page of nothing": "UPDATE segments SET ordinal = -1, start_s = NULL, stop_s = NULL, "
+    "text = NULL, page = 3 WHERE id = 3; DELETE FROM vectors WHERE segment_id = 3",
     "a fingerprint that is a text": "INSERT INTO fingerprints VALUES (1, 1, 'same')",
     "a fingerprint of no asset": "INSERT INTO fingerprints VALUES (99, 1, x'01')",
     "a fingerprint of no version": "INSERT INTO fingerprints VALUES (1, -1, x'01')",

@@ -64,7 +64,7 @@ export function scoreBar(score) {
 }
 
 function picture(hit) {
-  if (hit.modality === "text" || !hit.thumbnail) {
+  if (!hit.thumbnail) {
     return h("blockquote", {}, hit.snippet === null ? hit.name : marked(hit.snippet, hit.marks));
   }
   const image = h("img", { alt: "", loading: "lazy", decoding: "async", src: hit.thumbnail });

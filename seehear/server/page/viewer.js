@@ -39,10 +39,12 @@ export function open(hit) {
   asset(hit.asset_id).then((found) => { if (shown?.hit === hit) complete(hit, found); }, () => {});
 }
 
+const sized = (hit, px) => `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=${px}`;
+
 function large(hit) {
-  if (hit.modality === "image") {
-    // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW.
-    return h("div.picture", {}, h("img", { alt: hit.name, src: `${hit.thumbnail}?px=1600` }), box(hit));
+  if (hit.modality === "image" || (hit.modality === "text" && hit.thumbnail)) {
+    // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW, nor one page of a PDF.
+    return h("div.picture", {}, h("img", { alt: hit.name, src: sized(hit, 1600) }), box(hit));
   }
   if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, h("p", {}, markedAs(hit, hit.text ?? "")));
   return hit.modality === "video" ? film(hit) : sound(hit);
@@ -81,14 +83,14 @@ function film(hit) {
   const player = h("video", { controls: true, playsInline: true, poster: hit.thumbnail, src: hit.media, "aria-label": hit.name });
   begin(player, hit);
   player.addEventListener("error", () => {
-    const still = h("img", { alt: `${hit.name} at ${span(hit)}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1280` });
+    const still = h("img", { alt: `${hit.name} at ${span(hit)}`, src: sized(hit, 1280) });
     player.replaceWith(h("div", {}, still, h("p", {}, "This browser cannot play this file. Download it to watch it.")));
   }, { once: true });
   return player;
 }
 
 function sound(hit) {
-  const picture = h("img", { alt: `Spectrogram of ${hit.name}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1200` });
+  const picture = h("img", { alt: `Spectrogram of ${hit.name}`, src: sized(hit, 1200) });
   const canvas = h("canvas", { "aria-hidden": "true" });
   const player = h("audio", { controls: true, src: hit.media, "aria-label": hit.name });
   begin(player, hit);
@@ -182,7 +184,7 @@ function complete(hit, found) {
     ["Also in", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
     ["Similar files", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
   ]));
-  if (hit.modality === "text") showWhole(hit, found.segments);
+  if (hit.modality === "text" && !hit.thumbnail) showWhole(hit, found.segments);
   showMoments(hit);
   showWords(hit, found);
 }

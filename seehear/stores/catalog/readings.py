@@ -19,7 +19,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     delete,
     exists,
@@ -30,6 +29,7 @@ from sqlalchemy import (
 )
 
 from seehear.stores.catalog import bulk_insert
+from seehear.stores.catalog.reader import count
 from seehear.stores.catalog.records import ReadingCounts, ReadingState, StoredReading, ToRead
 from seehear.stores.catalog.sanitize import clean_text
 from seehear.stores.catalog.schema import (
@@ -213,13 +213,18 @@ class Readings:
             for id_, digest, modality, duration_s, size, root_id, path, told in connection.execute(
                 query
             ):
-                place = Path(os.fsdecode(path))
+                file = Path(os.fsdecode(path))
                 if id_ not in found or not found[id_].path.is_file():
                     found[id_] = ToRead(
                         int(id_), digest, Modality(modality), duration_s, int(size),
-                        int(root_id), place, bool(told),
+                        int(root_id), file, bool(told),
                     )  # fmt: skip
         return [one for one in found.values() if one.path.is_file()]
+
+    def count_readable(self, reader: Origin, generation_id: int) -> int:
+        """Count the assets of a kind that a reader reads, whether it has read them or not."""
+        with self._transactions.read() as connection:
+            return count(connection, assets, _readable(reader, generation_id))
 
     def counts(self) -> dict[Origin, ReadingCounts]:
         """Count the readings of each reader that has any, or is wished."""
@@ -321,20 +326,21 @@ def _counted(connection: Connection, reader: Origin, serving: int) -> ReadingCou
     found = dict.fromkeys(ReadingState, 0)
     cost_s = 0.0
     by_state = select(readings.c.state, func.count(), func.sum(readings.c.cost_s)).where(mine)
-    for state, count, cost in connection.execute(by_state.group_by(readings.c.state)):
-        found[ReadingState(state)] = int(count)
+    for state, number, cost in connection.execute(by_state.group_by(readings.c.state)):
+        found[ReadingState(state)] = int(number)
         cost_s += float(cost or 0.0)
-    told = select(func.sum(segments.c.stop_s - segments.c.start_s)).where(
+    told = select(func.count(), func.sum(segments.c.stop_s - segments.c.start_s)).where(
         segments.c.generation_id == serving, segments.c.origin == reader.value
     )
-    readable: Select[Any] = select(func.count()).select_from(assets)
+    passages, passage_s = connection.execute(told).one()
     engines = connection.scalars(select(readings.c.engine).distinct().where(mine))
     return ReadingCounts(
-        int(connection.scalar(readable.where(_readable(reader, serving))) or 0),
+        count(connection, assets, _readable(reader, serving)),
         found[ReadingState.DONE],
         found[ReadingState.NOTHING],
         found[ReadingState.FAILED],
-        float(connection.scalar(told) or 0.0) if reader is Origin.SPEECH else 0.0,
+        int(passages),
+        float(passage_s or 0.0) if reader is Origin.SPEECH else 0.0,
         cost_s,
         tuple(sorted(engines)),
     )

@@ -206,6 +206,8 @@ class ReadingCounts:
     done: int
     nothing: int
     failed: int
+    passages: int
+    """In the serving generation."""
     passage_s: float
     """Seconds of speech in the passages of the serving generation."""
     cost_s: float
