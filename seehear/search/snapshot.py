@@ -310,12 +310,17 @@ class CollectionSnapshot:
             return []
         with self._lock:
             if self._origins is None:
-                self._origins = (
-                    self._catalog.segments.origins(self.generation.id)
-                    if self.columns is None
-                    else self.columns.segment_columns.found_origins()
-                )
+                self._origins = self._found_origins()
             return self._origins
+
+    def _found_origins(self) -> list[Origin]:
+        if self.columns is not None:
+            return self.columns.segment_columns.found_origins()
+        text = Modality.TEXT
+        if self.kept_baseline(text, text) is None:
+            return self._catalog.segments.origins(self.generation.id)
+        # Baselines are kept for all origins at once: no segment has to be read.
+        return [origin for origin in Origin if self.kept_baseline(text, text, origin) is not None]
 
     def items(self) -> list[Modality]:
         """Return the modalities that the model encodes."""
