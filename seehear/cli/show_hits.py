@@ -180,8 +180,8 @@ def _rows(hits: Sequence[Hit], width: int | None) -> list[list[str]]:
         if hit.snippet:
             told = f"page {hit.page}: {hit.snippet}" if hit.page else hit.snippet
             lines.append(INDENT + keep_start(_one_line(told), min(inner, SNIPPET_CELLS)))
-        explained = [_found_by(hit), *map(_explained, hit.why)] if hit.why else []
-        for told in map(_one_line, explained):
+        explained = [_found_by(hit)] if hit.why and hit.by else []
+        for told in map(_one_line, [*explained, *map(_explained, hit.why)]):
             lines.append(INDENT + (told if width is None else keep_start(told, inner)))
         rows.append(lines)
     return rows

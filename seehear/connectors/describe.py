@@ -30,5 +30,5 @@ def described(hit: Hit) -> str:
 
 def metadata_of(hit: Hit) -> dict[str, Any]:
     """Return the flat fields of a hit as JSON values, without those that it does not have."""
-    facts = hit.to_dict() | {"by": ", ".join(hit.by)}
+    facts = hit.to_dict() | {"by": ", ".join(hit.by) or None}
     return {name: facts[name] for name in _METADATA if facts[name] is not None}

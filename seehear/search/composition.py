@@ -24,6 +24,8 @@ EXCLUDED_FLOOR = WEAK_BELOW
 """Score of an excluded part up to which a hit loses nothing."""
 SUPPORT = 0.3
 """Share of the doubt that another kind of segment takes away which is wholly sure itself."""
+MOST_RAISED = 64
+"""Segments of a file that others may raise, best first: of a film of hours few are shown."""
 LEAST = 1e-6
 """Least score of a part in the geometric mean: keeps its logarithm finite."""
 
@@ -113,8 +115,9 @@ def corroborated(own: Floats, wanted: NDArray[np.bool_], candidates: SegmentColu
     for same in by_asset.values():
         members = np.array(same)
         if len(set(_codes(candidates, members).tolist())) == 1:
-            continue
-        for row in same:
+            continue  # they say nothing new
+        best_first = members[np.argsort(-own[:, members].max(axis=0), kind="stable")]
+        for row in best_first[:MOST_RAISED].tolist():
             others = members[overlapping(candidates, row, members)]
             codes = _codes(candidates, others)
             doubt = np.ones(len(own))

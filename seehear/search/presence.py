@@ -21,7 +21,7 @@ from seehear.search.calibration.baseline import (
 )
 from seehear.search.composition import log_mean_exp
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, Kind, within
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, SegmentKind, within
 from seehear.stores import SegmentColumns, sorted_ids
 from seehear.types import Floats, Ids, Modality, Vectors
 
@@ -39,7 +39,7 @@ def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[E
     every = [ids for by_item in nearest for found in by_item.values() for _, _, ids in found]
     columns = snapshot.segment_columns(sorted({id_ for ids in every for id_ in ids.tolist()}))
 
-    def odds(kind: Kind, asked: Modality, query: Floats, ids: Ids) -> float:
+    def odds(kind: SegmentKind, asked: Modality, query: Floats, ids: Ids) -> float:
         baseline = snapshot.baseline(asked, *kind)
         if kind[0] is Modality.TEXT:
             ids = ids[within(ids, columns.ids[columns.of_origin(kind[1])])]

@@ -29,7 +29,7 @@ from seehear.search.composition import (
 )
 from seehear.search.encode_query import EncodedPart
 from seehear.search.lexical import MATCHES, NO_MATCH, WHOLE_FILE
-from seehear.search.snapshot import CollectionSnapshot, Kind, within
+from seehear.search.snapshot import CollectionSnapshot, SegmentKind, within
 from seehear.stores import SegmentColumns, sorted_ids
 from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES
 from seehear.types import By, Floats, Ids, Modality, PartExplanation
@@ -138,7 +138,7 @@ def score(
 
 def _compare(
     part: EncodedPart,
-    kind: Kind,
+    kind: SegmentKind,
     rows: Ids,
     candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
@@ -245,7 +245,7 @@ def _explain(
 _SENSES = {Modality.IMAGE: By.SIGHT, Modality.VIDEO: By.SIGHT, Modality.AUDIO: By.SOUND}
 
 
-def _kind_of(candidates: SegmentColumns, row: int) -> Kind:
+def _kind_of(candidates: SegmentColumns, row: int) -> SegmentKind:
     return MODALITY_CODES[candidates.kinds[row]], ORIGIN_CODES[candidates.origins[row]]
 
 

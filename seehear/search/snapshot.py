@@ -38,7 +38,7 @@ from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.filters import Filter
 from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
 
-Kind = tuple[Modality, Origin | None]
+SegmentKind = tuple[Modality, Origin | None]
 """A modality of segments, and where they come from, if they are passages of something else."""
 
 OWN_QUERIES = 256
@@ -84,8 +84,8 @@ class CollectionSnapshot:
         self._allowed = NO_FILTER
         """Ascending ids of the segments that may be hit, by modality; None allows all of them."""
         self._lock = threading.RLock()
-        self._samples: dict[tuple[Kind, EmbeddingSpace], VectorSample] = {}
-        self._backgrounds: dict[tuple[Modality, Kind], SimilarityBaseline] = {}
+        self._samples: dict[tuple[SegmentKind, EmbeddingSpace], VectorSample] = {}
+        self._backgrounds: dict[tuple[Modality, SegmentKind], SimilarityBaseline] = {}
         self._origins: list[Origin] | None = None
         self._rivals: dict[EmbeddingSpace, Vectors] = {}
         self._nearest: dict[tuple[EmbeddingSpace, Modality, int, bytes], NDArray[np.int64]] | None
@@ -271,7 +271,7 @@ class CollectionSnapshot:
         route = self.route(query, item)
         return None if data is None else baseline_store.from_bytes(data, route, self.change)
 
-    def _fit(self, query: Modality) -> dict[tuple[Modality, Kind], SimilarityBaseline]:
+    def _fit(self, query: Modality) -> dict[tuple[Modality, SegmentKind], SimilarityBaseline]:
         """Return the baselines of all routes from one modality, which are fitted together."""
         fitted = {}
         for item, origin in self.kinds():
@@ -294,7 +294,7 @@ class CollectionSnapshot:
                 shared[kind] = share_spread([*plain.values(), baseline])[-1]
         return {(query, kind): baseline for kind, baseline in shared.items()}
 
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[SegmentKind]:
         """Return the kinds of segments: the modalities, and the passages of each origin."""
         return [(item, None) for item in self.items()] + [
             (Modality.TEXT, origin) for origin in self.origins()
@@ -310,12 +310,17 @@ class CollectionSnapshot:
             return []
         with self._lock:
             if self._origins is None:
-                self._origins = (
-                    self._catalog.segments.origins(self.generation.id)
-                    if self.columns is None
-                    else self.columns.segment_columns.found_origins()
-                )
+                self._origins = self._found_origins()
             return self._origins
+
+    def _found_origins(self) -> list[Origin]:
+        if self.columns is not None:
+            return self.columns.segment_columns.found_origins()
+        text = Modality.TEXT
+        if self.kept_baseline(text, text) is None:
+            return self._catalog.segments.origins(self.generation.id)
+        # Baselines are kept for all origins at once: no segment has to be read.
+        return [origin for origin in Origin if self.kept_baseline(text, text, origin) is not None]
 
     def items(self) -> list[Modality]:
         """Return the modalities that the model encodes."""
@@ -341,7 +346,7 @@ class CollectionSnapshot:
                 self._samples[kind, space] = known
             return known
 
-    def _ids_of(self, kind: Kind, space: EmbeddingSpace) -> Ids:
+    def _ids_of(self, kind: SegmentKind, space: EmbeddingSpace) -> Ids:
         """Return the ascending ids of the segments of one kind that have content."""
         item, origin = kind
         indexed = self.index(space, item).ids
@@ -353,7 +358,7 @@ class CollectionSnapshot:
             ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_origin(origin)]
         return ids[within(ids, indexed)]
 
-    def _drawn(self, kind: Kind, space: EmbeddingSpace) -> dict[int, int]:
+    def _drawn(self, kind: SegmentKind, space: EmbeddingSpace) -> dict[int, int]:
         """Return drawn segments and the assets that they are shown as, in the order of the draw."""
         ids = self._ids_of(kind, space)
         ids = ids[np.argsort(_mixed(ids), kind="stable")]

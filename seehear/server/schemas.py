@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from seehear.arguments import modality
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS, FOLDER_CHARACTERS, MODALITIES, ServiceLimits
-from seehear.types import By, Modality, Mode, Origin
+from seehear.types import Box, By, Modality, Mode, Origin
 
 _LIMITS = ServiceLimits()
 """The document shows the usual limits; `check_query` applies those of this service."""
@@ -40,8 +40,8 @@ def _kind(word: object) -> object:
 
 
 Kind = Annotated[Modality, BeforeValidator(_kind)]
-Box = Annotated[
-    tuple[float, float, float, float],
+BoxOut = Annotated[
+    Box,
     Field(description="Where writing stands: left, top, right, bottom, as shares of the picture."),
 ]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -202,7 +202,7 @@ class HitOut(BaseModel):
     text: str | None = Field(None, description="The whole passage.")
     page: int | None = Field(None, description="The page of a PDF that the passage stands on.")
     language: str | None = Field(None, description="Of what is said or written, as in ISO 639.")
-    box: Box | None = None
+    box: BoxOut | None = None
     name: str
     folder: str
     moments: list[MomentOut] = []
@@ -244,7 +244,7 @@ class SegmentOut(BaseModel):
         None, description="Where a passage comes from; null for the text of the file itself."
     )
     language: str | None = None
-    box: Box | None = None
+    box: BoxOut | None = None
 
 
 class AssetOut(BaseModel):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seehear.encoders.fake import CONCEPTS, image, tone, video
+from seehear.search import Engine
 from seehear.search.calibration.baseline_store import name_of
 from seehear.search.composition import corroborated
 from seehear.stores import SegmentColumns
@@ -111,6 +112,17 @@ def test_each_origin_has_its_own_background(library: Library, origin: Origin) ->
     assert len(names) == 5
 
 
+def test_no_segment_is_read_to_know_the_origins(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Engine(library.catalog, library.cache, library.model).current()
+    reads = type(library.catalog.segments)
+    assert library.catalog.segments.origins(library.generation.id) == list(Origin)
+    monkeypatch.setattr(reads, "origins", lambda *_: pytest.fail("it reads all passages"))
+    assert fresh.columns is None
+    assert fresh.origins() == list(Origin)
+
+
 def test_the_route_of_what_is_said_is_explained(library: Library) -> None:
     (why,) = first(library, "red words", explain=True).why
     assert why.route == "text->speech"
@@ -121,13 +133,10 @@ def test_the_route_of_what_is_said_is_explained(library: Library) -> None:
 def test_what_is_said_changes_no_score_of_other_files(tmp_path: Path) -> None:
     def scores(name: str, *words: Segment) -> dict[str, float]:
         made = Library(tmp_path / name)
-        for number, concept in enumerate(NAMES):
+        for number, concept in enumerate(NAMES[:5]):
             made.add(f"photo{number}.jpg", image(concept))
             made.add(f"note{number}.txt", f"{concept} thoughts of somebody else")
-        if words:
-            made.add("talk.wav", (0.0, 9.0, tone("grey", 9)), *words)
-        else:
-            made.add("talk.wav", (0.0, 9.0, tone("grey", 9)))
+        made.add("talk.wav", (0.0, 9.0, tone("grey", 9)), *words)
         hits = made.search("red", k=50, mode=Mode.SEMANTIC)
         return {hit.path.name: hit.score for hit in hits if hit.path.name != "talk.wav"}
 
@@ -157,7 +166,7 @@ def test_what_is_seen_heard_and_said_at_once_ranks_above_each_alone(tmp_path: Pa
         library, {"sight": (10,), "sound": (10,), "speech": (10,), "sight-sound-speech": (10,) * 3}
     )
     films(library, {"speech-sight-sound": (10, 200, 400)})
-    hits = library.search("red", mode=Mode.SEMANTIC, moments=3)
+    hits = library.search("red", mode=Mode.SEMANTIC, moments=3, show_duplicates=True)
     assert hits[0].path.name == "sight-sound-speech.mp4"
     assert set(hits[0].by) == {By.SIGHT, By.SOUND, By.SPEECH}
     by_name = {hit.path.stem: hit for hit in hits}
@@ -204,6 +213,13 @@ def test_other_kinds_of_evidence_at_the_same_time_raise_a_score(
     assert (corroborated(own, np.array([False]), candidates) == own).all()
     weak = np.array([[0.8, 0.2]], dtype=np.float32)
     assert (corroborated(weak, wanted, candidates) == weak).all()
+
+
+def test_the_words_and_the_sound_of_a_recording_answer_different_parts(library: Library) -> None:
+    hits = library.search("red words", tone("grey", 9), k=3, mode=Mode.SEMANTIC)
+    assert hits[0].path.name == "talk2.wav"
+    assert hits[0].moment == (3.0, 5.0)
+    assert {By.SPEECH, By.SOUND} <= set(hits[0].by)
 
 
 def test_half_of_the_words_find_what_was_said(library: Library) -> None:

@@ -189,7 +189,8 @@ class Compare:
         allowed = OPERATORS[self.field]
         if self.op not in allowed:
             raise UsageError(
-                f"{self.field} cannot be compared with {self.op}; use {' '.join(sorted(allowed))}"
+                f"{self.field} cannot be compared with {self.op}; use "
+                + " ".join(sorted("has" if op is Op.KNOWN else op for op in allowed))
             )
         if self.op is Op.KNOWN:
             return
