@@ -23,8 +23,6 @@ class Settings:
     """The settings of a collection, besides its folder."""
 
     model: str = DEFAULT_MODEL
-    speech_model: str = DEFAULT_SPEECH_MODEL
-    """What speech is read with: a name such as "whisper-tiny", or "whisper:FOLDER"."""
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
     search_device: str | None = None
@@ -63,7 +61,6 @@ class Settings:
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(
             model=env.get("SEEHEAR_MODEL", DEFAULT_MODEL),
-            speech_model=env.get("SEEHEAR_SPEECH_MODEL") or DEFAULT_SPEECH_MODEL,
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
             speech_model=env.get("SEEHEAR_SPEECH_MODEL") or None,

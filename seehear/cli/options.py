@@ -30,14 +30,6 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="D", help="Where to compute: auto, cpu, cuda, cuda:1 or mps."),
 ]
-SpeechModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--speech-model",
-        metavar="NAME",
-        help="What speech is read with: a name of `seehear models`, or whisper:FOLDER.",
-    ),
-]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace a file that exists (never a link or a folder).")
 ]
@@ -70,7 +62,7 @@ SpeechModelOption = Annotated[
         "--speech-model",
         metavar="NAME",
         help="Model that hears speech: whisper-tiny, whisper-base (the default), whisper-small, "
-        "whisper-turbo, or whisper:FOLDER. The collection remembers it.",
+        "whisper-turbo, or whisper:FOLDER. An index run remembers it.",
     ),
 ]
 UnderOption = Annotated[
