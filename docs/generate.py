@@ -30,8 +30,8 @@ Written by `python docs/generate.py` from the commands' own help; a test keeps i
 A file that exists is replaced only with `--force`, and a link or a folder never.
 Exit status: 0 done, 1 an error (one line on standard error), 2 wrong usage, 3 files failed under
 `index --strict`, 130 interrupted. Results go to standard output, everything else to standard error.
-The environment: `SEEHEAR_COLLECTION`, `SEEHEAR_MODEL`, `SEEHEAR_DEVICE`, `SEEHEAR_BATCH_SIZE`,
-`SEEHEAR_WORKERS`, `SEEHEAR_SPEECH_MODEL`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`, `SEEHEAR_PREVIEW`,
+The environment: `SEEHEAR_COLLECTION`, `SEEHEAR_MODEL`, `SEEHEAR_SPEECH_MODEL`, `SEEHEAR_DEVICE`,
+`SEEHEAR_BATCH_SIZE`, `SEEHEAR_WORKERS`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`, `SEEHEAR_PREVIEW`,
 `SEEHEAR_FOLLOW_LINKS`, `SEEHEAR_TOKEN`.
 
 To complete commands with the Tab key, add a script that seehear prints to your shell's start file

@@ -43,6 +43,14 @@ def as_list(text: str | Sequence[str] | None) -> list[str]:
     return [text] if isinstance(text, str) else list(text)
 
 
+def as_names(names: str | Sequence[str] | None) -> list[str] | None:
+    """Return the names in a text such as "speech,writing", or in a list; None for None."""
+    if names is None:
+        return None
+    parts = names.split(",") if isinstance(names, str) else names
+    return [part.strip() for part in parts if part.strip()]
+
+
 def as_path(path: PathLike) -> Path:
     """Return a path with ~ expanded. Raises UsageError for an empty one, which Python takes for the
     current folder."""

@@ -47,12 +47,20 @@ class Collection(CollectionReader):
         retry_failed: bool = False,
         progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
+        read: str | Sequence[str] | None = None,
+        read_for_s: float | None = None,
+        speech_model: str | None = None,
     ) -> IndexReport:
         """Index folders or files: add what is new, update what changed, remove what is gone.
 
         Without `model`, keep the model in use, or take the one of the settings for a new
         collection. Another model builds its own generation beside the serving one and takes over
         when it is complete. The report lists the files that failed.
+
+        `read` is "speech", "writing", both, or "none": what is said and written in these files is
+        read at the end, for at most `read_for_s` seconds, by `speech_model` (a name or a folder).
+        The collection remembers it: later runs do the same where it is left out. A reader that is
+        not installed is named in `report.read.faults`.
 
         Raises UsageError if no path is given, ModelError, CollectionLockedError, StorageFullError.
         """
@@ -71,6 +79,9 @@ class Collection(CollectionReader):
             progress=progress,
             stop=stop,
             calibrate=self._missing_calibration,
+            read=arguments.as_names(read),
+            read_for_s=read_for_s,
+            speech_model=speech_model,
         )
 
     @while_open
@@ -204,6 +215,17 @@ class Collection(CollectionReader):
         if count == 0:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
+
+    @while_open
+    def forget_readings(self, read: str | Sequence[str]) -> int:
+        """Remove what readers found and read no more of it; return the number of readings.
+
+        `read` is "speech", "writing" or both. Raises UsageError for another name.
+        """
+        from seehear.indexers.reading import forget_readings
+
+        with self._catalog.write_lock():
+            return forget_readings(self._catalog, arguments.as_names(read) or ())
 
     def _missing_calibration(self) -> dict[str, bytes]:
         """Return what an index run shall keep so that no search has to compute it again."""

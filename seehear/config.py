@@ -23,13 +23,14 @@ class Settings:
     """The settings of a collection, besides its folder."""
 
     model: str = DEFAULT_MODEL
-    speech_model: str = DEFAULT_SPEECH_MODEL
-    """What speech is read with: a name such as "whisper-tiny", or "whisper:FOLDER"."""
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:1", "mps"."""
     search_device: str | None = None
     """Device on which large indexes are searched; None means `device`."""
     batch_size: int = DEFAULT_BATCH_SIZE
+    speech_model: str | None = None
+    """Name or folder of the model that hears speech; None means the one that the collection
+    remembers, or the default."""
     decode_workers: int | None = None
     """Worker processes that decode; None means one per core, at most 8."""
     decode_memory_bytes: int = 4 << 30
@@ -60,9 +61,9 @@ class Settings:
         batch_size = _integer(env, "SEEHEAR_BATCH_SIZE")
         return cls(
             model=env.get("SEEHEAR_MODEL", DEFAULT_MODEL),
-            speech_model=env.get("SEEHEAR_SPEECH_MODEL") or DEFAULT_SPEECH_MODEL,
             device=env.get("SEEHEAR_DEVICE", "auto"),
             batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
+            speech_model=env.get("SEEHEAR_SPEECH_MODEL") or None,
             decode_workers=_integer(env, "SEEHEAR_WORKERS"),
             follow_links=bool(_integer(env, "SEEHEAR_FOLLOW_LINKS")),
             database=env.get("SEEHEAR_DATABASE") or None,

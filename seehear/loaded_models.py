@@ -172,7 +172,9 @@ class LoadedModels:
         with self._reading:
             if self._reader is None:
                 threads = min(READER_THREADS, os.cpu_count() or 1)
-                self._reader = ReaderProcess("speech", self._settings.speech_model, threads)
+                model = self._settings.speech_model
+                model = model or self._catalog.readings.remembered().get("speech_model")
+                self._reader = ReaderProcess("speech", model, threads)
             yield self._reader
 
     def engine(self) -> Engine | None:

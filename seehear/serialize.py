@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seehear.indexers import IndexReport
+    from seehear.indexers import IndexReport, ReadReport
     from seehear.types import Asset
 
 
@@ -55,8 +55,34 @@ def report_to_dict(report: IndexReport) -> dict[str, Any]:
         "offline": [str(root.path) for root in report.offline],
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 3),
+        "read": None if report.read is None else read_to_dict(report.read),
         "failures": [
             {"path": str(failure.path), "stage": failure.stage, "reason": failure.reason}
             for failure in report.failures
         ],
+    }
+
+
+def read_to_dict(report: ReadReport) -> dict[str, Any]:
+    """Return what readers did in a run, by the name of the reader."""
+    return {
+        "readers": {
+            name: {
+                "engine": one.engine,
+                "files": one.files,
+                "found": one.found,
+                "failed": one.failed,
+                "left": one.left,
+                "passages": one.passages,
+                "heard_s": round(one.heard_s, 1),
+            }
+            for name, one in report.readers.items()
+        },
+        "failures": [
+            {"path": str(failure.path), "stage": failure.stage, "reason": failure.reason}
+            for failure in report.failures
+        ],
+        "faults": list(report.faults),
+        "left_s": round(report.left_s, 1),
+        "out_of_time": report.out_of_time,
     }

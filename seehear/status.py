@@ -31,9 +31,28 @@ def describe_collection(folder: Path, catalog: Catalog, engine: Engine | None) -
         "files": {str(state): n for state, n in counts.files.items()},
         "failures": counts.failures,
         "unsupported": count_unsupported(catalog),
+        "read": describe_readings(catalog),
         "size_bytes": counts.size_bytes,
         "index": engine.describe_index() if engine is not None else "empty",
         "roots": [{"path": str(root.path), "online": root.online} for root in roots],
+    }
+
+
+def describe_readings(catalog: Catalog) -> dict[str, dict[str, Any]]:
+    """Return how far each reader has come, by its name; none that was never wished."""
+    wished = catalog.readings.remembered().get("read", [])
+    return {
+        str(reader): {
+            "on": str(reader) in wished,
+            "files": found.readable,
+            "read": found.read,
+            "found": found.done,
+            "failed": found.failed,
+            "passages": found.passages,
+            "speech_s": round(found.passage_s, 1),
+            "engines": list(found.engines),
+        }
+        for reader, found in catalog.readings.counts().items()
     }
 
 

@@ -17,13 +17,18 @@ from seehear.cli.options import (
     JsonOption,
     LinksOption,
     ModelOption,
+    ReadForOption,
+    ReadOption,
+    SpeechModelOption,
     UnderOption,
     open_collection,
+    seconds_of,
 )
 from seehear.cli.process import EXIT_FAILED_FILES, EXIT_INTERRUPTED
-from seehear.errors import UsageError
+from seehear.errors import EnvironmentFaultError, UsageError
 
 if TYPE_CHECKING:
+    from seehear.collection import Collection
     from seehear.indexers import IndexReport, ModelChange
 
 Include = Annotated[
@@ -55,10 +60,14 @@ def index(
         bool, typer.Option("--yes", help="Do not ask before another --model encodes all again.")
     ] = False,
     follow_links: LinksOption = False,
+    read: ReadOption = None,
+    read_for: ReadForOption = None,
+    speech_model: SpeechModelOption = None,
     json: JsonOption = False,
 ) -> None:
     """Add folders to the collection, or update it."""
     stop = threading.Event()
+    read_for_s = seconds_of(read_for)
     with open_collection(
         collection, model=model, device=device, must_exist=False, follow_links=follow_links
     ) as library:
@@ -73,6 +82,9 @@ def index(
                 retry_failed=retry,
                 progress=shown,
                 stop=stop,
+                read=read,
+                read_for_s=read_for_s,
+                speech_model=speech_model,
             )
     _tell(report, json=json)
     if strict and report.failed:
@@ -207,6 +219,8 @@ def _tell(report: IndexReport, *, json: bool) -> None:
         output.print_report(report)
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+    if report.read is not None and report.read.faults:
+        raise EnvironmentFaultError("; ".join(report.read.faults))
 
 
 class stop_on_interrupt:  # noqa: N801 - reads as a statement
@@ -241,7 +255,9 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         return
     kinds = [f"{n} {kind}" for kind, n in state["by_modality"].items() if n]
     if state["subtitles"]:
-        kinds.append(f"{output.counted(state['subtitles'], 'subtitle file')} beside videos")
+        kinds.append(
+            f"{output.counted(state['subtitles'], 'subtitle file')} beside videos and sounds"
+        )
     different = state["assets"] + state["subtitles"]
     lines = [
         ("collection", state["collection"]),
@@ -253,6 +269,7 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         ("size", output.size(state["size_bytes"])),
         ("failures", f"{state['failures']} (see `seehear failures`)" if state["failures"] else 0),
     ]
+    lines += [(name, output.told_reading(name, told)) for name, told in state["read"].items()]
     if copies := state["locations"] - different:
         lines.insert(3, ("copies", copies))
     if unread := state["unsupported"]:
@@ -310,27 +327,42 @@ def failures(collection: CollectionOption = None, json: JsonOption = False) -> N
     with open_collection(collection) as library:
         found = library.failures()
         unread = library.unsupported()
+        failed = [(f.path, f.stage, f.reason) for f in found] + library.unread()
     if json:
         output.print_json(
-            [{"path": str(f.path), "stage": f.stage, "reason": f.reason} for f in found]
+            [{"path": str(path), "stage": stage, "reason": why} for path, stage, why in failed]
         )
         return
-    for failure in found:
-        name = output.display_path(failure.path)
-        output.print_line(f"{name}: {failure.stage}: {failure.reason}")
-    if not found:
+    for path, stage, why in failed:
+        output.print_line(f"{output.display_path(path)}: {stage}: {why}")
+    if not failed:
         output.note("No failures.")
     if unread:
         output.note(f"Not read: {output.unread(unread)}")
 
 
 def forget(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder or file to remove.")],
+    path: Annotated[
+        Path | None, typer.Argument(metavar="PATH", help="Folder or file to remove.")
+    ] = None,
+    readings: Annotated[
+        str | None,
+        typer.Option(
+            "--readings",
+            metavar="READERS",
+            help="Instead, remove what was read: speech, writing, or both with a comma.",
+        ),
+    ] = None,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Remove a folder or file from the collection. Your files stay."""
+    if (path is None) == (readings is None):
+        raise UsageError("name a folder or file to remove, or else --readings speech,writing")
     with open_collection(collection) as library:
+        if path is None:
+            _forget_readings(library, readings or "", json=json)
+            return
         count = library.forget(path)
         location = path.expanduser().absolute()
         indexed = any(location.is_relative_to(root.path) for root in library.roots())
@@ -342,6 +374,14 @@ def forget(
             output.note(
                 "The next `seehear index` of its folder adds it again unless you --exclude it."
             )
+
+
+def _forget_readings(library: Collection, readings: str, *, json: bool) -> None:
+    count = library.forget_readings(readings)
+    if json:
+        output.print_json({"forgotten": count})
+    else:
+        output.note(f"Removed {output.counted(count, 'reading')}; no more of them are made.")
 
 
 def register(app: typer.Typer) -> None:

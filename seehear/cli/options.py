@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from seehear.errors import UsageError
 
 if TYPE_CHECKING:
     from seehear.collection import Collection
@@ -27,14 +30,6 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="D", help="Where to compute: auto, cpu, cuda, cuda:1 or mps."),
 ]
-SpeechModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--speech-model",
-        metavar="NAME",
-        help="What speech is read with: a name of `seehear models`, or whisper:FOLDER.",
-    ),
-]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace a file that exists (never a link or a folder).")
 ]
@@ -46,11 +41,48 @@ LinksOption = Annotated[
         "SEEHEAR_FOLLOW_LINKS=1 does so for every command.",
     ),
 ]
+ReadOption = Annotated[
+    str | None,
+    typer.Option(
+        "--read",
+        metavar="READERS",
+        help="Also read what is said and written: speech, writing, both with a comma, or none. "
+        "The collection remembers it for later runs.",
+    ),
+]
+ReadForOption = Annotated[
+    str | None,
+    typer.Option(
+        "--read-for", metavar="TIME", help="Stop reading after this time, such as 30m or 2h."
+    ),
+]
+SpeechModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--speech-model",
+        metavar="NAME",
+        help="Model that hears speech: whisper-tiny, whisper-base (the default), whisper-small, "
+        "whisper-turbo, or whisper:FOLDER. An index run remembers it.",
+    ),
+]
 UnderOption = Annotated[
     Path | None,
     typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+_SECONDS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600}
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Return the seconds of a time such as 90, 90s, 30m or 1.5h. Raises UsageError for another."""
+    if time is None:
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(s|m|min|h|)", time.strip())
+    if found is None or not float(found[1]):
+        raise UsageError(f"--read-for takes a time such as 30m, 2h or 90s, not {time!r}")
+    return float(found[1]) * _SECONDS[found[2]]
 
 
 def open_collection(

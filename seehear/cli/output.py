@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seehear.indexers import IndexReport
+    from seehear.indexers import IndexReport, ReadReport
 
 INDENT = "    "
 """Before the lines that belong to a hit."""
@@ -171,6 +171,8 @@ def print_report(report: IndexReport) -> None:
         note(
             f"offline: {display_path(root.path)} ({root.reason}). Its files stay in the collection."
         )
+    if report.read is not None:
+        _print_read(report.read)
     for remark in report.notes:
         note(f"note: {remark}")
     for failure in report.failures[:5]:
@@ -179,6 +181,42 @@ def print_report(report: IndexReport) -> None:
         note(f"... and {report.failed - 5} more: see `seehear failures`")
     if report.interrupted:
         note("Stopped early. Run the same command again to continue.")
+
+
+def _print_read(report: ReadReport) -> None:
+    for name, one in report.readers.items():
+        if not one.files and not one.left:
+            continue
+        told = f"{name}: {counted(one.files, 'file')} read"
+        if one.heard_s:
+            told += f" ({length(one.heard_s)} of sound)"
+        told += f", something found in {one.found}"
+        told += f", {one.failed} failed" if one.failed else ""
+        note(f"{told}, {one.left} left" if one.left else told)
+    for failure in report.failures[:5]:
+        note(f"not read: {display_path(failure.path)} ({failure.stage}): {failure.reason}")
+    if report.out_of_time:
+        note(f"The time for reading is over; the rest takes about {length(report.left_s)}.")
+
+
+def told_reading(name: str, found: Mapping[str, Any]) -> str:
+    """Return how far a reader has come, as one value of `seehear status`."""
+    told = f"{found['read']} of {counted(found['files'], 'file')} read, "
+    told += counted(found["passages"], "passage")
+    if found["speech_s"]:
+        told += f", {length(found['speech_s'])} of speech"
+    if found["failed"]:
+        told += f", {found['failed']} failed (see `seehear failures`)"
+    told += "".join(f"; {engine}" for engine in found["engines"])
+    return told if found["on"] else f"{told}; off (see `seehear index --read {name}`)"
+
+
+def length(seconds: float) -> str:
+    """Return a length of time: 12 s, 25 min, 3 h 12 min."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 NAMED = 8

@@ -23,6 +23,8 @@ LABELS = {
     "clean": "removing files that are gone",
     "mark": "reading files of an earlier version for duplicates",
     "prepare": "preparing search",
+    "cut": "encoding what was read before",
+    "read": "reading",
     "verify": "checking",
     "done": "done",
 }
@@ -36,7 +38,21 @@ def describe(progress: Progress) -> str:
     if progress.files_total is None:
         return f"{label}: {progress.files_done} files" if progress.files_done else label
     line = f"{label}: {progress.files_done}/{progress.files_total} files"
+    if progress.stage == "read":
+        return ", ".join(
+            [line, *_to_read(progress), *([left(progress)] if progress.left_s else [])]
+        )
     return f"{line}, {rate(progress)}" if rate(progress) else line
+
+
+def _to_read(progress: Progress) -> list[str]:
+    """Return what is left to hear and to look at, and about how long that takes."""
+    told = []
+    if progress.sound_left_s:
+        told.append(f"{output.length(progress.sound_left_s)} of sound to hear")
+    if progress.pictures_left:
+        told.append(f"{output.counted(progress.pictures_left, 'picture')} to look at")
+    return told
 
 
 def rate(progress: Progress) -> str:
@@ -60,7 +76,7 @@ def about(seconds: float) -> str:
 
 
 def is_counting(progress: Progress) -> bool:
-    return progress.stage in {"scan", "encode", "verify"}
+    return progress.stage in {"scan", "encode", "verify", "read"}
 
 
 class ProgressLines:
@@ -133,7 +149,7 @@ class ProgressBar:
     def __call__(self, progress: Progress) -> None:
         self._bar.update(
             self._task,
-            description=LABELS[progress.stage],
+            description=_described(progress),
             completed=progress.files_done,
             # A bar of nothing to do moves until it is over, as one that does not know its length.
             total=progress.files_total or None,
@@ -141,6 +157,12 @@ class ProgressBar:
             left=left(progress),
             refresh=not is_counting(progress),
         )
+
+
+def _described(progress: Progress) -> str:
+    """Return the stage, and in reading what is left to hear and to look at."""
+    label = LABELS[progress.stage]
+    return ", ".join([label, *_to_read(progress)]) if progress.stage == "read" else label
 
 
 def display(*, quiet: bool) -> ProgressBar | ProgressLines:

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seehear.indexers.progress import FailedFile, IndexReport, OfflineRoot, Progress, Stage
+from seehear.indexers.progress import (
+    FailedFile,
+    IndexReport,
+    OfflineRoot,
+    Progress,
+    ReaderReport,
+    ReadReport,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from seehear.indexers.change import ModelChange, model_change
@@ -26,6 +34,8 @@ __all__ = [
     "ModelChange",
     "OfflineRoot",
     "Progress",
+    "ReadReport",
+    "ReaderReport",
     "RehashReport",
     "Stage",
     "Verification",

@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,20 +28,24 @@ from seehear.indexers.descriptions import assets_beside, describe_again
 from seehear.indexers.encode import DecodeMessage, EncodeStage
 from seehear.indexers.generation import generation_for
 from seehear.indexers.ignore import PathPatterns
+from seehear.indexers.passages import cut_stored
 from seehear.indexers.progress import (
     FailedFile,
     IndexReport,
     Progress,
     ProgressTracker,
+    ReadReport,
     Stage,
     most_common,
 )
-from seehear.indexers.roots import resolve
+from seehear.indexers.reading import ReadingRun, ReadingWish, remember_wish
+from seehear.indexers.roots import Target, is_below, resolve
+from seehear.indexers.scan import relative_to
 from seehear.indexers.stages import BoundedQueue, StopEvent, run_stages
 from seehear.indexers.survey import ALWAYS_RETRY_NS, Survey
 from seehear.indexers.write import WriteMessage, WriteStage
 from seehear.libraries import require
-from seehear.stores import STATES, Catalog, Generation, Remark, ScanTable
+from seehear.stores import STATES, Catalog, Generation, Remark, ScanTable, ToRead
 from seehear.types import Modality
 
 CHANNEL_BYTES = 64 << 20
@@ -69,6 +73,10 @@ def index(
     stop: threading.Event | None = None,
     wait_s: float = 0.0,
     calibrate: Callable[[], Mapping[str, bytes]] | None = None,
+    read: Sequence[str] | None = None,
+    read_for_s: float | None = None,
+    speech_model: str | None = None,
+    reads: bool = True,
 ) -> IndexReport:
     """Index folders and files; when run again, process only what has changed since.
 
@@ -77,7 +85,12 @@ def index(
     called in this thread, about ten times a second. Setting `stop`, or Ctrl-C, ends the run
     early: what is committed stays, and the report says `interrupted`. `wait_s` is how long to
     wait for another run on the same collection. `calibrate` returns what the generation in use
-    needs to score searches, by name; a run that was not stopped stores it as its last stage.
+    needs to score searches, by name; a run that was not stopped stores it when files are indexed.
+
+    `read` names the readers that the collection shall have ("speech", "writing"; "none" alone ends
+    that), which it remembers, as it does the model of speech; None keeps them. What they have not
+    read below `paths` is read at the end, for at most `read_for_s` seconds. Without `reads`, none
+    of it happens in this run. A reader that cannot be used is named in the report.
 
     A model other than the serving one fills its own generation, from all roots, and takes over
     when the generation is complete.
@@ -92,12 +105,18 @@ def index(
     run = _Run(catalog, model, settings or Settings(), tally, StopEvent(stop))
     patterns = PathPatterns(include, exclude)
     with catalog.write_lock(wait_s):
+        chosen = speech_model or run.settings.speech_model
+        wish = remember_wish(catalog, read, chosen, read_for_s)
         report = run.all(paths, patterns, retry_failed=retry_failed)
-        if calibrate is not None and not report.interrupted:
-            tally.enter(Stage.PREPARE)
-            serving = catalog.generations.serving()
-            if serving is not None:
-                catalog.generations.put_blobs(serving.id, calibrate())
+        if not report.interrupted:
+            run.prepare(calibrate)
+        if wish.readers and reads and not report.interrupted:
+            done = run.read(wish, report, patterns, retry=retry_failed)
+            report = replace(
+                report, read=done, interrupted=run.halt.is_set(), seconds=tally.seconds()
+            )
+            if any(one.passages for one in done.readers.values()) and not report.interrupted:
+                run.prepare(calibrate)
     tally.enter(Stage.DONE)
     return report
 
@@ -109,6 +128,47 @@ class _Run:
     settings: Settings
     tally: ProgressTracker
     halt: StopEvent
+    targets: list[Target] = field(default_factory=list)
+    """What was scanned."""
+
+    def prepare(self, calibrate: Callable[[], Mapping[str, bytes]] | None) -> None:
+        """Store what searches of the serving generation need."""
+        serving = self.catalog.generations.serving()
+        if calibrate is not None and serving is not None:
+            self.tally.enter(Stage.PREPARE)
+            self.catalog.generations.put_blobs(serving.id, calibrate())
+
+    def read(
+        self, wish: ReadingWish, report: IndexReport, patterns: PathPatterns, *, retry: bool
+    ) -> ReadReport:
+        """Read what is missing of the files that this run has looked at."""
+        tops = [target.top for target in self.targets]
+        roots = {root.id: str(root.path) for root in self.catalog.locations.roots()}
+
+        def covers(asset: ToRead) -> bool:
+            path = str(asset.path)
+            return any(path == top or is_below(path, top) for top in tops) and patterns.covers(
+                relative_to(path, roots[asset.root_id])
+            )
+
+        assert report.generation_id is not None
+        run = ReadingRun(
+            self.catalog,
+            self.model,
+            report.generation_id,
+            self.settings,
+            wish,
+            covers=covers,
+            retry=retry,
+            tally=self.tally,
+            is_stopped=self.halt.is_set,
+        )
+        with closing(run):
+            try:
+                return run.all()
+            except KeyboardInterrupt:
+                self.halt.set()
+                return run.report()
 
     def all(
         self, paths: Sequence[str | Path], patterns: PathPatterns, *, retry_failed: bool
@@ -119,6 +179,7 @@ class _Run:
         if builds:
             # To take over, a generation needs all files that the serving one has.
             targets = resolve(self.catalog, (), None)
+        self.targets = targets
         with closing(ScanTable(self.catalog.engine, self.catalog.folder)) as table:
             survey = Survey(
                 self.catalog, table, patterns, self.tally, self.halt, self.settings.follow_links
@@ -134,6 +195,14 @@ class _Run:
                     self.tally.enter(Stage.CLEAN)
                     self._clean(survey)
                     self._describe(survey, relocated)
+                    cut_stored(
+                        self.catalog,
+                        self.model,
+                        generation.id,
+                        self.settings,
+                        self.tally,
+                        self.halt.is_set,
+                    )
                     promoted = builds and self._promote(generation)
                 if not self._tick():
                     mark_unchanged(

@@ -15,8 +15,9 @@ class Stage(StrEnum):
     """The stage of a run; decoding, encoding and writing overlap and count as one stage.
 
     An index run goes through SCAN, ENCODE, CLEAN, PREPARE and DONE, in this order, and through MARK
-    before PREPARE where files were indexed by an earlier version; `verify` through VERIFY and DONE.
-    A stopped run leaves stages out and still ends with DONE.
+    before PREPARE where files were indexed by an earlier version; CUT comes before MARK, and READ
+    behind PREPARE, in collections with readers. `verify` goes through VERIFY and DONE. A stopped
+    run leaves stages out and still ends with DONE.
     """
 
     SCAN = "scan"
@@ -29,6 +30,10 @@ class Stage(StrEnum):
     """Files that an earlier version indexed are read again, for what tells their copies."""
     PREPARE = "prepare"
     """What searches need is computed."""
+    CUT = "cut"
+    """What was read before is encoded with another model."""
+    READ = "read"
+    """What is said and written in files is read."""
     VERIFY = "verify"
     """Indexed files are read again."""
     DONE = "done"
@@ -75,6 +80,42 @@ class Progress:
     """Estimated from the bytes and files that are left; None where it cannot be estimated."""
     current: Path | None = None
     """The file in progress, or the folder that is scanned."""
+    sound_left_s: float = 0.0
+    """Seconds of sound that are still to hear, in READ."""
+    pictures_left: int = 0
+    """Pictures, frames and pages that are still to read, in READ."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderReport:
+    """What one reader has done in a run, counted in different contents."""
+
+    engine: str
+    files: int = 0
+    """Read in this run."""
+    found: int = 0
+    """Those of them in which something is said or written."""
+    failed: int = 0
+    """Those that the reader failed on; they are found as before."""
+    left: int = 0
+    """Still to read."""
+    passages: int = 0
+    heard_s: float = 0.0
+    """Seconds of sound that were heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """What was read in a run, by reader ("speech", "writing")."""
+
+    readers: Mapping[str, ReaderReport] = field(default_factory=dict)
+    failures: tuple[FailedFile, ...] = ()
+    faults: tuple[str, ...] = ()
+    """Why a reader could not be used, such as a library that is missing."""
+    left_s: float = 0.0
+    """Estimated seconds for what is left."""
+    out_of_time: bool = False
+    """Whether it stopped because its time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +166,8 @@ class IndexReport:
     generation_id: int | None = None
     pending: int = 0
     """Assets that the generation still lacks before it can serve; 0 when complete."""
+    read: ReadReport | None = None
+    """What readers found; None for a collection without readers."""
     seconds: float = 0.0
 
 
@@ -166,6 +209,8 @@ class ProgressTracker:
     _rate: float | None = None
     """Files per second of the last stage that counted files, kept for the stages after it."""
     _current: Path | None = None
+    _reading: tuple[float, float, int] | None = None
+    """Seconds, seconds of sound and pictures that are left to read."""
     _started: float = field(default_factory=time.monotonic)
     _reported: float = 0.0
     _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
@@ -187,13 +232,22 @@ class ProgressTracker:
             self.unsupported[suffix] += 1
             self.count("skipped")
 
-    def begin(self, stage: Stage, files: int | None = None, size_bytes: int | None = None) -> None:
-        """Enter a stage that counts from zero to these totals; report it at once."""
+    def begin(
+        self,
+        stage: Stage,
+        files: int | None = None,
+        size_bytes: int | None = None,
+        reading: tuple[float, float, int] | None = None,
+    ) -> None:
+        """Enter a stage that counts from zero to these totals; report it at once.
+
+        `reading` as in `tell_reading`.
+        """
         with self._lock:
             self._stage, self._files_total, self._bytes_total = stage, files, size_bytes
             self._files_done = self._bytes_done = 0
             self._rate = None
-            self._current = None
+            self._current, self._reading = None, reading
             self._marks.clear()
             self._marks.append((time.monotonic(), 0, 0))
         self.report(force=True)
@@ -208,7 +262,7 @@ class ProgressTracker:
             if self._rate is None:
                 since, *_ = self._marks[0] if self._marks else (self._started,)
                 self._rate = self._files_done / max(time.monotonic() - since, 1e-9)
-            self._stage, self._current = stage, None
+            self._stage, self._current, self._reading = stage, None, None
         self.report(force=True)
 
     def done(self, size_bytes: int, files: int = 1) -> None:
@@ -216,6 +270,11 @@ class ProgressTracker:
         with self._lock:
             self._files_done += files
             self._bytes_done += size_bytes
+
+    def tell_reading(self, left_s: float, sound_left_s: float, pictures_left: int) -> None:
+        """Tell what is left to read, and how long that takes."""
+        with self._lock:
+            self._reading = left_s, sound_left_s, pictures_left
 
     def working_on(self, path: Path) -> None:
         self._current = path
@@ -237,6 +296,9 @@ class ProgressTracker:
             if files_per_s is None:
                 files_per_s, bytes_per_s = self._rates(now)
                 left_s = self._left_s(files_per_s, bytes_per_s)
+            sound_left_s, pictures_left = 0.0, 0
+            if self._reading is not None:
+                left_s, sound_left_s, pictures_left = self._reading
             return Progress(
                 stage=self._stage,
                 files_done=self._files_done,
@@ -249,6 +311,8 @@ class ProgressTracker:
                 elapsed_s=now - self._started,
                 left_s=left_s,
                 current=self._current,
+                sound_left_s=sound_left_s,
+                pictures_left=pictures_left,
             )
 
     def _rates(self, now: float) -> tuple[float, float]:

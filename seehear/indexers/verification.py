@@ -176,6 +176,16 @@ class _Check:
             )
             if not unrepaired:
                 catalog.generations.mark_damaged(damaged)
+        if unreadable := catalog.readings.damaged():
+            self.faults.append(
+                IntegrityIssue(
+                    "readings are damaged; the next index run that reads makes them anew",
+                    len(unreadable),
+                    FaultKind.DAMAGED,
+                )
+            )
+            if not unrepaired:
+                catalog.readings.discard(unreadable)
         if lost := catalog.changes.lost():
             self.faults.append(IntegrityIssue(LOST_CHANGES, lost, FaultKind.DAMAGED))
             if not unrepaired:  # told once: the next index run compares all files anyway

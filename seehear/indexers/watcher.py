@@ -7,6 +7,8 @@ Events are only hints: every burst leads to an ordinary index run over the chang
 same scan, diff and guarantees. Changes without events (a drive that is unplugged, a network folder
 that another machine writes to) are found by checking the roots every two seconds and by a complete
 run every hour.
+
+When nothing has changed, what readers have not read is read, one file at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +27,11 @@ from seehear.errors import CollectionLockedError
 from seehear.indexers.ignore import IGNORE_FILE
 from seehear.indexers.pipeline import index
 from seehear.indexers.progress import IndexReport, Progress
+from seehear.indexers.reading import ReadingRun, remember_wish
 from seehear.indexers.roots import is_below
 from seehear.indexers.scan import identity_of
 from seehear.libraries import require
-from seehear.stores import Catalog
+from seehear.stores import Catalog, ToRead
 
 if TYPE_CHECKING:
     from watchfiles import Change
@@ -52,6 +55,9 @@ MANY_FOLDERS = 64
 """With more changed folders than this, the whole root is scanned at once."""
 
 LOCK_WAIT_S = 30.0
+
+READ_S = 2.0
+"""Seconds of reading before changes are looked for again; a file that takes longer is finished."""
 
 Identity = tuple[int, int] | None
 
@@ -113,8 +119,18 @@ class _Watcher:
     """Folders and files that changed and are not indexed yet."""
     seen: dict[str, Identity] = field(default_factory=dict)
     last_whole_run: float = 0.0
+    reading: ReadingRun | None = None
+    """What is read while nothing else is to do; None while it is not known what is missing."""
+    unread: Generator[None] | None = None
+    """The files of `reading`, one after the other; None if nothing is left."""
 
     def run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            self._end_reading()
+
+    def _follow(self) -> None:
         self.due.update(self.paths)
         self.seen = self._identities()
         self._index(tell=True)
@@ -126,6 +142,8 @@ class _Watcher:
                 moved = self._moved()
                 self.due.update(moved)
                 self._index()
+                if not self.due:
+                    self._read_some()
                 if moved or self.stop.is_set():
                     break  # watch the folders that exist now
 
@@ -198,13 +216,66 @@ class _Watcher:
                 stop=self.stop,
                 wait_s=LOCK_WAIT_S,
                 calibrate=self.calibrate,
+                reads=False,
             )
         except CollectionLockedError:
             return  # tried again with the next burst or check
+        self._end_reading()
         self.due.clear()
         worth_telling = report.changed or any(not f.remembered for f in report.failures)
         if self.on_report is not None and (tell or worth_telling or report.offline):
             self.on_report(report)
+
+    def _read_some(self) -> None:
+        """Read what readers have not read, for a moment: changes shall not wait for long."""
+        until = time.monotonic() + READ_S
+        try:
+            with self.catalog.write_lock():
+                if self.reading is None:
+                    self._begin_reading()
+                while self.unread is not None and next(self.unread, self) is not self:
+                    if time.monotonic() > until or self.stop.is_set():
+                        return
+                if self.unread is None:
+                    return
+        except CollectionLockedError:
+            return  # another process writes: tried again with the next check
+        assert self.reading is not None
+        done = self.reading.report()
+        self.reading.close()
+        self.unread = None  # until something changes
+        worth_telling = any(one.files for one in done.readers.values()) or done.faults
+        if self.on_report is not None and worth_telling:
+            self.on_report(IndexReport(read=done, changed=True))
+
+    def _begin_reading(self) -> None:
+        serving = self.catalog.generations.serving()
+        wish = remember_wish(self.catalog, None, self.settings.speech_model, None)
+        if serving is None:
+            return
+
+        def covers(asset: ToRead) -> bool:
+            path = str(asset.path)
+            return any(path == top or is_below(path, top) for top in self.paths)
+
+        self.reading = ReadingRun(
+            self.catalog,
+            self.model,
+            serving.id,
+            self.settings,
+            wish,
+            covers=covers,
+            is_stopped=self.stop.is_set,
+        )
+        self.unread = self.reading.steps()
+
+    def _end_reading(self) -> None:
+        """Forget what is missing: it is looked up again when there is nothing else to do."""
+        if self.unread is not None:
+            self.unread.close()
+        if self.reading is not None:
+            self.reading.close()
+        self.reading = self.unread = None
 
     def _known(self, locations: Iterable[str]) -> list[str]:
         """Return the paths that an index run accepts: those below a root, and existing ones."""

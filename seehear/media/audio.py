@@ -151,7 +151,7 @@ def windows(blocks: Iterator[Block], spec: SampleSpec) -> Iterator[tuple[Segment
     begin = 0  # where the sound began, in samples from the beginning of the file
     start = 0  # of the next window
     first = 0  # of `held`
-    for position, block in _joined_to(max(1, round(BLOCK_S * rate)), blocks):
+    for position, block in joined_to(max(1, round(BLOCK_S * rate)), blocks):
         hole = position - first - len(held)
         if hole >= hop or first + len(held) == begin:
             yield from _last_window(held, first, begin, start, length, hop, rate)
@@ -178,7 +178,7 @@ def _last_window(
         yield from _window(held[last - first :], last, rate)
 
 
-def _joined_to(least: int, blocks: Iterator[Block]) -> Iterator[Block]:
+def joined_to(least: int, blocks: Iterator[Block]) -> Iterator[Block]:
     """Yield blocks of at least so many samples, except for the last one before a hole."""
     waiting: list[Floats] = []
     size = first = 0

@@ -5,18 +5,18 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seehear.errors import SeehearError
 from seehear.serialize import report_to_dict
 from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError, problem_of, without_paths
-from seehear.server.schemas import Job, JobProgress, JobReport
+from seehear.server.schemas_service import Job, JobProgress, JobReport
 
 if TYPE_CHECKING:
-    from seehear.indexers import IndexReport, Progress
+    from seehear.indexers import FailedFile, IndexReport, Progress
     from seehear.server.served_collection import ServedCollection
 
 _KEPT = 20
@@ -67,10 +67,11 @@ class JobRunner:
     def running(self) -> bool:
         return any(job.running for job in list(self._jobs.values()))
 
-    def start(
-        self, paths: Sequence[Path], labels: Sequence[str], *, retry_failed: bool
-    ) -> IndexJob:
-        """Begin a run. Raises ServiceError 409 while another one runs."""
+    def start(self, paths: Sequence[Path], labels: Sequence[str], **options: Any) -> IndexJob:
+        """Begin a run; `options` are those of `Collection.index`.
+
+        Raises ServiceError 409 while another one runs.
+        """
         with self._lock:
             if self.running:
                 raise ServiceError(409, "already_running", "an index run is already in progress")
@@ -79,7 +80,7 @@ class JobRunner:
             while len(self._jobs) > _KEPT:
                 self._jobs.popitem(last=False)
             self._thread = threading.Thread(
-                target=self._run, args=(job, paths, retry_failed), name="seehear-index"
+                target=self._run, args=(job, paths, options), name="seehear-index"
             )
             self._thread.start()
         return job
@@ -102,12 +103,12 @@ class JobRunner:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, job: IndexJob, paths: Sequence[Path], retry_failed: bool) -> None:
+    def _run(self, job: IndexJob, paths: Sequence[Path], options: Mapping[str, Any]) -> None:
         try:
             with self._open_library() as library:
                 report = library.index(
                     *paths,
-                    retry_failed=retry_failed,
+                    **options,
                     progress=lambda progress: job.change(progress=_progress_out(progress)),
                     stop=job.stop,
                 )
@@ -122,16 +123,24 @@ class JobRunner:
     def _report_out(self, report: IndexReport) -> JobReport:
         told = report_to_dict(report) | {
             "offline": [printable(root.path.name) for root in report.offline],
-            "failures": [
-                {
-                    "name": printable(failure.path.name),
-                    "stage": failure.stage,
-                    "reason": without_paths(failure.reason, self._private),
-                }
-                for failure in report.failures[:_FAILURES_SHOWN]
-            ],
+            "failures": self._failures_out(report.failures),
         }
+        if report.read is not None:
+            told["read"] |= {
+                "failures": self._failures_out(report.read.failures),
+                "faults": [without_paths(fault, self._private) for fault in report.read.faults],
+            }
         return JobReport(**told)
+
+    def _failures_out(self, failures: Sequence[FailedFile]) -> list[dict[str, str]]:
+        return [
+            {
+                "name": printable(failure.path.name),
+                "stage": failure.stage,
+                "reason": without_paths(failure.reason, self._private),
+            }
+            for failure in failures[:_FAILURES_SHOWN]
+        ]
 
 
 def _progress_out(progress: Progress) -> JobProgress:
@@ -144,4 +153,6 @@ def _progress_out(progress: Progress) -> JobProgress:
         files_per_s=round(progress.files_per_s, 2),
         left_s=None if progress.left_s is None else round(progress.left_s, 1),
         current=printable(current.name) if current is not None else None,
+        sound_left_s=round(progress.sound_left_s, 1),
+        pictures_left=progress.pictures_left,
     )

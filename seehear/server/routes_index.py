@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from seehear.server import examples
 from seehear.server.jobs import IndexJob
 from seehear.server.problems import ServiceError
-from seehear.server.schemas import IndexRequest, Job, Jobs
+from seehear.server.schemas_service import IndexRequest, Job, Jobs
 
 if TYPE_CHECKING:
     from seehear.server.state import Service
@@ -115,4 +115,5 @@ def _start(service: Service, wish: IndexRequest) -> Job:
             f'no root "{unknown[0]}" to index; choose from: {", ".join(offered)}',
         )
     paths = [folder_labels.root(label) for label in labels]
-    return service.jobs.start(paths, labels, retry_failed=wish.retry_failed).snapshot()[1]
+    options = wish.model_dump(include={"retry_failed", "read", "read_for_s"})
+    return service.jobs.start(paths, labels, **options).snapshot()[1]

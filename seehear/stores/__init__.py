@@ -17,11 +17,15 @@ from seehear.stores.catalog.records import (
     GenerationState,
     Location,
     NewLocation,
+    ReadingCounts,
+    ReadingState,
     Remark,
     Root,
     ScannedFile,
     SegmentColumns,
     SegmentRecord,
+    StoredReading,
+    ToRead,
 )
 from seehear.stores.catalog.scan_table import ScanTable
 from seehear.stores.catalog.segment_table import SegmentTable
@@ -51,6 +55,8 @@ __all__ = [
     "Location",
     "NewContent",
     "NewLocation",
+    "ReadingCounts",
+    "ReadingState",
     "Remark",
     "Root",
     "ScanTable",
@@ -58,6 +64,8 @@ __all__ = [
     "SegmentColumns",
     "SegmentRecord",
     "SegmentTable",
+    "StoredReading",
+    "ToRead",
     "VectorCache",
     "VectorIndex",
     "is_collection",

@@ -23,7 +23,8 @@ import numpy as np
 from seehear.errors import StoreError
 from seehear.stores.catalog.database import FILE_NAME, HEAD, connect, migrate
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.records import GenerationState
+from seehear.stores.catalog.readings import unpack_lines
+from seehear.stores.catalog.records import GenerationState, ReadingState
 from seehear.stores.catalog.schema import NO_CONTENT
 from seehear.types import Modality, Origin
 
@@ -124,6 +125,13 @@ def _is_details(value: Any) -> bool:
     )
 
 
+def _is_lines(value: Any) -> bool:
+    try:
+        return type(value) is bytes and unpack_lines(value) is not None
+    except ValueError:
+        return False
+
+
 def _is_box(value: Any) -> bool:
     found = _parse(value)
     return type(found) is list and len(found) == 4 and all(_is_share(one) for one in found)
@@ -148,6 +156,7 @@ SECONDS = Rule(
 SHARE = Rule("a number from 0 to 1", _is_share)
 LANGUAGE = _matching("a code of a language", re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{2,4})?"))
 BLOB = Rule("bytes", lambda value: type(value) is bytes)
+LINES = Rule("lines as a reader stores them", _is_lines)
 CRC = _whole(0, (1 << 32) - 1)
 
 SHAPE: Mapping[str, Mapping[str, Rule]] = {
@@ -229,11 +238,11 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "asset_id": ID,
         "reader": _line(10),
         "engine": _line(),
-        "state": _one_of("done", "nothing", "failed"),
+        "state": _one_of(*ReadingState),
         "reason": _text(),
         "language": LANGUAGE.or_none(),
         "cost_s": SECONDS,
-        "lines": BLOB,
+        "lines": LINES,
     },
     "settings": {"name": _line(32), "value": Rule("JSON", lambda value: _parse(value) is not None)},
     "vectors": {
@@ -356,13 +365,19 @@ def _relations(database: sqlite3.Connection) -> Iterator[tuple[str, int, str, st
             yield "locations", key, "name, shown, folders", "those of its path"
     for (key,) in database.execute(
         "SELECT l.id FROM locations l JOIN assets a ON a.id = l.sidecar_of "
-        "WHERE a.modality <> 'video'"
+        "WHERE a.modality NOT IN ('audio', 'video')"
     ):
-        yield "locations", key, "sidecar_of", "a video"
+        yield "locations", key, "sidecar_of", "a video or sound"
     for (key,) in database.execute(
         "SELECT id FROM segments WHERE (start_s IS NULL) <> (stop_s IS NULL) OR start_s > stop_s"
     ):
         yield "segments", key, "stop_s", "a time that is not before start_s"
+    for (key,) in database.execute(
+        "SELECT id FROM segments s WHERE ordinal = ? AND (start_s IS NOT NULL OR text IS NOT NULL "
+        "OR page IS NOT NULL OR EXISTS (SELECT 1 FROM vectors WHERE segment_id = s.id))",
+        (NO_CONTENT,),
+    ):
+        yield "segments", key, "ordinal", "0 or more where the segment has content"
     dims = dict(database.execute("SELECT id, dim FROM spaces"))
     for key, space_id, data in database.execute("SELECT segment_id, space_id, data FROM vectors"):
         if space_id not in dims or len(data) != 2 * dims[space_id]:

@@ -24,8 +24,9 @@ from seehear.indexers import IndexReport, index
 from seehear.media import decode
 from seehear.media.fingerprints import Fingerprinter
 from seehear.media.hashing import content_hash
+from seehear.readers.fake import say, write
 from seehear.stores import Catalog
-from seehear.types import Sample, SampleSpec, Segment
+from seehear.types import Floats, Sample, SampleSpec, Segment
 
 COUNTS = (
     "added",
@@ -57,12 +58,27 @@ def picture(path: Path, colour: str = "red", size_px: tuple[int, int] = (80, 60)
 def sound(path: Path, *names: str, seconds: float = 2.0) -> Path:
     """A wav file with one tone of the fake encoder after the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.concatenate([tone(name, seconds).waveform for name in names])
+    return wav(path, np.concatenate([tone(name, seconds).waveform for name in names]))
+
+
+def wav(path: Path, waveform: Floats) -> Path:
+    """A wav file of mono sound at 16 kHz, float32 (n,)."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16_000)
-        file.writeframes((samples * 32_767).astype("<i2").tobytes())
+        file.writeframes((waveform * 32_767).astype("<i2").tobytes())
+    return age(path)
+
+
+def spoken(path: Path, text: str, start_s: float = 0.0, duration_s: float = 2.0) -> Path:
+    """A WAV file in which the fake reader hears a text."""
+    return wav(path, say(text, start_s, duration_s).waveform)
+
+
+def written(path: Path, *lines: str, **size: int) -> Path:
+    """A PNG file on which the fake reader sees lines."""
+    Image.fromarray(write(*lines, **size).pixels).save(path)
     return age(path)
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from seehear.encoders.base import SingleSpaceModel
 from seehear.indexers import IndexReport, index, watch, watcher
-from tests.indexers.helpers import Library, counts, picture
+from seehear.types import Origin
+from tests.indexers.helpers import Library, counts, picture, spoken
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -161,3 +162,20 @@ def test_places_of_changes() -> None:
     assert places("/m/x/.seehearignore") == {"/m/x"}
     assert places("/n/f.jpg") == {"/n/f.jpg"}
     assert places(*(f"/m/{i}/a.jpg" for i in range(100))) == {"/m"}
+
+
+def test_what_is_said_is_read_when_nothing_else_is_to_do(
+    library: Library, media_folder: Path, start: Callable[..., Watching]
+) -> None:
+    library.catalog.readings.remember({"read": ["speech"], "speech_model": "fake"})
+    spoken(media_folder / "first.wav", "first words")
+    watching = start(media_folder)
+
+    def done() -> int:
+        return library.catalog.readings.counts()[Origin.SPEECH].done
+
+    watching.wait_for(lambda: done() == 1)
+    spoken(media_folder / "second.wav", "second words")
+    watching.wait_for(lambda: done() == 2)
+    watching.wait_for(lambda: watching.reports[-1].read is not None)
+    assert sum(counts(report).get("added", 0) for report in watching.reports) == 2

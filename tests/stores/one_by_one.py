@@ -58,7 +58,7 @@ def put_encoding(
                         ids[position],
                         known[space],
                         segments_[position].modality,
-                        batch._change_number(),
+                        batch.change_number(),
                         np.asarray(values, dtype="<f2"),
                     )
                 )

@@ -93,12 +93,14 @@ class DecodePool:
         start_s: float | None = None,
         stop_s: float | None = None,
         audio: bool = False,
+        page: int | None = None,
     ) -> tuple[bytes, str]:
-        """Draw a picture of a file; return it and its content type.
+        """Draw a picture of a file, or of one of its pages; return it and its content type.
 
         Raises MediaError; ContentChangedError where a stored file has other content by now.
         """
-        _, body = self._ask("image", file, px=px, start_s=start_s, stop_s=stop_s, audio=audio)
+        asked = {"px": px, "start_s": start_s, "stop_s": stop_s, "audio": audio, "page": page}
+        _, body = self._ask("image", file, **asked)
         drawn = body.tobytes()
         kind, magic = ("image/png", b"\x89PNG\r\n") if audio else ("image/webp", b"RIFF")
         if not drawn.startswith(magic):

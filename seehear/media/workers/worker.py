@@ -5,7 +5,8 @@
         (WorkerLoop)
     {"do": "query", "file": ..., "spec": {...}, "most_pixels": n, "most_s": s}
         -> {"modality": "image", "items": [...]} and the samples
-    {"do": "image", "file": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false}
+    {"do": "image", "file": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false,
+     "page": null}
         -> {} and a WebP file, or a PNG file of a sound
     {"do": "waveform", "file": ..., "steps": 400, "most_s": 3600.0}
         -> {"stop_s": 12.5} and float32 peaks
@@ -243,13 +244,18 @@ def _query(
 
 
 def _image(
-    file: str | dict[str, Any], px: int, start_s: float | None, stop_s: float | None, audio: bool
+    file: str | dict[str, Any],
+    px: int,
+    start_s: float | None,
+    stop_s: float | None,
+    audio: bool,
+    page: int | None,
 ) -> WorkerAnswer:
     size = {"width_px": px, "height_px": max(32, px * 9 // 16)}
     with _opened(file) as content:
         if audio:
             return {}, (media.spectrogram_image(content, start_s or 0.0, stop_s, **size),)
-        return {}, (media.thumbnail(content, None, px, time_s=start_s),)
+        return {}, (media.thumbnail(content, None, px, time_s=start_s, page=page),)
 
 
 def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAnswer:

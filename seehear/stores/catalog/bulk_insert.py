@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog import fts
@@ -163,31 +163,16 @@ def put_encodings(
     rows: list[dict[str, Any]] = []
     first: list[int] = []
     for asset_id, content in zip(asset_ids_, contents, strict=True):
-        _check(known, generation_id, content)
+        _check(known, generation_id, content.vectors)
         first.append(len(rows))
         rows += segment_rows(generation_id, asset_id, content.info.modality, content.segments)
     if any(_has_drawn_pages(content) for content in contents) and not counter(connection, DRAWN):
         connection.execute(insert(counters).values(name=DRAWN, value=1))
-    if rows:
-        connection.execute(insert(segments), rows)
-        made = _segment_ids(connection, generation_id, asset_ids_)
-        ids = [made[row["asset_id"], row["ordinal"]] for row in rows]
-        texts = ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"])
-        fts.put_passages(connection, texts)
-        packed = [
-            vector_row(
-                ids[start + position],
-                known[space],
-                content.segments[position].modality,
-                change,
-                row,
-            )
-            for start, content in zip(first, contents, strict=True)
-            for space, (positions, matrix) in content.vectors.items()
-            for position, row in zip(positions, np.asarray(matrix, dtype="<f2"), strict=True)
-        ]
-        if packed:
-            connection.execute(insert(vectors), packed)
+    packed = [
+        _Rows(start, content.segments, content.vectors)
+        for start, content in zip(first, contents, strict=True)
+    ]
+    _put_segments(connection, known, rows, packed, change)
     marks = [{"generation_id": generation_id, "asset_id": id_} for id_ in asset_ids_]
     if marks:
         for chunk in chunks(asset_ids_):
@@ -197,6 +182,71 @@ def put_encodings(
                 )
             )
         connection.execute(insert(encodings), marks)
+
+
+def append_segments(
+    connection: Connection,
+    generation_id: int,
+    asset_id: int,
+    added: Sequence[Segment],
+    vectors_: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]],
+    change: int,
+) -> None:
+    """Store segments behind those that a generation has of an asset.
+
+    `vectors_` as in `NewContent`. Raises SpaceMismatchError as `Batch.put_contents` does.
+    """
+    known = space_ids(connection, generation_id)
+    _check(known, generation_id, vectors_)
+    own = (segments.c.generation_id == generation_id, segments.c.asset_id == asset_id)
+    last = connection.scalar(select(func.max(segments.c.ordinal)).where(*own))
+    start = 0 if last is None else int(last) + 1
+    rows = [
+        segment_row(generation_id, asset_id, start + at, segment)
+        for at, segment in enumerate(added)
+    ]
+    _put_segments(connection, known, rows, [_Rows(0, added, vectors_)], change)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Consecutive rows of segments and their vectors; `first` is the position of the first row."""
+
+    first: int
+    segments: Sequence[Segment]
+    vectors: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]]
+
+
+def _put_segments(
+    connection: Connection,
+    known: Mapping[EmbeddingSpace, int],
+    rows: Sequence[dict[str, Any]],
+    parts: Sequence[_Rows],
+    change: int,
+) -> None:
+    """Store rows of segments of one generation, their words and their vectors."""
+    if not rows:
+        return
+    connection.execute(insert(segments), list(rows))
+    assets_ = sorted({row["asset_id"] for row in rows})
+    made = _segment_ids(connection, rows[0]["generation_id"], assets_)
+    ids = [made[row["asset_id"], row["ordinal"]] for row in rows]
+    texts = ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"])
+    fts.put_passages(connection, texts)
+    packed = [
+        vector_row(
+            ids[part.first + position],
+            known[space],
+            part.segments[position].modality,
+            change,
+            row,
+        )
+        for part in parts
+        for space, (positions, matrix) in part.vectors.items()
+        for position, row in zip(positions, np.asarray(matrix, dtype="<f2"), strict=True)
+    ]
+    if packed:
+        connection.execute(insert(vectors), packed)
 
 
 def _has_drawn_pages(content: NewContent) -> bool:
@@ -272,8 +322,12 @@ def signed(inode: int) -> int:
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
-def _check(known: Mapping[EmbeddingSpace, int], generation_id: int, content: NewContent) -> None:
-    for space, (positions, rows) in content.vectors.items():
+def _check(
+    known: Mapping[EmbeddingSpace, int],
+    generation_id: int,
+    given: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]],
+) -> None:
+    for space, (positions, rows) in given.items():
         if space not in known:
             raise SpaceMismatchError(f"generation {generation_id} has no space {space.key}")
         if rows.shape != (len(positions), space.dim):

@@ -29,6 +29,7 @@ from seehear.stores.catalog.generations import Generations
 from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue, Severity
 from seehear.stores.catalog.locations import Locations
 from seehear.stores.catalog.lock import WriteLock
+from seehear.stores.catalog.readings import Readings
 from seehear.stores.catalog.records import Counts
 from seehear.stores.catalog.segments import Segments
 from seehear.stores.catalog.transactions import Transactions
@@ -96,6 +97,7 @@ class Catalog:
         self.segments = Segments(self._transactions)
         self.generations = Generations(self._transactions)
         self.changes = ChangeLog(self._transactions)
+        self.readings = Readings(self._transactions)
 
     @classmethod
     def open(

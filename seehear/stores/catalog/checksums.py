@@ -35,7 +35,7 @@ def segment_crc(
     told: list[object] = [text is None]
     told += [] if page is None else [page]
     if origin is not None:
-        told += [origin, language, confidence, None if box is None else [*map(float, box)]]
+        told += [str(origin), language, confidence, None if box is None else [*map(float, box)]]
     key = repr((generation_id, asset_id, ordinal, modality, *times, *told)).encode()
     words = text.encode() if isinstance(text, str) else text or b""
     return zlib.crc32(words, zlib.crc32(key))

@@ -67,6 +67,9 @@ _RULES = {
     "segments are duplicated": """
         SELECT max(id) FROM segments GROUP BY generation_id, asset_id, ordinal
         HAVING count(*) > 1""",
+    "readings belong to contents that are gone": """
+        SELECT r.asset_id FROM readings r
+        WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.asset_id)""",
     "generations are in use beside another one": """
         SELECT id FROM generations WHERE state = 'serving'
         AND id <> (SELECT max(id) FROM generations WHERE state = 'serving')""",

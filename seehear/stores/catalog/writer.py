@@ -33,11 +33,12 @@ from seehear.stores.catalog.schema import (
     failures,
     fingerprints,
     locations,
+    readings,
     removals,
     segments,
     vectors,
 )
-from seehear.types import MediaInfo, Modality
+from seehear.types import MediaInfo, Modality, Origin
 
 CHUNK = 500
 """Ids in one statement: below the limit of bound parameters of every database."""
@@ -50,6 +51,8 @@ WITHOUT_CONTENT = {
 }
 """Why an asset has nothing to search in."""
 
+TIMED = (Modality.AUDIO, Modality.VIDEO)
+"""What subtitles may belong to: a video rather than a sound of the same name."""
 SUBTITLES = (".SRT", ".VTT", ".ASS", ".SSA", ".SBV", ".TTML", ".DFXP", ".LRC")
 
 
@@ -111,7 +114,7 @@ class Batch:
         for chunk in _chunks(sorted(known)):
             self._drop_segments(_segments_of(generation_id, chunk))
         bulk_insert.put_encodings(
-            self.connection, generation_id, ids, contents, self._change_number()
+            self.connection, generation_id, ids, contents, self.change_number()
         )
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
@@ -173,7 +176,7 @@ class Batch:
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         for chunk in _chunks(ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            for table in (encodings, fingerprints):
+            for table in (encodings, fingerprints, readings):
                 self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
@@ -241,13 +244,13 @@ class Batch:
         return found
 
     def set_sidecars(self, root_id: int) -> None:
-        """Find again which subtitles of a root are beside a video with the same name.
+        """Find again which subtitles of a root are beside a video or sound with the same name.
 
-        "film.srt" and "film.en.srt" belong to "film.mkv".
+        "film.srt" and "film.en.forced.srt" belong to "film.mkv", "song.lrc" to "song.mp3".
         """
         name = func.upper(locations.c.name)
         is_subtitle = or_(*(name.endswith(suffix) for suffix in SUBTITLES))
-        is_video = assets.c.modality == Modality.VIDEO.value
+        is_timed = assets.c.modality.in_([kind.value for kind in TIMED])
         rows = self.connection.execute(
             select(
                 locations.c.id,
@@ -261,7 +264,7 @@ class Batch:
             .where(
                 locations.c.root_id == root_id,
                 or_(
-                    is_video,
+                    is_timed,
                     locations.c.sidecar_of.is_not(None),
                     and_(assets.c.modality == Modality.TEXT.value, is_subtitle),
                 ),
@@ -282,7 +285,7 @@ class Batch:
         if changes:
             statement = update(locations).where(locations.c.id == bindparam("location"))
             self.connection.execute(
-                statement.values(sidecar_of=bindparam("video")).execution_options(
+                statement.values(sidecar_of=bindparam("owner")).execution_options(
                     synchronize_session=False
                 ),
                 changes,
@@ -306,13 +309,20 @@ class Batch:
             )
         return len(ids)
 
+    def drop_passages(self, origin: Origin, asset_ids: Sequence[int]) -> None:
+        """Delete the passages of an origin that some assets have in any generation."""
+        for chunk in _chunks(asset_ids):
+            self._drop_segments(
+                (segments.c.origin == origin.value) & segments.c.asset_id.in_(chunk)
+            )
+
     def _drop_segments(self, which: Any) -> None:
         rows = self.connection.execute(
             select(segments.c.id, segments.c.generation_id).where(which)
         ).all()
         if not rows:
             return
-        change = self._change_number()
+        change = self.change_number()
         self.connection.execute(
             insert(removals),
             [
@@ -326,7 +336,7 @@ class Batch:
             self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
 
-    def _change_number(self) -> int:
+    def change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""
         if self.change is None:
             self.change = next_change(self.connection)
@@ -334,21 +344,28 @@ class Batch:
 
 
 def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the locations of one folder whose video has changed, with the new video or None."""
-    videos = {
-        os.path.splitext(row.path)[0].lower(): row.asset_id  # noqa: PTH122 - these are bytes
+    """Return the subtitles of one folder that belong to another file now, or to none any more."""
+    owners = {
+        _without_suffix(row.path.lower()): row.asset_id
+        for kind in TIMED
         for row in folder
-        if row.modality == Modality.VIDEO.value
+        if row.modality == kind.value
     }
     changes = []
     for row in folder:
-        stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122
-        video = None
+        stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122 - these are bytes
+        owner = None
         if row.modality == Modality.TEXT.value and suffix.decode("latin-1").upper() in SUBTITLES:
-            video = videos.get(stem) or videos.get(os.path.splitext(stem)[0])  # noqa: PTH122
-        if video != row.sidecar_of:
-            changes.append({"location": row.id, "video": video})
+            shorter = _without_suffix(stem)
+            stems = (stem, shorter, _without_suffix(shorter))
+            owner = next((owners[one] for one in stems if one in owners), None)
+        if owner != row.sidecar_of:
+            changes.append({"location": row.id, "owner": owner})
     return changes
+
+
+def _without_suffix(path: bytes) -> bytes:
+    return os.path.splitext(path)[0]  # noqa: PTH122
 
 
 def _segments_of(generation_id: int, asset_ids: Sequence[int]) -> Any:

@@ -1,0 +1,376 @@
+"""Read what is said and written in files that are indexed: sound, pictures, frames, drawn pages.
+
+    what is missing ─► decode ─► a reader's process ─► lines ─► passages ─► vectors ─► one commit
+                       worker    (Whisper, rapidocr)            cut         model      for each file
+
+Comes after the ordinary index and never slows it. A reading belongs to the content, whatever the
+model: `cut_stored` makes the passages of another model from the lines that are stored. The cheapest
+files come first. A reader that dies or hangs costs the reading of one file, which is found as
+before.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+from typing import cast
+
+from seehear import media
+from seehear.config import Settings
+from seehear.encoders import Model
+from seehear.errors import (
+    EnvironmentFaultError,
+    MediaError,
+    ModelError,
+    ReaderFailedError,
+    UsageError,
+)
+from seehear.indexers.decode import is_lasting
+from seehear.indexers.passages import cut_passages, reads_english_only
+from seehear.indexers.progress import FailedFile, ProgressTracker, ReaderReport, ReadReport, Stage
+from seehear.indexers.reading_lines import lines_of, sound_of
+from seehear.libraries import remedy
+from seehear.readers import SAMPLE_RATE_HZ, Reader
+from seehear.readers.process import ReaderProcess
+from seehear.readers.records import pack_reading
+from seehear.stores import Catalog, ReadingState, StoredReading, ToRead
+from seehear.types import Modality, Origin, Reading, SampleSpec
+
+READERS = (Origin.SPEECH, Origin.WRITING)
+NO_READER = "none"
+FRAME_PX = 1_080
+"""Shorter side of a frame of a film that is read."""
+SHOT_S = 5.0
+"""Length of a shot, to estimate how many frames of a film are read."""
+PAGES = 8
+"""Pages of a scanned document, likewise."""
+RATES = {Origin.SPEECH: 12.0, Origin.WRITING: 2.0}
+"""Seconds of sound, and pictures, that are read in a second: until this run has measured it."""
+MEASURED_S = 3.0
+"""Seconds of work from which on this run's own rate counts."""
+_LIBRARIES = {Origin.SPEECH: "faster_whisper", Origin.WRITING: "rapidocr"}
+_FAKE, _FOLDER = "fake", "whisper:"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingWish:
+    """What a collection's user wants to be read."""
+
+    readers: tuple[Origin, ...] = ()
+    speech_model: str | None = None
+    """Name or folder; None means the reader's own default."""
+    for_s: float | None = None
+    """Seconds after which reading stops."""
+
+
+def remember_wish(
+    catalog: Catalog, read: Sequence[str] | None, speech_model: str | None, for_s: float | None
+) -> ReadingWish:
+    """Return what to read, as given now or else as the collection remembers it.
+
+    The readers are remembered now, and the model once it was opened. Raises UsageError for an
+    unknown reader.
+    """
+    known = catalog.readings.remembered()
+    if read is not None:
+        chosen = parse_readers(read)
+        if [*chosen] != known.get("read", []):
+            catalog.readings.remember({"read": [str(one) for one in chosen] or None})
+    else:
+        chosen = tuple(Origin(one) for one in known.get("read", []) if one in READERS)
+    model = _lasting(speech_model) if speech_model else known.get("speech_model")
+    return ReadingWish(chosen, model, for_s)
+
+
+def _lasting(speech_model: str) -> str:
+    """Return the name of a model that also means the same from another folder."""
+    folder = Path(speech_model.removeprefix(_FOLDER)).expanduser()
+    return f"{_FOLDER}{folder.absolute()}" if folder.is_dir() else speech_model
+
+
+def parse_readers(read: Sequence[str]) -> tuple[Origin, ...]:
+    """Return the readers of these names, each once; of "none" alone no reader.
+
+    Raises UsageError.
+    """
+    if list(read) == [NO_READER]:
+        return ()
+    if unknown := [name for name in read if name not in READERS]:
+        raise UsageError(f"there is no reader {unknown[0]!r}: choose speech, writing, or none")
+    return tuple(one for one in READERS if one in read)
+
+
+def forget_readings(catalog: Catalog, read: Sequence[str]) -> int:
+    """Remove the readings of some readers, and no longer wish for them; return how many.
+
+    Raises UsageError for an unknown reader.
+    """
+    gone = parse_readers(read)
+    known = catalog.readings.remembered().get("read", [])
+    catalog.readings.remember({"read": [one for one in known if one not in gone] or None})
+    return sum(catalog.readings.remove(reader) for reader in gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One file for one reader; `amount` is in seconds of sound or in pictures."""
+
+    reader: Origin
+    asset: ToRead
+    amount: float
+    turn: int
+    """Its place among the kinds of work, the cheapest first."""
+
+    @property
+    def path(self) -> Path:
+        return self.asset.path
+
+
+class ReadingRun:
+    """Read what is missing; `report` grows with each file.
+
+    `covers` tells which paths this run looks at. `retry` also reads what a reader failed on.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        model: Model,
+        generation_id: int,
+        settings: Settings,
+        wish: ReadingWish,
+        *,
+        covers: Callable[[ToRead], bool] = lambda asset: True,
+        retry: bool = False,
+        tally: ProgressTracker | None = None,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._catalog, self._model, self._generation = catalog, model, generation_id
+        self._settings, self._wish = settings, wish
+        self._covers, self._retry, self._stopped = covers, retry, is_stopped
+        self._tally = tally or ProgressTracker()
+        self._until = None if wish.for_s is None else time.monotonic() + wish.for_s
+        self._readers: dict[Origin, Reader] = {}
+        self._opened = ExitStack()
+        self._left: list[_Task] = []
+        self._spent_s = dict.fromkeys(READERS, 0.0)
+        self._amounts = dict.fromkeys(READERS, 0.0)
+        self._warm: set[Origin] = set()
+        """Readers that have read a file: the first one also pays for loading the reader."""
+        self._translate = reads_english_only(model)
+        self._out_of_time = False
+        self._reports: dict[Origin, ReaderReport] = {}
+        self._failures: list[FailedFile] = []
+        self._faults: list[str] = []
+
+    def close(self) -> None:
+        """End the readers' processes."""
+        self._opened.close()
+
+    def report(self) -> ReadReport:
+        """Return what was read so far, and what is left."""
+        left = dict.fromkeys(self._reports, 0)
+        for task in self._left:
+            left[task.reader] += 1
+        readers = {
+            str(reader): replace(done, left=left[reader]) for reader, done in self._reports.items()
+        }
+        return ReadReport(
+            readers, tuple(self._failures), tuple(self._faults), self._estimate_s(),
+            out_of_time=self._out_of_time,
+        )  # fmt: skip
+
+    def all(self) -> ReadReport:
+        """Read until nothing is missing, or the time is over, or the run is stopped."""
+        with closing(self.steps()) as steps:
+            for _ in steps:
+                self._tally.report()
+        return self.report()
+
+    def steps(self) -> Generator[None]:
+        """Read one file after the other; each is committed when it is yielded.
+
+        A reader that cannot be opened is left out, and the report says why.
+        """
+        for reader in self._wish.readers:
+            try:
+                self._left += self._tasks(reader)
+            except (EnvironmentFaultError, ModelError) as fault:
+                self._faults.append(str(fault))
+        self._left.sort(key=lambda task: (task.turn, task.reader, task.amount, task.path))
+        if not self._left:
+            return
+        size_bytes = sum(task.asset.size_bytes for task in self._left)
+        self._tally.begin(Stage.READ, len(self._left), size_bytes, self._what_is_left())
+        for _, group in groupby(list(self._left), key=lambda task: (task.turn, task.reader)):
+            yield from self._group(list(group))
+            if self._is_over():
+                return
+
+    def _tasks(self, reader: Origin) -> list[_Task]:
+        """List what a reader has still to read. Raises EnvironmentFaultError, ModelError."""
+        if not self._catalog.readings.count_readable(reader, self._generation):
+            return []  # so that no model is fetched for nothing
+        engine = self._open(reader).engine
+        self._reports[reader] = ReaderReport(engine)
+        missing = self._catalog.readings.missing(
+            reader, engine, self._generation, retry=self._retry
+        )
+        return [_task(reader, asset) for asset in missing if self._covers(asset)]
+
+    def _open(self, reader: Origin) -> Reader:
+        fake = self._wish.speech_model == _FAKE
+        library = _LIBRARIES[reader]
+        if not fake and find_spec(library) is None:
+            raise EnvironmentFaultError(
+                f"cannot read {reader}: the library {library} is not installed; "
+                f"{remedy(library, missing=True)}",
+                library,
+            )
+        model = self._wish.speech_model if fake or reader is Origin.SPEECH else None
+        process = ReaderProcess(
+            reader.value,
+            model=model,
+            threads=max(1, os.cpu_count() or 1),
+            check=self._raise_if_over,
+        )
+        self._readers[reader] = self._opened.enter_context(process)
+        if model is not None:  # now that it is known to be one
+            self._catalog.readings.remember({"speech_model": model})
+        return process
+
+    def _raise_if_over(self) -> None:
+        if self._is_over():
+            raise TimeoutError  # ends the reader's process; nobody sees it
+
+    def _is_over(self) -> bool:
+        late = self._until is not None and time.monotonic() >= self._until
+        self._out_of_time = self._out_of_time or late
+        return self._out_of_time or self._stopped()
+
+    def _group(self, tasks: list[_Task]) -> Iterator[None]:
+        """Read the files of one reader, which differ in length alone."""
+        reader = tasks[0].reader
+        spec = SampleSpec(image_px=FRAME_PX, sample_rate_hz=SAMPLE_RATE_HZ, reader=reader)
+        roots = {root.id: str(root.path) for root in self._catalog.locations.roots()}
+        hashes = {task.asset.content_hash for task in tasks}
+        files = media.decode_all(
+            tasks,
+            spec,
+            replace(self._settings, decode_workers=1),  # the reader takes the other cores
+            wanted=hashes.__contains__,
+            to_mark=lambda digest: False,
+            root_of=lambda task: (
+                None if self._settings.follow_links else roots.get(task.asset.root_id)
+            ),
+        )
+        with closing(cast(Generator[media.DecodedFile], files)):
+            for file in files:
+                task = cast(_Task, file.task)
+                if self._is_over() or not self._fits(task):
+                    return
+                self._tally.working_on(task.path)
+                began = time.monotonic()
+                try:
+                    whole = self._read(task, file)
+                except EnvironmentFaultError as fault:
+                    self._faults.append(str(fault))
+                    return
+                if not whole and self._is_over():
+                    return
+                if reader in self._warm:
+                    self._spent_s[reader] += time.monotonic() - began
+                    self._amounts[reader] += task.amount
+                self._warm.add(reader)
+                if whole:
+                    self._left.remove(task)
+                self._tally.done(task.asset.size_bytes)
+                self._tally.tell_reading(*self._what_is_left())
+                yield
+
+    def _fits(self, task: _Task) -> bool:
+        """Tell whether a file can be read in the time that is left; what follows it is longer."""
+        if self._until is None:
+            return True
+        fits = time.monotonic() + task.amount / self._rate(task.reader) <= self._until
+        self._out_of_time = self._out_of_time or not fits
+        return fits
+
+    def _read(self, task: _Task, file: media.DecodedFile) -> bool:
+        """Read one file and store what came of it; False where a later run must read it."""
+        if file.skipped or file.content_hash not in {None, task.asset.content_hash}:
+            return False  # it has other content by now, which the next run indexes
+        began, reader = time.monotonic(), self._readers[task.reader]
+        reading, reason = Reading(), ""
+        try:
+            if task.reader is Origin.SPEECH:
+                reading = reader.hear(sound_of(file), translate=self._translate)
+            else:
+                reading = lines_of(reader, file)
+        except ReaderFailedError as error:
+            reason = str(error)
+        except MediaError as error:
+            if file.changed or not is_lasting(error):
+                return False
+            reason = f"{error.stage}: {error}"
+        if reason and self._is_over():
+            return False  # the run has ended the reader
+        cut = cut_passages(self._model, reading, task.reader, self._settings.batch_size)
+        state = ReadingState.DONE if cut[0] else ReadingState.NOTHING
+        stored = StoredReading(
+            task.asset.asset_id,
+            task.reader,
+            reader.engine,
+            ReadingState.FAILED if reason else state,
+            pack_reading(reading)["lines"] if cut[0] else [],
+            reason,
+            reading.language,
+            time.monotonic() - began,
+        )
+        self._catalog.readings.put(stored, self._generation, *cut)
+        self._count(task, stored, len(cut[0]))
+        return True
+
+    def _count(self, task: _Task, stored: StoredReading, passages: int) -> None:
+        done = self._reports[task.reader]
+        self._reports[task.reader] = replace(
+            done,
+            files=done.files + 1,
+            found=done.found + (stored.state is ReadingState.DONE),
+            failed=done.failed + (stored.state is ReadingState.FAILED),
+            passages=done.passages + passages,
+            heard_s=done.heard_s + (task.amount if task.reader is Origin.SPEECH else 0.0),
+        )
+        if stored.state is ReadingState.FAILED:
+            self._failures.append(FailedFile(task.path, str(task.reader), stored.reason))
+
+    def _rate(self, reader: Origin) -> float:
+        """Return seconds of sound, or pictures, that this reader takes in a second."""
+        if self._spent_s[reader] < MEASURED_S:
+            return RATES[reader]
+        return max(1e-3, self._amounts[reader] / self._spent_s[reader])
+
+    def _estimate_s(self) -> float:
+        return sum(task.amount / self._rate(task.reader) for task in self._left)
+
+    def _what_is_left(self) -> tuple[float, float, int]:
+        """Return the seconds that it takes, the seconds of sound, and the pictures."""
+        left = dict.fromkeys(READERS, 0.0)
+        for task in self._left:
+            left[task.reader] += task.amount
+        return self._estimate_s(), left[Origin.SPEECH], round(left[Origin.WRITING])
+
+
+def _task(reader: Origin, asset: ToRead) -> _Task:
+    duration_s = asset.duration_s or 0.0
+    if reader is Origin.SPEECH:
+        return _Task(reader, asset, duration_s, 3 if asset.subtitled else 1)
+    if asset.modality is Modality.VIDEO:
+        return _Task(reader, asset, max(1.0, duration_s / SHOT_S), 2)
+    return _Task(reader, asset, 1.0 if asset.modality is Modality.IMAGE else PAGES, 0)
