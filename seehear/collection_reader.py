@@ -12,7 +12,7 @@ from seehear.arguments import Media, PathLike
 from seehear.collection_contents import CollectionContents
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
-from seehear.types import Embeddings, Hit, Modality, Query, QueryPart
+from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Reading
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
@@ -187,6 +187,25 @@ class CollectionReader(CollectionContents):
         opened = self._opened
         return query_builder.file_part(
             file, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
+        )
+
+    @while_open
+    def hear(self, file: Media, *, most_s: float | None = None, translate: bool = False) -> Reading:
+        """Return what is said in a sound or video, as lines with the times of their words.
+
+        Needs the extra `speech`. Ask with the words: `library.search(library.hear(file).text)`.
+
+        Args:
+            file: a path, or media in memory as `search` takes them.
+            most_s: hear only so many seconds from the start.
+            translate: also give lines that are not English their English translation.
+
+        Raises UsageError for a missing file, MediaError for one without sound, ReaderFailedError
+        where hearing it fails, ModelError and EnvironmentFaultError without a model or library.
+        """
+        opened = self._opened
+        return query_builder.hear_file(
+            file, opened.decoder, opened.speech_reader, most_s=most_s, translate=translate
         )
 
     @while_open

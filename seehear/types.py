@@ -219,6 +219,11 @@ class Reading:
     language: str | None = None
     """The language of most of its words, where it is known."""
 
+    @property
+    def text(self) -> str:
+        """All lines together; empty where nothing was read."""
+        return " ".join(line.text for line in self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:

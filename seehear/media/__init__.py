@@ -44,8 +44,9 @@ def probe(source: Source) -> MediaInfo:
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
     "codec", "frame_rate", "sample_rate_hz", "channels", "video_tracks" and "sound_tracks" (their
-    numbers, where there is more than one), "partial" (what is missing of a file that was cut off;
-    of an image only `samples` finds out, and adds it). Raises MediaError.
+    numbers, where there is more than one), "described_by" (the files beside it that were read),
+    "partial" (what is missing of a file that was cut off; of an image only `samples` finds out,
+    and adds it). Raises MediaError.
     """
     from seehear.media import decode
 
@@ -97,14 +98,16 @@ def load_image(source: Source, min_px: int) -> ImageSample:
     return decode.load_image(source, min_px)
 
 
-def load_audio(source: Source, sample_rate_hz: int, *, max_s: float = 600.0) -> AudioSample:
-    """Decode the first `max_s` seconds of a sound (or of a video's sound track), mono float32 (n,).
+def load_audio(
+    source: Source, sample_rate_hz: int, *, start_s: float = 0.0, max_s: float = 600.0
+) -> AudioSample:
+    """Decode up to `max_s` seconds of a sound (or of a video's sound track), mono float32 (n,).
 
     Raises MediaError.
     """
     from seehear.media import decode
 
-    return decode.load_audio(source, sample_rate_hz, max_s=max_s)
+    return decode.load_audio(source, sample_rate_hz, start_s=start_s, max_s=max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:

@@ -164,12 +164,12 @@ def load_image(source: Source, min_px: int) -> ImageSample:
         return _image(item, min_px)
 
 
-def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
+def load_audio(source: Source, sample_rate_hz: int, *, start_s: float, max_s: float) -> AudioSample:
     from seehear.media import tracks
 
     with recognised(source) as item:
         _expect(item, Decoder.FFMPEG, "sound")
-        return tracks.load_audio(item, sample_rate_hz, 0.0, max_s)
+        return tracks.load_audio(item, sample_rate_hz, start_s, max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:

@@ -6,6 +6,7 @@
 A container may hold several tracks of a kind: two cameras, another language, a commentary, the same
 sound in another codec. The first one is what a player chooses. One more of each kind is read, and
 given as far as it differs from the first one at the same time. The others are only counted.
+Thumbnails, players and queries by a file take the first track.
 """
 
 from __future__ import annotations

@@ -76,9 +76,9 @@ def _caf_end(file: BinaryIO, size: int) -> int:
     """Return where the last chunk of a CAF file ends; 0 where it does not state that."""
     at = 8
     for _ in range(_MOST_CHUNKS):
-        file.seek(at)
         if at + 12 > size:
             break
+        file.seek(at)
         name, length = cast(tuple[bytes, int], _read(file, ">4sq"))
         if name not in _CAF_CHUNKS:
             break

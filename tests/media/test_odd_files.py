@@ -6,6 +6,7 @@ import io
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from seehear import media
 from seehear.config import Settings
-from seehear.errors import BrokenMediaError
+from seehear.errors import BrokenMediaError, MediaError
 from seehear.media.source import FileView
 from seehear.types import ImageSample, Modality, SampleSpec, Segment
 from tests.media import make
@@ -123,6 +124,19 @@ def test_data_of_other_programs_behind_a_recording(name: str, junk: str, tmp_pat
     after = media.probe(path)
     assert after.duration_s == pytest.approx(info.duration_s, abs=0.002)
     assert replace(after, duration_s=info.duration_s) == info
+
+
+@pytest.mark.parametrize("length", [0, -1, -(1 << 63), 5_000, 1 << 40, (1 << 63) - 1])
+@pytest.mark.parametrize("chunk", [b"desc", b"info", b"data"])
+def test_a_caf_whose_chunks_have_any_size_is_read_or_refused(
+    chunk: bytes, length: int, tmp_path: Path
+) -> None:
+    path = make.make_audio(tmp_path / "a.caf")
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">q", data, data.index(chunk) + 4, length)
+    path.write_bytes(data)
+    with suppress(MediaError):
+        assert len(spans(path, Modality.AUDIO)) <= 1
 
 
 @pytest.mark.parametrize("junk", JUNK)

@@ -11,6 +11,9 @@
     {"do": "waveform", "file": ..., "steps": 400, "most_s": 3600.0}
         -> {"stop_s": 12.5} and float32 peaks
 
+    {"do": "sound", "file": ..., "rate": 16000, "start_s": 0.0, "most_s": 600.0}
+        -> {} and float32 samples
+
 A "file" is a path, or a StoredFile, which is opened beneath its root and must have the content that
 was indexed. The process imports no encoder, and
 has given up all it can (sandbox.py). What decoders print is discarded; the process that started
@@ -263,6 +266,11 @@ def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAn
     return {"stop_s": audio.duration_s}, (peaks.tobytes(),)
 
 
+def _sound(file: str, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
+    audio = media.load_audio(file, rate, start_s=start_s, max_s=most_s)
+    return {}, (audio.waveform.astype("<f4").tobytes(),)
+
+
 def _warm() -> WorkerAnswer:
     """Decode next to nothing, which reads the libraries of images and of sound."""
     audio = io.BytesIO()
@@ -280,6 +288,7 @@ _DOES: dict[str, Callable[..., WorkerAnswer]] = {
     "query": _query,
     "image": _image,
     "waveform": _waveform,
+    "sound": _sound,
     "warm": _warm,
 }
 
