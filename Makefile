@@ -6,7 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
-ROOMS  ?= $(filter-out tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Those that take longest begin first.
+ROOMS  ?= $(LONG) $(filter-out $(LONG) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+LONG   := $(addprefix tests/,stores media cli server indexers demo)
 JOBS   ?= 2
 SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 EXTRAS := server,mcp,eval,speech,ocr
@@ -67,8 +69,10 @@ test: $(VENV)/.installed
 room/%:
 	@echo "== $*"; $(BIN)/python -m pytest $* $(ARGS)
 
+# What takes minutes; tests of properties with many more examples than in `make test`.
 test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
+	$(BIN)/python -m pytest -m "(slow or hypothesis) and not gpu and not network" \
+	  --hypothesis-profile=many $(ARGS)
 
 # On a machine with a CUDA card; a missing one is a failure.
 test-gpu: $(VENV)/.installed

@@ -144,7 +144,6 @@ def _environment(scratch: Path) -> dict[str, str]:
     return {
         **kept,
         "PYTHONPATH": root,
-        "PYTHONPYCACHEPREFIX": str(scratch / "compiled"),
         "SEEHEAR_CACHE": str(scratch / "cache"),
         "XDG_STATE_HOME": str(scratch / "state"),
     }

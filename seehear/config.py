@@ -13,6 +13,7 @@ from pathlib import Path
 from seehear.errors import UsageError
 
 DEFAULT_MODEL = "tiny"
+DEFAULT_SPEECH_MODEL = "whisper-base"
 DEFAULT_BATCH_SIZE = 32
 """Samples per encoder call: large enough to fill two cores, small enough to stay in cache."""
 

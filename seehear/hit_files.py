@@ -48,7 +48,7 @@ def find_stored_file(
 
 
 def draw_hit(decoder: DecodePool, file: StoredFile, hit: Hit, px: int) -> tuple[bytes, str]:
-    """Draw a hit: its image, the frame of its moment, or the spectrogram of its sound.
+    """Draw a hit: its image or page, the frame of its moment, or the spectrogram of its sound.
 
     Returns the picture and its content type. Raises MediaError.
     """
@@ -57,4 +57,5 @@ def draw_hit(decoder: DecodePool, file: StoredFile, hit: Hit, px: int) -> tuple[
     moment = None
     if hit.start_s is not None and hit.stop_s is not None:
         moment = (hit.start_s + hit.stop_s) / 2
-    return decoder.image(file, px, start_s=moment)
+    page = hit.page if hit.matched_modality is Modality.IMAGE else None
+    return decoder.image(file, px, start_s=moment, page=page)

@@ -5,6 +5,7 @@ Each is loaded when it is first needed, and kept.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,14 @@ from seehear.libraries import naming_faults
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.media.workers.pool import DecodePool
+    from seehear.readers.process import ReaderProcess
     from seehear.search import Engine, Rerank
     from seehear.stores import Catalog, Generation
     from seehear.types import SampleSpec
 
+
+READER_THREADS = 4
+"""Threads that hear a spoken question; more gain little."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,6 +73,8 @@ class LoadedModels:
         self._models: dict[str, Model] = {}
         self._engine: tuple[int, Engine] | None = None
         self._decoder: DecodePool | None = None
+        self._reader: ReaderProcess | None = None
+        self._reading = threading.Lock()
         self._lock = threading.RLock()
         self._closed = False
         self._calls = 0
@@ -109,8 +116,10 @@ class LoadedModels:
             self._models.clear()
             self._catalog.close()
             decoder, self._decoder = self._decoder, None
-        if decoder is not None:
-            decoder.close()
+            reader, self._reader = self._reader, None
+        for pool in (decoder, reader):
+            if pool is not None:
+                pool.close()
 
     def model(self, name: str | None = None) -> Model:
         """Return the model of that name; without a name the serving one, else the settings' one.
@@ -151,6 +160,22 @@ class LoadedModels:
                     1, self._settings.decode_memory_bytes, self._settings.decode_timeout_s
                 )
             return self._decoder
+
+    @contextmanager
+    def speech_reader(self) -> Iterator[ReaderProcess]:
+        """Lend the process that hears speech, to one caller at a time.
+
+        Raises ModelError, EnvironmentFaultError.
+        """
+        from seehear.readers.process import ReaderProcess
+
+        with self._reading:
+            if self._reader is None:
+                threads = min(READER_THREADS, os.cpu_count() or 1)
+                model = self._settings.speech_model
+                model = model or self._catalog.readings.remembered().get("speech_model")
+                self._reader = ReaderProcess("speech", model, threads)
+            yield self._reader
 
     def engine(self) -> Engine | None:
         """Return the engine of the serving generation, or None while nothing is indexed.

@@ -7,8 +7,10 @@ uploads of a request into samples, the labels of folders into paths.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,27 @@ from seehear import arguments
 from seehear.arguments import KINDS_OF_MEDIA, Media, PathLike, is_held
 from seehear.errors import MediaError, UsageError
 from seehear.limits import QueryLimits
-from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Sample, SampleSpec
+from seehear.types import (
+    Embeddings,
+    Floats,
+    Hit,
+    Modality,
+    Query,
+    QueryPart,
+    Reading,
+    Sample,
+    SampleSpec,
+)
 
 if TYPE_CHECKING:
     from seehear.media.workers.pool import DecodePool
+    from seehear.readers import Reader
 
 Sources = Media | Iterable[Any]
 """Files to ask with: media, or whatever else `load` makes parts of."""
 
+PIECE_S = 300.0
+"""Length of the pieces in which a sound is decoded to be heard."""
 _A = {"image": "a picture", "audio": "a sound", "video": "a video", "text": "a text"}
 
 
@@ -197,6 +212,51 @@ def file_part(
         raise UsageError(_no_file(path))
     samples = _samples(path, str(path), spec, decoder, expected)
     return QueryPart(samples, weight=weight, exclude=exclude, label=path.name)
+
+
+def hear_file(
+    file: Media,
+    decoder: Callable[[], DecodePool],
+    reader: Callable[[], AbstractContextManager[Reader]],
+    *,
+    most_s: float | None = None,
+    translate: bool = False,
+) -> Reading:
+    """Return what is said in a sound, or in the sound track of a video, up to `most_s` seconds.
+
+    Raises UsageError for a missing file, MediaError for one without sound or that cannot be read,
+    ReaderFailedError where the reader fails on it, ModelError and EnvironmentFaultError where
+    there is no reader.
+    """
+    if is_held(file):
+        from seehear.media.in_memory import written
+
+        with written(file) as path:
+            return hear_file(path, decoder, reader, most_s=most_s, translate=translate)
+    path = Path(os.path.expanduser(file))  # noqa: PTH111 - raises nothing
+    if not is_file(path):
+        raise UsageError(_no_file(path))
+    from seehear.readers import audio_blocks
+
+    with reader() as opened:
+        return opened.hear(audio_blocks(_sound(path, decoder(), most_s)), translate=translate)
+
+
+def _sound(path: Path, pool: DecodePool, most_s: float | None) -> Iterator[tuple[float, Floats]]:
+    """Yield the sound of a file in pieces. Raises MediaError."""
+    from seehear.readers import SAMPLE_RATE_HZ
+
+    start_s, left_s = 0.0, math.inf if most_s is None else most_s
+    while left_s > 0:
+        piece_s = min(PIECE_S, left_s)
+        try:
+            piece = pool.sound(path, SAMPLE_RATE_HZ, start_s, piece_s)
+        except MediaError as error:
+            raise type(error)(f"{path}: {error}", stage=error.stage) from None
+        yield start_s, piece.waveform
+        if piece.duration_s < piece_s - 0.5 / SAMPLE_RATE_HZ:
+            return
+        start_s, left_s = start_s + piece_s, left_s - piece_s
 
 
 def _samples(

@@ -47,6 +47,21 @@ class Origin(StrEnum):
     WRITING = "writing"
 
 
+class By(StrEnum):
+    """By what a file, or a moment of it, was found."""
+
+    SIGHT = "sight"
+    SOUND = "sound"
+    SPEECH = "speech"
+    WRITING = "writing"
+    SUBTITLES = "subtitles"
+    LYRICS = "lyrics"
+    NAME = "name"
+    """Its name, folder, title, caption or tags."""
+    TEXT = "text"
+    """The text of the file itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageSample:
     """A decoded image. `pixels`: uint8 (height, width, 3), RGB, upright."""
@@ -140,7 +155,7 @@ class Segment:
     stop_s: float | None = None
     text: str | None = None
     page: int | None = None
-    """The page of a PDF that a passage stands on, from 1."""
+    """The page of a PDF that a passage stands on or that is drawn, or of a TIFF; from 1."""
     origin: Origin | None = None
     """Where a passage comes from, if it is not the text of the file itself."""
     language: str | None = None
@@ -203,6 +218,11 @@ class Reading:
     lines: tuple[Line, ...] = ()
     language: str | None = None
     """The language of most of its words, where it is known."""
+
+    @property
+    def text(self) -> str:
+        """All lines together; empty where nothing was read."""
+        return " ".join(line.text for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +383,8 @@ class Moment:
     segment_id: int
     """The segment that matched best within the moment."""
     matched: Modality
+    by: tuple[By, ...] = ()
+    """By what it was found, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +431,8 @@ class Hit:
     segment_id: int
     matched_modality: Modality
     """Kind of the segment that matched: AUDIO for the sound track of a video."""
+    by: tuple[By, ...] = ()
+    """By what it was found, the best first: several where they agree at the same time."""
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = None
@@ -418,7 +442,11 @@ class Hit:
     text: str | None = None
     """The whole passage."""
     page: int | None = None
-    """The page of a PDF that the passage stands on, from 1."""
+    """The page of a PDF or a TIFF that matched, from 1."""
+    language: str | None = None
+    """The language of what was said or written, as in ISO 639, where it is known."""
+    box: Box | None = None
+    """Where writing stands in its picture."""
     weak: bool = False
     """True if the match may well be chance."""
     moments: tuple[Moment, ...] = ()
@@ -444,12 +472,15 @@ class Hit:
             "path": str(self.path),
             "modality": str(self.modality),
             "matched": str(self.matched_modality),
+            "by": [str(one) for one in self.by],
             "start_s": self.start_s,
             "stop_s": self.stop_s,
             "snippet": self.snippet,
             "marks": [list(mark) for mark in self.marks],
             "text": self.text,
             "page": self.page,
+            "language": self.language,
+            "box": None if self.box is None else list(self.box),
             "weak": self.weak,
             "asset_id": self.asset_id,
             "segment_id": self.segment_id,
@@ -466,6 +497,7 @@ def _moment_to_dict(moment: Moment) -> dict[str, Any]:
         "score": _rounded(moment.score),
         "segment_id": moment.segment_id,
         "matched": str(moment.matched),
+        "by": [str(one) for one in moment.by],
     }
 
 

@@ -261,7 +261,9 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         return
     kinds = [f"{n} {kind}" for kind, n in state["by_modality"].items() if n]
     if state["subtitles"]:
-        kinds.append(f"{output.counted(state['subtitles'], 'subtitle file')} beside videos")
+        kinds.append(
+            f"{output.counted(state['subtitles'], 'subtitle file')} beside videos and sounds"
+        )
     different = state["assets"] + state["subtitles"]
     lines = [
         ("collection", state["collection"]),

@@ -38,6 +38,7 @@ def models(
         _advise(language, json=json)
         return
     from seehear.encoders import available_models
+    from seehear.readers.speech_models import SPEECH_MODELS
 
     cards = available_models()
     if json:
@@ -54,10 +55,22 @@ def models(
                 }
                 for card in cards
             ]
+            + [
+                {
+                    "name": model.name,
+                    "summary": model.summary,
+                    "licence": model.license,
+                    "size_bytes": model.size_bytes,
+                    "modalities": ["speech"],
+                    "languages": model.languages,
+                    "present": model.present,
+                }
+                for model in SPEECH_MODELS
+            ]
         )
         return
     # A name is there to be typed: it stands whole, however narrow the terminal.
-    for card in cards:
+    for card in (*cards, *SPEECH_MODELS):
         size = output.size(card.size_bytes) if card.size_bytes else "size varies"
         here = "installed" if card.present else "downloaded on first use"
         output.print_line(card.name)

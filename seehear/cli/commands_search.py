@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,16 +16,21 @@ from seehear.cli.options import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    SpeechModelOption,
     UnderOption,
     open_collection,
 )
 from seehear.cli.process import gc_paused, limit_blas_threads
 from seehear.cli.show_hits import Shown, show_hits
+from seehear.errors import UsageError
 
 if TYPE_CHECKING:
     from seehear.collection import Collection
 
 FILES = ("image", "audio", "video")
+AUDIO_AS = ("sound", "speech", "both")
+MOST_SAID_S = 60.0
+"""A spoken question is at most this long; the rest of a sound is not heard."""
 
 CountOption = Annotated[
     int, typer.Option("-k", "--top", metavar="N", min=1, help="How many hits to show.")
@@ -83,6 +89,22 @@ def search(
     video: Annotated[
         Files, typer.Option("--video", metavar="FILE", help="Search with a video.")
     ] = None,
+    say: Annotated[
+        Files,
+        typer.Option(
+            "--say",
+            metavar="FILE",
+            help="Search for the words that are said in a sound; - reads it from the input.",
+        ),
+    ] = None,
+    audio_as: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="WHAT",
+            help="What --audio asks by: sound, its speech, or both.",
+        ),
+    ] = "sound",
     without: Annotated[
         list[str] | None, typer.Option("--not", metavar="TEXT", help="What hits should not show.")
     ] = None,
@@ -140,6 +162,7 @@ def search(
     sheet: SheetOption = None,
     force: ForceOption = False,
     collection: CollectionOption = None,
+    speech_model: SpeechModelOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -168,7 +191,16 @@ def search(
     }
     liked: list[int] = []
     unliked: list[int] = []
-    with gc_paused(), open_collection(collection, device=device) as library:
+    if audio_as not in AUDIO_AS:
+        raise UsageError(f"--as must be sound, speech or both, not {audio_as!r}")
+    with (
+        gc_paused(),
+        open_collection(collection, device=device, speech_model=speech_model) as library,
+    ):
+        spoken = [*(say or ()), *((audio or ()) if audio_as != "sound" else ())]
+        asked["words"] = [*asked["words"], *(_heard(library, file) for file in spoken)]
+        if audio_as == "speech":
+            asked["audio"] = []
         if like or unlike:
             before, found = last_search.recall(library.folder)
             liked = last_search.segments_at(like or [], found)
@@ -266,6 +298,23 @@ def duplicates(
             output.print_line(f"  {how:{width}}  {output.display_path(path)}")
     if not groups and not empty:
         output.note("No duplicates found.")
+
+
+def _heard(library: Collection, file: Path) -> str:
+    """Return the words that are said in a file, and show them. Raises UsageError for none."""
+    from_input = str(file) == "-"
+    name = "the input" if from_input else output.display_path(file)
+    sound = sys.stdin.buffer.read() if from_input else file.absolute()
+    reading = library.hear(sound, most_s=MOST_SAID_S)
+    if not reading.text:
+        raise UsageError(
+            f"nothing said in {name}; to search by how it sounds use --audio {shlex.quote(name)}"
+            if not from_input
+            else "nothing said in the input"
+        )
+    language = f" ({reading.language})" if reading.language else ""
+    output.note(f'heard: "{reading.text}"{language}')
+    return reading.text
 
 
 def _asked_parts(asked: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ SpeechModelOption = Annotated[
         "--speech-model",
         metavar="NAME",
         help="Model that hears speech: whisper-tiny, whisper-base (the default), whisper-small, "
-        "whisper-turbo, or whisper:FOLDER. The collection remembers it.",
+        "whisper-turbo, or whisper:FOLDER. An index run remembers it.",
     ),
 ]
 UnderOption = Annotated[
@@ -89,6 +89,7 @@ def open_collection(
     folder: Path | None,
     *,
     model: str | None = None,
+    speech_model: str | None = None,
     device: str | None = None,
     must_exist: bool = True,
     follow_links: bool = False,
@@ -102,6 +103,8 @@ def open_collection(
         settings = dataclasses.replace(settings, device=device)
     if model is not None:
         settings = dataclasses.replace(settings, model=model)
+    if speech_model is not None:
+        settings = dataclasses.replace(settings, speech_model=speech_model)
     if follow_links:
         settings = dataclasses.replace(settings, follow_links=True)
     if settings.device == "auto":

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from seehear.types import Hit, PartExplanation
 
 BAR_CELLS = 8
+USUAL = {"image": "sight", "video": "sight", "audio": "sound", "text": "text"}
+"""By what a file of each kind is found if nothing is said of it."""
 LEAST_FILE = 24
 """Columns of the file below which the table does without its bar, and then without end times."""
 SNIPPET_CELLS = 100
@@ -178,8 +180,8 @@ def _rows(hits: Sequence[Hit], width: int | None) -> list[list[str]]:
         if hit.snippet:
             told = f"page {hit.page}: {hit.snippet}" if hit.page else hit.snippet
             lines.append(INDENT + keep_start(_one_line(told), min(inner, SNIPPET_CELLS)))
-        for term in hit.why:
-            told = _one_line(_explained(term))
+        explained = [_found_by(hit)] if hit.why and hit.by else []
+        for told in map(_one_line, [*explained, *map(_explained, hit.why)]):
             lines.append(INDENT + (told if width is None else keep_start(told, inner)))
         rows.append(lines)
     return rows
@@ -207,11 +209,21 @@ def _score(hit: Hit, bar: bool) -> str:
 
 
 def _kind(hit: Hit) -> str:
-    return (
-        str(hit.modality)
-        if hit.matched_modality == hit.modality
-        else f"{hit.modality} ({hit.matched_modality})"
-    )
+    """Return the kind of a file, and by what it was found where that is not its usual way."""
+    usual = USUAL[hit.modality]
+    first = hit.by[0] if hit.by else usual
+    return str(hit.modality) if first == usual else f"{hit.modality} ({first})"
+
+
+def _found_by(hit: Hit) -> str:
+    """Return by what a hit was found, the language of its words and where they stand."""
+    told = f"found by {', '.join(hit.by)}"
+    if hit.language:
+        told += f"; language {hit.language}"
+    if hit.box is not None:
+        across, down = (hit.box[0] + hit.box[2]) / 2, (hit.box[1] + hit.box[3]) / 2
+        told += f"; at {across:.0%} of the width and {down:.0%} of the height"
+    return told
 
 
 def _file(hit: Hit) -> str:

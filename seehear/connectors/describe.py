@@ -15,8 +15,8 @@ _NOUNS = {
 
 
 _METADATA = (
-    *("path", "modality", "matched", "rank", "score", "similarity", "weak"),
-    *("asset_id", "segment_id", "start_s", "stop_s", "page"),
+    *("path", "modality", "matched", "by", "rank", "score", "similarity", "weak"),
+    *("asset_id", "segment_id", "start_s", "stop_s", "page", "language"),
 )
 
 
@@ -30,5 +30,5 @@ def described(hit: Hit) -> str:
 
 def metadata_of(hit: Hit) -> dict[str, Any]:
     """Return the flat fields of a hit as JSON values, without those that it does not have."""
-    facts = hit.to_dict()
+    facts = hit.to_dict() | {"by": ", ".join(hit.by) or None}
     return {name: facts[name] for name in _METADATA if facts[name] is not None}

@@ -44,8 +44,9 @@ def probe(source: Source) -> MediaInfo:
     ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
     "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
     "codec", "frame_rate", "sample_rate_hz", "channels", "video_tracks" and "sound_tracks" (their
-    numbers, where there is more than one), "partial" (what is missing of a file that was cut off;
-    of an image only `samples` finds out, and adds it). Raises MediaError.
+    numbers, where there is more than one), "described_by" (the files beside it that were read),
+    "partial" (what is missing of a file that was cut off; of an image only `samples` finds out,
+    and adds it). Raises MediaError.
     """
     from seehear.media import decode
 
@@ -63,7 +64,7 @@ def samples(
     video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
             track as for audio; of a second track what differs from the first
     text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times.
-            Pages of a PDF without text follow as Segment(IMAGE)
+            Pages of a PDF without text follow as Segment(IMAGE, page=...)
 
     `info` is the result of `probe`; with None, the file is probed again. A file without content
     to find (a silent recording, an empty page) yields nothing. The iterator keeps the file open
@@ -97,14 +98,16 @@ def load_image(source: Source, min_px: int) -> ImageSample:
     return decode.load_image(source, min_px)
 
 
-def load_audio(source: Source, sample_rate_hz: int, *, max_s: float = 600.0) -> AudioSample:
-    """Decode the first `max_s` seconds of a sound (or of a video's sound track), mono float32 (n,).
+def load_audio(
+    source: Source, sample_rate_hz: int, *, start_s: float = 0.0, max_s: float = 600.0
+) -> AudioSample:
+    """Decode up to `max_s` seconds of a sound (or of a video's sound track), mono float32 (n,).
 
     Raises MediaError.
     """
     from seehear.media import decode
 
-    return decode.load_audio(source, sample_rate_hz, max_s=max_s)
+    return decode.load_audio(source, sample_rate_hz, start_s=start_s, max_s=max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
@@ -118,16 +121,22 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
 
 
 def thumbnail(
-    source: Source, info: MediaInfo | None = None, px: int = 256, *, time_s: float | None = None
+    source: Source,
+    info: MediaInfo | None = None,
+    px: int = 256,
+    *,
+    time_s: float | None = None,
+    page: int | None = None,
 ) -> bytes:
     """Draw a WebP thumbnail, longer side at most `px`.
 
     Of an image; of a video at `time_s` (without it: early in the video); of a sound, its
-    spectrogram. Raises UnsupportedMediaError for text, MediaError for a file that cannot be read.
+    spectrogram; of a TIFF or a PDF, the `page` (from 1). Raises UnsupportedMediaError for other
+    text, MediaError for a file that cannot be read.
     """
     from seehear.media import decode
 
-    return decode.thumbnail(source, info, px, time_s=time_s)
+    return decode.thumbnail(source, info, px, time_s=time_s, page=page)
 
 
 def spectrogram_image(

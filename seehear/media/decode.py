@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from seehear.media.fingerprints import Fingerprinter
 from seehear.media.limits import LIMITS
 from seehear.media.media_info import TIFF, OpenFile, probe_open, timeline_of, told_as_truncated
 from seehear.media.sniff import NO_DOCUMENT, Decoder, SniffedFormat, refuse, sniff_file
-from seehear.media.source import Source, opened, path_of, size_of, suffix_of
+from seehear.media.source import FileView, Source, opened, path_of, size_of, suffix_of
 from seehear.types import (
     AudioSample,
     ImageSample,
     MediaInfo,
     Modality,
+    Origin,
     Sample,
     SampleSpec,
     Segment,
@@ -71,6 +72,8 @@ def recognise(file: BinaryIO, path: str) -> OpenFile:
             stage="probe",
         )
     missing = truncation.missing_bytes(file, kind)
+    if (end := truncation.content_size(file, kind)) < size:
+        file = cast(BinaryIO, FileView(file, 0, end))
     if kind.reader is Decoder.ARCHIVE:
         kind = _document_kind(file, suffix)
     return OpenFile(file, kind, missing, path=path)
@@ -161,12 +164,12 @@ def load_image(source: Source, min_px: int) -> ImageSample:
         return _image(item, min_px)
 
 
-def load_audio(source: Source, sample_rate_hz: int, *, max_s: float) -> AudioSample:
+def load_audio(source: Source, sample_rate_hz: int, *, start_s: float, max_s: float) -> AudioSample:
     from seehear.media import tracks
 
     with recognised(source) as item:
         _expect(item, Decoder.FFMPEG, "sound")
-        return tracks.load_audio(item, sample_rate_hz, 0.0, max_s)
+        return tracks.load_audio(item, sample_rate_hz, start_s, max_s)
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
@@ -179,19 +182,25 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
         return tracks.frame_at(item, time_s, px)
 
 
-def thumbnail(source: Source, info: MediaInfo | None, px: int, *, time_s: float | None) -> bytes:
-    from seehear.media import image, tracks
+def thumbnail(
+    source: Source, info: MediaInfo | None, px: int, *, time_s: float | None, page: int | None
+) -> bytes:
+    from seehear.media import image, image_frames, pdf, tracks
 
     with recognised(source) as item:
         item.info = info or probe_open(item)
         if item.info.modality is Modality.AUDIO:
             return _spectrogram(item, time_s or 0.0, None, px, max(1, px * 9 // 16), "WEBP")
-        if item.info.modality is Modality.TEXT:
+        if page is not None and item.kind.reader is Decoder.PDF:
+            pixels = pdf.page_image(item.file, page, px).pixels
+        elif item.info.modality is Modality.TEXT:
             raise UnsupportedMediaError("text has no thumbnail")
-        if item.info.modality is Modality.VIDEO:
+        elif item.info.modality is Modality.VIDEO:
             # A little way in: the first frame is often black.
             early = min(3.0, 0.1 * (item.info.duration_s or 0.0))
             pixels = tracks.frame_at(item, early if time_s is None else time_s, px).pixels
+        elif page is not None and item.kind.decoder in image_frames.SEVERAL:
+            pixels = image_frames.page_at(item.file, item.kind, px, page).pixels
         else:
             pixels = _image(item, px, time_s).pixels
         return image.encoded(image.resized(pixels, px), "WEBP")
@@ -290,10 +299,14 @@ def _passages(
     if info.format in SUBTITLE_FORMS:
         from seehear.media import subtitles
 
-        cues = subtitles.read_cues(item.file, info.format)
+        cues, is_whole = subtitles.read_cues(item.file, info.format)
+        if not is_whole:
+            ends_s = max((cue.stop_s for cue in cues), default=0.0)
+            info.mark_partial(f"cut off or damaged after {ends_s:.1f} s")
         if made is not None:
             made.text(" ".join(cue.text for cue in cues))
-        yield from subtitles.passages(cues, spec.passage_words)
+        origin = Origin.LYRICS if info.format == "lrc" else Origin.SUBTITLES
+        yield from subtitles.passages(cues, origin, subtitles.language_of(item.path))
         return
     from seehear.media.passages import passages
 

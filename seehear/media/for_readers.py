@@ -52,6 +52,7 @@ def samples_for(
 def _sound(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
     from seehear.media import audio
     from seehear.media import container as containers
+    from seehear.media.downmix import at_full_scale
 
     timeline = timeline_of(item)
     with (
@@ -65,7 +66,7 @@ def _sound(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
         for position, block in audio.joined_to(round(PIECE_S * rate), blocks):
             start_s = max(0, position) / rate
             segment = Segment(Modality.AUDIO, start_s, start_s + len(block) / rate)
-            yield segment, AudioSample(audio.at_full_scale(block), rate)
+            yield segment, AudioSample(at_full_scale(block), rate)
 
 
 def _pictures(item: OpenFile) -> Iterator[tuple[Segment, ImageSample]]:

@@ -82,15 +82,16 @@ FORMATS = (
         ".wav .w64 .rf64 .bwf .mp3 .mp2 .flac .ogg .oga .opus .spx .m4a .m4b .aac .aif .aiff .aifc"
         " .caf .wma .ac3 .eac3 .dts .amr .ape .wv .tta .au .snd .mka .weba .mpc .dsf",
         "windows of sound that are not silent, of a second track those that sound different;"
-        " title, artist, album and genre",
+        " lyrics and subtitles inside it; title, artist, album and genre",
         _AUDIO,
     ),
     _format(
         "Video", Modality.VIDEO,
         ".mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf"
         " .flv .ogv .mxf",
-        "shots, and windows of the sound track; of a second film or sound track (another camera,"
-        " another language, a commentary) what differs; date, camera and place",
+        "shots, windows of the sound track, subtitles inside it that are text; of a second film or"
+        " sound track (another camera, another language, a commentary) what differs; date, camera"
+        " and place",
         _VIDEO,
     ),
     _format("Plain text", Modality.TEXT, ".txt .text .rst", "the words, in any encoding", _TEXT),
@@ -136,7 +137,7 @@ FORMATS = (
     ),
     _format(
         "Subtitles", Modality.TEXT, ".srt .vtt .ass .ssa .sbv .ttml .dfxp .lrc",
-        "the words with their times; beside a video of the same name they belong to it",
+        "the words with their times; beside a video or sound of the same name they belong to it",
         f"{LIMITS.subtitle_cues:,} subtitles",
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def image_at(file: BinaryIO, kind: SniffedFormat, px: int, time_s: float | None)
     """
     shown = None
     with closing(_frames(file, kind, px)) as frames:
-        for _, stop_s, pixels in frames:
+        for _, stop_s, pixels, _ in frames:
             telling = time_s is not None or not is_plain(image.thumb_of(pixels))
             if shown is None or telling:
                 shown = pixels
@@ -98,6 +98,15 @@ def image_at(file: BinaryIO, kind: SniffedFormat, px: int, time_s: float | None)
                 break
     assert shown is not None  # a file without any frame raises an error
     return ImageSample(shown)
+
+
+def page_at(file: BinaryIO, kind: SniffedFormat, px: int, page: int) -> ImageSample:
+    """Return one of several pages or images, numbered from 1. Raises MediaError."""
+    with image.decoding(file, kind) as (opened, finish):
+        if page > 1 or kind.decoder == "HEIF":
+            opened.seek(page - 1)
+            image.check_size(*opened.size)
+        return ImageSample(finish(px))
 
 
 def is_plain(thumb: NDArray[np.float32]) -> bool:
@@ -127,34 +136,36 @@ class NewPages:
 def _distinct(file: BinaryIO, kind: SniffedFormat, px: int) -> list[tuple[Segment, ImageSample]]:
     timed = kind.decoder in _TIMED
     least = FRAME_DIFFERENCE if timed else PAGE_DIFFERENCE
-    chosen: list[tuple[float, NDArray[np.float32], NDArray[np.uint8]]] = []
+    chosen: list[tuple[float, NDArray[np.float32], NDArray[np.uint8], int]] = []
     end = 0.0
-    for start_s, stop_s, pixels in _frames(file, kind, px):
+    for start_s, stop_s, pixels, page in _frames(file, kind, px):
         end = stop_s
         thumb = image.thumb_of(pixels)
-        if all(differ(thumb, other, least) for _, other, _ in chosen):
-            chosen.append((start_s, thumb, pixels))
+        if all(differ(thumb, other, least) for _, other, *_ in chosen):
+            chosen.append((start_s, thumb, pixels, page))
         if len(chosen) >= 2 * MOST_IMAGES:
             chosen = chosen[::2]
-    ends = [start for start, _, _ in chosen[1:]] + [end]
-    telling = [at for at, (_, thumb, _) in enumerate(chosen) if not is_plain(thumb)] or [0]
+    ends = [start for start, *_ in chosen[1:]] + [end]
+    telling = [at for at, (_, thumb, *_) in enumerate(chosen) if not is_plain(thumb)] or [0]
     while len(telling) > MOST_IMAGES:
         telling = telling[::2]
-    spans: Any = ((round(chosen[at][0], 3), round(ends[at], 3)) for at in telling)
-    if not timed:
-        spans = ((None, None) for _ in telling)
     return [
-        (Segment(Modality.IMAGE, *span), ImageSample(chosen[at][2]))
-        for at, span in zip(telling, spans, strict=True)
+        (
+            Segment(Modality.IMAGE, round(chosen[at][0], 3), round(ends[at], 3))
+            if timed
+            else Segment(Modality.IMAGE, page=chosen[at][3]),
+            ImageSample(chosen[at][2]),
+        )
+        for at in telling
     ]
 
 
 def _frames(
     file: BinaryIO, kind: SniffedFormat, px: int
-) -> Generator[tuple[float, float, NDArray[np.uint8]]]:
-    """Yield (start in seconds, stop, pixels (h, w, 3)) of each frame or page, upright and scaled.
+) -> Generator[tuple[float, float, NDArray[np.uint8], int]]:
+    """Yield (start in seconds, stop, pixels (h, w, 3), number from 1) of each frame or page.
 
-    Raises MediaError where the first one cannot be decoded.
+    Upright and scaled. Raises MediaError where the first one cannot be decoded.
     """
     with image.decoding(file, kind) as (opened, finish):
         several = kind.decoder in SEVERAL
@@ -174,7 +185,7 @@ def _frames(
                     raise
                 return
             delay_s = float(opened.info.get("duration") or 0) / 1000 or _NO_DELAY_S
-            yield clock, clock + delay_s, pixels
+            yield clock, clock + delay_s, pixels, number + 1
             clock += delay_s
             seen += opened.size[0] * opened.size[1]
             if seen > LIMITS.animation_pixels:

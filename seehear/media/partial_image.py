@@ -31,6 +31,7 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> tuple[ImageSample,
         return image.load(file, kind, min_px), ""
     except BrokenMediaError as error:
         reason = error
+    colours = image.colours_of(file, kind)
     filled, lacks = truncation.filled_up(file, kind)
     with image.opened_image(filled, kind) as opened, mute(), image.as_media_errors("decode"):
         turn, profile = image.orientation_of(opened, kind), opened.info.get("icc_profile")
@@ -45,7 +46,8 @@ def load(file: BinaryIO, kind: SniffedFormat, min_px: int) -> tuple[ImageSample,
         part = _coarse(opened) if lacks and interlaced else _without_end(opened, kind, share)
         if part is None:
             raise reason from None
-        sample = ImageSample(image.finished(part, min_px, turn=turn, profile=profile))
+        shown = image.finished(part, min_px, turn=turn, profile=profile, colours=colours)
+        sample = ImageSample(shown)
     if share:
         return sample, f"cut off: the last {100 * share:.0f} % of the picture is missing"
     # Each scan of a progressive JPEG, as each pass of an interlaced image, refines the whole.

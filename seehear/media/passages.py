@@ -7,6 +7,8 @@ count by character, two to a word.
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Iterator
 
@@ -44,6 +46,29 @@ def passages(text: str, most_words: int) -> Iterator[str]:
         if end >= count:
             return
         begin = tokens.back(begin, end, int(most * OVERLAP_SHARE))
+
+
+def sentences(text: str, most_words: int) -> Iterator[str]:
+    """Yield the sentences of a text; a longer one in equal parts of at most `most_words` words."""
+    tokens = _Tokens(text)
+    begin = 0
+    for end in tokens.sentence_ends():
+        parts = math.ceil(tokens.weigh(begin, end) / most_words)
+        step = (end - begin) / parts
+        edges = [begin + round(step * number) for number in range(parts + 1)]
+        yield from (tokens.words(one, other) for one, other in itertools.pairwise(edges))
+        begin = end
+
+
+def count_words(text: str) -> float:
+    """Return how many words a text has; a character of a script without spaces is half a word."""
+    tokens = _Tokens(text)
+    return tokens.weigh(0, len(tokens.spans))
+
+
+def ends_sentence(text: str) -> bool:
+    """Return whether a text ends where a sentence does."""
+    return _SENTENCE_END.search(text) is not None
 
 
 def _joined(text: str) -> str:
@@ -88,6 +113,16 @@ class _Tokens:
                 break
             end += 1
         return end
+
+    def weigh(self, begin: int, end: int) -> float:
+        """Return the weight of a run in words."""
+        return sum(map(self._weight, range(begin, end)))
+
+    def sentence_ends(self) -> Iterator[int]:
+        """Yield the ends of all sentences; the last one is the end of the text."""
+        for index, (start, stop) in enumerate(self.spans, 1):
+            if index == len(self.spans) or _SENTENCE_END.search(self.text[start:stop]):
+                yield index
 
     def good_end(self, begin: int, end: int) -> int:
         """Return the last end of a paragraph, else of a sentence, in the last third of the run."""

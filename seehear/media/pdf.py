@@ -104,6 +104,21 @@ def images_of(file: BinaryIO, px: int) -> list[tuple[int, ImageSample]]:
     return found
 
 
+def page_image(file: BinaryIO, page: int, px: int) -> ImageSample:
+    """Draw a page, numbered from 1; its shorter side has at most `px` pixels. Raises MediaError."""
+    import pypdfium2
+
+    file.seek(0)
+    try:
+        with _PDFIUM, closing(pypdfium2.PdfDocument(file)) as document:
+            if not 1 <= page <= len(document):
+                raise BrokenMediaError(f"it has no page {page}")
+            with closing(document[page - 1]) as found:
+                return _drawn(found, px)
+    except pypdfium2.PdfiumError as error:
+        raise BrokenMediaError(f"corrupt: the page cannot be drawn ({error})") from None
+
+
 def _has_no_text(document: PdfDocument, number: int, deadline: float) -> bool:
     import pypdfium2
 

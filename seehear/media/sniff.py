@@ -15,7 +15,7 @@ from typing import BinaryIO, NoReturn, cast
 
 from seehear.errors import BrokenMediaError, UnsupportedMediaError
 from seehear.media.formats import PACKED_SUFFIXES, RAW_SUFFIXES, SUFFIXES
-from seehear.media.source import TailView, head_of, start_behind_tags
+from seehear.media.source import FileView, head_of, start_behind_tags
 from seehear.types import Modality
 
 
@@ -128,7 +128,7 @@ def sniff_file(file: BinaryIO, suffix: str) -> tuple[SniffedFormat, BinaryIO]:
     Music programs put ID3 tags before any format, with covers of any size. Raises as `sniff`.
     """
     if start := start_behind_tags(file):
-        content = cast(BinaryIO, TailView(file, start))
+        content = cast(BinaryIO, FileView(file, start))
         head = head_of(content)
         if (kind := _container(head) or _frame(head)) is not None:
             # FFmpeg reads the title from such a tag itself, but before these formats only.

@@ -89,11 +89,12 @@ def size_of(file: BinaryIO) -> int:
     return size
 
 
-class TailView(io.RawIOBase):
-    """The part of an open file from `start` on, as a file of its own."""
+class FileView(io.RawIOBase):
+    """The part of an open file from `start` on, up to `stop`, as a file of its own."""
 
-    def __init__(self, file: BinaryIO, start: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, stop: int | None = None) -> None:
         self._file, self._start = file, start
+        self._stop = file.seek(0, os.SEEK_END) if stop is None else stop
         self.seek(0)
 
     def readable(self) -> bool:
@@ -103,7 +104,8 @@ class TailView(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        part = memoryview(buffer)[: max(0, self._stop - self._file.tell())]
+        count: int = self._file.readinto(part)  # type: ignore[attr-defined]
         return count
 
     def tell(self) -> int:
@@ -114,6 +116,8 @@ class TailView(io.RawIOBase):
             if offset < 0:
                 raise ValueError("a position before the start")
             offset += self._start
+        elif whence == os.SEEK_END:
+            offset, whence = self._stop + offset, os.SEEK_SET
         return self._file.seek(offset, whence) - self._start
 
 

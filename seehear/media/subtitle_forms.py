@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from seehear.errors import BrokenMediaError
 from seehear.media import xml_stream
 from seehear.media.limits import LIMITS
 
@@ -51,12 +52,17 @@ def from_ass(text: str) -> list[Timed]:
             continue
         values = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))
         start, stop = _clock(values.get("start", "")), _clock(values.get("end", ""))
-        words = values.get("text", "")
-        if start is None or stop is None or re.search(r"\\p[1-9]", words):
-            continue
-        words = re.sub(r"\\[Nnh]", " ", _ASS_MARKS.sub("", words))
-        found.append((start, stop, words))
+        words = ass_words(values.get("text", ""))
+        if start is not None and stop is not None and words:
+            found.append((start, stop, words))
     return found
+
+
+def ass_words(text: str) -> str:
+    """Return the words of a line of dialogue without its marks; none of a drawing."""
+    if re.search(r"\\p[1-9]", text):
+        return ""
+    return re.sub(r"\\[Nnh]", " ", _ASS_MARKS.sub("", text))
 
 
 def from_sbv(text: str) -> list[Timed]:
@@ -82,7 +88,12 @@ def from_lrc(text: str) -> list[Timed]:
         words = _LRC_WORD_STAMP.sub(" ", words[:LONGEST_LINE]).strip()
         times = [_seconds(parts) - earlier for parts in _LRC_STAMP.findall(match[0])]
         lines.extend((max(0.0, at), words) for at in times)
-    lines.sort(key=lambda line: line[0])
+    return until_next(lines)
+
+
+def until_next(lines: list[tuple[float, str]]) -> list[Timed]:
+    """Return the lines of a song, given as (start_s, words), in order; each ends at the next."""
+    lines = sorted(lines, key=lambda line: line[0])
     stops = [start for start, _ in lines[1:]] + [lines[-1][0] + LAST_LINE_S] if lines else []
     return [
         (start, min(stop, start + LONGEST_LINE_S), words)
@@ -90,11 +101,21 @@ def from_lrc(text: str) -> list[Timed]:
     ]
 
 
-def from_ttml(data: bytes) -> list[Timed]:
-    """Read the paragraphs of a timed text. Raises BrokenMediaError for invalid XML."""
+def from_ttml(data: bytes) -> tuple[list[Timed], bool]:
+    """Read the paragraphs of a timed text, and tell whether it is whole.
+
+    Of one that is cut off or damaged, what comes before is read. Raises BrokenMediaError for XML
+    without any paragraph before its fault.
+    """
     reader = _TimedText()
-    xml_stream.read([data.lstrip(b"\xef\xbb\xbf \t\r\n")], reader)  # nothing may precede XML
-    return reader.found
+    try:
+        xml_stream.read([data.lstrip(b"\xef\xbb\xbf \t\r\n")], reader)  # nothing may precede XML
+    except BrokenMediaError:
+        reader.close()
+        if not reader.found:
+            raise
+        return reader.found, False
+    return reader.found, True
 
 
 class _TimedText:
@@ -126,11 +147,16 @@ class _TimedText:
 
     def end(self, name: str) -> None:
         self._start.pop()
-        if name == "p" and self._open is not None:
-            self.found.append((*self._open, "".join(self._words)))
-            self._open = None
+        if name == "p":
+            self.close()
             if len(self.found) > LIMITS.subtitle_cues:
                 raise xml_stream.Done
+
+    def close(self) -> None:
+        """End the paragraph that is open, if there is one."""
+        if self._open is not None:
+            self.found.append((*self._open, "".join(self._words)))
+            self._open = None
 
     def data(self, text: str) -> None:
         if self._open is not None:

@@ -169,7 +169,7 @@ def measure(
     ends: dict[int, float] = {}
     if name in _JUMPING:
         pieces, ends = find_pieces(container, streams, size, origin_s)
-    elif name not in _COUNTED and (name != "mp3" or truncation.states_mp3_size(file)):
+    elif name not in _COUNTED and truncation.states_size(file, name):
         ends = _stated_ends(container, streams, origin_s)
     if not ends:
         ends = ends_of(read_stamps(container, streams), -origin_s)

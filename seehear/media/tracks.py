@@ -6,18 +6,19 @@
 A container may hold several tracks of a kind: two cameras, another language, a commentary, the same
 sound in another codec. The first one is what a player chooses. One more of each kind is read, and
 given as far as it differs from the first one at the same time. The others are only counted.
+Thumbnails, players and queries by a file take the first track.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.errors import BrokenMediaError, UnsupportedMediaError
+from seehear.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from seehear.media import audio, video
 from seehear.media import container as containers
 from seehear.media.downmix import at_full_scale
@@ -70,6 +71,19 @@ def samples(
     if item.info.modality is Modality.VIDEO:
         yield from _tracks(item, Modality.VIDEO, spec, made)
     yield from _tracks(item, Modality.AUDIO, spec, made)
+    yield from _words_inside(item)
+
+
+def _words_inside(item: OpenFile) -> Iterator[tuple[Segment, Sample]]:
+    """Yield the lyrics and subtitles inside a film or a sound.
+
+    The file is searched without those that cannot be read.
+    """
+    from seehear.media import lyrics, subtitle_tracks
+
+    with suppress(MediaError), _opened(item) as container:
+        yield from lyrics.passages(item.file, container)
+        yield from subtitle_tracks.passages(container, timeline_of(item))
 
 
 def _tracks(

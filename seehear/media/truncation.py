@@ -12,6 +12,7 @@ import os
 import struct
 import zlib
 from collections.abc import Container
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 from seehear.errors import BrokenMediaError, MediaLimitError
@@ -27,6 +28,9 @@ SLACK_BYTES = 64
 _MOST_CHUNKS = 10_000
 _RIFF_DATA = frozenset({b"RIFF", b"LIST", b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
 _INDEX_BOXES = frozenset({b"moov", b"moof", b"meta"})
+_CAF_CHUNKS = frozenset(
+    b"desc data pakt chan kuki strg mark regn midi ovvw peak umid uuid info free inst edct".split()
+)
 _DATA_BOXES = _INDEX_BOXES | {b"ftyp", b"mdat"}
 
 
@@ -49,6 +53,39 @@ def missing_bytes(file: BinaryIO, kind: SniffedFormat) -> int:
     finally:
         file.seek(0)
     return missing if missing > SLACK_BYTES else 0
+
+
+def content_size(file: BinaryIO, kind: SniffedFormat) -> int:
+    """Return the size of a file without the data of other programs behind its end.
+
+    Of formats whose decoders would take such data for sound, or estimate the duration from it.
+    """
+    size, end = size_of(file), 0
+    with suppress(struct.error):
+        if kind.format == "au":
+            end = size + _au(file, size)
+        elif kind.format == "w64":
+            end = size + _w64(file, size)
+        elif kind.format == "caf":
+            end = _caf_end(file, size)
+    file.seek(0)
+    return end if 0 < end < size - SLACK_BYTES else size
+
+
+def _caf_end(file: BinaryIO, size: int) -> int:
+    """Return where the last chunk of a CAF file ends; 0 where it does not state that."""
+    at = 8
+    for _ in range(_MOST_CHUNKS):
+        if at + 12 > size:
+            break
+        file.seek(at)
+        name, length = cast(tuple[bytes, int], _read(file, ">4sq"))
+        if name not in _CAF_CHUNKS:
+            break
+        if length < 0:
+            return 0
+        at += 12 + length
+    return at
 
 
 def _read(file: BinaryIO, layout: str) -> tuple[int, ...]:
@@ -197,12 +234,21 @@ def _mp3_sizes(file: BinaryIO) -> tuple[int, int | None]:
     return start, int.from_bytes(frame[field : field + 4], "big")
 
 
-def states_mp3_size(file: BinaryIO) -> bool:
-    """Tell whether an MP3 states its own size, and so its duration; keeps the position."""
+def states_size(file: BinaryIO, demuxer: str) -> bool:
+    """Tell whether a file states its own size, from which FFmpeg takes its duration.
+
+    Of MP3 and ASF; all others do. Keeps the position.
+    """
     position = file.tell()
     try:
+        if demuxer == "asf":
+            return _asf(file, size_of(file)) >= -SLACK_BYTES
+        if demuxer != "mp3":
+            return True
         start, claimed = _mp3_sizes(file)
         return claimed is not None and abs(start + claimed - size_of(file)) <= claimed // 20
+    except struct.error:
+        return False
     finally:
         file.seek(position)
 

@@ -29,10 +29,15 @@ LEAST_LOGPROB = -1.0
 MOST_COMPRESSION = 2.4
 MOST_NO_SPEECH = 0.6
 BEAM = 5
-LANGUAGE_WINDOWS = 4
-"""Stretches of 30 seconds that are looked at for the language, until one is clear."""
-SURE_OF_LANGUAGE = 0.5
+LANGUAGE_S = 3.0
+"""Shorter stretches of voice have the language of the one before."""
+FAVOURED = 5.0
+"""A stretch is in another language than most of its file if that is so many times as likely."""
 _SETTINGS = f"beam {BEAM}, gate 1"
+
+
+_Voiced = dict[str, int]
+"""A stretch with a voice: its "start" and "stop" in samples."""
 
 
 def engine_of(folder: Path) -> str:
@@ -57,20 +62,18 @@ class SpeechReader(Reader):
         self._reads_all = bool(self._whisper.model.is_multilingual)
 
     def hear(self, blocks: Iterable[AudioBlock], *, translate: bool = False) -> Reading:
-        """Return what is said; the language is that of each block. Raises UsageError."""
+        """Return what is said, in the language of each stretch of voice. Raises UsageError."""
         lines: list[Line] = []
-        language: str | None = None
+        likely: Counter[str] = Counter()
         for start_s, block in blocks:
             waveform = check_block(block)
-            if not (voiced := _voiced(waveform)):
-                continue
-            speech = np.concatenate([waveform[one["start"] : one["stop"]] for one in voiced])
-            language = self._language(speech, language)
-            found = list(self._lines(speech, voiced, start_s, language, "transcribe"))
-            if translate and self._reads_all and language != "en" and found:
-                english = self._lines(speech, voiced, start_s, language, "translate")
-                found = _with_translations(found, list(english))
-            lines += found
+            for language, voiced in self._by_language(waveform, _voiced(waveform), likely):
+                speech = _joined(waveform, voiced)
+                found = list(self._lines(speech, voiced, start_s, language, "transcribe"))
+                if translate and language != "en" and found:
+                    english = self._lines(speech, voiced, start_s, language, "translate")
+                    found = _with_translations(found, list(english))
+                lines += found
         return Reading(tuple(lines), _main_language(lines))
 
     def measure_speech(self, blocks: Iterable[AudioBlock]) -> float:
@@ -81,19 +84,37 @@ class SpeechReader(Reader):
             for one in _voiced(check_block(block))
         )
 
-    def _language(self, speech: Floats, before: str | None) -> str:
-        """Return the language of a block; where that is not clear, that of the block before."""
-        if not self._reads_all:
-            return "en"
-        language, probability, _ = self._whisper.detect_language(
-            speech,
-            language_detection_segments=LANGUAGE_WINDOWS,
-            language_detection_threshold=SURE_OF_LANGUAGE,
-        )
-        return before if before is not None and probability < SURE_OF_LANGUAGE else str(language)
+    def _by_language(
+        self, waveform: Floats, voiced: list[_Voiced], likely: Counter[str]
+    ) -> list[tuple[str, list[_Voiced]]]:
+        """Return stretches of voice with their language, neighbours of one language together.
+
+        A stretch is in the likeliest language of the file so far, unless it is clearly in another
+        one; `likely` counts the seconds of each.
+        """
+        if not self._reads_all or not voiced:
+            return [("en", voiced)] if voiced else []
+        groups = _grouped(voiced)
+        odds: list[dict[str, float]] = []
+        for group in groups:
+            speech = _joined(waveform, group)
+            _, _, every = self._whisper.detect_language(speech)
+            odds.append({str(name): float(share) for name, share in every})
+            for name, share in every:
+                likely[str(name)] += float(share) * len(speech) / SAMPLE_RATE_HZ
+        main = likely.most_common(1)[0][0]
+        found: list[tuple[str, list[_Voiced]]] = []
+        for shares, group in zip(odds, groups, strict=True):
+            guess = max(shares, key=shares.__getitem__)
+            language = guess if shares[guess] > FAVOURED * shares.get(main, 0.0) else main
+            if found and found[-1][0] == language:
+                found[-1][1].extend(group)
+            else:
+                found.append((language, list(group)))
+        return found
 
     def _lines(
-        self, speech: Floats, voiced: list[dict[str, int]], start_s: float, language: str, task: str
+        self, speech: Floats, voiced: list[_Voiced], start_s: float, language: str, task: str
     ) -> Iterator[Line]:
         from faster_whisper.transcribe import restore_speech_timestamps
 
@@ -130,7 +151,7 @@ class SpeechReader(Reader):
                 )
 
 
-def _voiced(waveform: Floats) -> list[dict[str, int]]:
+def _voiced(waveform: Floats) -> list[_Voiced]:
     """Return the stretches with a voice, in samples."""
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
@@ -139,6 +160,21 @@ def _voiced(waveform: Floats) -> list[dict[str, int]]:
     options = VadOptions(min_speech_duration_ms=LEAST_VOICE_MS)
     found = get_speech_timestamps(waveform, options, SAMPLE_RATE_HZ)
     return [{"start": int(one["start"]), "stop": int(one["end"])} for one in found]
+
+
+def _grouped(voiced: list[_Voiced]) -> list[list[_Voiced]]:
+    """Return stretches of voice, with the short ones in the group of the one before."""
+    groups: list[list[_Voiced]] = []
+    for one in voiced:
+        if groups and one["stop"] - one["start"] < LANGUAGE_S * SAMPLE_RATE_HZ:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
+
+
+def _joined(waveform: Floats, voiced: list[_Voiced]) -> Floats:
+    return np.concatenate([waveform[one["start"] : one["stop"]] for one in voiced])
 
 
 def _is_sure(segment: Any) -> bool:

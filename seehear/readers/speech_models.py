@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from seehear.config import DEFAULT_SPEECH_MODEL
 from seehear.errors import EnvironmentFaultError, ModelIntegrityError, UnknownModelError
 from seehear.hub import HubFile, HubModel, check_folder, revision_of
 from seehear.suggestions import did_you_mean
 
-DEFAULT_SPEECH_MODEL = "whisper-base"
 _FOLDER = "whisper:"
 _FILES = ("model.bin", "config.json", "tokenizer.json")
 """What every folder must have; without tokenizer.json the library would ask the hub."""

@@ -106,7 +106,7 @@ class WritingReader(Reader):
         upside_down = [label == "180" and score > 0.9 for label, score in judged.cls_res or ()]
         lines = [
             Line(text.strip(), box=_share(box, pixels.shape), confidence=round(float(score), 3))
-            for text, score, box in zip(read.txts or (), read.scores, boxes, strict=True)
+            for text, score, box in zip(read.txts or (), read.scores or (), boxes, strict=True)
             if score >= LEAST_SCORE and any(letter.isalnum() for letter in text)
         ]
         if not any(_letters(line.text) >= LEAST_LETTERS for line in lines):

@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.stores import SegmentColumns
-from seehear.types import Floats
+from seehear.types import Floats, Ids
 
 EXCLUDED_FLOOR = WEAK_BELOW
 """Score of an excluded part up to which a hit loses nothing."""
+SUPPORT = 0.3
+"""Share of the doubt that another kind of segment takes away which is wholly sure itself."""
+MOST_RAISED = 64
+"""Segments of a file that others may raise, best first: of a film of hours few are shown."""
 LEAST = 1e-6
 """Least score of a part in the geometric mean: keeps its logarithm finite."""
 
@@ -78,15 +82,13 @@ def max_over_cooccurring(
     answering = np.tile(np.arange(len(candidates), dtype=np.int64), (len(own), 1))
     if len(own) == 1:
         return scores, answering
-    starts, stops, kinds = candidates.start_s, candidates.stop_s, candidates.kinds
     timed: dict[int, list[int]] = {}
-    for row in np.flatnonzero(~np.isnan(starts)).tolist():
+    for row in np.flatnonzero(~np.isnan(candidates.start_s)).tolist():
         timed.setdefault(int(candidates.assets[row]), []).append(row)
     for rows in timed.values():
         members = np.array(rows)
         for row in rows:
-            together = (starts[members] < stops[row]) & (stops[members] > starts[row])
-            others = members[together & (kinds[members] != kinds[row])]
+            others = members[overlapping(candidates, row, members)]
             if not len(others):
                 continue
             best = others[own[:, others].argmax(axis=1)]
@@ -95,3 +97,51 @@ def max_over_cooccurring(
                     scores[part, row] = own[part, other]
                     answering[part, row] = other
     return scores, answering
+
+
+def corroborated(own: Floats, wanted: NDArray[np.bool_], candidates: SegmentColumns) -> Floats:
+    """Raise the scores of what segments of other kinds at the same time say, too: (parts, n).
+
+    What is seen, heard and said at once ranks above each alone. A segment that is not sure by
+    itself raises nothing and is not raised; no more do parts that are not `wanted`.
+    """
+    sure = wanted[:, None] & (own >= WEAK_BELOW)
+    rows = np.flatnonzero(sure.any(axis=0))
+    by_asset: dict[int, list[int]] = {}
+    for row in rows.tolist():
+        by_asset.setdefault(int(candidates.assets[row]), []).append(row)
+    told = np.where(sure, (own - WEAK_BELOW) / (1.0 - WEAK_BELOW), 0.0)
+    scores = own.copy()
+    for same in by_asset.values():
+        members = np.array(same)
+        if len(set(_codes(candidates, members).tolist())) == 1:
+            continue  # they say nothing new
+        best_first = members[np.argsort(-own[:, members].max(axis=0), kind="stable")]
+        for row in best_first[:MOST_RAISED].tolist():
+            others = members[overlapping(candidates, row, members)]
+            codes = _codes(candidates, others)
+            doubt = np.ones(len(own))
+            for code in set(codes.tolist()):
+                doubt *= 1.0 - SUPPORT * told[:, others[codes == code]].max(axis=1)
+            raised = 1.0 - (1.0 - own[:, row]) * doubt
+            scores[:, row] = np.where(sure[:, row], raised, own[:, row])
+    return scores
+
+
+def overlapping(candidates: SegmentColumns, row: int, members: Ids) -> NDArray[np.bool_]:
+    """Tell which segments of a file are of another kind than one, and at the same time: (members,).
+
+    What is written in a picture, and a song's words without times, are there all the time.
+    """
+    starts, stops = candidates.start_s, candidates.stop_s
+    codes, own = _codes(candidates, members), _codes(candidates, np.array([row]))
+    at_once = (starts[members] < stops[row]) & (stops[members] > starts[row])
+    lasts = np.isnan(starts[members]) | np.isnan(starts[row])
+    found = (candidates.origins[members] > 0) | (candidates.origins[row] > 0)
+    together: NDArray[np.bool_] = (codes != own) & (at_once | (lasts & found))
+    return together
+
+
+def _codes(candidates: SegmentColumns, rows: Ids) -> NDArray[np.int64]:
+    """Return a number for the modality and origin of some candidates: int64 (rows,)."""
+    return candidates.kinds[rows].astype(np.int64) * 16 + candidates.origins[rows]

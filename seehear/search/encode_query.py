@@ -21,6 +21,7 @@ from seehear.types import (
     Ids,
     Modality,
     Mode,
+    Origin,
     Query,
     QueryPart,
     Sample,
@@ -59,7 +60,7 @@ class EncodedPart:
     """Of the part's samples, by their modality and by space: float32 (samples, dim)."""
     text: str = ""
     """The words of the part as a person typed them; "" for a file of media."""
-    presence: Mapping[Modality, float] = field(default_factory=dict)
+    presence: Mapping[tuple[Modality, Origin | None], float] = field(default_factory=dict)
     """By kind of segment, the log odds that the collection holds anything like the part."""
     known: float = 1.0
     """How much of the part's texts the model knows, in (0, 1]; 1 without texts."""

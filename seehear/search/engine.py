@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable,
 from seehear.stores.catalog.asked_words import asked_words
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.vectors.base import WARMUP_QUERIES
-from seehear.types import Floats, Hit, Ids, Modality, Mode, Query
+from seehear.types import By, Floats, Hit, Ids, Modality, Mode, Query, Segment
 
 OVERFETCH = 2
 """Assets to rank for each hit wanted: some are near-duplicates of others."""
@@ -116,8 +117,8 @@ class Engine:
         with self._read_snapshot() as snapshot:
             snapshot.load_columns()
             snapshot.warm_up_indexes()
-            for item in snapshot.items():
-                snapshot.baseline(Modality.TEXT, item)
+            for item, origin in snapshot.kinds():
+                snapshot.baseline(Modality.TEXT, item, origin)
                 snapshot.rivals(Modality.TEXT, snapshot.route(Modality.TEXT, item).space)
 
     def describe_index(self) -> str:
@@ -322,13 +323,18 @@ class _Search:
         """Return a hit. `paths` has the path to show, then those of copies and near-duplicates."""
         value = float(scores.total[row])
         segments = timed_segments(scores, found.asset.id)
-        moments = tuple(merge_adjacent(segments, self.query.moments))
+        moments = tuple(
+            replace(one, by=tuple(scoring.evidence(scores, _row_of(scores, one.segment_id))))
+            for one in merge_adjacent(segments, self.query.moments)
+        )
         times = (found.segment.start_s, found.segment.stop_s)
         if moments and moments[0].segment_id == found.segment_id:
             times = (moments[0].start_s, moments[0].stop_s)
         first = scores.wanted[0]
         confidence = value if self.rerank else float(scores.confidence[row])
-        text = found.segment.text
+        evidence = scoring.evidence(scores, row)
+        passage = self._passage(found.segment, evidence, scores)
+        text = passage.text
         snippet, marks = cut_snippet(text, self.asked) if text else (None, ())
         return Hit(
             rank=number,
@@ -339,17 +345,33 @@ class _Search:
             asset_id=found.asset.id,
             segment_id=found.segment_id,
             matched_modality=found.segment.modality,
+            by=tuple(evidence),
             start_s=times[0],
             stop_s=times[1],
             snippet=snippet,
             marks=marks,
             text=text,
-            page=found.segment.page,
+            page=passage.page,
+            language=passage.language,
+            box=passage.box,
             weak=min(value, confidence) < WEAK_BELOW,
             moments=moments,
             duplicates=tuple(paths[1:]),
             why=scoring.explain(scores, row, self.snapshot) if self.query.explain else (),
         )
+
+    def _passage(self, found: Segment, evidence: Mapping[By, int], scores: Scores) -> Segment:
+        """Return the passage to show with a hit: its own, else one that says the same."""
+        if found.text:
+            return found
+        rows = np.array([*evidence.values()], dtype=np.int64)
+        texts = scores.candidates.at(rows)
+        ids = texts.ids[texts.of_kind(Modality.TEXT)]
+        return self._describe(ids[:1])[0].segment if len(ids) else found
+
+
+def _row_of(scores: Scores, segment_id: int) -> int:
+    return int(np.flatnonzero(scores.candidates.ids == segment_id)[0])
 
 
 def _paths(

@@ -13,11 +13,13 @@ from lark.exceptions import UnexpectedInput, VisitError
 
 from seehear import arguments
 from seehear.errors import UsageError
+from seehear.languages import language_named
 from seehear.search.fields import FolderFilter, field_named
 from seehear.search.formats import format_filter
 from seehear.stores.catalog.filters import (
     CHOICES,
     DETAILS,
+    ORIGINS,
     And,
     Compare,
     Field,
@@ -204,7 +206,10 @@ def _read(field: Field, operator: str, value: Token) -> FilterValue:
         return _with_unit(value, _DURATIONS, "duration", "90, 5min or 1h")
     if field in _NUMBERS:
         return _number(value)
-    return _pattern(value) if operator == "~" else str(value)
+    if field is Field.LANGUAGE:
+        return language_named(value) or value.lower()
+    # What is said and written is asked for by words, in any form.
+    return _pattern(value) if operator == "~" and field not in ORIGINS else str(value)
 
 
 def _pattern(value: Token) -> str:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import SegmentRecord
 from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs, joined
-from seehear.stores.catalog.tokens import is_unspaced, parted, stems_of, words_of
+from seehear.stores.catalog.tokens import is_unspaced, parted, words_and_stems, words_of
 from seehear.types import Ids
 
 K = 60
@@ -226,4 +226,5 @@ def _names(stem: str) -> list[tuple[str, frozenset[str]]]:
 @lru_cache(maxsize=4096)
 def _passage(text: str) -> tuple[str, frozenset[str]]:
     """Return the words of a text, joined, and its stems."""
-    return joined(words_of(text)), frozenset(stems_of(text))
+    words, stems = words_and_stems(text)
+    return joined(words), frozenset(stems)

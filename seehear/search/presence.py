@@ -21,12 +21,12 @@ from seehear.search.calibration.baseline import (
 )
 from seehear.search.composition import log_mean_exp
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, SegmentKind, within
 from seehear.stores import SegmentColumns, sorted_ids
 from seehear.types import Floats, Ids, Modality, Vectors
 
 DEPTH = 100
-"""Nearest segments of a query that count."""
+"""Nearest segments of a query that count: of passages so many for each origin."""
 
 
 def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[EncodedPart]:
@@ -34,18 +34,26 @@ def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[E
 
     `snapshot` must be without filters.
     """
-    nearest = [
-        {item: list(_nearest(part, item, snapshot)) for item in snapshot.items()} for part in parts
-    ]
+    items = snapshot.items()
+    nearest = [{item: list(_nearest(part, item, snapshot)) for item in items} for part in parts]
     every = [ids for by_item in nearest for found in by_item.values() for _, _, ids in found]
     columns = snapshot.segment_columns(sorted({id_ for ids in every for id_ in ids.tolist()}))
+
+    def odds(kind: SegmentKind, asked: Modality, query: Floats, ids: Ids) -> float:
+        baseline = snapshot.baseline(asked, *kind)
+        if kind[0] is Modality.TEXT:
+            ids = ids[within(ids, columns.ids[columns.of_origin(kind[1])])]
+        if not len(ids):
+            return -np.inf
+        return _odds(baseline, query, ids, columns, snapshot)
+
     return [
         replace(
             part,
             presence={
-                item: _mean([_odds(*one, columns, snapshot) for one in found])
-                for item, found in by_item.items()
-                if found
+                kind: _mean([odds(kind, *one) for one in found])
+                for kind in snapshot.kinds()
+                if (found := by_item[kind[0]])
             },
         )
         for part, by_item in zip(parts, nearest, strict=True)
@@ -59,17 +67,18 @@ def _mean(odds: Sequence[float]) -> float:
 
 def _nearest(
     part: EncodedPart, item: Modality, snapshot: CollectionSnapshot
-) -> Iterator[tuple[SimilarityBaseline, Floats, Ids]]:
-    """Yield each sample of a part, float32 (dim,), with its nearest segments of one kind."""
+) -> Iterator[tuple[Modality, Floats, Ids]]:
+    """Yield each sample of a part, its modality and float32 (dim,), with its nearest segments."""
+    times = snapshot.count_kinds(item)
     for modality in part.modalities_for(item):
         space = snapshot.route(modality, item).space
         if not len(snapshot.index(space, item)):
             continue
-        baseline, queries = snapshot.baseline(modality, item), part.vectors[modality][space]
-        near = snapshot.nearest(queries, space, item, LEAST_DEPTH)[:, :DEPTH]
+        queries = part.vectors[modality][space]
+        near = snapshot.nearest(queries, space, item, LEAST_DEPTH * times)[:, : DEPTH * times]
         for query, ids in zip(queries, near, strict=True):
             check_current()
-            yield baseline, query, ids[ids >= 0]
+            yield modality, query, ids[ids >= 0]
 
 
 def _odds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -31,7 +32,10 @@ def neighbours(
     shallow = snapshot.allowed_modalities
     depth = max(LEAST_DEPTH, DEPTH_PER_HIT * wanted)
     while shallow:
-        near = {item: _nearest(parts, snapshot, item, depth) for item in shallow}
+        near = {
+            item: _nearest(parts, snapshot, item, depth * snapshot.count_kinds(item))
+            for item in shallow
+        }
         columns = snapshot.segment_columns(np.concatenate([ids for ids, _ in near.values()]))
         shallow = []
         for item, (_, exhausted) in near.items():
@@ -88,14 +92,16 @@ def match_words(
 def cooccurring_segments(
     candidates: SegmentColumns, snapshot: CollectionSnapshot
 ) -> SegmentColumns:
-    """Return the other segments of videos that share time with a candidate.
+    """Return the other segments that share time with a candidate, of files with several kinds.
 
-    The shots and the audio of a video can answer different parts of a query.
+    The shots, the audio and the words of a video can answer different parts of a query.
     """
     timed = candidates.at(~np.isnan(candidates.start_s))
     whole = snapshot.segment_columns(snapshot.segments_of(set(timed.assets.tolist())))
-    videos = np.array(sorted(set(whole.assets[whole.of_kind(Modality.VIDEO)].tolist())), np.int64)
-    others = whole.at(within(whole.assets, videos) & ~within(whole.ids, np.sort(candidates.ids)))
+    kinds = zip(*(c.tolist() for c in (whole.assets, whole.kinds, whole.origins)), strict=True)
+    counts = Counter(asset for asset, *_ in set(kinds))
+    several = np.array(sorted(asset for asset, n in counts.items() if n > 1), dtype=np.int64)
+    others = whole.at(within(whole.assets, several) & ~within(whole.ids, np.sort(candidates.ids)))
     together = [
         bool(np.any((timed.assets == asset) & (timed.start_s < stop_s) & (start_s < timed.stop_s)))
         for asset, start_s, stop_s in zip(

@@ -13,23 +13,26 @@ from seehear.search.calibration.baseline import (
     LENIENT,
     NEARLY_EQUAL,
     ODDS_SLOW,
+    WEAK_BELOW,
     SimilarityBaseline,
     doubt,
     log_odds,
     score_of,
 )
 from seehear.search.composition import (
+    corroborated,
     log_mean_exp,
     max_over_cooccurring,
     noisy_or,
+    overlapping,
     weighted_geometric_mean,
 )
 from seehear.search.encode_query import EncodedPart
 from seehear.search.lexical import MATCHES, NO_MATCH, WHOLE_FILE
-from seehear.search.snapshot import CollectionSnapshot, within
+from seehear.search.snapshot import CollectionSnapshot, SegmentKind, within
 from seehear.stores import SegmentColumns, sorted_ids
-from seehear.stores.catalog.records import MODALITY_CODES
-from seehear.types import Floats, Modality, PartExplanation
+from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES
+from seehear.types import By, Floats, Ids, Modality, PartExplanation
 
 NO_VECTOR = -1
 """Stands in `Scores.asked_as` for a candidate without a vector."""
@@ -88,18 +91,29 @@ def score(
     words, kinds = np.zeros(shape), np.full(shape, NO_MATCH, dtype=np.int8)
     for row, part in enumerate(parts):
         check_current()
+        columns = (similarities[row], expected[row], odds[row], present[row], asked_as[row])
         for item in Modality:
-            columns = (similarities[row], expected[row], odds[row], present[row], asked_as[row])
-            _compare(part, item, candidates, snapshot, columns)
+            if item is not Modality.TEXT:
+                _compare(
+                    part, (item, None), candidates.of_kind(item), candidates, snapshot, columns
+                )
+        for origin in (None, *candidates.found_origins()):
+            rows = candidates.of_origin(origin)
+            _compare(part, (Modality.TEXT, origin), rows, candidates, snapshot, columns)
         words[row], kinds[row] = _word_columns(part, candidates)
     matched = words.astype(np.float32)
+    wanted = np.array([not part.exclude for part in parts])
     known = np.array([[part.known] for part in parts], dtype=np.float32)
     held = np.array([[max(part.presence.values(), default=-np.inf)] for part in parts])
     meaning = known * score_of(odds - doubt(np.maximum(held, present)))
     by_part = noisy_or(meaning, matched)
     here = np.where(WHOLE_FILE[kinds], 0.0, words).astype(np.float32)
-    together, answering = max_over_cooccurring(by_part, candidates)
-    timed, _ = max_over_cooccurring(noisy_or(meaning, here), candidates)
+    together, answering = max_over_cooccurring(
+        corroborated(by_part, wanted, candidates), candidates
+    )
+    timed, _ = max_over_cooccurring(
+        corroborated(noisy_or(meaning, here), wanted, candidates), candidates
+    )
     by_kind = np.take_along_axis(
         noisy_or(known * score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
     )
@@ -124,13 +138,14 @@ def score(
 
 def _compare(
     part: EncodedPart,
-    item: Modality,
+    kind: SegmentKind,
+    rows: Ids,
     candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
     into: tuple[Floats, Floats, Floats, Floats, NDArray[np.int8]],
 ) -> None:
-    """Fill the columns of one part for the candidates of one modality that have a vector."""
-    rows = candidates.of_kind(item)
+    """Fill the columns of one part for the candidates of one kind, `rows`, that have a vector."""
+    item = kind[0]
     asking = part.modalities_for(item)
     if not len(rows) or not asking:
         return
@@ -138,7 +153,7 @@ def _compare(
     asked_as: list[int] = []
     kept = ids = candidates.ids[rows]
     for modality in asking:
-        baseline = snapshot.baseline(modality, item)
+        baseline = snapshot.baseline(modality, *kind)
         # Every space of a modality holds the same segments: those that have content.
         kept, vectors = snapshot.vectors(ids, baseline.route.space, item)
         for query in part.vectors[modality][baseline.route.space]:
@@ -153,7 +168,7 @@ def _compare(
     into[1][rows] = expected[best, columns]
     into[2][rows] = log_mean_exp(odds)
     near = (odds >= ODDS_SLOW).any(axis=0) & (similarities[best, columns] >= NEARLY_EQUAL)
-    into[3][rows] = np.where(near & (item in asking), np.inf, part.presence.get(item, -np.inf))
+    into[3][rows] = np.where(near & (item in asking), np.inf, part.presence.get(kind, -np.inf))
     into[4][rows] = np.array(asked_as)[best]
 
 
@@ -202,25 +217,67 @@ def _explain(
     scores: Scores, number: int, row: int, snapshot: CollectionSnapshot
 ) -> PartExplanation:
     part = scores.parts[number]
-    kind, asked_as = int(scores.word_kinds[number, row]), int(scores.asked_as[number, row])
+    match, asked_as = int(scores.word_kinds[number, row]), int(scores.asked_as[number, row])
     by_words = PartExplanation(
         part=part.label,
         weight=part.weight,
         exclude=part.exclude,
         score=float(scores.by_part[number, row]),
-        words=MATCHES[kind].what if kind != NO_MATCH else "",
+        words=MATCHES[match].what if match != NO_MATCH else "",
         words_score=float(scores.words[number, row]),
     )
     if asked_as == NO_VECTOR:
         return by_words
-    item = MODALITY_CODES[scores.candidates.kinds[row]]
-    baseline = snapshot.baseline(MODALITY_CODES[asked_as], item)
+    kind = _kind_of(scores.candidates, row)
+    asked = MODALITY_CODES[asked_as]
+    baseline = snapshot.baseline(asked, *kind)
     return replace(
         by_words,
-        route=baseline.route.name,
+        route=baseline.route.name if kind[1] is None else f"{asked}->{kind[1]}",
         space=baseline.route.space.key,
         similarity=float(scores.similarities[number, row]),
         expected=float(scores.expected[number, row]),
         spread=baseline.spread,
         presence=float(score_of(scores.presence[number, row : row + 1])[0]),
     )
+
+
+_SENSES = {Modality.IMAGE: By.SIGHT, Modality.VIDEO: By.SIGHT, Modality.AUDIO: By.SOUND}
+
+
+def _kind_of(candidates: SegmentColumns, row: int) -> SegmentKind:
+    return MODALITY_CODES[candidates.kinds[row]], ORIGIN_CODES[candidates.origins[row]]
+
+
+def evidence(scores: Scores, row: int) -> dict[By, int]:
+    """Return by what a candidate was found, and for each the row of the candidate that tells it.
+
+    First what answers each part, then what else says the same at that time, best first. What is
+    not sure by itself is left out, except what answers best.
+    """
+    candidates = scores.candidates
+    found: dict[By, int] = {}
+    for number in scores.wanted:
+        answer = int(scores.answering[number, row])
+        same = np.flatnonzero(candidates.assets == candidates.assets[answer])
+        sure = same[scores.by_part[number, same] >= WEAK_BELOW]
+        others = sure[overlapping(candidates, answer, sure)]
+        best_first = others[np.argsort(-scores.by_part[number, others], kind="stable")]
+        for one in (answer, *best_first.tolist()):
+            for by in _by(scores, number, one):
+                found.setdefault(by, one)
+    return found
+
+
+def _by(scores: Scores, number: int, row: int) -> tuple[By, ...]:
+    """Return by what one part finds a candidate: its words, its sight or sound, or its name."""
+    item, origin = _kind_of(scores.candidates, row)
+    own = _SENSES.get(item) or (By.TEXT if origin is None else By(origin))
+    match = int(scores.word_kinds[number, row])
+    if match == NO_MATCH or not WHOLE_FILE[match]:
+        return (own,)
+    named = float(scores.words[number, row])
+    meant = 1.0 - (1.0 - float(scores.by_part[number, row])) / max(1.0 - named, 1e-6)
+    if meant < WEAK_BELOW:
+        return (By.NAME,)
+    return (By.NAME, own) if named > meant else (own, By.NAME)

@@ -36,7 +36,10 @@ from seehear.stores import (
 )
 from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.filters import Filter
-from seehear.types import EmbeddingSpace, Ids, Modality, Query, Vectors
+from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
+
+SegmentKind = tuple[Modality, Origin | None]
+"""A modality of segments, and where they come from, if they are passages of something else."""
 
 OWN_QUERIES = 256
 """Items of the collection that serve as bank for queries by example."""
@@ -81,8 +84,9 @@ class CollectionSnapshot:
         self._allowed = NO_FILTER
         """Ascending ids of the segments that may be hit, by modality; None allows all of them."""
         self._lock = threading.RLock()
-        self._samples: dict[tuple[Modality, EmbeddingSpace], VectorSample] = {}
-        self._backgrounds: dict[tuple[Modality, Modality], SimilarityBaseline] = {}
+        self._samples: dict[tuple[SegmentKind, EmbeddingSpace], VectorSample] = {}
+        self._backgrounds: dict[tuple[Modality, SegmentKind], SimilarityBaseline] = {}
+        self._origins: list[Origin] | None = None
         self._rivals: dict[EmbeddingSpace, Vectors] = {}
         self._nearest: dict[tuple[EmbeddingSpace, Modality, int, bytes], NDArray[np.int64]] | None
         """What searches without filters gave to the query under way; None between queries."""
@@ -242,73 +246,121 @@ class CollectionSnapshot:
         """Return title, caption and keywords of assets, as the word index has them."""
         return self._catalog.assets.captions(sorted(asset_ids))
 
-    def baseline(self, query: Modality, item: Modality) -> SimilarityBaseline:
-        """Return the baseline of one route; fit it when it is first needed."""
-        with self._lock:
-            if (query, item) not in self._backgrounds:
-                kept = self.kept_baseline(query, item)
-                self._backgrounds |= {(query, item): kept} if kept else self._fit(query)
-            return self._backgrounds[query, item]
+    def baseline(
+        self, query: Modality, item: Modality, origin: Origin | None = None
+    ) -> SimilarityBaseline:
+        """Return the baseline of one route; fit it when it is first needed.
 
-    def kept_baseline(self, query: Modality, item: Modality) -> SimilarityBaseline | None:
+        Passages of each origin have their own: what is said is shorter than what is written.
+        """
+        kind = (item, origin)
+        with self._lock:
+            if (query, kind) not in self._backgrounds:
+                kept = self.kept_baseline(query, item, origin)
+                self._backgrounds |= {(query, kind): kept} if kept else self._fit(query)
+            return self._backgrounds[query, kind]
+
+    def kept_baseline(
+        self, query: Modality, item: Modality, origin: Origin | None = None
+    ) -> SimilarityBaseline | None:
         """Return the baseline that the last index run stored, if nothing was written since."""
         if query is not Modality.TEXT or self.change is None:
             return None
-        data = self._catalog.generations.blob(
-            self.generation.id, baseline_store.name_of(query, item)
-        )
+        name = baseline_store.name_of(query, item, origin)
+        data = self._catalog.generations.blob(self.generation.id, name)
         route = self.route(query, item)
         return None if data is None else baseline_store.from_bytes(data, route, self.change)
 
-    def _fit(self, query: Modality) -> dict[tuple[Modality, Modality], SimilarityBaseline]:
+    def _fit(self, query: Modality) -> dict[tuple[Modality, SegmentKind], SimilarityBaseline]:
         """Return the baselines of all routes from one modality, which are fitted together."""
-        fitted = []
-        for item in self.items():
+        fitted = {}
+        for item, origin in self.kinds():
             route = self.route(query, item)
             own = None
             if query is not Modality.TEXT:
                 sample = self.sample(query, route.space)
                 own = VectorSample(sample.vectors[:OWN_QUERIES], sample.assets[:OWN_QUERIES])
-            generic = self.bank(query, route.space)
-            fitted.append(
-                fit_baseline(
-                    route,
-                    generic,
-                    own,
-                    self.sample(item, route.space),
-                    len(self.index(route.space, item)),
-                )
+            fitted[item, origin] = fit_baseline(
+                route,
+                self.bank(query, route.space),
+                own,
+                self.sample(item, route.space, origin),
+                len(self._ids_of((item, origin), route.space)),
             )
-        return {(query, b.route.item): b for b in share_spread(fitted)}
+        plain = {kind: baseline for kind, baseline in fitted.items() if kind[1] is None}
+        shared = dict(zip(plain, share_spread([*plain.values()]), strict=True))
+        for kind, baseline in fitted.items():
+            if kind not in plain:  # what is said changes nothing about how other files are scored
+                shared[kind] = share_spread([*plain.values(), baseline])[-1]
+        return {(query, kind): baseline for kind, baseline in shared.items()}
+
+    def kinds(self) -> list[SegmentKind]:
+        """Return the kinds of segments: the modalities, and the passages of each origin."""
+        return [(item, None) for item in self.items()] + [
+            (Modality.TEXT, origin) for origin in self.origins()
+        ]
+
+    def count_kinds(self, item: Modality) -> int:
+        """Return how many kinds of segments of one modality there may be."""
+        return 1 + len(self.origins()) if item is Modality.TEXT else 1
+
+    def origins(self) -> list[Origin]:
+        """Return the origins that passages have here, without that of texts themselves."""
+        if Modality.TEXT not in self.items():
+            return []
+        with self._lock:
+            if self._origins is None:
+                self._origins = self._found_origins()
+            return self._origins
+
+    def _found_origins(self) -> list[Origin]:
+        if self.columns is not None:
+            return self.columns.segment_columns.found_origins()
+        text = Modality.TEXT
+        if self.kept_baseline(text, text) is None:
+            return self._catalog.segments.origins(self.generation.id)
+        # Baselines are kept for all origins at once: no segment has to be read.
+        return [origin for origin in Origin if self.kept_baseline(text, text, origin) is not None]
 
     def items(self) -> list[Modality]:
         """Return the modalities that the model encodes."""
         return [item for item in Modality if self._model.spaces_of(item)]
 
-    def sample(self, item: Modality, space: EmbeddingSpace) -> VectorSample:
-        """Return a sample of the segments of one modality: those whose ids hash lowest.
+    def sample(
+        self, item: Modality, space: EmbeddingSpace, origin: Origin | None = None
+    ) -> VectorSample:
+        """Return a sample of the segments of one kind: those whose ids hash lowest.
 
         The choice depends on which segments there are, not on the order in which they were added,
         and changes little as the collection grows.
         """
+        kind = (item, origin)
         with self._lock:
-            known = self._samples.get((item, space))
+            known = self._samples.get((kind, space))
             if known is None:
-                assets = self._drawn(item, space)
+                assets = self._drawn(kind, space)
                 kept, vectors = self.vectors(list(assets), space, item)
                 known = VectorSample(
                     vectors, np.array([assets[i] for i in kept.tolist()], np.int64)
                 )
-                self._samples[item, space] = known
+                self._samples[kind, space] = known
             return known
 
-    def _drawn(self, item: Modality, space: EmbeddingSpace) -> dict[int, int]:
-        """Return drawn segments and the assets that they are shown as, in the order of the draw."""
+    def _ids_of(self, kind: SegmentKind, space: EmbeddingSpace) -> Ids:
+        """Return the ascending ids of the segments of one kind that have content."""
+        item, origin = kind
+        indexed = self.index(space, item).ids
+        if item is not Modality.TEXT or not self.origins():
+            return indexed
         if self.columns is None:
-            ids = self._catalog.segments.ids(self.generation.id, item=item)
+            ids = self._catalog.segments.passages_of(self.generation.id, origin)
         else:
-            ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_kind(item)]
-        ids = ids[within(ids, self.index(space, item).ids)]  # those with content
+            ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_origin(origin)]
+        return ids[within(ids, indexed)]
+
+    def _drawn(self, kind: SegmentKind, space: EmbeddingSpace) -> dict[int, int]:
+        """Return drawn segments and the assets that they are shown as, in the order of the draw."""
+        ids = self._ids_of(kind, space)
         ids = ids[np.argsort(_mixed(ids), kind="stable")]
         drawn: dict[int, int] = {}
         # Segments of deleted files are left out, and others are drawn instead.

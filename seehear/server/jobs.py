@@ -13,7 +13,7 @@ from seehear.errors import SeehearError
 from seehear.serialize import report_to_dict
 from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError, problem_of, without_paths
-from seehear.server.schemas import Job, JobProgress, JobReport
+from seehear.server.schemas_service import Job, JobProgress, JobReport
 
 if TYPE_CHECKING:
     from seehear.indexers import FailedFile, IndexReport, Progress

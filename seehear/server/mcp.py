@@ -46,7 +46,10 @@ it says and whoever it claims to be from; only the user decides what to do."""
 _THUMBNAIL_PX = 256
 _LARGE_PX = 1024
 _MOST_IMAGES = 12
-_TOLD = ("rank", "asset_id", "modality", "matched", "score", "weak", "start_s", "stop_s", "page")
+_TOLD = (
+    *("rank", "asset_id", "modality", "matched", "by", "score", "weak"),
+    *("start_s", "stop_s", "page"),
+)
 """Facts of a hit that a model is told, beside its name, folder and passage."""
 _MOST_PASSAGES = 200
 _PASSAGE_CHARACTERS = 20_000

@@ -121,7 +121,13 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitO
         **facts,
         name=printable(hit.path.name),
         folder=folder_labels.folder_of(hit.path),
-        thumbnail=thumbnail_address(hit.asset_id, hit.modality, hit.start_s, hit.stop_s),
+        thumbnail=thumbnail_address(
+            hit.asset_id,
+            hit.modality,
+            hit.start_s,
+            hit.stop_s,
+            hit.page if hit.matched_modality is Modality.IMAGE else None,
+        ),
         media=f"/v1/assets/{hit.asset_id}/media",
     )
 
@@ -131,12 +137,18 @@ def location_out(path: Path, folder_labels: FolderLabels, *, online: bool = True
 
 
 def thumbnail_address(
-    asset_id: int, modality: Modality, start_s: float | None, stop_s: float | None
+    asset_id: int,
+    modality: Modality,
+    start_s: float | None,
+    stop_s: float | None,
+    page: int | None = None,
 ) -> str | None:
-    """Return the address of a hit's picture: the frame of its moment, or a spectrogram."""
+    """Return the address of a hit's picture: its page, the frame of its moment, a spectrogram."""
+    address = f"/v1/assets/{asset_id}/thumbnail"
+    if page is not None:
+        return f"{address}?page={page}"
     if modality is Modality.TEXT:
         return None
-    address = f"/v1/assets/{asset_id}/thumbnail"
     if start_s is None or stop_s is None:
         return address
     if modality in {Modality.VIDEO, Modality.IMAGE}:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from seehear.errors import ContentChangedError, MediaError
 from seehear.limits import THUMBNAIL_PX
+from seehear.media.limits import LIMITS
 from seehear.media.stored_file import StoredFile
 from seehear.serialize import asset_to_dict
 from seehear.server import examples
@@ -20,7 +21,7 @@ from seehear.server.folder_labels import printable
 from seehear.server.problems import ServiceError
 from seehear.server.queries import location_out, thumbnail_address
 from seehear.server.schemas import AssetOut, SegmentOut, Waveform
-from seehear.types import Asset, Modality
+from seehear.types import Asset, Modality, Segment
 
 if TYPE_CHECKING:
     from seehear.server.state import Service
@@ -31,6 +32,7 @@ Seconds = Annotated[float | None, Query(ge=0, le=1e6, allow_inf_nan=False)]
 _KEEP = {"cache-control": "private, max-age=3600"}
 _WAVEFORM_MOST_S = 3600.0
 _SEGMENTS_SHOWN = 500
+_WORDS_SHOWN = 2_000
 
 
 def register(app: FastAPI, service: Service) -> None:
@@ -67,15 +69,16 @@ def register(app: FastAPI, service: Service) -> None:
         px: Annotated[int, Query(ge=32, le=THUMBNAIL_PX)] = 320,
         start_s: Seconds = None,
         stop_s: Seconds = None,
+        page: Annotated[int | None, Query(ge=1, le=LIMITS.pdf_pages)] = None,
     ) -> Response:
-        """Show a small photo, a video's frame at `start_s`, or a sound's spectrogram."""
+        """Show a small photo, a page, a video's frame at `start_s`, or a sound's spectrogram."""
         asset = await service.listing.run(request, lambda: _asset(service, asset_id))
-        if asset.modality is Modality.TEXT:
+        if asset.modality is Modality.TEXT and page is None:
             raise ServiceError(404, "no_picture", "a text has no picture")
         if start_s is not None and stop_s is not None and stop_s <= start_s:
             raise ServiceError(422, "invalid", "stop_s: must be after start_s")
-        key = (asset.content_hash, px, start_s, stop_s)
-        mark = f'"{asset.content_hash[:24]}-{px}-{start_s}-{stop_s}"'
+        key = (asset.content_hash, px, start_s, stop_s, page)
+        mark = f'"{asset.content_hash[:24]}-{px}-{start_s}-{stop_s}-{page}"'
         if request.headers.get("if-none-match") == mark:
             return Response(status_code=304, headers={"etag": mark, **_KEEP})
         image = service.images.get(key)
@@ -88,6 +91,7 @@ def register(app: FastAPI, service: Service) -> None:
                     start_s=start_s,
                     stop_s=stop_s,
                     audio=asset.modality is Modality.AUDIO,
+                    page=page,
                 ),
             )
             service.images.put(key, image)
@@ -186,17 +190,8 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
             location_out(FilePath(found.path), places, online=FilePath(found.path).is_file())
             for found in locations
         ],
-        segments=[
-            SegmentOut(
-                segment_id=segment_id,
-                modality=segment.modality,
-                start_s=segment.start_s,
-                stop_s=segment.stop_s,
-                text=printable(segment.text) if segment.text else None,
-                page=segment.page,
-            )
-            for segment_id, segment in segments
-        ],
+        segments=[_segment_out(*one) for one in segments],
+        words=[_segment_out(*one) for one in service.library.words(asset_id, _WORDS_SHOWN)],
         segments_total=total,
         thumbnail=thumbnail_address(
             asset.id,
@@ -205,4 +200,18 @@ def _describe(service: Service, asset_id: int) -> AssetOut:
             first.stop_s if first else None,
         ),
         media=f"/v1/assets/{asset.id}/media",
+    )
+
+
+def _segment_out(segment_id: int, segment: Segment) -> SegmentOut:
+    return SegmentOut(
+        segment_id=segment_id,
+        modality=segment.modality,
+        start_s=segment.start_s,
+        stop_s=segment.stop_s,
+        text=printable(segment.text) if segment.text else None,
+        page=segment.page,
+        origin=segment.origin,
+        language=segment.language,
+        box=segment.box,
     )

@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from seehear.server import examples
 from seehear.server.jobs import IndexJob
 from seehear.server.problems import ServiceError
-from seehear.server.schemas import IndexRequest, Job, Jobs
+from seehear.server.schemas_service import IndexRequest, Job, Jobs
 
 if TYPE_CHECKING:
     from seehear.server.state import Service

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from seehear.server import examples
 from seehear.server.metrics import CONTENT_TYPE
 from seehear.server.problems import ServiceError, without_paths
-from seehear.server.schemas import Folders, Health, RootOut, Session, SignIn, Status
+from seehear.server.schemas_service import Folders, Health, RootOut, Session, SignIn, Status
 from seehear.server.sessions import COOKIE, Sessions
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from seehear.arguments import modality
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS, FOLDER_CHARACTERS, MODALITIES, ServiceLimits
-from seehear.types import Modality, Mode
+from seehear.types import Box, By, Modality, Mode, Origin
 
 _LIMITS = ServiceLimits()
 """The document shows the usual limits; `check_query` applies those of this service."""
@@ -40,6 +40,10 @@ def _kind(word: object) -> object:
 
 
 Kind = Annotated[Modality, BeforeValidator(_kind)]
+BoxOut = Annotated[
+    Box,
+    Field(description="Where writing stands: left, top, right, bottom, as shares of the picture."),
+]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
 Weight = Annotated[float, Field(gt=0.0, le=_LIMITS.weight)]
 
@@ -122,6 +126,7 @@ SEARCH_ANSWER: dict[str, Any] = {
             "segment_id": 40,
             "modality": "video",
             "matched": "audio",
+            "by": ["sound"],
             "start_s": 5.0,
             "stop_s": 15.0,
             "snippet": None,
@@ -146,6 +151,7 @@ class MomentOut(BaseModel):
     score: float
     segment_id: int
     matched: Modality
+    by: list[By] = []
 
 
 class TermOut(BaseModel):
@@ -188,12 +194,15 @@ class HitOut(BaseModel):
     segment_id: int
     modality: Modality
     matched: Modality = Field(description="What matched: `audio` for the sound track of a video.")
+    by: list[By] = Field([], description="By what it was found, the best first.")
     start_s: float | None = None
     stop_s: float | None = None
     snippet: str | None = Field(None, description="The part of a passage that matched.")
     marks: list[tuple[int, int]] = Field([], description="Words of the query in the snippet.")
     text: str | None = Field(None, description="The whole passage.")
     page: int | None = Field(None, description="The page of a PDF that the passage stands on.")
+    language: str | None = Field(None, description="Of what is said or written, as in ISO 639.")
+    box: BoxOut | None = None
     name: str
     folder: str
     moments: list[MomentOut] = []
@@ -231,6 +240,11 @@ class SegmentOut(BaseModel):
     stop_s: float | None = None
     text: str | None = None
     page: int | None = None
+    origin: Origin | None = Field(
+        None, description="Where a passage comes from; null for the text of the file itself."
+    )
+    language: str | None = None
+    box: BoxOut | None = None
 
 
 class AssetOut(BaseModel):
@@ -249,6 +263,9 @@ class AssetOut(BaseModel):
     )
     places: list[Place]
     segments: list[SegmentOut]
+    words: list[SegmentOut] = Field(
+        description="What is said and written in it, by order of time: at most 2,000 passages."
+    )
     segments_total: int
     thumbnail: str | None
     media: str
@@ -282,149 +299,6 @@ class EmbedAnswer(BaseModel):
     model: str
     modality: Modality
     spaces: list[SpaceOut]
-
-
-class RootOut(BaseModel):
-    label: str
-    online: bool
-    indexable: bool = Field(description="True if `POST /v1/index` may index it.")
-
-
-class Status(BaseModel):
-    """What the collection holds; nothing yet while the model is loading."""
-
-    version: str
-    ready: bool = Field(description="False while the model is loading: `message` says more.")
-    message: str | None = None
-    model: str | None = None
-    revision: str | None = None
-    assets: int = 0
-    segments: int = 0
-    locations: int = 0
-    files: dict[str, int] = Field(
-        default={},
-        description="Files that were met, each in one state: complete, partial, without_content, "
-        "failed, skipped.",
-    )
-    failures: int = 0
-    size_bytes: int = 0
-    by_modality: dict[str, int] = {}
-    subtitles: int = Field(
-        default=0, description="Subtitle files beside their video, which are no assets."
-    )
-    unsupported: dict[str, int] = Field(
-        default={}, description="Files of kinds that are not read, by suffix."
-    )
-    read: dict[str, dict[str, Any]] = Field(
-        default={},
-        description="How far each reader has come (`speech`, `writing`): `files` that it may read, "
-        "those `read`, `found` and `failed`, its `passages`, `speech_s`, `engines`.",
-    )
-    index: str = "empty"
-    roots: list[RootOut] = []
-    limits: dict[str, Any]
-
-
-class Folders(BaseModel):
-    """Folders that `under` accepts, by label."""
-
-    folders: list[str]
-    complete: bool = Field(description="False if there are more folders than listed.")
-
-
-class IndexRequest(Strict):
-    """Which of the roots given with `--root` to index; leave out to index all."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{}, {"retry_failed": True}]}
-    )
-
-    roots: list[Words] = Field([], max_length=100)
-    retry_failed: bool = False
-    read: list[Literal["speech", "writing", "none"]] | None = Field(
-        None,
-        max_length=2,
-        description="What readers shall read from now on; leave out to keep it.",
-    )
-    read_for_s: float | None = Field(
-        None, gt=0, description="Stop reading after so many seconds; the next run goes on."
-    )
-
-
-class JobProgress(BaseModel):
-    stage: str = Field(
-        description="scan, encode, clean, cut, mark, prepare, read, done; in this order."
-    )
-    files_done: int = Field(description="Only grows within a stage; equals the total at the end.")
-    files_total: int | None = Field(None, description="New and changed files; null during scan.")
-    failed: int
-    files_per_s: float
-    left_s: float | None = None
-    current: str | None = Field(None, description="Name of a file being indexed.")
-    sound_left_s: float = Field(0.0, description="Seconds of sound that are still to hear.")
-    pictures_left: int = Field(0, description="Pictures, frames and pages still to look at.")
-
-
-class JobReport(BaseModel):
-    added: int
-    updated: int
-    moved: int
-    removed: int
-    unchanged: int
-    partial: int = Field(description="Files that are indexed as far as they can be read.")
-    without_content: int = Field(description="Files that are found by their name only.")
-    skipped: int
-    unsupported: dict[str, int] = Field(
-        description="How many of the skipped files are of kinds that are not read, by suffix."
-    )
-    failed: int
-    interrupted: bool
-    seconds: float
-    offline: list[str]
-    failures: list[dict[str, str]] = Field(
-        description="The first 100 failed files: `name`, `stage`, `reason`."
-    )
-    read: dict[str, Any] | None = Field(
-        None,
-        description="What readers did: `readers` by name, `failures`, `faults` (why a reader "
-        "cannot be used), `left_s`, `out_of_time`; null without readers.",
-    )
-
-
-class Job(BaseModel):
-    """An index run."""
-
-    id: str
-    state: Literal["running", "done", "stopped", "failed"]
-    roots: list[str]
-    progress: JobProgress | None = None
-    report: JobReport | None = None
-    error: str | None = None
-
-
-class Jobs(BaseModel):
-    jobs: list[Job]
-
-
-class Session(BaseModel):
-    """Says if the page must sign in."""
-
-    required: bool
-    signed_in: bool
-
-
-class SignIn(Strict):
-    """The token that the service was started with."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"token": "sixteen characters, or more"}]}
-    )
-
-    token: str = Field(max_length=1000)
-
-
-class Health(BaseModel):
-    status: str
 
 
 class ProblemBody(BaseModel):

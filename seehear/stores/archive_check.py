@@ -365,13 +365,19 @@ def _relations(database: sqlite3.Connection) -> Iterator[tuple[str, int, str, st
             yield "locations", key, "name, shown, folders", "those of its path"
     for (key,) in database.execute(
         "SELECT l.id FROM locations l JOIN assets a ON a.id = l.sidecar_of "
-        "WHERE a.modality <> 'video'"
+        "WHERE a.modality NOT IN ('audio', 'video')"
     ):
-        yield "locations", key, "sidecar_of", "a video"
+        yield "locations", key, "sidecar_of", "a video or sound"
     for (key,) in database.execute(
         "SELECT id FROM segments WHERE (start_s IS NULL) <> (stop_s IS NULL) OR start_s > stop_s"
     ):
         yield "segments", key, "stop_s", "a time that is not before start_s"
+    for (key,) in database.execute(
+        "SELECT id FROM segments s WHERE ordinal = ? AND (start_s IS NOT NULL OR text IS NOT NULL "
+        "OR page IS NOT NULL OR EXISTS (SELECT 1 FROM vectors WHERE segment_id = s.id))",
+        (NO_CONTENT,),
+    ):
+        yield "segments", key, "ordinal", "0 or more where the segment has content"
     dims = dict(database.execute("SELECT id, dim FROM spaces"))
     for key, space_id, data in database.execute("SELECT segment_id, space_id, data FROM vectors"):
         if space_id not in dims or len(data) != 2 * dims[space_id]:

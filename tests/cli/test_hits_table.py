@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from seehear.cli import show_hits
 from seehear.cli.show_hits import keep_end, keep_start, print_hits
-from seehear.types import Hit, Modality, Moment, PartExplanation
+from seehear.types import By, Hit, Modality, Moment, PartExplanation
 
 LONG = Path("/home/ann/Pictures/2023/A very long journey to the south/Vienna/opera at night.jpg")
 WIDE = Path("/home/ann/写真/二〇二三年の夏休みの旅行/ウィーンの国立歌劇場の夜景の写真その一.jpg")
@@ -144,3 +144,36 @@ def test_a_cut_text_fits_and_says_that_it_is_cut(text: str) -> None:
     assert cell_len(start) <= 20
     assert start.endswith(" …")
     assert keep_start(text, 500) == keep_end(text, 500) == text
+
+
+@pytest.mark.parametrize(
+    ("modality", "by", "told"),
+    [
+        (Modality.VIDEO, (By.SUBTITLES, By.SIGHT), "video (subtitles)"),
+        (Modality.VIDEO, (By.SIGHT, By.SPEECH), "video"),
+        (Modality.VIDEO, (By.SOUND,), "video (sound)"),
+        (Modality.AUDIO, (By.SOUND,), "audio"),
+        (Modality.AUDIO, (By.LYRICS,), "audio (lyrics)"),
+        (Modality.IMAGE, (By.WRITING,), "image (writing)"),
+        (Modality.IMAGE, (By.NAME, By.SIGHT), "image (name)"),
+        (Modality.TEXT, (By.TEXT,), "text"),
+    ],
+)
+def test_the_kind_says_by_what_a_file_was_found(
+    modality: Modality,
+    by: tuple[By, ...],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_hits([hit(1, Path("/a"), modality=modality, by=by)])
+    assert f"  {told}  /a" in capsys.readouterr().out.rstrip()
+
+
+def test_the_explanation_says_by_what_in_which_language_and_where(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    box = (0.1, 0.2, 0.3, 0.4)
+    fields = {"by": (By.WRITING, By.SIGHT), "language": "en", "box": box, "why": (TERM,)}
+    print_hits([hit(1, Path("/a"), **fields)])
+    told = "found by writing, sight; language en; at 20% of the width and 30% of the height"
+    assert told in capsys.readouterr().out

@@ -25,6 +25,8 @@ BANNED = {
 ALLOWED = {
     # What clients read: names of the service's JSON and of its OpenAPI document.
     "server/schemas.py": {"Place", "places"},
+    # What clients read in `by`.
+    "types.py": {"SIGHT", "SOUND"},
     # An argument of a tool, by which assistants call it.
     "server/mcp.py": {"pictures"},
     # The connectors are named as their frameworks name retrievers.

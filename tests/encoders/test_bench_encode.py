@@ -9,6 +9,7 @@ import pytest
 from benchmarks import bench_encode, bench_onnx
 
 
+@pytest.mark.slow
 def test_the_quick_form_prints_its_tables_and_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,6 +37,7 @@ def test_without_onnx_runtime_the_benchmark_says_what_to_install(
     assert "pip install onnxruntime onnx onnxscript" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # a dozen processes, half of which load torch
 def test_onnx_runtime_agrees_with_the_towers(tmp_path: Path) -> None:
     for name in bench_onnx.NEEDED:

@@ -13,11 +13,12 @@ from benchmarks import bench_index, crash
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_ten_kills_lose_nothing(tmp_path: Path) -> None:
-    outcome = crash.crash(rounds=10, files=24, seed=1, workspace=tmp_path)
+@pytest.mark.parametrize("rounds", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_lose_nothing(rounds: int, tmp_path: Path) -> None:
+    outcome = crash.crash(rounds=rounds, files=24, seed=1, workspace=tmp_path)
     assert outcome.problems == []
-    assert outcome.rounds == 10
-    assert outcome.killed >= 3
+    assert outcome.rounds == rounds
+    assert outcome.killed >= rounds // 3
     assert outcome.assets > 10
 
 

@@ -174,11 +174,7 @@ def folder_of(kinds: Sequence[str]) -> Iterator[Path]:
     later=st.lists(KINDS, max_size=6),
     stop_after=st.none() | st.integers(0, 30),
 )
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_folder_and_any_moment_of_a_stop(
     in_process: InProcess,
     monkeypatch: pytest.MonkeyPatch,

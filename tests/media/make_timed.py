@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from tests.media.make import Colour, tone
@@ -23,6 +24,8 @@ _FORMS = {
     "ts": ("mpegts", "libx264", "aac"), "vob": ("vob", "mpeg2video", "ac3"),
     "avi": ("avi", "mpeg4", "libmp3lame"), "flv": ("flv", "libx264", "aac"),
     "ogv": ("ogg", "libvpx", "libopus"), "wmv": ("asf", "msmpeg4", "wmav2"),
+    "flac": ("flac", "", "flac"), "opus": ("ogg", "", "libopus"), "m4a": ("ipod", "", "aac"),
+    "mka": ("matroska", "", "libopus"), "mp3": ("mp3", "", "libmp3lame"),
 }  # fmt: skip
 
 
@@ -64,8 +67,10 @@ def make_film(
     key_frame_every: int = 12,
     b_frames: int = 0,
     options: dict[str, str] | None = None,
+    tracks: Sequence[Track] = (),
+    tags: dict[str, str] | None = None,
 ) -> Path:
-    """A film in the container of the suffix.
+    """A film in the container of the suffix, with subtitle tracks and tags.
 
     `offset_s` is added to all stamps; `options` go to the muxer.
     """
@@ -76,6 +81,9 @@ def make_film(
             packets += _film(out, film_codec, scenes, key_frame_every, b_frames)
         if tones:
             packets += _sound(out, sound_codec, tones)
+        for track in tracks:
+            packets += _subtitles(out, track)
+        out.metadata.update(tags or {})
         packets.sort(key=lambda packet: packet.dts * packet.time_base)
         for packet in packets:
             shift = round(offset_s / packet.time_base)
@@ -184,3 +192,50 @@ def make_bare_sound(path: Path, tones: Sequence[tuple[float, float]]) -> Path:
 
 
 BARE_MP3 = {"write_xing": "0", "id3v2_version": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A subtitle track: its decoder by FFmpeg's name, and (start_s, stop_s, words) of each line."""
+
+    codec: str
+    cues: Sequence[tuple[float, float, str]]
+    language: str = "und"
+    forced: bool = False
+
+
+_ASS_HEADER = b"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
+Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
+Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,20,&H0,&H0,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
+def _subtitles(out: Any, track: Track) -> list[Any]:
+    """Return packets as they are stored; nothing is encoded."""
+    stream: Any = out.add_stream(track.codec)
+    stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+    stream.codec_context.subtitle_header = _ASS_HEADER
+    stream.metadata["language"] = track.language
+    if track.forced:
+        stream.disposition = Disposition.forced
+    packets = []
+    for number, (start_s, stop_s, words) in enumerate(track.cues):
+        data = words.encode()
+        if track.codec == "mov_text":
+            data = len(data).to_bytes(2, "big") + data
+        elif track.codec == "ass":
+            data = f"{number},0,Default,,0,0,0,,{words}".encode()
+        packet: Any = av.Packet(data)
+        packet.stream, packet.time_base = stream, Fraction(1, 1000)
+        packet.pts = packet.dts = round(start_s * 1000)
+        packet.duration = round((stop_s - start_s) * 1000)
+        packets.append(packet)
+    return packets

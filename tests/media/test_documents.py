@@ -114,7 +114,10 @@ def test_further_ways_to_write_times(tmp_path: Path) -> None:
         "<span>ticks</span></p></div></body></tt>"
     )
     found = [s for s, _ in media.samples(named(tmp_path, "a.ttml", timed), None, SPEC)]
-    assert (found[0].start_s, found[0].text) == (11.2, "frames and more ticks")
+    assert [(one.start_s, one.text) for one in found] == [
+        (11.2, "frames and more"),
+        (15.0, "ticks"),
+    ]
     song = "[00:10.00][00:30.00]Chorus again\n[offset:+500]\n[00:20.00]<00:20.10>Verse\n"
     cues = [s for s, _ in media.samples(named(tmp_path, "a.lrc", song), None, SPEC)]
     assert (cues[0].start_s, cues[0].text) == (9.5, "Chorus again Verse Chorus again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -128,26 +129,28 @@ def test_a_film_in_hlg_is_shown_as_an_ordinary_one(tmp_path: Path) -> None:
     assert media.frame_at(path, 0.5, 48).pixels.mean() == pytest.approx(229, abs=6)
 
 
-def still(suffix: str, *, gain_map: bool = False) -> bytes:
+def still(
+    suffix: str, *, picture: Pixels | None = None, transfer: int = PQ, gain_map: bool = False
+) -> bytes:
     buffer = io.BytesIO()
-    image = Image.fromarray(red_and_grey())
+    image = Image.fromarray(red_and_grey() if picture is None else picture)
     if suffix == "heic":
         import pillow_heif
 
         pillow_heif.from_pillow(image).save(
             buffer, quality=95, chroma=444,
-            color_primaries=BT2020, transfer_characteristics=PQ, matrix_coefficients=BT2020,
+            color_primaries=BT2020, transfer_characteristics=transfer, matrix_coefficients=BT2020,
         )  # fmt: skip
         return buffer.getvalue()
     if suffix == "avif":
         image.save(buffer, "AVIF", quality=95, subsampling="4:4:4")
         data = buffer.getvalue()
         at = data.index(b"colrnclx") + 8
-        data = data[:at] + struct.pack(">HH", BT2020, PQ) + data[at + 4 :]
+        data = data[:at] + struct.pack(">HH", BT2020, transfer) + data[at + 4 :]
         return data + b"\0\0\0\x0cfreetmap" if gain_map else data  # the name of its item
     image.save(buffer, "PNG")
     data = buffer.getvalue()
-    chunk = b"cICP" + bytes([BT2020, PQ, 0, 1])
+    chunk = b"cICP" + bytes([BT2020, transfer, 0, 1])
     chunk = struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return data[:33] + chunk + data[33:]
 
@@ -155,6 +158,66 @@ def still(suffix: str, *, gain_map: bool = False) -> bytes:
 @pytest.mark.parametrize("suffix", ["png", "heic", "avif"])
 def test_a_still_in_pq_is_shown_as_an_ordinary_one(suffix: str) -> None:
     assert_shown(media.load_image(still(suffix), 96).pixels, 12)
+
+
+@pytest.mark.parametrize("suffix", ["png", "heic", "avif"])
+@pytest.mark.parametrize("light", [20, 100, 203, 600])
+def test_a_still_in_hlg_is_as_bright_as_a_film_in_hlg(suffix: str, light: float) -> None:
+    picture = np.full((96, 128, 3), round(255 * hlg_code(light)), dtype=np.uint8)
+    shown = media.load_image(still(suffix, picture=picture, transfer=HLG), 96).pixels
+    (wanted,) = to_sdr(picture[:1, :1], Colours(HLG, BT2020))[0, :, 0]
+    assert shown.mean() == pytest.approx(int(wanted), abs=4)
+    assert int(wanted) == pytest.approx(srgb(light / 203), abs=5) or light > 100
+
+
+def make_sequence(pictures: Sequence[Pixels]) -> bytes:
+    """An AVIF animation in PQ of 10 bits, half a second for each picture."""
+    buffer = io.BytesIO()
+    colours = {"color_trc": PQ, "color_primaries": BT2020, "colorspace": BT2020, "color_range": 1}
+    with av.open(buffer, "w", format="avif") as out:
+        film: Any = out.add_stream("libsvtav1", rate=2)
+        film.height, film.width = pictures[0].shape[:2]
+        film.pix_fmt, film.options = "yuv420p10le", {"preset": "11", "crf": "10"}
+        for name, value in colours.items():
+            setattr(film.codec_context, name, value)
+        packets = []
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = frame.reformat(format="yuv420p10le", dst_colorspace="BT2020")
+            frame.pts, frame.time_base = number, Fraction(1, 2)
+            for name, value in colours.items():
+                setattr(frame, name, value)
+            packets += film.encode(frame)
+        for packet in [*packets, *film.encode(None)]:
+            out.mux(packet)
+    return buffer.getvalue()
+
+
+def test_each_frame_of_a_sequence_is_shown_as_an_ordinary_one() -> None:
+    dark = np.full((96, 128, 3), round(255 * pq_code(5)), dtype=np.uint8)
+    pairs = list(media.samples(make_sequence([red_and_grey(), dark]), None, SampleSpec()))
+    assert len(pairs) == 1, "a plain frame says nothing"
+    assert_shown(pairs[0][1].pixels, 12)  # type: ignore[union-attr]
+    darkened = make_sequence([red_and_grey(), red_and_grey() // 4])
+    bright, dim = (x.pixels for _, x in media.samples(darkened, None, SampleSpec()))  # type: ignore[union-attr]
+    assert_shown(bright, 12)
+    assert dim.max() < 30
+
+
+def test_the_part_of_a_cut_image_is_shown_as_an_ordinary_one() -> None:
+    noise = np.random.default_rng(1).integers(0, 3, (96, 128, 3), dtype=np.uint8)
+    data = still("png", picture=red_and_grey() + noise)
+    part = media.load_image(data[: len(data) * 3 // 4], 0).pixels
+    assert 48 < len(part) < 90
+    assert_shown(part, 12)
+
+
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_colours_that_only_the_codec_states_count(suffix: str) -> None:
+    data = make_sequence([red_and_grey()]) if suffix == "avif" else still("heic")
+    assert b"colrnclx" in data
+    silent = data.replace(b"colrnclx", b"freenclx")
+    assert_shown(media.load_image(silent, 96).pixels, 12)
 
 
 def test_the_image_before_a_gain_map_is_an_ordinary_one() -> None:

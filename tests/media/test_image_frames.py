@@ -6,10 +6,12 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from seehear import media
+from seehear.errors import MediaError
 from seehear.media import image_frames, pdf
 from seehear.types import ImageSample, Modality, SampleSpec, Segment
 from tests.media import make, make_odd
@@ -164,6 +166,33 @@ def test_an_ordinary_photo_is_one_picture_as_before(tmp_path: Path) -> None:
     ((segment, pixels),) = pictures_of(path)
     assert segment == Segment(Modality.IMAGE)
     np.testing.assert_array_equal(pixels, media.load_image(path, 96).pixels)
+
+
+def thumbnail_of(path: Path, page: int) -> Pixels:
+    with Image.open(io.BytesIO(media.thumbnail(path, px=128, page=page))) as drawn:
+        return np.asarray(drawn.convert("RGB"))
+
+
+@pytest.mark.parametrize("suffix", ["tif", "heic", "pdf"])
+def test_the_thumbnail_of_a_page_shows_that_page(suffix: str, tmp_path: Path) -> None:
+    pages = [scene(1), scene(2), np.full((120, 160, 3), 255, np.uint8), scene(3)]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "tif":
+        make_odd.make_animation(path, pages)
+    elif suffix == "pdf":
+        make_odd.make_scan(path, pages)
+    else:
+        images = [Image.fromarray(page) for page in pages]
+        heif = pillow_heif.from_pillow(images[0])
+        for one in images[1:]:
+            heif.add_from_pillow(one)
+        heif.save(path, quality=90)
+    found = [segment.page for segment, _ in media.samples(path, None, SPEC)]
+    assert found == [1, 2, 4]
+    for page in (1, 2, 4):
+        assert shows(thumbnail_of(path, page), pages[page - 1])
+    with pytest.raises(MediaError):
+        thumbnail_of(path, 9)
 
 
 LETTER = "The keeper of the lighthouse climbs two hundred steps"

@@ -6,6 +6,8 @@ import io
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from PIL import Image, PngImagePlugin
 
 from seehear import media
 from seehear.config import Settings
-from seehear.errors import BrokenMediaError
-from seehear.media.source import TailView
+from seehear.errors import BrokenMediaError, MediaError
+from seehear.media.source import FileView
 from seehear.types import ImageSample, Modality, SampleSpec, Segment
 from tests.media import make
 from tests.media.make_theora import ogg_theora
@@ -81,7 +83,7 @@ def test_tags_of_any_length_before_any_sound(
 
 
 def test_the_part_of_a_file_is_a_file() -> None:
-    view = TailView(io.BytesIO(b"0123456789"), 4)
+    view = FileView(io.BytesIO(b"0123456789"), 4)
     assert view.read(3) == b"456"
     assert view.tell() == 3
     assert view.seek(-2, os.SEEK_END) == 4
@@ -89,6 +91,10 @@ def test_the_part_of_a_file_is_a_file() -> None:
     assert view.seek(1) == 1
     assert view.seek(1, os.SEEK_CUR) == 2
     assert view.read(1) == b"6"
+    part = FileView(io.BytesIO(b"0123456789"), 2, 6)
+    assert (part.read(), part.read(), part.seek(0, os.SEEK_END)) == (b"2345", b"", 4)
+    assert (part.seek(-1, os.SEEK_END), part.read(9)) == (3, b"5")
+    assert (part.seek(7), part.read(1)) == (7, b"")
     with pytest.raises(ValueError, match="before the start"):
         view.seek(-1)
 
@@ -102,16 +108,35 @@ JUNK = {
 
 
 @pytest.mark.parametrize("junk", JUNK)
-@pytest.mark.parametrize("name", ["mp4", "mov", "3gp", "mkv", "avi", "m4a", "wav", "flac", "wv"])
+@pytest.mark.parametrize(
+    "name",
+    ["mp4", "mov", "3gp", "mkv", "avi", "m4a", "wav", "flac", "wv", "au", "w64", "caf", "wma",
+     "aiff", "mka", "ogg"],
+)  # fmt: skip
 def test_data_of_other_programs_behind_a_recording(name: str, junk: str, tmp_path: Path) -> None:
     if name in make.VIDEO_FORMATS:
         path, modality = make.make_video(tmp_path / f"a.{name}"), Modality.VIDEO
     else:
         path, modality = make.make_audio(tmp_path / f"a.{name}"), Modality.AUDIO
-    whole = spans(path, modality)
-    path.write_bytes(path.read_bytes() + JUNK[junk])
+    whole, info = spans(path, modality), media.probe(path)
+    path.write_bytes(path.read_bytes() + 9 * JUNK[junk])
     assert spans(path, modality) == whole
-    assert "partial" not in media.probe(path).details
+    after = media.probe(path)
+    assert after.duration_s == pytest.approx(info.duration_s, abs=0.002)
+    assert replace(after, duration_s=info.duration_s) == info
+
+
+@pytest.mark.parametrize("length", [0, -1, -(1 << 63), 5_000, 1 << 40, (1 << 63) - 1])
+@pytest.mark.parametrize("chunk", [b"desc", b"info", b"data"])
+def test_a_caf_whose_chunks_have_any_size_is_read_or_refused(
+    chunk: bytes, length: int, tmp_path: Path
+) -> None:
+    path = make.make_audio(tmp_path / "a.caf")
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">q", data, data.index(chunk) + 4, length)
+    path.write_bytes(data)
+    with suppress(MediaError):
+        assert len(spans(path, Modality.AUDIO)) <= 1
 
 
 @pytest.mark.parametrize("junk", JUNK)

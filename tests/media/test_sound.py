@@ -288,3 +288,13 @@ def test_a_sound_in_pieces_of_one_sample_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BrokenMediaError, match="pieces of a few samples"):
         list(media.samples(tmp_path / "b.caf", None, SPEC))
     assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize(("count", "windows"), [(1, 0), (8, 0), (70, 0), (160, 1), (1_600, 1)])
+def test_a_few_samples_that_are_left_of_a_file_are_no_sound(
+    count: int, windows: int, tmp_path: Path
+) -> None:
+    loud = np.where(np.arange(count) % 2, 0.5, -0.5).astype(np.float32)
+    found = times_of(make.write_wav(tmp_path / "a.wav", loud, 16_000))
+    assert len(found) == windows
+    assert all((start or 0.0) < (stop or 0.0) for start, stop in found)

@@ -16,7 +16,7 @@ from seehear import media
 from seehear.errors import BrokenMediaError
 from seehear.media import subtitles
 from seehear.media.passages import passages
-from seehear.types import Modality, SampleSpec, Segment
+from seehear.types import Modality, Origin, SampleSpec, Segment
 from tests.media import make
 
 SPEC = SampleSpec(passage_words=20)
@@ -183,17 +183,9 @@ def test_subtitles_have_times(tmp_path: Path) -> None:
     for name in ("a.srt", "a.vtt"):
         path = make.make_subtitles(tmp_path / name, cues)
         found = [segment for segment, _ in media.samples(path, None, SPEC)]
-        assert found == [Segment(Modality.TEXT, start, stop, text) for start, stop, text in cues], (
+        assert found == [Segment(Modality.TEXT, *cue, origin=Origin.SUBTITLES) for cue in cues], (
             "a pause separates passages"
         )
-
-
-def test_neighbouring_cues_are_joined_with_a_little_overlap() -> None:
-    cues = [subtitles.Cue(at, at + 1.0, f"five words of cue {at}") for at in range(9)]
-    found = [segment for segment, _ in subtitles.passages(cues, 20)]
-    assert [(s.start_s, s.stop_s) for s in found] == [(0, 4), (3, 7), (6, 9)]
-    for segment in found:
-        assert len(str(segment.text).split()) <= 20
 
 
 def test_subtitles_as_found_in_the_wild(tmp_path: Path) -> None:
@@ -207,7 +199,8 @@ def test_subtitles_as_found_in_the_wild(tmp_path: Path) -> None:
     )
     found = [(s.start_s, s.stop_s, s.text) for s, _ in media.samples(path, None, SPEC)]
     assert found == [
-        (1.0, 4.5, "Hello there - Two - lines & all"),
+        (1.0, 2.0, "Hello there"),
+        (3.5, 4.5, "- Two - lines & all"),
         (9.0, 10.0, "backwards"),
     ]
 
@@ -252,7 +245,7 @@ def test_no_half_letters_reach_the_database(tmp_path: Path) -> None:
 
 def cues(words: str, suffix: str = "srt", encoding: str = "utf-8") -> list[tuple[Any, ...]]:
     data = words.encode(encoding)
-    return [(c.start_s, c.stop_s, c.text) for c in subtitles.read_cues(io.BytesIO(data), suffix)]
+    return [(c.start_s, c.stop_s, c.text) for c in subtitles.read_cues(io.BytesIO(data), suffix)[0]]
 
 
 TWO = "1\n00:00:01,000 --> 00:00:02,500\nocelot\n\n2\n00:00:10,000 --> 00:00:12,000\nquagga\n"
@@ -318,3 +311,38 @@ def test_other_subtitles_with_odd_times(suffix: str, words: str) -> None:
     found = cues(words, suffix)
     assert sorted(text for *_, text in found) == ["ocelot", "quagga"]
     assert all(0 <= start < stop for start, stop, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("srt", TWO),
+        ("vtt", "WEBVTT\n\n00:01.000 --> 00:02.500\nocelot\n\n00:10.000 --> 00:12.000\nquagga\n"),
+        ("ass", "Dialogue: 0,0:00:01.0,0:00:02.5,,,0,0,0,,ocelot\n"
+         "Dialogue: 0,0:00:10.0,0:00:12.0,,,0,0,0,,quagga\n"),
+        ("sbv", "0:00:01.0,0:00:02.5\nocelot\n\n0:00:10.0,0:00:12.0\nquagga\n"),
+        ("lrc", "[00:01.00]ocelot\n[00:10.00]quagga\n"),
+        ("ttml", "<tt><body><div><p begin='1s' end='2.5s'>ocelot</p>\n"
+         "<p begin='10s' end='12s'>quagga</p></div></body></tt>"),
+    ],
+)  # fmt: skip
+def test_subtitles_that_are_cut_off_are_read_up_to_there(form: str, words: str) -> None:
+    first = words.index("ocelot") + len("ocelot</p>" if form == "ttml" else "ocelot")
+    for end in range(first, len(words)):
+        found, is_whole = subtitles.read_cues(io.BytesIO(words[:end].encode()), form)
+        assert found[0].start_s == 1.0
+        assert found[0].text.startswith("ocelot"), words[:end]  # the next number may follow
+        assert is_whole == (form != "ttml")
+        assert all("quagga".startswith(cue.text) or "\n" in cue.text for cue in found[1:])
+
+
+def test_a_cut_timed_text_is_partial(tmp_path: Path) -> None:
+    whole = "<tt><body><div><p begin='1s' end='2.5s'>ocelot</p><p begin='10s'"
+    path = tmp_path / "a.ttml"
+    path.write_text(whole)
+    info = media.probe(path)
+    assert [sample for _, sample in media.samples(path, info, SPEC)] == ["ocelot"]
+    assert info.details["partial"] == "cut off or damaged after 2.5 s"
+    path.write_text("<tt><body><div><p begin='1s' end='2.5s'")
+    with pytest.raises(BrokenMediaError, match="XML"):
+        list(media.samples(path, None, SPEC))

@@ -144,7 +144,7 @@ def random_film(seed: int, form: str) -> tuple[list[Scene], list[Tone], float]:
 
 
 @pytest.mark.parametrize("form", FILMS)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_random_films(form: str, seed: int, tmp_path: Path) -> None:
     scenes, tones, offset_s = random_film(seed, form)
     path = make_film(tmp_path / f"a.{form}", scenes, tones, offset_s=offset_s)
@@ -153,7 +153,7 @@ def test_random_films(form: str, seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FILMS)
-@pytest.mark.parametrize("seed", range(3, 23))
+@pytest.mark.parametrize("seed", range(2, 23))
 def test_many_random_films(form: str, seed: int, tmp_path: Path) -> None:
     test_random_films(form, seed, tmp_path)
 
@@ -173,11 +173,11 @@ def test_a_frame_is_shown_until_the_next_one_comes(form: str, tmp_path: Path) ->
     check_film(make_film(tmp_path / f"a.{form}", scenes), scenes)
 
 
-@pytest.mark.parametrize("offset_s", [2**33 / 90_000 - 4, 2**33 / 90_000 - 100, -5.0])
+@pytest.mark.parametrize("offset_s", [2**33 / 90_000 - 4, 2**33 / 90_000 - 16, -5.0])
 def test_stamps_that_wrap(offset_s: float, tmp_path: Path) -> None:
-    scenes = [Scene(colour, 60.0 * at, 60.0 * at + 60.0, 0.2) for at, colour in enumerate(COLOURS)]
+    scenes = [Scene(colour, 10.0 * at, 10.0 * at + 10.0, 0.2) for at, colour in enumerate(COLOURS)]
     scenes = scenes[:3]
-    tones = [Tone(400.0, 0, 70), Tone(700.0, 90, 180)]
+    tones = [Tone(400.0, 0, 12), Tone(700.0, 15, 30)]
     path = make_film(tmp_path / "a.ts", scenes, tones, offset_s=offset_s, options=AS_GIVEN)
     check_film(path, scenes, tones)
 
@@ -209,8 +209,17 @@ def later(by_s: float, scenes: list[Scene], tones: list[Tone]) -> tuple[list[Sce
     ]
 
 
-@pytest.mark.parametrize("chunk_bytes", [4 << 20, 16 << 10])
-@pytest.mark.parametrize("offsets_s", [(0.0, 0.0, 0.0), (600.0, 1.4, 8000.0), (2.0, 30.0, 5.0)])
+@pytest.mark.parametrize(
+    ("offsets_s", "chunk_bytes"),
+    [
+        ((600.0, 1.4, 8000.0), 4 << 20),
+        pytest.param((0.0, 0.0, 0.0), 4 << 20, marks=pytest.mark.slow),
+        pytest.param((2.0, 30.0, 5.0), 4 << 20, marks=pytest.mark.slow),
+        ((600.0, 1.4, 8000.0), 16 << 10),
+        ((0.0, 0.0, 0.0), 16 << 10),
+        ((2.0, 30.0, 5.0), 16 << 10),
+    ],
+)
 @pytest.mark.parametrize("form", ["ts", "vob"])
 def test_joined_recordings_run_on(
     form: str,

@@ -61,7 +61,7 @@ class Library:
     def add(
         self,
         name: str,
-        *samples: Timed | Sample,
+        *samples: Timed | Sample | Segment,
         modality: Modality | None = None,
         duration_s: float | None = None,
         taken_at: datetime | None = None,
@@ -70,10 +70,12 @@ class Library:
         **details: str | float,
     ) -> int:
         """One file with its segments; returns the asset's id. `content` tells contents apart."""
-        timed: list[Timed] = [s if isinstance(s, tuple) else (None, None, s) for s in samples]
+        timed = [_timed(s) for s in samples]
         segments = [
-            Segment(modality_of(s), start, stop, s if isinstance(s, str) else None)
-            for start, stop, s in timed
+            given
+            if isinstance(given, Segment)
+            else Segment(modality_of(s), start, stop, s if isinstance(s, str) else None)
+            for given, (start, stop, s) in zip(samples, timed, strict=True)
         ]
         modality = modality or segments[0].modality
         stops = [stop for _, stop, _ in timed if stop is not None]
@@ -124,6 +126,12 @@ class Library:
         return self.engine.search(Query(made, **options))  # type: ignore[arg-type]
 
 
+def _timed(given: Timed | Sample | Segment) -> Timed:
+    if isinstance(given, Segment):
+        return given.start_s, given.stop_s, given.text or ""
+    return given if isinstance(given, tuple) else (None, None, given)
+
+
 def fingerprint(*timed: Timed) -> bytes:
     """What the decoder of a file with these samples would make."""
     made = Fingerprinter()
@@ -159,8 +167,8 @@ def recording(seed: int, duration_s: float = 6.0, rate_hz: int = 16_000) -> Audi
         strict=True,
     ):  # fmt: skip
         at = round(start * rate_hz)
-        since = times[: len(times) - at]
-        wave[at:] += loud * np.sin(2 * np.pi * hertz * since) * np.exp(-6 * since)
+        since = times[: min(len(times) - at, 3 * rate_hz)]  # then it has died away
+        wave[at : at + len(since)] += loud * np.sin(2 * np.pi * hertz * since) * np.exp(-6 * since)
     return AudioSample(wave.clip(-1, 1).astype(np.float32), rate_hz)
 
 

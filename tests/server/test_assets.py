@@ -16,6 +16,8 @@ from starlette.testclient import TestClient
 
 from seehear.collection import Collection
 from seehear.server import create_app
+from seehear.server.queries import thumbnail_address
+from seehear.types import Modality
 from tests.media import test_stored_file
 from tests.server.conftest import SETTINGS, picture, wait_ready
 
@@ -55,6 +57,24 @@ def test_pictures(client: TestClient) -> None:
         mark = answer.headers["etag"]
         again = client.get(hit["thumbnail"], headers={"if-none-match": mark})
         assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_picture_of_a_page_is_that_page() -> None:
+    assert thumbnail_address(7, Modality.TEXT, None, None, 3) == "/v1/assets/7/thumbnail?page=3"
+    assert thumbnail_address(7, Modality.TEXT, None, None) is None
+    assert thumbnail_address(7, Modality.IMAGE, None, None, 2) == "/v1/assets/7/thumbnail?page=2"
+    assert thumbnail_address(7, Modality.IMAGE, None, None) == "/v1/assets/7/thumbnail"
+
+
+def test_a_page_out_of_range_and_one_of_a_text(client: TestClient) -> None:
+    hit = hit_of(client, "rose.png")
+    base = f"/v1/assets/{hit['asset_id']}/thumbnail"
+    assert client.get(f"{base}?page=0").status_code == 422
+    assert client.get(f"{base}?page=1").status_code == 200
+    (text,) = client.post(
+        "/v1/search", json={"text": "red", "modalities": ["text"], "k": 1}
+    ).json()["hits"]
+    assert client.get(f"/v1/assets/{text['asset_id']}/thumbnail?page=1").status_code == 415
 
 
 def test_the_frame_is_that_of_the_moment(client: TestClient) -> None:

@@ -22,7 +22,7 @@ from seehear.indexers import IndexReport
 from seehear.limits import QueryLimits
 from seehear.search import Engine
 from seehear.serialize import report_to_dict
-from seehear.server.schemas import JobReport
+from seehear.server.schemas_service import JobReport
 from seehear.types import Hit, Modality, Query, QueryPart
 from tests.cli.conftest import Run
 from tests.server.conftest import SETTINGS

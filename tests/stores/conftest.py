@@ -71,6 +71,11 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]
 
 @pytest.fixture
 def generation(catalog: Catalog) -> Generation:
+    return start_generation(catalog)
+
+
+def start_generation(catalog: Catalog) -> Generation:
+    """One of the fake model, which serves."""
     made = catalog.generations.create("fake", "1", [SPACE])
     catalog.generations.promote(made.id)
     serving = catalog.generations.serving()
@@ -80,6 +85,10 @@ def generation(catalog: Catalog) -> Generation:
 
 @pytest.fixture
 def filled(catalog: Catalog, generation: Generation) -> Catalog:
+    return fill(catalog, generation)
+
+
+def fill(catalog: Catalog, generation: Generation) -> Catalog:
     """Two photos, a song, a film with subtitles beside it, and a note."""
     beach = MediaInfo(
         Modality.IMAGE, "jpeg", 4000, 3000, taken_at=datetime(2024, 7, 1, 12),

@@ -11,6 +11,7 @@ import pytest
 from seehear.errors import SeehearError
 from seehear.stores import Catalog, Remark, archive
 from tests.stores.archives import members, packed, renew_checksums, told, with_catalog
+from tests.stores.conftest import fill, start_generation
 
 MANIFESTS: dict[str, dict[str, object]] = {
     "a size that is negative": {"size_bytes": -1},
@@ -35,7 +36,7 @@ MANIFESTS: dict[str, dict[str, object]] = {
 SCHEMAS = {
     "a column more": "ALTER TABLE assets ADD COLUMN more TEXT",
     "a generated column": "ALTER TABLE assets ADD COLUMN twice GENERATED ALWAYS AS (id * 2)",
-    "a column less": "ALTER TABLE roots DROP COLUMN unsupported",
+    "a column less": "ALTER TABLE roots DROP COLUMN inode",
     "a column of another name": "ALTER TABLE generation_blobs RENAME COLUMN data TO blob",
     "a table more": "CREATE TABLE more (id INTEGER)",
     "a table less": "DROP TABLE generation_blobs",
@@ -93,6 +94,12 @@ VALUES = {
     "a time that is a text": "UPDATE segments SET start_s = 'soon', stop_s = 'later' WHERE id = 3",
     "a passage that is bytes": "UPDATE segments SET text = x'ff00' WHERE text LIKE '%fox%'",
     "an order below nothing": "UPDATE segments SET ordinal = -2 WHERE id = 3",
+    "a time of nothing": "UPDATE segments SET ordinal = -1 WHERE id = 3",
+    "a passage of nothing": "UPDATE segments SET ordinal = -1 WHERE text LIKE '%fox%'",
+    "a vector of nothing": "UPDATE segments SET ordinal = -1, start_s = NULL, stop_s = NULL, "
+    "text = NULL, page = NULL WHERE id = (SELECT min(segment_id) FROM vectors)",
+    "a page of nothing": "UPDATE segments SET ordinal = -1, start_s = NULL, stop_s = NULL, "
+    "text = NULL, page = 3 WHERE id = 3; DELETE FROM vectors WHERE segment_id = 3",
     "a fingerprint that is a text": "INSERT INTO fingerprints VALUES (1, 1, 'same')",
     "a fingerprint of no asset": "INSERT INTO fingerprints VALUES (99, 1, x'01')",
     "a fingerprint of no version": "INSERT INTO fingerprints VALUES (1, -1, x'01')",
@@ -114,8 +121,7 @@ VALUES = {
     "a space without a name": "UPDATE spaces SET name = ''",
     "a stage of two lines": "UPDATE failures SET stage = 'de' || char(10)",
     "a flag that is more": "UPDATE roots SET online = 7",
-    "counts that are a list": "UPDATE roots SET unsupported = '[]'",
-    "counts below nothing": """UPDATE roots SET unsupported = '{".doc": -1}'""",
+    "a setting that is no JSON": "INSERT INTO settings VALUES ('readers', '{')",
     "subtitles of a photo": "UPDATE locations SET sidecar_of = 1 WHERE id = 5",
     "an asset that is missing": "UPDATE locations SET asset_id = 99 WHERE id = 1",
     "a segment of no asset": "UPDATE segments SET asset_id = 99 WHERE id = 1",
@@ -136,22 +142,20 @@ def refused(target: Path, empty: Catalog, match: str = r"^\S+ (was not imported|
     assert sorted(path.name for path in empty.folder.iterdir()) == before
 
 
-@pytest.fixture
-def failing(filled: Catalog) -> Catalog:
-    """With a file that failed, one that is not read, and a blob."""
-    (root,) = filled.locations.roots()
-    with filled.batch() as batch:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export with a file that failed, one that is not read, and a blob."""
+    place = tmp_path_factory.mktemp("whole")
+    catalog = Catalog.open(place / "collection")
+    fill(catalog, start_generation(catalog))
+    (root,) = catalog.locations.roots()
+    with catalog.batch() as batch:
         batch.put_failure(root.id, root.path / "broken.jpg", "decode", "it is cut off", 5, 6)
         batch.put_failure(root.id, root.path / "a.doc", Remark.KIND, ".doc", 5, 6)
-    filled.generations.put_blobs(1, {"text>image": b"abc"})
-    return filled
-
-
-@pytest.fixture
-def whole(failing: Catalog, tmp_path: Path) -> Path:
-    target = tmp_path / "whole"
-    archive.export(failing, target)
-    return target
+    catalog.generations.put_blobs(1, {"text>image": b"abc"})
+    archive.export(catalog, place / "whole")
+    catalog.close()
+    return place / "whole"
 
 
 def test_what_is_not_altered_is_imported(whole: Path, empty: Catalog, tmp_path: Path) -> None:

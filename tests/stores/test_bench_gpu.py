@@ -24,6 +24,7 @@ def check(file: Path) -> None:
         assert row["share_of_bandwidth"] > 0
 
 
+@pytest.mark.slow
 def test_the_quick_form_runs_on_the_processor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

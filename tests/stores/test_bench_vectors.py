@@ -21,6 +21,7 @@ from benchmarks import (
 )
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_vectors_runs(tmp_path: Path) -> None:
     options = ["--quick", "--threads", "1", "--with", "faiss-refine", "--changes"]
     assert bench_vectors.main([*options, "--results", str(tmp_path)]) == 0

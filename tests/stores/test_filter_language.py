@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.lark import from_lark
@@ -14,8 +15,8 @@ from seehear.search import parse_where
 from seehear.search.fields import FIELD_WORDS
 from seehear.search.unknown import check_values
 from seehear.stores import Catalog, Generation
-from seehear.types import Modality
-from tests.stores.conftest import both_databases, put
+from seehear.types import MediaInfo, Modality, Origin, Segment
+from tests.stores.conftest import ROOT, both_databases, put
 
 GRAMMAR = Lark(resources.files("seehear.search").joinpath("where.lark").read_text("utf-8"))
 VALUES = (
@@ -56,8 +57,6 @@ def evaluate(catalog: Catalog, generation: Generation, text: str) -> bool:
 @both_databases
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=40,
-    deadline=None,
 )
 @given(text=filters)
 def test_what_the_grammar_allows(catalog: Catalog, generation: Generation, text: str) -> None:
@@ -95,6 +94,52 @@ def test_what_is_large_nested_or_long_ago(catalog: Catalog, generation: Generati
         "width = 'a\nb' and",
     ):
         assert not evaluate(catalog, generation, text), text
+
+
+@both_databases
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("has speech", "talk.mp3"), ("has writing", "sign.jpg"), ("has lyrics", "song.mp3"),
+        ("has subtitles", "film.mp4 both.mkv"), ("has written", "sign.jpg"),
+        ("has said", "talk.mp3 film.mp4 both.mkv song.mp3"),
+        ("language = de", "film.mp4 both.mkv"), ("language = German", "film.mp4 both.mkv"),
+        ("language = GER", "film.mp4 both.mkv"), ("language = fr", "both.mkv"),
+        ("language in (fr, en)", "both.mkv talk.mp3"), ("language = nl", ""),
+        ("has language and not language = de", "talk.mp3"),
+        ("has subtitles and language != fr", "film.mp4"),
+        ("said ~ ankle", "talk.mp3"), ("said ~ 'ankles broken'", "talk.mp3"),
+        ("said ~ 'broken leg'", ""), ("said ~ aurore", "both.mkv"), ("said ~ dawn", "film.mp4"),
+        ("said ~ aube or said ~ moon", "song.mp3"), ("said ~ exit", ""),
+        ("written ~ exit", "sign.jpg"), ("written ~ ankle", ""), ("said ~ '...'", ""),
+        ("written ~ note", ""), ("has subtitles and duration > 5", "film.mp4"),
+        ("type = audio and said !~ moon", "talk.mp3"),
+    ],
+)  # fmt: skip
+def test_what_is_said_and_written(
+    catalog: Catalog, generation: Generation, text: str, names: str
+) -> None:
+    def put_said(name: str, kind: Modality, *words: Segment, duration_s: float = 1.0) -> None:
+        info = MediaInfo(kind, name.rpartition(".")[2], duration_s=duration_s)
+        put(catalog, generation, f"/media/photos/{name}", info, [Segment(kind), *words])
+
+    def line(words: str, origin: Origin, language: str | None = None) -> Segment:
+        return Segment(Modality.TEXT, 1.0, 2.0, words, origin=origin, language=language)
+
+    put_said("talk.mp3", Modality.AUDIO, line("the broken ankle", Origin.SPEECH, "en"))
+    put_said("sign.jpg", Modality.IMAGE, line("exit only", Origin.WRITING))
+    put_said("song.mp3", Modality.AUDIO, line("the moon", Origin.LYRICS))
+    put_said("film.mp4", Modality.VIDEO, duration_s=9.0)
+    put_said("film.srt", Modality.TEXT, line("dawn", Origin.SUBTITLES, "de"))
+    put_said(
+        "both.mkv", Modality.VIDEO,
+        line("Morgen", Origin.SUBTITLES, "de"), line("aurore", Origin.SUBTITLES, "fr"),
+    )  # fmt: skip
+    put_said("note.txt", Modality.TEXT, Segment(Modality.TEXT, text="a note of the broken ankle"))
+    with catalog.batch() as batch:
+        batch.set_sidecars(catalog.locations.add_root(ROOT).id)
+    ids = catalog.segments.ids(generation.id, where=parse_where(text))
+    assert {found.path.name for found in catalog.segments.resolve(ids)} == set(names.split())
 
 
 @both_databases

@@ -242,12 +242,15 @@ def test_a_disk_that_takes_no_list_says_so(filled: Catalog, table: ScanTable) ->
 def test_subtitles_are_joined_and_parted(filled: Catalog, generation: Generation) -> None:
     root = filled.locations.add_root(ROOT)
     film = MediaInfo(Modality.VIDEO, "mp4", duration_s=9.0)
+    sound = MediaInfo(Modality.AUDIO, "mp3", duration_s=9.0)
     subtitle, note = MediaInfo(Modality.TEXT, "srt"), MediaInfo(Modality.TEXT, "txt")
     made = {
         name: put(filled, generation, f"/media/photos/films/{name}", info)
         for name, info in {
             "Night.MKV": film, "night.en.SRT": subtitle, "night.vtt": subtitle,
-            "night.txt": note, "day.srt": subtitle, "s.srt": subtitle,
+            "night.txt": note, "day.srt": subtitle, "s.srt": subtitle, "Night.mp3": sound,
+            "night.en.forced.srt": subtitle, "Song.mp3": sound, "song.lrc": subtitle,
+            "song.de.srt": subtitle, "song.txt": note,
         }.items()
     }  # fmt: skip
     elsewhere = put(filled, generation, "/media/photos/more/night.srt", subtitle)
@@ -264,14 +267,19 @@ def test_subtitles_are_joined_and_parted(filled: Catalog, generation: Generation
     assert {asset for asset, video in found.items() if video == night} == {
         made["night.en.SRT"],
         made["night.vtt"],
+        made["night.en.forced.srt"],
     }
+    song = {made["song.lrc"], made["song.de.srt"]}
+    assert {asset for asset, owner in found.items() if owner == made["Song.mp3"]} == song
     assert found[elsewhere] is None
     assert joined() == found
-    # The film goes: what lay beside it stands for itself again.
+    # The film goes: what lay beside it is the sound's, whose name is the same.
     (film_location,) = filled.locations.of_assets([night])[night]
     with filled.batch() as batch:
         batch.remove_location(film_location.id)
-    assert night not in joined().values()
+    owners = joined()
+    assert night not in owners.values()
+    assert owners[made["night.vtt"]] == made["Night.mp3"]
 
 
 def test_subtitles_that_stay_are_not_written_again(filled: Catalog) -> None:

@@ -185,9 +185,10 @@ def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str
     library.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE passage_words, file_words, fingerprints"))
-        connection.execute(text("ALTER TABLE segments DROP COLUMN page"))
-        connection.execute(text("ALTER TABLE roots DROP COLUMN unsupported"))
+        later = "passage_words, file_words, fingerprints, readings, settings"
+        connection.execute(text(f"DROP TABLE {later}"))
+        for column in ("page", "origin", "language", "confidence", "box"):
+            connection.execute(text(f"ALTER TABLE segments DROP COLUMN {column}"))
         connection.execute(text("ALTER TABLE encodings DROP COLUMN damaged"))
         for table in ("segments", "vectors"):
             connection.execute(text(f"ALTER TABLE {table} DROP COLUMN crc"))

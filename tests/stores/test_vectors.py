@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
@@ -193,7 +193,6 @@ def test_a_small_search_does_not_load_faiss() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=40))
 def test_adding_and_removing_in_any_order(steps: list[tuple[bool, int]]) -> None:
     index, there = flat_index(8), dict[int, Vectors]()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
@@ -195,7 +195,6 @@ def test_the_words_of_a_text(told: str, expected: list[str]) -> None:
 
 
 @given(st.text(max_size=30))
-@settings(deadline=None)
 def test_spans_are_those_of_the_words(told: str) -> None:
     spans = spans_of(told)
     assert all(0 <= start < stop <= len(told) for _, _, start, stop in spans)
@@ -313,7 +312,6 @@ TEXT = st.text(
 @given(
     documents=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=6), wanted=TEXT, every=st.booleans()
 )
-@settings(deadline=None, max_examples=60)
 def test_both_databases_find_the_same(
     two_indexes: tuple[Connection, Connection],
     documents: list[tuple[str, str, str]],

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import bench_losses
 
 
+@pytest.mark.slow
 def test_quick_run_measures_both_losses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_losses.main(["--quick", "--results", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "losses.json").read_text())

@@ -29,7 +29,7 @@ from seehear.media.workers import protocol
 from seehear.media.workers.process import DecoderCheck, WorkerProcess, start_process
 from seehear.processes import wire
 from seehear.processes.child import TICK_S, StartError, Watchdog
-from seehear.types import Modality, Sample, SampleSpec
+from seehear.types import AudioSample, Modality, Sample, SampleSpec
 
 START_ATTEMPTS = 3
 _UNREADABLE = "the decoder sent an unreadable answer"
@@ -93,12 +93,14 @@ class DecodePool:
         start_s: float | None = None,
         stop_s: float | None = None,
         audio: bool = False,
+        page: int | None = None,
     ) -> tuple[bytes, str]:
-        """Draw a picture of a file; return it and its content type.
+        """Draw a picture of a file, or of one of its pages; return it and its content type.
 
         Raises MediaError; ContentChangedError where a stored file has other content by now.
         """
-        _, body = self._ask("image", file, px=px, start_s=start_s, stop_s=stop_s, audio=audio)
+        asked = {"px": px, "start_s": start_s, "stop_s": stop_s, "audio": audio, "page": page}
+        _, body = self._ask("image", file, **asked)
         drawn = body.tobytes()
         kind, magic = ("image/png", b"\x89PNG\r\n") if audio else ("image/webp", b"RIFF")
         if not drawn.startswith(magic):
@@ -115,6 +117,17 @@ class DecodePool:
             return float(head["stop_s"]), [round(float(peak), 3) for peak in peaks]
         except (KeyError, TypeError, ValueError):
             raise BrokenMediaError(_UNREADABLE) from None
+
+    def sound(self, path: Path, rate_hz: int, start_s: float, most_s: float) -> AudioSample:
+        """Return a stretch of the sound of a file, mono at a rate; empty behind its end.
+
+        Raises MediaError.
+        """
+        _, body = self._ask("sound", path, rate=rate_hz, start_s=start_s, most_s=most_s)
+        if body.size % 4:
+            raise BrokenMediaError(_UNREADABLE)
+        waveform = np.nan_to_num(body.view("<f4")).astype(np.float32)
+        return AudioSample(np.clip(waveform, -1.0, 1.0), rate_hz)
 
     def warm(self) -> None:
         """Start every worker, and have each read the libraries that it decodes with.

@@ -5,10 +5,14 @@
         (WorkerLoop)
     {"do": "query", "file": ..., "spec": {...}, "most_pixels": n, "most_s": s}
         -> {"modality": "image", "items": [...]} and the samples
-    {"do": "image", "file": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false}
+    {"do": "image", "file": ..., "px": 320, "start_s": 1.0, "stop_s": null, "audio": false,
+     "page": null}
         -> {} and a WebP file, or a PNG file of a sound
     {"do": "waveform", "file": ..., "steps": 400, "most_s": 3600.0}
         -> {"stop_s": 12.5} and float32 peaks
+
+    {"do": "sound", "file": ..., "rate": 16000, "start_s": 0.0, "most_s": 600.0}
+        -> {} and float32 samples
 
 A "file" is a path, or a StoredFile, which is opened beneath its root and must have the content that
 was indexed. The process imports no encoder, and
@@ -240,13 +244,18 @@ def _query(
 
 
 def _image(
-    file: str | dict[str, Any], px: int, start_s: float | None, stop_s: float | None, audio: bool
+    file: str | dict[str, Any],
+    px: int,
+    start_s: float | None,
+    stop_s: float | None,
+    audio: bool,
+    page: int | None,
 ) -> WorkerAnswer:
     size = {"width_px": px, "height_px": max(32, px * 9 // 16)}
     with _opened(file) as content:
         if audio:
             return {}, (media.spectrogram_image(content, start_s or 0.0, stop_s, **size),)
-        return {}, (media.thumbnail(content, None, px, time_s=start_s),)
+        return {}, (media.thumbnail(content, None, px, time_s=start_s, page=page),)
 
 
 def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAnswer:
@@ -255,6 +264,11 @@ def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAn
     pieces = np.array_split(np.abs(audio.waveform), steps)
     peaks = np.array([piece.max() if piece.size else 0.0 for piece in pieces], dtype="<f4")
     return {"stop_s": audio.duration_s}, (peaks.tobytes(),)
+
+
+def _sound(file: str, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
+    audio = media.load_audio(file, rate, start_s=start_s, max_s=most_s)
+    return {}, (audio.waveform.astype("<f4").tobytes(),)
 
 
 def _warm() -> WorkerAnswer:
@@ -274,6 +288,7 @@ _DOES: dict[str, Callable[..., WorkerAnswer]] = {
     "query": _query,
     "image": _image,
     "waveform": _waveform,
+    "sound": _sound,
     "warm": _warm,
 }
 

@@ -15,16 +15,16 @@ import numpy as np
 from seehear.encoders.base import Route
 from seehear.search.calibration import baseline
 from seehear.search.calibration.baseline import SimilarityBaseline
-from seehear.types import Modality
+from seehear.types import Modality, Origin
 
-LAYOUT = 3
+LAYOUT = 4
 """Counted up where `fit_background` gives other values by the same constants."""
 _NUMBERS = ("middle", "spread", "query_share", "hub_share", "count")
 
 
-def name_of(query: Modality, item: Modality) -> str:
+def name_of(query: Modality, item: Modality, origin: Origin | None = None) -> str:
     """The name under which the catalog keeps the background of a route."""
-    return f"background/{query}/{item}"
+    return f"background/{query}/{origin or item}"
 
 
 def to_bytes(background: SimilarityBaseline, change: int) -> bytes:

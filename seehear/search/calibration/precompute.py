@@ -47,9 +47,9 @@ def _missing_baselines(snapshot: CollectionSnapshot) -> dict[str, bytes]:
     if snapshot.change is None:
         return {}
     return {
-        baseline_store.name_of(Modality.TEXT, item): baseline_store.to_bytes(
-            snapshot.baseline(Modality.TEXT, item), snapshot.change
+        baseline_store.name_of(Modality.TEXT, *kind): baseline_store.to_bytes(
+            snapshot.baseline(Modality.TEXT, *kind), snapshot.change
         )
-        for item in snapshot.items()
-        if snapshot.kept_baseline(Modality.TEXT, item) is None
+        for kind in snapshot.kinds()
+        if snapshot.kept_baseline(Modality.TEXT, *kind) is None
     }

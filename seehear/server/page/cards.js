@@ -1,6 +1,6 @@
 // One result as a card of the grid.
 
-import { KIND, clock, h, icon, marked, span } from "./dom.js";
+import { KIND, USUAL, clock, h, icon, marked, span } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
 
 /** A card. `does` has open(hit), more(hit), less(hit). */
@@ -49,7 +49,8 @@ function times(hit) {
 }
 
 function heard(hit) {
-  return hit.modality === "video" && hit.matched !== "video" ? h("span", {}, hit.matched === "audio" ? "by sound" : "by subtitles") : null;
+  const [first] = hit.by;
+  return first && first !== USUAL[hit.modality] ? h("span", {}, `by ${first}`) : null;
 }
 
 function badge(kind, text) {
@@ -63,7 +64,7 @@ export function scoreBar(score) {
 }
 
 function picture(hit) {
-  if (hit.modality === "text" || !hit.thumbnail) {
+  if (!hit.thumbnail) {
     return h("blockquote", {}, hit.snippet === null ? hit.name : marked(hit.snippet, hit.marks));
   }
   const image = h("img", { alt: "", loading: "lazy", decoding: "async", src: hit.thumbnail });

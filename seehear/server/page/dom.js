@@ -46,6 +46,9 @@ export function bytes(size) {
 
 export const KIND = { image: "photo", video: "video", audio: "sound", text: "text" };
 
+/** By what a file of each kind is found if nothing is said of it. */
+export const USUAL = { image: "sight", video: "sight", audio: "sound", text: "text" };
+
 /** The text with parts of it marked: [start, stop) in characters, as the service counts them. */
 export function marked(text, marks) {
   const letters = Array.from(text);

@@ -39,27 +39,58 @@ export function open(hit) {
   asset(hit.asset_id).then((found) => { if (shown?.hit === hit) complete(hit, found); }, () => {});
 }
 
+const sized = (hit, px) => `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=${px}`;
+
 function large(hit) {
-  if (hit.modality === "image") {
-    // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW.
-    return h("img", { alt: hit.name, src: `${hit.thumbnail}?px=1600` });
+  if (hit.modality === "image" || (hit.modality === "text" && hit.thumbnail)) {
+    // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW, nor one page of a PDF.
+    return h("div.picture", {}, h("img", { alt: hit.name, src: sized(hit, 1600) }), box(hit));
   }
   if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, h("p", {}, markedAs(hit, hit.text ?? "")));
   return hit.modality === "video" ? film(hit) : sound(hit);
+}
+
+/** A frame around the writing that was found. */
+function box({ box: place, text }) {
+  if (!place) return null;
+  const [left, top, right, bottom] = place.map((share) => `${100 * share}%`);
+  const drawn = h("span.box", { title: text ?? "" });
+  Object.assign(drawn.style, { left, top, right: `calc(100% - ${right})`, bottom: `calc(100% - ${bottom})` });
+  return drawn;
+}
+
+/** What is said and written, line by line; a click plays from there. */
+function showWords(hit, found) {
+  if (hit.modality === "text" || !found.words.length) return;
+  const player = $("video, audio", stage);
+  const rows = found.words.map((one) => {
+    const told = [one.start_s === null ? "" : h("span", {}, clock(one.start_s)), h("q", {}, ...markedAs(hit, one.text ?? ""))];
+    const plays = player && one.start_s !== null;
+    const row = plays
+      ? h("button", { type: "button", onclick: () => { player.currentTime = one.start_s; player.play(); } }, ...told)
+      : h("p", {}, ...told);
+    row.classList.toggle("matched", one.segment_id === hit.segment_id);
+    row.title = [one.origin, one.language].filter(Boolean).join(", ");
+    return h("li", {}, row);
+  });
+  const list = h("ol.words", { "aria-label": "What is said and written" }, rows);
+  facts.append(list);
+  const matched = $(".matched", list);
+  if (matched) list.scrollTop = matched.offsetTop - list.offsetTop - list.clientHeight / 2;
 }
 
 function film(hit) {
   const player = h("video", { controls: true, playsInline: true, poster: hit.thumbnail, src: hit.media, "aria-label": hit.name });
   begin(player, hit);
   player.addEventListener("error", () => {
-    const still = h("img", { alt: `${hit.name} at ${span(hit)}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1280` });
+    const still = h("img", { alt: `${hit.name} at ${span(hit)}`, src: sized(hit, 1280) });
     player.replaceWith(h("div", {}, still, h("p", {}, "This browser cannot play this file. Download it to watch it.")));
   }, { once: true });
   return player;
 }
 
 function sound(hit) {
-  const picture = h("img", { alt: `Spectrogram of ${hit.name}`, src: `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=1200` });
+  const picture = h("img", { alt: `Spectrogram of ${hit.name}`, src: sized(hit, 1200) });
   const canvas = h("canvas", { "aria-hidden": "true" });
   const player = h("audio", { controls: true, src: hit.media, "aria-label": hit.name });
   begin(player, hit);
@@ -84,7 +115,9 @@ function begin(player, hit) {
 function about(hit) {
   const size = hit.width_px ? `${hit.width_px} × ${hit.height_px}` : "";
   return h("dl", {}, lines([
-    ["Kind", KIND[hit.modality] + (hit.modality === hit.matched ? "" : ` (found by its ${{ audio: "sound", image: "pages", text: "subtitles" }[hit.matched]})`)],
+    ["Kind", KIND[hit.modality] + (hit.modality === "text" && hit.matched === "image" ? " (found by its pages)" : "")],
+    ["Found by", hit.by.join(", ")],
+    ["Language", hit.language],
     ["Score", scoreBar(hit.score)],
     ["Moment", span(hit)],
     ["Page", hit.page],
@@ -151,7 +184,12 @@ function complete(hit, found) {
     ["Also in", others.map((place) => `${place.folder}/${place.name}`).join(", ")],
     ["Similar files", hit.duplicates.map((place) => `${place.folder}/${place.name}`).join(", ")],
   ]));
-  if (hit.modality === "text") showWhole(hit, found.segments);
+  if (hit.modality === "text" && !hit.thumbnail) showWhole(hit, found.segments);
+  showMoments(hit);
+  showWords(hit, found);
+}
+
+function showMoments(hit) {
   const moments = hit.moments.length > 1 ? hit.moments : [];
   const player = $("video, audio", stage);
   if (!moments.length || !player) return;

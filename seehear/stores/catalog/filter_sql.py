@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Text,
     and_,
@@ -34,9 +36,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from seehear.stores.catalog import fts_postgresql, fts_sqlite
+from seehear.stores.catalog.asked_words import AskedWord, asked_words
 from seehear.stores.catalog.filters import (
     DETAILS,
     LISTS,
+    ORIGINS,
     And,
     Compare,
     Field,
@@ -47,7 +52,7 @@ from seehear.stores.catalog.filters import (
     Or,
 )
 from seehear.stores.catalog.paths import folder_range
-from seehear.stores.catalog.schema import assets, locations
+from seehear.stores.catalog.schema import assets, locations, segments
 from seehear.types import Modality
 
 EARTH_RADIUS_KM = 6371.0
@@ -82,6 +87,29 @@ class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower a
 
     type = Text()
     inherit_cache = True
+
+
+class has_words(GenericFunction[bool]):  # noqa: N801 - as folded
+    """Whether a passage, by its id, has all words of SQLite's or PostgreSQL's expression."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(has_words, "sqlite")
+def _by_fts5(element: has_words, compiler: SQLCompiler, **options: Any) -> str:
+    one, words, _ = element.clauses
+    passage, asked = compiler.process(one, **options), compiler.process(words, **options)
+    found = f"SELECT rowid FROM passage_words WHERE passage_words MATCH {asked}"
+    return f"{passage} IN ({found})"
+
+
+@compiles(has_words, "postgresql")
+def _by_tsquery(element: has_words, compiler: SQLCompiler, **options: Any) -> str:
+    one, _, words = element.clauses
+    passage, asked = compiler.process(one, **options), compiler.process(words, **options)
+    found = f"SELECT rowid FROM passage_words WHERE words @@ CAST({asked} AS tsquery)"
+    return f"{passage} IN ({found})"
 
 
 @compiles(folded, "sqlite")
@@ -163,6 +191,8 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         return below(value)
     if isinstance(value, GeoCircle):
         return _within(value)
+    if part.field in ORIGINS:
+        return _passages(part)
     column = COLUMNS[part.field]
     if part.field in LISTS and part.op is not Op.KNOWN:
         return _one_of_list(column, part.op, str(value))
@@ -170,6 +200,30 @@ def _compare(part: Compare) -> ColumnElement[bool]:
         value = _nanoseconds(value)
     compared = folded(column) if isinstance(value, str) else column
     return _operate(compared, part.op, value)
+
+
+def _passages(part: Compare) -> ColumnElement[bool]:
+    """Return the condition for files with such a passage, in them or in subtitles beside them."""
+    which = [segments.c.origin.in_([origin.value for origin in ORIGINS[part.field]])]
+    if part.op is Op.LIKE:
+        asked = asked_words(str(part.value))
+        if not asked:
+            return false()
+        which.append(has_words(segments.c.id, *_expressions(asked)))
+    elif part.field is Field.LANGUAGE:
+        known = segments.c.language
+        which.append(known.is_not(None) if part.op is Op.KNOWN else known == part.value)
+    inside = select(segments.c.asset_id).where(*which)
+    beside = select(locations.c.sidecar_of).where(
+        locations.c.sidecar_of.is_not(None), locations.c.asset_id.in_(inside)
+    )
+    has = or_(display_asset.c.id.in_(inside), display_asset.c.id.in_(beside))
+    return not_(has) if part.op is Op.NE else has
+
+
+def _expressions(asked: Sequence[AskedWord]) -> tuple[str, str]:
+    """Return all of some words in the syntax of SQLite, and of PostgreSQL."""
+    return fts_sqlite.expression(asked, every=True), fts_postgresql.expression(asked, every=True)
 
 
 def _nanoseconds(when: datetime) -> int:

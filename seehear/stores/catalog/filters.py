@@ -21,6 +21,7 @@ from pathlib import Path
 
 from seehear.errors import UsageError
 from seehear.suggestions import did_you_mean
+from seehear.types import Origin
 
 
 class Field(StrEnum):
@@ -56,6 +57,13 @@ class Field(StrEnum):
     DATE_PRECISION = "date_precision"  # str: day, week, month, year; none with a time of day
     ZONE = "zone"  # str: "+09:00", "Asia/Tokyo"
     ZONE_FROM = "zone_from"  # str: file, place, name, machine
+    LANGUAGE = "language"  # str: as in ISO 639, of anything said or written
+    SPEECH = "speech"  # anything heard by a reader
+    WRITING = "writing"  # anything read in an image by a reader
+    SUBTITLES = "subtitles"  # inside the file or beside it
+    LYRICS = "lyrics"  # the same
+    SAID = "said"  # str: words of speech, subtitles and lyrics
+    WRITTEN = "written"  # str: words of writing
 
 
 class Op(StrEnum):
@@ -68,7 +76,8 @@ class Op(StrEnum):
     GT = ">"
     GE = ">="
     LIKE = "~"
-    """The whole text matches a pattern: `*` any characters, `?` one; ignores case."""
+    """The whole text matches a pattern: `*` any characters, `?` one; ignores case. What is said or
+    written: a passage has all of the words, in any form."""
     UNDER = "under"
     """The file is the path, or is below it at any depth."""
     WITHIN = "within"
@@ -116,7 +125,23 @@ _OPERATORS: dict[Field, frozenset[Op]] = {
     Field.HEIGHT: _ORDER,
     Field.LATITUDE: _ORDER,
     Field.LONGITUDE: _ORDER,
+    Field.LANGUAGE: _CHOICE | {Op.KNOWN},
+    **dict.fromkeys(
+        (Field.SPEECH, Field.WRITING, Field.SUBTITLES, Field.LYRICS), frozenset({Op.KNOWN})
+    ),
+    **dict.fromkeys((Field.SAID, Field.WRITTEN), frozenset({Op.LIKE, Op.KNOWN})),
 }
+
+ORIGINS: dict[Field, tuple[Origin, ...]] = {
+    Field.SPEECH: (Origin.SPEECH,),
+    Field.WRITING: (Origin.WRITING,),
+    Field.SUBTITLES: (Origin.SUBTITLES,),
+    Field.LYRICS: (Origin.LYRICS,),
+    Field.SAID: (Origin.SPEECH, Origin.SUBTITLES, Origin.LYRICS),
+    Field.WRITTEN: (Origin.WRITING,),
+    Field.LANGUAGE: tuple(Origin),
+}
+"""Fields of what is said and written, with the origins of the passages that they are about."""
 
 LISTS = frozenset({Field.KEYWORD, Field.PEOPLE})
 """Fields with several texts, joined by "; ": each is compared as a whole."""
@@ -164,7 +189,8 @@ class Compare:
         allowed = OPERATORS[self.field]
         if self.op not in allowed:
             raise UsageError(
-                f"{self.field} cannot be compared with {self.op}; use {' '.join(sorted(allowed))}"
+                f"{self.field} cannot be compared with {self.op}; use "
+                + " ".join(sorted("has" if op is Op.KNOWN else op for op in allowed))
             )
         if self.op is Op.KNOWN:
             return

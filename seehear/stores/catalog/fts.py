@@ -20,7 +20,7 @@ from seehear.stores.catalog import fts_postgresql, fts_sqlite
 from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.schema import assets, locations, segments
 from seehear.stores.catalog.statements import chunks
-from seehear.stores.catalog.tokens import parted, stems_of, words_of
+from seehear.stores.catalog.tokens import parted, stems_of, words_and_stems, words_of
 
 REBUILT_AT_ONCE = 1_000
 
@@ -82,7 +82,7 @@ def captions_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, s
 def put_passages(connection: Connection, passages: Iterable[tuple[int, str]]) -> None:
     """Index the texts of segments, given as (segment id, text)."""
     dialect = dialect_of(connection)
-    rows = [dialect.passage_row(id_, words_of(one), stems_of(one)) for id_, one in passages]
+    rows = [dialect.passage_row(id_, *words_and_stems(one)) for id_, one in passages]
     if rows:
         connection.execute(text(dialect.INSERT_PASSAGE), rows)
 

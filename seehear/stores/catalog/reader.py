@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, func, not_, select
+from sqlalchemy import Column, ColumnElement, Connection, func, not_, or_, select
 
 from seehear.stores.catalog.checksums import is_intact
 from seehear.stores.catalog.filter_sql import (
@@ -41,7 +41,16 @@ from seehear.stores.catalog.schema import (
     vectors,
 )
 from seehear.stores.catalog.statements import chunks, rows_of
-from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Vectors, segment_of
+from seehear.types import (
+    Asset,
+    EmbeddingSpace,
+    FileState,
+    Ids,
+    Modality,
+    Origin,
+    Vectors,
+    segment_of,
+)
 
 DRAWN = "drawn_pages"
 """Counter that is 1 once a page of a PDF was stored as an image."""
@@ -149,6 +158,39 @@ def segment_ids(
         chosen = select(own_location.c.asset_id).select_from(LOCATIONS).where(*conditions)
     query = query.where(segments.c.asset_id.in_(chosen)).order_by(segments.c.id)
     return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+
+def _passages(generation_id: int) -> Sequence[ColumnElement[bool]]:
+    is_text = segments.c.modality == Modality.TEXT.value
+    return segments.c.generation_id == generation_id, is_text
+
+
+def passages_of(connection: Connection, generation_id: int, origin: Origin | None) -> Ids:
+    """Return sorted ids of the passages of one origin, int64 (n,)."""
+    same = segments.c.origin.is_(None) if origin is None else segments.c.origin == origin.value
+    query = select(segments.c.id).where(*_passages(generation_id), same).order_by(segments.c.id)
+    return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+
+def words_of(connection: Connection, asset_id: int, generation_id: int, most: int) -> Ids:
+    """Return ids of the first passages with an origin of a file and of subtitles beside it."""
+    beside = select(locations.c.asset_id).where(locations.c.sidecar_of == asset_id)
+    here = or_(segments.c.asset_id == asset_id, segments.c.asset_id.in_(beside))
+    query = (
+        select(segments.c.id)
+        .where(*_passages(generation_id), segments.c.origin.is_not(None), here)
+        .order_by(segments.c.start_s, segments.c.id)
+        .limit(most)
+    )
+    return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+
+def origins(connection: Connection, generation_id: int) -> list[Origin]:
+    """Return the origins of a generation's passages, in order, without that of texts."""
+    of_any = segments.c.origin.is_not(None)
+    query = select(segments.c.origin).where(*_passages(generation_id), of_any).distinct()
+    found = set(connection.scalars(query))
+    return [origin for origin in Origin if origin.value in found]
 
 
 def matching_paths(

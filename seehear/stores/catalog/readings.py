@@ -213,11 +213,11 @@ class Readings:
             for id_, digest, modality, duration_s, size, root_id, path, told in connection.execute(
                 query
             ):
-                place = Path(os.fsdecode(path))
+                file = Path(os.fsdecode(path))
                 if id_ not in found or not found[id_].path.is_file():
                     found[id_] = ToRead(
                         int(id_), digest, Modality(modality), duration_s, int(size),
-                        int(root_id), place, bool(told),
+                        int(root_id), file, bool(told),
                     )  # fmt: skip
         return [one for one in found.values() if one.path.is_file()]
 

@@ -46,7 +46,7 @@ class Location:
     modified_ns: int
     inode: int
     sidecar_of: int | None = None
-    """For a subtitle beside its video: the id of the video's location."""
+    """For a subtitle beside its video or sound: the id of that asset."""
 
 
 class Remark(StrEnum):
@@ -223,7 +223,7 @@ class ReadingCounts:
 class SegmentRecord:
     """What a hit needs of a segment: the segment, its asset and its location.
 
-    A subtitle beside a video belongs to the video: `asset` and `path` are the video's, and
+    A subtitle beside a video or sound belongs to it: `asset` and `path` are the video's, and
     `sidecar` is the path of the subtitle file. Otherwise `sidecar` is None.
     """
 
@@ -249,6 +249,8 @@ class SegmentRecord:
 
 MODALITY_CODES = tuple(Modality)
 """Modalities by their number in `SegmentColumns.kinds`."""
+ORIGIN_CODES: tuple[Origin | None, ...] = (None, *Origin)
+"""Origins by their number in `SegmentColumns.origins`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,6 +265,8 @@ class SegmentColumns:
     """The asset that is shown: for a subtitle beside a video, the video's."""
     kinds: NDArray[np.int8]
     """Modality of the segment, as its index in `MODALITY_CODES`."""
+    origins: NDArray[np.int8]
+    """Where a passage comes from, as its index in `ORIGIN_CODES`."""
     start_s: NDArray[np.float64]
     """NaN for segments without times."""
     stop_s: NDArray[np.float64]
@@ -270,9 +274,10 @@ class SegmentColumns:
     @classmethod
     def of(cls, *many: SegmentColumns) -> SegmentColumns:
         """Concatenate columns; without arguments, return empty columns."""
-        none = cls(_NO_IDS, _NO_IDS, _NO_IDS.astype(np.int8), _NO_TIMES, _NO_TIMES)
+        codes = _NO_IDS.astype(np.int8)
+        none = cls(_NO_IDS, _NO_IDS, codes, codes, _NO_TIMES, _NO_TIMES)
         parts = many or (none,)
-        columns = ("ids", "assets", "kinds", "start_s", "stop_s")
+        columns = ("ids", "assets", "kinds", "origins", "start_s", "stop_s")
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
     def __len__(self) -> int:
@@ -284,6 +289,7 @@ class SegmentColumns:
             self.ids[rows],
             self.assets[rows],
             self.kinds[rows],
+            self.origins[rows],
             self.start_s[rows],
             self.stop_s[rows],
         )
@@ -292,6 +298,17 @@ class SegmentColumns:
         """Return the rows of one modality, int64 (n,)."""
         found: Ids = np.flatnonzero(self.kinds == MODALITY_CODES.index(kind))
         return found
+
+    def of_origin(self, origin: Origin | None) -> Ids:
+        """Return the rows of the passages of one origin, int64 (n,); None: of texts themselves."""
+        is_text = self.kinds == MODALITY_CODES.index(Modality.TEXT)
+        found: Ids = np.flatnonzero(is_text & (self.origins == ORIGIN_CODES.index(origin)))
+        return found
+
+    def found_origins(self) -> list[Origin]:
+        """Return the origins of the rows, without those of texts themselves."""
+        codes = sorted(set(self.origins.tolist()))
+        return [origin for code in codes if (origin := ORIGIN_CODES[code]) is not None]
 
 
 _NO_IDS: Ids = np.zeros(0, dtype=np.int64)
@@ -306,7 +323,7 @@ class Counts:
     by_modality: Mapping[Modality, int]
     """Assets of each modality, without `subtitles`."""
     subtitles: int
-    """Subtitles that only exist beside a video: people see them as a part of it."""
+    """Subtitles that only exist beside a video or sound: people see them as a part of it."""
     segments: int
     """Segments of the requested generation, by default the serving one."""
     segments_by_modality: Mapping[Modality, int]

@@ -10,18 +10,19 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from seehear.stores.catalog.reader import BLOCK, counter, removed_since
-from seehear.stores.catalog.records import MODALITY_CODES, SegmentColumns
+from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES, SegmentColumns
 from seehear.stores.catalog.schema import segments
 from seehear.stores.catalog.statements import PIECE, any_beside, placed_among, rows_of
 from seehear.stores.sorted_ids import positions_in
 from seehear.types import Ids, Modality
 
 _NUMBERS = {kind.value: number for number, kind in enumerate(MODALITY_CODES)}
+_ORIGINS = {origin: number for number, origin in enumerate(ORIGIN_CODES)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentTable:
-    """All segments of a generation in memory: 33 bytes each, and 16 for their order by asset.
+    """All segments of a generation in memory: 34 bytes each, and 16 for their order by asset.
 
     The row of a segment never changes and its id is never reused, so a new table only adds or
     removes rows. A table itself never changes.
@@ -125,6 +126,7 @@ def _pieces(rows: Iterable[Any]) -> SegmentColumns:
         ids=np.array(found[0], dtype=np.int64),
         assets=np.array(found[1], dtype=np.int64),
         kinds=np.array([_NUMBERS[kind] for kind in found[2]], dtype=np.int8),
-        start_s=np.array(found[3], dtype=np.float64),
-        stop_s=np.array(found[4], dtype=np.float64),
+        origins=np.array([_ORIGINS[origin] for origin in found[3]], dtype=np.int8),
+        start_s=np.array(found[4], dtype=np.float64),
+        stop_s=np.array(found[5], dtype=np.float64),
     )

@@ -22,7 +22,7 @@ from seehear.stores.catalog.segment_table import (
 )
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
-from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
+from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Vectors
 
 
 class Segments:
@@ -56,6 +56,24 @@ class Segments:
             met.append(shown_as(assets))
         with self._transactions.read() as connection:
             return reader.segment_ids(connection, generation_id, item, met)
+
+    def passages_of(self, generation_id: int, origin: Origin | None) -> Ids:
+        """Return sorted ids of the passages of one origin, int64 (n,); None: of texts themselves.
+
+        Those of deleted files are among them.
+        """
+        with self._transactions.read() as connection:
+            return reader.passages_of(connection, generation_id, origin)
+
+    def origins(self, generation_id: int) -> list[Origin]:
+        """Return the origins that passages of a generation have, without that of texts."""
+        with self._transactions.read() as connection:
+            return reader.origins(connection, generation_id)
+
+    def words_of(self, asset_id: int, generation_id: int, most: int) -> Ids:
+        """Return ids of what is said and written in a file and beside it, in order of time."""
+        with self._transactions.read() as connection:
+            return reader.words_of(connection, asset_id, generation_id, most)
 
     def any_drawn_pages(self) -> bool:
         """Return whether images may belong to texts: pages of PDFs were ever stored as images."""

@@ -172,6 +172,7 @@ PIECE = (
     segments.c.id,
     segments.c.asset_id,
     segments.c.modality,
+    segments.c.origin,
     segments.c.start_s,
     segments.c.stop_s,
 )

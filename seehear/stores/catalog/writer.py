@@ -51,6 +51,8 @@ WITHOUT_CONTENT = {
 }
 """Why an asset has nothing to search in."""
 
+TIMED = (Modality.AUDIO, Modality.VIDEO)
+"""What subtitles may belong to: a video rather than a sound of the same name."""
 SUBTITLES = (".SRT", ".VTT", ".ASS", ".SSA", ".SBV", ".TTML", ".DFXP", ".LRC")
 
 
@@ -242,13 +244,13 @@ class Batch:
         return found
 
     def set_sidecars(self, root_id: int) -> None:
-        """Find again which subtitles of a root are beside a video with the same name.
+        """Find again which subtitles of a root are beside a video or sound with the same name.
 
-        "film.srt" and "film.en.srt" belong to "film.mkv".
+        "film.srt" and "film.en.forced.srt" belong to "film.mkv", "song.lrc" to "song.mp3".
         """
         name = func.upper(locations.c.name)
         is_subtitle = or_(*(name.endswith(suffix) for suffix in SUBTITLES))
-        is_video = assets.c.modality == Modality.VIDEO.value
+        is_timed = assets.c.modality.in_([kind.value for kind in TIMED])
         rows = self.connection.execute(
             select(
                 locations.c.id,
@@ -262,7 +264,7 @@ class Batch:
             .where(
                 locations.c.root_id == root_id,
                 or_(
-                    is_video,
+                    is_timed,
                     locations.c.sidecar_of.is_not(None),
                     and_(assets.c.modality == Modality.TEXT.value, is_subtitle),
                 ),
@@ -283,7 +285,7 @@ class Batch:
         if changes:
             statement = update(locations).where(locations.c.id == bindparam("location"))
             self.connection.execute(
-                statement.values(sidecar_of=bindparam("video")).execution_options(
+                statement.values(sidecar_of=bindparam("owner")).execution_options(
                     synchronize_session=False
                 ),
                 changes,
@@ -342,21 +344,28 @@ class Batch:
 
 
 def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the locations of one folder whose video has changed, with the new video or None."""
-    videos = {
-        os.path.splitext(row.path)[0].lower(): row.asset_id  # noqa: PTH122 - these are bytes
+    """Return the subtitles of one folder that belong to another file now, or to none any more."""
+    owners = {
+        _without_suffix(row.path.lower()): row.asset_id
+        for kind in TIMED
         for row in folder
-        if row.modality == Modality.VIDEO.value
+        if row.modality == kind.value
     }
     changes = []
     for row in folder:
-        stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122
-        video = None
+        stem, suffix = os.path.splitext(row.path.lower())  # noqa: PTH122 - these are bytes
+        owner = None
         if row.modality == Modality.TEXT.value and suffix.decode("latin-1").upper() in SUBTITLES:
-            video = videos.get(stem) or videos.get(os.path.splitext(stem)[0])  # noqa: PTH122
-        if video != row.sidecar_of:
-            changes.append({"location": row.id, "video": video})
+            shorter = _without_suffix(stem)
+            stems = (stem, shorter, _without_suffix(shorter))
+            owner = next((owners[one] for one in stems if one in owners), None)
+        if owner != row.sidecar_of:
+            changes.append({"location": row.id, "owner": owner})
     return changes
+
+
+def _without_suffix(path: bytes) -> bytes:
+    return os.path.splitext(path)[0]  # noqa: PTH122
 
 
 def _segments_of(generation_id: int, asset_ids: Sequence[int]) -> Any:
