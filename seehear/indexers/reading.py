@@ -36,7 +36,7 @@ from seehear.indexers.passages import cut_passages, reads_english_only
 from seehear.indexers.progress import FailedFile, ProgressTracker, ReaderReport, ReadReport, Stage
 from seehear.indexers.reading_lines import lines_of, sound_of
 from seehear.libraries import remedy
-from seehear.readers import SAMPLE_RATE_HZ, Reader
+from seehear.readers import SAMPLE_RATE_HZ, Reader, ReaderKind
 from seehear.readers.process import ReaderProcess
 from seehear.readers.records import pack_reading
 from seehear.readers.speech_models import SPEECH_MODELS, find_model
@@ -244,7 +244,7 @@ class ReadingRun:
             )
         model = self._wish.speech_model if fake or reader is Origin.SPEECH else None
         process = ReaderProcess(
-            reader.value,
+            cast(ReaderKind, reader.value),
             model=model,
             threads=max(1, os.cpu_count() or 1),
             check=self._raise_if_over,
