@@ -40,7 +40,7 @@ $(VENV)/constraints.txt: $(LOCK)
 
 # What the demo needs: less than what the tests need.
 $(VENV)/.demo: pyproject.toml $(VENV)/constraints.txt
-	$(INSTALL) --editable '.[server]' --group demo
+	$(INSTALL) --editable '.[server,speech,ocr]' --group demo --group speech-test
 	touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/constraints.txt
@@ -51,7 +51,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/constraints.txt
 lock: $(VENV)/constraints.txt
 	$(BIN)/uv $(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $(LOCK)
 
-demo/media/LICENCES.md: demo/make_media.py demo/sounds.py | $(VENV)/.demo
+demo/media/LICENCES.md: demo/make_media.py demo/sounds.py demo/speech.py | $(VENV)/.demo
 	$(BIN)/python demo/make_media.py demo/media
 
 # A variable as one word of the shell, whatever is in it: spaces, quotes, $$.

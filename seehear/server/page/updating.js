@@ -41,9 +41,28 @@ function show(state) {
   bar.value = 1;
   $("#job-title").textContent = { done: "Up to date", stopped: "Stopped", failed: "Failed" }[state.state];
   $("#job-says").textContent = report
-    ? COUNTS.filter((n) => report[n]).map((n) => `${report[n]} ${n.replace("_", " ")}`).join(", ") || "No files have changed."
+    ? [...COUNTS.filter((n) => report[n]).map((n) => `${report[n]} ${n.replace("_", " ")}`), ...read(report)].join(", ") || "No files have changed."
     : state.error;
-  $("#job-failures").replaceChildren(...(report?.failures ?? []).map((f) => h("li", {}, `${f.name}: ${f.reason}`)));
+  const failures = [...(report?.failures ?? []), ...(report?.read?.failures ?? [])];
+  const lines = [...failures.map((f) => `${f.name}: ${f.reason}`), ...(report?.read?.faults ?? [])];
+  $("#job-failures").replaceChildren(...lines.map((line) => h("li", {}, line)));
+}
+
+/** How many files each reader has read, if it had any to read. */
+function read(report) {
+  return Object.entries(report.read?.readers ?? {})
+    .filter(([, one]) => one.files)
+    .map(([name, one]) => `${name}: ${one.files} read`);
+}
+
+/** What is still to hear and to look at, and about how long that takes. */
+function reading(progress) {
+  const left = [
+    progress.sound_left_s && `${Math.ceil(progress.sound_left_s / 60)} min of sound to hear`,
+    progress.pictures_left && `${progress.pictures_left} pictures to look at`,
+    progress.left_s && `about ${Math.ceil(progress.left_s / 60)} min left`,
+  ].filter(Boolean);
+  return ["Reading what is said and written …", left.join(", ")].join(" ");
 }
 
 /** What a run is doing, in a line: files are counted while they are indexed, and not after that. */
@@ -51,6 +70,7 @@ function told(progress) {
   const stage = progress?.stage ?? "scan";
   if (stage === "scan") return "Looking through the folders …";
   if (stage === "clean") return "Removing files that are gone …";
+  if (stage === "read") return reading(progress);
   if (stage !== "encode") return "Preparing search …";
   const rate = progress.files_done ? `, ${progress.files_per_s.toFixed(1)} per second` : "";
   return `${progress.files_done} of ${progress.files_total} files${rate}${progress.current ? `: ${progress.current}` : ""}`;
