@@ -23,6 +23,7 @@ from seehear.indexers import reading as reading_module
 from seehear.indexers.progress import IndexReport, Progress, ReaderReport
 from seehear.readers.base import AudioBlock
 from seehear.readers.fake import FakeReader, write
+from seehear.readers.process import ReaderProcess
 from seehear.types import ImageSample, Modality, Origin, Reading
 from tests.indexers.helpers import InProcess, Library, note, picture, sound, spoken, written
 
@@ -412,7 +413,7 @@ def test_a_dying_process_is_replaced(
     spoken(media_folder / "a.wav", "first", duration_s=2.0)
     spoken(media_folder / "b.wav", "second", duration_s=3.0)
     spoken(media_folder / "c.wav", "third", duration_s=4.0)
-    hear = reading_module.ReaderProcess.hear
+    hear = ReaderProcess.hear
 
     def killing(self: Any, blocks: Iterator[AudioBlock], **options: bool) -> Reading:
         held = list(blocks)
@@ -420,7 +421,7 @@ def test_a_dying_process_is_replaced(
             self._start()._process.kill()
         return hear(self, held, **options)
 
-    monkeypatch.setattr(reading_module.ReaderProcess, "hear", killing)
+    monkeypatch.setattr(ReaderProcess, "hear", killing)
     report = read(library, media_folder, read=["speech"])
     assert of(report, SPEECH).failed == 1
     assert found(library, "third") == [("c.wav", 0.0, SPEECH)]
