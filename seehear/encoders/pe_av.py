@@ -121,18 +121,19 @@ class PeAvEncoder:
 
     def _audio(self, audio: Sequence[AudioSample]) -> Vectors:
         extract = self._processor.feature_extractor
+        hop: int = extract.hop_length
         rate_hz = self.spec.sample_rate_hz
         present = audible(self.space.name, rate_hz, audio)
 
         def hops(position: int) -> int:
-            return -(-len(audio[position].waveform) // extract.hop_length)
+            return -(-len(audio[position].waveform) // hop)
 
         def hear(batch: Sequence[int]) -> Vectors:
             waveforms = [audio[position].waveform for position in batch]
             features = extract(waveforms, sampling_rate=rate_hz, return_tensors="pt")
             return self._forward(Modality.AUDIO, features["input_values"])
 
-        batches = batches_alike(present, hops, MAX_AUDIO_S * rate_hz // extract.hop_length)
+        batches = batches_alike(present, hops, MAX_AUDIO_S * rate_hz // hop)
         return encode_batches(batches, hear, len(audio), self.space.dim)
 
     def _shots(self, shots: Sequence[VideoSample]) -> Vectors:

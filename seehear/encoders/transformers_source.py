@@ -112,6 +112,7 @@ def _load(family: Family, name: str, folder: Path, weights: Path) -> LoadedModel
 
     library = _transformers()
     config_class = getattr(library, f"{family.classes}Config")
+    errors = (AttributeError, *weight_errors())  # the first one for JSON that is no mapping
     with quiet_libraries(), _quiet_transformers():
         try:
             # The library would make a model of another kind from its own defaults, at full size.
@@ -131,7 +132,7 @@ def _load(family: Family, name: str, folder: Path, weights: Path) -> LoadedModel
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except (AttributeError, *weight_errors()) as error:
+        except errors as error:
             raise ModelIntegrityError(
                 f"{weights.parent} holds no {family.title} model that can be read: "
                 f"{' '.join(str(error).split())[:200]}"
