@@ -112,7 +112,8 @@ def _load(family: Family, name: str, folder: Path, weights: Path) -> LoadedModel
 
     library = _transformers()
     config_class = getattr(library, f"{family.classes}Config")
-    errors = (AttributeError, *weight_errors())  # the first one for JSON that is no mapping
+    # The first one is for JSON that is no mapping.
+    errors: tuple[type[Exception], ...] = (AttributeError, *weight_errors())
     with quiet_libraries(), _quiet_transformers():
         try:
             # The library would make a model of another kind from its own defaults, at full size.
