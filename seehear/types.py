@@ -169,25 +169,12 @@ class Segment:
 _KINDS = {kind.value: kind for kind in Modality}
 
 
-def described(segment: Segment) -> list[Any]:
-    """Return the values of a segment as JSON has them, in the order of its fields."""
-    return [getattr(segment, one.name) for one in fields(Segment)]
-
-
 def segment_of(modality: str, *values: Any) -> Segment:
     """Return the segment with such values. Raises KeyError or ValueError for others."""
     start_s, stop_s, text, page, origin, language, confidence, box = values
-    return Segment(
-        _KINDS[modality],
-        start_s,
-        stop_s,
-        text,
-        page,
-        None if origin is None else Origin(origin),
-        language,
-        confidence,
-        None if box is None else cast(Box, tuple(box)),
-    )
+    origin = None if origin is None else Origin(origin)
+    box = None if box is None else cast(Box, tuple(box))
+    return Segment(_KINDS[modality], start_s, stop_s, text, page, origin, language, confidence, box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,20 +489,8 @@ def _moment_to_dict(moment: Moment) -> dict[str, Any]:
 
 
 def _explanation_to_dict(explanation: PartExplanation) -> dict[str, Any]:
-    return {
-        "part": explanation.part,
-        "weight": explanation.weight,
-        "exclude": explanation.exclude,
-        "score": _rounded(explanation.score),
-        "route": explanation.route,
-        "space": explanation.space,
-        "similarity": _rounded(explanation.similarity),
-        "expected": _rounded(explanation.expected),
-        "spread": _rounded(explanation.spread),
-        "presence": _rounded(explanation.presence),
-        "words": explanation.words,
-        "words_score": _rounded(explanation.words_score),
-    }
+    values = [(one.name, getattr(explanation, one.name)) for one in fields(explanation)]
+    return {n: _rounded(v) if isinstance(v, float) and n != "weight" else v for n, v in values}
 
 
 def _rounded(value: float | None) -> float | None:

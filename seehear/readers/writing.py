@@ -25,6 +25,10 @@ from seehear.types import Box, ImageSample, Line, Reading
 
 FIRST_LOOK_PX = 640
 FULL_PX = 2_000
+FIRST_LOOK_SURE, FULL_SURE = (0.2, 0.35), (0.3, 0.5)
+"""How sure the detector must be of a pixel and of a line. The first look is lenient: with the
+library's own values it passes over 3 of 8 photographs with letters of 20 pixels, with these none.
+"""
 LEAST_PX = 30
 """Shorter sides than this hold no line that can be read."""
 LEAST_SCORE = 0.7
@@ -119,6 +123,8 @@ class WritingReader(Reader):
         small = max(pixels.shape[:2]) <= FIRST_LOOK_PX
         detector.limit_type = "max" if small else "min"
         detector.limit_side_len = FIRST_LOOK_PX if small else 736
+        rules = detector.postprocess_op
+        rules.thresh, rules.box_thresh = FIRST_LOOK_SURE if small else FULL_SURE
         boxes = detector(pixels).boxes
         return np.zeros((0, 4, 2), np.float32) if boxes is None else np.asarray(boxes, np.float32)
 

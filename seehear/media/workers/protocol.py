@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,6 @@ from seehear.types import (
     Sample,
     Segment,
     VideoSample,
-    described,
     segment_of,
 )
 
@@ -58,7 +58,7 @@ def pack_pairs(pairs: Sequence[Pair]) -> tuple[list[Any], list[memoryview]]:
         else:
             shape = ["video", *(list(frame.pixels.shape[:2]) for frame in sample.frames)]
             buffers.extend(bytes_of(frame.pixels) for frame in sample.frames)
-        items.append([*described(segment), shape])
+        items.append([*(getattr(segment, one.name) for one in fields(Segment)), shape])
     return items, buffers
 
 
