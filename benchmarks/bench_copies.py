@@ -25,9 +25,9 @@ from PIL import Image, ImageOps
 from seehear import media
 from seehear.errors import MediaError
 from seehear.media import decode
-from seehear.media.fingerprints import PROPOSE, Fingerprint, Fingerprinter, agreement, read
+from seehear.media.fingerprints import Fingerprint, Fingerprinter, agreement, read
 from seehear.media.media_info import probe_open
-from seehear.search.dedup import sketches
+from seehear.search.dedup import Proposals
 from seehear.types import Floats, SampleSpec
 
 SPEC = SampleSpec()
@@ -127,30 +127,32 @@ SOUNDS: dict[str, Callable[[Floats], bytes | None]] = {
 
 def false_groups(names: list[str], prints: list[Fingerprint | None]) -> None:
     """Print how many pairs of different contents are called copies."""
-    rows = sketches(prints)
-    told = int(rows.any(axis=1).sum())
-    found, proposed, began = [], 0, time.process_time()
-    for start in range(0, len(rows), 1024):
-        alike = rows[start : start + 1024] @ rows.T >= PROPOSE
-        for at, others in enumerate(alike, start):
-            for other in np.flatnonzero(others[:at]).tolist():
-                proposed += 1
-                if agreed := agreement(prints[at], prints[other]):
-                    found.append((agreed, names[at], names[other]))
+    found: list[tuple[float, str, str]] = []
+    began, proposed = time.process_time(), 0
+    proposals, earlier = Proposals(prints), np.zeros(len(prints), dtype=np.bool_)
+    for at, print_ in enumerate(prints):
+        others = proposals.find(at, earlier).tolist()
+        proposed += len(others)
+        agreed = [agreement(print_, prints[other]) for other in others]
+        found += [
+            (how_well, names[at], names[other])
+            for other, how_well in zip(others, agreed, strict=True)
+            if how_well
+        ]
+        earlier[at] = True
     spent = time.process_time() - began
+    told = sum(print_ is not None and bool(print_.sketches.any()) for print_ in prints)
     print(
-        f"  {len(rows)} contents, {told} with a fingerprint, {told * (told - 1) // 2:,} pairs, "
+        f"  {len(names)} contents, {told} with a fingerprint, {told * (told - 1) // 2:,} pairs, "
         f"{proposed:,} compared in {spent:.1f} s: {len(found)} pairs are called copies"
     )
-    for agreed, first, second in sorted(found, reverse=True)[:NAMED]:
-        print(f"    {agreed:.3f} {first}  {second}")
+    for how_well, first, second in sorted(found, reverse=True)[:NAMED]:
+        print(f"    {how_well:.3f} {first}  {second}")
 
 
 def share_found(title: str, pairs: list[tuple[Fingerprint | None, Fingerprint | None]]) -> None:
-    met = []
-    for pair in pairs:
-        one, other = sketches(pair)
-        met.append(float(one @ other) >= PROPOSE and agreement(*pair) > 0)
+    first = np.array([True, False])
+    met = [len(Proposals(pair).find(1, first)) > 0 and agreement(*pair) > 0 for pair in pairs]
     print(f"  {title}: {np.mean(met):.3f} of {len(met)}")
 
 
@@ -172,7 +174,7 @@ def measure(folder: Path, each: int, changed: int, kind: str) -> None:
     pairs: dict[str, list[tuple[Fingerprint | None, Fingerprint | None]]] = {}
     for at in drawn:
         print_ = prints[at]
-        if print_ is None or print_.sketch is None:
+        if print_ is None or not print_.sketches.any():
             continue
         for title, change in (PICTURES if kind == "images" else SOUNDS).items():
             plain = picture(contents[at]) if kind == "images" else waveform(contents[at])

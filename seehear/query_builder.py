@@ -239,10 +239,14 @@ def hear_file(
     from seehear.readers import audio_blocks
 
     with reader() as opened:
-        return opened.hear(audio_blocks(_sound(path, decoder(), most_s)), translate=translate)
+        return opened.hear(
+            audio_blocks(_audio_pieces(path, decoder(), most_s)), translate=translate
+        )
 
 
-def _sound(path: Path, pool: DecodePool, most_s: float | None) -> Iterator[tuple[float, Floats]]:
+def _audio_pieces(
+    path: Path, pool: DecodePool, most_s: float | None
+) -> Iterator[tuple[float, Floats]]:
     """Yield the sound of a file in pieces. Raises MediaError."""
     from seehear.readers import SAMPLE_RATE_HZ
 
@@ -250,7 +254,7 @@ def _sound(path: Path, pool: DecodePool, most_s: float | None) -> Iterator[tuple
     while left_s > 0:
         piece_s = min(PIECE_S, left_s)
         try:
-            piece = pool.sound(path, SAMPLE_RATE_HZ, start_s, piece_s)
+            piece = pool.audio(path, SAMPLE_RATE_HZ, start_s, piece_s)
         except MediaError as error:
             raise type(error)(f"{path}: {error}", stage=error.stage) from None
         yield start_s, piece.waveform

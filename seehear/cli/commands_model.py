@@ -7,13 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seehear.cli import output, progress
 from seehear.cli.options import DeviceOption, JsonOption, open_collection
 from seehear.errors import SeehearError
+
+if TYPE_CHECKING:
+    from seehear.encoders import ModelCard
+    from seehear.readers.speech_models import SpeechModel
 
 
 def models(
@@ -70,7 +74,8 @@ def models(
         )
         return
     # A name is there to be typed: it stands whole, however narrow the terminal.
-    for card in (*cards, *SPEECH_MODELS):
+    listed: list[ModelCard | SpeechModel] = [*cards, *SPEECH_MODELS]
+    for card in listed:
         size = output.size(card.size_bytes) if card.size_bytes else "size varies"
         here = "installed" if card.present else "downloaded on first use"
         output.print_line(card.name)

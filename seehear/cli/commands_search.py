@@ -304,8 +304,8 @@ def _heard(library: Collection, file: Path) -> str:
     """Return the words that are said in a file, and show them. Raises UsageError for none."""
     from_input = str(file) == "-"
     name = "the input" if from_input else output.display_path(file)
-    sound = sys.stdin.buffer.read() if from_input else file.absolute()
-    reading = library.hear(sound, most_s=MOST_SAID_S)
+    spoken = sys.stdin.buffer.read() if from_input else file.absolute()
+    reading = library.hear(spoken, most_s=MOST_SAID_S)
     if not reading.text:
         raise UsageError(
             f"nothing said in {name}; to search by how it sounds use --audio {shlex.quote(name)}"

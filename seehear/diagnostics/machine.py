@@ -133,7 +133,7 @@ def decoding_row(child: Child) -> Row:
 
 
 def sandbox_row(child: Child) -> Row:
-    """Report what this system lets a decode worker give up (seehear/media/workers/sandbox.py)."""
+    """Report what this system lets a decode worker give up (seehear/processes/sandbox.py)."""
     well, said = child.run(_SANDBOX, timeout_s=DECODE_TIMEOUT_S)
     if not well:
         return Row("sandbox", Level.WARNING, f"not known: {said}", "see the row decoding")

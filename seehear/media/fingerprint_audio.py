@@ -30,16 +30,17 @@ SECTION = 8 * FRAMES_HZ
 MOST_SECTIONS = 8
 STEP_DB, LEVELS = 1.75, 40
 """Seventy decibels below the loudest band are kept."""
-MOST_CUT_S = 1.25
-"""What may be missing at the start or the end of a copy, or 3 % of the longer one."""
-SAME_AUDIO = 0.92
+MOST_CUT_S, MOST_CUT = 1.25, 0.3
+"""What may be missing at the start or the end of a copy: at most this share of the longer one; of a
+long one 3 % may be missing."""
+SAME_AUDIO = 0.93
 """Correlation of the two, without what bands or moments have in common. Copies have 0.94 and more;
-two strokes of one piano key reach 0.9."""
+two strokes of one piano key reach 0.92."""
 SAME_CUT = 0.88
 """The same where one is shorter by `CUT_S`, because it was cut; not for sounds below `SHORT_S`."""
 CUT_S, SHORT_S = 0.2, 2.0
-SAME_PROFILE = 0.35
-"""Correlation of the fine structure of their mean spectra."""
+SAME_PROFILE, SAME_PROFILE_CUT = 0.84, 0.35
+"""Correlation of the fine structure of their mean spectra, and where one is shorter."""
 LEAST_COVER = 0.4
 """Share of what is heard that both must have."""
 LEAST_CHANGE = 0.3
@@ -194,9 +195,11 @@ def same_audio(one: AudioPrint | None, other: AudioPrint | None) -> float:
     if one is None or other is None or one.profile is None or other.profile is None:
         return 0.0
     longer = max(one.duration_s, other.duration_s)
-    if abs(one.duration_s - other.duration_s) > max(MOST_CUT_S, 0.03 * longer):
+    apart = abs(one.duration_s - other.duration_s)
+    if apart > max(min(MOST_CUT_S, MOST_CUT * longer), 0.03 * longer):
         return 0.0
-    if _cosine(one.profile, other.profile) < SAME_PROFILE:
+    least = SAME_PROFILE if apart < CUT_S else SAME_PROFILE_CUT
+    if _cosine(one.profile, other.profile) < least:
         return 0.0
     offset = _best_offset(
         *(audio.common(other.stride) for audio, other in ((one, other), (other, one)))
@@ -204,7 +207,7 @@ def same_audio(one: AudioPrint | None, other: AudioPrint | None) -> float:
     if offset is None:
         return 0.0
     alike = _aligned(one.loudness(other.stride), other.loudness(one.stride), offset)
-    is_cut = abs(one.duration_s - other.duration_s) >= CUT_S and longer >= SHORT_S
+    is_cut = apart >= CUT_S and longer >= SHORT_S
     return min(1.0, alike) if alike >= (SAME_CUT if is_cut else SAME_AUDIO) else 0.0
 
 

@@ -9,14 +9,19 @@ the diffuse white of ITU-R BT.2408. Taken for ordinary images, such pictures are
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.errors import MediaError
+from seehear.media.sniff import Decoder, SniffedFormat
+
 PQ, HLG = 16, 18
 """Transfer characteristics of ITU-T H.273."""
+ISO_MEDIA = SniffedFormat("mov", Decoder.FFMPEG, "mov")
 PEAK, WHITE = 1000.0, 203.0
 """In cd/m2; brighter light than PEAK is cut off."""
 
@@ -42,6 +47,19 @@ class Colours:
     @property
     def is_hdr(self) -> bool:
         return self.transfer in {PQ, HLG}
+
+
+def colours_of_stream(file: BinaryIO) -> Colours | None:
+    """Return the colours that AV1 or HEVC itself states, where the file around it has none."""
+    from seehear.media import container as containers
+
+    colours = None
+    with suppress(MediaError), containers.opened_container(file, ISO_MEDIA) as container:
+        for stream in container.streams.video[:1]:
+            context = stream.codec_context
+            colours = Colours(int(context.color_trc), int(context.color_primaries))
+    file.seek(0)
+    return colours if colours is not None and colours.is_hdr else None
 
 
 def to_sdr(pixels: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,10 +23,10 @@ from PIL import Image, ImageCms, ImageFile
 
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media import deep_tiff, truncation
-from seehear.media.hdr import Colours, to_sdr
+from seehear.media.hdr import Colours, colours_of_stream, to_sdr
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import mute
-from seehear.media.sniff import Decoder, SniffedFormat
+from seehear.media.sniff import SniffedFormat
 from seehear.media.source import head_of
 from seehear.types import ImageSample
 
@@ -58,7 +58,6 @@ _STATED_COLOURS = {
     "PNG": re.compile(rb"\x00\x00\x00\x04cICP(.)(.)", re.DOTALL),
 }
 """Where a file states its primaries and its transfer, by the numbers of ITU-T H.273."""
-_ISO_MEDIA = SniffedFormat("mov", Decoder.FFMPEG, "mov")
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -186,20 +185,7 @@ def colours_of(file: BinaryIO, kind: SniffedFormat) -> Colours | None:
         primaries, transfer = (int.from_bytes(number) for number in found.groups())
         if (colours := Colours(transfer, primaries)).is_hdr:
             return colours
-    return _colours_of_stream(file) if kind.decoder != "PNG" and b"colr" not in head else None
-
-
-def _colours_of_stream(file: BinaryIO) -> Colours | None:
-    """Return the colours that AV1 or HEVC itself states, where the file around it has none."""
-    from seehear.media import container as containers
-
-    colours = None
-    with suppress(MediaError), containers.opened_container(file, _ISO_MEDIA) as container:
-        for stream in container.streams.video[:1]:
-            context = stream.codec_context
-            colours = Colours(int(context.color_trc), int(context.color_primaries))
-    file.seek(0)
-    return colours if colours is not None and colours.is_hdr else None
+    return colours_of_stream(file) if kind.decoder != "PNG" and b"colr" not in head else None
 
 
 def orientation_of(image: Image.Image, kind: SniffedFormat) -> int:

@@ -29,6 +29,8 @@ from seehear.types import ImageSample, Reading
 
 START_TIMEOUT_S = 180.0
 """A cold disk takes long to read a large model."""
+_SIGPROF = 27
+"""What ends a process that has used up its processor time."""
 _ENTRY = (
     "from seehear.processes import sandbox; streams = sandbox.private_streams(); "
     "sandbox.enter(parent); from seehear.readers.worker import main; main(*streams)"
@@ -42,9 +44,13 @@ class ReaderLimits:
     memory_bytes: int = 6 << 30
     """Address space; Whisper base needs 2 GiB of it, turbo twice as much."""
     timeout_s: float = 120.0
-    """Longest time for an image, or for a block of sound beside its length."""
+    """Most processor time of each thread for an image, or for a block of sound beside its length.
+    """
     time_per_second: float = 6.0
-    """Seconds allowed per second of sound. The slowest model takes about 2 on an idle machine."""
+    """Processor time allowed per second of sound. The slowest model takes about 2."""
+    patience: float = 10.0
+    """How many times as long it may take by the clock: on a busy machine, low priority means that
+    a reader waits more than it works."""
 
 
 class ReaderProcess(Reader):
@@ -103,7 +109,7 @@ class ReaderProcess(Reader):
         request = {"do": "see", "height": height, "width": width}
         with _Exchange(self, self._start()) as exchange:
             exchange.send(request, self._limits.timeout_s, [wire.bytes_of(image.pixels)])
-            return unpack_reading(exchange.receive(self._limits.timeout_s))
+            return unpack_reading(exchange.receive())
 
     def _stream(self, request: wire.WireMessage, blocks: Iterable[AudioBlock]) -> wire.WireMessage:
         """Send a request and its blocks, each after the one before was read; return the answer."""
@@ -114,9 +120,9 @@ class ReaderProcess(Reader):
                 body = [wire.bytes_of(check_block(block))]
                 allowed_s = self._limits.timeout_s + self._limits.time_per_second * block.duration_s
                 exchange.send({"start_s": start_s}, allowed_s, body)
-                exchange.receive(allowed_s, "next")
+                exchange.receive("next")
             exchange.send({"end": True}, allowed_s)
-            return exchange.receive(allowed_s)
+            return exchange.receive()
 
     def _start(self) -> ChildProcess:
         """Return the running process, or start it. Raises EnvironmentFaultError."""
@@ -158,6 +164,7 @@ class _Exchange:
 
     def __init__(self, owner: ReaderProcess, child: ChildProcess) -> None:
         self._owner, self._child = owner, child
+        self._wait_s = 0.0
 
     def __enter__(self) -> _Exchange:
         return self
@@ -168,7 +175,8 @@ class _Exchange:
         child = self._child
         if isinstance(error, wire.WireError):
             child.wait_exit()
-            hung, reason = child.hung, child.exit_reason()
+            reason = child.exit_reason()
+            hung = child.hung or child.exit_code == -_SIGPROF
             self._owner._end()
             if hung:
                 raise ReaderFailedError(
@@ -182,16 +190,19 @@ class _Exchange:
     def send(
         self, head: wire.WireMessage, allowed_s: float, body: list[memoryview] | None = None
     ) -> None:
-        """Send a message to a child that takes it within `allowed_s`. Raises WireError."""
-        self._owner._watchdog.expect(self._child, allowed_s)
+        """Send a message, whose work may take so much processor time. Raises WireError."""
+        limits = self._owner._limits
+        self._wait_s = limits.patience * allowed_s
+        cpu_s = allowed_s * max(1, self._owner._threads)
+        self._owner._watchdog.expect(self._child, self._wait_s)
         try:
-            self._child.send(head, body or ())
+            self._child.send(head | {"cpu_s": cpu_s}, body or ())
         finally:
             self._owner._watchdog.relax(self._child)
 
-    def receive(self, allowed_s: float, kind: str = "answer") -> wire.WireMessage:
+    def receive(self, kind: str = "answer") -> wire.WireMessage:
         """Return the next message. Raises ReaderFailedError for a failure, WireError for none."""
-        head, _ = self._child.receive(allowed_s)
+        head, _ = self._child.receive(self._wait_s)
         if head.get("type") == "failed":
             raise ReaderFailedError(f"the reader {self._owner.engine} failed ({head['reason']})")
         if head.get("type") == "fault":

@@ -64,7 +64,7 @@ class SpeechReader(Reader):
     def hear(self, blocks: Iterable[AudioBlock], *, translate: bool = False) -> Reading:
         """Return what is said, in the language of each stretch of voice. Raises UsageError."""
         lines: list[Line] = []
-        likely: Counter[str] = Counter()
+        likely: dict[str, float] = {}
         for start_s, block in blocks:
             waveform = check_block(block)
             for language, voiced in self._by_language(waveform, _voiced(waveform), likely):
@@ -72,7 +72,7 @@ class SpeechReader(Reader):
                 found = list(self._lines(speech, voiced, start_s, language, "transcribe"))
                 if translate and language != "en" and found:
                     english = self._lines(speech, voiced, start_s, language, "translate")
-                    found = _with_translations(found, list(english))
+                    found = with_translations(found, list(english))
                 lines += found
         return Reading(tuple(lines), _main_language(lines))
 
@@ -85,7 +85,7 @@ class SpeechReader(Reader):
         )
 
     def _by_language(
-        self, waveform: Floats, voiced: list[_Voiced], likely: Counter[str]
+        self, waveform: Floats, voiced: list[_Voiced], likely: dict[str, float]
     ) -> list[tuple[str, list[_Voiced]]]:
         """Return stretches of voice with their language, neighbours of one language together.
 
@@ -101,8 +101,9 @@ class SpeechReader(Reader):
             _, _, every = self._whisper.detect_language(speech)
             odds.append({str(name): float(share) for name, share in every})
             for name, share in every:
-                likely[str(name)] += float(share) * len(speech) / SAMPLE_RATE_HZ
-        main = likely.most_common(1)[0][0]
+                seconds = float(share) * len(speech) / SAMPLE_RATE_HZ
+                likely[str(name)] = likely.get(str(name), 0.0) + seconds
+        main = max(likely, key=likely.__getitem__)
         found: list[tuple[str, list[_Voiced]]] = []
         for shares, group in zip(odds, groups, strict=True):
             guess = max(shares, key=shares.__getitem__)
@@ -189,7 +190,7 @@ def _time(start_s: float, seconds: float) -> float:
     return round(start_s + float(seconds), 2)
 
 
-def _with_translations(lines: list[Line], english: list[Line]) -> list[Line]:
+def with_translations(lines: list[Line], english: list[Line]) -> list[Line]:
     """Give each translated line to the line that it shares most time with."""
     given: dict[int, list[str]] = {}
     for one in english:

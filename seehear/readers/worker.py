@@ -7,6 +7,8 @@ samples, each answered by {"type": "next"} once it was read, then {"end": true}
     -> a reading, or {"type": "answer", "seconds": 12.5}
 {"do": "see", "height": 600, "width": 800} with the pixels
     -> a reading
+
+Each request and block says how much processor time it may take, "cpu_s".
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 from seehear.errors import EnvironmentFaultError, SeehearError, one_line
 from seehear.libraries import fault_of
 from seehear.processes import wire
-from seehear.processes.resources import limit_memory
+from seehear.processes.resources import limit_cpu, limit_memory
 from seehear.readers.base import AudioBlock, Reader
 from seehear.readers.blocks import SAMPLE_RATE_HZ
 from seehear.readers.records import pack_reading
@@ -49,6 +51,7 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
         kind = ""
         while kind != "failed":  # what failed once may have left anything behind
             request, body = wire.receive(requests)
+            limit_cpu(request["cpu_s"])
             answer = _answer(reader, request, body, _Blocks(requests, answers))
             wire.send(answers, answer)
             kind = answer["type"]
@@ -88,6 +91,7 @@ class _Blocks:
     def __iter__(self) -> Iterator[AudioBlock]:
         while True:
             head, body = wire.receive(self._requests)
+            limit_cpu(head["cpu_s"])
             if "end" in head:
                 return
             yield float(head["start_s"]), AudioSample(body.view(np.float32), SAMPLE_RATE_HZ)

@@ -6,15 +6,25 @@ two dogs that bark alike are as near to each other as a recording is to its copy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.cancellation import check_current
-from seehear.media.fingerprints import PROPOSE, SKETCH, Fingerprint, agreement
+from seehear.media.fingerprints import (
+    FLIPS,
+    HEARD_BITS,
+    SEEN_ALIKE,
+    SEEN_BITS,
+    Fingerprint,
+    agreement,
+    keys_of,
+)
 from seehear.stores import SegmentRecord
-from seehear.types import Asset, Floats, Modality
+from seehear.types import Asset, Floats, Ids, Modality
 
 BURST = 0.90
 """Cosine of two photos, taken within BURST_S of each other, from which they are a burst."""
@@ -22,6 +32,8 @@ BURST_S = 10.0
 """In seconds."""
 RELEVANCE_SHARE = 0.7
 """Weight of the score against novelty in maximal marginal relevance."""
+
+_NOTHING = Fingerprint()
 
 
 class Likeness(StrEnum):
@@ -44,16 +56,53 @@ def is_burst(one: Asset, other: Asset, cosine: float) -> bool:
     )
 
 
-def sketches(prints: Sequence[Fingerprint | None]) -> Floats:
-    """Return what proposes copies by a cosine of `PROPOSE` or more: float32 (n, SKETCH).
+class Proposals:
+    """What may be copies, among n contents: by their sketches, and without comparing all with all
+    by keys that copies share."""
 
-    A content that says too little has a row of zeros.
-    """
-    rows = np.zeros((len(prints), SKETCH), dtype=np.float32)
-    for row, print_ in zip(rows, prints, strict=True):
-        if print_ is not None and print_.sketch is not None:
-            row[:] = print_.sketch
-    return rows
+    def __init__(self, prints: Iterable[Fingerprint | None]) -> None:
+        sketches, least, self._runs = (
+            list[Floats](),
+            list[float](),
+            list[NDArray[np.uint64] | None](),
+        )
+        for told in (print_ or _NOTHING for print_ in prints):
+            sketches.append(told.sketches)
+            least.append(told.least_cosine)
+            self._runs.append(told.runs)
+        self._sketches = np.stack([*sketches, _NOTHING.sketches])
+        self._least = np.array(least)
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.uint64], Ids]:
+        """Keys in ascending order, and the positions that have them."""
+        keys = [self._keys(at, 0) for at in range(len(self._runs))]
+        owners = np.repeat(np.arange(len(keys)), list(map(len, keys)))
+        joined = np.concatenate([np.zeros(0, np.uint64), *keys])
+        order = np.argsort(joined, kind="stable")
+        return joined[order], owners[order]
+
+    def _keys(self, position: int, flips: int) -> NDArray[np.uint64]:
+        if (runs := self._runs[position]) is not None:
+            return runs
+        bits = SEEN_BITS if self._least[position] == SEEN_ALIKE else HEARD_BITS
+        return keys_of(self._sketches[position], bits, flips)
+
+    def among(self, position: int, others: Ids) -> Ids:
+        """Return which of some positions may be copies of one, by their sketches."""
+        cosines = self._sketches[others] @ self._sketches[position].T
+        least = np.maximum(self._least[others], self._least[position])
+        alike: Ids = others[cosines.max(axis=(1, 2)) >= least]
+        return alike
+
+    def find(self, position: int, allowed: NDArray[np.bool_]) -> Ids:
+        """Return which positions, of those allowed (n,), may be copies of one, ascending."""
+        keys, owners = self._index
+        probes = self._keys(position, FLIPS)
+        starts, stops = (np.searchsorted(keys, probes, side) for side in ("left", "right"))
+        met = [owners[starts[at] : stops[at]] for at in np.flatnonzero(starts < stops)]
+        found = np.unique(np.concatenate([np.zeros(0, np.int64), *met]))
+        return self.among(position, found[allowed[found]])
 
 
 def collapse(
@@ -68,15 +117,14 @@ def collapse(
     `prints` are the fingerprints of their assets. Each result joins the first group whose best
     member it equals, so that a chain of small differences does not merge everything.
     """
-    cosines_of, outlines = _cosines(results, vectors), sketches(prints)
-    kinds = np.array([list(Modality).index(result.asset.modality) for result in results])
+    cosines_of, proposals = _cosines(results, vectors), Proposals(prints)
     timed = np.array([result.asset.taken_at is not None for result in results], dtype=np.bool_)
     groups: list[list[int]] = []
     leaders: list[int] = []
     for position, result in enumerate(results):
         check_current()
-        near = outlines[leaders] @ outlines[position] >= PROPOSE
-        near &= kinds[leaders] == kinds[position]
+        led = np.array(leaders, dtype=np.int64)
+        near = np.isin(led, proposals.among(position, led))
         cosines = cosines_of(position)[leaders] if timed[position] else None
         if cosines is not None:
             near |= cosines >= BURST

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seehear.media.fingerprints import PROPOSE, Fingerprint, agreement
-from seehear.search.dedup import BURST_S, Likeness, is_burst, sketches
+from seehear.media.fingerprints import Fingerprint, agreement
+from seehear.search.dedup import BURST_S, Likeness, Proposals, is_burst
 from seehear.search.snapshot import CollectionSnapshot
 from seehear.types import Asset, Floats, Ids, Modality, Query
 
 CHUNK = 1024
-"""Assets to compare at once."""
+"""Assets between two reports of progress."""
 
 _WHAT = {
     Modality.IMAGE: "picture",
@@ -110,41 +111,33 @@ def _grouped(
     As with hits, an asset joins the first group whose first member it equals, so that a chain of
     small differences does not merge everything.
     """
-    outlines = np.concatenate(
-        [
-            sketches(list(map(snapshot.fingerprints(chunk).get, chunk)))
-            for chunk in _chunks([asset.id for asset in assets])
-        ]
+    proposals = Proposals(
+        print_
+        for chunk in _chunks([asset.id for asset in assets])
+        for print_ in map(snapshot.fingerprints(chunk).get, chunk)
     )
     bursts = _Bursts(snapshot, modality, ids, assets)
     groups: dict[int, _Group] = {}
     leads = np.zeros(len(assets), dtype=np.bool_)
-    for start in range(0, len(assets), CHUNK):
-        stop = min(start + CHUNK, len(assets))
-        alike = outlines[start:stop] @ outlines[:stop].T >= PROPOSE
-        met = [np.flatnonzero(row[: start + at]).tolist() for at, row in enumerate(alike)]
-        read = {start + at for at, others in enumerate(met) if others}
-        read.update(other for others in met for other in others)
-        prints = _prints_of(snapshot, assets, sorted(read))
-        for position in range(start, stop):
-            joined = None
-            for leader in sorted({*met[position - start], *bursts.near(position)}):
-                if not leads[leader]:
-                    continue
-                agreed = agreement(prints.get(leader), prints.get(position))
-                cosine = bursts.cosine(leader, position)
-                if agreed or is_burst(assets[leader], assets[position], cosine):
-                    joined = groups[leader]
-                    joined.members.append(position)
-                    joined.least = min(joined.least, agreed or cosine)
-                    if not agreed:
-                        joined.bursts.add(position)
-                    break
-            if joined is None:
-                groups[position] = _Group(position)
-                leads[position] = True
-        if progress is not None:
-            progress(stop, len(assets))
+    for position in range(len(assets)):
+        met = np.union1d(proposals.find(position, leads), bursts.near(position, leads)).tolist()
+        prints = _prints_of(snapshot, assets, [position, *met]) if met else {}
+        joined = None
+        for leader in met:
+            agreed = agreement(prints.get(leader), prints.get(position))
+            cosine = bursts.cosine(leader, position)
+            if agreed or is_burst(assets[leader], assets[position], cosine):
+                joined = groups[leader]
+                joined.members.append(position)
+                joined.least = min(joined.least, agreed or cosine)
+                if not agreed:
+                    joined.bursts.add(position)
+                break
+        if joined is None:
+            groups[position] = _Group(position)
+            leads[position] = True
+        if progress is not None and ((position + 1) % CHUNK == 0 or position + 1 == len(assets)):
+            progress(position + 1, len(assets))
     return list(groups.values())
 
 
@@ -164,6 +157,7 @@ class _Bursts:
         self._times = np.array(
             [np.nan if a.taken_at is None else a.taken_at.timestamp() for a in assets]
         )
+        self._order = np.argsort(self._times)
         self._vectors: dict[int, Floats] = {}
         timed = np.flatnonzero(np.isfinite(self._times))
         if modality is Modality.IMAGE and len(timed):
@@ -172,12 +166,14 @@ class _Bursts:
             at = dict(zip(ids[timed].tolist(), timed.tolist(), strict=True))
             self._vectors = {at[id_]: row for id_, row in zip(kept.tolist(), vectors, strict=True)}
 
-    def near(self, position: int) -> list[int]:
-        """Return the earlier positions that were taken at about the same time."""
+    def near(self, position: int, allowed: NDArray[np.bool_]) -> Ids:
+        """Return which of the allowed positions were taken at about the same time."""
         if position not in self._vectors:
-            return []
-        apart = np.abs(self._times[:position] - self._times[position])
-        return [int(at) for at in np.flatnonzero(apart <= BURST_S)]
+            return np.zeros(0, dtype=np.int64)
+        at = self._times[position]
+        ends = np.searchsorted(self._times, [at - BURST_S, at + BURST_S], sorter=self._order)
+        near = self._order[ends[0] : ends[1] + 1]
+        return near[allowed[near]]
 
     def cosine(self, one: int, other: int) -> float:
         a, b = self._vectors.get(one), self._vectors.get(other)

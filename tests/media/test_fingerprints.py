@@ -115,6 +115,28 @@ def test_pages_of_one_book_are_no_copies() -> None:
         assert not any(same(picture(one), picture(other)) for other in pages[number + 1 :])
 
 
+def drawing(hair: str = "short", mouth: int = 20, skin: str = "gold", px: int = 136) -> Image.Image:
+    """A head on a white background, whose sides are `hair` and whose mouth is open by `mouth`."""
+    shown = Image.new("RGB", (136, 136), "white")
+    draw = ImageDraw.Draw(shown)
+    if hair == "long":
+        draw.rectangle((20, 50, 116, 128), fill="saddlebrown")
+    draw.ellipse((24, 12, 112, 60), fill="saddlebrown")
+    draw.ellipse((28, 20, 108, 116), fill=skin)
+    for left in (44, 80):
+        draw.ellipse((left, 52, left + 10, 64), fill="black")
+    draw.ellipse((48, 92 - mouth, 88, 92), fill="firebrick")
+    return shown.resize((px, px))
+
+
+def test_drawings_that_differ_in_a_part_or_a_colour_are_no_copies() -> None:
+    one = drawing()
+    others = [drawing("long"), drawing(mouth=4), drawing(skin="peru"), drawing(skin="lightpink")]
+    for changed in (drawing(px=68), jpeg(one, 50), drawing(px=300)):
+        assert same(picture(one), picture(changed))
+        assert not any(same(picture(other), picture(changed)) for other in others)
+
+
 def test_a_picture_that_shows_nothing_has_no_copies() -> None:
     across = np.linspace(0, 255, 64).astype(np.uint8)
     gradient = np.repeat(np.tile(across, (48, 1))[..., None], 3, axis=2)

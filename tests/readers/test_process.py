@@ -65,7 +65,7 @@ def test_a_reader_that_is_killed_takes_one_reading_with_it(reader: ReaderProcess
 
 
 def test_a_reader_that_hangs_is_stopped() -> None:
-    limits = ReaderLimits(timeout_s=0.5, time_per_second=0.1)
+    limits = ReaderLimits(timeout_s=0.5, time_per_second=0.1, patience=2.0)
     with ReaderProcess("speech", "fake", limits=limits) as reader:
         reader.hear([])
         os.kill(pid_of(reader), signal.SIGSTOP)
@@ -76,8 +76,23 @@ def test_a_reader_that_hangs_is_stopped() -> None:
         assert reader.hear([]).lines == ()
 
 
+def test_a_reader_that_computes_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its processor time: on a busy machine a reader may wait for long."""
+    endless = "from seehear.readers.fake import FakeReader; "
+    endless += "FakeReader.hear = lambda *_, **__: [None for _ in iter(int, 1)]; main("
+    entry = reader_process._ENTRY.replace("main(", endless)
+    monkeypatch.setattr(reader_process, "_ENTRY", entry)
+    with (
+        ReaderProcess("speech", "fake", limits=ReaderLimits(timeout_s=0.5, patience=200)) as reader,
+        pytest.raises(ReaderFailedError, match="takes too long"),
+    ):
+        reader.hear(SOUND)
+
+
 def test_an_image_that_nobody_takes_from_the_pipe_is_a_hang_too() -> None:
-    with ReaderProcess("writing", "fake", limits=ReaderLimits(timeout_s=0.5)) as reader:
+    with ReaderProcess(
+        "writing", "fake", limits=ReaderLimits(timeout_s=0.5, patience=2.0)
+    ) as reader:
         reader.see(write("EXIT"))
         os.kill(pid_of(reader), signal.SIGSTOP)
         with pytest.raises(ReaderFailedError, match="takes too long"):

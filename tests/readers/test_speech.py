@@ -17,8 +17,9 @@ from seehear.errors import (
 from seehear.readers import SAMPLE_RATE_HZ, open_reader, passages
 from seehear.readers.base import Reader
 from seehear.readers.process import ReaderProcess
+from seehear.readers.speech import SpeechReader, with_translations
 from seehear.readers.speech_models import find_model
-from seehear.types import AudioSample, Floats, ImageSample, Origin
+from seehear.types import AudioSample, Floats, ImageSample, Line, Origin
 
 SENTENCE = "The children planted tomatoes behind the old school."
 
@@ -165,3 +166,51 @@ def test_a_model_that_is_not_here_says_the_ways_on(
         find_model("wisper-base")
     with pytest.raises(EnvironmentFaultError, match=r"it lacks model\.bin, config\.json"):
         find_model(f"whisper:{tmp_path}")
+
+
+class Guesses:
+    """In place of Whisper: tells a language by the level of a sound, and is never quite sure."""
+
+    def detect_language(self, speech: Floats) -> tuple[str, float, list[tuple[str, float]]]:
+        level = round(float(speech.mean()), 2)
+        shares = {0.1: {"en": 0.9, "de": 0.05}, 0.2: {"de": 0.7, "en": 0.1}}.get(
+            level, {"cy": 0.3, "en": 0.2}
+        )
+        every = sorted(shares.items(), key=lambda one: -one[1])
+        return (*every[0], every)
+
+
+def languages(*parts: tuple[float, float]) -> list[tuple[str, int]]:
+    """Return the language of each stretch, and of how many parts it is, for (level, seconds)."""
+    reader = SpeechReader.__new__(SpeechReader)
+    reader._reads_all, reader._whisper = True, Guesses()
+    waveform = np.concatenate(
+        [np.full(round(s * SAMPLE_RATE_HZ), level, np.float32) for level, s in parts]
+    )
+    stops = np.cumsum([round(s * SAMPLE_RATE_HZ) for _, s in parts]).tolist()
+    voiced = [
+        {"start": start, "stop": stop}
+        for start, stop in zip([0, *stops[:-1]], stops, strict=True)
+    ]  # fmt: skip
+    found = reader._by_language(waveform, voiced, {})
+    return [(language, len(group)) for language, group in found]
+
+
+def test_each_stretch_of_a_file_has_its_language() -> None:
+    assert languages((0.1, 20), (0.2, 10), (0.1, 5)) == [("en", 1), ("de", 1), ("en", 1)]
+    assert languages((0.1, 20), (0.1, 5)) == [("en", 2)]
+
+
+def test_an_unclear_stretch_is_in_the_language_of_the_file() -> None:
+    assert languages((0.1, 20), (0.3, 10), (0.1, 5)) == [("en", 3)]
+
+
+def test_a_short_stretch_has_the_language_of_the_one_before() -> None:
+    assert languages((0.2, 20), (0.1, 1)) == [("de", 2)]
+
+
+def test_a_translation_goes_to_the_line_that_it_shares_most_time_with() -> None:
+    lines = [Line("eins", 0.0, 4.0), Line("zwei", 4.0, 9.0), Line("drei", 20.0, 21.0)]
+    english = [Line("one", 0.0, 3.0), Line("and", 3.0, 4.5), Line("two", 4.5, 9.0)]
+    found = with_translations(lines, english)
+    assert [line.translation for line in found] == ["one and", "two", None]

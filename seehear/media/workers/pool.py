@@ -118,12 +118,12 @@ class DecodePool:
         except (KeyError, TypeError, ValueError):
             raise BrokenMediaError(_UNREADABLE) from None
 
-    def sound(self, path: Path, rate_hz: int, start_s: float, most_s: float) -> AudioSample:
+    def audio(self, path: Path, rate_hz: int, start_s: float, most_s: float) -> AudioSample:
         """Return a stretch of the sound of a file, mono at a rate; empty behind its end.
 
         Raises MediaError.
         """
-        _, body = self._ask("sound", path, rate=rate_hz, start_s=start_s, most_s=most_s)
+        _, body = self._ask("audio", path, rate=rate_hz, start_s=start_s, most_s=most_s)
         if body.size % 4:
             raise BrokenMediaError(_UNREADABLE)
         waveform = np.nan_to_num(body.view("<f4")).astype(np.float32)

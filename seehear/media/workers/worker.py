@@ -11,7 +11,7 @@
     {"do": "waveform", "file": ..., "steps": 400, "most_s": 3600.0}
         -> {"stop_s": 12.5} and float32 peaks
 
-    {"do": "sound", "file": ..., "rate": 16000, "start_s": 0.0, "most_s": 600.0}
+    {"do": "audio", "file": ..., "rate": 16000, "start_s": 0.0, "most_s": 600.0}
         -> {} and float32 samples
 
 A "file" is a path, or a StoredFile, which is opened beneath its root and must have the content that
@@ -266,7 +266,7 @@ def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAn
     return {"stop_s": audio.duration_s}, (peaks.tobytes(),)
 
 
-def _sound(file: str, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
+def _audio(file: str, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
     audio = media.load_audio(file, rate, start_s=start_s, max_s=most_s)
     return {}, (audio.waveform.astype("<f4").tobytes(),)
 
@@ -288,7 +288,7 @@ _DOES: dict[str, Callable[..., WorkerAnswer]] = {
     "query": _query,
     "image": _image,
     "waveform": _waveform,
-    "sound": _sound,
+    "audio": _audio,
     "warm": _warm,
 }
 

@@ -204,7 +204,9 @@ def _compare(part: Compare) -> ColumnElement[bool]:
 
 def _passages(part: Compare) -> ColumnElement[bool]:
     """Return the condition for files with such a passage, in them or in subtitles beside them."""
-    which = [segments.c.origin.in_([origin.value for origin in ORIGINS[part.field]])]
+    which: list[ColumnElement[bool]] = [
+        segments.c.origin.in_([origin.value for origin in ORIGINS[part.field]])
+    ]
     if part.op is Op.LIKE:
         asked = asked_words(str(part.value))
         if not asked:
