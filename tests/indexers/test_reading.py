@@ -19,10 +19,12 @@ from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder
 from seehear.errors import EnvironmentFaultError, ReaderFailedError, UsageError
 from seehear.indexers import Stage, index, verify
+from seehear.indexers import progress as progress_module
 from seehear.indexers import reading as reading_module
 from seehear.indexers.progress import IndexReport, Progress, ReaderReport
 from seehear.readers.base import AudioBlock
 from seehear.readers.fake import FakeReader, write
+from seehear.readers.process import ReaderProcess
 from seehear.types import ImageSample, Modality, Origin, Reading, Segment
 from tests.indexers.helpers import InProcess, Library, note, picture, sound, spoken, written
 
@@ -193,8 +195,9 @@ def test_a_reader_that_fails_costs_one_reading_and_is_not_tried_again(
 
 
 def test_a_stopped_run_goes_on_where_it_was(
-    library: Library, media_folder: Path, readers: type[Counting]
+    library: Library, media_folder: Path, readers: type[Counting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress_module, "EVERY_S", 0.0)  # so that each file is told
     for number in range(4):
         spoken(media_folder / f"{number}.wav", f"word{number}", duration_s=2.0 + number)
     stop = threading.Event()
@@ -455,7 +458,7 @@ def test_a_dying_process_is_replaced(
     spoken(media_folder / "a.wav", "first", duration_s=2.0)
     spoken(media_folder / "b.wav", "second", duration_s=3.0)
     spoken(media_folder / "c.wav", "third", duration_s=4.0)
-    hear = reading_module.ReaderProcess.hear
+    hear = ReaderProcess.hear
 
     def killing(self: Any, blocks: Iterator[AudioBlock], **options: bool) -> Reading:
         def deadly() -> Iterator[AudioBlock]:
@@ -467,7 +470,7 @@ def test_a_dying_process_is_replaced(
 
         return hear(self, deadly(), **options)
 
-    monkeypatch.setattr(reading_module.ReaderProcess, "hear", killing)
+    monkeypatch.setattr(ReaderProcess, "hear", killing)
     report = read(library, media_folder, read=["speech"])
     assert of(report, SPEECH).failed == 1
     assert found(library, "third") == [("c.wav", 0.0, SPEECH)]
