@@ -144,8 +144,9 @@ def _advise(language: str, *, json: bool) -> None:
         )
     if found.code != "en":
         output.note(
-            "multilingual learned from texts in 109 languages, nine tenths of them English. How "
-            f"well it reads {found.name} was not measured. It finds sounds by English words."
+            "multilingual learned from texts in 109 languages, nine tenths of them English; it "
+            f"finds sounds by English words. How well it and omni read {found.name} was not "
+            "measured."
         )
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from seehear.encoders.languages import Language
-from seehear.encoders.model_cards import MULTILINGUAL, STANDARD, ModelCard, known_cards
+from seehear.encoders.model_cards import (
+    MULTILINGUAL,
+    OMNI,
+    STANDARD,
+    STANDARD_AV,
+    ModelCard,
+    known_cards,
+)
 from seehear.libraries import naming_faults
 
 PROBE_S = 1.0
@@ -76,39 +83,52 @@ def this_machine(probe_s: float = PROBE_S) -> Machine:
 
 
 def advise(language: Language, machine: Machine, cards: Sequence[ModelCard] = ()) -> Advice:
-    """Return which of `tiny`, `standard` and `multilingual` to take; `cards` replace known ones."""
+    """Return which of the models of all four kinds to take; `cards` replace known ones."""
     by_name = {card.name: card for card in cards or known_cards()}
-    tiny, standard, multilingual = (
+    tiny, standard, larger, multilingual, omni = candidates = tuple(
         _candidate(by_name[name], language, machine)
-        for name in ("tiny", STANDARD.name, MULTILINGUAL.name)
+        for name in ("tiny", STANDARD.name, STANDARD_AV.name, MULTILINGUAL.name, OMNI.name)
     )
     if multilingual.reads and not tiny.reads:
-        model, reason = _for_another(language, multilingual)
+        model, reason = _for_another(language, multilingual, omni)
     else:
-        model, reason = _for_english(standard)
-    return Advice(language, machine, (tiny, standard, multilingual), model, reason)
+        model, reason = _for_english(standard, larger, machine)
+    return Advice(language, machine, candidates, model, reason)
 
 
-def _for_another(language: Language, multilingual: Candidate) -> tuple[str | None, str]:
+def _for_another(
+    language: Language, multilingual: Candidate, omni: Candidate
+) -> tuple[str | None, str]:
     name = multilingual.card.name
     if not multilingual.fits:
         return None, (
             f"{name} reads {language.name}, and needs more memory than is free. With tiny, words "
             f"in {language.name} are found as they are written"
         )
-    return name, f"tiny and standard do not read {language.name}"
+    reason = f"tiny and standard do not read {language.name}"
+    if omni.fits:
+        reason += (
+            f". {omni.card.name} reads it, too, and finds sounds by its words; which of the two "
+            "finds more was not measured"
+        )
+    return name, reason
 
 
-def _for_english(standard: Candidate) -> tuple[str, str]:
+def _for_english(standard: Candidate, larger: Candidate, machine: Machine) -> tuple[str, str]:
     if not standard.fits:
         return "tiny", "standard recognises more, and needs more memory than is free"
     if standard.seconds is not None and standard.seconds > PATIENCE_S:
         return "tiny", "standard recognises more, and would take very long on this machine"
+    if machine.gpu and larger.fits:
+        return larger.card.name, (
+            "it sees as standard does, and by its authors' figures finds more sounds by words"
+        )
     return standard.card.name, "it recognises more than tiny, and this machine can run it"
 
 
 def _candidate(card: ModelCard, language: Language, machine: Machine) -> Candidate:
-    needed = round(1.5 * card.size_bytes) + _ON_TOP_BYTES  # weights are copied while they load
+    loaded = max(card.size_bytes, card.loaded_bytes)
+    needed = round(1.5 * loaded) + _ON_TOP_BYTES  # weights are copied while they load
     seconds = PHOTOS * card.multiplications / machine.multiplications_per_s
     return Candidate(
         card,

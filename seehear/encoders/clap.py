@@ -1,8 +1,7 @@
 """Encode text and sound with CLAP models that the transformers library reads.
 
-`clap:<hub id>[@<revision>]` reads the model from the hub, pinned for the one in model_cards.py; for
-others the cached copy, else the main branch at the time of fetching. `clap:<folder>` reads a copy
-on disk.
+`clap:<hub id>[@<revision>]` reads the model from the hub, `clap:<folder>` a copy on disk; see
+transformers_source.py.
 
 Sound is turned into features by a faster copy of the library's feature extractor (the library
 transforms frame by frame in Python); tests compare the two. The library draws at random where the
@@ -12,9 +11,7 @@ model's input is cut in the middle, and a model with feature fusion treats no wi
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,20 +21,18 @@ from numpy.typing import NDArray
 
 from seehear.encoders.autotune import AutotunedModule
 from seehear.encoders.devices import choose_device
-from seehear.encoders.model_cards import CLAP_UNFUSED, TEXT_AND_AUDIO
+from seehear.encoders.model_cards import CLAP_LARGER, CLAP_UNFUSED, TEXT_AND_AUDIO
 from seehear.encoders.torch_tools import (
+    audible,
     check_samples,
     chunks,
     half_precision,
-    quiet_libraries,
     scatter,
     to_device,
     vectors_of,
-    weight_errors,
 )
-from seehear.errors import ModelIntegrityError, UnknownModelError, UsageError
-from seehear.hub import HubFile, HubModel, check_folder, revision_of, unavailable
-from seehear.silence import is_silent
+from seehear.encoders.transformers_source import Family, Tokens, load_pretrained
+from seehear.errors import UnknownModelError
 from seehear.types import AudioSample, EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
 
 if TYPE_CHECKING:
@@ -52,12 +47,14 @@ MAX_BATCH = 32
 MAX_TOKENS = 512
 """The text tower has no positions for more tokens."""
 
-_WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
-_NEEDED_FILES = (
-    ("preprocessor_config.json", "processor_config.json"),
-    ("tokenizer.json", "vocab.json"),
+CLAP = Family(
+    kind="clap",
+    title="CLAP",
+    classes="Clap",
+    cards=(CLAP_LARGER, CLAP_UNFUSED),
+    extra_files=("vocab.json", "merges.txt"),
 )
-_EXTRA_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+_BROKEN = "larger_clap_music"
 _QUIETEST = 1e-10  # the library's floor, -100 dB
 
 
@@ -71,8 +68,6 @@ class ClapEncoder:
         self.modalities = TEXT_AND_AUDIO
         self.device = device
         self._model = model
-        self._tokenizer = processor.tokenizer
-        self._tokenizing = threading.Lock()  # fast tokenizers keep padding as state
         self._hear = AutotunedModule(audio_tower(model), f"{space.key} sounds", device)
         self._read = text_tower(model)
         self.features = ClapFeatures.of(processor.feature_extractor)
@@ -82,7 +77,8 @@ class ClapEncoder:
         )
         positions = model.config.text_config.max_position_embeddings
         # RoBERTa numbers positions from the one after its padding token.
-        self._max_tokens = min(MAX_TOKENS, positions - model.config.text_config.pad_token_id - 1)
+        longest = min(MAX_TOKENS, positions - model.config.text_config.pad_token_id - 1)
+        self._tokens = Tokens(processor.tokenizer, longest)
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> Vectors:
         """Embed samples of one modality: float32 (n, dim), L2-normalised, in order.
@@ -96,33 +92,16 @@ class ClapEncoder:
 
     def _texts(self, texts: Sequence[str]) -> Vectors:
         present = [position for position, text in enumerate(texts) if text.strip()]
-        rows = []
-        for batch in chunks(present, MAX_BATCH):
-            with self._tokenizing:
-                tokens = self._tokenizer(
-                    [texts[position] for position in batch],
-                    padding=True,
-                    truncation=True,
-                    max_length=self._max_tokens,
-                    return_tensors="pt",
-                )
-            rows.append(self._forward(self._read, tokens["input_ids"], tokens["attention_mask"]))
+        rows = [
+            self._forward(self._read, *self._tokens([texts[position] for position in batch]))
+            for batch in chunks(present, MAX_BATCH)
+        ]
         return scatter(present, rows, len(texts), self.space.dim)
 
     def _audio(self, audio: Sequence[AudioSample]) -> Vectors:
         import torch
 
-        for sound in audio:
-            if sound.sample_rate_hz != self.spec.sample_rate_hz:
-                raise UsageError(
-                    f"model {self.space.name} takes sound at {self.spec.sample_rate_hz} Hz, "
-                    f"not at {sound.sample_rate_hz} Hz"
-                )
-        present = [
-            position
-            for position, sound in enumerate(audio)
-            if not is_silent(sound.waveform, sound.sample_rate_hz)
-        ]
+        present = audible(self.space.name, self.spec.sample_rate_hz, audio)
         rows = []
         for batch in chunks(present, MAX_BATCH):
             features = np.stack([self.features(audio[position].waveform) for position in batch])
@@ -225,95 +204,14 @@ def load_clap(name: str, device: str = "auto") -> ClapEncoder:
     Raises UnknownModelError, ModelUnavailableError or ModelIntegrityError.
     """
     chosen = choose_device(device)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return _build(f"clap:{folder.name}", folder, _weights_in(folder), chosen)
-    repo, _, revision = name.partition("@")
-    if repo.count("/") != 1 or repo.startswith(("/", ".", "~")):
+    if Path(name.partition("@")[0]).name.lower() == _BROKEN:
         raise UnknownModelError(
-            f"no model clap:{name}: it is not a folder here, and hub models are named "
-            "organisation/name, such as clap:laion/clap-htsat-unfused"
+            f"the model clap:{name} is refused: the projection of its texts is broken, so words "
+            f"find no sounds with it; take {CLAP_LARGER.name}, or for music "
+            f"clap:laion/{_BROKEN}_and_speech"
         )
-    return _build(f"clap:{repo}", *_from_hub(repo, revision), chosen)
-
-
-def _from_hub(repo: str, revision: str) -> tuple[Path, Path]:
-    """Return the folder of the configuration and the file of weights."""
-    known = CLAP_UNFUSED if CLAP_UNFUSED.weights[0].repo == repo and not revision else None
-    hub = HubModel(
-        f"clap:{repo}",
-        known.size_bytes if known else None,
-        known.license if known else f"as stated at huggingface.co/{repo}",
-        "clap:FOLDER",
-    )
-    at = known.weights[1].revision if known else revision or "main"
-    weights = hub.file(known.weights[0]) if known else hub.first_file(repo, _WEIGHT_NAMES, at)
-    config = hub.file(HubFile(repo, "config.json", at))
-    for either in _NEEDED_FILES:
-        hub.first_file(repo, either, at)
-    for extra in _EXTRA_FILES:
-        hub.extra_file(HubFile(repo, extra, at))
-    return config.parent, weights
-
-
-def _weights_in(folder: Path) -> Path:
-    check_folder(folder)
-    if not (folder / "config.json").is_file():
-        raise UnknownModelError(f"no CLAP model in {folder}: it has no config.json")
-    for name in _WEIGHT_NAMES:
-        if (folder / name).is_file():
-            return folder / name
-    raise unavailable(f"clap:{folder}", None, "unknown", "clap:FOLDER", "the folder has no weights")
-
-
-def _build(name: str, folder: Path, weights: Path, device: torch.device) -> ClapEncoder:
-    import torch
-
-    library = _transformers()
-    with quiet_libraries(), _quiet_transformers():
-        try:
-            config = library.ClapConfig.from_pretrained(folder, local_files_only=True)
-            processor = library.ClapProcessor.from_pretrained(folder, local_files_only=True)
-            model, report = library.ClapModel.from_pretrained(
-                weights.parent,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=weights.suffix == ".safetensors",
-                weights_only=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except weight_errors() as error:
-            raise ModelIntegrityError(
-                f"{weights.parent} does not hold a CLAP model that can be read: "
-                f"{' '.join(str(error).split())[:200]}"
-            ) from None
-    if missing := sorted(report["missing_keys"]):
-        raise ModelIntegrityError(
-            f"{weights} lacks {len(missing)} tensors of a CLAP model, {missing[0]} among them"
-        )
-    model.to(device).eval().requires_grad_(False)
-    space = EmbeddingSpace(name, f"{revision_of(weights)}-{ENCODING}", config.projection_dim)
-    return ClapEncoder(space, model=model, processor=processor, device=device)
-
-
-def _transformers() -> Any:
-    """Import the library late because it is heavy, and untyped because its types are partial."""
-    import transformers
-
-    return transformers
-
-
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and reports of loading; the important ones are checked here."""
-    logging = _transformers().utils.logging
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
+    found = load_pretrained(CLAP, name)
+    revision = f"{found.revision}-{ENCODING}"
+    space = EmbeddingSpace(found.name, revision, found.config.projection_dim)
+    model = found.model.to(chosen)
+    return ClapEncoder(space, model=model, processor=found.processor, device=chosen)

@@ -9,7 +9,8 @@
 `vision` and `audio` are the encoders' own spaces, where both ends have native vectors; `bridge` is
 the vision space, too, with the sounds mapped into it. So texts have a vector in both spaces, images
 and videos in the vision space, and sounds natively in the audio space and bridged in the vision
-space.
+space. Where the audio encoder encodes videos, too, they have a vector in both spaces, and `audio`
+answers video->audio and audio->video.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class CompositeModel:
         self._name = name
         self._vision = vision
         self._audio = audio
+        self._of_audio = audio.modalities & (_AUDIO | {Modality.VIDEO})
         self._make_bridge = make_bridge
         self._bridge: Bridge | None = None
         self._bridging = threading.Lock()
@@ -68,10 +70,11 @@ class CompositeModel:
 
     @property
     def spec(self) -> SampleSpec:
-        """Image settings of the vision encoder, sound settings of the audio encoder."""
+        """Image settings of what encodes videos, sound settings of the audio encoder."""
         vision, audio = self._vision.spec, self._audio.spec
+        both = Modality.VIDEO in self._of_audio
         return SampleSpec(
-            image_px=vision.image_px,
+            image_px=max(vision.image_px, audio.image_px) if both else vision.image_px,
             sample_rate_hz=audio.sample_rate_hz,
             window_s=audio.window_s,
             hop_s=audio.hop_s,
@@ -79,27 +82,25 @@ class CompositeModel:
         )
 
     def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
-        if modality in (Modality.TEXT, Modality.AUDIO):
+        if modality in self._of_audio:
             return (self._vision.space, self._audio.space)
         return (self._vision.space,)
 
     def route(self, query: Modality, item: Modality) -> Route:
         both = {query, item}
-        native_audio = Modality.AUDIO in both and both <= _AUDIO
+        native_audio = Modality.AUDIO in both and both <= self._of_audio
         return Route(query, item, (self._audio if native_audio else self._vision).space)
 
     def encode(
         self, modality: Modality, samples: Sequence[Sample]
     ) -> Mapping[EmbeddingSpace, Vectors]:
-        if modality is Modality.TEXT:
-            return {
-                self._vision.space: self._vision.encode(modality, samples),
-                self._audio.space: self._audio.encode(modality, samples),
-            }
         if modality is Modality.AUDIO:
             native = self._audio.encode(modality, samples)
             return {self._vision.space: self.bridge(native), self._audio.space: native}
-        return {self._vision.space: self._vision.encode(modality, samples)}
+        rows = {self._vision.space: self._vision.encode(modality, samples)}
+        if modality in self._of_audio:
+            rows[self._audio.space] = self._audio.encode(modality, samples)
+        return rows
 
     @property
     def bridge(self) -> Bridge:

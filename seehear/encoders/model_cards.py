@@ -14,6 +14,7 @@ from seehear.types import Modality
 
 TEXT_AND_IMAGES = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
 TEXT_AND_AUDIO = frozenset({Modality.TEXT, Modality.AUDIO})
+TEXT_AUDIO_VIDEO = TEXT_AND_AUDIO | {Modality.VIDEO}
 EVERYTHING = frozenset(Modality)
 
 TINY_FOLDER = Path(__file__).parent.parent / "models" / "tiny"
@@ -29,6 +30,8 @@ class ModelCard:
     size_bytes: int
     """Size of the weights as downloaded."""
     modalities: frozenset[Modality]
+    loaded_bytes: int = 0
+    """Size of the weights in memory, in float32, where they are stored in half precision."""
     multiplications: float = 0.0
     """Multiplications with additions that one image takes; 0 where it is not known."""
     languages: str = "English"
@@ -115,29 +118,97 @@ CLAP_UNFUSED = ModelCard(
         ),
     ),
 )
+CLAP_LARGER = ModelCard(
+    name="clap:laion/larger_clap_general",
+    summary="the larger CLAP, for sounds of all kinds: text and sounds",
+    license="Apache-2.0",
+    size_bytes=776_000_000,
+    modalities=TEXT_AND_AUDIO,
+    weights=(
+        # The same weights as in the main branch, which has them only as a pickle.
+        HubFile(
+            "laion/larger_clap_general",
+            "model.safetensors",
+            "16c8cc3159a3c8a31e8ff5ef1f66b0d9ab3667db",
+        ),
+        HubFile(
+            "laion/larger_clap_general",
+            "config.json",
+            "ada0c23a36c4e8582805bb38fec3905903f18b41",
+        ),
+    ),
+)
+PE_AV_SMALL = ModelCard(
+    name="pe_av:facebook/pe-av-small",
+    summary="Perception Encoder for sound and video: sounds by text or by video",
+    license="Apache-2.0",
+    # That of the file of pe-av-small-16-frame, a model of the same parts.
+    size_bytes=3_388_000_000,
+    modalities=TEXT_AUDIO_VIDEO,
+    weights=tuple(
+        HubFile("facebook/pe-av-small", name, "dd050762bb9704ae9cd996ca45532a98f81d817e")
+        for name in ("model.safetensors", "config.json")
+    ),
+)
 STANDARD = ModelCard(
     name="standard",
     summary="Perception Encoder base and CLAP together: text, photos, sounds and video",
     license="Apache-2.0",
-    size_bytes=PE_CORE_B.size_bytes + CLAP_UNFUSED.size_bytes,
+    size_bytes=PE_CORE_B.size_bytes + CLAP_LARGER.size_bytes,
     modalities=EVERYTHING,
     multiplications=PE_CORE_B.multiplications,
-    weights=PE_CORE_B.weights + CLAP_UNFUSED.weights,
+    weights=PE_CORE_B.weights + CLAP_LARGER.weights,
+)
+STANDARD_AV = ModelCard(
+    name="standard-av",
+    summary="as standard, with another Perception Encoder for sounds: finds more of them by text, "
+    "and sounds by video; slow without a GPU",
+    license="Apache-2.0",
+    size_bytes=PE_CORE_B.size_bytes + PE_AV_SMALL.size_bytes,
+    modalities=EVERYTHING,
+    multiplications=PE_CORE_B.multiplications,
+    weights=PE_CORE_B.weights + PE_AV_SMALL.weights,
 )
 MULTILINGUAL = ModelCard(
     name="multilingual",
     summary="SigLIP 2 and CLAP together: text in many languages, photos and video; sounds by "
     "English text",
     license="Apache-2.0",
-    size_bytes=SIGLIP2_B_256.size_bytes + CLAP_UNFUSED.size_bytes,
+    size_bytes=SIGLIP2_B_256.size_bytes + CLAP_LARGER.size_bytes,
     modalities=EVERYTHING,
     multiplications=SIGLIP2_B_256.multiplications,
     languages="many",
-    weights=SIGLIP2_B_256.weights + CLAP_UNFUSED.weights,
+    weights=SIGLIP2_B_256.weights + CLAP_LARGER.weights,
+)
+OMNI = ModelCard(
+    name="omni",
+    summary="EmbeddingGemma 2: text in many languages, photos, sounds and video in one space; "
+    "finds sounds by words of these languages; slow without a GPU",
+    license="Apache-2.0",
+    size_bytes=1_489_000_000,
+    loaded_bytes=2_978_000_000,
+    modalities=EVERYTHING,
+    multiplications=470e9,
+    languages="many",
+    weights=tuple(
+        HubFile("google/embeddinggemma-2", name, "914f7f89142e33e77833254d9c9b90c3cef7303b")
+        for name in ("model.safetensors", "config.json")
+    ),
 )
 
-
-HUB_CARDS = (STANDARD, MULTILINGUAL, PE_CORE_B, CLAP_UNFUSED, CLIP_B32, SIGLIP2_B, SIGLIP2_B_256)
+HUB_CARDS = (
+    STANDARD,
+    STANDARD_AV,
+    MULTILINGUAL,
+    OMNI,
+    PE_CORE_B,
+    PE_AV_SMALL,
+    CLAP_LARGER,
+    CLAP_UNFUSED,
+    CLIP_B32,
+    SIGLIP2_B,
+    SIGLIP2_B_256,
+)
 
 
 def tiny_card() -> ModelCard:

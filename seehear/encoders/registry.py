@@ -4,12 +4,15 @@ A name is one of
 
     tiny                                   the bundled model
     standard                               Perception Encoder and CLAP, joined by a bridge
-    standard:<folder>                      the same, from copies of both on disk
-    multilingual, multilingual:<folder>    SigLIP 2 and CLAP, in the same way
+    standard-av                            Perception Encoder and PE-AV, in the same way
+    multilingual                           SigLIP 2 and CLAP, in the same way
+    standard:<folder>, ...                 each of these three, from copies of both on disk
+    omni, omni:<folder>                    EmbeddingGemma 2: one space for everything
     open_clip:<architecture>/<source>      <source>: a pretrained tag, or a file of weights
     open_clip:<folder>                     a folder with open_clip_config.json and weights
     open_clip:hf-hub:<repository>          such a folder on the hub
     clap:<hub id or folder>                any CLAP that transformers reads
+    pe_av:<hub id or folder>               any PE-AV that transformers reads
     <folder>                               a fine-tuned `tiny`
     fake, fake:<revision>, fake-joined     for tests; not listed
 
@@ -76,14 +79,12 @@ def _load_tiny(name: str, device: str, **_: Any) -> Model:
     return SingleSpaceModel(name, load_tiny(device=device))
 
 
-def _load_standard(
+def _load_pair(
     name: str, device: str, *, cache: Path | None, progress: BridgeProgress | None
 ) -> Model:
-    from seehear.encoders.standard import load_multilingual, load_standard
+    from seehear.encoders.standard import load_pair
 
-    kind, _, rest = name.partition(":")
-    load = load_standard if kind == "standard" else load_multilingual
-    return load(Path(rest) if rest else None, device, bridges=cache, progress=progress)
+    return load_pair(name, device, bridges=cache, progress=progress)
 
 
 def _load_open_clip(name: str, device: str, **_: Any) -> Model:
@@ -96,6 +97,19 @@ def _load_clap(name: str, device: str, **_: Any) -> Model:
     from seehear.encoders.clap import load_clap
 
     return SingleSpaceModel(name, load_clap(_rest(name), device))
+
+
+def _load_pe_av(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.pe_av import load_pe_av
+
+    return SingleSpaceModel(name, load_pe_av(_rest(name), device))
+
+
+def _load_omni(name: str, device: str, **_: Any) -> Model:
+    from seehear.encoders.embedding_gemma import load_omni
+
+    folder = name.partition(":")[2]
+    return SingleSpaceModel(name, load_omni(Path(folder) if folder else None, device))
 
 
 def _load_fake(name: str, device: str, **_: Any) -> Model:
@@ -112,10 +126,13 @@ def _load_fake_joined(name: str, device: str, **_: Any) -> Model:
 
 LOADERS: dict[str, Callable[..., Model]] = {
     "tiny": _load_tiny,
-    "standard": _load_standard,
-    "multilingual": _load_standard,
+    "standard": _load_pair,
+    "standard-av": _load_pair,
+    "multilingual": _load_pair,
+    "omni": _load_omni,
     "open_clip": _load_open_clip,
     "clap": _load_clap,
+    "pe_av": _load_pe_av,
     "fake": _load_fake,
     "fake-joined": _load_fake_joined,
 }
@@ -156,7 +173,7 @@ def is_fetched(name: str) -> bool:
     for card in available_models():
         if card.name == name:
             return not card.present
-    return kind in {"open_clip", "clap"} and not Path(rest).expanduser().exists()
+    return kind in {"open_clip", "clap", "pe_av"} and not Path(rest).expanduser().exists()
 
 
 def _is_folder(name: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from seehear.encoders.base import normalised
 from seehear.errors import UsageError
-from seehear.types import Modality, Sample, Vectors, modality_of
+from seehear.silence import is_silent
+from seehear.types import AudioSample, Modality, Sample, Vectors, modality_of
 
 if TYPE_CHECKING:
     import torch
@@ -21,18 +23,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def half_precision(device: torch.device) -> AbstractContextManager[object]:
+def half_precision(device: torch.device, *, float16: bool = True) -> AbstractContextManager[object]:
     """Compute matrix products in half precision on CUDA, everything in float32 elsewhere.
 
     Sums, norms and softmax stay in float32 (autocast), which keeps vectors within 0.999 cosine.
-    Uses bfloat16 if the GPU has it, because some towers exceed the range of float16.
+    Uses bfloat16 if the GPU has it, because some towers exceed the range of float16; for those
+    that always do, `float16` is False, and a GPU without bfloat16 computes in float32.
     """
     import torch
 
     if device.type != "cuda":
         return contextlib.nullcontext()
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.autocast("cuda", dtype=dtype)
+    if torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return torch.autocast("cuda", dtype=torch.float16) if float16 else contextlib.nullcontext()
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -58,10 +62,40 @@ def scatter(present: Sequence[int], rows: Sequence[Vectors], count: int, dim: in
     return out
 
 
+def encode_batches(
+    batches: Iterable[Sequence[int]],
+    encode: Callable[[Sequence[int]], Vectors],
+    count: int,
+    dim: int,
+) -> Vectors:
+    """Encode batches of positions among `count` samples; the other rows are zeros.
+
+    Returns float32 (count, dim).
+    """
+    order: list[int] = []
+    rows = []
+    for batch in batches:
+        order += batch
+        rows.append(encode(batch))
+    return scatter(order, rows, count, dim)
+
+
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Yield slices of at most `size` items, in order."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def batches_alike(items: Sequence[T], size: Callable[[T], int], most: int) -> Iterator[Sequence[T]]:
+    """Yield batches of items of equal size, each at most `most` in sum, or one item.
+
+    Nothing in such a batch is padded, so a vector does not depend on what it was encoded with.
+    """
+    alike: defaultdict[int, list[T]] = defaultdict(list)
+    for item in items:
+        alike[size(item)].append(item)
+    for each, group in alike.items():
+        yield from chunks(group, max(1, most // each))
 
 
 def check_samples(
@@ -73,6 +107,20 @@ def check_samples(
     for sample in samples:
         if modality_of(sample) is not modality:
             raise UsageError(f"{sample!r} was sent to be encoded as {modality}")
+
+
+def audible(encoder: str, sample_rate_hz: int, audio: Sequence[AudioSample]) -> list[int]:
+    """Return the positions of the windows that are not silent. Raises UsageError for another rate.
+
+    `sample_rate_hz` is the one that the encoder takes.
+    """
+    for window in audio:
+        if window.sample_rate_hz != sample_rate_hz:
+            raise UsageError(
+                f"model {encoder} takes sound at {sample_rate_hz} Hz, not at "
+                f"{window.sample_rate_hz} Hz"
+            )
+    return [n for n, window in enumerate(audio) if not is_silent(window.waveform, sample_rate_hz)]
 
 
 def weight_errors() -> tuple[type[Exception], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.encoders.base import LEAST_KNOWN, known_shares
+from seehear.encoders.plain import try_encoder
 from seehear.indexers.progress import ProgressTracker, Stage
 from seehear.libraries import fault_of
 from seehear.readers import encoded_passages
@@ -35,7 +36,8 @@ def cut_passages(
     """Return the passages of a reading, and the rows that a model gives them in each space.
 
     A model that reads English alone encodes the translation of a passage, where there is one. A
-    passage that the model cannot encode is found by its words. Raises EnvironmentFaultError.
+    passage that the model cannot encode is found by its words. Raises EnvironmentFaultError, and
+    ModelError where the model encodes nothing.
     """
     found = encoded_passages(reading, origin)
     segments = [segment for segment, _ in found]
@@ -43,22 +45,35 @@ def cut_passages(
     texts = [text if english else segment.text or "" for segment, text in found]
     rows: dict[EmbeddingSpace, list[tuple[int, Any]]] = {}
     for start in range(0, len(texts) if model.spaces_of(Modality.TEXT) else 0, batch_size):
-        batch = texts[start : start + batch_size]
-        try:
-            vectors = model.encode(Modality.TEXT, batch)
-        except Exception as error:  # caused by these texts, unless a library does not load
-            if (fault := fault_of(error)) is not None:
-                raise fault from error
-            continue
-        for space, matrix in vectors.items():
-            rows.setdefault(space, []).extend(
-                (start + at, row) for at, row in enumerate(matrix) if row.any()
-            )
+        for at, vectors in _encoded(
+            model, texts, range(start, min(start + batch_size, len(texts)))
+        ):
+            for space, matrix in vectors.items():
+                rows.setdefault(space, []).extend(
+                    (at + i, row) for i, row in enumerate(matrix) if row.any()
+                )
     return segments, {
         space: ([at for at, _ in given], np.stack([row for _, row in given]))
         for space, given in rows.items()
         if given
     }
+
+
+def _encoded(
+    model: Model, texts: Sequence[str], wanted: range
+) -> Iterator[tuple[int, Mapping[EmbeddingSpace, Vectors]]]:
+    """Encode some texts: yield where each batch begins, and its rows. Halve one that fails."""
+    try:
+        yield wanted.start, model.encode(Modality.TEXT, [texts[at] for at in wanted])
+    except Exception as error:  # caused by these texts, unless the encoder is broken
+        if (fault := fault_of(error)) is not None:
+            raise fault from error
+        if len(wanted) == 1:
+            try_encoder(model, Modality.TEXT)
+            return
+        middle = wanted.start + len(wanted) // 2
+        yield from _encoded(model, texts, range(wanted.start, middle))
+        yield from _encoded(model, texts, range(middle, wanted.stop))
 
 
 def cut_stored(

@@ -218,7 +218,9 @@ class ReadingRun:
         size_bytes = sum(task.asset.size_bytes for task in self._left)
         self._tally.begin(Stage.READ, len(self._left), size_bytes, self._what_is_left())
         for _, group in groupby(list(self._left), key=lambda task: (task.turn, task.reader)):
-            yield from self._group(list(group))
+            tasks = list(group)
+            if tasks[0].reader in self._readers:  # not if it has proved to be unusable
+                yield from self._group(tasks)
             if self._is_over():
                 return
 
@@ -288,6 +290,7 @@ class ReadingRun:
                     whole = self._read(task, file)
                 except EnvironmentFaultError as fault:
                     self._faults.append(str(fault))
+                    del self._readers[reader]
                     return
                 if not whole and self._is_over():
                     return

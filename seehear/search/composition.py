@@ -11,7 +11,7 @@ share to which it matches; a hit that does not match it keeps its score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ from seehear.types import Floats, Ids
 EXCLUDED_FLOOR = WEAK_BELOW
 """Score of an excluded part up to which a hit loses nothing."""
 SUPPORT = 0.3
-"""Share of the doubt that another kind of segment takes away which is wholly sure itself."""
+"""Share of the doubt that another kind of segment takes away which is wholly sure itself. On a part
+of what bench_ranking asks (499 items, 98 queries) nDCG@10 is .757 with it, .754 without."""
 MOST_RAISED = 64
 """Segments of a file that others may raise, best first: of a film of hours few are shown."""
 LEAST = 1e-6
@@ -88,7 +89,7 @@ def max_over_cooccurring(
     for rows in timed.values():
         members = np.array(rows)
         for row in rows:
-            others = members[overlapping(candidates, row, members)]
+            others = members[overlapping(candidates, np.array([row]), members)[0]]
             if not len(others):
                 continue
             best = others[own[:, others].argmax(axis=1)]
@@ -106,39 +107,50 @@ def corroborated(own: Floats, wanted: NDArray[np.bool_], candidates: SegmentColu
     itself raises nothing and is not raised; no more do parts that are not `wanted`.
     """
     sure = wanted[:, None] & (own >= WEAK_BELOW)
-    rows = np.flatnonzero(sure.any(axis=0))
-    by_asset: dict[int, list[int]] = {}
-    for row in rows.tolist():
-        by_asset.setdefault(int(candidates.assets[row]), []).append(row)
     told = np.where(sure, (own - WEAK_BELOW) / (1.0 - WEAK_BELOW), 0.0)
     scores = own.copy()
-    for same in by_asset.values():
-        members = np.array(same)
-        if len(set(_codes(candidates, members).tolist())) == 1:
-            continue  # they say nothing new
-        best_first = members[np.argsort(-own[:, members].max(axis=0), kind="stable")]
-        for row in best_first[:MOST_RAISED].tolist():
-            others = members[overlapping(candidates, row, members)]
-            codes = _codes(candidates, others)
-            doubt = np.ones(len(own))
-            for code in set(codes.tolist()):
-                doubt *= 1.0 - SUPPORT * told[:, others[codes == code]].max(axis=1)
-            raised = 1.0 - (1.0 - own[:, row]) * doubt
-            scores[:, row] = np.where(sure[:, row], raised, own[:, row])
+    for members, codes in _of_several_kinds(candidates, np.flatnonzero(sure.any(axis=0))):
+        best_first = np.argsort(-own[:, members].max(axis=0), kind="stable")
+        raised = members[best_first[:MOST_RAISED]]
+        together = overlapping(candidates, raised, members)
+        doubt = np.ones((len(own), len(raised)))
+        for code in set(codes.tolist()):
+            of_kind = codes == code
+            support = told[:, None, members[of_kind]] * together[None, :, of_kind]
+            doubt *= 1.0 - SUPPORT * support.max(axis=2)
+        own_scores = own[:, raised]
+        scores[:, raised] = np.where(sure[:, raised], 1.0 - (1.0 - own_scores) * doubt, own_scores)
     return scores
 
 
-def overlapping(candidates: SegmentColumns, row: int, members: Ids) -> NDArray[np.bool_]:
-    """Tell which segments of a file are of another kind than one, and at the same time: (members,).
+def _of_several_kinds(
+    candidates: SegmentColumns, rows: Ids
+) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
+    """Yield the rows of each file, with their kinds, if they are of more than one kind."""
+    if not len(rows):
+        return
+    rows = rows[np.argsort(candidates.assets[rows], kind="stable")]
+    codes, assets = _codes(candidates, rows), candidates.assets[rows]
+    starts = np.flatnonzero(np.concatenate([[True], assets[1:] != assets[:-1]]))
+    several = np.minimum.reduceat(codes, starts) != np.maximum.reduceat(codes, starts)
+    stops = np.append(starts[1:], len(rows))
+    for start, stop in zip(starts[several].tolist(), stops[several].tolist(), strict=True):
+        yield rows[start:stop], codes[start:stop]
 
-    What is written in a picture, and a song's words without times, are there all the time.
+
+def overlapping(candidates: SegmentColumns, rows: Ids, members: Ids) -> NDArray[np.bool_]:
+    """Tell which segments of a file are of another kind than others of it, and at the same time.
+
+    Returns bool (rows, members). What is written in a picture, and a song's words without times,
+    are there all the time.
     """
-    starts, stops = candidates.start_s, candidates.stop_s
-    codes, own = _codes(candidates, members), _codes(candidates, np.array([row]))
-    at_once = (starts[members] < stops[row]) & (stops[members] > starts[row])
-    lasts = np.isnan(starts[members]) | np.isnan(starts[row])
-    found = (candidates.origins[members] > 0) | (candidates.origins[row] > 0)
-    together: NDArray[np.bool_] = (codes != own) & (at_once | (lasts & found))
+    starts, stops, origins = candidates.start_s, candidates.stop_s, candidates.origins
+    one = rows[:, None]
+    at_once = (starts[members] < stops[one]) & (stops[members] > starts[one])
+    lasts = np.isnan(starts[members]) | np.isnan(starts[one])
+    found = (origins[members] > 0) | (origins[one] > 0)
+    others = _codes(candidates, members) != _codes(candidates, rows)[:, None]
+    together: NDArray[np.bool_] = others & (at_once | (lasts & found))
     return together
 
 

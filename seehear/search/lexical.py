@@ -23,16 +23,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.search.snapshot import CollectionSnapshot
-from seehear.stores import SegmentRecord
+from seehear.search.snapshot import CollectionSnapshot, WordMatch
 from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs, joined
 from seehear.stores.catalog.tokens import is_unspaced, parted, words_and_stems, words_of
 from seehear.types import Ids
 
 K = 60
 """The constant of reciprocal rank fusion."""
-MOST = 1_000
-"""Most matches to grade, best first by BM25."""
+MOST = 300
+"""Most matches to grade, best first by BM25. The next one is worth a sixth of the first."""
+MOST_OF_SOME = 100
+"""Most matches of a part of the words to grade; they are worth less."""
 ALL_WORDS = 0.6
 """Worth of a match that has all words as they are written, but not in order."""
 ALL_FORMS = 0.5
@@ -100,7 +101,7 @@ Grade = tuple[int, float]
 """A kind of match, as its index in MATCHES, and what it is worth."""
 
 
-LookUp = Callable[..., tuple[list[SegmentRecord], list[SegmentRecord]]]
+LookUp = Callable[..., tuple[list[WordMatch], list[WordMatch]]]
 """`CollectionSnapshot.words`, or the same with a memory."""
 
 
@@ -114,7 +115,7 @@ def find_words(
     """
     asked = tuple(asked_words(strip_stop_words(text), typing=typing))
     passages, files = look_up(asked, MOST)
-    grade = _grader(text, asked, snapshot.paths_of({one.asset.id for one in files + passages}))
+    grade = _grader(text, asked, snapshot.paths_of({one.asset_id for one in files + passages}))
     by_file = {one.segment_id for one in files}
     every = [(found, grade(found)) for found in _alternate(files, passages)]
     # A passage of another language may have a like stem; of files, captions are not known here.
@@ -125,7 +126,7 @@ def find_words(
     ]
     parts = in_pairs(asked)
     if len(parts) > LEAST_WORDS and not any(kind in IN_PASSAGE for _, (kind, _) in graded):
-        some, files = look_up(tuple(parts), MOST, every=False)
+        some, files = look_up(tuple(parts), MOST_OF_SOME, every=False)
         graded += _grade_some(parts, _alternate(files, some), files, snapshot)
     first = {found.segment_id: grade for found, grade in reversed(graded)}
     ranked = dict.fromkeys(found.segment_id for found, _ in graded)
@@ -133,9 +134,7 @@ def find_words(
     return _in_order([(id_, first[id_]) for id_ in ranked if id_ in kept])
 
 
-def _alternate(
-    first: Sequence[SegmentRecord], second: Sequence[SegmentRecord]
-) -> list[SegmentRecord]:
+def _alternate(first: Sequence[WordMatch], second: Sequence[WordMatch]) -> list[WordMatch]:
     """Merge two lists, best first: one from each in turn."""
     return [one for pair in zip_longest(first, second) for one in pair if one is not None]
 
@@ -155,7 +154,7 @@ def _in_order(
 
 def _grader(
     text: str, asked: Sequence[AskedWord], paths: Mapping[int, Sequence[Path]]
-) -> Callable[[SegmentRecord], Grade]:
+) -> Callable[[WordMatch], Grade]:
     """Return a function that grades a match of all words.
 
     `paths` has all paths of each asset, because copies of one content may have different names.
@@ -166,26 +165,35 @@ def _grader(
     # Two characters of Chinese weigh as one word.
     several = sum(0.5 if is_unspaced(word) else 1.0 for word in words) >= 2.0
 
-    def grade(found: SegmentRecord) -> Grade:
-        own_paths = paths.get(found.asset.id, (found.path,))
+    def grade(found: WordMatch) -> Grade:
+        own_paths = paths.get(found.asset_id, ())
         names = [name for path in own_paths for name in _names(path.stem)]
-        full_names = {name for path in own_paths for name in (path.name, path.stem)}
-        folded_names = {unicodedata.normalize("NFC", name).casefold() for name in full_names}
-        passage, stems = _passage(found.segment.text or "")
-        fits: dict[int, Callable[[], bool]] = {
-            NAME: lambda: typed in folded_names or any(wanted == name for name, _ in names),
-            PHRASE: lambda: several and wanted in passage,
-            NAME_PHRASE: lambda: several and any(wanted in name for name, _ in names),
-            WORDS: lambda: all(word.is_in(passage) for word in asked),
-            NAME_WORDS: lambda: any(all(w.is_in(name) for w in asked) for name, _ in names),
-            FORMS: lambda: _has_all(asked, passage, stems),
-            NAME_FORMS: lambda: any(_has_all(asked, *name) for name in names),
-            FILE_WORDS: lambda: True,
-        }
-        kind = next(kind for kind, fit in fits.items() if fit())
+        passage, stems = _passage(found.text)
+        if any(wanted == name for name, _ in names) or _is_name(typed, own_paths):
+            kind = NAME
+        elif several and wanted in passage:
+            kind = PHRASE
+        elif several and any(wanted in name for name, _ in names):
+            kind = NAME_PHRASE
+        elif all(word.is_in(passage) for word in asked):
+            kind = WORDS
+        elif any(all(word.is_in(name) for word in asked) for name, _ in names):
+            kind = NAME_WORDS
+        elif _has_all(asked, passage, stems):
+            kind = FORMS
+        elif any(_has_all(asked, *name) for name in names):
+            kind = NAME_FORMS
+        else:
+            kind = FILE_WORDS
         return kind, MATCHES[kind].worth
 
     return grade
+
+
+def _is_name(typed: str, paths: Sequence[Path]) -> bool:
+    """Return whether a text, NFC and case folded, is the name of a file, with or without suffix."""
+    names = {name for path in paths for name in (path.name, path.stem)}
+    return any(unicodedata.normalize("NFC", name).casefold() == typed for name in names)
 
 
 def _has_all(asked: Sequence[AskedWord], words: str, stems: frozenset[str]) -> bool:
@@ -194,19 +202,19 @@ def _has_all(asked: Sequence[AskedWord], words: str, stems: frozenset[str]) -> b
 
 def _grade_some(
     asked: Sequence[AskedWord],
-    ranked: Sequence[SegmentRecord],
-    files: Sequence[SegmentRecord],
+    ranked: Sequence[WordMatch],
+    files: Sequence[WordMatch],
     snapshot: CollectionSnapshot,
-) -> list[tuple[SegmentRecord, Grade]]:
+) -> list[tuple[WordMatch, Grade]]:
     """Grade matches of any words: those of at least half of them, two at least."""
     least = max(LEAST_WORDS, len(asked) / 2)
-    by_file = {found.asset.id for found in files}
+    by_file = {found.asset_id for found in files}
     paths, captions = snapshot.paths_of(by_file), snapshot.captions_of(by_file)
     graded = []
     for found in ranked:
-        texts = [(SOME, *_passage(found.segment.text or ""))]
-        for path in paths.get(found.asset.id, ()):
-            told = f"{path.name} {parted(path.stem)} {path.parent} {captions[found.asset.id]}"
+        texts = [(SOME, *_passage(found.text))]
+        for path in paths.get(found.asset_id, ()):
+            told = f"{path.name} {parted(path.stem)} {path.parent} {captions[found.asset_id]}"
             texts.append((FILE_SOME, *_passage(told)))
         counts = [
             (sum(_has_all([word], words, stems) for word in asked), -kind)

@@ -261,7 +261,7 @@ def evidence(scores: Scores, row: int) -> dict[By, int]:
         answer = int(scores.answering[number, row])
         same = np.flatnonzero(candidates.assets == candidates.assets[answer])
         sure = same[scores.by_part[number, same] >= WEAK_BELOW]
-        others = sure[overlapping(candidates, answer, sure)]
+        others = sure[overlapping(candidates, np.array([answer]), sure)[0]]
         best_first = others[np.argsort(-scores.by_part[number, others], kind="stable")]
         for one in (answer, *best_first.tolist()):
             for by in _by(scores, number, one):

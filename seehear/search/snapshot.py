@@ -6,6 +6,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,16 @@ query and its first candidates then need one search."""
 NO_FILTER: Mapping[Modality, Ids | None] = dict.fromkeys(Modality)
 
 
+class WordMatch(NamedTuple):
+    """A segment that the index of words found."""
+
+    segment_id: int
+    asset_id: int
+    """The asset that it is shown as."""
+    text: str
+    """Its passage; "" without one."""
+
+
 class CollectionSnapshot:
     """One generation of a collection as search sees it at one moment. Thread-safe.
 
@@ -86,7 +97,8 @@ class CollectionSnapshot:
         self._lock = threading.RLock()
         self._samples: dict[tuple[SegmentKind, EmbeddingSpace], VectorSample] = {}
         self._backgrounds: dict[tuple[Modality, SegmentKind], SimilarityBaseline] = {}
-        self._origins: list[Origin] | None = None
+        self._origins: dict[int, list[Origin]] = {}
+        """Those of the generation, once they are known: shared with restricted snapshots."""
         self._rivals: dict[EmbeddingSpace, Vectors] = {}
         self._nearest: dict[tuple[EmbeddingSpace, Modality, int, bytes], NDArray[np.int64]] | None
         """What searches without filters gave to the query under way; None between queries."""
@@ -233,13 +245,19 @@ class CollectionSnapshot:
 
     def words(
         self, asked: Sequence[AskedWord], most: int, *, every: bool = True
-    ) -> tuple[list[SegmentRecord], list[SegmentRecord]]:
+    ) -> tuple[list[WordMatch], list[WordMatch]]:
         """Return segments whose passage has all words (or any), and those whose file has them.
 
         Each list is best first by BM25.
         """
         found = self._catalog.segments.search_words(self.generation.id, asked, most, every=every)
-        passages, files = (self.resolve([id_ for id_, _ in ranked]) for ranked in found)
+        columns = self._columns_of([id_ for ranked in found for id_, _ in ranked])
+        assets = dict(zip(columns.ids.tolist(), columns.assets.tolist(), strict=True))
+        texts = self._catalog.segments.texts(columns.ids)
+        passages, files = (
+            [WordMatch(id_, assets[id_], texts[id_]) for id_, _ in ranked if id_ in assets]
+            for ranked in found
+        )
         return passages, files
 
     def captions_of(self, asset_ids: Iterable[int]) -> dict[int, str]:
@@ -309,9 +327,9 @@ class CollectionSnapshot:
         if Modality.TEXT not in self.items():
             return []
         with self._lock:
-            if self._origins is None:
-                self._origins = self._found_origins()
-            return self._origins
+            if self.generation.id not in self._origins:
+                self._origins[self.generation.id] = self._found_origins()
+            return self._origins[self.generation.id]
 
     def _found_origins(self) -> list[Origin]:
         if self.columns is not None:

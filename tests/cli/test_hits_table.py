@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -173,7 +174,9 @@ def test_the_explanation_says_by_what_in_which_language_and_where(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     box = (0.1, 0.2, 0.3, 0.4)
-    fields = {"by": (By.WRITING, By.SIGHT), "language": "en", "box": box, "why": (TERM,)}
+    fields: dict[str, Any] = {
+        "by": (By.WRITING, By.SIGHT), "language": "en", "box": box, "why": (TERM,)
+    }  # fmt: skip
     print_hits([hit(1, Path("/a"), **fields)])
     told = "found by writing, sight; language en; at 20% of the width and 30% of the height"
     assert told in capsys.readouterr().out

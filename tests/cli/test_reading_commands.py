@@ -32,7 +32,7 @@ def test_reading_from_the_first_run_to_the_last(run: Run, talk: Path) -> None:
         "speech: 1 file read (4 s of sound), something found in 1",
         "writing: 1 file read, something found in 1",
     ]
-    (hit, *_) = json.loads(run("search", "broken ankle", "--json").stdout)["hits"]
+    (hit, *_) = json.loads(run("search", "broken ankle", "--json").stdout)
     assert (Path(hit["path"]).name, hit["start_s"]) == ("talk.wav", 1.0)
     status = json.loads(run("status", "--json").stdout)["read"]
     assert status["speech"] == {

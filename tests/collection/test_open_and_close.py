@@ -56,6 +56,11 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "model": lambda c: c.model(),
     "warm_up": lambda c: c.warm_up(),
     "forget": lambda c: c.forget(c.folder.parent),
+    "forget_readings": lambda c: c.forget_readings("speech"),
+    "unread": lambda c: c.unread(),
+    "words": lambda c: c.words(1, 1),
+    "embed": lambda c: c.embed("dog"),
+    "hear": lambda c: c.hear("x.wav"),
 }
 
 

@@ -34,7 +34,7 @@ ALLOWED = {
 }
 # Places where the better word is taken in the same scope.
 LEFT = {
-    "encoders/clap.py": {"sound", "SoundTower"},
+    "encoders/clap.py": {"SoundTower"},
     "indexers/rehashing.py": {"place"},
     "media/terminal.py": {"picture"},
     "server/routes_assets.py": {"places"},

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from seehear.types import AudioSample, ImageSample
+from tests.encoders.small_transformers import make_clap, make_omni, make_pe_av
 
 SMALL_CLIP: dict[str, Any] = {
     "embed_dim": 24,
@@ -198,58 +199,27 @@ def pictures() -> list[ImageSample]:
     return [ImageSample(pixels) for pixels in (*photographs, *noise)]
 
 
-def make_clap(folder: Path, *, fusion: bool = False) -> Path:
-    """Save a small CLAP of the real classes with random weights."""
-    import torch
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    library: Any = importlib.import_module("transformers")
-    text = {
-        "vocab_size": 300,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "max_position_embeddings": 130,
-    }
-    audio = {
-        "num_mel_bins": 16,
-        "window_size": 4,
-        "spec_size": 64,
-        "patch_size": 2,
-        "patch_stride": [2, 2],
-        "hidden_size": 32,
-        "patch_embeds_hidden_size": 16,
-        "depths": [2, 2],
-        "num_attention_heads": [2, 2],
-        "num_hidden_layers": 2,
-        "enable_fusion": fusion,
-        "fusion_type": "aff_2d" if fusion else None,
-    }
-    torch.manual_seed(11)
-    model = library.ClapModel(
-        library.ClapConfig(projection_dim=20, text_config=text, audio_config=audio)
-    )
-    marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    pieces = [*marks, *sorted(ByteLevel.alphabet())]
-    tokenizer = library.RobertaTokenizer(
-        vocab={piece: n for n, piece in enumerate(pieces)}, merges=[]
-    )
-    extractor = library.ClapFeatureExtractor(
-        feature_size=16,
-        max_length_s=1,
-        frequency_min=50,
-        truncation="fusion" if fusion else "rand_trunc",
-    )
-    model.save_pretrained(folder)
-    library.ClapProcessor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def small_clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small CLAP."""
     return make_clap(tmp_path_factory.mktemp("clap") / "small-clap")
+
+
+@pytest.fixture(scope="session")
+def small_pe_av(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small PE-AV."""
+    from timm.models import is_model, register_model
+
+    if not is_model(seehear_small_pe.__name__):
+        register_model(seehear_small_pe)
+    folder = tmp_path_factory.mktemp("pe_av") / "small-pe-av"
+    return make_pe_av(folder, seehear_small_pe.__name__)
+
+
+@pytest.fixture(scope="session")
+def small_omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small EmbeddingGemma 2."""
+    return make_omni(tmp_path_factory.mktemp("omni") / "small-omni")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ FAST = Machine(cores=16, free_bytes=32 << 30, gpu="", multiplications_per_s=400e
         ("English", FAST, "standard"),
         ("English", Machine(2, 1 << 30, "", 400e9), "tiny"),
         ("English", Machine(2, 32 << 30, "", 1e9), "tiny"),
-        ("English", Machine(2, None, "a GPU", 1e9), "standard"),
+        ("English", Machine(2, None, "a GPU", 1e9), "standard-av"),
+        ("English", Machine(2, 6 << 30, "a GPU", 1e9), "standard"),
         ("German", FAST, "multilingual"),
         ("Russian", Machine(2, 32 << 30, "", 1e9), "multilingual"),
         ("Chinese", Machine(2, 1 << 30, "", 400e9), None),
@@ -27,7 +28,8 @@ def test_the_model_fits_language_and_machine(
 ) -> None:
     advice = advise(language_named(language), machine)
     assert advice.model == model
-    assert [one.card.name for one in advice.candidates] == ["tiny", "standard", "multilingual"]
+    names = [one.card.name for one in advice.candidates]
+    assert names == ["tiny", "standard", "standard-av", "multilingual", "omni"]
     taken = next((one for one in advice.candidates if one.card.name == model), None)
     assert taken is None or (taken.reads and taken.fits)
 
@@ -46,8 +48,20 @@ def test_a_small_model_is_faster_and_a_slower_machine_takes_longer() -> None:
 
 def test_without_reading_the_language_only_words_are_left() -> None:
     advice = advise(language_named("Greek"), Machine(2, 1 << 30, "", 400e9))
-    assert [one.reads for one in advice.candidates] == [False, False, True]
+    assert [one.reads for one in advice.candidates] == [False, False, False, True, True]
     assert "words in Greek are found as they are written" in advice.reason
+
+
+def test_weights_stored_in_half_precision_need_twice_their_size() -> None:
+    candidates = {one.card.name: one for one in advise(language_named("en"), FAST).candidates}
+    omni = candidates["omni"]
+    assert omni.needed_bytes > 3 * omni.card.size_bytes
+
+
+def test_another_model_of_the_language_is_named_where_it_fits() -> None:
+    machine = Machine(2, 4_500_000_000, "", 400e9)
+    assert "omni" not in advise(language_named("German"), machine).reason
+    assert "omni reads it, too" in advise(language_named("German"), FAST).reason
 
 
 def test_this_machine_is_measured() -> None:

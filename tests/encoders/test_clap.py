@@ -16,7 +16,7 @@ from seehear.errors import (
     UsageError,
 )
 from seehear.types import AudioSample, Modality
-from tests.encoders.conftest import make_clap
+from tests.encoders.small_transformers import make_clap
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,23 @@ def test_what_is_not_here_says_what_it_is_and_the_three_ways_on() -> None:
         "--model tiny",
     ):
         assert said in message
-    with pytest.raises(ModelUnavailableError, match=r"huggingface\.co/laion/larger_clap_general"):
+    with pytest.raises(ModelUnavailableError, match=r"laion/larger_clap_general \(776 MB"):
         load_clap("laion/larger_clap_general", "cpu")
+    other = "laion/larger_clap_music_and_speech"
+    with pytest.raises(ModelUnavailableError, match=rf"as stated at huggingface\.co/{other}"):
+        load_clap(other, "cpu")
+
+
+@pytest.mark.parametrize(
+    "name", ["laion/larger_clap_music", "LAION/Larger_CLAP_music@main", "/copies/larger_clap_music"]
+)
+def test_the_model_whose_texts_find_no_sounds_is_refused(name: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        load_clap(name, "cpu")
+    message = str(caught.value)
+    assert "the projection of its texts is broken" in message
+    assert "take clap:laion/larger_clap_general" in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("name", ["nothing", "/no/such/folder", "a/b/c", "~/nowhere/here"])
@@ -129,13 +144,17 @@ def test_names_that_mean_nothing_say_so(name: str) -> None:
         load_clap(name, "cpu")
 
 
-def test_folders_that_hold_no_whole_model(small_clap: Path, tmp_path: Path) -> None:
+def test_folders_that_hold_no_whole_model(
+    small_clap: Path, small_pe_av: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelIntegrityError, match="describes a model of type pe_audio_video"):
+        load_clap(str(small_pe_av), "cpu")
     with pytest.raises(UnknownModelError, match=r"has no config\.json"):
         load_clap(str(tmp_path), "cpu")
     folder = tmp_path / "copy"
     shutil.copytree(small_clap, folder)
     (folder / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(ModelIntegrityError, match="does not hold a CLAP model"):
+    with pytest.raises(ModelIntegrityError, match="holds no CLAP model"):
         load_clap(str(folder), "cpu")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelUnavailableError, match="the folder has no weights"):

@@ -9,13 +9,25 @@ import pytest
 
 from seehear.encoders import Encoder, Model, SingleSpaceModel, load_model
 from seehear.encoders.clap import load_clap
+from seehear.encoders.embedding_gemma import load_omni
 from seehear.encoders.fake import FakeEncoder, fake_joined
 from seehear.encoders.open_clip import load_open_clip
+from seehear.encoders.pe_av import load_pe_av
 from seehear.encoders.tiny import load_tiny
 from seehear.errors import ModelUnavailableError, SpaceMismatchError, UsageError
 from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
 
-KINDS = ["fake", "fake-turned", "open_clip", "open_clip-pe", "clap", "builtin", "tiny"]
+KINDS = [
+    "fake",
+    "fake-turned",
+    "open_clip",
+    "open_clip-pe",
+    "clap",
+    "pe_av",
+    "omni",
+    "builtin",
+    "tiny",
+]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -23,6 +35,8 @@ def encoder(
     request: pytest.FixtureRequest,
     small_open_clip: Path,
     small_clap: Path,
+    small_pe_av: Path,
+    small_omni: Path,
     small_builtin: Path,
 ) -> Encoder:
     def of_open_clip(name: str) -> Encoder:
@@ -40,6 +54,8 @@ def encoder(
         "open_clip": lambda: of_open_clip("seehear-small-clip"),
         "open_clip-pe": lambda: of_open_clip("seehear-small-pe"),
         "clap": lambda: load_clap(str(small_clap), "cpu"),
+        "pe_av": lambda: load_pe_av(str(small_pe_av), "cpu"),
+        "omni": lambda: load_omni(small_omni, "cpu"),
         "builtin": lambda: load_tiny(small_builtin, "cpu"),
         "tiny": tiny,
     }
@@ -164,12 +180,12 @@ def test_threads_get_the_same_vectors(encoder: Encoder) -> None:
                 np.testing.assert_allclose(job.result(), expected, atol=1e-5)
 
 
-@pytest.fixture(scope="module", params=["fake", "fake-joined", "standard"])
+@pytest.fixture(scope="module", params=["fake", "fake-joined", "standard", "standard-av"])
 def model(
     request: pytest.FixtureRequest,
     small_pe_folder: Path,
     small_clap: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    small_pe_av: Path,
 ) -> Model:
     """A model that answers every route."""
     if request.param == "fake":
@@ -179,10 +195,13 @@ def model(
     from seehear.encoders.bridge import fit_bridge
     from seehear.encoders.composite import CompositeModel
 
-    sight, sound = load_open_clip(str(small_pe_folder), "cpu"), load_clap(str(small_clap), "cpu")
+    sight = load_open_clip(str(small_pe_folder), "cpu")
+    sound: Encoder = load_clap(str(small_clap), "cpu")
+    if request.param == "standard-av":
+        sound = load_pe_av(str(small_pe_av), "cpu")
     captions = ["a dog", "a red car", "rain", "the sea", "snow at night", "people", "music", "a"]
     return CompositeModel(
-        "standard", sight, sound, lambda: fit_bridge(sound, sight, captions), "test"
+        request.param, sight, sound, lambda: fit_bridge(sound, sight, captions), "test"
     )
 
 

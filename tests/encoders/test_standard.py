@@ -11,7 +11,13 @@ import pytest
 from seehear.encoders import known_shares, load_model
 from seehear.encoders.composite import CompositeModel
 from seehear.encoders.fake import FakeEncoder, fake_joined
-from seehear.encoders.standard import AUDIO_FOLDER, MULTILINGUAL_FOLDER, VISION_FOLDER
+from seehear.encoders.standard import (
+    AUDIO_FOLDER,
+    AV_FOLDER,
+    LIGHTER_AUDIO_FOLDER,
+    MULTILINGUAL_FOLDER,
+    VISION_FOLDER,
+)
 from seehear.errors import ModelUnavailableError, SpaceMismatchError
 from seehear.types import (
     AudioSample,
@@ -28,6 +34,15 @@ ROUTES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _few_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit bridges on nine captions."""
+    monkeypatch.setattr(
+        "seehear.encoders.bridge.bridge_captions",
+        lambda: tuple(f"{a} {b}" for a in ("red", "old", "loud") for b in ("car", "dog", "sea")),
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(
     small_pe_folder: Path, small_clap: Path, tmp_path_factory: pytest.TempPathFactory
@@ -41,14 +56,9 @@ def folder(
 def test_standard_loads_from_copies_on_disk_and_answers_every_route(
     folder: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     pictures: list[ImageSample],
     sounds: list[AudioSample],
 ) -> None:
-    monkeypatch.setattr(
-        "seehear.encoders.bridge.bridge_captions",
-        lambda: tuple(f"{a} {b}" for a in ("red", "old", "loud") for b in ("car", "dog", "sea")),
-    )
     steps: list[tuple[str, int, int]] = []
     model = load_model(
         f"standard:{folder}",
@@ -93,14 +103,9 @@ def test_multilingual_reads_other_scripts_and_answers_every_route(
     small_siglip_folder: Path,
     small_clap: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     pictures: list[ImageSample],
     sounds: list[AudioSample],
 ) -> None:
-    monkeypatch.setattr(
-        "seehear.encoders.bridge.bridge_captions",
-        lambda: tuple(f"{a} {b}" for a in ("red", "old", "loud") for b in ("car", "dog", "sea")),
-    )
     folder = tmp_path / "copies"
     shutil.copytree(small_clap, folder / AUDIO_FOLDER)
     with pytest.raises(ModelUnavailableError, match=f"no copy of {MULTILINGUAL_FOLDER}"):
@@ -120,6 +125,53 @@ def test_multilingual_reads_other_scripts_and_answers_every_route(
     assert set(model.encode(Modality.AUDIO, sounds[:1])) == {vision, audio}
     for query, item in product(Modality, Modality):
         assert model.route(query, item).space in model.spaces_of(item)
+
+
+def test_standard_av_joins_sounds_with_videos_natively(
+    small_pe_folder: Path,
+    small_pe_av: Path,
+    tmp_path: Path,
+    pictures: list[ImageSample],
+    sounds: list[AudioSample],
+) -> None:
+    folder = tmp_path / "copies"
+    shutil.copytree(small_pe_folder, folder / VISION_FOLDER)
+    with pytest.raises(ModelUnavailableError, match=f"no copy of {AV_FOLDER}"):
+        load_model(f"standard-av:{folder}", "cpu")
+    shutil.copytree(small_pe_av, folder / AV_FOLDER)
+    model = load_model(f"standard-av:{folder}", "cpu", cache=tmp_path / "cache")
+    vision, audio = model.spaces_of(Modality.TEXT)
+    assert (vision.dim, audio.dim) == (32, 24)
+    assert model.spec.image_px == 64
+    assert model.spaces_of(Modality.IMAGE) == (vision,)
+    assert model.spaces_of(Modality.VIDEO) == model.spaces_of(Modality.AUDIO) == (vision, audio)
+    rows = {
+        Modality.TEXT: model.encode(Modality.TEXT, ["a dog", "the sea"]),
+        Modality.IMAGE: model.encode(Modality.IMAGE, pictures[:2]),
+        Modality.VIDEO: model.encode(Modality.VIDEO, [VideoSample(tuple(pictures[:2]))]),
+        Modality.AUDIO: model.encode(Modality.AUDIO, sounds[:2]),
+    }
+    native = ROUTES["sound"] | {("audio", "video"), ("video", "audio")}
+    for query, item in product(Modality, Modality):
+        space = model.route(query, item).space
+        assert space == (audio if (str(query), str(item)) in native else vision)
+        similarities = rows[query][space] @ rows[item][space].T
+        assert similarities.shape == (len(rows[query][space]), len(rows[item][space]))
+        assert np.isfinite(similarities).all()
+
+
+def test_a_folder_may_hold_the_lighter_clap(folder: Path, tmp_path: Path) -> None:
+    lighter = tmp_path / "copies"
+    shutil.copytree(folder / VISION_FOLDER, lighter / VISION_FOLDER)
+    wanted = f"no copy of {AUDIO_FOLDER} or {LIGHTER_AUDIO_FOLDER}"
+    with pytest.raises(ModelUnavailableError, match=wanted):
+        load_model(f"standard:{lighter}", "cpu")
+    shutil.copytree(folder / AUDIO_FOLDER, lighter / LIGHTER_AUDIO_FOLDER)
+    _, audio = load_model(f"standard:{lighter}", "cpu").spaces_of(Modality.TEXT)
+    assert audio.name == f"clap:{LIGHTER_AUDIO_FOLDER}"
+    shutil.copytree(folder / AUDIO_FOLDER, lighter / AUDIO_FOLDER)
+    _, audio = load_model(f"standard:{lighter}", "cpu").spaces_of(Modality.TEXT)
+    assert audio.name == f"clap:{AUDIO_FOLDER}"
 
 
 def test_routes_use_native_spaces_where_both_ends_have_them() -> None:

@@ -19,11 +19,13 @@ from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder
 from seehear.errors import EnvironmentFaultError, ReaderFailedError, UsageError
 from seehear.indexers import Stage, index, verify
+from seehear.indexers import progress as progress_module
 from seehear.indexers import reading as reading_module
 from seehear.indexers.progress import IndexReport, Progress, ReaderReport
 from seehear.readers.base import AudioBlock
 from seehear.readers.fake import FakeReader, write
-from seehear.types import ImageSample, Modality, Origin, Reading
+from seehear.readers.process import ReaderProcess
+from seehear.types import ImageSample, Modality, Origin, Reading, Segment
 from tests.indexers.helpers import InProcess, Library, note, picture, sound, spoken, written
 
 SPEECH, WRITING = Origin.SPEECH, Origin.WRITING
@@ -193,8 +195,9 @@ def test_a_reader_that_fails_costs_one_reading_and_is_not_tried_again(
 
 
 def test_a_stopped_run_goes_on_where_it_was(
-    library: Library, media_folder: Path, readers: type[Counting]
+    library: Library, media_folder: Path, readers: type[Counting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress_module, "EVERY_S", 0.0)  # so that each file is told
     for number in range(4):
         spoken(media_folder / f"{number}.wav", f"word{number}", duration_s=2.0 + number)
     stop = threading.Event()
@@ -294,6 +297,49 @@ def test_one_reader_that_cannot_be_opened_leaves_the_other_one(
     assert report.read is not None
     assert report.read.faults == ("no such model",)
     assert found(library, "gate") != []
+
+
+def test_a_library_that_does_not_load_is_told_once(
+    library: Library, mixed: Path, readers: type[Counting]
+) -> None:
+    spoken(mixed / "late.wav", "unheard", duration_s=5.0)
+    library.index(mixed)
+    song = library.catalog.locations.in_root(1)
+    asset = next(one.asset_id for one in song if one.path.name == "late.wav")
+    line = Segment(Modality.TEXT, 0.0, 1.0, "known words", origin=Origin.SUBTITLES)
+    library.catalog.readings.append(1, asset, [line], {})  # so that it is heard in a later turn
+    for text in ("", "the broken ankle", "unheard"):
+        readers.fails[text] = EnvironmentFaultError("ctranslate2 does not load")
+    report = read(library, mixed, read=["speech"])
+    assert report.read is not None
+    assert report.read.faults == ("ctranslate2 does not load",)
+    assert len(readers.calls) == 1
+    assert library.catalog.readings.counts()[SPEECH].failed == 0
+
+
+def test_a_passage_that_cannot_be_encoded_leaves_the_others(
+    library: Library, media_folder: Path, readers: type[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = FakeEncoder.encode
+
+    def failing(self: FakeEncoder, modality: Any, samples: Any) -> Any:
+        if any("poison" in one for one in samples if isinstance(one, str)):
+            raise ValueError("cannot")
+        return encode(self, modality, samples)
+
+    monkeypatch.setattr(FakeEncoder, "encode", failing)
+    words = [*("red light" for _ in range(15)), "poison", *("red light" for _ in range(15))]
+    spoken(media_folder / "talk.wav", " ".join(words), duration_s=20.0)
+    read(library, media_folder)
+    serving = library.catalog.generations.serving()
+    assert serving is not None
+    every = library.catalog.segments.ids(serving.id, item=Modality.TEXT)
+    rows = library.catalog.segments.vectors(every, serving, serving.spaces[0])
+    texts = [one.segment.text for one in library.catalog.segments.resolve(every)]
+    without = [text for text, row in zip(texts, rows, strict=True) if not row.any()]
+    assert len(texts) > 4
+    assert len(without) == 1
+    assert "poison" in str(without[0])
 
 
 def test_a_file_that_changed_or_went_is_left_for_the_next_run(
@@ -412,15 +458,19 @@ def test_a_dying_process_is_replaced(
     spoken(media_folder / "a.wav", "first", duration_s=2.0)
     spoken(media_folder / "b.wav", "second", duration_s=3.0)
     spoken(media_folder / "c.wav", "third", duration_s=4.0)
-    hear = reading_module.ReaderProcess.hear
+    hear = ReaderProcess.hear
 
     def killing(self: Any, blocks: Iterator[AudioBlock], **options: bool) -> Reading:
-        held = list(blocks)
-        if held[0][1].duration_s > 2.5 and held[0][1].duration_s < 3.5:
-            self._start()._process.kill()
-        return hear(self, held, **options)
+        def deadly() -> Iterator[AudioBlock]:
+            for start_s, block in blocks:
+                if 2.5 < block.duration_s < 3.5:
+                    self._child._process.kill()
+                    self._child._process.wait()
+                yield start_s, block
 
-    monkeypatch.setattr(reading_module.ReaderProcess, "hear", killing)
+        return hear(self, deadly(), **options)
+
+    monkeypatch.setattr(ReaderProcess, "hear", killing)
     report = read(library, media_folder, read=["speech"])
     assert of(report, SPEECH).failed == 1
     assert found(library, "third") == [("c.wav", 0.0, SPEECH)]

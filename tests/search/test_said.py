@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,8 +56,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return made
 
 
-def first(library: Library, words: str, **options: object) -> Hit:
-    return library.search(words, **options)[0]
+def first(library: Library, asked: Any, **options: object) -> Hit:
+    return library.search(asked, **options)[0]
 
 
 @pytest.mark.parametrize(

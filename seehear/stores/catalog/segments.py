@@ -107,6 +107,12 @@ class Segments:
         with self._transactions.read() as connection:
             return reader.resolve(connection, segment_ids)
 
+    def texts(self, segment_ids: Sequence[int] | Ids) -> dict[int, str]:
+        """Return the passages of segments by id; "" for a segment without one."""
+        ids = np.asarray(segment_ids, dtype=np.int64).tolist()
+        with self._transactions.read() as connection:
+            return {int(id_): words or "" for id_, words in rows_of(connection, "texts", ids)}
+
     def search_words(
         self, generation_id: int, asked: str | Sequence[AskedWord], k: int, *, every: bool = True
     ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:

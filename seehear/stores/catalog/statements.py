@@ -26,6 +26,8 @@ class _Statements:
     assets: Select[*tuple[Any, ...]]
     """Assets with their locations."""
     plain_assets: Select[*tuple[Any, ...]]
+    texts: Select[*tuple[Any, ...]]
+    """The passages of segments."""
     pieces: Select[*tuple[Any, ...]]
     placed: Select[*tuple[Any, ...]]
     """Assets that have a location."""
@@ -150,6 +152,7 @@ def _statements(sqlite: bool) -> _Statements:
         segments=described.where(segments.c.id.in_(listed)),
         assets=shown.where(assets.c.id.in_(listed)),
         plain_assets=select(*asset).where(assets.c.id.in_(listed)),
+        texts=select(segments.c.id, segments.c.text).where(segments.c.id.in_(listed)),
         pieces=select(*PIECE).where(segments.c.id.in_(listed)).order_by(segments.c.id),
         placed=select(locations.c.asset_id).where(locations.c.asset_id.in_(listed)).distinct(),
         videos=select(locations.c.asset_id, locations.c.sidecar_of)
