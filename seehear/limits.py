@@ -32,6 +32,8 @@ class QueryLimits:
     """Most hits of one answer."""
     moments: int = 100
     """Most moments of one hit."""
+    said_s: float = 60.0
+    """Seconds of a spoken question that are heard; the rest is not."""
     likes: int = 64
     """Most hits to find more like, and as many to find less like; each becomes a part."""
 

@@ -23,14 +23,13 @@ from seehear.cli.options import (
 from seehear.cli.process import gc_paused, limit_blas_threads
 from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
+from seehear.limits import QueryLimits
 
 if TYPE_CHECKING:
     from seehear.collection import Collection
 
 FILES = ("image", "audio", "video")
 AUDIO_AS = ("sound", "speech", "both")
-MOST_SAID_S = 60.0
-"""A spoken question is at most this long; the rest of a sound is not heard."""
 
 CountOption = Annotated[
     int, typer.Option("-k", "--top", metavar="N", min=1, help="How many hits to show.")
@@ -305,7 +304,7 @@ def _heard(library: Collection, file: Path) -> str:
     from_input = str(file) == "-"
     name = "the input" if from_input else output.display_path(file)
     spoken = sys.stdin.buffer.read() if from_input else file.absolute()
-    reading = library.hear(spoken, most_s=MOST_SAID_S)
+    reading = library.hear(spoken, most_s=QueryLimits().said_s)
     if not reading.text:
         raise UsageError(
             f"nothing said in {name}; to search by how it sounds use --audio {shlex.quote(name)}"

@@ -48,10 +48,10 @@ def describe(progress: Progress) -> str:
 def _to_read(progress: Progress) -> list[str]:
     """Return what is left to hear and to look at, and about how long that takes."""
     told = []
-    if progress.sound_left_s:
-        told.append(f"{output.length(progress.sound_left_s)} of sound to hear")
-    if progress.pictures_left:
-        told.append(f"{output.counted(progress.pictures_left, 'picture')} to look at")
+    if progress.audio_left_s:
+        told.append(f"{output.length(progress.audio_left_s)} of sound to hear")
+    if progress.images_left:
+        told.append(f"{output.counted(progress.images_left, 'picture')} to look at")
     return told
 
 

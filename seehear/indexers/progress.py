@@ -80,9 +80,9 @@ class Progress:
     """Estimated from the bytes and files that are left; None where it cannot be estimated."""
     current: Path | None = None
     """The file in progress, or the folder that is scanned."""
-    sound_left_s: float = 0.0
+    audio_left_s: float = 0.0
     """Seconds of sound that are still to hear, in READ."""
-    pictures_left: int = 0
+    images_left: int = 0
     """Pictures, frames and pages that are still to read, in READ."""
 
 
@@ -271,10 +271,10 @@ class ProgressTracker:
             self._files_done += files
             self._bytes_done += size_bytes
 
-    def tell_reading(self, left_s: float, sound_left_s: float, pictures_left: int) -> None:
+    def tell_reading(self, left_s: float, audio_left_s: float, images_left: int) -> None:
         """Tell what is left to read, and how long that takes."""
         with self._lock:
-            self._reading = left_s, sound_left_s, pictures_left
+            self._reading = left_s, audio_left_s, images_left
 
     def working_on(self, path: Path) -> None:
         self._current = path
@@ -296,9 +296,9 @@ class ProgressTracker:
             if files_per_s is None:
                 files_per_s, bytes_per_s = self._rates(now)
                 left_s = self._left_s(files_per_s, bytes_per_s)
-            sound_left_s, pictures_left = 0.0, 0
+            audio_left_s, images_left = 0.0, 0
             if self._reading is not None:
-                left_s, sound_left_s, pictures_left = self._reading
+                left_s, audio_left_s, images_left = self._reading
             return Progress(
                 stage=self._stage,
                 files_done=self._files_done,
@@ -311,8 +311,8 @@ class ProgressTracker:
                 elapsed_s=now - self._started,
                 left_s=left_s,
                 current=self._current,
-                sound_left_s=sound_left_s,
-                pictures_left=pictures_left,
+                audio_left_s=audio_left_s,
+                images_left=images_left,
             )
 
     def _rates(self, now: float) -> tuple[float, float]:

@@ -34,7 +34,7 @@ from seehear.errors import (
 from seehear.indexers.decode import is_lasting
 from seehear.indexers.passages import cut_passages, reads_english_only
 from seehear.indexers.progress import FailedFile, ProgressTracker, ReaderReport, ReadReport, Stage
-from seehear.indexers.reading_lines import lines_of, sound_of
+from seehear.indexers.reading_lines import audio_of, lines_of
 from seehear.libraries import remedy
 from seehear.readers import SAMPLE_RATE_HZ, Reader, ReaderKind
 from seehear.readers.process import ReaderProcess
@@ -320,7 +320,7 @@ class ReadingRun:
         reading, reason = Reading(), ""
         try:
             if task.reader is Origin.SPEECH:
-                reading = reader.hear(sound_of(file), translate=self._translate)
+                reading = reader.hear(audio_of(file), translate=self._translate)
             else:
                 reading = lines_of(reader, file)
         except ReaderFailedError as error:

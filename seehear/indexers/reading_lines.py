@@ -10,7 +10,7 @@ from seehear.readers import Reader, audio_blocks
 from seehear.types import AudioSample, Box, ImageSample, Line, Reading, Segment
 
 
-def sound_of(file: media.DecodedFile) -> Iterator[tuple[float, AudioSample]]:
+def audio_of(file: media.DecodedFile) -> Iterator[tuple[float, AudioSample]]:
     """Yield the sound of a file in the blocks that a reader hears. Raises MediaError."""
     return audio_blocks(
         (segment.start_s or 0.0, sample.waveform)
@@ -46,17 +46,17 @@ def lines_of(reader: Reader, file: media.DecodedFile) -> Reading:
     return Reading(tuple(lines))
 
 
-def _placed(line: Line, picture: Segment) -> Line:
+def _placed(line: Line, image: Segment) -> Line:
     """Return a line with the time and the page of its picture, its box within the whole."""
     box = line.box
-    if box is not None and picture.box is not None:
-        left, top, right, bottom = picture.box
+    if box is not None and image.box is not None:
+        left, top, right, bottom = image.box
         across, down = right - left, bottom - top
         box = (
             left + across * box[0], top + down * box[1],
             left + across * box[2], top + down * box[3],
         )  # fmt: skip
-    return replace(line, box=box, start_s=picture.start_s, stop_s=picture.stop_s, page=picture.page)
+    return replace(line, box=box, start_s=image.start_s, stop_s=image.stop_s, page=image.page)
 
 
 def _is_same(line: Line, other: Line) -> bool:

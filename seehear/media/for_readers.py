@@ -1,7 +1,7 @@
 """Cut one file for a reader: its sound without gaps, or its pictures as large as print needs.
 
 speech      the sound track in pieces that follow one another, silence and all
-writing     pictures of at most `PICTURE_PX`, one frame of each shot, pages that have no text
+writing     pictures of at most `IMAGE_PX`, one frame of each shot, pages that have no text
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seehear.media.media_info import OpenFile, timeline_of
 from seehear.media.sniff import Decoder
 from seehear.types import AudioSample, ImageSample, Modality, Origin, SampleSpec, Segment
 
-PICTURE_PX = 2_000
+IMAGE_PX = 2_000
 """Longer side of a picture that is read; letters of 20 pixels on a photograph stay readable."""
 FRAME_PX = 1_080
 """Shorter side of a frame of a film that is read."""
@@ -36,20 +36,20 @@ def samples_for(
     assert item.info is not None
     if spec.reader == Origin.SPEECH:
         if item.kind.reader is Decoder.FFMPEG:
-            yield from _sound(item, spec.sample_rate_hz)
+            yield from _audio(item, spec.sample_rate_hz)
     elif item.info.modality is Modality.IMAGE:
-        yield from _pictures(item)
+        yield from _images(item)
     elif item.info.modality is Modality.VIDEO:
         yield from _frames(item, spec)
     elif item.kind.reader is Decoder.PDF:
         from seehear.media import pdf
 
         # Pages are drawn by their shorter side: a page of A4 then has 2,000 pixels down.
-        for page, sample in pdf.images_of(item.file, round(PICTURE_PX / math.sqrt(2))):
+        for page, sample in pdf.images_of(item.file, round(IMAGE_PX / math.sqrt(2))):
             yield Segment(Modality.IMAGE, page=page), _bounded(sample)
 
 
-def _sound(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
+def _audio(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
     from seehear.media import audio
     from seehear.media import container as containers
     from seehear.media.downmix import at_full_scale
@@ -69,11 +69,11 @@ def _sound(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
             yield segment, AudioSample(at_full_scale(block), rate)
 
 
-def _pictures(item: OpenFile) -> Iterator[tuple[Segment, ImageSample]]:
+def _images(item: OpenFile) -> Iterator[tuple[Segment, ImageSample]]:
     from seehear.media import decode
     from seehear.media.image_frames import ELONGATED
 
-    for segment, sample in decode.images_of(item, PICTURE_PX):
+    for segment, sample in decode.images_of(item, IMAGE_PX):
         height, width = sample.pixels.shape[:2]
         if max(height, width) < ELONGATED * min(height, width):
             yield segment, _bounded(sample)
@@ -120,6 +120,6 @@ def _frames(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, ImageSa
 def _bounded(sample: ImageSample) -> ImageSample:
     from seehear.media import image
 
-    if max(sample.pixels.shape[:2]) <= PICTURE_PX:
+    if max(sample.pixels.shape[:2]) <= IMAGE_PX:
         return sample
-    return ImageSample(image.resized(sample.pixels, PICTURE_PX))
+    return ImageSample(image.resized(sample.pixels, IMAGE_PX))

@@ -153,6 +153,6 @@ def _progress_out(progress: Progress) -> JobProgress:
         files_per_s=round(progress.files_per_s, 2),
         left_s=None if progress.left_s is None else round(progress.left_s, 1),
         current=printable(current.name) if current is not None else None,
-        sound_left_s=round(progress.sound_left_s, 1),
-        pictures_left=progress.pictures_left,
+        audio_left_s=round(progress.audio_left_s, 1),
+        images_left=progress.images_left,
     )

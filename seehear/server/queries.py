@@ -28,7 +28,7 @@ class Upload:
     path: Path
     name: str
     field: str
-    """Name of the form's field: "file", "image", "audio", "video" or "without_file"."""
+    """Name of the form's field: "file", "image", "audio", "video", "say" or "without_file"."""
 
     @property
     def expected(self) -> Modality | None:
@@ -37,6 +37,11 @@ class Upload:
     @property
     def exclude(self) -> bool:
         return self.field == "without_file"
+
+    @property
+    def is_said(self) -> bool:
+        """Whether the words that are said in it are asked with, in place of how it sounds."""
+        return self.field == "say"
 
 
 def translate_request(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from seehear.cancellation import check_current
 from seehear.errors import MediaError, UsageError
 from seehear.libraries import naming_faults
-from seehear.query_builder import check_modality
+from seehear.query_builder import check_modality, text_part
 from seehear.server import examples
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload, hits_out, translate_request
@@ -93,9 +95,14 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
     library = service.library
     folder_labels = service.folder_labels()
 
+    heard: list[str] = []
+
     def load(
         upload: Upload, *, weight: float = 1.0, exclude: bool = False, expected: None = None
     ) -> QueryPart:
+        if upload.is_said:
+            heard.append(_heard(service, upload))
+            return text_part(heard[-1], weight=weight, exclude=exclude)
         return QueryPart(_decode(service, upload)[1], weight, exclude, upload.name)
 
     query = translate_request(wish, uploads, load, folder_labels, service.limits)
@@ -104,6 +111,7 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
     answer = SearchAnswer(
         hits=hits_out(hits, library, folder_labels),
         stands_out=any(not hit.weak for hit in hits),
+        heard=heard,
         notes=library.notes(query),
         model=library.model().name,
         took_ms=round(1000 * (time.perf_counter() - started), 2),
@@ -111,14 +119,32 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
     return answer.model_dump_json()
 
 
+def _heard(service: Service, upload: Upload) -> str:
+    """Return the words that are said in an uploaded file. Raises UsageError for none."""
+    with _as_sent(service, upload):
+        reading = service.library.hear(upload.path, most_s=service.limits.said_s)
+    if not reading.text:
+        raise UsageError(f"nothing said in {upload.name}; send it as `audio` to search by sound")
+    return reading.text
+
+
 def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, ...]]:
     """Decode an uploaded file. Raises MediaError that names the file as the client does."""
     limits = service.limits
     spec = service.library.model().spec
-    try:
+    with _as_sent(service, upload):
         modality, samples = service.decoder.query(
             upload.path, spec, limits.query_pixels, limits.query_duration_s
         )
+    check_modality(upload.name, modality, upload.expected)
+    return modality, samples
+
+
+@contextmanager
+def _as_sent(service: Service, upload: Upload) -> Iterator[None]:
+    """Count a file that is decoded; name it in a MediaError as the client does."""
+    try:
+        yield
     except MediaError as error:
         service.metrics.decoded.labels(type(error).__name__).inc()
         reason = str(error).replace(str(upload.path), upload.name)
@@ -127,8 +153,6 @@ def _decode(service: Service, upload: Upload) -> tuple[Modality, tuple[Sample, .
             reason = f"{upload.name}: {reason}"
         raise type(error)(reason, stage=error.stage) from None
     service.metrics.decoded.labels("decoded").inc()
-    check_modality(upload.name, modality, upload.expected)
-    return modality, samples
 
 
 def _check_embed(wish: EmbedRequest, uploads: list[Upload], most: int, characters: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
@@ -161,6 +162,7 @@ def _status(service: Service) -> Status:
         subtitles=state["subtitles"],
         unsupported=state["unsupported"],
         read=state["read"],
+        hears=find_spec("faster_whisper") is not None,
         index=without_paths(str(state["index"]), service.private),
         roots=roots,
         limits=shown,

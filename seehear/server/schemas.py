@@ -137,6 +137,7 @@ SEARCH_ANSWER: dict[str, Any] = {
         }
     ],
     "stands_out": True,
+    "heard": [],
     "notes": [],
     "model": "tiny",
     "took_ms": 4.1,
@@ -224,6 +225,7 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitOut]
     stands_out: bool = Field(description="False if there is no close match: all hits are weak.")
+    heard: list[str] = Field(description="The words that were heard in each file `say`.")
     notes: list[str] = Field(
         description="Sentences for people, such as that the model does not read the language."
     )

@@ -45,6 +45,9 @@ class Status(BaseModel):
         description="How far each reader has come (`speech`, `writing`): `files` that it may read, "
         "those `read`, `found` and `failed`, its `passages`, `speech_s`, `engines`.",
     )
+    hears: bool = Field(
+        default=False, description="True if files can be sent as `say`: the extra is installed."
+    )
     index: str = "empty"
     roots: list[RootOut] = []
     limits: dict[str, Any]
@@ -86,8 +89,8 @@ class JobProgress(BaseModel):
     files_per_s: float
     left_s: float | None = None
     current: str | None = Field(None, description="Name of a file being indexed.")
-    sound_left_s: float = Field(0.0, description="Seconds of sound that are still to hear.")
-    pictures_left: int = Field(0, description="Pictures, frames and pages still to look at.")
+    audio_left_s: float = Field(0.0, description="Seconds of sound that are still to hear.")
+    images_left: int = Field(0, description="Pictures, frames and pages still to look at.")
 
 
 class JobReport(BaseModel):

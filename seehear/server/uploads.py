@@ -23,7 +23,7 @@ from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 
 FORM = "multipart/form-data"
-FILE_FIELDS = ("file", "image", "audio", "video", "without_file")
+FILE_FIELDS = ("file", "image", "audio", "video", "say", "without_file")
 _LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts", "weights"})
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _MOST_FIELDS = 200

@@ -421,9 +421,9 @@ def test_the_estimate_is_told_before_and_shrinks(
     told: list[Progress] = []
     read(library, media_folder, progress=told.append)
     reading = [one for one in told if one.stage is Stage.READ]
-    assert reading[0].sound_left_s == pytest.approx(72.0, abs=0.5)
+    assert reading[0].audio_left_s == pytest.approx(72.0, abs=0.5)
     assert any(one.left_s == pytest.approx(6.0, abs=0.1) for one in reading)
-    assert reading[-1].sound_left_s == 0.0
+    assert reading[-1].audio_left_s == 0.0
     assert told[-1].files_done == told[-1].files_total == 3
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from starlette.testclient import TestClient
 
 from seehear.collection import Collection
 from seehear.connectors.describe import metadata_of
+from seehear.readers.fake import say
 from seehear.server import create_app
 from tests.media.make_timed import Scene, Tone, Track, make_film
 from tests.server.conftest import BASE, SETTINGS, wait_ready
@@ -86,3 +90,55 @@ def test_clients_are_told_the_words_of_a_file(said: Collection, said_folder: Pat
         talk = client.post("/v1/search", json={"text": "ankle"}).json()["hits"][0]
         words = client.get(f"/v1/assets/{talk['asset_id']}").json()["words"]
         assert [(one["text"], one["origin"]) for one in words] == [("A broken ankle.", "subtitles")]
+
+
+@pytest.fixture(scope="module")
+def asked(said_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A service that hears with the reader for tests."""
+    settings = replace(SETTINGS, speech_model="fake")
+    folder = tmp_path_factory.mktemp("asked") / "collection"
+    with Collection(folder, settings) as collection:
+        collection.index(said_folder)
+    app = create_app(folder, settings=settings, roots=[said_folder])
+    with TestClient(app, base_url=BASE) as client:
+        wait_ready(client)
+        yield client
+
+
+def spoken(words: str) -> bytes:
+    sound = say(words, duration_s=1.0)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sound.sample_rate_hz)
+        file.writeframes((sound.waveform * 32767).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def test_a_spoken_question_is_asked_by_its_words(asked: TestClient) -> None:
+    files = {"say": ("question.wav", spoken("zebra lullaby"))}
+    answer = asked.post("/v1/search", files=files).json()
+    assert answer["heard"] == ["zebra lullaby"]
+    assert answer["hits"][0]["name"] == "ballad.flac"
+    typed = asked.post("/v1/search", json={"text": "zebra lullaby"}).json()
+    assert typed["heard"] == []
+    assert [hit["name"] for hit in answer["hits"]] == [hit["name"] for hit in typed["hits"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"),
+    [
+        (spoken(""), 422, "nothing said in question.wav"),
+        (b"words are no sound", 422, "question.wav"),
+    ],
+)
+def test_a_question_without_words_is_told_by_its_name(
+    asked: TestClient, content: bytes, status: int, told: str
+) -> None:
+    answer = asked.post("/v1/search", files={"say": ("question.wav", content)})
+    assert answer.status_code == status
+    message = answer.json()["error"]["message"]
+    assert told in message
+    assert "query0" not in message
+    assert "/tmp" not in message

@@ -143,8 +143,8 @@ def test_it_takes_all_that_the_library_takes() -> None:
         "video": "video",
         "without_files": "without_file",
     }
-    assert arguments - fields == set(as_files)
-    assert set(as_files.values()) | {"file"} == set(FILE_FIELDS)
+    assert arguments - fields - {"vectors"} == set(as_files)  # vectors are for programs alone
+    assert set(as_files.values()) | {"file", "say"} == set(FILE_FIELDS)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,6 @@ export function search(query, files, signal) {
   for (const [name, value] of Object.entries(query)) {
     for (const one of Array.isArray(value) ? value : [value]) form.append(name, one);
   }
-  for (const { blob, name } of files) form.append("file", blob, name);
+  for (const { blob, name, said } of files) form.append(said ? "say" : "file", blob, name);
   return call("POST", "/v1/search", { form, signal });
 }

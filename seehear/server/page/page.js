@@ -98,6 +98,7 @@ function show(answer) {
     const strong = hits.filter((hit) => !hit.weak).length;
     $("#says").textContent = `${strong} ${strong === 1 ? "result" : "results"}`;
   }
+  if (answer.heard.length) $("#says").textContent += ` · Heard: “${answer.heard.join("” “")}”`;
   if (answer.notes.length) $("#says").textContent += ` · ${answer.notes.join(" ")}`;
   rove(results.querySelectorAll(".card")[before]); // after "Show more", on to the first new one
 }
@@ -157,6 +158,10 @@ function chips() {
     {},
     look,
     h("span.word", {}, word),
+    list === "files" && hears && isSound(one) ? h("button.said", {
+      type: "button", "aria-pressed": Boolean(one.said), "aria-label": `Ask with what is said in ${word}`,
+      onclick: () => { one.said = !one.said; chips(); search(); },
+    }, "said") : "",
     h("button", { type: "button", "aria-label": `Remove ${word}`, onclick: drop(list, one) }, icon("close")),
   );
   const seen = (hit) => (hit.thumbnail ? h("img", { alt: "", src: hit.thumbnail }) : icon(hit.modality));
@@ -166,6 +171,10 @@ function chips() {
     ...state.unlike.map((hit) => chip("unlike", hit, seen(hit), `not ${hit.name}`, true)),
   );
 }
+
+/** Whether the service can hear what is said. */
+let hears = false;
+const isSound = (file) => file.blob.type.startsWith("audio") || file.name.startsWith("recording");
 
 let recording = null;
 async function toggleRecord() {
@@ -363,6 +372,7 @@ async function start() {
 }
 
 function describe(found) {
+  hears = found.hears;
   const names = { image: ["photo", "photos"], video: ["video", "videos"], audio: ["sound", "sounds"], text: ["text", "texts"] };
   const told = Object.entries(names)
     .map(([kind, [one, many]]) => [found.by_modality[kind] ?? 0, one, many])

@@ -58,8 +58,8 @@ function read(report) {
 /** What is still to hear and to look at, and about how long that takes. */
 function reading(progress) {
   const left = [
-    progress.sound_left_s && `${Math.ceil(progress.sound_left_s / 60)} min of sound to hear`,
-    progress.pictures_left && `${progress.pictures_left} pictures to look at`,
+    progress.audio_left_s && `${Math.ceil(progress.audio_left_s / 60)} min of sound to hear`,
+    progress.images_left && `${progress.images_left} pictures to look at`,
     progress.left_s && `about ${Math.ceil(progress.left_s / 60)} min left`,
   ].filter(Boolean);
   return ["Reading what is said and written …", left.join(", ")].join(" ");
