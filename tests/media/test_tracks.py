@@ -159,7 +159,7 @@ def test_one_track_of_a_kind_is_read_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert not {"video_tracks", "sound_tracks"} & info.details.keys()
     monkeypatch.setattr(container, "opened_container", counted)
     assert [type(sample) for _, sample in media.samples(path, info, SPEC)]
-    assert len(opened) == 3  # the clock, the film, the sound
+    assert len(opened) == 4  # the clock, the film, the sound, the words inside
 
 
 def test_different_sounds_are_told_from_the_same_one() -> None:

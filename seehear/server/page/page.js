@@ -159,7 +159,7 @@ function chips() {
     look,
     h("span.word", {}, word),
     list === "files" && hears && isSound(one) ? h("button.said", {
-      type: "button", "aria-pressed": Boolean(one.said), "aria-label": `Ask with what is said in ${word}`,
+      type: "button", "aria-pressed": one.said ? "true" : "false", "aria-label": `Ask with what is said in ${word}`,
       onclick: () => { one.said = !one.said; chips(); search(); },
     }, "said") : "",
     h("button", { type: "button", "aria-label": `Remove ${word}`, onclick: drop(list, one) }, icon("close")),
