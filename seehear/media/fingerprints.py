@@ -21,7 +21,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +62,14 @@ _IMAGE, _FRAMES, _AUDIO, _TEXT = range(1, 5)
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+")
 
 
-_BANDS = np.stack([np.random.default_rng(n).permutation(SKETCH)[:SEEN_BITS] for n in range(12)])
 _BITS = np.uint64(1) << np.arange(SEEN_BITS, dtype=np.uint64)
 _BAND_NUMBERS = np.arange(12, dtype=np.uint64) << np.uint64(32)
+
+
+@cache
+def _bands() -> NDArray[np.int64]:
+    """Return which frequencies make each band: int64 (12, SEEN_BITS), always the same."""
+    return np.stack([np.random.default_rng(n).permutation(SKETCH)[:SEEN_BITS] for n in range(12)])
 
 
 class Fingerprinter:
@@ -179,7 +184,7 @@ def keys_of(sketches: Floats, bits: int, flips: int = 0) -> NDArray[np.uint64]:
     They are the signs of `bits` frequencies each (locality-sensitive hashing). Of each key, `flips`
     of its least certain signs are tried both ways (multi-probe, Lv et al., 2007).
     """
-    kept = sketches[sketches.any(axis=1)][:, _BANDS[:, :bits]]  # (sketches, bands, bits)
+    kept = sketches[sketches.any(axis=1)][:, _bands()[:, :bits]]  # (sketches, bands, bits)
     signs = ((kept > 0) * _BITS[:bits]).sum(axis=-1, dtype=np.uint64)
     keys: NDArray[np.uint64] = (signs + _BAND_NUMBERS)[..., None]
     unsure = _BITS[np.argsort(np.abs(kept), axis=-1)]

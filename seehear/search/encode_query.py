@@ -71,12 +71,15 @@ class EncodedPart:
     word_kinds: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
     """What kind of match it is, as its index in `lexical.MATCHES`: int8 (m,)."""
 
-    def modalities_for(self, item: Modality) -> list[Modality]:
+    def modalities_for(self, item: Modality, origin: Origin | None = None) -> list[Modality]:
         """Return the modalities of the samples that segments of one modality are compared with.
 
         The shots of a video are compared with images and shots, its audio track with audio. A part
-        without a sample of the fitting kind is compared by all its samples.
+        without a sample of the fitting kind is compared by all its samples. What is said or
+        written in a file is compared with words alone: a picture or a sound is not asked by it.
         """
+        if origin is not None:
+            return [one for one in self.vectors if one is Modality.TEXT]
         fitting = VISION if item in VISION else {item} & {Modality.AUDIO}
         return [one for one in self.vectors if one in fitting] or list(self.vectors)
 

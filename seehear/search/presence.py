@@ -53,7 +53,7 @@ def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[E
             presence={
                 kind: _mean([odds(kind, *one) for one in found])
                 for kind in snapshot.kinds()
-                if (found := by_item[kind[0]])
+                if (found := [o for o in by_item[kind[0]] if o[0] in part.modalities_for(*kind)])
             },
         )
         for part, by_item in zip(parts, nearest, strict=True)

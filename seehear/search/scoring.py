@@ -146,7 +146,7 @@ def _compare(
 ) -> None:
     """Fill the columns of one part for the candidates of one kind, `rows`, that have a vector."""
     item = kind[0]
-    asking = part.modalities_for(item)
+    asking = part.modalities_for(*kind)
     if not len(rows) or not asking:
         return
     found: list[tuple[Floats, Floats, Floats]] = []

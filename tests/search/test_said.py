@@ -89,7 +89,16 @@ def test_a_hit_says_by_what_it_was_found(
 
 def test_what_is_seen_and_heard_needs_no_words(library: Library) -> None:
     assert first(library, image("red"), mode=Mode.SEMANTIC).by == (By.SIGHT,)
-    assert first(library, tone("grey"), mode=Mode.SEMANTIC).by[0] == By.SOUND
+    heard = library.search(tone("grey"), mode=Mode.SEMANTIC, modalities={Modality.AUDIO})
+    assert {hit.by for hit in heard[:5]} == {(By.SOUND,)}
+
+
+@pytest.mark.parametrize("asked", [image("red"), tone("red")])
+def test_a_picture_or_a_sound_is_not_answered_by_words(library: Library, asked: Any) -> None:
+    hits = library.search(asked, k=50, mode=Mode.SEMANTIC)
+    assert len(hits) > 3
+    words = {By.SPEECH, By.WRITING, By.SUBTITLES, By.LYRICS}
+    assert not [hit for hit in hits if words & set(hit.by)]
 
 
 def test_writing_is_told_with_its_box_and_language(library: Library) -> None:
