@@ -75,6 +75,7 @@ def test_the_page_about_reliability_names_what_is_there() -> None:
         result = json.loads(path.read_text())
         harness = result["benchmark"].removesuffix("_service")  # its option --service
         assert f"python -m benchmarks.{harness}" in page
-        assert result["commit"] in page
+        commits = result["commit"]  # of a result of several runs: with the seeds of each
+        assert all(one in page for one in ([commits] if isinstance(commits, str) else commits))
         assert not result.get("problems")
         assert not result.get("faults")

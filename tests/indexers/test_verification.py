@@ -66,7 +66,9 @@ FAULTS = {
     "INSERT INTO removals VALUES (1, 1, 1)": "both present and removed",
     "DELETE FROM counters WHERE name = 'change'": "counters are missing",
     "INSERT INTO segments SELECT 99, generation_id, asset_id, ordinal, modality, start_s, stop_s,"
-    " text, crc, page FROM segments WHERE id = 1": "segments are duplicated",
+    " text, crc, page, origin, language, confidence, box FROM segments WHERE id = 1": (
+        "segments are duplicated"
+    ),
     "INSERT INTO generations VALUES (9, 'x', '1', 'serving', '2026-01-01')": "beside another",
 }
 
