@@ -169,6 +169,7 @@ def int8(tower: nn.Module) -> Tower:
     with warnings.catch_warnings():
         # It warns that the function will move in a later version.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", "torch.quantize", UserWarning)
         smaller: Tower = quantization.quantize_dynamic(
             copy.deepcopy(tower), {torch.nn.Linear: quantization.per_channel_dynamic_qconfig}
         )

@@ -122,7 +122,7 @@ def samples_open(
         if spec.reader:
             from seehear.media import for_readers
 
-            yield from for_readers.samples_for(item, spec)
+            yield from for_readers.samples_for(item, spec, images_of)
         elif info.modality is Modality.IMAGE:
             for segment, sample in images_of(item, spec.image_px):
                 if made is not None:

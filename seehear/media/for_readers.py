@@ -7,7 +7,7 @@ writing     pictures of at most `IMAGE_PX`, one frame of each shot, pages that h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -26,8 +26,12 @@ MOST_TILES = 32
 """Tiles of a picture much longer than wide, such as a long screenshot: each is read by itself."""
 
 
+ImagesOf = Callable[[OpenFile, int], Iterator[tuple[Segment, ImageSample]]]
+"""`decode.images_of`: the pictures of an image file."""
+
+
 def samples_for(
-    item: OpenFile, spec: SampleSpec
+    item: OpenFile, spec: SampleSpec, images_of: ImagesOf
 ) -> Iterator[tuple[Segment, AudioSample | ImageSample]]:
     """Yield what the reader of `spec` takes of a file that is open and probed. Raises MediaError.
 
@@ -38,7 +42,7 @@ def samples_for(
         if item.kind.reader is Decoder.FFMPEG:
             yield from _audio(item, spec.sample_rate_hz)
     elif item.info.modality is Modality.IMAGE:
-        yield from _images(item)
+        yield from _images(item, images_of)
     elif item.info.modality is Modality.VIDEO:
         yield from _frames(item, spec)
     elif item.kind.reader is Decoder.PDF:
@@ -69,11 +73,10 @@ def _audio(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
             yield segment, AudioSample(at_full_scale(block), rate)
 
 
-def _images(item: OpenFile) -> Iterator[tuple[Segment, ImageSample]]:
-    from seehear.media import decode
+def _images(item: OpenFile, images_of: ImagesOf) -> Iterator[tuple[Segment, ImageSample]]:
     from seehear.media.image_frames import ELONGATED
 
-    for segment, sample in decode.images_of(item, IMAGE_PX):
+    for segment, sample in images_of(item, IMAGE_PX):
         height, width = sample.pixels.shape[:2]
         if max(height, width) < ELONGATED * min(height, width):
             yield segment, _bounded(sample)
