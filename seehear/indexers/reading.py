@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
@@ -167,7 +168,8 @@ class ReadingRun:
         self._until = None if wish.for_s is None else time.monotonic() + wish.for_s
         self._readers: dict[Origin, Reader] = {}
         self._opened = ExitStack()
-        self._left: list[_Task] = []
+        self._files_left: Counter[Origin] = Counter()
+        self._amounts_left = dict.fromkeys(READERS, 0.0)
         self._spent_s = dict.fromkeys(READERS, 0.0)
         self._amounts = dict.fromkeys(READERS, 0.0)
         self._warm: set[Origin] = set()
@@ -184,11 +186,9 @@ class ReadingRun:
 
     def report(self) -> ReadReport:
         """Return what was read so far, and what is left."""
-        left = dict.fromkeys(self._reports, 0)
-        for task in self._left:
-            left[task.reader] += 1
         readers = {
-            str(reader): replace(done, left=left[reader]) for reader, done in self._reports.items()
+            str(reader): replace(done, left=self._files_left[reader])
+            for reader, done in self._reports.items()
         }
         return ReadReport(
             readers, tuple(self._failures), tuple(self._faults), self._estimate_s(),
@@ -207,20 +207,23 @@ class ReadingRun:
 
         A reader that cannot be opened is left out, and the report says why.
         """
+        tasks: list[_Task] = []
         for reader in self._wish.readers:
             try:
-                self._left += self._tasks(reader)
+                tasks += self._tasks(reader)
             except (EnvironmentFaultError, ModelError) as fault:
                 self._faults.append(str(fault))
-        self._left.sort(key=lambda task: (task.turn, task.reader, task.amount, task.path))
-        if not self._left:
+        tasks.sort(key=lambda task: (task.turn, task.reader, task.amount, task.path))
+        if not tasks:
             return
-        size_bytes = sum(task.asset.size_bytes for task in self._left)
-        self._tally.begin(Stage.READ, len(self._left), size_bytes, self._what_is_left())
-        for _, group in groupby(list(self._left), key=lambda task: (task.turn, task.reader)):
-            tasks = list(group)
-            if tasks[0].reader in self._readers:  # not if it has proved to be unusable
-                yield from self._group(tasks)
+        for task in tasks:
+            self._files_left[task.reader] += 1
+            self._amounts_left[task.reader] += task.amount
+        size_bytes = sum(task.asset.size_bytes for task in tasks)
+        self._tally.begin(Stage.READ, len(tasks), size_bytes, self._what_is_left())
+        for (_, reader), group in groupby(tasks, key=lambda task: (task.turn, task.reader)):
+            if reader in self._readers:  # not if it has proved to be unusable
+                yield from self._group(list(group))
             if self._is_over():
                 return
 
@@ -299,7 +302,8 @@ class ReadingRun:
                     self._amounts[reader] += task.amount
                 self._warm.add(reader)
                 if whole:
-                    self._left.remove(task)
+                    self._files_left[reader] -= 1
+                    self._amounts_left[reader] -= task.amount
                 self._tally.done(task.asset.size_bytes)
                 self._tally.tell_reading(*self._what_is_left())
                 yield
@@ -367,13 +371,11 @@ class ReadingRun:
         return max(1e-3, self._amounts[reader] / self._spent_s[reader])
 
     def _estimate_s(self) -> float:
-        return sum(task.amount / self._rate(task.reader) for task in self._left)
+        return sum(left / self._rate(reader) for reader, left in self._amounts_left.items())
 
     def _what_is_left(self) -> tuple[float, float, int]:
         """Return the seconds that it takes, the seconds of sound, and the pictures."""
-        left = dict.fromkeys(READERS, 0.0)
-        for task in self._left:
-            left[task.reader] += task.amount
+        left = self._amounts_left
         return self._estimate_s(), left[Origin.SPEECH], round(left[Origin.WRITING])
 
 
