@@ -13,6 +13,7 @@ from benchmarks.attack_tries import ATTACKS
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_the_quick_form_gets_nothing_through(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
