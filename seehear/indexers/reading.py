@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import groupby
@@ -79,29 +79,34 @@ def remember_wish(
     Raises UsageError for an unknown reader, UnknownModelError for an unknown model.
     """
     known = catalog.readings.remembered()
-    if read is not None:
-        chosen = parse_readers(read)
-        if [*chosen] != known.get("read", []):
-            catalog.readings.remember({"read": [str(one) for one in chosen] or None})
-    else:
-        chosen = tuple(Origin(one) for one in known.get("read", []) if one in READERS)
-    model = known.get("speech_model")
+    names = known.get("read", []) if read is None else parse_readers(read)
+    chosen = tuple(Origin(one) for one in names if one in READERS)
+    model, is_whole = known.get("speech_model"), True
     if speech_model and chosen and speech_model != model:
-        model = _lasting(speech_model)
-        catalog.readings.remember({"speech_model": model})
+        model, is_whole = _lasting(speech_model)
+    # Only now: a wish with a wrong name in it is refused as a whole.
+    if is_whole:
+        wished = {"read": [str(one) for one in chosen] or None, "speech_model": model}
+        changed = {name: wish for name, wish in wished.items() if wish != known.get(name)}
+        if changed:
+            catalog.readings.remember(changed)
     return ReadingWish(chosen, model, for_s)
 
 
-def _lasting(speech_model: str) -> str:
+def _lasting(speech_model: str) -> tuple[str, bool]:
     """Return the name of a model so that it means the same from another folder; fetch nothing.
 
-    Raises UnknownModelError.
+    Returns with it whether its folder can be read, if it is one. Raises UnknownModelError.
     """
     if speech_model == _FAKE or any(speech_model == one.name for one in SPEECH_MODELS):
-        return speech_model
-    with suppress(EnvironmentFaultError):  # told when files are indexed
+        return speech_model, True
+    is_whole = True
+    try:
         find_model(speech_model)
-    return f"{_FOLDER}{Path(speech_model.removeprefix(_FOLDER)).expanduser().absolute()}"
+    except EnvironmentFaultError:  # told when files are indexed
+        is_whole = False
+    folder = Path(speech_model.removeprefix(_FOLDER)).expanduser().absolute()
+    return f"{_FOLDER}{folder}", is_whole
 
 
 def parse_readers(read: Sequence[str]) -> tuple[Origin, ...]:

@@ -17,7 +17,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder
-from seehear.errors import EnvironmentFaultError, ReaderFailedError, UsageError
+from seehear.errors import (
+    EnvironmentFaultError,
+    ReaderFailedError,
+    UnknownModelError,
+    UsageError,
+)
 from seehear.indexers import Stage, index, verify
 from seehear.indexers import progress as progress_module
 from seehear.indexers import reading as reading_module
@@ -433,6 +438,19 @@ def test_wishes_that_make_no_sense_are_refused(
     for wrong in (["music"], ["speech", "none"], ["Speech"]):
         with pytest.raises(UsageError, match="choose speech, writing, or none"):
             library.index(mixed, read=wrong)
+    assert library.catalog.readings.remembered() == {}
+
+
+def test_a_wish_with_a_wrong_model_is_forgotten_as_a_whole(
+    library: Library, media_folder: Path
+) -> None:
+    """The next run and a spoken question do not meet it again."""
+    spoken(media_folder / "talk.wav", "first")
+    with pytest.raises(UnknownModelError, match="no speech model 'nosuch'"):
+        read(library, media_folder, read=["speech"], speech_model="nosuch")
+    report = read(library, media_folder, read=["speech"], speech_model=f"whisper:{media_folder}")
+    assert report.read is not None
+    assert "lacks model.bin" in report.read.faults[0]
     assert library.catalog.readings.remembered() == {}
 
 
