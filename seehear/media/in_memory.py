@@ -75,7 +75,8 @@ def _content(value: Any) -> tuple[bytes | memoryview, str]:
     content = value.read()
     if not isinstance(content, bytes | bytearray | memoryview):
         raise UsageError('the file is open as text; open it with mode "rb"')
-    suffix = Path(getattr(value, "name", "") or "").suffix if hasattr(value, "name") else ""
+    name = getattr(value, "name", None)  # a number, for a file without a name
+    suffix = Path(name).suffix if isinstance(name, str) else ""
     return memoryview(content), f"media{suffix if suffix[1:].isalnum() else ''}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import tempfile
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,13 @@ def test_a_picture_in_any_form_is_the_same_picture(
         for form in forms:
             part = library.file_part(form, expected="image")
             np.testing.assert_array_equal(pixels_of(part), PIXELS)
+
+
+def test_an_open_file_without_a_name(library: seehear.Collection, png: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(png)
+        file.seek(0)
+        np.testing.assert_array_equal(pixels_of(library.file_part(file)), PIXELS)
 
 
 def test_grey_pixels_and_other_modes_of_pil(library: seehear.Collection) -> None:
