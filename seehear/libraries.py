@@ -10,7 +10,7 @@ calls `fault_of` first, which finds out from the error whether an import failed.
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Library:
 
 # One of the two is installed, as pyproject.toml chooses; both have the same import name.
 FAISS_PACKAGES = ("faiss-gpu", "faiss-cpu")
-_FAISS = FAISS_PACKAGES[sys.platform != "linux" or platform.machine() != "x86_64"]
+_FAISS = FAISS_PACKAGES[sys.platform != "linux" or os.uname().machine != "x86_64"]
 
 LIBRARIES = (
     Library("numpy", "numpy", "arrays, and text search with tiny"),

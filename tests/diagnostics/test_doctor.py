@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seehear.cli import app as cli_app
+from seehear.cli.app import make_app
 from seehear.diagnostics import Level, Row, examine, machine, places
 from seehear.libraries import LIBRARIES, Child
 from tests.diagnostics.conftest import FAKE, row_of
@@ -103,7 +103,7 @@ def test_the_table_fits_80_columns_and_a_fault_is_status_1(
 ) -> None:
     monkeypatch.setattr("seehear.diagnostics.examine", lambda *_: iter(ROWS[:count]))
     monkeypatch.setenv("COLUMNS", "80")
-    done = CliRunner().invoke(cli_app.app, ["doctor"])
+    done = CliRunner().invoke(make_app(), ["doctor"])
     assert done.exit_code == status
     lines = done.stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
@@ -112,7 +112,7 @@ def test_the_table_fits_80_columns_and_a_fault_is_status_1(
         lines[-1]
         == {1: "Everything is OK.", 2: "0 faults, 1 warning.", 3: "1 fault, 1 warning."}[count]
     )
-    done = CliRunner().invoke(cli_app.app, ["doctor", "--json"])
+    done = CliRunner().invoke(make_app(), ["doctor", "--json"])
     assert done.exit_code == status
     assert json.loads(done.stdout) == [
         {"topic": r.topic, "level": r.level, "found": r.found, "remedy": r.remedy}
