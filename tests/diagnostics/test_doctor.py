@@ -51,9 +51,18 @@ def test_a_model_that_cannot_be_loaded_is_a_fault(tmp_path: Path) -> None:
         ({"driver": False, "torch": "", "built": "13.0", "faiss": 0}, Level.OK, "no GPU"),
         ({"driver": True, "torch": "", "built": None, "faiss": 0}, Level.WARNING, "without CUDA"),
         ({"driver": True, "torch": "", "built": "13.0", "faiss": 0}, Level.WARNING, "CUDA 13.0"),
-        ({"driver": True, "torch": "H100", "built": "13.0", "faiss": 1}, Level.OK, "FAISS sees 1"),
+        (
+            {"driver": True, "torch": "H100", "built": "13.0", "faiss": 1, "graphs": True},
+            Level.OK,
+            "FAISS sees 1",
+        ),
+        (
+            {"driver": True, "torch": "H100", "built": "13.0", "faiss": 1, "graphs": False},
+            Level.OK,
+            "and builds no graphs (for more than 8 GiB of vectors: ",
+        ),
     ],
-    ids=["none", "cpu-build", "old-driver", "used"],
+    ids=["none", "cpu-build", "old-driver", "used", "without-graphs"],
 )
 def test_a_gpu_that_is_there_is_used(
     told: dict[str, object], level: Level, found: str, monkeypatch: pytest.MonkeyPatch
