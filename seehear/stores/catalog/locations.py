@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
 from seehear.stores.catalog import fts, reader
-from seehear.stores.catalog.filter_sql import conditions
+from seehear.stores.catalog.filter_sql import LOCATIONS, conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
 from seehear.stores.catalog.records import (
@@ -124,6 +124,12 @@ class Locations:
         """
         with self._transactions.read() as connection:
             return reader.matching_paths(connection, asset_ids, conditions(under, where))
+
+    def any_matching(self, where: Filter | None) -> bool:
+        """Tell whether any file meets a filter."""
+        found = select(1).select_from(LOCATIONS).where(*conditions(None, where)).limit(1)
+        with self._transactions.read() as connection:
+            return connection.execute(found).first() is not None
 
     def folders(self) -> list[Path]:
         """Return the folders that hold files, sorted."""
