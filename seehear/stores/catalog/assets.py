@@ -48,7 +48,7 @@ class Assets:
         """Return the fingerprints of some assets, by id; those without one are left out."""
         with self._transactions.read() as connection:
             rows = rows_of(connection, "fingerprints", asset_ids)
-            return {int(row.asset_id): bytes(row.data) for row in rows}
+            return {id_: bytes(data) for id_, data in rows}
 
     def without_fingerprint(self, version: int, root_ids: Sequence[int]) -> list[int]:
         """Return the assets with a file in one of these roots, but no fingerprint of a version."""

@@ -237,10 +237,18 @@ class SegmentRecord:
     online: bool
     modified_ns: int
     raw_sidecar: bytes | None = None
+    raw_paths: Sequence[bytes] = ()
+    """Every path of the asset, the oldest first."""
+    raw_fingerprint: bytes | None = None
+    """What tells copies of the asset (`media/fingerprints.py`)."""
 
     @property
     def path(self) -> Path:
         return Path(os.fsdecode(self.raw_path))
+
+    @property
+    def paths(self) -> list[Path]:
+        return [Path(os.fsdecode(path)) for path in self.raw_paths]
 
     @property
     def sidecar(self) -> Path | None:
