@@ -109,6 +109,7 @@ class Engine:
         An index run stores it. Without it, the first search of each process computes the same and
         gives the same answers.
         """
+        self._catalog.words.refresh(self._generation.id)
         return missing_blobs(self.current(), self._model)
 
     def warm_up(self) -> None:

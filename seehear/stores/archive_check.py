@@ -160,7 +160,7 @@ LINES = Rule("lines as a reader stores them", _is_lines)
 CRC = _whole(0, (1 << 32) - 1)
 
 SHAPE: Mapping[str, Mapping[str, Rule]] = {
-    "counters": {"name": _one_of("change", "identity", "drawn_pages"), "value": SIZE},
+    "counters": {"name": _one_of("change", "locations", "identity", "drawn_pages"), "value": SIZE},
     "roots": {
         "id": ID,
         "path": PATH,
@@ -191,6 +191,7 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "modified_ns": SIGNED,
         "inode": SIGNED,
         "sidecar_of": ID.or_none(),
+        "change": SIZE,
     },
     "fingerprints": {"asset_id": ID, "version": _whole(0, 255), "data": BLOB},
     "failures": {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from seehear.stores.catalog import facets, fts, reader
+from seehear.stores.catalog import facets, reader
 from seehear.stores.catalog.schema import assets, fingerprints, locations, roots
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
@@ -33,11 +33,6 @@ class Assets:
         """Return the assets of some ids; unknown ids are left out."""
         with self._transactions.read() as connection:
             return reader.assets_of(connection, asset_ids)
-
-    def captions(self, asset_ids: Sequence[int]) -> dict[int, str]:
-        """Return title, caption and keywords of assets as one text, by asset id."""
-        with self._transactions.read() as connection:
-            return fts.captions_of(connection, asset_ids)
 
     def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
         """Return the values of a facet with how many items have each, most frequent first."""

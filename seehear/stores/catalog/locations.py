@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
-from seehear.stores.catalog import fts, reader
+from seehear.stores.catalog import reader
 from seehear.stores.catalog.filter_sql import LOCATIONS, conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
@@ -42,14 +43,16 @@ from seehear.stores.catalog.records import (
 from seehear.stores.catalog.schema import failures, locations, roots
 from seehear.stores.catalog.statements import chunks
 from seehear.stores.catalog.transactions import Transactions
+from seehear.stores.catalog.words import WordIndexes
 from seehear.types import FileState, Ids
 
 
 class Locations:
     """The locations of a catalog: its roots, the files below them, and the files that failed."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, words: WordIndexes) -> None:
         self._transactions = transactions
+        self._words = words
 
     def roots(self) -> list[Root]:
         """Return every root, in the order in which they were added."""
@@ -123,12 +126,14 @@ class Locations:
         assets without such a location are left out.
         """
         with self._transactions.read() as connection:
-            return reader.matching_paths(connection, asset_ids, conditions(under, where))
+            met = conditions(under, where, partial(self._words.passages_with, connection))
+            return reader.matching_paths(connection, asset_ids, met)
 
     def any_matching(self, where: Filter | None) -> bool:
         """Tell whether any file meets a filter."""
-        found = select(1).select_from(LOCATIONS).where(*conditions(None, where)).limit(1)
         with self._transactions.read() as connection:
+            met = conditions(None, where, partial(self._words.passages_with, connection))
+            found = select(1).select_from(LOCATIONS).where(*met).limit(1)
             return connection.execute(found).first() is not None
 
     def folders(self) -> list[Path]:
@@ -245,7 +250,7 @@ class Locations:
                 batch.connection.execute(
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
                 )
-            fts.rebuild(batch.connection)
+            batch.connection.execute(update(locations).values(change=batch.location_change()))
 
 
 def failure_from(row: Any) -> Failure:

@@ -53,6 +53,8 @@ from seehear.types import (
 
 DRAWN = "drawn_pages"
 """Counter that is 1 once a page of a PDF was stored as an image."""
+LOCATION_CHANGES = "locations"
+"""Counter of the changes of locations and of what files say of themselves."""
 BLOCK = 10_000
 """Vectors read at once where there may be millions."""
 

@@ -78,9 +78,12 @@ locations = Table(
     Column("inode", BigInteger, nullable=False),
     # The video of a subtitle beside it: the passages are moments of that video.
     Column("sidecar_of", ForeignKey(assets.c.id, ondelete="SET NULL")),
+    # The last change of name, folder or captions, by which the index of words catches up.
+    Column("change", BigInteger, nullable=False, server_default=text("0")),
     Index("locations_by_asset", "asset_id"),
     Index("locations_by_root", "root_id"),
     Index("locations_by_video", "sidecar_of"),
+    Index("locations_by_change", "change"),
     # See `assets`.
     sqlite_autoincrement=True,
 )

@@ -38,6 +38,8 @@ class _Statements:
     paths: Select[*tuple[Any, ...]]
     of_assets: Select[*tuple[Any, ...]]
     """Assets with the segments that a `generation` has of them."""
+    first_of: Select[*tuple[Any, ...]]
+    """Assets with the first segment that a `generation` has of them."""
     fingerprints: Select[*tuple[Any, ...]]
 
 
@@ -210,6 +212,9 @@ def _statements(*, sqlite: bool) -> _Statements:
         of_assets=select(segments.c.asset_id, segments.c.id).where(
             segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation")
         ),
+        first_of=select(segments.c.asset_id, func.min(segments.c.id))
+        .where(segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation"))
+        .group_by(segments.c.asset_id),
         fingerprints=select(fingerprints.c.asset_id, fingerprints.c.data).where(
             fingerprints.c.asset_id.in_(listed)
         ),
