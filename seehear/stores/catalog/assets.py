@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 
 from seehear.stores.catalog import facets, fts, reader
+from seehear.stores.catalog.filter_sql import conditions, shown_ids
+from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.schema import assets, fingerprints, locations, roots
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
-from seehear.types import Asset
+from seehear.types import Asset, Modality
 
 
 class Assets:
@@ -33,6 +36,28 @@ class Assets:
         """Return the assets of some ids; unknown ids are left out."""
         with self._transactions.read() as connection:
             return reader.assets_of(connection, asset_ids)
+
+    def count(self) -> int:
+        """Return the number of assets."""
+        with self._transactions.read() as connection:
+            return reader.count(connection, assets)
+
+    def page(
+        self,
+        after: int,
+        most: int,
+        kinds: frozenset[Modality] | None = None,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> list[Asset]:
+        """Return the next assets by ascending id, of those behind an id that meet conditions."""
+        query = select(assets).where(assets.c.id > after).order_by(assets.c.id).limit(most)
+        if kinds is not None:
+            query = query.where(assets.c.modality.in_(sorted(kinds)))
+        if under is not None or where is not None:
+            query = query.where(assets.c.id.in_(shown_ids(conditions(under, where))))
+        with self._transactions.read() as connection:
+            return [reader.asset_from(row) for row in connection.execute(query)]
 
     def captions(self, asset_ids: Sequence[int]) -> dict[int, str]:
         """Return title, caption and keywords of assets as one text, by asset id."""

@@ -27,6 +27,7 @@ from seehear.stores.catalog.database import (
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
 from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue, Severity
+from seehear.stores.catalog.items import Items
 from seehear.stores.catalog.locations import Locations
 from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.readings import Readings
@@ -97,6 +98,7 @@ class Catalog:
         self.segments = Segments(self._transactions)
         self.generations = Generations(self._transactions)
         self.changes = ChangeLog(self._transactions)
+        self.items = Items(self._transactions)
         self.readings = Readings(self._transactions)
 
     @classmethod
