@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup
     from seehear.search.interpretation import Interpretation
-    from seehear.stores.catalog.filters import Filter
 
 
 class CollectionReader(CollectionContents):
@@ -143,12 +142,23 @@ class CollectionReader(CollectionContents):
     def run(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
-            return engine.search(query, self._parse_filter)
+            return self._with_fields(engine.search(query, self._parse_filter))
         from seehear.search import check_query
 
         check_query(query)
         self._parse_filter(query.where)
         return []
+
+    def _with_fields(self, hits: list[Hit]) -> list[Hit]:
+        """Return hits with the fields of those that are items."""
+        keys = [hit.id for hit in hits if hit.id is not None]
+        if not keys:
+            return hits
+        fields = {key: item.fields for key, item in self._catalog.items.get(keys).items()}
+        return [
+            dataclasses.replace(hit, fields=fields.get(hit.id, {})) if hit.id is not None else hit
+            for hit in hits
+        ]
 
     @while_open
     def interpret(self, text: str, *, today: date | None = None) -> Interpretation:
@@ -244,8 +254,10 @@ class CollectionReader(CollectionContents):
         Returns the picture and its content type. Raises MediaError where the file cannot be read
         or has other content than was indexed, and for a text.
         """
-        from seehear.hit_files import draw_hit
+        from seehear.hit_files import draw_hit, draw_item
 
+        if hit.id is not None:
+            return draw_item(self._catalog, self._opened.decoder(), hit, px)
         file = self.stored_file(hit.asset_id, hit.path)
         return draw_hit(self._opened.decoder(), file, hit, px)
 
@@ -301,14 +313,13 @@ class CollectionReader(CollectionContents):
         kinds = arguments.parse_modalities(modalities)
         engine = self._opened.engine()
         if engine is None:
-            from seehear.search import parse_where
-
-            parse_where(where)
+            self._parse_filter(where)
             return []
         return engine.duplicates(
             kinds,
             under=arguments.as_folder(under),
             where=where,
+            parse=self._parse_filter,
         )
 
     @while_open
@@ -333,9 +344,3 @@ class CollectionReader(CollectionContents):
                 try_encoder(model, modality)
         if (engine := self._opened.engine()) is not None:
             engine.warm_up()
-
-    def _parse_filter(self, text: str) -> Filter | None:
-        """Return the filter of a query, whose folders are named by path."""
-        from seehear.search import parse_where
-
-        return parse_where(text)

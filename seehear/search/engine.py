@@ -156,11 +156,15 @@ class Engine:
         *,
         under: Path | None = None,
         where: str = "",
+        parse: Callable[[str], Filter | None] = parse_where,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[DuplicateGroup]:
-        """Return groups of near-identical files. Raises UsageError for a bad filter."""
+        """Return groups of near-identical files; `parse` as in `search`.
+
+        Raises UsageError for a bad filter.
+        """
         everything = Query((), modalities=modalities, under=under, where=where)
-        return groups(self.current(), everything, progress)
+        return groups(self.current(), everything, parse, progress)
 
     def _count(self, snapshot: CollectionSnapshot) -> None:
         """Count a query. After WARMUP_QUERIES, read the rows of all segments into memory."""

@@ -106,7 +106,7 @@ def hits_out(
     hits: Sequence[Hit], library: ServedCollection, folder_labels: FolderLabels
 ) -> list[HitOut]:
     """Return hits without paths, with what a page needs to show them."""
-    assets = library.assets([hit.asset_id for hit in hits])
+    assets = library.assets_by_id([hit.asset_id for hit in hits])
     return [_hit_out(hit, assets.get(hit.asset_id), folder_labels) for hit in hits]
 
 

@@ -78,7 +78,7 @@ class ServedCollection(Collection):
     def _parse_filter(self, text: str) -> Filter | None:
         """Return the filter of a query, whose folders are named by label."""
         labels = FolderLabels(root.path for root in self.roots())
-        return parse_where(text, labels.filter_by_label)
+        return parse_where(text, labels.filter_by_label, self._catalog.items.fields)
 
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""

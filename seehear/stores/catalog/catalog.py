@@ -27,6 +27,7 @@ from seehear.stores.catalog.database import (
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
 from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue
+from seehear.stores.catalog.items import Items
 from seehear.stores.catalog.locations import Locations
 from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.readings import Readings
@@ -94,12 +95,13 @@ class Catalog:
         self._lock = WriteLock(folder, self.engine if url is not None else None)
         mark = folder / MARK_NAME if url is None and not read_only else None
         self._transactions = Transactions(self.engine, mark)
-        self.assets = Assets(self._transactions)
         self.words = WordIndexes(self._transactions, folder / CACHE_FOLDER, read_only=read_only)
+        self.assets = Assets(self._transactions, self.words)
         self.locations = Locations(self._transactions, self.words)
         self.segments = Segments(self._transactions, self.words)
         self.generations = Generations(self._transactions)
         self.changes = ChangeLog(self._transactions)
+        self.items = Items(self._transactions, self.words)
         self.readings = Readings(self._transactions)
 
     @classmethod

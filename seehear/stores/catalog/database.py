@@ -21,7 +21,7 @@ from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
 
 FILE_NAME = "catalog.db"
-HEAD = "0010"
+HEAD = "0011"
 """The newest schema, as numbered in migrations/versions."""
 
 EXAMPLE_URL = "postgresql://user@host/name"

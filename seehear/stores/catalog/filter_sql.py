@@ -15,13 +15,14 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Select,
     Text,
     and_,
     exists,
@@ -37,6 +38,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from seehear.own_fields import FieldType, comparable_time
 from seehear.stores.catalog.asked_words import AskedWord, asked_words
 from seehear.stores.catalog.filters import (
     DETAILS,
@@ -44,6 +46,7 @@ from seehear.stores.catalog.filters import (
     ORIGINS,
     And,
     Compare,
+    CompareOwn,
     Field,
     Filter,
     GeoCircle,
@@ -52,7 +55,7 @@ from seehear.stores.catalog.filters import (
     Or,
 )
 from seehear.stores.catalog.paths import folder_range
-from seehear.stores.catalog.schema import assets, locations, segments
+from seehear.stores.catalog.schema import assets, item_values, locations, segments
 from seehear.types import Ids, Modality
 
 EARTH_RADIUS_KM = 6371.0
@@ -173,7 +176,34 @@ def _condition(part: Filter, find: FindPassages) -> ColumnElement[bool]:
         return or_(false(), *(_condition(p, find) for p in part.parts))
     if isinstance(part, Not):
         return not_(func.coalesce(_condition(part.part, find), false()))
+    if isinstance(part, CompareOwn):
+        return _compare_own(part)
     return func.coalesce(_compare(part, find), false())
+
+
+def shown_ids(which: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Select the ids of the assets that are shown in rows of `LOCATIONS` that meet conditions."""
+    return select(display_asset.c.id).select_from(LOCATIONS).where(*which)
+
+
+def _compare_own(part: CompareOwn) -> ColumnElement[bool]:
+    known = item_values.c.name == part.field.name
+    having = select(item_values.c.asset_id).where(known)
+    if part.op is Op.KNOWN:
+        return display_asset.c.id.in_(having)
+    value: Any = part.value
+    column: Any = item_values.c.number
+    if part.field.type in {FieldType.TEXT, FieldType.TEXTS}:
+        column = folded(item_values.c.text)
+    elif isinstance(value, date):
+        column, value = item_values.c.time, comparable_time(value)
+    else:
+        value = float(value)
+    op = Op.EQ if part.op is Op.NE else part.op
+    equal = display_asset.c.id.in_(having.where(_operate(column, op, value)))
+    if part.op is Op.NE:
+        return and_(display_asset.c.id.in_(having), not_(equal))
+    return equal
 
 
 def below(folder: Path) -> ColumnElement[bool]:

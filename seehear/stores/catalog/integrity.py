@@ -70,6 +70,12 @@ _RULES = {
     "readings belong to contents that are gone": """
         SELECT r.asset_id FROM readings r
         WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.asset_id)""",
+    "items have no location": """
+        SELECT i.asset_id FROM items i
+        WHERE NOT EXISTS (SELECT 1 FROM locations l WHERE l.asset_id = i.asset_id)""",
+    "fields belong to items that are gone": """
+        SELECT v.asset_id FROM item_values v
+        WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.asset_id = v.asset_id)""",
     "generations are in use beside another one": """
         SELECT id FROM generations WHERE state = 'serving'
         AND id <> (SELECT max(id) FROM generations WHERE state = 'serving')""",

@@ -44,7 +44,7 @@ from seehear.stores.catalog.schema import failures, locations, roots
 from seehear.stores.catalog.statements import chunks
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.words import WordIndexes
-from seehear.types import FileState, Ids
+from seehear.types import ITEMS, FileState, Ids
 
 
 class Locations:
@@ -55,9 +55,10 @@ class Locations:
         self._words = words
 
     def roots(self) -> list[Root]:
-        """Return every root, in the order in which they were added."""
+        """Return every folder or file that was indexed, in the order in which they were added."""
+        indexed = select(roots).where(roots.c.path != ITEMS.encode())
         with self._transactions.read() as connection:
-            rows = connection.execute(select(roots).order_by(roots.c.id))
+            rows = connection.execute(indexed.order_by(roots.c.id))
             return [
                 Root(row.id, Path(os.fsdecode(row.path)), bool(row.online), row.inode)
                 for row in rows
@@ -141,7 +142,8 @@ class Locations:
         first = select(func.min(locations.c.id)).group_by(locations.c.folders)
         with self._transactions.read() as connection:
             paths = connection.scalars(select(locations.c.path).where(locations.c.id.in_(first)))
-            return sorted(Path(os.fsdecode(path)).parent for path in paths)
+            found = {Path(os.fsdecode(path)).parent for path in paths}
+        return sorted(found - {Path(ITEMS)})
 
     def any_below(self, folder: Path) -> bool:
         """Tell whether the catalog has a location at a path or below it."""
@@ -245,7 +247,8 @@ class Locations:
                 )
             for _, new in folders:
                 _put_in_roots(batch.connection, new or b"/")
-            for row in batch.connection.execute(select(roots.c.id, roots.c.path)).all():
+            indexed = select(roots.c.id, roots.c.path).where(roots.c.path != ITEMS.encode())
+            for row in batch.connection.execute(indexed).all():
                 there = os.path.lexists(row.path)
                 batch.connection.execute(
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)

@@ -33,6 +33,8 @@ from seehear.stores.catalog.schema import (
     encodings,
     failures,
     fingerprints,
+    item_values,
+    items,
     locations,
     readings,
     removals,
@@ -169,15 +171,19 @@ class Batch:
         """Remove assets without locations, with segments and vectors; return their number."""
         lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
-        for chunk in _chunks(ids):
+        self.remove_assets(ids)
+        return len(ids)
+
+    def remove_assets(self, asset_ids: Sequence[int]) -> None:
+        """Remove assets that have no locations, with all that belongs to them."""
+        for chunk in _chunks(asset_ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            for table in (encodings, fingerprints, readings):
+            for table in (encodings, fingerprints, readings, item_values, items):
                 self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
             )
             self.connection.execute(delete(assets).where(assets.c.id.in_(chunk)))
-        return len(ids)
 
     def put_failure(
         self,
