@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seehear.cancellation import check_current
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
+from seehear.search import language_notes
 from seehear.serialize import taken_text
 from seehear.server.folder_labels import FolderLabels, printable
 from seehear.server.schemas import Part, Place, SearchRequest
@@ -98,6 +102,35 @@ def _part(part: Part, uploads: Sequence[Upload], load: Callable[..., QueryPart])
     if part.upload is not None:
         return load(uploads[part.upload], weight=part.weight, exclude=part.exclude)
     return text_part(part.text or "", weight=part.weight, exclude=part.exclude)
+
+
+def answer_search(
+    library: ServedCollection,
+    folder_labels: FolderLabels,
+    wish: SearchRequest,
+    uploads: Sequence[Upload],
+    load: Callable[..., QueryPart],
+    limits: ServiceLimits,
+    heard: Sequence[str],
+) -> str:
+    """Return a `SearchAnswer` as JSON; `load` makes parts of uploads, and may add to `heard`.
+
+    Raises as `translate_request` and `ServedCollection.ask`.
+    """
+    started = time.perf_counter()
+    query = translate_request(wish, uploads, load, folder_labels, limits)
+    hits = library.ask(query)
+    check_current()
+    model = library.model()
+    answer = {
+        "hits": hits_out(hits, library, folder_labels),
+        "stands_out": any(not hit.weak for hit in hits),
+        "heard": heard,
+        "notes": language_notes(query, model),
+        "model": model.name,
+        "took_ms": round(1000 * (time.perf_counter() - started), 2),
+    }
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def hits_out(
