@@ -73,6 +73,15 @@ class CollectionContents:
         self._opened.close()
 
     @while_open
+    def disconnect(self) -> None:
+        """Close the connections to the database; the next call opens new ones.
+
+        For a process that is about to fork, after which parent and child may both go on: a
+        connection must not be used on both sides of a fork. Models and indexes stay in memory.
+        """
+        self._catalog.disconnect()
+
+    @while_open
     def status(self) -> dict[str, Any]:
         """Return what the collection holds, as plain values that `status --json` prints."""
         return describe_collection(self.folder, self._catalog, self._opened.engine())

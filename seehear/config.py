@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seehear.default_folders import collection_folder
 from seehear.errors import UsageError
 
 DEFAULT_MODEL = "tiny"
@@ -72,12 +73,7 @@ class Settings:
 
 def default_collection(environment: Mapping[str, str] | None = None) -> Path:
     """Return SEEHEAR_COLLECTION, or the per-user data folder."""
-    env = os.environ if environment is None else environment
-    if chosen := env.get("SEEHEAR_COLLECTION"):
-        return Path(chosen).expanduser()
-    import platformdirs  # only here: `import seehear` does not load it
-
-    return Path(platformdirs.user_data_dir("seehear", appauthor=False)) / "collection"
+    return Path(collection_folder(os.environ if environment is None else environment))
 
 
 def default_cache(environment: Mapping[str, str] | None = None) -> Path:
@@ -88,7 +84,7 @@ def default_cache(environment: Mapping[str, str] | None = None) -> Path:
     env = os.environ if environment is None else environment
     if chosen := env.get("SEEHEAR_CACHE"):
         return Path(chosen).expanduser()
-    import platformdirs
+    import platformdirs  # only here: `import seehear` does not load it
 
     return Path(platformdirs.user_cache_dir("seehear", appauthor=False))
 

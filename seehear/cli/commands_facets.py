@@ -92,7 +92,3 @@ def _print_overview(every: list[FacetValues]) -> None:
             output.print_line(
                 f"{found.facet:<{cells}}  {values}{f', and {more} more' if more > 0 else ''}"
             )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(facets)

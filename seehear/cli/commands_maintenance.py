@@ -196,9 +196,3 @@ def _pair(line: str) -> tuple[Path, Path]:
     if not (old and sign and new):
         raise UsageError(f"--map takes OLD=NEW, not {line!r}")
     return Path(old), Path(new)
-
-
-def register(app: typer.Typer) -> None:
-    for command in (verify, export):
-        app.command()(command)
-    app.command("import")(import_)

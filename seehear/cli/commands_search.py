@@ -363,8 +363,3 @@ def _note_failed_files(library: Collection, names: list[str]) -> None:
         if failure.path.name.casefold() in wanted:
             path = output.display_path(failure.path)
             output.note(f"{path} could not be indexed: {failure.reason}")
-
-
-def register(app: typer.Typer) -> None:
-    for command in (search, similar, duplicates):
-        app.command()(command)

@@ -14,7 +14,7 @@ import typer
 from seehear.cli import output
 from seehear.cli.options import CollectionOption, DeviceOption, LinksOption, open_collection
 from seehear.cli.process import limit_blas_threads
-from seehear.config import Settings
+from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
 
 SSH = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
@@ -84,18 +84,21 @@ def serve(
         told = "Opening it in your browser." if opened else "Open it in a browser."
         output.note(f"seehear is running at {address}. {told} Press Ctrl-C to stop.")
 
-    server.serve(
-        collection,
-        host=host,
-        port=port,
-        settings=_settings(device, follow_links=follow_links),
-        token=token,
-        roots=[path.expanduser().absolute() for path in root or ()],
-        names=name or (),
-        behind_proxy=behind_proxy,
-        workers=workers,
-        announce=announce,
-    )
+    from seehear.cli.command_server import commands_answered
+
+    with commands_answered(collection or default_collection()):
+        server.serve(
+            collection,
+            host=host,
+            port=port,
+            settings=_settings(device, follow_links=follow_links),
+            token=token,
+            roots=[path.expanduser().absolute() for path in root or ()],
+            names=name or (),
+            behind_proxy=behind_proxy,
+            workers=workers,
+            announce=announce,
+        )
 
 
 def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
@@ -155,8 +158,3 @@ def open_page(address: str) -> bool:
         return False
     threading.Thread(target=browser.open, args=(address,), daemon=True).start()
     return True
-
-
-def register(app: typer.Typer) -> None:
-    for command in (serve, mcp):
-        app.command()(command)

@@ -170,6 +170,10 @@ class Catalog:
             with self.write_lock(wait_s=60):
                 migrate(self.engine)
 
+    def disconnect(self) -> None:
+        """Close the connections that nobody uses now; the next statement opens one."""
+        self.engine.dispose()
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
