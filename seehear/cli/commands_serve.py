@@ -51,6 +51,14 @@ def serve(
             "--behind-proxy", help="Believe a proxy on this machine that clients use https."
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that answer searches, on Linux (default: one per core, at most 8).",
+        ),
+    ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the collection if it does not exist.")
     ] = False,
@@ -88,6 +96,7 @@ def serve(
             roots=[path.expanduser().absolute() for path in root or ()],
             names=name or (),
             behind_proxy=behind_proxy,
+            workers=workers,
             announce=announce,
         )
 

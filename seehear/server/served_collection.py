@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from seehear.cancellation import check_current
 from seehear.collection import Collection
 from seehear.config import Settings
+from seehear.encoders.plain import try_encoder
 from seehear.errors import UnknownFolderError, UsageError
 from seehear.search import parse_where
 from seehear.server.batching import BatchingModel
@@ -71,6 +72,13 @@ class ServedCollection(Collection):
 
     def __enter__(self) -> Self:
         return self
+
+    def warm_up_encoders(self) -> None:
+        """Load the model and run each encoder once. Raises ModelError."""
+        model = self.model()
+        for modality in Modality:
+            if model.spaces_of(modality):
+                try_encoder(model, modality)
 
     def _load(self, name: str) -> Model:
         return self._shared.plain(name) if self._indexing else self._shared.batching(name)

@@ -33,7 +33,7 @@ from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.readings import Readings
 from seehear.stores.catalog.records import Counts
 from seehear.stores.catalog.segments import Segments
-from seehear.stores.catalog.transactions import Transactions
+from seehear.stores.catalog.transactions import Pin, Transactions
 from seehear.stores.catalog.words import WordIndexes
 from seehear.stores.catalog.writer import Batch
 
@@ -208,6 +208,14 @@ class Catalog:
     def read_snapshot(self) -> AbstractContextManager[None]:
         """Make all reads of this thread in the block see one instant; nothing may be written."""
         return self._transactions.snapshot()
+
+    def pin(self) -> Pin:
+        """Keep the present instant open, for `use`; its `close` ends it."""
+        return self._transactions.pin()
+
+    def use(self, pin: Pin | None) -> None:
+        """Let all reads of this thread see the instant of a pin; with None, the present again."""
+        self._transactions.use(pin)
 
     def counts(self, generation_id: int | None = None) -> Counts:
         """Count the collection's content; segments of the serving generation by default."""
