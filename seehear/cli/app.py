@@ -22,7 +22,7 @@ from seehear.cli import (
     commands_serve,
     output,
 )
-from seehear.cli.process import EXIT_ERROR, EXIT_USAGE
+from seehear.cli.process import EXIT_ERROR, EXIT_USAGE, limit_threads
 from seehear.errors import UsageError
 
 app = typer.Typer(
@@ -93,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises UsageError for arguments that make no sense, and what the command raises.
     """
+    limit_threads()
     try:
         status = command_for(arguments).main(
             list(arguments) or ["--help"], prog_name="seehear", standalone_mode=False
