@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperOption
 from typer.models import TyperPath
 
 from seehear.cli import output
-from seehear.cli.process import EXIT_ERROR, EXIT_USAGE
+from seehear.cli.process import EXIT_ERROR, EXIT_USAGE, limit_threads
 from seehear.errors import UsageError
 
 COMMANDS = {
@@ -117,6 +117,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises UsageError for arguments that make no sense, and what the command raises.
     """
+    limit_threads()
     try:
         status = command_for(arguments).main(
             list(arguments) or ["--help"], prog_name="seehear", standalone_mode=False

@@ -20,7 +20,7 @@ from seehear.cli.options import (
     UnderOption,
     open_collection,
 )
-from seehear.cli.process import gc_paused, limit_blas_threads
+from seehear.cli.process import gc_paused
 from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
 from seehear.limits import QueryLimits
@@ -174,7 +174,6 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find media by words, photos, sounds and videos."""
-    limit_blas_threads()
     from seehear import query_builder
 
     shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)

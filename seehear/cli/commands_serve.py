@@ -13,7 +13,6 @@ import typer
 
 from seehear.cli import output
 from seehear.cli.options import CollectionOption, DeviceOption, LinksOption, open_collection
-from seehear.cli.process import limit_blas_threads
 from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
 
@@ -70,7 +69,6 @@ def serve(
     follow_links: LinksOption = False,
 ) -> None:
     """Start the web page and the HTTP service."""
-    limit_blas_threads()
     from seehear import server
 
     token = _token(token_file)
@@ -106,7 +104,6 @@ def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> Non
 
     It speaks over standard input and output.
     """
-    limit_blas_threads()
     from seehear.server.mcp import run
 
     run(collection, _settings(device))
