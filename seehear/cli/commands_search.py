@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seehear.address import is_address
 from seehear.cli import last_search, output
 from seehear.cli.options import (
     CollectionOption,
@@ -60,9 +61,13 @@ ZeroOption = Annotated[
 OpenOption = Annotated[
     bool, typer.Option("--open", help="Open the best hit with the program of your system.")
 ]
+AddressesOption = Annotated[
+    bool,
+    typer.Option("--addresses", help="Print only the addresses of the moments, one per line."),
+]
 PreviewOption = Annotated[bool, typer.Option("--preview", help="Show thumbnails in the terminal.")]
 Files = list[Path] | None
-RanksOption = list[int] | None
+HitsOption = list[str] | None
 
 
 def search(
@@ -146,16 +151,21 @@ def search(
         bool, typer.Option("--show-duplicates", help="List near-identical files separately.")
     ] = False,
     like: Annotated[
-        RanksOption,
-        typer.Option("--like", metavar="RANK", help="More like this hit of the last search."),
+        HitsOption,
+        typer.Option(
+            "--like",
+            metavar="RANK",
+            help="More like this hit of the last search, or like the moment of an address.",
+        ),
     ] = None,
     unlike: Annotated[
-        RanksOption,
-        typer.Option("--unlike", metavar="RANK", help="Less like this hit of the last search."),
+        HitsOption,
+        typer.Option("--unlike", metavar="RANK", help="Less like this hit, or this address."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Explain each score.")] = False,
     paths: PathsOption = False,
     print0: ZeroOption = False,
+    addresses: AddressesOption = False,
     open_best: OpenOption = False,
     preview: PreviewOption = False,
     sheet: SheetOption = None,
@@ -169,9 +179,11 @@ def search(
     limit_blas_threads()
     from seehear import query_builder
 
-    shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
+    shown = Shown(
+        json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force, addresses
+    )
     file = query_builder.media_file(text or [])
-    if file is not None:
+    if file is not None and not is_address(file):
         told = shlex.join(text or [])
         output.note(
             f"Searching with the file {output.display_path(file)}. "
@@ -180,16 +192,15 @@ def search(
     asked: dict[str, Any] = {
         "text": [] if file is not None else text or [],
         "words": words or [],
-        "file": [str(file.absolute())] if file is not None else [],
-        "image": [str(path.absolute()) for path in image or ()],
-        "audio": [str(path.absolute()) for path in audio or ()],
-        "video": [str(path.absolute()) for path in video or ()],
+        "file": [_full_name(file)] if file is not None else [],
+        "image": [_full_name(path) for path in image or ()],
+        "audio": [_full_name(path) for path in audio or ()],
+        "video": [_full_name(path) for path in video or ()],
         "without": without or [],
-        "not_image": [str(path.absolute()) for path in not_image or ()],
+        "not_image": [_full_name(path) for path in not_image or ()],
         "weight": weight or [],
     }
-    liked: list[int] = []
-    unliked: list[int] = []
+    ranks: dict[int, int] = {}
     if audio_as not in AUDIO_AS:
         raise UsageError(f"--as must be sound, speech or both, not {audio_as!r}")
     with (
@@ -200,11 +211,12 @@ def search(
         asked["words"] = [*asked["words"], *(_heard(library, file) for file in spoken)]
         if audio_as == "speech":
             asked["audio"] = []
-        if like or unlike:
-            before, found = last_search.recall(library.folder)
-            liked = last_search.segments_at(like or [], found)
-            unliked = last_search.segments_at(unlike or [], found)
+        if not all(map(is_address, [*(like or ()), *(unlike or ())])):
+            before, ranks = last_search.recall(library.folder)
             asked = asked if any(asked.values()) else asked | before
+        liked, unliked = (
+            [_liked(library, one, ranks) for one in given or ()] for given in (like, unlike)
+        )
         query = query_builder.build_query(
             library.file_part,
             **_asked_parts(asked),
@@ -247,7 +259,7 @@ def similar(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find files that are like a file.
+    """Find files that are like a file, or like the moment of an address.
 
     The file itself and its copies are left out.
     """
@@ -303,7 +315,7 @@ def _heard(library: Collection, file: Path) -> str:
     """Return the words that are said in a file, and show them. Raises UsageError for none."""
     from_input = str(file) == "-"
     name = "the input" if from_input else output.display_path(file)
-    spoken = sys.stdin.buffer.read() if from_input else file.absolute()
+    spoken = sys.stdin.buffer.read() if from_input else _full_name(file)
     reading = library.hear(spoken, most_s=QueryLimits().said_s)
     if not reading.text:
         raise UsageError(
@@ -314,6 +326,19 @@ def _heard(library: Collection, file: Path) -> str:
     language = f" ({reading.language})" if reading.language else ""
     output.note(f'heard: "{reading.text}"{language}')
     return reading.text
+
+
+def _full_name(file: Path) -> str:
+    return str(file) if is_address(file) else str(file.absolute())
+
+
+def _liked(library: Collection, named: str, ranks: dict[int, int]) -> int:
+    """Return the segment that an address or a rank of the last search names."""
+    if is_address(named):
+        return library.hit_at(named).segment_id
+    if not named.strip().isdecimal():
+        raise UsageError(f"--like takes the rank of a hit or an address, not {named!r}")
+    return last_search.segments_at([int(named)], ranks)[0]
 
 
 def _asked_parts(asked: dict[str, Any]) -> dict[str, Any]:
@@ -341,7 +366,7 @@ def _note_lost_file(name: str, *, in_line: bool) -> None:
     """Tell of a word that is spelled like a path and is searched as a word."""
     from seehear import query_builder
 
-    if not query_builder.names_file(name):
+    if is_address(name) or not query_builder.names_file(name):
         return
     if query_builder.is_file(name):
         if not in_line:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seehear.address import Address
 from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
@@ -323,8 +324,13 @@ class _Search:
         """Return a hit. `paths` has the path to show, then those of copies and near-duplicates."""
         value = float(scores.total[row])
         segments = timed_segments(scores, found.asset.id)
+        whole = Address(self.snapshot.collection, found.asset.id)
         moments = tuple(
-            replace(one, by=tuple(scoring.evidence(scores, _row_of(scores, one.segment_id))))
+            replace(
+                one,
+                by=tuple(scoring.evidence(scores, _row_of(scores, one.segment_id))),
+                address=str(replace(whole, start_s=one.start_s, stop_s=one.stop_s)),
+            )
             for one in merge_adjacent(segments, self.query.moments)
         )
         times = (found.segment.start_s, found.segment.stop_s)
@@ -358,6 +364,7 @@ class _Search:
             moments=moments,
             duplicates=tuple(paths[1:]),
             why=scoring.explain(scores, row, self.snapshot) if self.query.explain else (),
+            address=str(replace(whole, start_s=times[0], stop_s=times[1], page=passage.page)),
         )
 
     def _passage(self, found: Segment, evidence: Mapping[By, int], scores: Scores) -> Segment:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seehear.address import moment_fragment
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
@@ -134,6 +135,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitO
             hit.page if hit.matched_modality is Modality.IMAGE else None,
         ),
         media=f"/v1/assets/{hit.asset_id}/media",
+        moment_url=f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}",
     )
 
 
