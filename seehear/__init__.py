@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seehear.clips import Clip as Clip
+    from seehear.clips import CutReport as CutReport
     from seehear.collection import Collection as Collection
     from seehear.collection import open_collection as open  # noqa: A004 - reads as seehear.open
     from seehear.config import Settings as Settings
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.search.typicality import TypicalFile as TypicalFile
+    from seehear.search.typicality import UnusualFile as UnusualFile
     from seehear.types import Embeddings as Embeddings
     from seehear.types import Hit as Hit
     from seehear.types import Line as Line
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "seehear.clips": ("Clip", "CutReport"),
     "seehear.collection": ("Collection",),
     "seehear.config": ("Settings",),
     "seehear.errors": (
@@ -77,6 +82,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
+    "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
     "seehear.types": ("Embeddings", "Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -1,29 +1,26 @@
-"""Search a collection; `collection_contents` lists what it holds."""
+"""Search a collection; `collection_moments` opens and cuts what is found."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear import arguments, query_builder
 from seehear.address import is_address, parse_address
 from seehear.arguments import Media, PathLike
-from seehear.collection_contents import CollectionContents
+from seehear.collection_moments import CollectionMoments
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
 from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Reading
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
-    from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup
-    from seehear.stores.catalog.filters import Filter
 
 
-class CollectionReader(CollectionContents):
+class CollectionReader(CollectionMoments):
     """What reads a collection, and changes nothing in it; `Collection` adds the rest."""
 
     @while_open
@@ -109,17 +106,6 @@ class CollectionReader(CollectionContents):
 
     def _liked(self, hit: Hit | int | str) -> Hit | int:
         return self.hit_at(hit) if isinstance(hit, str) else hit
-
-    @while_open
-    def hit_at(self, address: str) -> Hit:
-        """Return what an address such as `hit.address` names: a moment, a page or a whole file.
-
-        It is a hit as good as any: open it, `cut` it, draw its `thumbnail`, ask for more `like` it.
-        Raises UsageError for an address of another collection, or of what is not there any more.
-        """
-        from seehear.hit_files import hit_at
-
-        return hit_at(self._catalog, address)
 
     @while_open
     def embed(
@@ -252,31 +238,6 @@ class CollectionReader(CollectionContents):
         )
 
     @while_open
-    def thumbnail(self, hit: Hit, px: int = 320) -> tuple[bytes, str]:
-        """Draw a hit: its image, the frame of its moment, or the spectrogram of its sound.
-
-        Returns the picture and its content type. Raises MediaError where the file cannot be read
-        or has other content than was indexed, and for a text.
-        """
-        from seehear.hit_files import draw_hit
-
-        file = self.stored_file(hit.asset_id, hit.path)
-        return draw_hit(self._opened.decoder(), file, hit, px)
-
-    @while_open
-    def stored_file(self, asset_id: int, first: Path | None = None) -> StoredFile:
-        """Return a file that has the content of an asset now; try the path `first` before others.
-
-        Raises MediaError (stage "open") if no file can be read, ContentChangedError where each has
-        other content.
-        """
-        from seehear.hit_files import find_stored_file
-
-        return find_stored_file(
-            self._catalog, asset_id, first, follow_links=self.settings.follow_links
-        )
-
-    @while_open
     def similar(
         self,
         path: PathLike,
@@ -351,9 +312,3 @@ class CollectionReader(CollectionContents):
                 try_encoder(model, modality)
         if (engine := self._opened.engine()) is not None:
             engine.warm_up()
-
-    def _parse_filter(self, text: str) -> Filter | None:
-        """Return the filter of a query, whose folders are named by path."""
-        from seehear.search import parse_where
-
-        return parse_where(text)

@@ -84,6 +84,7 @@ LIBRARIES = (
     Library("langchain_core", "langchain-core", "the LangChain retriever", "langchain"),
     Library("llama_index", "llama-index-core", "the LlamaIndex retriever", "llama-index",
             probe="llama_index.core"),
+    Library("opentimelineio", "opentimelineio", "timelines (cut --format otio)", "timeline"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),
     Library("rapidocr", "rapidocr", "text in pictures (--read writing)", "ocr"),
