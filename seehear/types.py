@@ -256,6 +256,8 @@ class Moment:
     matched: Modality
     by: tuple[By, ...] = ()
     """By what it was found, the best first."""
+    address: str = ""
+    """`seehear://...#t=12.5,19`: opens and shows it, also tomorrow (see address.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,8 @@ class Hit:
     """Near-identical files shown as this one hit, best first."""
     why: tuple[PartExplanation, ...] = ()
     """One term per part of the query, if it asked to explain."""
+    address: str = ""
+    """`seehear://...#t=12.5,19`: the address of the best moment, of the page or of the file."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """The fields of an item that was added from memory."""
 
@@ -360,6 +364,7 @@ class Hit:
             "language": self.language,
             "box": None if self.box is None else list(self.box),
             "weak": self.weak,
+            "address": self.address,
             "asset_id": self.asset_id,
             "segment_id": self.segment_id,
             "moments": [_moment_to_dict(moment) for moment in self.moments],
@@ -376,14 +381,10 @@ def plain_fields(fields_: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _moment_to_dict(moment: Moment) -> dict[str, Any]:
-    return {
-        "start_s": moment.start_s,
-        "stop_s": moment.stop_s,
-        "score": _rounded(moment.score),
-        "segment_id": moment.segment_id,
-        "matched": str(moment.matched),
-        "by": [str(one) for one in moment.by],
-    }
+    names = ("start_s", "stop_s", "score", "segment_id", "matched", "by", "address")
+    told = {name: getattr(moment, name) for name in names}
+    by = [str(one) for one in moment.by]
+    return told | {"score": _rounded(moment.score), "matched": str(moment.matched), "by": by}
 
 
 def _explanation_to_dict(explanation: PartExplanation) -> dict[str, Any]:

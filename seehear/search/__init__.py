@@ -13,6 +13,7 @@
 | query_syntax | read a query in one line |
 | unknown | explain why a filter finds nothing: values that the collection does not have |
 | duplicates | find copies and bursts in the whole collection |
+| typicality | find what stands apart in it, and what stands for the rest |
 """
 
 from seehear.search.dedup import Likeness
@@ -29,6 +30,7 @@ from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
 from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact
 from seehear.search.ranking import RankedAsset, Rerank
+from seehear.search.typicality import TypicalFile, UnusualFile, typical_files, unusual_files
 
 __all__ = [
     "DuplicateGroup",
@@ -37,6 +39,8 @@ __all__ = [
     "QueryTerm",
     "RankedAsset",
     "Rerank",
+    "TypicalFile",
+    "UnusualFile",
     "check_embeddings",
     "check_options",
     "check_query",
@@ -46,4 +50,6 @@ __all__ = [
     "language_notes",
     "parse_compact",
     "parse_where",
+    "typical_files",
+    "unusual_files",
 ]

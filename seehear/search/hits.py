@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seehear.address import Address
 from seehear.search import scoring
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.search.moments import merge_adjacent
@@ -51,8 +52,13 @@ def make_hits(
     hits: list[Hit] = []
     for (row, same, evidence), found, passage in zip(shown, records, passages, strict=True):
         asset, text = found.asset, passage.text
+        whole = Address(snapshot.collection, asset.id)
         moments = tuple(
-            replace(one, by=tuple(scoring.evidence(scores, _row_of(scores, one, same), same)))
+            replace(
+                one,
+                by=tuple(scoring.evidence(scores, _row_of(scores, one, same), same)),
+                address=str(replace(whole, start_s=one.start_s, stop_s=one.stop_s)),
+            )
             for one in merge_adjacent(timed_segments(scores, same), query.moments)
         )
         times = (found.segment.start_s, found.segment.stop_s)
@@ -83,6 +89,7 @@ def make_hits(
                 moments=moments,
                 duplicates=tuple(paths[1:]),
                 why=scoring.explain(scores, row, snapshot) if query.explain else (),
+                address=str(replace(whole, start_s=times[0], stop_s=times[1], page=passage.page)),
             )
         )
     return hits

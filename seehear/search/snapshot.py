@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.address import collection_name
 from seehear.encoders.base import Model, Route
 from seehear.media.fingerprints import Fingerprint
 from seehear.media.fingerprints import read as read_fingerprint
@@ -37,7 +38,7 @@ from seehear.stores import (
 from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.words import Looked
-from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
+from seehear.types import Embeddings, EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
 
 SegmentKind = tuple[Modality, Origin | None]
 """A modality of segments, and where they come from, if they are passages of something else."""
@@ -74,6 +75,8 @@ class CollectionSnapshot:
         self._catalog = catalog
         self._cache = cache
         self.generation = generation
+        self.collection = collection_name(catalog.changes.identity())
+        """How addresses of moments name the collection."""
         self._model = model
         self.change = change
         self.columns: SegmentTable | None = None
@@ -377,6 +380,14 @@ class CollectionSnapshot:
         except KeyError:  # some were written after the index was read, or have no content
             wanted = wanted[within(wanted, index.ids)]
             return wanted, index.vectors(wanted)
+
+    def embeddings(self, segment_id: int) -> Embeddings | None:
+        """Return the vectors of one segment in each space; None for one without content."""
+        item = self.resolve([segment_id])[0].segment.modality
+        found = {
+            space: self.vectors([segment_id], space, item)[1] for space in self.spaces_of(item)
+        }
+        return Embeddings(item, found) if all(map(len, found.values())) else None
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
         """Return the bank's queries in one space, if possible from the catalog: float32 (n, dim).

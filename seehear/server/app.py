@@ -23,6 +23,7 @@ from seehear.server import (
     routes_index,
     routes_search,
     routes_service,
+    routes_typical,
 )
 from seehear.server.metrics import MetricsMiddleware
 from seehear.server.problems import ServiceError, as_json, problem_of
@@ -115,6 +116,7 @@ def create_app(
     app.state.service = service
     routes_search.register(app, service)
     routes_assets.register(app, service)
+    routes_typical.register(app, service)
     routes_index.register(app, service)
     routes_service.register(app, service, sessions)
     page_routes.register(app)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seehear.address import moment_fragment
 from seehear.cancellation import check_current
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
@@ -167,6 +168,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
             hit.page if hit.matched_modality is Modality.IMAGE else None,
         ),
         "media": f"/v1/assets/{hit.asset_id}/media",
+        "moment_url": f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}",
     }
 
 

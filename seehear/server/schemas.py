@@ -153,6 +153,7 @@ class MomentOut(BaseModel):
     segment_id: int
     matched: Modality
     by: list[By] = []
+    address: str = ""
 
 
 class TermOut(BaseModel):
@@ -216,6 +217,8 @@ class HitOut(BaseModel):
     people: str | None = Field(None, description="Names, separated by semicolons.")
     thumbnail: str | None = Field(None, description="Address of a preview picture.")
     media: str = Field(description="Address of the file itself.")
+    address: str = Field("", description="Of the moment, for the command line and assistants.")
+    moment_url: str = Field("", description="Of the moment, on the page of this service.")
 
 
 class SearchAnswer(BaseModel):
