@@ -9,13 +9,24 @@ const dialog = closable($("#viewer"));
 const stage = $(".stage", dialog);
 const facts = $(".facts", dialog);
 let shown = null;
-let step = () => {};
+let quiet = false;
 let does = {};
 
-/** Wire the dialog: `move(hit, by)` gives a neighbour, `acts` has more(hit) and less(hit). */
-export function setUp(move, acts) {
-  step = (by) => { const next = move(shown.hit, by); if (next) open(next); };
-  does = acts;
+/** `acts`: more(hit), less(hit), neighbour(hit, by), moved(hit) to another, closed() by the person. */
+export function setUp(acts) { does = acts; }
+
+function step(by) {
+  const next = does.neighbour(shown.hit, by);
+  if (!next) return;
+  open(next);
+  does.moved(next);
+}
+
+/** Close without a word to `closed`. */
+export function close() {
+  if (!dialog.open) return;
+  quiet = true;
+  dialog.close();
 }
 
 dialog.addEventListener("click", (event) => {
@@ -28,10 +39,16 @@ dialog.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
-dialog.addEventListener("close", () => { stage.replaceChildren(); shown = null; });
+dialog.addEventListener("close", () => {
+  stage.replaceChildren();
+  shown = null;
+  if (!quiet) does.closed();
+  quiet = false;
+});
 
 export function open(hit) {
   shown = { hit };
+  for (const [name, by] of [["prev", -1], ["next", 1]]) $(`[data-does="${name}"]`, dialog).disabled = !does.neighbour(hit, by);
   $("#viewed").textContent = hit.name;
   stage.replaceChildren(large(hit));
   facts.replaceChildren(about(hit), actions(hit));
@@ -118,7 +135,7 @@ function about(hit) {
     ["Kind", KIND[hit.modality] + (hit.modality === "text" && hit.matched === "image" ? " (found by its pages)" : "")],
     ["Found by", hit.by.join(", ")],
     ["Language", hit.language],
-    ["Score", scoreBar(hit.score)],
+    ["Score", hit.score === null ? "" : scoreBar(hit.score)],
     ["Moment", span(hit)],
     ["Page", hit.page],
     ["Folder", hit.folder],
@@ -158,15 +175,17 @@ const taken = (text) => (text?.includes("T") ? new Date(text).toLocaleString() :
 const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 
 function actions(hit) {
-  const then = (act) => () => { dialog.close(); act(hit); };
+  const then = (act) => () => { close(); act(hit); };
   return h(
     "div",
     {},
     h(
       "div.row",
       {},
-      h("button", { type: "button", onclick: then(does.more) }, icon("more"), "More like this"),
-      h("button", { type: "button", onclick: then(does.less) }, icon("less"), "Not this"),
+      ...(hit.segment_id === null ? [] : [
+        h("button", { type: "button", onclick: then(does.more) }, icon("more"), "More like this"),
+        h("button", { type: "button", onclick: then(does.less) }, icon("less"), "Not this"),
+      ]),
       h("a", { href: `${hit.media}?download=true`, download: hit.name }, icon("down"), "Download"),
     ),
   );
