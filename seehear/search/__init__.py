@@ -23,6 +23,7 @@ from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
 from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact
 from seehear.search.ranking import RankedAsset, Rerank
+from seehear.search.unknown import check_values
 
 __all__ = [
     "DuplicateGroup",
@@ -33,6 +34,7 @@ __all__ = [
     "Rerank",
     "check_options",
     "check_query",
+    "check_values",
     "embed_each",
     "facet_named",
     "is_compact",

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
 from seehear.serialize import asset_to_dict
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.schemas import HitOut, Part, Place, SearchRequest
+from seehear.server.schemas import HitOut, ItemOut, Part, Place, SearchRequest
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 if TYPE_CHECKING:
-    from seehear.server.served_collection import ServedCollection
+    from seehear.server.served_collection import BrowsedAsset, ServedCollection
 
 _OF_ASSET = ("width_px", "height_px", "duration_s", "taken_at")
+_OF_DETAILS = ("city", "country", "camera", "people")
+_SNIPPET_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitO
     for explanation in facts["why"]:
         explanation["part"] = printable(explanation["part"])
     if asset is not None:
-        content = asset_to_dict(asset)
-        facts |= {name: content[name] for name in _OF_ASSET}
-        facts["people"] = asset.details.get("people")
+        facts |= _facts_of(asset)
     return HitOut(
         **facts,
         name=printable(hit.path.name),
@@ -134,6 +134,42 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitO
             hit.page if hit.matched_modality is Modality.IMAGE else None,
         ),
         media=f"/v1/assets/{hit.asset_id}/media",
+    )
+
+
+def _facts_of(asset: Asset) -> dict[str, Any]:
+    """Return what is shown of a file's content."""
+    content = asset_to_dict(asset)
+    told = {name: asset.details.get(name) for name in _OF_DETAILS}
+    return {name: content[name] for name in _OF_ASSET} | told
+
+
+def browsed_out(records: Sequence[BrowsedAsset], folder_labels: FolderLabels) -> list[ItemOut]:
+    """Return assets without paths, with what a page needs to show them."""
+    return [_item_out(one, folder_labels) for one in records]
+
+
+def _item_out(found: BrowsedAsset, folder_labels: FolderLabels) -> ItemOut:
+    asset, segment = found.asset, found.segment
+    text = segment.text if segment is not None else None
+    page = 1 if asset.format == "pdf" else None
+    return ItemOut(
+        **_facts_of(asset),
+        asset_id=asset.id,
+        segment_id=found.segment_id,
+        modality=asset.modality,
+        format=asset.format,
+        name=printable(found.path.name),
+        folder=folder_labels.folder_of(found.path),
+        snippet=printable(text[:_SNIPPET_CHARACTERS]) if text else None,
+        thumbnail=thumbnail_address(
+            asset.id,
+            asset.modality,
+            segment.start_s if segment is not None else None,
+            segment.stop_s if segment is not None else None,
+            page,
+        ),
+        media=f"/v1/assets/{asset.id}/media",
     )
 
 

@@ -1,4 +1,4 @@
-"""The address of the page in a real browser: what was asked, the moment that is open, going back."""
+"""The page's address in a real browser: what was asked, the moment that is open, going back."""
 
 from __future__ import annotations
 

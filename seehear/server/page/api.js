@@ -39,6 +39,11 @@ export const startIndex = () => call("POST", "/v1/index", { json: {} });
 export const stopIndex = (id) => call("DELETE", `/v1/index/${id}`);
 export const indexJobs = () => call("GET", "/v1/index");
 
+const listed = (query) => new URLSearchParams(Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, one])));
+export const browse = (query, signal) => call("GET", `/v1/browse?${listed(query)}`, { signal });
+export const browseItems = (query) => call("GET", `/v1/browse/items?${listed(query)}`);
+export const suggestions = () => call("GET", "/v1/suggestions");
+
 /** Hits of a query. `files` are [{blob, name}]; the rest is as the JSON of /v1/search. */
 export function search(query, files, signal) {
   if (!files.length) return call("POST", "/v1/search", { json: query, signal });

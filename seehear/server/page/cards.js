@@ -12,7 +12,7 @@ export function card(hit, does) {
     {
       type: "button",
       onclick: () => does.open(hit),
-      "aria-label": `${hit.name}, ${KIND[hit.modality]}${when}${where}, score ${hit.score.toFixed(2)}`,
+      "aria-label": `${hit.name}, ${KIND[hit.modality]}${when}${where}${hit.score === null ? "" : `, score ${hit.score.toFixed(2)}`}`,
       "aria-keyshortcuts": "Enter Space + -",
     },
     picture(hit),
@@ -28,9 +28,9 @@ export function card(hit, does) {
       {},
       h("span.name", { title: hit.name }, hit.name),
       h("span.folder", { title: hit.folder }, hit.folder),
-      scoreBar(hit.score),
+      hit.score === null ? null : scoreBar(hit.score),
     ),
-    h(
+    hit.score === null ? null : h(
       "div.acts",
       {},
       h("button", { type: "button", onclick: () => does.more(hit), "aria-label": `More like ${hit.name}` }, icon("more"), h("span", {}, "More like this")),

@@ -1,6 +1,7 @@
 // The page: a query of words, files and liked results; live answers in a grid.
 
 import * as api from "./api.js";
+import * as browse from "./browse.js";
 import { $, closable, h } from "./dom.js";
 import { addressOf, hitFrom, momentOf } from "./moments.js";
 import * as query from "./query.js";
@@ -33,6 +34,8 @@ function later(pause = 220) {
 /** A new query, from the person: it goes into the address. `typing`: the last word may go on. */
 function ask({ typing = false } = {}) {
   query.remember(typing);
+  clearTimeout(resting);
+  if (browse.isShown()) scrollTo(0, 0);
   return search(typing);
 }
 
@@ -43,14 +46,15 @@ async function search(typing = false) {
   running?.abort();
   query.showFilters();
   state.shown = query.fingerprint();
-  if (query.isBrowsing()) { rest(); return; }
   const mine = new AbortController();
   running = mine;
-  document.body.classList.remove("resting");
+  document.body.classList.toggle("resting", query.isResting());
   busy(true);
   try {
+    if (query.isBrowsing()) { await look(mine.signal); return; }
     const answer = await api.search({ ...query.request(), k: state.k, typing, moments: 5 }, query.parts.files, mine.signal);
     $("#trouble").hidden = true;
+    browse.hide();
     found.show(answer, { from: state.from, most: state.k });
     state.from = -1;
   } catch (error) {
@@ -61,16 +65,18 @@ async function search(typing = false) {
   }
 }
 
-function rest() {
-  document.body.classList.add("resting");
-  busy(false);
+/** Without a query: look through the files that pass the filters. */
+async function look(signal) {
+  const total = await browse.show(query.scope(), query.view.group, signal);
+  if (signal.aborted) return;
   found.empty();
   $("#trouble").hidden = true;
+  if (!query.isResting()) $("#says").textContent = total === 1 ? "1 file" : `${total.toLocaleString("en")} files`;
 }
 
 function fail(error) {
   if (error.status === 401) { door(); return; }
-  rest();
+  found.empty();
   document.body.classList.remove("resting");
   $("#trouble").textContent = error.message;
   $("#trouble").hidden = false;
@@ -96,7 +102,9 @@ async function follow() {
   const lost = query.restore();
   if (query.fingerprint() !== state.shown) {
     state.k = 40;
+    const { scroll } = history.state ?? {};
     await search();
+    scrollTo(0, scroll ?? 0);
   }
   if (lost.length) $("#says").textContent += ` ${lost.join(", ")} is no longer at hand. Add it again.`;
   const moment = momentOf(location);
@@ -111,7 +119,7 @@ async function follow() {
 
 /** The result of the query at this moment, else one made of the asset alone. */
 async function hitAt(moment) {
-  const hit = found.hitOf(moment.assetId);
+  const hit = browse.isShown() ? browse.hitOf(moment.assetId) : found.hitOf(moment.assetId);
   const same = (one, other) => one === null || other === null || Math.abs(one - other) < 0.02;
   if (hit && same(moment.start_s, hit.start_s) && (moment.page === null || moment.page === hit.page)) return hit;
   return hitFrom(await api.asset(moment.assetId), moment);
@@ -125,16 +133,30 @@ function open(hit) {
 viewer.setUp({
   more: (hit) => refine("like", hit),
   less: (hit) => refine("unlike", hit),
-  neighbour: found.neighbour,
+  neighbour: (hit, by) => ("number" in hit ? browse.isShown() && browse.neighbour(hit, by) : found.neighbour(hit, by)),
   moved: (hit) => history.replaceState(history.state, "", addressOf(hit, location.search)),
   closed() {
     if (history.state?.opened) history.back();
     else history.replaceState(history.state, "", `/${location.search}`);
   },
 });
-found.setUp({ open, more: (hit) => refine("like", hit), less: (hit) => refine("unlike", hit), leave: () => text.focus() });
+const acts = { open, more: (hit) => refine("like", hit), less: (hit) => refine("unlike", hit), leave: () => text.focus() };
+found.setUp(acts);
+browse.setUp({ ...acts, fail, roves: found.rove, stale: () => search(), folder: (name) => { $("#under").value = name; ask(); } });
+$("#wall").addEventListener("click", (event) => {
+  const by = event.target.closest("[data-by]")?.dataset.by;
+  if (by) { query.view.group = by; ask(); }
+});
 query.setUp(() => ask());
 window.addEventListener("popstate", follow);
+
+// Back leads to where the page was: only this page knows when what was there is there again.
+history.scrollRestoration = "manual";
+let resting = 0;
+window.addEventListener("scroll", () => {
+  clearTimeout(resting);
+  resting = setTimeout(() => history.replaceState({ ...history.state, scroll: scrollY }, ""), 150);
+}, { passive: true });
 
 // --- a sound from the microphone ---------------------------------------------------------
 
@@ -178,6 +200,10 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+/** How much of the window the box takes when it stays at the top: what is below starts there. */
+const box = $("search");
+new ResizeObserver(() => box.parentElement.style.setProperty("--search-height", $("#options").hidden ? `${box.offsetHeight}px` : "0px")).observe(box);
+
 // --- wiring ------------------------------------------------------------------------------
 
 text.addEventListener("input", () => { state.k = 40; later(); });
@@ -190,7 +216,7 @@ $("#record").addEventListener("click", toggleRecord);
 // Browsers give the microphone to pages of this machine and of https alone.
 const canRecord = Boolean(navigator.mediaDevices && window.MediaRecorder);
 $("#record").hidden = !canRecord;
-if (!canRecord) $("#sound-how").textContent = "drop or choose a file";
+if (!canRecord) $(".hero p").textContent = "Type a description, or drop a photo, a sound or a video.";
 $("#longer").addEventListener("click", () => { Object.assign(state, { from: found.cards().length, k: Math.min(1000, state.k * 2) }); search(); });
 $("#narrow").addEventListener("click", () => {
   const open = $("#options").hidden;
@@ -200,11 +226,10 @@ $("#narrow").addEventListener("click", () => {
     api.folders().then(({ folders }) => $("#folders").replaceChildren(...folders.map((value) => h("option", { value }))), () => {});
   }
 });
-$(".ways").addEventListener("click", (event) => {
-  const way = event.target.closest("button")?.dataset.way;
-  if (way === "words") { text.value = "waves at the sea"; ask(); text.focus(); }
-  if (way === "file") $("#pick").click();
-  if (way === "sound") $(canRecord ? "#record" : "#pick").click();
+$("#examples").addEventListener("click", (event) => {
+  if (!event.target.matches("button")) return;
+  text.value = event.target.textContent;
+  ask();
 });
 closable($("#keys"));
 $("#help").addEventListener("click", () => $("#keys").showModal());
@@ -267,11 +292,15 @@ async function start() {
   }
   $("#says").textContent = "";
   if (state.shown !== null || text.value) return; // somebody has begun to type
+  suggest();
   await follow();
-  if (query.isBrowsing()) {
-    busy(false);
-    if (!momentOf(location)) text.focus();
-  }
+  if (query.isBrowsing() && !momentOf(location)) text.focus({ preventScroll: true });
+}
+
+/** Example queries, made of what the collection holds. */
+async function suggest() {
+  const { queries } = await api.suggestions().catch(() => ({ queries: [] }));
+  $("#examples").replaceChildren(...(queries.length ? ["Try ", ...queries.map((one) => h("button", { type: "button" }, one))] : []));
 }
 
 function describe(now) {
@@ -288,6 +317,6 @@ function describe(now) {
     $(".hero p").textContent = mayUpdate ? "No files are indexed yet. Press Update." : "No files are indexed yet. Run “seehear index FOLDER”.";
   }
 }
-$("#update").addEventListener("click", () => update(() => { api.status().then(describe); search(); }).catch(fail));
+$("#update").addEventListener("click", () => update(() => { api.status().then(describe); suggest(); search(); }).catch(fail));
 
 start();

@@ -18,6 +18,9 @@ const FILTERS = [
   ["variety", "#diverse", () => "more variety"],
   ["copies", "#duplicates", () => "near-duplicates"],
 ].map(([name, selector, says]) => ({ name, field: $(selector), says }));
+/** How it is shown: files grouped by "day", "folder" or "kind"; results sorted by "match" or "date". */
+export const view = { group: "day", sort: "match" };
+const VIEWS = { group: ["day", "folder", "kind"], sort: ["match", "newest", "oldest"] };
 const kinds = [...document.querySelectorAll("[name=kind]")];
 
 function valueOf(field) {
@@ -35,6 +38,9 @@ export const chosenKinds = () => kinds.filter((box) => box.checked).map((box) =>
 
 /** Whether nothing is asked but filters: then the files are looked through. */
 export const isBrowsing = () => !text.value.trim() && !parts.like.length && !parts.files.length;
+
+/** Whether nothing at all is asked: the page as it is at first. */
+export const isResting = () => isBrowsing() && !Object.values(filters()).some(Boolean) && !chosenKinds().length;
 
 /** The filters alone, as /v1/search and /v1/browse take them. */
 export function scope() {
@@ -74,6 +80,7 @@ export function addressed() {
   if (text.value.trim()) kept.set("q", text.value.trim());
   for (const kind of chosenKinds()) kept.append("kind", kind);
   for (const [name, value] of Object.entries(filters())) if (value) kept.set(name, value);
+  for (const [name, [usual]] of Object.entries(VIEWS)) if (view[name] !== usual) kept.set(name, view[name]);
   for (const list of ["like", "unlike"]) for (const hit of parts[list]) kept.append(list, `${hit.asset_id}.${hit.segment_id}`);
   return kept;
 }
@@ -101,6 +108,7 @@ export function restore() {
   text.value = given.get("q") ?? "";
   for (const box of kinds) box.checked = given.getAll("kind").includes(box.value);
   for (const { name, field } of FILTERS) fill(field, given.get(name) ?? "");
+  for (const [name, values] of Object.entries(VIEWS)) view[name] = values.find((value) => value === given.get(name)) ?? values[0];
   const files = history.state?.files ?? [];
   parts.files = files.filter(({ number }) => known.has(number)).map(({ number, said }) => Object.assign(known.get(number), { said }));
   for (const list of ["like", "unlike"]) parts[list] = given.getAll(list).map(liked).filter(Boolean);

@@ -8,7 +8,7 @@ let hits = [];
 let does = {};
 
 export const cards = () => [...results.querySelectorAll(".card")];
-export const neighbour = (hit, by) => hits[hits.indexOf(hit) + by];
+export const neighbour = (hit, by) => (hits.includes(hit) ? hits[hits.indexOf(hit) + by] : undefined);
 export const hitOf = (assetId) => hits.find((hit) => hit.asset_id === assetId);
 
 /** `acts` has open(hit), more(hit), less(hit) and leave(): back to the search box. */
