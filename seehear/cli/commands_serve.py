@@ -51,6 +51,12 @@ def serve(
             "--behind-proxy", help="Believe a proxy on this machine that clients use https."
         ),
     ] = False,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal", help="Let the page show paths and open folders; for this machine only."
+        ),
+    ] = False,
     create: Annotated[
         bool, typer.Option("--create", help="Make the collection if it does not exist.")
     ] = False,
@@ -85,6 +91,7 @@ def serve(
         roots=[path.expanduser().absolute() for path in root or ()],
         names=name or (),
         behind_proxy=behind_proxy,
+        reveal=reveal,
         announce=announce,
     )
 

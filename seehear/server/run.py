@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear.config import Settings
-from seehear.errors import SeehearError
+from seehear.errors import SeehearError, UsageError
 from seehear.limits import ServiceLimits
 from seehear.server.app import create_app
 
@@ -29,6 +29,7 @@ def serve(
     limits: ServiceLimits | None = None,
     names: Sequence[str] = (),
     behind_proxy: bool = False,
+    reveal: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted. The other arguments are those of `create_app`.
@@ -39,6 +40,8 @@ def serve(
     Raises UsageError as `create_app` does, SeehearError if the port is not available, and
     EnvironmentFaultError if a library cannot be loaded.
     """
+    if reveal and behind_proxy:
+        raise UsageError("--reveal is for the person at this machine; leave out --behind-proxy")
     app = create_app(
         collection,
         settings=settings,
@@ -47,6 +50,7 @@ def serve(
         limits=limits,
         host=host,
         names=names,
+        reveal=reveal,
     )
     with _bound(host, port) as listening:
         if announce is not None:

@@ -320,6 +320,12 @@ class BrowseItems(BaseModel):
     version: str
 
 
+class Revealed(BaseModel):
+    """Where a file lies on the machine of the service."""
+
+    path: str
+
+
 class Suggestions(BaseModel):
     """Queries that the collection has an answer to."""
 

@@ -29,7 +29,7 @@ def test_words_bring_cards(look: Looking) -> None:
     page.fill("#text", "red")  # no Enter: results are live
     settled(page)
     assert "rose.png" in names(page)
-    assert re.fullmatch(r"\d+ results?", page.inner_text("#says"))
+    assert re.fullmatch(r"\d+ best match(es)? · \d+ more results?", page.inner_text("#says"))
     rose = page.locator(".card", has_text="rose.png")
     assert rose.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 160
     label = rose.locator(".view").get_attribute("aria-label") or ""
@@ -232,7 +232,9 @@ def test_weak_hits_stand_apart(look: Looking) -> None:
     assert all(page.locator("#strong .card").evaluate_all("c => c.map(x => !x.hit.weak)"))
     assert all(page.locator("#weak .card").evaluate_all("c => c.map(x => x.hit.weak)"))
     ask(page, "quixotic zebra parade")
-    assert page.inner_text("#says") == "No close matches. Showing the nearest."
+    page.keyboard.press("Enter")
+    settled(page)
+    assert page.inner_text("#says") == "No best matches · 11 more results"
     assert page.locator("#strong .card").count() == 0
 
 

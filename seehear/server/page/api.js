@@ -32,6 +32,7 @@ async function call(method, path, { json, form, signal } = {}) {
 export const status = () => call("GET", "/v1/status");
 export const folders = () => call("GET", "/v1/folders");
 export const asset = (id) => call("GET", `/v1/assets/${id}`);
+export const reveal = (id, open) => call("POST", `/v1/assets/${id}/reveal?open_folder=${open}`);
 export const waveform = (id, steps) => call("GET", `/v1/assets/${id}/waveform?steps=${steps}`);
 export const session = () => call("GET", "/v1/session");
 export const signIn = (token) => call("POST", "/v1/session", { json: { token } });

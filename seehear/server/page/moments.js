@@ -44,6 +44,6 @@ export function hitFrom(found, { start_s, stop_s, page }) {
     ...found, name, folder, start_s: at, stop_s, page, rank: null, score: null, matched: found.modality, by: [],
     segment_id: own?.segment_id ?? null, snippet: null, text: own?.text ?? null, marks: [], box: null, moments: [], duplicates: [], why: [],
     thumbnail: found.modality === "video" && at !== null ? `/v1/assets/${found.asset_id}/thumbnail?start_s=${short(at)}` : drawn,
-    people: found.details.people ?? null, language: null,
+    people: found.details.people ?? null, city: found.details.city, country: found.details.country, camera: found.details.camera, language: null,
   };
 }

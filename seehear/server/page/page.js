@@ -6,7 +6,9 @@ import { $, closable, h } from "./dom.js";
 import { addressOf, hitFrom, momentOf } from "./moments.js";
 import * as query from "./query.js";
 import * as found from "./results.js";
+import { save } from "./selection.js";
 import { record } from "./sound.js";
+import * as trouble from "./trouble.js";
 import { update } from "./updating.js";
 import * as viewer from "./viewer.js";
 
@@ -45,6 +47,7 @@ async function search(typing = false) {
   clearTimeout(retry);
   running?.abort();
   query.showFilters();
+  $("#sort").value = query.view.sort;
   state.shown = query.fingerprint();
   const mine = new AbortController();
   running = mine;
@@ -53,9 +56,9 @@ async function search(typing = false) {
   try {
     if (query.isBrowsing()) { await look(mine.signal); return; }
     const answer = await api.search({ ...query.request(), k: state.k, typing, moments: 5 }, query.parts.files, mine.signal);
-    $("#trouble").hidden = true;
+    trouble.clear();
     browse.hide();
-    found.show(answer, { from: state.from, most: state.k });
+    found.show(answer, { from: state.from, most: state.k, sort: query.view.sort, typing });
     state.from = -1;
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -70,16 +73,14 @@ async function look(signal) {
   const total = await browse.show(query.scope(), query.view.group, signal);
   if (signal.aborted) return;
   found.empty();
-  $("#trouble").hidden = true;
+  trouble.clear();
   if (!query.isResting()) $("#says").textContent = total === 1 ? "1 file" : `${total.toLocaleString("en")} files`;
 }
 
+/** Say what is wrong; what was found before stays. */
 function fail(error) {
   if (error.status === 401) { door(); return; }
-  found.empty();
-  document.body.classList.remove("resting");
-  $("#trouble").textContent = error.message;
-  $("#trouble").hidden = false;
+  trouble.show(error.message, ask);
   if (error.again) retry = setTimeout(search, 1000 * error.again);
 }
 
@@ -131,6 +132,7 @@ function open(hit) {
 }
 
 viewer.setUp({
+  fail,
   more: (hit) => refine("like", hit),
   less: (hit) => refine("unlike", hit),
   neighbour: (hit, by) => ("number" in hit ? browse.isShown() && browse.neighbour(hit, by) : found.neighbour(hit, by)),
@@ -143,6 +145,8 @@ viewer.setUp({
 const acts = { open, more: (hit) => refine("like", hit), less: (hit) => refine("unlike", hit), leave: () => text.focus() };
 found.setUp(acts);
 browse.setUp({ ...acts, fail, roves: found.rove, stale: () => search(), folder: (name) => { $("#under").value = name; ask(); } });
+$("#sort").addEventListener("change", (event) => { query.view.sort = event.target.value; ask(); });
+$("#export").addEventListener("click", () => save(found.all()));
 $("#wall").addEventListener("click", (event) => {
   const by = event.target.closest("[data-by]")?.dataset.by;
   if (by) { query.view.group = by; ask(); }
@@ -305,6 +309,7 @@ async function suggest() {
 
 function describe(now) {
   query.setHears(now.hears);
+  viewer.setReveals(now.reveals);
   const names = { image: ["photo", "photos"], video: ["video", "videos"], audio: ["sound", "sounds"], text: ["text", "texts"] };
   const told = Object.entries(names)
     .map(([kind, [one, many]]) => [now.by_modality[kind] ?? 0, one, many])

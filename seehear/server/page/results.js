@@ -5,6 +5,7 @@ import { $ } from "./dom.js";
 
 const results = $("#results");
 let hits = [];
+let saying = 0;
 let does = {};
 
 export const cards = () => [...results.querySelectorAll(".card")];
@@ -15,32 +16,48 @@ export const hitOf = (assetId) => hits.find((hit) => hit.asset_id === assetId);
 export function setUp(acts) { does = acts; }
 
 /** Show an answer; `from`: move to the card of this number, the first of those that are new. */
-export function show(answer, { from = -1, most }) {
+export function show(answer, { from = -1, most, sort = "match", typing = false }) {
   ({ hits } = answer);
   const focused = document.activeElement.closest("#results .card")?.hit.asset_id;
-  const made = (wanted) => hits.filter((hit) => hit.weak === wanted).map((hit) => card(hit, does));
-  $("#strong").replaceChildren(...made(false));
-  $("#weak").replaceChildren(...made(true));
-  $("#divide").hidden = !hits.some((hit) => hit.weak) || !answer.stands_out;
+  const best = hits.filter((hit) => !hit.weak);
+  if (sort !== "match") hits = byDate(hits, sort === "newest" ? -1 : 1);
+  const made = (wanted) => wanted.map((hit) => card(hit, does));
+  $("#strong").replaceChildren(...made(sort === "match" ? best : hits));
+  $("#weak").replaceChildren(...made(sort === "match" ? hits.filter((hit) => hit.weak) : []));
+  $("#best").hidden = sort !== "match" || !best.length;
+  $("#divide").hidden = !$("#weak").children.length;
   $("#longer").hidden = hits.length < most || most >= 1000;
-  $("#says").textContent = [verdict(answer), heard(answer), answer.notes.join(" ")].filter(Boolean).join(" · ");
+  $("#sorting").hidden = !hits.length;
+  const told = [counted(best.length, hits.length), heard(answer), answer.notes.join(" ")].filter(Boolean).join(" · ");
+  // The next letter may bring matches: nobody is told in the middle of a word that there are none.
+  clearTimeout(saying);
+  if (typing && !best.length) saying = setTimeout(() => { $("#says").textContent = told; }, 1200);
+  else $("#says").textContent = told;
   const all = cards();
   rove(all[from] ?? (focused === undefined ? undefined : all.find((one) => one.hit.asset_id === focused) ?? all[0]));
 }
 
 const heard = (answer) => (answer.heard.length ? `Heard: “${answer.heard.join("” “")}”` : "");
 
-function verdict(answer) {
-  if (!hits.length) return "Nothing found. Try other words, or fewer filters.";
-  if (!answer.stands_out) return "No close matches. Showing the nearest.";
-  const strong = hits.filter((hit) => !hit.weak).length;
-  return `${strong} ${strong === 1 ? "result" : "results"}`;
+function counted(best, all) {
+  if (!all) return "Nothing found. Try other words, or fewer filters.";
+  const more = all - best ? `${all - best} more ${all - best === 1 ? "result" : "results"}` : "";
+  return [`${best || "No"} best ${best === 1 ? "match" : "matches"}`, more].filter(Boolean).join(" · ");
 }
+
+/** Results by date; those without one come last. */
+function byDate(found, direction) {
+  const time = (hit) => hit.taken_at ?? "";
+  return [...found].sort((one, other) => (time(one) && time(other) ? direction * time(one).localeCompare(time(other)) : time(other).length - time(one).length) || one.rank - other.rank);
+}
+
+export const all = () => hits;
 
 export function empty() {
   hits = [];
   for (const list of [$("#strong"), $("#weak")]) list.replaceChildren();
-  $("#divide").hidden = $("#longer").hidden = true;
+  clearTimeout(saying);
+  $("#best").hidden = $("#divide").hidden = $("#longer").hidden = $("#sorting").hidden = true;
   $("#says").textContent = "";
 }
 
@@ -54,7 +71,7 @@ export function rove(to) {
 }
 
 function tabbable(all, current) {
-  for (const one of all) for (const button of one.querySelectorAll("button")) button.tabIndex = one === current ? 0 : -1;
+  for (const one of all) for (const button of one.querySelectorAll("button, input")) button.tabIndex = one === current ? 0 : -1;
 }
 
 function nextTo(from, key) {

@@ -1,8 +1,8 @@
 // One result large: the picture, the player at its moment, the sound, the passage; and the facts.
 
-import { asset } from "./api.js";
+import { asset, reveal } from "./api.js";
 import { scoreBar } from "./cards.js";
-import { $, KIND, bytes, clock, closable, h, icon, markedAs, span } from "./dom.js";
+import { $, KIND, bytes, clock, closable, h, icon, markedAs, span, taken, town } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
 
 const dialog = closable($("#viewer"));
@@ -141,7 +141,9 @@ function about(hit) {
     ["Folder", hit.folder],
     ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
     ["Size", size],
-    ["Taken", taken(hit.taken_at)],
+    ["Taken", taken(hit.taken_at, true)],
+    ["Place", town(hit)],
+    ["Camera", hit.camera],
     ["People", hit.people],
     ...hit.why.map((term) => [term.exclude ? `Without “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
   ]));
@@ -169,9 +171,6 @@ function overlap(before, text) {
   }
   return 0;
 }
-// Only what has a time of day is a point in time: "2024-06" is told as it is.
-const taken = (text) => (text?.includes("T") ? new Date(text).toLocaleString() : text);
-
 const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 
 function actions(hit) {
@@ -187,8 +186,26 @@ function actions(hit) {
         h("button", { type: "button", onclick: then(does.less) }, icon("less"), "Not this"),
       ]),
       h("a", { href: `${hit.media}?download=true`, download: hit.name }, icon("down"), "Download"),
+      ...(reveals ? [
+        h("button", { type: "button", onclick: () => reveal(hit.asset_id, true).catch(does.fail) }, icon("folder"), "Show in folder"),
+        h("button", { type: "button", onclick: (event) => copyPath(hit, event.currentTarget) }, icon("copy"), "Copy path"),
+      ] : []),
     ),
   );
+}
+
+let reveals = false;
+/** Whether this page may show where files lie. */
+export function setReveals(yes) { reveals = yes; }
+
+async function copyPath(hit, button) {
+  try {
+    const { path } = await reveal(hit.asset_id, false);
+    await navigator.clipboard.writeText(path);
+    button.lastChild.textContent = "Copied";
+  } catch (error) {
+    does.fail(error);
+  }
 }
 
 /** How many tracks a file has, where it has several of a kind; two of each are searched. */
