@@ -97,8 +97,8 @@ def _resampled(
     return laid
 
 
-def planes(pixels: NDArray[np.uint8]) -> Floats:
-    """Return gray and two differences of colour, float32 (height, width, 3)."""
+def planes(pixels: NDArray[np.uint8] | Floats) -> Floats:
+    """Return gray and two differences of colour of RGB, float32 (height, width, 3)."""
     colours = pixels.astype(np.float32)
     gray = colours @ _GRAY
     others = (colours[..., 2] - gray) * 0.564, (colours[..., 0] - gray) * 0.713
