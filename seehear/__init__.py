@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seehear.clips import Clip as Clip
+    from seehear.clips import CutReport as CutReport
     from seehear.collection import Collection as Collection
     from seehear.collection import open_collection as open  # noqa: A004 - reads as seehear.open
     from seehear.config import Settings as Settings
@@ -38,10 +40,16 @@ if TYPE_CHECKING:
     from seehear.errors import StorageFullError as StorageFullError
     from seehear.errors import StoreError as StoreError
     from seehear.errors import UnknownFolderError as UnknownFolderError
+    from seehear.errors import UnknownItemError as UnknownItemError
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.search.typicality import TypicalFile as TypicalFile
+    from seehear.search.typicality import UnusualFile as UnusualFile
+    from seehear.stores.catalog.records import Item as Item
+    from seehear.stores.catalog.records import Page as Page
     from seehear.types import Embeddings as Embeddings
+    from seehear.types import EmbeddingSpace as EmbeddingSpace
     from seehear.types import Hit as Hit
     from seehear.types import Line as Line
     from seehear.types import Modality as Modality
@@ -52,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "seehear.clips": ("Clip", "CutReport"),
     "seehear.collection": ("Collection",),
     "seehear.config": ("Settings",),
     "seehear.errors": (
@@ -73,11 +82,23 @@ _HOMES = {
         "StorageFullError",
         "StoreError",
         "UnknownFolderError",
+        "UnknownItemError",
         "UnknownModelError",
         "UnsupportedMediaError",
         "UsageError",
     ),
-    "seehear.types": ("Embeddings", "Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
+    "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
+    "seehear.stores.catalog.records": ("Item", "Page"),
+    "seehear.types": (
+        "EmbeddingSpace",
+        "Embeddings",
+        "Hit",
+        "Line",
+        "Modality",
+        "Query",
+        "QueryPart",
+        "Reading",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

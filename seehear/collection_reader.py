@@ -1,27 +1,29 @@
-"""Search a collection; `collection_contents` lists what it holds."""
+"""Search a collection; `collection_moments` opens and cuts what is found."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from seehear import arguments, query_builder
+from seehear.address import is_address, parse_address
 from seehear.arguments import Media, PathLike
-from seehear.collection_contents import CollectionContents
+from seehear.collection_moments import CollectionMoments
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
 from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Reading
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
-    from seehear.media.stored_file import StoredFile
     from seehear.search import DuplicateGroup
-    from seehear.stores.catalog.filters import Filter
+    from seehear.search.interpretation import Interpretation
 
 
-class CollectionReader(CollectionContents):
+class CollectionReader(CollectionMoments):
     """What reads a collection, and changes nothing in it; `Collection` adds the rest."""
 
     @while_open
@@ -45,8 +47,8 @@ class CollectionReader(CollectionContents):
         moments: int = 1,
         diverse: bool = False,
         show_duplicates: bool = False,
-        like: Iterable[Hit | int] = (),
-        unlike: Iterable[Hit | int] = (),
+        like: Iterable[Hit | int | str] = (),
+        unlike: Iterable[Hit | int | str] = (),
         explain: bool = False,
         typing: bool = False,
     ) -> list[Hit]:
@@ -71,7 +73,7 @@ class CollectionReader(CollectionContents):
             moments: maximum number of moments per hit.
             diverse: show more variety among the hits.
             show_duplicates: list near-identical files as separate hits.
-            like, unlike: hits, or their segment ids, to find more or less like.
+            like, unlike: hits, their segment ids or addresses, to find more or less like.
             explain: explain each score in `Hit.why`.
             typing: the last word may not be complete; find words that begin with it, too.
 
@@ -98,12 +100,15 @@ class CollectionReader(CollectionContents):
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
-                like=like,
-                unlike=unlike,
+                like=[self._liked(one) for one in like],
+                unlike=[self._liked(one) for one in unlike],
                 explain=explain,
                 typing=typing,
             )
         )
+
+    def _liked(self, hit: Hit | int | str) -> Hit | int:
+        return self.hit_at(hit) if isinstance(hit, str) else hit
 
     @while_open
     def embed(
@@ -140,12 +145,49 @@ class CollectionReader(CollectionContents):
     def run(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
-            return engine.search(query, self._parse_filter)
+            return self._with_fields(engine.search(query, self._parse_filter))
         from seehear.search import check_query
 
         check_query(query)
         self._parse_filter(query.where)
         return []
+
+    def _with_fields(self, hits: list[Hit]) -> list[Hit]:
+        """Return hits with the fields of those that are items."""
+        keys = [hit.id for hit in hits if hit.id is not None]
+        if not keys:
+            return hits
+        fields = {key: item.fields for key, item in self._catalog.items.get(keys).items()}
+        return [
+            dataclasses.replace(hit, fields=fields.get(hit.id, {})) if hit.id is not None else hit
+            for hit in hits
+        ]
+
+    @while_open
+    def interpret(self, text: str, *, today: date | None = None) -> Interpretation:
+        """Find filters in a query of plain words: "Rome in June 2019", "videos from my phone".
+
+        Returns what is left to search for (`rest`), the filter that was found (`where`), and what
+        else some words could mean (`offered`). Nothing is searched: pass both to `search`. Dates
+        are counted from `today`, by default the day of this machine's clock.
+        """
+        from seehear.search.interpretation import CollectionValues, interpret
+
+        def is_met(where: str) -> bool:
+            return self._catalog.locations.any_matching(self._parse_filter(where))
+
+        def values_of(facet: str) -> list[str]:
+            return [one.value for one in self.facets(facet).values]
+
+        def find_city(name: str) -> tuple[float, float] | None:
+            from seehear.search.cities import city_names
+
+            known = city_names() if met("has place") else None
+            return None if known is None else known.find(name)
+
+        met = cache(is_met)
+        values = CollectionValues(cache(values_of), met, find_city)
+        return interpret(text, today or datetime.now().astimezone().date(), values)
 
     @while_open
     def notes(self, query: Query) -> list[str]:
@@ -181,13 +223,30 @@ class CollectionReader(CollectionContents):
     ) -> QueryPart:
         """Make a part of a query from a photo, sound, video or text, as `search` takes them.
 
+        An address such as `hit.address` stands for its moment.
+
         Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
         it cannot be read.
         """
+        if is_address(file):
+            return self._address_part(str(file), weight, exclude, expected)
         opened = self._opened
         return query_builder.file_part(
             file, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
         )
+
+    def _address_part(
+        self, address: str, weight: float, exclude: bool, expected: str | None
+    ) -> QueryPart:
+        """Make a part of a query from the vectors of a moment: its file need not be there."""
+        hit = self.hit_at(address)
+        query_builder.check_modality(address, hit.modality, expected)
+        engine = self._opened.engine()
+        found = None if engine is None else engine.current().embeddings(hit.segment_id)
+        if found is None:
+            raise UsageError(f"{address} has nothing to compare: it is silent or empty")
+        part = query_builder.vector_part(found, weight=weight, exclude=exclude)
+        return dataclasses.replace(part, label=hit.path.name)
 
     @while_open
     def hear(self, file: Media, *, most_s: float | None = None, translate: bool = False) -> Reading:
@@ -203,34 +262,19 @@ class CollectionReader(CollectionContents):
         Raises UsageError for a missing file, MediaError for one without sound, ReaderFailedError
         where hearing it fails, ModelError and EnvironmentFaultError without a model or library.
         """
-        opened = self._opened
+        opened, start_s = self._opened, 0.0
+        if is_address(file):
+            hit = self.hit_at(str(file))
+            file, start_s = hit.path, hit.start_s or 0.0
+            if hit.stop_s is not None:
+                most_s = min(hit.stop_s - start_s, math.inf if most_s is None else most_s)
         return query_builder.hear_file(
-            file, opened.decoder, opened.speech_reader, most_s=most_s, translate=translate
-        )
-
-    @while_open
-    def thumbnail(self, hit: Hit, px: int = 320) -> tuple[bytes, str]:
-        """Draw a hit: its image, the frame of its moment, or the spectrogram of its sound.
-
-        Returns the picture and its content type. Raises MediaError where the file cannot be read
-        or has other content than was indexed, and for a text.
-        """
-        from seehear.hit_files import draw_hit
-
-        file = self.stored_file(hit.asset_id, hit.path)
-        return draw_hit(self._opened.decoder(), file, hit, px)
-
-    @while_open
-    def stored_file(self, asset_id: int, first: Path | None = None) -> StoredFile:
-        """Return a file that has the content of an asset now; try the path `first` before others.
-
-        Raises MediaError (stage "open") if no file can be read, ContentChangedError where each has
-        other content.
-        """
-        from seehear.hit_files import find_stored_file
-
-        return find_stored_file(
-            self._catalog, asset_id, first, follow_links=self.settings.follow_links
+            file,
+            opened.decoder,
+            opened.speech_reader,
+            start_s=start_s,
+            most_s=most_s,
+            translate=translate,
         )
 
     @while_open
@@ -242,19 +286,23 @@ class CollectionReader(CollectionContents):
         modalities: Iterable[str] | None = None,
         under: PathLike | None = None,
     ) -> list[Hit]:
-        """Find files like a given file; leave out the file itself and its copies.
+        """Find files like a given file or address; leave out the file itself and its copies.
 
         Raises as `search`.
         """
         from seehear.media.hashing import content_hash
 
-        file = arguments.as_path(path)
+        file = str(path) if is_address(path) else arguments.as_path(path)
         query = query_builder.build_query(
             self.file_part, files=file, k=k, modalities=modalities, under=under
         )
-        own = self._catalog.assets.find(content_hash(file))
+        if isinstance(file, str):
+            own: int | None = parse_address(file).asset_id
+        else:
+            asset = self._catalog.assets.find(content_hash(file))
+            own = None if asset is None else asset.id
         found = self.run(dataclasses.replace(query, k=k + (own is not None)))
-        others = [hit for hit in found if own is None or hit.asset_id != own.id][:k]
+        others = [hit for hit in found if hit.asset_id != own][:k]
         return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(others, 1)]
 
     @while_open
@@ -272,14 +320,13 @@ class CollectionReader(CollectionContents):
         kinds = arguments.parse_modalities(modalities)
         engine = self._opened.engine()
         if engine is None:
-            from seehear.search import parse_where
-
-            parse_where(where)
+            self._parse_filter(where)
             return []
         return engine.duplicates(
             kinds,
             under=arguments.as_folder(under),
             where=where,
+            parse=self._parse_filter,
         )
 
     @while_open
@@ -304,9 +351,3 @@ class CollectionReader(CollectionContents):
                 try_encoder(model, modality)
         if (engine := self._opened.engine()) is not None:
             engine.warm_up()
-
-    def _parse_filter(self, text: str) -> Filter | None:
-        """Return the filter of a query, whose folders are named by path."""
-        from seehear.search import parse_where
-
-        return parse_where(text)

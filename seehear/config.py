@@ -16,7 +16,7 @@ from seehear.errors import UsageError
 DEFAULT_MODEL = "tiny"
 DEFAULT_SPEECH_MODEL = "whisper-base"
 DEFAULT_BATCH_SIZE = 32
-"""Samples per encoder call: large enough to fill two cores, small enough to stay in cache."""
+"""Samples per encoder call: large enough to share among a few cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Settings:
     """Name or folder of the model that hears speech; None means the one that the collection
     remembers, or the default."""
     decode_workers: int | None = None
-    """Worker processes that decode; None means one per core, at most 8."""
+    """Worker processes that decode; None means one per core that may be used, at most 8."""
     decode_memory_bytes: int = 4 << 30
     """Address space of one decode worker; a decoder that needs more ends only its worker."""
     decode_timeout_s: float = 120.0

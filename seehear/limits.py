@@ -14,6 +14,8 @@ MODALITIES = 8
 """Kinds named in one request; each of the four may be named twice."""
 ASSISTANT_HITS = 50
 """Most hits in one answer to a language model, which reads all of them."""
+CLIP_S = 60.0
+"""Longest clip that the service cuts, in seconds: encoding 4K takes ten times as long."""
 THUMBNAIL_PX = 1600
 """Longer side of the largest thumbnail: a screen's width."""
 

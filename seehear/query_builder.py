@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seehear import arguments
+from seehear.address import is_address
 from seehear.arguments import KINDS_OF_MEDIA, Media, PathLike, is_held
 from seehear.errors import MediaError, UsageError
 from seehear.limits import QueryLimits
@@ -173,8 +174,13 @@ def _no_file(file: Path) -> str:
 
 
 def media_file(words: Sequence[str]) -> Path | None:
-    """Return the file of media that words, alone or together, are the name of; None for others."""
+    """Return the file of media that words, alone or together, are the name of; None for others.
+
+    An address is returned as it is.
+    """
     name = " ".join(words)
+    if is_address(name) and " " not in name:
+        return Path(name)
     if not words or not is_file(name):
         return None
     from seehear.media import SUFFIXES
@@ -219,10 +225,11 @@ def hear_file(
     decoder: Callable[[], DecodePool],
     reader: Callable[[], AbstractContextManager[Reader]],
     *,
+    start_s: float = 0.0,
     most_s: float | None = None,
     translate: bool = False,
 ) -> Reading:
-    """Return what is said in a sound, or in the sound track of a video, up to `most_s` seconds.
+    """Return what is said in a sound or video, from `start_s` on for at most `most_s` seconds.
 
     Raises UsageError for a missing file, MediaError for one without sound or that cannot be read,
     ReaderFailedError where the reader fails on it, ModelError and EnvironmentFaultError where
@@ -240,17 +247,17 @@ def hear_file(
 
     with reader() as opened:
         return opened.hear(
-            audio_blocks(_audio_pieces(path, decoder(), most_s)), translate=translate
+            audio_blocks(_audio_pieces(path, decoder(), start_s, most_s)), translate=translate
         )
 
 
 def _audio_pieces(
-    path: Path, pool: DecodePool, most_s: float | None
+    path: Path, pool: DecodePool, start_s: float, most_s: float | None
 ) -> Iterator[tuple[float, Floats]]:
     """Yield the sound of a file in pieces. Raises MediaError."""
     from seehear.readers import SAMPLE_RATE_HZ
 
-    start_s, left_s = 0.0, math.inf if most_s is None else most_s
+    left_s = math.inf if most_s is None else most_s
     while left_s > 0:
         piece_s = min(PIECE_S, left_s)
         try:
@@ -298,7 +305,7 @@ def parse_query(line: str | Sequence[str], load: Callable[..., QueryPart]) -> li
 
     return [
         load(term.what, weight=term.weight, exclude=term.exclude)
-        if not term.quoted and is_file(term.what)
+        if not term.quoted and (is_address(term.what) or is_file(term.what))
         else text_part(term.what, weight=term.weight, exclude=term.exclude)
         for term in parse_compact(line)
     ]

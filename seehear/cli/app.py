@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperOption
 from typer.models import TyperPath
 
 from seehear.cli import output
-from seehear.cli.process import EXIT_ERROR, EXIT_USAGE
+from seehear.cli.process import EXIT_ERROR, EXIT_USAGE, limit_threads
 from seehear.errors import UsageError
 
 COMMANDS = {
@@ -29,6 +29,10 @@ COMMANDS = {
     "search": "commands_search",
     "similar": "commands_search",
     "duplicates": "commands_search",
+    "show": "commands_moments",
+    "cut": "commands_moments",
+    "unusual": "commands_moments",
+    "typical": "commands_moments",
     "facets": "commands_facets",
     "eval": "commands_eval",
     "verify": "commands_maintenance",
@@ -117,6 +121,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises UsageError for arguments that make no sense, and what the command raises.
     """
+    limit_threads()
     try:
         status = command_for(arguments).main(
             list(arguments) or ["--help"], prog_name="seehear", standalone_mode=False

@@ -83,7 +83,7 @@ def _tell(found: Verification) -> None:
         rows = f" ({', '.join(examples)})" if examples else ""
         output.print_line(f"{fault.kind}: {fault.count} {fault.what}{rows}")
     if found.mended:
-        output.note("Repaired: what the catalog derives from its data, such as the word index")
+        output.note("Repaired: what the catalog derives from its data, such as its indexes")
     for index in found.indexes:
         if not index.agreed:
             output.print_line(

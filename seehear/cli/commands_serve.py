@@ -13,7 +13,6 @@ import typer
 
 from seehear.cli import output
 from seehear.cli.options import CollectionOption, DeviceOption, LinksOption, open_collection
-from seehear.cli.process import limit_blas_threads
 from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
 
@@ -59,6 +58,12 @@ def serve(
             help="Processes that answer searches, on Linux (default: one per core, at most 8).",
         ),
     ] = None,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal", help="Let the page show paths and open folders; for this machine only."
+        ),
+    ] = False,
     create: Annotated[
         bool, typer.Option("--create", help="Make the collection if it does not exist.")
     ] = False,
@@ -70,7 +75,6 @@ def serve(
     follow_links: LinksOption = False,
 ) -> None:
     """Start the web page and the HTTP service."""
-    limit_blas_threads()
     from seehear import server
 
     token = _token(token_file)
@@ -97,6 +101,7 @@ def serve(
             names=name or (),
             behind_proxy=behind_proxy,
             workers=workers,
+            reveal=reveal,
             announce=announce,
         )
 
@@ -106,7 +111,6 @@ def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> Non
 
     It speaks over standard input and output.
     """
-    limit_blas_threads()
     from seehear.server.mcp import run
 
     run(collection, _settings(device))

@@ -34,6 +34,8 @@ LEAST_FILE = 24
 """Columns of the file below which the table does without its bar, and then without end times."""
 SNIPPET_CELLS = 100
 DIM, PLAIN = "\033[2m", "\033[0m"
+PLAYERS = {"mpv": "--start", "vlc": "--start-time"}
+"""Programs that begin at a time, and the option for it."""
 OPENER_S = 5.0
 """Seconds in which a system's opener has said that it has no program."""
 
@@ -60,11 +62,13 @@ class Shown:
     preview: bool
     sheet: Path | None
     force: bool
+    addresses: bool = False
 
     def __post_init__(self) -> None:
-        if self.json and (self.paths or self.print0):
-            raise UsageError("Use either --json or --paths, not both")
-        if self.preview and (self.json or self.paths or self.print0):
+        by_line = self.paths or self.print0
+        if self.json + by_line + self.addresses > 1:
+            raise UsageError("Use one of --json, --paths and --addresses")
+        if self.preview and (self.json or by_line or self.addresses):
             raise UsageError("--preview goes with the table. Leave out --json, --paths and -0")
         if self.sheet is not None:
             check_output(self.sheet, force=self.force)
@@ -81,6 +85,8 @@ def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empt
         note(f"Page with pictures: {display_path(shown.sheet)}")
     if shown.json:
         output.print_json([hit.to_dict() for hit in hits])
+    elif shown.addresses:
+        output.write_lines([moment.address for hit in hits for moment in hit.moments or (hit,)])
     elif shown.paths or shown.print0:
         output.print_paths([hit.path for hit in hits], end=b"\0" if shown.print0 else b"\n")
     elif hits:
@@ -97,30 +103,47 @@ def show_hits(hits: Sequence[Hit], shown: Shown, draw: Draw, *, title: str, empt
 
 
 def open_file(hit: Hit) -> None:
-    """Open the file of a hit with the system's own program. Raises SeehearError if it is missing.
+    """Open the file of a hit, with a player at its moment. Raises SeehearError if it is missing.
 
-    No system has a way to say at which second a program shall start: the moment is told.
+    No system has a way to say at which second its own program shall start: without a known player
+    the moment is told.
     """
     name = printable(display_path(hit.path))
     if not hit.path.is_file():
         raise SeehearError(f"Cannot open {name}: the file is not there now (an unplugged drive?)")
     at = f". The match starts at {clock(hit.start_s)}" if hit.start_s else ""
+    at = f". The match is on page {hit.page}" if hit.page else at
     note(f"Opening {name}{at}")
-    if not _launched(hit.path):
+    player = _player(hit.start_s) if hit.start_s else []
+    if not ((player and _launched([*player, str(hit.path)])) or _launched_by_system(hit.path)):
         raise SeehearError(f"Cannot open {name}: your system has no program for it")
 
 
-def _launched(path: Path) -> bool:
-    """Return whether the system's opener took the file; `typer.launch` does not tell."""
-    import subprocess
+def _player(start_s: float) -> list[str]:
+    """Return the start of a command that plays from a time on; empty without a known player."""
+    import shutil
 
+    for program, option in PLAYERS.items():
+        if found := shutil.which(program):
+            return [found, f"{option}={start_s:.3f}"]
+    return []
+
+
+def _launched_by_system(path: Path) -> bool:
+    """Return whether the system's opener took the file; `typer.launch` does not tell."""
     if sys.platform == "win32":
         os.startfile(path)
         return True
-    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    return _launched(["open" if sys.platform == "darwin" else "xdg-open", str(path)])
+
+
+def _launched(command: Sequence[str]) -> bool:
+    """Return whether a program has started and not failed."""
+    import subprocess
+
     try:
         process = subprocess.Popen(
-            [opener, str(path)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

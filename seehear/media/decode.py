@@ -58,6 +58,14 @@ def recognised(source: Source) -> Iterator[OpenFile]:
         yield item
 
 
+@contextmanager
+def recognised_media(source: Source) -> Iterator[OpenFile]:
+    """Open a sound or a video and recognise it. Raises MediaError, also for other files."""
+    with recognised(source) as item:
+        _expect(item, Decoder.FFMPEG, "sound")
+        yield item
+
+
 def recognise(file: BinaryIO, path: str) -> OpenFile:
     """Recognise an open file within the size limit of its kind; count the bytes that it lacks.
 

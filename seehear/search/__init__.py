@@ -13,16 +13,25 @@
 | query_syntax | read a query in one line |
 | unknown | explain why a filter finds nothing: values that the collection does not have |
 | duplicates | find copies and bursts in the whole collection |
+| typicality | find what stands apart in it, and what stands for the rest |
 """
 
 from seehear.search.dedup import Likeness
 from seehear.search.duplicates import DuplicateGroup
-from seehear.search.encode_query import check_options, check_query, embed_each, language_notes
+from seehear.search.encode_query import (
+    check_embeddings,
+    check_options,
+    check_query,
+    embed_each,
+    language_notes,
+)
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
 from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact
 from seehear.search.ranking import RankedAsset, Rerank
+from seehear.search.typicality import TypicalFile, UnusualFile, typical_files, unusual_files
+from seehear.search.unknown import check_values
 
 __all__ = [
     "DuplicateGroup",
@@ -31,12 +40,18 @@ __all__ = [
     "QueryTerm",
     "RankedAsset",
     "Rerank",
+    "TypicalFile",
+    "UnusualFile",
+    "check_embeddings",
     "check_options",
     "check_query",
+    "check_values",
     "embed_each",
     "facet_named",
     "is_compact",
     "language_notes",
     "parse_compact",
     "parse_where",
+    "typical_files",
+    "unusual_files",
 ]

@@ -6,11 +6,11 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seehear.address import collection_name
 from seehear.encoders.base import Model, Route
 from seehear.media.fingerprints import Fingerprint
 from seehear.media.fingerprints import read as read_fingerprint
@@ -37,7 +37,8 @@ from seehear.stores import (
 )
 from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.filters import Filter
-from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
+from seehear.stores.catalog.words import Looked
+from seehear.types import Embeddings, EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
 
 SegmentKind = tuple[Modality, Origin | None]
 """A modality of segments, and where they come from, if they are passages of something else."""
@@ -50,16 +51,6 @@ query and its first candidates then need one search."""
 
 
 NO_FILTER: Mapping[Modality, Ids | None] = dict.fromkeys(Modality)
-
-
-class WordMatch(NamedTuple):
-    """A segment that the index of words found."""
-
-    segment_id: int
-    asset_id: int
-    """The asset that it is shown as."""
-    text: str
-    """Its passage; "" without one."""
 
 
 class CollectionSnapshot:
@@ -84,6 +75,8 @@ class CollectionSnapshot:
         self._catalog = catalog
         self._cache = cache
         self.generation = generation
+        self.collection = collection_name(catalog.changes.identity())
+        """How addresses of moments name the collection."""
         self._model = model
         self.change = change
         self.columns: SegmentTable | None = None
@@ -243,26 +236,13 @@ class CollectionSnapshot:
             return self._catalog.segments.of_assets(ids, self.generation.id)
         return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
-    def words(
-        self, asked: Sequence[AskedWord], most: int, *, every: bool = True
-    ) -> tuple[list[WordMatch], list[WordMatch]]:
-        """Return segments whose passage has all words (or any), and those whose file has them.
+    def look_up_words(self, asked: Sequence[AskedWord]) -> tuple[Looked, Looked]:
+        """Look up words in the passages of the generation, and in the files of the collection."""
+        return self._catalog.words.look_up(self.generation.id, asked)
 
-        Each list is best first by BM25.
-        """
-        found = self._catalog.segments.search_words(self.generation.id, asked, most, every=every)
-        columns = self._columns_of([id_ for ranked in found for id_, _ in ranked])
-        assets = dict(zip(columns.ids.tolist(), columns.assets.tolist(), strict=True))
-        texts = self._catalog.segments.texts(columns.ids)
-        passages, files = (
-            [WordMatch(id_, assets[id_], texts[id_]) for id_, _ in ranked if id_ in assets]
-            for ranked in found
-        )
-        return passages, files
-
-    def captions_of(self, asset_ids: Iterable[int]) -> dict[int, str]:
-        """Return title, caption and keywords of assets, as the word index has them."""
-        return self._catalog.assets.captions(sorted(asset_ids))
+    def first_segments(self, asset_ids: Sequence[int]) -> dict[int, int]:
+        """Return the first segment of each asset that has one."""
+        return self._catalog.segments.first_of(asset_ids, self.generation.id)
 
     def baseline(
         self, query: Modality, item: Modality, origin: Origin | None = None
@@ -400,6 +380,14 @@ class CollectionSnapshot:
         except KeyError:  # some were written after the index was read, or have no content
             wanted = wanted[within(wanted, index.ids)]
             return wanted, index.vectors(wanted)
+
+    def embeddings(self, segment_id: int) -> Embeddings | None:
+        """Return the vectors of one segment in each space; None for one without content."""
+        item = self.resolve([segment_id])[0].segment.modality
+        found = {
+            space: self.vectors([segment_id], space, item)[1] for space in self.spaces_of(item)
+        }
+        return Embeddings(item, found) if all(map(len, found.values())) else None
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
         """Return the bank's queries in one space, if possible from the catalog: float32 (n, dim).

@@ -15,18 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from seehear.config import Settings
-from seehear.errors import SeehearError
+from seehear.errors import SeehearError, UsageError
 from seehear.limits import ServiceLimits
 from seehear.server import (
     page_routes,
     routes_assets,
+    routes_browse,
+    routes_files,
     routes_index,
     routes_search,
     routes_service,
+    routes_typical,
 )
 from seehear.server.metrics import MetricsMiddleware
 from seehear.server.problems import ServiceError, as_json, problem_of
-from seehear.server.security import SecurityMiddleware, check_token
+from seehear.server.security import SecurityMiddleware, check_token, is_loopback
 from seehear.server.sessions import Sessions
 from seehear.server.state import Service, ServiceOptions
 from seehear.server.uploads import invalid
@@ -60,6 +63,7 @@ def create_app(
     host: str = "127.0.0.1",
     names: Sequence[str] = (),
     workers: int = 1,
+    reveal: bool = False,
 ) -> FastAPI:
     """Return the service over one collection, as an ASGI application.
 
@@ -73,13 +77,20 @@ def create_app(
         names: further host names that clients use.
         workers: processes that answer searches and share the collection in memory (Linux); with 1,
             and elsewhere, this process answers them.
+        reveal: clients may see where files lie, and have them shown in a window of this machine;
+            for a loopback address only.
 
-    Raises UsageError for a missing or weak token and for a root that is not a folder. The service
+    Raises UsageError for a missing or weak token, for a root that is not a folder and for `reveal`
+    with an address that other machines reach. The service
     opens the collection and loads the model after it starts; /readyz says when it is ready.
     """
     from seehear import __version__
 
     check_token(host, token)
+    if reveal and not is_loopback(host):
+        raise UsageError(
+            f"--reveal is for the person at this machine, and {host} can be reached from others"
+        )
     service = Service(
         ServiceOptions(
             collection=collection,
@@ -115,8 +126,11 @@ def create_app(
     app.state.service = service
     routes_search.register(app, service)
     routes_assets.register(app, service)
+    routes_typical.register(app, service)
+    routes_browse.register(app, service)
+    routes_files.register(app, service, reveal=reveal)
     routes_index.register(app, service)
-    routes_service.register(app, service, sessions)
+    routes_service.register(app, service, sessions, reveal=reveal)
     page_routes.register(app)
     _answer_errors(app, service)
     app.add_middleware(

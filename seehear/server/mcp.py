@@ -48,7 +48,7 @@ _LARGE_PX = 1024
 _MOST_IMAGES = 12
 _TOLD = (
     *("rank", "asset_id", "modality", "matched", "by", "score", "weak"),
-    *("start_s", "stop_s", "page"),
+    *("start_s", "stop_s", "page", "address"),
 )
 """Facts of a hit that a model is told, beside its name, folder and passage."""
 _MOST_PASSAGES = 200

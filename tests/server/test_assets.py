@@ -10,11 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
 from seehear.collection import Collection
+from seehear.encoders.fake import concept
 from seehear.server import create_app
 from seehear.server.queries import thumbnail_address
 from seehear.types import Modality
@@ -224,3 +227,46 @@ def test_what_took_the_place_of_a_file_is_neither_sent_nor_drawn(
     assert client.get(hit["media"]).content == original
     assert client.get(hit["media"], headers={"range": "bytes=1-9"}).content == original[1:10]
     assert client.get(hit["thumbnail"]).status_code == 200
+
+
+def test_a_moment_is_cut(client: TestClient) -> None:
+    hit = hit_of(client, "day.mp4", "blue", modalities=["video"])
+    assert hit["moment_url"] == f"/moment/{hit['asset_id']}#{hit['address'].partition('#')[2]}"
+    assert hit["moments"][0]["address"] == hit["address"]
+    base = f"/v1/assets/{hit['asset_id']}/clip"
+    answer = client.get(f"{base}?start_s=3.2&stop_s=4.4&handles_s=0.1")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "video/mp4"
+    assert (
+        "attachment; filename*=UTF-8''day%2000.00.03.2-00.00.04.4.mp4"
+        in (answer.headers["content-disposition"])
+    )
+    assert float(answer.headers["x-clip-start"]) == pytest.approx(3.0, abs=0.15)
+    with av.open(io.BytesIO(answer.content), "r") as clip:
+        frame = next(clip.decode(video=0)).to_ndarray(format="rgb24")
+        assert (clip.duration or 0) / 1e6 == pytest.approx(1.5, abs=0.3)
+    assert np.allclose(frame[60, 80], concept("blue").rgb, atol=25)
+
+
+def test_what_is_not_cut(client: TestClient) -> None:
+    photo, sound = hit_of(client, "rose.png"), hit_of(client, "siren.wav")
+    cut = f"/v1/assets/{sound['asset_id']}/clip"
+    assert client.get(f"{cut}?start_s=0&stop_s=61").status_code == 422
+    assert client.get(f"{cut}?start_s=2&stop_s=1").status_code == 422
+    assert client.get(f"{cut}?start_s=0").status_code == 422
+    assert client.get(f"{cut}?start_s=50&stop_s=51").status_code == 422
+    assert client.get(f"/v1/assets/{photo['asset_id']}/clip?start_s=0&stop_s=1").status_code == 404
+    assert client.get("/v1/assets/99999/clip?start_s=0&stop_s=1").status_code == 404
+
+
+def test_what_stands_apart_and_what_stands_for_the_rest(client: TestClient) -> None:
+    unusual = client.get("/v1/unusual?k=1&modalities=image").json()
+    assert [one["modality"] for one in unusual] == ["image"]
+    assert client.get(unusual[0]["thumbnail"]).status_code == 200
+    assert unusual[0]["moment_url"] == f"/moment/{unusual[0]['asset_id']}"
+    typical = client.get("/v1/typical?k=2&under=media/photos").json()
+    assert sum(one["stands_for"] for one in typical) == 5
+    assert {one["folder"].partition("/")[0] for one in typical} == {"media"}
+    assert "path" not in typical[0]
+    for wrong in ("k=0", "modalities=smell", "where=colour = blue", "under=nowhere"):
+        assert client.get(f"/v1/typical?{wrong}").status_code == 422, wrong

@@ -14,19 +14,27 @@ from __future__ import annotations
 import dataclasses
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seehear.errors import BrokenMediaError
+from seehear.media.cut_clip import CutClip, MediaTiming
 from seehear.media.stored_file import StoredFile
 from seehear.media.workers import protocol
-from seehear.media.workers.process import DecoderCheck, WorkerProcess, start_process
+from seehear.media.workers.process import (
+    LEAST_SPEED,
+    DecoderCheck,
+    WorkerProcess,
+    start_process,
+)
 from seehear.processes import wire
 from seehear.processes.child import TICK_S, StartError, Watchdog
 from seehear.types import AudioSample, Modality, Sample, SampleSpec
@@ -129,6 +137,32 @@ class DecodePool:
         waveform = np.nan_to_num(body.view("<f4")).astype(np.float32)
         return AudioSample(np.clip(waveform, -1.0, 1.0), rate_hz)
 
+    def clip(
+        self, file: Path | StoredFile, start_s: float, stop_s: float, tolerance_s: float
+    ) -> CutClip:
+        """Cut a moment out of a sound or a video, as `media.clip.cut` does. Raises as `image`."""
+        # Encoding 4K takes some seconds for each; without key frames a film is decoded up to it.
+        timeout_s = self._timeout_s + 10.0 * max(0.0, stop_s - start_s) + stop_s / LEAST_SPEED
+        asked = {"start_s": start_s, "stop_s": stop_s, "tolerance_s": tolerance_s}
+        head, body = self._ask("clip", file, timeout_s, **asked, cpu_s=2 * timeout_s)
+        try:
+            suffix = str(head["suffix"])
+            if not re.fullmatch(r"\.[a-z0-9]{2,4}", suffix):
+                raise BrokenMediaError(_UNREADABLE)
+            times = float(head["start_s"]), float(head["stop_s"])
+            return CutClip(body.tobytes(), suffix, *times, bool(head["copied"]))
+        except (KeyError, TypeError, ValueError):
+            raise BrokenMediaError(_UNREADABLE) from None
+
+    def timing(self, file: Path | StoredFile) -> MediaTiming:
+        """Return what an editing program needs to know of a sound or a video. Raises as `image`."""
+        head, _ = self._ask("timing", file)
+        try:
+            found = {one.name: head[one.name] for one in dataclasses.fields(MediaTiming)}
+            return MediaTiming(**found | {"rate": found["rate"] and Fraction(*found["rate"])})
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            raise BrokenMediaError(_UNREADABLE) from None
+
     def warm(self) -> None:
         """Start every worker, and have each read the libraries that it decodes with.
 
@@ -215,12 +249,12 @@ class DecodePool:
         raise StartError("the decode workers have ended")
 
     def _ask(
-        self, do: str, file: Path | StoredFile, **request: Any
+        self, do: str, file: Path | StoredFile, timeout_s: float | None = None, **request: Any
     ) -> tuple[wire.WireMessage, wire.WireBody]:
         named = dataclasses.asdict(file) if isinstance(file, StoredFile) else os.fspath(file)
         try:
             with self.worker() as worker:
-                return worker.ask({"do": do, "file": named, **request})
+                return worker.ask({"do": do, "file": named, **request}, timeout_s)
         except Exception:
             self._check()  # what ended the work tells more than that it ended
             raise

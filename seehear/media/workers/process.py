@@ -94,7 +94,9 @@ class WorkerProcess(ChildProcess):
             ) from None
         self._ready, self.sandbox = True, dict(head.get("sandbox") or {})
 
-    def ask(self, request: wire.WireMessage) -> tuple[wire.WireMessage, wire.WireBody]:
+    def ask(
+        self, request: wire.WireMessage, timeout_s: float | None = None
+    ) -> tuple[wire.WireMessage, wire.WireBody]:
         """Send one request and return its answer.
 
         Raises MediaError where the file cannot be read, or the worker dies or takes too long;
@@ -102,7 +104,7 @@ class WorkerProcess(ChildProcess):
         """
         try:
             self.send(request)
-            head, body = self.receive(self._timeout_s)
+            head, body = self.receive(self._timeout_s if timeout_s is None else timeout_s)
         except wire.WireError as error:
             raise self._failed(error) from None
         except BaseException:  # its answer would be taken for that of the next request

@@ -13,6 +13,10 @@
 
     {"do": "audio", "file": ..., "rate": 16000, "start_s": 0.0, "most_s": 600.0}
         -> {} and float32 samples
+    {"do": "clip", "file": ..., "start_s": 6.0, "stop_s": 12.0, "tolerance_s": 0.5, "cpu_s": 90.0}
+        -> {"suffix": ".mp4", "start_s": 5.8, "stop_s": 12.0, "copied": true} and the file
+    {"do": "timing", "file": ...}
+        -> {"rate": [30000, 1001], "duration_s": 12.0, ...}, the fields of MediaTiming
 
 A "file" is a path, or a StoredFile, which is opened beneath its root and must have the content that
 was indexed. The process imports no encoder, and
@@ -22,6 +26,7 @@ this one kills it when it gives up on a file.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import wave
@@ -271,6 +276,27 @@ def _audio(file: str, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
     return {}, (audio.waveform.astype("<f4").tobytes(),)
 
 
+def _clip(
+    file: str | dict[str, Any], start_s: float, stop_s: float, tolerance_s: float, cpu_s: float
+) -> WorkerAnswer:
+    from seehear.media import clip
+
+    limit_cpu(cpu_s)
+    with _opened(file) as content, decode.recognised_media(content) as item:
+        made = clip.cut(item, start_s, stop_s, tolerance_s)
+    head = {name: getattr(made, name) for name in ("suffix", "start_s", "stop_s", "copied")}
+    return head, (made.data,)
+
+
+def _timing(file: str | dict[str, Any]) -> WorkerAnswer:
+    from seehear.media import clip
+
+    with _opened(file) as content, decode.recognised_media(content) as item:
+        found = dataclasses.asdict(clip.timing_of(item))
+    rate = found["rate"]
+    return found | {"rate": rate and [rate.numerator, rate.denominator]}, ()
+
+
 def _warm() -> WorkerAnswer:
     """Decode next to nothing, which reads the libraries of images and of sound."""
     audio = io.BytesIO()
@@ -289,6 +315,8 @@ _DOES: dict[str, Callable[..., WorkerAnswer]] = {
     "image": _image,
     "waveform": _waveform,
     "audio": _audio,
+    "clip": _clip,
+    "timing": _timing,
     "warm": _warm,
 }
 
