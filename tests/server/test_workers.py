@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -260,6 +263,44 @@ def test_a_collection_that_cannot_be_shared_is_answered_by_the_service(
     with Running(app) as server:
         assert app.state.service.workers is None
         assert searched(server, text="red")[0] == 200
+
+
+@pytest.mark.slow
+def test_busy_workers_let_the_log_of_the_database_end(
+    own_copy: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite begins its log anew while nobody reads from it: readers in turns would leave it no
+    such moment, and it would grow by all that is written."""
+    media, folder = own_copy
+    with Collection(folder, SETTINGS) as collection:
+        collection.index(media / "photos")
+    small = "import seehear.stores.catalog.database as d; d.LOG_BYTES = 4 << 20"
+    command = pool_module.python_command
+    monkeypatch.setattr(pool_module, "python_command", lambda code: command(f"{small}; {code}"))
+    app = create_app(folder, settings=SETTINGS, workers=2)
+    stop = threading.Event()
+    sizes: list[int] = []
+    with Running(app) as server, ThreadPoolExecutor(4) as clients:
+        until(lambda: len(app.state.service.workers.processes) == 2)
+
+        def ask() -> None:
+            while not stop.is_set():
+                assert searched(server, text="red")[0] == 200
+
+        asking = [clients.submit(ask) for _ in range(4)]
+        try:
+            with closing(sqlite3.connect(folder / "catalog.db", isolation_level=None)) as writer:
+                writer.execute("PRAGMA journal_size_limit=2097152")
+                writer.execute("CREATE TABLE more (bytes BLOB)")
+                for _ in range(40):
+                    writer.execute("INSERT INTO more VALUES (zeroblob(1000000))")
+                    sizes.append((folder / "catalog.db-wal").stat().st_size)
+                    time.sleep(0.5)
+        finally:
+            stop.set()
+        for one in asking:
+            one.result(PATIENCE_S)
+    assert max(sizes) < 20 << 20, sizes
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
