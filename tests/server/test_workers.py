@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -24,6 +25,7 @@ import pytest
 from benchmarks.service_process import processes_of, serving
 from seehear.collection import Collection
 from seehear.limits import ServiceLimits
+from seehear.processes.child import python_command
 from seehear.server import create_app
 from seehear.server.workers import pool as pool_module
 from seehear.server.workers.pool import WorkerPool
@@ -212,6 +214,27 @@ def test_files_are_asked_with_as_in_one_process(
         assert scores[0] == pytest.approx(scores[1], abs=2e-4)
 
 
+def test_status_and_metrics_count_what_all_workers_do(served: tuple[Running, WorkerPool]) -> None:
+    server, _ = served
+
+    def counted() -> tuple[float, float, float]:
+        page = httpx.get(f"{server.address}/metrics").text
+        (workers,) = re.findall(r"^seehear_workers (\S+)$", page, re.M)
+        searches = re.findall(r'^seehear_requests_total{.*"/v1/search".*} (\S+)$', page, re.M)
+        samples = re.findall(r'^seehear_encode_batch_samples_sum{.*"text".*} (\S+)$', page, re.M)
+        return float(workers), sum(map(float, searches)), sum(map(float, samples))
+
+    before = counted()
+    with ThreadPoolExecutor(8) as clients:
+        assert all(
+            status == 200
+            for status, _ in clients.map(lambda text: searched(server, text=text), TEXTS * 4)
+        )
+    after = counted()
+    assert after[0] == before[0] == 2
+    assert after[1] - before[1] == after[2] - before[2] == 4 * len(TEXTS)
+
+
 def test_a_template_that_dies_is_made_anew(served: tuple[Running, WorkerPool]) -> None:
     server, pool = served
     before, template = set(pool.processes), pool._template
@@ -250,6 +273,15 @@ def test_a_search_that_nobody_waits_for_is_not_begun(served: tuple[Running, Work
     assert sum(batches) <= 3  # the two that workers had, and the last one
 
 
+def run_first(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run code in templates before they load anything."""
+
+    def command(rest: str) -> list[str]:
+        return python_command(f"{code}; {rest}")
+
+    monkeypatch.setattr(pool_module, "python_command", command)
+
+
 def test_a_collection_that_cannot_be_shared_is_answered_by_the_service(
     collection_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,8 +289,9 @@ def test_a_collection_that_cannot_be_shared_is_answered_by_the_service(
     threads = (
         "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
     )
-    command = pool_module.python_command
-    monkeypatch.setattr(pool_module, "python_command", lambda code: command(f"{threads}; {code}"))
+    monkeypatch.setattr(
+        pool_module, "python_command", lambda code: python_command(f"{threads}; {code}")
+    )
     app = create_app(collection_folder, settings=SETTINGS, workers=2)
     with Running(app) as server:
         assert app.state.service.workers is None
@@ -275,8 +308,9 @@ def test_busy_workers_let_the_log_of_the_database_end(
     with Collection(folder, SETTINGS) as collection:
         collection.index(media / "photos")
     small = "import seehear.stores.catalog.database as d; d.LOG_BYTES = 4 << 20"
-    command = pool_module.python_command
-    monkeypatch.setattr(pool_module, "python_command", lambda code: command(f"{small}; {code}"))
+    monkeypatch.setattr(
+        pool_module, "python_command", lambda code: python_command(f"{small}; {code}")
+    )
     app = create_app(folder, settings=SETTINGS, workers=2)
     stop = threading.Event()
     sizes: list[int] = []
