@@ -55,6 +55,11 @@ class Metrics:
         self.indexing = Gauge(
             "seehear_indexing", "1 while an index job runs.", registry=self.registry
         )
+        self.workers = Gauge(
+            "seehear_workers",
+            "Processes that answer searches; 0 where the service answers by itself.",
+            registry=self.registry,
+        )
         for name, text, read in (
             ("seehear_queries_waiting", "Queries waiting for a thread.", waiting),
             ("seehear_queries_running", "Queries running.", running),

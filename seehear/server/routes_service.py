@@ -55,6 +55,8 @@ def register(
     async def metrics() -> Response:
         """Give metrics in Prometheus' text format."""
         service.metrics.indexing.set(service.jobs.running)
+        workers = service.workers if service.ready else None
+        service.metrics.workers.set(len(workers.processes) if workers else 0)
         return Response(service.metrics.page(), headers={"content-type": CONTENT_TYPE})
 
     @app.get(

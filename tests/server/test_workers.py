@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
+import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 
+from benchmarks.service_process import processes_of, serving
 from seehear.collection import Collection
 from seehear.limits import ServiceLimits
+from seehear.processes.child import python_command
 from seehear.server import create_app
+from seehear.server.workers import pool as pool_module
 from seehear.server.workers.pool import WorkerPool
-from tests.server.conftest import PATIENCE_S, SETTINGS, Running, picture, until
+from tests.server.conftest import PATIENCE_S, SETTINGS, Running, film, picture, sound, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes share on Linux alone")
 
@@ -178,10 +187,190 @@ def test_a_full_queue_says_when_to_come_back(collection_folder: Path) -> None:
     assert {answer["retry-after"] for status, answer in told if status == 429} == {"1"}
 
 
+@pytest.mark.parametrize("field", ["file", "without_file"])
+def test_files_are_asked_with_as_in_one_process(
+    served: tuple[Running, WorkerPool], running: Running, tmp_path: Path, field: str
+) -> None:
+    """Pictures, sounds, clips with their sound, texts: the service encodes, a worker searches."""
+    files = [
+        picture(tmp_path / "flag.png", "red", "white"),
+        sound(tmp_path / "siren.wav", "red"),
+        film(tmp_path / "day.mp4", "green", "blue"),
+    ]
+    (tmp_path / "note.md").write_text("The grass is green and the frog sings.")
+    for file in (*files, tmp_path / "note.md"):
+        told = [
+            httpx.post(
+                f"{server.address}/v1/search",
+                data={"text": ["white", "frog"], "k": "9", "weights": ["1", "2"]},
+                files={field: (file.name, file.read_bytes())},
+                timeout=PATIENCE_S,
+            )
+            for server in (served[0], running)
+        ]
+        assert [one.status_code for one in told] == [200, 200], told[0].text
+        assert ids(told[0].json()) == ids(told[1].json())
+        scores = [[hit["score"] for hit in one.json()["hits"]] for one in told]
+        assert scores[0] == pytest.approx(scores[1], abs=2e-4)
+
+
+def test_status_and_metrics_count_what_all_workers_do(served: tuple[Running, WorkerPool]) -> None:
+    server, _ = served
+
+    def counted() -> tuple[float, float, float]:
+        page = httpx.get(f"{server.address}/metrics").text
+        (workers,) = re.findall(r"^seehear_workers (\S+)$", page, re.M)
+        searches = re.findall(r'^seehear_requests_total{.*"/v1/search".*} (\S+)$', page, re.M)
+        samples = re.findall(r'^seehear_encode_batch_samples_sum{.*"text".*} (\S+)$', page, re.M)
+        return float(workers), sum(map(float, searches)), sum(map(float, samples))
+
+    before = counted()
+    with ThreadPoolExecutor(8) as clients:
+        assert all(
+            status == 200
+            for status, _ in clients.map(lambda text: searched(server, text=text), TEXTS * 4)
+        )
+    after = counted()
+    assert after[0] == before[0] == 2
+    assert after[1] - before[1] == after[2] - before[2] == 4 * len(TEXTS)
+
+
+def test_a_template_that_dies_is_made_anew(served: tuple[Running, WorkerPool]) -> None:
+    server, pool = served
+    before, template = set(pool.processes), pool._template
+    assert template is not None
+    template.kill()
+    assert searched(server, text="red")[0] == 200  # those that are there go on
+    until(lambda: len(pool.processes) == 2 and not before & set(pool.processes))
+    assert searched(server, text="red")[0] == 200
+
+
+def test_a_search_that_nobody_waits_for_is_not_begun(served: tuple[Running, WorkerPool]) -> None:
+    server, pool = served
+    batches: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_on_batch", lambda _, size: batches.append(size))
+        stopped = pool.processes
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            body = b'{"text": "red"}'
+            head = (
+                "POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            gone = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
+            for one in gone:
+                one.sendall(head.encode() + body)
+            until(lambda: len(pool._waiting) == 3)
+            for one in gone:
+                one.close()
+            until(lambda: all(asked.answer.done() for asked in pool._waiting))
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
+        assert searched(server, text="red")[0] == 200
+    assert sum(batches) <= 3  # the two that workers had, and the last one
+
+
+def run_first(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run code in templates before they load anything."""
+
+    def command(rest: str) -> list[str]:
+        return python_command(f"{code}; {rest}")
+
+    monkeypatch.setattr(pool_module, "python_command", command)
+
+
+def test_a_collection_that_cannot_be_shared_is_answered_by_the_service(
+    collection_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose model or index has threads, which a fork would not have."""
+    threads = (
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    )
+    monkeypatch.setattr(
+        pool_module, "python_command", lambda code: python_command(f"{threads}; {code}")
+    )
+    app = create_app(collection_folder, settings=SETTINGS, workers=2)
+    with Running(app) as server:
+        assert app.state.service.workers is None
+        assert searched(server, text="red")[0] == 200
+
+
+@pytest.mark.slow
+def test_busy_workers_let_the_log_of_the_database_end(
+    own_copy: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite begins its log anew while nobody reads from it: readers in turns would leave it no
+    such moment, and it would grow by all that is written."""
+    media, folder = own_copy
+    with Collection(folder, SETTINGS) as collection:
+        collection.index(media / "photos")
+    small = "import seehear.stores.catalog.database as d; d.LOG_BYTES = 4 << 20"
+    monkeypatch.setattr(
+        pool_module, "python_command", lambda code: python_command(f"{small}; {code}")
+    )
+    app = create_app(folder, settings=SETTINGS, workers=2)
+    stop = threading.Event()
+    sizes: list[int] = []
+    with Running(app) as server, ThreadPoolExecutor(4) as clients:
+        until(lambda: len(app.state.service.workers.processes) == 2)
+
+        def ask() -> None:
+            while not stop.is_set():
+                assert searched(server, text="red")[0] == 200
+
+        asking = [clients.submit(ask) for _ in range(4)]
+        try:
+            with closing(sqlite3.connect(folder / "catalog.db", isolation_level=None)) as writer:
+                writer.execute("PRAGMA journal_size_limit=2097152")
+                writer.execute("CREATE TABLE more (bytes BLOB)")
+                for _ in range(40):
+                    writer.execute("INSERT INTO more VALUES (zeroblob(1000000))")
+                    sizes.append((folder / "catalog.db-wal").stat().st_size)
+                    time.sleep(0.5)
+        finally:
+            stop.set()
+        for one in asking:
+            one.result(PATIENCE_S)
+    assert max(sizes) < 20 << 20, sizes
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_ends_with_all_of_its_processes(
+    collection_folder: Path, how: signal.Signals
+) -> None:
+    with serving(collection_folder, "fake", "--workers", "2") as (port, service):
+        until(lambda: len(workers_of(service)) == 2)
+        processes = processes_of(service)
+        body = b'{"text": "red"}'
+        asked = Request(
+            f"http://127.0.0.1:{port}/v1/search", body, {"content-type": "application/json"}
+        )
+        with urlopen(asked, timeout=PATIENCE_S) as answer:
+            assert answer.status == 200
+        os.kill(service, how)
+        until(lambda: not any(is_running(process) for process in processes))
+
+
+def workers_of(service: int) -> list[int]:
+    """The forks among the processes of a service: they have the command line of their parent."""
+    lines = [Path(f"/proc/{one}/cmdline").read_bytes() for one in processes_of(service)]
+    return [n for n, line in enumerate(lines) if lines.count(line) > 1 and b"template" in line][1:]
+
+
+def is_running(process: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
 def test_nothing_is_left_when_the_service_ends(collection_folder: Path) -> None:
     app = create_app(collection_folder, settings=SETTINGS, workers=2)
     with Running(app):
         pool = app.state.service.workers
         until(lambda: len(pool.processes) == 2)
         processes = [*pool.processes, pool._template.pid]
-    until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes))
+    until(lambda: not any(is_running(process) for process in processes))

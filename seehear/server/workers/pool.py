@@ -62,6 +62,8 @@ class _Worker:
 
     process: int
     replaces: int | None
+    template: subprocess.Popen[bytes] | None
+    """The process that it was forked from."""
     transport: asyncio.Transport | None = None
     has: dict[int, _Asked] = field(default_factory=dict)
     """The requests that it has not answered yet, in their order."""
@@ -158,12 +160,7 @@ class WorkerPool:
         for worker in self._workers.values():
             if worker.transport is not None:
                 worker.transport.abort()
-        if self._template is not None:
-            try:
-                self._template.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._template.kill()
-                self._template.wait()
+        self._end_template(_END_S)
 
     # The template
 
@@ -206,6 +203,7 @@ class WorkerPool:
             self._loop.remove_reader(self._control)
             self._control.close()
             self._control = None
+            self._end_template(0.0)
             if self._settled.is_set() and self.usable and not self._stopped:
                 log.warning("the template of the search workers ended and is made anew")
                 self._loop.call_later(_RESTART_S, self._start)
@@ -214,7 +212,7 @@ class WorkerPool:
             return
         message = json.loads(text)
         if "worker" in message:
-            worker = _Worker(message["worker"], message["replaces"])
+            worker = _Worker(message["worker"], message["replaces"], self._template)
             channel = socket.socket(fileno=descriptors[0])
             channel.setblocking(False)
             self._loop.create_task(
@@ -226,6 +224,15 @@ class WorkerPool:
             self._fail(wire.unpack_fault(message["fault"]))
         elif "trouble" in message:
             self._fail(SeehearError(message["trouble"]))
+
+    def _end_template(self, patience_s: float) -> None:
+        """Wait for the process, which ends when its socket closes; kill it if it does not."""
+        if self._template is not None:
+            try:
+                self._template.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self._template.kill()
+                self._template.wait()
 
     def _tell(self, **message: int | None) -> None:
         if self._control is not None:
@@ -289,7 +296,15 @@ class WorkerPool:
         self._take_back(worker)
 
     def _on_ready(self, worker: _Worker) -> None:
-        replaced = self._workers.get(worker.replaces) if worker.replaces is not None else None
+        # The workers of a template that has ended are replaced one by one, too.
+        replaced = next(
+            (
+                one
+                for one in self._workers.values()
+                if one.process == worker.replaces or one.template is not self._template
+            ),
+            None,
+        )
         self._workers[worker.process] = worker
         if replaced is not None:
             self._retire(replaced)

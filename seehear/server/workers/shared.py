@@ -115,6 +115,12 @@ class SharedCollection(ServedCollection):
         """Close every connection: SQLite's must not be taken through a fork."""
         self._catalog.engine.dispose()
 
+    def has_large_log(self) -> bool:
+        return self._catalog.has_large_log()
+
+    def empty_log(self) -> None:
+        self._catalog.empty_log()
+
     def pin(self) -> Pin:
         return self._catalog.pin()
 

@@ -99,6 +99,8 @@ class Template:
         """Read what has changed; the workers are then of an earlier round."""
         started = time.monotonic()
         try:
+            if self._library.has_large_log():
+                self._library.empty_log()
             state = self._library.state()
             if state == self._state:
                 return

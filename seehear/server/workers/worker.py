@@ -137,6 +137,8 @@ class Worker:
         while not (self._inbox.ended or self._broken):
             if self._inbox.wait(None if self._pin is None else _IDLE_S):
                 self._answer_all(self._inbox.take())
+                if self._library.has_large_log():
+                    self._let_go()
             elif self._pin is not None:
                 self._let_go()
         # What is not answered yet, another worker answers.

@@ -17,6 +17,7 @@ from seehear.stores.catalog.change_log import ChangeLog
 from seehear.stores.catalog.database import (
     FILE_NAME,
     connect,
+    has_large_log,
     has_log,
     migrate,
     schema_too_new,
@@ -216,6 +217,16 @@ class Catalog:
     def use(self, pin: Pin | None) -> None:
         """Let all reads of this thread see the instant of a pin; with None, the present again."""
         self._transactions.use(pin)
+
+    def has_large_log(self) -> bool:
+        """Tell whether SQLite's log has grown large: then nobody should hold a pin for long."""
+        return has_large_log(self.folder)
+
+    def empty_log(self) -> None:
+        """Copy the log to the database, as far as readers allow; the next writer begins it anew."""
+        if not self.read_only:
+            with store_errors("write to the catalog"), self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def counts(self, generation_id: int | None = None) -> Counts:
         """Count the collection's content; segments of the serving generation by default."""

@@ -32,6 +32,9 @@ WRITING = 0x5EE4EA2
 BUSY_TIMEOUT_MS = 30_000
 """Readers never wait in WAL mode; this is for two short writes at the same time."""
 
+LOG_BYTES = 64 << 20
+"""Size of SQLite's log above which it is large: it only shrinks while nobody reads from it."""
+
 PROGRESS_STEPS = 20_000
 """Steps of SQLite's machine, a millisecond or so, between looks at whether anybody still waits."""
 
@@ -116,6 +119,13 @@ def has_log(folder: Path) -> bool:
     return False
 
 
+def has_large_log(folder: Path) -> bool:
+    """Tell whether the log has grown because readers leave it no moment to begin anew."""
+    with suppress(OSError):
+        return (folder / f"{FILE_NAME}-wal").stat().st_size > LOG_BYTES
+    return False
+
+
 @contextmanager
 def snapshot_wal_copy(folder: Path) -> Iterator[Path]:
     """Copy a catalog's file and its log to a folder where SQLite can merge them."""
@@ -138,7 +148,8 @@ def _prepare(connection: Any, _record: object) -> None:
     that a power failure loses nothing that was reported as done. A commit has a second of encoding,
     so the wait does not matter.
     """
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    shrinks_to = f"journal_size_limit={LOG_BYTES // 2}"
+    for pragma in ("journal_mode=WAL", shrinks_to, "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _prepare_functions(connection)
 
