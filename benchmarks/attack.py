@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks import record
 from benchmarks.attack_target import Row, Target, first_answer_s
 from benchmarks.attack_tries import ATTACKS
-from benchmarks.bench_server import serving
+from benchmarks.service_process import serving
 from benchmarks.stocked import stock
 from seehear.collection import Collection
 from seehear.config import Settings

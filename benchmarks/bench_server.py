@@ -2,17 +2,21 @@
 
     python -m benchmarks.bench_server                       10,000 assets; 1, 8 and 32 clients
     python -m benchmarks.bench_server --assets 100000 --clients 1
+    python -m benchmarks.bench_server --workers 1           the service as one process
+    python -m benchmarks.bench_server --beside DIR          that of another checkout, in turn
     python -m benchmarks.bench_server --quick               300 assets and the fake model, seconds
 
 The collection is made by benchmarks/stocked.py. `seehear serve` runs over it in its own process on
 loopback, and clients in this process send it sentences: each keeps one connection and sends the
 next request as soon as it is answered. A second of warm-up is not counted. Every round is done
 without and with index runs beside it (`seehear index` as a process, one after the other, each with
-twenty new notes). All three share the machine's cores, and the figures include that.
+twenty new notes). All three share the machine's cores, and the figures include that. Processor time
+and memory (PSS, in which what processes share counts once) are those of all of its processes.
 
 Answers are compared with the library's own (`Collection.run` in this process): ids in order, and
 scores to 1e-3. While an index run goes on beside it, the library is asked before and after the
-request, for a sample of the requests; where both agree, the service must have said the same.
+request, for a sample of the requests; where both agree, the service must have said the same, or say
+it when it is asked again: workers may be seconds behind a change (counted as late).
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import record
+from benchmarks.service_process import memory_mib, processor_s, serving
 from benchmarks.stocked import queries, stock
 from seehear.collection import Collection
 from seehear.config import Settings
@@ -45,6 +50,8 @@ from seehear.types import Hit, Query, QueryPart
 QUERIES = tuple(queries(90))
 K = 10
 WARM_UP_S = 1.0
+LATE_S = 20.0
+"""After which a service must have seen a change."""
 CHECK_EVERY = 10
 """Of the requests beside an index run, one in so many is checked: the check costs as much."""
 
@@ -58,6 +65,8 @@ class Tally:
     failures: Counter[str] = field(default_factory=Counter)
     compared: int = 0
     wrong: int = 0
+    late: int = 0
+    """Answers of a state before the last change."""
     asked: int = 0
     """Requests of the whole round, those of its warm-up included."""
     processor_s: float = 0.0
@@ -156,40 +165,31 @@ async def client(
                 tally.statuses[status] += 1
             if status == 200 and check:
                 told = json.loads(content)["hits"]
-                await _compare(text, told, before, tally, oracle, changing=changing)
+                if not changing:
+                    tally.compared += 1
+                    tally.wrong += not same(told, oracle.kept(text))
+                elif before == await asyncio.to_thread(oracle.fresh, text):
+                    tally.compared += 1
+                    if not same(told, before or []):
+                        await _ask_again(text, body, connection, tally, oracle)
             elif status == 429:
                 await asyncio.sleep(0.05)
     finally:
         connection.close()
 
 
-async def _compare(
-    text: str,
-    told: Sequence[dict[str, Any]],
-    before: list[Hit] | None,
-    tally: Tally,
-    oracle: Oracle,
-    *,
-    changing: bool,
+async def _ask_again(
+    text: str, body: bytes, connection: Connection, tally: Tally, oracle: Oracle
 ) -> None:
-    if not changing:
-        expected = oracle.kept(text)
-    else:
-        expected = await asyncio.to_thread(oracle.fresh, text)
-        if before != expected:
-            return  # something was committed meanwhile: both answers were right once
-    tally.compared += 1
-    tally.wrong += not same(told, expected)
-
-
-def processor_s(process: int) -> float:
-    """Seconds that a process has computed so far, all its threads together; NaN where /proc does
-    not say."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return float("nan")
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    """Wait until the service answers as the library does."""
+    until = time.perf_counter() + LATE_S
+    while time.perf_counter() < until:
+        await asyncio.sleep(0.1)
+        _, content = await connection.post("/v1/search", body)
+        if same(json.loads(content)["hits"], await asyncio.to_thread(oracle.fresh, text)):
+            tally.late += 1
+            return
+    tally.wrong += 1
 
 
 def drive(
@@ -212,44 +212,6 @@ def drive(
     asyncio.run(round_())
     tally.processor_s = processor_s(process) - before_s
     return tally
-
-
-@contextlib.contextmanager
-def serving(collection: Path, model: str, *, token: str | None = None) -> Iterator[tuple[int, int]]:
-    """`seehear serve` as a process of its own; gives its port and its id once it is ready."""
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
-    environment = {**os.environ, "SEEHEAR_MODEL": model}
-    if token is not None:
-        environment["SEEHEAR_TOKEN"] = token
-    command = [sys.executable, "-m", "seehear", "serve", "--port", "0", "--no-browser"]
-    process = subprocess.Popen(
-        [*command, "--name", "localhost", "--collection", str(collection)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert process.stderr is not None
-    reader = None
-    try:
-        announced = re.search(r":(\d+)\b", process.stderr.readline())
-        if announced is None:
-            raise SystemExit(f"the service did not start: {process.stderr.read()}")
-        port = int(announced[1])
-        reader = threading.Thread(target=process.stderr.read, daemon=True)
-        reader.start()
-        for _ in range(1200):
-            with contextlib.suppress(URLError), urlopen(f"http://127.0.0.1:{port}/readyz"):
-                break
-            time.sleep(0.1)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait()
-        if reader is not None:
-            reader.join()
-        process.stderr.close()
 
 
 @contextlib.contextmanager
@@ -297,6 +259,7 @@ def row_of(clients: int, tally: Tally, seconds: float, *, changing: bool) -> dic
         "requests": len(tally.latencies_s),
         "requests_per_s": round(len(tally.latencies_s) / seconds, 1),
         "p50_ms": round(float(np.percentile(times_ms, 50)), 1),
+        "p95_ms": round(float(np.percentile(times_ms, 95)), 1),
         "p99_ms": round(float(np.percentile(times_ms, 99)), 1),
         "fastest_ms": round(float(np.min(times_ms)), 1),
         "processor_ms": round(1000 * tally.processor_s / max(1, tally.asked), 1),
@@ -304,31 +267,52 @@ def row_of(clients: int, tally: Tally, seconds: float, *, changing: bool) -> dic
         "lost_connections": sum(tally.failures.values()),
         "compared": tally.compared,
         "wrong": tally.wrong,
+        "late": tally.late,
     }
 
 
-def measure(folder: Path, model: str, clients: Sequence[int], seconds: float) -> dict[str, Any]:
-    """All rounds over one collection that benchmarks/stocked.py has made."""
-    rows = []
+def measure(
+    folder: Path,
+    model: str,
+    clients: Sequence[int],
+    seconds: float,
+    workers: int | None = None,
+    checkout: Path | None = None,
+) -> dict[str, Any]:
+    """All rounds over one collection that benchmarks/stocked.py has made.
+
+    With another checkout, each round is done with its service, too.
+    """
+    rows: list[dict[str, Any]] = []
+    memory: dict[str, float] = {}
     notes = folder.parent / f"{folder.name}-media" / "notes"
-    with Collection(folder, Settings(model=model)) as collection:
+    options = [] if workers is None else ["--workers", str(workers)]
+    with Collection(folder, Settings(model=model)) as collection, contextlib.ExitStack() as stack:
         state = collection.status()
-        with serving(folder, model) as service:
-            oracle = Oracle(collection)
-            for changing in (False, True):
-                beside = indexing(folder, notes, model) if changing else contextlib.nullcontext()
-                with beside:
-                    for number in clients:
+        services = {"": stack.enter_context(serving(folder, model, *options))}
+        if checkout is not None:
+            services["beside"] = stack.enter_context(serving(folder, model, checkout=checkout))
+        oracle = Oracle(collection)
+        for changing in (False, True):
+            beside = indexing(folder, notes, model) if changing else contextlib.nullcontext()
+            with beside:
+                for number in clients:
+                    for name, service in services.items():
                         tally = drive(service, number, seconds, oracle, changing=changing)
                         row = row_of(number, tally, seconds, changing=changing)
+                        row |= {"service": name} if checkout is not None else {}
                         print(json.dumps(row), file=sys.stderr)
                         rows.append(row)
+                        if not changing:
+                            memory[name] = round(memory_mib(service[1]), 1)
     return {
         "model": model,
         "assets": state["assets"],
         "segments": state["segments"],
         "k": K,
         "seed": 0,
+        "workers": workers,
+        "memory_mib": memory if checkout is not None else memory[""],
         "seconds_per_round": seconds,
         "rounds": rows,
     }
@@ -337,16 +321,16 @@ def measure(folder: Path, model: str, clients: Sequence[int], seconds: float) ->
 def as_table(result: dict[str, Any]) -> str:
     """The rounds as a table for docs/performance.md."""
     lines = [
-        "| clients | index runs beside | requests/s | p50 | p99 | processor time of each "
-        "| 5xx | 429 | compared | wrong |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| clients | index runs beside | requests/s | p50 | p95 | p99 | processor time of each "
+        "| 5xx | 429 | compared | late | wrong |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {row['clients']} | {'yes' if row['index_run_beside'] else 'no'} "
-        f"| {row['requests_per_s']} | {row['p50_ms']} ms | {row['p99_ms']} ms "
+        f"| {row['requests_per_s']} | {row['p50_ms']} ms | {row['p95_ms']} ms | {row['p99_ms']} ms "
         f"| {row['processor_ms']} ms "
         f"| {_broken(row)} | {row['statuses'].get('429', 0)} "
-        f"| {row['compared']} | {row['wrong']} |"
+        f"| {row['compared']} | {row['late']} | {row['wrong']} |"
         for row in result["rounds"]
     ]
     return "\n".join(lines)
@@ -366,6 +350,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", help="numbers of clients, with commas between")
     parser.add_argument("--seconds", type=float, help="of each round (15)")
     parser.add_argument("--name", default="server", help="of the JSON")
+    parser.add_argument("--workers", type=int, help="of the service (its default)")
+    parser.add_argument("--beside", type=Path, help="a checkout whose service is measured, too")
     parser.add_argument("--quick", action="store_true")
     record.add_options(parser)
     chosen = parser.parse_args(arguments)
@@ -376,7 +362,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = chosen.collection or Path(scratch) / "collection"
         if not folder.exists():
             stock(folder, chosen.assets or (300 if quick else 10_000), model=model)
-        result = measure(folder, model, clients, chosen.seconds or (1.0 if quick else 15.0))
+        seconds = chosen.seconds or (1.0 if quick else 15.0)
+        result = measure(folder, model, clients, seconds, chosen.workers, chosen.beside)
     print(as_table(result))
     record.keep(chosen.name, result, chosen)
     return 1 if any(row["wrong"] or _broken(row) for row in result["rounds"]) else 0

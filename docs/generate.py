@@ -21,7 +21,7 @@ import typer
 
 import seehear
 from seehear import media
-from seehear.cli.app import app
+from seehear.cli.app import make_app
 from seehear.media import decode, documents, sniff
 
 HEADER = """# Commands
@@ -43,7 +43,7 @@ and open a new terminal:
 
 def command_page() -> str:
     """The whole page as Markdown."""
-    commands = typer.main.get_group(app).commands
+    commands = typer.main.get_group(make_app()).commands
     return "\n".join([HEADER, *(_section(name, commands[name]) for name in commands)])
 
 

@@ -40,12 +40,16 @@ if TYPE_CHECKING:
     from seehear.errors import StorageFullError as StorageFullError
     from seehear.errors import StoreError as StoreError
     from seehear.errors import UnknownFolderError as UnknownFolderError
+    from seehear.errors import UnknownItemError as UnknownItemError
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
     from seehear.search.typicality import TypicalFile as TypicalFile
     from seehear.search.typicality import UnusualFile as UnusualFile
+    from seehear.stores.catalog.records import Item as Item
+    from seehear.stores.catalog.records import Page as Page
     from seehear.types import Embeddings as Embeddings
+    from seehear.types import EmbeddingSpace as EmbeddingSpace
     from seehear.types import Hit as Hit
     from seehear.types import Line as Line
     from seehear.types import Modality as Modality
@@ -78,12 +82,23 @@ _HOMES = {
         "StorageFullError",
         "StoreError",
         "UnknownFolderError",
+        "UnknownItemError",
         "UnknownModelError",
         "UnsupportedMediaError",
         "UsageError",
     ),
     "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
-    "seehear.types": ("Embeddings", "Hit", "Line", "Modality", "Query", "QueryPart", "Reading"),
+    "seehear.stores.catalog.records": ("Item", "Page"),
+    "seehear.types": (
+        "EmbeddingSpace",
+        "Embeddings",
+        "Hit",
+        "Line",
+        "Modality",
+        "Query",
+        "QueryPart",
+        "Reading",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -142,5 +142,26 @@ def parse_mode(name: str) -> Mode:
         raise UsageError(f'No mode "{name}".{hint} The modes are {", ".join(Mode)}') from None
 
 
+MOST_ROWS = 1_000
+"""Most rows of one page of a list."""
+
+
+def page_start(limit: int, cursor: str | None) -> int:
+    """Return the id behind which a page begins. Raises UsageError for a cursor that none has."""
+    if not 1 <= limit <= MOST_ROWS:
+        raise UsageError(f"limit goes from 1 to {MOST_ROWS:,}, not {limit}")
+    if cursor is None:
+        return 0
+    digits = cursor.removeprefix("after-") if isinstance(cursor, str) else ""
+    if digits == cursor or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        raise UsageError(f'No cursor "{cursor}". Give the cursor of the page before')
+    return int(digits)
+
+
+def next_cursor(last_id: int) -> str:
+    """Return the cursor of the page behind an id."""
+    return f"after-{last_id}"
+
+
 def segment_ids(hits: Iterable[Hit | int]) -> tuple[int, ...]:
     return tuple(hit.segment_id if isinstance(hit, Hit) else hit for hit in hits)

@@ -1,7 +1,7 @@
 """A collection as a library: open it, index folders into it, search it.
 
 This is the facade that `import seehear` gives; every interface (command line, HTTP) uses it too.
-`collection_reader` has the half that only reads.
+`collection_reader` has the half that only reads, `collection_items` what adds from memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from seehear import arguments
 from seehear.arguments import PathLike
-from seehear.collection_reader import CollectionReader
+from seehear.collection_items import CollectionItems
 from seehear.config import Settings
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seehear.stores.archive import Manifest
 
 
-class Collection(CollectionReader):
+class Collection(CollectionItems):
     """Index folders of media and search them. Safe to use from several threads.
 
     `folder` holds the collection itself, not the media. Heavy libraries are loaded when they are
@@ -129,12 +129,21 @@ class Collection(CollectionReader):
         The old model answers until the new one is complete; a stopped run continues where it
         stopped. Raises as `index`, and UsageError for an empty collection.
         """
-        roots = [root.path for root in self._catalog.locations.roots()]
-        if not roots:
+        from seehear import indexers
+
+        if not self._catalog.assets.count() and not self._catalog.locations.roots():
             raise UsageError(
                 "the collection is empty; add a folder with `seehear index FOLDER --model NAME`"
             )
-        return self.index(*roots, model=model, progress=progress, stop=stop)
+        return indexers.index(
+            self._catalog,
+            self._opened.model(model),
+            (),
+            self.settings,
+            progress=progress,
+            stop=stop,
+            calibrate=self._missing_calibration,
+        )
 
     @while_open
     def model_change(self, model: str) -> ModelChange | None:

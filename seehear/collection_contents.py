@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
         Failure,
         FileRecord,
         Generation,
+        Item,
         Location,
+        Page,
         Root,
     )
+    from seehear.stores.catalog.filters import Filter
 
 
 class CollectionContents:
@@ -73,6 +76,15 @@ class CollectionContents:
         self._opened.close()
 
     @while_open
+    def disconnect(self) -> None:
+        """Close the connections to the database; the next call opens new ones.
+
+        For a process that is about to fork, after which parent and child may both go on: a
+        connection must not be used on both sides of a fork. Models and indexes stay in memory.
+        """
+        self._catalog.disconnect()
+
+    @while_open
     def status(self) -> dict[str, Any]:
         """Return what the collection holds, as plain values that `status --json` prints."""
         return describe_collection(self.folder, self._catalog, self._opened.engine())
@@ -88,17 +100,96 @@ class CollectionContents:
         return engine.describe_index() == "empty" and self._catalog.counts().assets == 0
 
     @while_open
+    def __len__(self) -> int:
+        """Return the number of assets: distinct contents of files, and items."""
+        return self._catalog.assets.count()
+
+    def __bool__(self) -> bool:
+        return True  # an empty collection is one, too
+
+    def __iter__(self) -> Iterator[Asset]:
+        """Yield every asset, in the order in which they came; read a few hundred at a time."""
+        cursor = None
+        while True:
+            page = self.assets(limit=arguments.MOST_ROWS, cursor=cursor)
+            yield from page
+            if (cursor := page.cursor) is None:
+                return
+
+    @while_open
+    def get(self, id: str) -> Item | None:  # noqa: A002 - what it is
+        """Return the item that was added with an id, or None."""
+        return self._catalog.items.get([id]).get(id)
+
+    @while_open
+    def items(self, *, where: str = "", limit: int = 100, cursor: str | None = None) -> Page[Item]:
+        """Return a page of the items that were added from memory, in the order in which they came.
+
+        Args:
+            where: a filter, as in `search`.
+            limit: maximum number of items, at most 1,000.
+            cursor: the `cursor` of the page before.
+
+        Raises UsageError for a bad filter and an unknown cursor.
+        """
+        from seehear.stores import Page
+
+        after = arguments.page_start(limit, cursor)
+        found = self._catalog.items.page(after, limit + 1, self._parse_filter(where))
+        rows = tuple(found[:limit])
+        return Page(rows, arguments.next_cursor(rows[-1].asset_id) if len(found) > limit else None)
+
+    @while_open
+    def assets(
+        self,
+        *,
+        modalities: str | Iterable[str] | None = None,
+        under: PathLike | None = None,
+        where: str = "",
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Asset]:
+        """Return a page of assets, of files and of items, in the order in which they came.
+
+        Takes what `search` and `items` take. Raises UsageError as they do.
+        """
+        from seehear.stores import Page
+
+        after = arguments.page_start(limit, cursor)
+        found = self._catalog.assets.page(
+            after,
+            limit + 1,
+            arguments.parse_modalities(modalities),
+            arguments.as_folder(under),
+            self._parse_filter(where),
+        )
+        rows = tuple(found[:limit])
+        return Page(rows, arguments.next_cursor(rows[-1].id) if len(found) > limit else None)
+
+    @while_open
     def facets(self, field: str, *, top: int | None = None) -> FacetValues:
         """Return the values of a field with how many items have each, most frequent first.
 
         `field` is "type", "format", "folder", "year", "month", "tag", "camera", "lens",
         "orientation", "artist", "album", "genre", "city" or "country", in the singular or the
-        plural. Without `top` all values are returned.
+        plural, or a field of items. Without `top` all values are returned.
         Raises UsageError for a field that has no list of values.
         """
         from seehear.search import facet_named
+        from seehear.stores import OwnField
 
-        return self._catalog.assets.facet(facet_named(field), top)
+        named = facet_named(field, self._catalog.items.fields())
+        if isinstance(named, OwnField):
+            return self._catalog.items.facet(named, top)
+        return self._catalog.assets.facet(named, top)
+
+    @while_open
+    def fields(self) -> dict[str, str]:
+        """Return the fields that items were given, each with its type.
+
+        A type is "text", "number", "bool", "date" or "texts".
+        """
+        return {one.name: one.type.value for one in self._catalog.items.fields().values()}
 
     @while_open
     def roots(self) -> list[Root]:
@@ -147,7 +238,7 @@ class CollectionContents:
         return self._catalog.assets.get(asset_id)
 
     @while_open
-    def assets(self, asset_ids: Sequence[int]) -> dict[int, Asset]:
+    def assets_by_id(self, asset_ids: Sequence[int]) -> dict[int, Asset]:
         """Return the assets of some ids; unknown ids are left out."""
         return self._catalog.assets.get_many(asset_ids)
 
@@ -183,6 +274,12 @@ class CollectionContents:
     def folders(self) -> list[Path]:
         """Return the folders that hold indexed files, sorted."""
         return self._catalog.locations.folders()
+
+    def _parse_filter(self, text: str) -> Filter | None:
+        """Return the filter of a query, whose folders are named by path."""
+        from seehear.search import parse_where
+
+        return parse_where(text, own=self._catalog.items.fields)
 
     def _load(self, name: str) -> Model:
         from seehear.encoders import load_model

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from seehear.media.stored_file import StoredFile
     from seehear.search import TypicalFile, UnusualFile
     from seehear.search.snapshot import CollectionSnapshot
-    from seehear.stores.catalog.filters import Filter
 
 _Found = TypeVar("_Found")
 
@@ -43,8 +42,10 @@ class CollectionMoments(CollectionContents):
         Returns the picture and its content type. Raises MediaError where the file cannot be read
         or has other content than was indexed, and for a text.
         """
-        from seehear.hit_files import draw_hit
+        from seehear.hit_files import draw_hit, draw_item
 
+        if hit.id is not None:
+            return draw_item(self._catalog, self._opened.decoder(), hit, px)
         file = self.stored_file(hit.asset_id, hit.path)
         return draw_hit(self._opened.decoder(), file, hit, px)
 
@@ -156,9 +157,3 @@ class CollectionMoments(CollectionContents):
         if engine is None:
             return []
         return find(engine.current().restricted(query, lambda _: parsed), k)
-
-    def _parse_filter(self, text: str) -> Filter | None:
-        """Return the filter of a query, whose folders are named by path."""
-        from seehear.search import parse_where
-
-        return parse_where(text)

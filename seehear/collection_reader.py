@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from seehear import arguments, query_builder
@@ -18,6 +20,7 @@ from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Reading
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.search import DuplicateGroup
+    from seehear.search.interpretation import Interpretation
 
 
 class CollectionReader(CollectionMoments):
@@ -142,12 +145,49 @@ class CollectionReader(CollectionMoments):
     def run(self, query: Query) -> list[Hit]:
         """Answer a `Query`; `search` makes one from plain arguments. Raises as `search`."""
         if (engine := self._opened.engine()) is not None:
-            return engine.search(query, self._parse_filter)
+            return self._with_fields(engine.search(query, self._parse_filter))
         from seehear.search import check_query
 
         check_query(query)
         self._parse_filter(query.where)
         return []
+
+    def _with_fields(self, hits: list[Hit]) -> list[Hit]:
+        """Return hits with the fields of those that are items."""
+        keys = [hit.id for hit in hits if hit.id is not None]
+        if not keys:
+            return hits
+        fields = {key: item.fields for key, item in self._catalog.items.get(keys).items()}
+        return [
+            dataclasses.replace(hit, fields=fields.get(hit.id, {})) if hit.id is not None else hit
+            for hit in hits
+        ]
+
+    @while_open
+    def interpret(self, text: str, *, today: date | None = None) -> Interpretation:
+        """Find filters in a query of plain words: "Rome in June 2019", "videos from my phone".
+
+        Returns what is left to search for (`rest`), the filter that was found (`where`), and what
+        else some words could mean (`offered`). Nothing is searched: pass both to `search`. Dates
+        are counted from `today`, by default the day of this machine's clock.
+        """
+        from seehear.search.interpretation import CollectionValues, interpret
+
+        def is_met(where: str) -> bool:
+            return self._catalog.locations.any_matching(self._parse_filter(where))
+
+        def values_of(facet: str) -> list[str]:
+            return [one.value for one in self.facets(facet).values]
+
+        def find_city(name: str) -> tuple[float, float] | None:
+            from seehear.search.cities import city_names
+
+            known = city_names() if met("has place") else None
+            return None if known is None else known.find(name)
+
+        met = cache(is_met)
+        values = CollectionValues(cache(values_of), met, find_city)
+        return interpret(text, today or datetime.now().astimezone().date(), values)
 
     @while_open
     def notes(self, query: Query) -> list[str]:
@@ -280,14 +320,13 @@ class CollectionReader(CollectionMoments):
         kinds = arguments.parse_modalities(modalities)
         engine = self._opened.engine()
         if engine is None:
-            from seehear.search import parse_where
-
-            parse_where(where)
+            self._parse_filter(where)
             return []
         return engine.duplicates(
             kinds,
             under=arguments.as_folder(under),
             where=where,
+            parse=self._parse_filter,
         )
 
     @while_open

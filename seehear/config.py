@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seehear.default_folders import collection_folder
 from seehear.errors import UsageError
 
 DEFAULT_MODEL = "tiny"
 DEFAULT_SPEECH_MODEL = "whisper-base"
 DEFAULT_BATCH_SIZE = 32
-"""Samples per encoder call: large enough to fill two cores, small enough to stay in cache."""
+"""Samples per encoder call: large enough to share among a few cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Settings:
     """Name or folder of the model that hears speech; None means the one that the collection
     remembers, or the default."""
     decode_workers: int | None = None
-    """Worker processes that decode; None means one per core, at most 8."""
+    """Worker processes that decode; None means one per core that may be used, at most 8."""
     decode_memory_bytes: int = 4 << 30
     """Address space of one decode worker; a decoder that needs more ends only its worker."""
     decode_timeout_s: float = 120.0
@@ -72,12 +73,7 @@ class Settings:
 
 def default_collection(environment: Mapping[str, str] | None = None) -> Path:
     """Return SEEHEAR_COLLECTION, or the per-user data folder."""
-    env = os.environ if environment is None else environment
-    if chosen := env.get("SEEHEAR_COLLECTION"):
-        return Path(chosen).expanduser()
-    import platformdirs  # only here: `import seehear` does not load it
-
-    return Path(platformdirs.user_data_dir("seehear", appauthor=False)) / "collection"
+    return Path(collection_folder(os.environ if environment is None else environment))
 
 
 def default_cache(environment: Mapping[str, str] | None = None) -> Path:
@@ -88,7 +84,7 @@ def default_cache(environment: Mapping[str, str] | None = None) -> Path:
     env = os.environ if environment is None else environment
     if chosen := env.get("SEEHEAR_CACHE"):
         return Path(chosen).expanduser()
-    import platformdirs
+    import platformdirs  # only here: `import seehear` does not load it
 
     return Path(platformdirs.user_cache_dir("seehear", appauthor=False))
 

@@ -2,7 +2,8 @@
 
     SeehearError                 everything this package raises on purpose
     ├── UsageError               the request makes no sense: wrong option, empty query, bad filter
-    │   └── UnknownFolderError       the collection has nothing in that folder
+    │   ├── UnknownFolderError       the collection has nothing in that folder
+    │   └── UnknownItemError         no item has that id
     ├── EnvironmentFaultError    a library cannot be loaded: the installation is at fault
     ├── ReaderFailedError        a reader died or took too long on one file
     ├── MediaError               one file cannot be turned into samples (has `.stage`)
@@ -38,6 +39,10 @@ class SeehearError(Exception):
 
 class UsageError(SeehearError):
     """The request itself makes no sense."""
+
+
+class UnknownItemError(UsageError):
+    """No item of the collection has that id."""
 
 
 class UnknownFolderError(UsageError):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -73,7 +72,7 @@ def replacing(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
 def _partial(path: Path, mode: int) -> Iterator[Path]:
     """Give a new file beside `path`, and remove it unless the block has moved it."""
     _remove_abandoned(path.parent, WRITING)
-    partial = path.parent / f"{WRITING}{secrets.token_hex(8)}"
+    partial = path.parent / f"{WRITING}{os.urandom(8).hex()}"
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         with _held(partial):
@@ -198,7 +197,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     import shutil
 
     _remove_abandoned(parent, SCRATCH)
-    folder = parent / f"{SCRATCH}{secrets.token_hex(8)}"
+    folder = parent / f"{SCRATCH}{os.urandom(8).hex()}"
     folder.mkdir(0o700)
     try:
         with _held(folder):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from seehear.address import Address, collection_name, parse_address
 from seehear.errors import MediaError, UsageError
+from seehear.media.in_memory import written
 from seehear.media.stored_file import StoredFile
-from seehear.types import Hit, Modality
+from seehear.types import Hit, Modality, item_id
 
 if TYPE_CHECKING:
     from seehear.media.workers.pool import DecodePool
@@ -95,6 +96,9 @@ def find_stored_file(
     roots = {root.id: str(root.path) for root in catalog.locations.roots()}
     locations = catalog.locations.of_assets([asset_id])[asset_id]
     for location in sorted(locations, key=lambda found: found.path != first):
+        if (key := item_id(location.path)) is not None:
+            problem = MediaError(f'the item "{key}" has no file', stage="open")
+            continue
         stored = StoredFile(
             str(location.path),
             roots[location.root_id],
@@ -113,7 +117,16 @@ def find_stored_file(
     raise problem
 
 
-def draw_hit(decoder: DecodePool, file: StoredFile, hit: Hit, px: int) -> tuple[bytes, str]:
+def draw_item(catalog: Catalog, decoder: DecodePool, hit: Hit, px: int) -> tuple[bytes, str]:
+    """Draw an item from what is kept of it, as `draw_hit` does. Raises MediaError."""
+    content = catalog.items.content(hit.asset_id)
+    if content is None or hit.modality is Modality.TEXT:
+        raise MediaError(f'nothing is kept of the item "{hit.id}" to draw', stage="open")
+    with written(content[1]) as file:
+        return draw_hit(decoder, file, hit, px)
+
+
+def draw_hit(decoder: DecodePool, file: StoredFile | Path, hit: Hit, px: int) -> tuple[bytes, str]:
     """Draw a hit: its image or page, the frame of its moment, or the spectrogram of its sound.
 
     Returns the picture and its content type. Raises MediaError.

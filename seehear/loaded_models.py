@@ -5,7 +5,6 @@ Each is loaded when it is first needed, and kept.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 from seehear.config import Settings
 from seehear.errors import CollectionClosedError, ModelError
 from seehear.libraries import naming_faults
+from seehear.processes.resources import usable_cores
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
@@ -171,7 +171,7 @@ class LoadedModels:
 
         with self._reading:
             if self._reader is None:
-                threads = min(READER_THREADS, os.cpu_count() or 1)
+                threads = min(READER_THREADS, usable_cores())
                 model = self._settings.speech_model
                 model = model or self._catalog.readings.remembered().get("speech_model")
                 self._reader = ReaderProcess("speech", model, threads)

@@ -6,46 +6,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from shlex import quote
 
-from seehear.cli import output
-from seehear.cli.process import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, gc_paused
-from seehear.errors import (
-    MediaError,
-    SeehearError,
-    UnknownFolderError,
-    UsageError,
-    path_from_here,
-)
-from seehear.libraries import naming_faults
+from seehear import __version__
+from seehear.cli.command_client import INTERRUPTED, run_in_service
 
 
 def main() -> None:
     """Run one command and leave with its exit status."""
-    output.guard_messages()
     try:
-        with naming_faults():
-            with gc_paused():
-                from seehear.cli.app import run
-            status = run(sys.argv[1:])
-    except (UsageError, MediaError) as error:  # a query file that cannot be read is wrong usage
-        status = _complain(error, EXIT_USAGE)
-    except SeehearError as error:
-        status = _complain(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        output.note("seehear: interrupted; run the same command again to continue")
-        status = EXIT_INTERRUPTED
+        status = run_in_service(sys.argv[1:], __version__)
+        if status is None:
+            from seehear.cli.run import run_command
+
+            status = run_command(sys.argv[1:])
+    except KeyboardInterrupt:  # while a command was being loaded, or left to a service
+        status = INTERRUPTED
     if status:
         sys.exit(status)
-
-
-def _complain(error: SeehearError, status: int) -> int:
-    """Print one line on standard error, whatever the message has in it; return the status."""
-    told = str(error)
-    if isinstance(error, UnknownFolderError) and os.path.exists(error.folder):  # noqa: PTH110
-        name = path_from_here(error.folder)
-        told = f'Nothing in "{name}" is indexed. Index it first: seehear index {quote(name)}'
-    output.note(f"seehear: {' '.join(told.split())}")
-    return status

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperOption
-from typer.models import CommandInfo, TyperPath
+from typer.models import TyperPath
 
-from seehear.cli import (
-    commands_doctor,
-    commands_eval,
-    commands_facets,
-    commands_formats,
-    commands_index,
-    commands_maintenance,
-    commands_model,
-    commands_moments,
-    commands_search,
-    commands_serve,
-    output,
-)
-from seehear.cli.process import EXIT_ERROR, EXIT_USAGE
+from seehear.cli import output
+from seehear.cli.process import EXIT_ERROR, EXIT_USAGE, limit_threads
 from seehear.errors import UsageError
 
-app = typer.Typer(
-    name="seehear",
-    help="Find photos, sounds, moments of videos and passages of text in your folders.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+COMMANDS = {
+    "index": "commands_index",
+    "watch": "commands_index",
+    "status": "commands_index",
+    "files": "commands_index",
+    "failures": "commands_index",
+    "forget": "commands_index",
+    "upgrade": "commands_index",
+    "generations": "commands_index",
+    "formats": "commands_formats",
+    "search": "commands_search",
+    "similar": "commands_search",
+    "duplicates": "commands_search",
+    "show": "commands_moments",
+    "cut": "commands_moments",
+    "unusual": "commands_moments",
+    "typical": "commands_moments",
+    "facets": "commands_facets",
+    "eval": "commands_eval",
+    "verify": "commands_maintenance",
+    "export": "commands_maintenance",
+    "import": "commands_maintenance",
+    "doctor": "commands_doctor",
+    "serve": "commands_serve",
+    "mcp": "commands_serve",
+    "models": "commands_model",
+    "train": "commands_model",
+}
+"""The module of each command, in the order of `seehear --help`; a run imports those it needs."""
+_FUNCTIONS = {"eval": "evaluate", "import": "import_"}
+"""Functions that cannot have the name of their command."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,7 +57,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -73,21 +85,35 @@ class _Command(TyperCommand):
                 parameter.type = _Path()
 
 
-for room in (
-    commands_index,
-    commands_formats,
-    commands_search,
-    commands_moments,
-    commands_facets,
-    commands_eval,
-    commands_maintenance,
-    commands_doctor,
-    commands_serve,
-    commands_model,
-):
-    room.register(app)
-for _registered in app.registered_commands:
-    _registered.cls = _Command
+def make_app(names: Iterable[str] = COMMANDS, *, listed: bool = False) -> typer.Typer:
+    """Return Typer's application with these commands.
+
+    Typer reads the signature of each command that it has, which takes longer than to run some:
+    with `listed`, commands have their help and no options, as a list of them needs.
+    """
+    app = typer.Typer(
+        name="seehear",
+        help="Find photos, sounds, moments of videos and passages of text in your folders.",
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    for name in names:
+        room = import_module(f"seehear.cli.{COMMANDS[name]}")
+        command: Callable[..., Any] = getattr(room, _FUNCTIONS.get(name, name))
+        app.command(name, cls=_Command)(_described(command) if listed else command)
+    return app
+
+
+def _described(command: Callable[..., Any]) -> Callable[[], None]:
+    """Return a function with the help of a command and without its options."""
+
+    def described() -> None: ...
+
+    described.__doc__ = command.__doc__
+    return described
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -95,6 +121,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises UsageError for arguments that make no sense, and what the command raises.
     """
+    limit_threads()
     try:
         status = command_for(arguments).main(
             list(arguments) or ["--help"], prog_name="seehear", standalone_mode=False
@@ -118,21 +145,21 @@ def run(arguments: Sequence[str]) -> int:
 def command_for(arguments: Sequence[str]) -> Any:
     """Return Typer's application with the one command that the arguments begin with, or with all.
 
-    Typer reads the signature of every command that it has, at each start.
+    A word that is no command gets all of them, to be told the nearest.
     """
-    named = [one for one in app.registered_commands if arguments and _name(one) == arguments[0]]
-    one_of_all = copy.copy(app)
-    if named:
-        one_of_all.registered_commands = named
-        one_of_all._add_completion = False  # only the whole application is asked for completions
-    command = typer.main.get_command(one_of_all)
+    completing = "_SEEHEAR_COMPLETE" in os.environ  # a shell asks for the options of any command
+    named = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    return _command(named, listed=named is None and not completing)
+
+
+@cache
+def _command(named: str | None, *, listed: bool) -> Any:
+    app = make_app(COMMANDS if named is None else [named], listed=listed)
+    app._add_completion = named is None  # only the whole application is asked for completions
+    command = typer.main.get_command(app)
     # Typer's own installer rewrites ~/.bashrc in place: what is printed, a person puts there.
     command.params = [option for option in command.params if option.name != "install_completion"]
     for option in command.params:
         if isinstance(option, TyperOption) and option.name == "show_completion":
             option.help = "Print a script that completes commands with the Tab key."
     return command
-
-
-def _name(command: CommandInfo) -> str:
-    return command.name or getattr(command.callback, "__name__", "").replace("_", "-")

@@ -68,7 +68,3 @@ def _summary(faults: int, warnings: int) -> str:
     if not faults and not warnings:
         return "Everything is OK."
     return f"{output.counted(faults, 'fault')}, {output.counted(warnings, 'warning')}."
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(doctor)

@@ -106,7 +106,3 @@ class _Progress:
         if now_s - self._last_s >= PROGRESS_EVERY_S:
             self._last_s = now_s
             output.note(f"{done}/{total} queries")
-
-
-def register(app: typer.Typer) -> None:
-    app.command("eval")(evaluate)

@@ -41,13 +41,12 @@ def facets(
 
     Without FIELD, show the most frequent values of every field.
     """
-    from seehear.search import facet_named
     from seehear.stores import Facet
 
-    wanted = [facet_named(field)] if field is not None else list(Facet)
     most = top or (OVERVIEW if field is None else FIELD_TOP)
     with open_collection(collection) as library:
-        found = [library.facets(facet, top=most) for facet in wanted]
+        wanted = [field] if field is not None else [*Facet, *library.fields()]
+        found = [library.facets(name, top=most) for name in wanted]
         empty = not any(one.values for one in found) and library.is_empty
     if json:
         output.print_json(_as_json(found[0]) if field is not None else [*map(_as_json, found)])
@@ -92,7 +91,3 @@ def _print_overview(every: list[FacetValues]) -> None:
             output.print_line(
                 f"{found.facet:<{cells}}  {values}{f', and {more} more' if more > 0 else ''}"
             )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(facets)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
 from seehear.cli import output
 from seehear.cli.options import JsonOption
 
@@ -50,7 +48,3 @@ def _table(*columns: str) -> Table:
     for name in columns:
         table.add_column(name, overflow="fold")
     return table
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(formats)

@@ -388,8 +388,3 @@ def _forget_readings(library: Collection, readings: str, *, json: bool) -> None:
         output.print_json({"forgotten": count})
     else:
         output.note(f"Removed {output.counted(count, 'reading')}; no more of them are made.")
-
-
-def register(app: typer.Typer) -> None:
-    for command in (index, watch, status, files, failures, forget, upgrade, generations):
-        app.command()(command)

@@ -83,7 +83,7 @@ def _tell(found: Verification) -> None:
         rows = f" ({', '.join(examples)})" if examples else ""
         output.print_line(f"{fault.kind}: {fault.count} {fault.what}{rows}")
     if found.mended:
-        output.note("Repaired: what the catalog derives from its data, such as the word index")
+        output.note("Repaired: what the catalog derives from its data, such as its indexes")
     for index in found.indexes:
         if not index.agreed:
             output.print_line(
@@ -196,9 +196,3 @@ def _pair(line: str) -> tuple[Path, Path]:
     if not (old and sign and new):
         raise UsageError(f"--map takes OLD=NEW, not {line!r}")
     return Path(old), Path(new)
-
-
-def register(app: typer.Typer) -> None:
-    for command in (verify, export):
-        app.command()(command)
-    app.command("import")(import_)

@@ -239,8 +239,3 @@ def _train_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] 
             bars.update(tasks[stage], completed=done)
 
         yield show
-
-
-def register(app: typer.Typer) -> None:
-    for command in (models, train):
-        app.command()(command)

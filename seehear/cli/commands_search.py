@@ -17,10 +17,11 @@ from seehear.cli.options import (
     UnderOption,
     open_collection,
 )
-from seehear.cli.process import gc_paused, limit_blas_threads
+from seehear.cli.process import gc_paused
 from seehear.cli.query_options import (
     AUDIO_AS,
     AddressesOption,
+    AsWrittenOption,
     AudioAsOption,
     AudioOption,
     CountOption,
@@ -38,6 +39,7 @@ from seehear.cli.query_options import (
     SayOption,
     SheetOption,
     ShowDuplicatesOption,
+    TakeOption,
     TextArgument,
     UnlikeOption,
     VideoOption,
@@ -51,6 +53,7 @@ from seehear.cli.query_options import (
     query_parts,
     refine,
     title_of,
+    with_filters,
 )
 from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
@@ -74,6 +77,8 @@ def search(
     kinds: KindsOption = None,
     under: UnderOption = None,
     where: WhereOption = "",
+    as_written: AsWrittenOption = False,
+    take: TakeOption = False,
     min_score: MinScoreOption = 0.0,
     mode: ModeOption = "auto",
     moments: MomentsOption = 1,
@@ -95,7 +100,6 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find media by words, photos, sounds and videos."""
-    limit_blas_threads()
     from seehear import query_builder
 
     shown = Shown(
@@ -110,6 +114,8 @@ def search(
     ):
         add_spoken(library, asked, say, audio, audio_as)
         asked, liked, unliked = refine(library, asked, like, unlike)
+        if not as_written:
+            where = with_filters(library, asked, where, take=take)
         query = query_builder.build_query(
             library.file_part,
             **query_parts(asked),
@@ -211,8 +217,3 @@ def _note_failed_files(library: Collection, names: list[str]) -> None:
         if failure.path.name.casefold() in wanted:
             path = output.display_path(failure.path)
             output.note(f"{path} could not be indexed: {failure.reason}")
-
-
-def register(app: typer.Typer) -> None:
-    for command in (search, similar, duplicates):
-        app.command()(command)

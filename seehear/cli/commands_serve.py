@@ -13,8 +13,7 @@ import typer
 
 from seehear.cli import output
 from seehear.cli.options import CollectionOption, DeviceOption, LinksOption, open_collection
-from seehear.cli.process import limit_blas_threads
-from seehear.config import Settings
+from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
 
 SSH = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
@@ -51,6 +50,14 @@ def serve(
             "--behind-proxy", help="Believe a proxy on this machine that clients use https."
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that answer searches, on Linux (default: one per core, at most 8).",
+        ),
+    ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the collection if it does not exist.")
     ] = False,
@@ -62,7 +69,6 @@ def serve(
     follow_links: LinksOption = False,
 ) -> None:
     """Start the web page and the HTTP service."""
-    limit_blas_threads()
     from seehear import server
 
     token = _token(token_file)
@@ -76,17 +82,21 @@ def serve(
         told = "Opening it in your browser." if opened else "Open it in a browser."
         output.note(f"seehear is running at {address}. {told} Press Ctrl-C to stop.")
 
-    server.serve(
-        collection,
-        host=host,
-        port=port,
-        settings=_settings(device, follow_links=follow_links),
-        token=token,
-        roots=[path.expanduser().absolute() for path in root or ()],
-        names=name or (),
-        behind_proxy=behind_proxy,
-        announce=announce,
-    )
+    from seehear.cli.command_server import commands_answered
+
+    with commands_answered(collection or default_collection()):
+        server.serve(
+            collection,
+            host=host,
+            port=port,
+            settings=_settings(device, follow_links=follow_links),
+            token=token,
+            roots=[path.expanduser().absolute() for path in root or ()],
+            names=name or (),
+            behind_proxy=behind_proxy,
+            workers=workers,
+            announce=announce,
+        )
 
 
 def mcp(
@@ -107,7 +117,6 @@ def mcp(
         text = files("seehear.server").joinpath("SKILL.md").read_text(encoding="utf-8")
         output.write_lines(text.splitlines())
         return
-    limit_blas_threads()
     from seehear.server.mcp import run
 
     run(collection, _settings(device))
@@ -159,8 +168,3 @@ def open_page(address: str) -> bool:
         return False
     threading.Thread(target=browser.open, args=(address,), daemon=True).start()
     return True
-
-
-def register(app: typer.Typer) -> None:
-    for command in (serve, mcp):
-        app.command()(command)

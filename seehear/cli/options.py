@@ -72,6 +72,10 @@ UnderOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+loaded: list[Collection] = []
+"""Collections that this process has open already: `command_server` leaves one here for a command
+that it runs."""
+
 _SECONDS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600}
 
 
@@ -110,6 +114,8 @@ def open_collection(
     if settings.device == "auto":
         # A command that answers one query is done before a large index lies on a GPU.
         settings = dataclasses.replace(settings, search_device="cpu")
-    return Collection(
-        folder.expanduser() if folder else default_collection(), settings, must_exist=must_exist
-    )
+    folder = (folder.expanduser() if folder else default_collection()).absolute()
+    for library in loaded:
+        if library.settings == settings and folder.exists() and folder.samefile(library.folder):
+            return library
+    return Collection(folder, settings, must_exist=must_exist)

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from seehear.processes.resources import usable_cores
+
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 1, 2, 3, 130
 """Exit statuses beside 0 for done."""
 
@@ -27,12 +29,15 @@ def gc_paused() -> Iterator[None]:
             gc.enable()
 
 
-def limit_blas_threads() -> None:
-    """Set one thread for OpenBLAS, before numpy is loaded, in commands that answer queries.
+def limit_threads() -> None:
+    """Share the cores by count, before any library is loaded. Variables that are set stay.
 
-    OpenBLAS shares each product of numpy among threads that wait for the next one by spinning: a
-    query by words then takes a service four times the processor time, and clients that ask at once
-    slow each other down. The threads of FAISS and torch wait asleep. Variables that are set stay.
+    OpenMP (torch, FAISS): as many threads as this process may use cores, and they wait asleep.
+    By default they spin, beside decode workers and other programs that need the core meanwhile.
+
+    OpenBLAS (numpy): one thread. Its threads always spin: a query by words then takes a service
+    four times the processor time, and clients that ask at once slow each other down.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

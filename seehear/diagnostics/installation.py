@@ -30,7 +30,7 @@ def python_row() -> Row:
 
 
 def faiss_row() -> Row:
-    """Check that exactly one of the two FAISS packages is installed: they overwrite each other."""
+    """Check that exactly one of the FAISS packages is installed: they overwrite each other."""
     found = [name for name in FAISS_PACKAGES if _version(name) is not None]
     wanted = next(one.package for one in LIBRARIES if one.module == "faiss")
     if len(found) == 1:
@@ -40,7 +40,7 @@ def faiss_row() -> Row:
     return Row(
         "FAISS",
         Level.FAULT,
-        f"{' and '.join(found)} are both installed and overwrite each other",
+        f"{' and '.join(found)} are installed together and overwrite each other",
         f"pip uninstall -y {' '.join(found)}, then pip install {wanted}",
     )
 

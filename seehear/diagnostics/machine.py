@@ -20,6 +20,11 @@ DECODE_TIMEOUT_S = 120.0
 MODEL_TIMEOUT_S = 300.0
 """A large model is read from disk and tried with each modality."""
 
+GRAPHS = (
+    "for more than 8 GiB of vectors: pip uninstall -y faiss-gpu, then pip install faiss-gpu-cuvs"
+)
+"""How to get CAGRA; the packages overwrite each other, so it is not an extra."""
+
 _BUSY = "run `seehear doctor` again while the machine is not busy"
 
 _GPU = """
@@ -36,6 +41,7 @@ told["built"] = torch.version.cuda
 try:
     faiss = __import__("faiss")
     told["faiss"] = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    told["graphs"] = hasattr(faiss, "GpuIndexCagra")
 except Exception:
     pass
 print(json.dumps(told))
@@ -110,6 +116,8 @@ def gpu_row(child: Child) -> Row:
     told = json.loads(said)
     if told["torch"]:
         search = f"; FAISS sees {told['faiss']}" if told["faiss"] else "; FAISS uses the processor"
+        if told["faiss"] and not told["graphs"]:
+            search += f" and builds no graphs ({GRAPHS})"
         return Row("GPU", Level.OK, told["torch"] + search)
     if told["driver"]:
         built = f"is built for CUDA {told['built']}" if told["built"] else "is built without CUDA"

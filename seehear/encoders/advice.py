@@ -21,6 +21,7 @@ from seehear.encoders.model_cards import (
     known_cards,
 )
 from seehear.libraries import naming_faults
+from seehear.processes.resources import usable_cores
 
 PROBE_S = 1.0
 """Seconds for which the processor is measured."""
@@ -78,8 +79,7 @@ def this_machine(probe_s: float = PROBE_S) -> Machine:
 
     Raises EnvironmentFaultError if torch cannot be loaded.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Machine(cores or 1, _free_bytes(), _gpu(), _multiplications_per_s(probe_s))
+    return Machine(usable_cores(), _free_bytes(), _gpu(), _multiplications_per_s(probe_s))
 
 
 def advise(language: Language, machine: Machine, cards: Sequence[ModelCard] = ()) -> Advice:

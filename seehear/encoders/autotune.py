@@ -31,15 +31,13 @@ from typing import TYPE_CHECKING, Any
 
 from seehear.config import default_cache
 from seehear.encoders import backends
+from seehear.encoders.torch_tools import LEAST_ROWS
 from seehear.files import write_whole
 
 if TYPE_CHECKING:
     import torch
 
     Tower = Callable[..., torch.Tensor]
-
-LEAST_ROWS = 8
-"""Smaller batches use the plain tower: they are queries, or the end of a file."""
 
 LEAST_GAIN = 1.1
 """A backend is used if it is at least this many times as fast; less is noise."""
@@ -56,13 +54,15 @@ class Backend:
     """One way to run a tower.
 
     `usable` tells whether this machine can use it; `build` makes it from the plain tower;
-    `after` is the number of rows after which trying it is worth its cost.
+    `after` is the number of rows after which trying it is worth its cost; `alone` tells whether
+    the calling thread computes it, where torch has one thread.
     """
 
     name: str
     usable: Callable[[Any, torch.device], bool]
     build: Callable[[Any], Tower]
     after: int = 0
+    alone: bool = True
 
 
 def all_backends() -> tuple[Backend, ...]:
@@ -72,7 +72,7 @@ def all_backends() -> tuple[Backend, ...]:
         Backend("fused", ways.can_fuse, ways.fused),
         Backend("bf16", ways.can_bf16, ways.bf16),
         Backend("int8", ways.can_int8, ways.int8),
-        Backend("openvino", ways.can_openvino, ways.openvino),
+        Backend("openvino", ways.can_openvino, ways.openvino, alone=False),
         Backend("compiled", ways.can_compile, ways.compiled, after=4_096),
     )
 
@@ -102,7 +102,7 @@ class AutotunedModule:
         *,
         notes: Path | None = None,
         ways: Sequence[Backend] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._plain = plain
         self._identity = identity
@@ -147,16 +147,17 @@ class AutotunedModule:
 
     def _decide(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Encode a batch with the plain tower, and with untried backends unless one is noted."""
-        plain, seconds = self._timed(self._plain, batch)
+        noted = self._notes.read(self._key())
+        repeats = _REPEATS if noted is None else 0  # what is noted is checked, not measured
+        plain, seconds = self._timed(self._plain, batch, repeats)
         decision = self.decision
         rows_per_s = {**decision.rows_per_s, "plain": len(plain) / seconds}
         taken, way = self._taken, decision.backend
-        noted = self._notes.read(self._key())
         for candidate in self._pending():
             decision.tried.append(candidate.name)
             if noted is not None and candidate.name != noted:
                 continue
-            outcome = self._try(candidate, batch, plain)
+            outcome = self._try(candidate, batch, plain, repeats)
             if isinstance(outcome, str):
                 decision.refused[candidate.name] = outcome
                 continue
@@ -172,14 +173,18 @@ class AutotunedModule:
         return plain
 
     def _try(
-        self, way: Backend, batch: tuple[torch.Tensor, ...], plain: torch.Tensor
+        self,
+        way: Backend,
+        batch: tuple[torch.Tensor, ...],
+        plain: torch.Tensor,
+        repeats: int,
     ) -> tuple[Tower, float] | str:
         """Return the built tower and its seconds, or why it cannot be used."""
         import torch
 
         try:
             tower = way.build(self._plain)
-            out, seconds = self._timed(tower, batch)
+            out, seconds = self._timed(tower, batch, repeats)
         except Exception as error:  # a compiler or runtime may raise anything: skip this backend
             return f"{type(error).__name__}: {error}"[:200]
         cosine = torch.nn.functional.cosine_similarity(out.float(), plain.float()).min().item()
@@ -187,16 +192,30 @@ class AutotunedModule:
             return f"its vectors differ: cosine {cosine:.4f}"
         return tower, seconds
 
-    def _timed(self, tower: Tower, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, float]:
-        out = tower(*batch)
-        best = float("inf")
-        for _ in range(_REPEATS):
+    def _timed(
+        self, tower: Tower, batch: tuple[torch.Tensor, ...], repeats: int
+    ) -> tuple[torch.Tensor, float]:
+        """Return the rows and the seconds: of the best of `repeats` runs after one more."""
+        clock = self._clock or self._own_clock()
+        seconds = []
+        for _ in range(1 + repeats):
             self._settle()
-            start = self._clock()
+            start = clock()
             out = tower(*batch)
             self._settle()
-            best = min(best, self._clock() - start)
-        return out, max(best, 1e-9)
+            seconds.append(clock() - start)
+        return out, max(min(seconds[-repeats:]), 1e-9)
+
+    def _own_clock(self) -> Callable[[], float]:
+        """Return what measures work: processor time where this thread does all of it.
+
+        Other programs on the same cores do not change that.
+        """
+        import torch
+
+        alone = all(way.alone for way in self._ways.values())
+        on_processor = self.device.type == "cpu" and torch.get_num_threads() == 1
+        return time.thread_time if alone and on_processor else time.perf_counter
 
     def _settle(self) -> None:
         if self.device.type == "cuda":

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from seehear.encoders.torch_tools import compute_threads
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -183,7 +185,7 @@ def can_openvino(tower: Any, device: torch.device) -> bool:
 
 
 def openvino(tower: nn.Module) -> Tower:
-    """Convert the tower for OpenVINO, in float32, with as many threads as torch uses."""
+    """Convert the tower for OpenVINO, in float32: one thread for each batch, several at once."""
     import torch
 
     library: Any = importlib.import_module("openvino")
@@ -202,8 +204,10 @@ def openvino(tower: nn.Module) -> Tower:
                 warnings.filterwarnings("ignore", category=FutureWarning)
                 warnings.filterwarnings("ignore", message="Converting a tensor to a Python")
                 graph = library.convert_model(tower, example_input=batch)
+            streams = compute_threads()
             settings = {
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "NUM_STREAMS": streams,
+                "INFERENCE_NUM_THREADS": streams,
                 "INFERENCE_PRECISION_HINT": "f32",
             }
             compiled_model = library.Core().compile_model(graph, "CPU", settings)

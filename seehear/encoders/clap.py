@@ -26,6 +26,7 @@ from seehear.encoders.torch_tools import (
     audible,
     check_samples,
     chunks,
+    encode_parts,
     half_precision,
     scatter,
     to_device,
@@ -102,11 +103,13 @@ class ClapEncoder:
         import torch
 
         present = audible(self.space.name, self.spec.sample_rate_hz, audio)
-        rows = []
-        for batch in chunks(present, MAX_BATCH):
+
+        def encode(batch: Sequence[int]) -> Vectors:
             features = np.stack([self.features(audio[position].waveform) for position in batch])
             long = torch.zeros((len(batch), 1), dtype=torch.bool)
-            rows.append(self._forward(self._hear, torch.from_numpy(features), long))
+            return self._forward(self._hear, torch.from_numpy(features), long)
+
+        rows = encode_parts(present, MAX_BATCH, self.device, encode)
         return scatter(present, rows, len(audio), self.space.dim)
 
     def _forward(self, tower: Callable[..., torch.Tensor], *batch: torch.Tensor) -> Vectors:

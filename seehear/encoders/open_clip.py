@@ -21,6 +21,7 @@ from seehear.encoders.open_clip_source import ResolvedWeights, resolve
 from seehear.encoders.torch_tools import (
     check_samples,
     chunks,
+    encode_parts,
     half_precision,
     quiet_libraries,
     scatter,
@@ -104,11 +105,13 @@ class OpenClipEncoder:
         import torch
 
         present = [position for position, image in enumerate(images) if image.pixels.size]
-        rows = []
-        for batch in chunks(present, MAX_BATCH):
-            prepare = self.prepare if self._on_gpu is None else self.prepare_on_gpu
+        prepare = self.prepare if self._on_gpu is None else self.prepare_on_gpu
+
+        def encode(batch: Sequence[int]) -> Vectors:
             pixels = torch.stack([prepare(images[position]) for position in batch])
-            rows.append(self._forward(self._encode_image, pixels))
+            return self._forward(self._encode_image, pixels)
+
+        rows = encode_parts(present, MAX_BATCH, self.device, encode)
         return scatter(present, rows, len(images), self.space.dim)
 
     def _shots(self, shots: Sequence[VideoSample]) -> Vectors:

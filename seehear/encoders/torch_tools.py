@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import pickle
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +17,7 @@ import numpy as np
 
 from seehear.encoders.base import normalised
 from seehear.errors import UsageError
+from seehear.processes.resources import usable_cores
 from seehear.silence import is_silent
 from seehear.types import AudioSample, Modality, Sample, Vectors, modality_of
 
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+LEAST_ROWS = 8
+"""Smaller batches use the plain tower, and are not divided: they are queries, or the end
+of a file."""
+_of_part = threading.local()
+"""In a thread that encodes parts: how many threads all parts have together."""
 
 
 def half_precision(device: torch.device, *, float16: bool = True) -> AbstractContextManager[object]:
@@ -78,6 +87,48 @@ def encode_batches(
         order += batch
         rows.append(encode(batch))
     return scatter(order, rows, count, dim)
+
+
+def compute_threads() -> int:
+    """Return how many threads encode on a processor: OMP_NUM_THREADS, or the cores to be used."""
+    import torch
+
+    return getattr(_of_part, "threads", None) or min(torch.get_num_threads(), usable_cores())
+
+
+def encode_parts(
+    items: Sequence[T], most: int, device: torch.device, encode: Callable[[Sequence[T]], Vectors]
+) -> list[Vectors]:
+    """Encode items in parts of at most `most`, in order; on a processor, several parts at once.
+
+    Each part has threads of its own, mostly one. Threads that share every operation would wait
+    after each one for the slowest, which beside decode workers and other programs is most of the
+    time.
+    """
+    import torch
+
+    threads = compute_threads() if device.type == "cpu" else 1
+    at_once = min(threads, len(items) // LEAST_ROWS)
+    if at_once < 2:
+        return [encode(part) for part in chunks(items, most)]
+    own = torch.get_num_threads()
+
+    def encode_one(part: Sequence[T]) -> Vectors:
+        torch.get_num_threads()  # a thread that has not asked takes over what others set later
+        torch.set_num_threads(threads // at_once)
+        _of_part.threads = threads
+        return encode(part)
+
+    try:
+        parts = chunks(items, min(most, -(-len(items) // at_once)))
+        return list(_encode_threads(threads).map(encode_one, parts))
+    finally:
+        torch.set_num_threads(own)  # also what threads of the caller's program begin with
+
+
+@functools.cache
+def _encode_threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, "seehear-encode-part")
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

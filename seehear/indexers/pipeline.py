@@ -28,6 +28,7 @@ from seehear.indexers.descriptions import assets_beside, describe_again
 from seehear.indexers.encode import DecodeMessage, EncodeStage
 from seehear.indexers.generation import generation_for
 from seehear.indexers.ignore import PathPatterns
+from seehear.indexers.items import check_kept, encode_stored
 from seehear.indexers.passages import cut_stored
 from seehear.indexers.progress import (
     FailedFile,
@@ -174,6 +175,7 @@ class _Run:
         self, paths: Sequence[str | Path], patterns: PathPatterns, *, retry_failed: bool
     ) -> IndexReport:
         targets = resolve(self.catalog, paths, self.catalog.locations.add_root)
+        check_kept(self.catalog, self.model)
         generation = generation_for(self.catalog, self.model)
         builds = generation.state != "serving"
         if builds:
@@ -202,6 +204,9 @@ class _Run:
                         self.settings,
                         self.tally,
                         self.halt.is_set,
+                    )
+                    encode_stored(
+                        self.catalog, self.model, generation.id, self.settings, self.halt.is_set
                     )
                     promoted = builds and self._promote(generation)
                 if not self._tick():

@@ -11,7 +11,6 @@ before.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -37,6 +36,7 @@ from seehear.indexers.passages import cut_passages, reads_english_only
 from seehear.indexers.progress import FailedFile, ProgressTracker, ReaderReport, ReadReport, Stage
 from seehear.indexers.reading_lines import audio_of, lines_of
 from seehear.libraries import remedy
+from seehear.processes.resources import usable_cores
 from seehear.readers import SAMPLE_RATE_HZ, Reader, ReaderKind
 from seehear.readers.process import ReaderProcess
 from seehear.readers.records import pack_reading
@@ -256,7 +256,7 @@ class ReadingRun:
         process = ReaderProcess(
             cast(ReaderKind, reader.value),
             model=model,
-            threads=max(1, os.cpu_count() or 1),
+            threads=usable_cores(),
             check=self._raise_if_over,
         )
         self._readers[reader] = self._opened.enter_context(process)

@@ -3,8 +3,8 @@
 catalog     its structure and its consistency ............... the only copy: reported, not changed
 rows        vectors, passages and times, by checksum ........ marked; the next index run makes them
                                                               from their files again
-derived     SQLite's indexes, the full-text index ........... rebuilt
-caches      vector indexes against the catalog's vectors .... rebuilt; those of generations
+derived     SQLite's indexes ................................ rebuilt
+caches      indexes of vectors and words against the catalog  rebuilt; those of generations
                                                               that were dropped are removed
 files       content against the hashes (on request) ......... reported; altered files are read
                                                               again by the next index run
@@ -26,7 +26,7 @@ from seehear.errors import CollectionLockedError
 from seehear.indexers.progress import Progress
 from seehear.indexers.rehashing import RehashReport, rehash
 from seehear.stores import Catalog, FaultKind, Generation, IntegrityIssue, VectorCache, VectorIndex
-from seehear.stores.vectors.cache import FOLDER as CACHE_FOLDER
+from seehear.stores.catalog.catalog import CACHE_FOLDER
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 SAME = 0.9
@@ -75,7 +75,7 @@ class Verification:
     removed_files: int
     """Cache files of generations that were dropped."""
     caches_good: bool
-    """Whether every vector index now agrees with the catalog."""
+    """Whether every index of vectors and words now agrees with the catalog."""
     unrepaired: str
     """Why nothing could be repaired; empty if it could."""
     hashes: RehashReport | None
@@ -208,22 +208,27 @@ class _Check:
             # Opening a damaged cache has deleted it: open again, which builds it anew.
             wrong = not all(found.agreed for found in _compare_all(catalog))
         self.caches_good = not wrong
+        # Damaged passages are made anew, and their words with them.
+        if not any(fault.kind is FaultKind.DAMAGED for fault in self.faults):
+            agreed = catalog.words.check(repair=not self.unrepaired)
+            self.caches_good = self.caches_good and agreed
         after = _files(folder)
         self.renewed_files = sum(before.get(name) != state for name, state in after.items())
 
 
 def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
     """Remove cache files of generations that no longer exist; return their number."""
-    known = {
+    known = {path.stem for path in catalog.words.files()} | {
         VectorCache(catalog.folder, catalog, generation).file_of(space, item).stem
         for generation in catalog.generations.all()
         for space in generation.spaces
         for item in Modality
     }
+    ours = (".vectors", ".proposer", ".words")
     left = [
         folder / name
         for name in _files(folder)
-        if name.endswith((".vectors", ".proposer")) and name.partition(".")[0] not in known
+        if name.endswith(ours) and name.partition(".")[0] not in known
     ]
     for path in left:
         with suppress(OSError):  # another process has removed it

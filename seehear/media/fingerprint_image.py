@@ -134,7 +134,7 @@ def trimmed(planes: Floats) -> Floats:
         lines = np.moveaxis(planes, axis, 0)
         for side in (lines, lines[::-1]):
             limit, count = len(lines) // 5, 0
-            plain = np.median(side[0], axis=0)
+            plain = np.quantile(side[0], 0.5, axis=0)
             while count < limit and np.abs(side[count] - plain).max() <= 16:
                 count += 1
             box.append(count)

@@ -26,6 +26,8 @@ from seehear.files import scratch_folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from seehear.types import ImageSample
+
 MOST_CHANNELS = 8
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 _FLOATS, _INTEGERS = 3, 1
@@ -40,12 +42,26 @@ def written(value: Any) -> Iterator[Path]:
     """
     import tempfile
 
-    content, name = _content(value)
     with scratch_folder(Path(tempfile.gettempdir())) as folder:
-        file = folder / name
-        with file.open("wb") as out:
-            out.write(content)
-        yield file
+        yield write_into(value, folder)
+
+
+def write_into(value: Any, folder: Path, prefix: str = "") -> Path:
+    """Write media in memory as a file in a folder. Raises as `written`."""
+    content, name = _content(value)
+    file = folder / f"{prefix}{name}"
+    with file.open("wb") as out:
+        out.write(content)
+    return file
+
+
+def preview_of(sample: ImageSample) -> bytes:
+    """Return a decoded image as a WebP file."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(sample.pixels).save(out, "WEBP", quality=90)
+    return out.getvalue()
 
 
 def label_of(value: Any) -> str:

@@ -158,19 +158,27 @@ class ChildProcess:
             return f"signal {-code}"
 
 
-def start_child(
-    code: str, environment: Mapping[str, str] | None = None, what: str = "decode workers"
-) -> subprocess.Popen[bytes]:
-    """Start Python code in a process that ends with the calling thread, which has to live as long.
+def python_command(code: str) -> list[str]:
+    """Return the command that runs Python code with the modules of this process.
 
-    The code finds the id of this process as `parent`. `what` names such processes for people.
-
-    Raises StartError.
+    The code finds the id of this process as `parent`.
     """
     package_parent = str(Path(__file__).resolve().parents[2])
     # -I and absolute entries only: a folder of media may hold a file that is named like a module.
     paths = [package_parent, *(entry for entry in sys.path if Path(entry).is_absolute())]
     code = f"import sys; parent = int(sys.argv[1]); sys.path[:] = sys.argv[2:]; {code}"
+    return [sys.executable, "-I", "-S", "-c", code, str(os.getpid()), *paths]
+
+
+def start_child(
+    code: str, environment: Mapping[str, str] | None = None, what: str = "decode workers"
+) -> subprocess.Popen[bytes]:
+    """Start Python code in a process that ends with the calling thread, which has to live as long.
+
+    The code runs as in `python_command`. `what` names such processes for people.
+
+    Raises StartError.
+    """
     kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     # A session of its own: Ctrl-C goes to the parent, which ends its children in order.
     apart: dict[str, Any] = (
@@ -180,7 +188,7 @@ def start_child(
     )
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", code, str(os.getpid()), *paths],
+            python_command(code),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

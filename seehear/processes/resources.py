@@ -1,10 +1,57 @@
-"""Limit what a child process takes: address space, processor time, and how much it has taken."""
+"""Tell how many cores a process may use; limit the memory and the time that a child takes."""
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: those that it may run on, within its quota.
+
+    A container's quota is time on any of the machine's cores: as many threads as there are cores
+    would use it up at once and then stand still.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota(Path("/proc/self/cgroup"), _CGROUPS))))
+
+
+def _quota(memberships: Path, top: Path) -> float:
+    """Return the cores that the quotas of this process's control groups allow; inf without one."""
+    try:
+        groups = [line.split(":", 2) for line in memberships.read_text("utf-8").splitlines()]
+    except (OSError, ValueError):
+        return math.inf
+    least = math.inf
+    for _, controllers, path in (group for group in groups if len(group) == 3):
+        # Version 2 has one tree, version 1 one for each controller. A quota holds for all below.
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        tree = top / "cpu" if controllers else top
+        inner = Path(path.lstrip("/"))
+        for group in (inner, *inner.parents):
+            least = min(least, _quota_of(tree / group))
+    return least
+
+
+def _quota_of(group: Path) -> float:
+    with suppress(OSError, ValueError):
+        if (stated := group / "cpu.max").exists():
+            quota, period = stated.read_text("ascii").split()
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text("ascii")
+            period = (group / "cpu.cfs_period_us").read_text("ascii")
+        if quota.strip() != "max" and float(quota) > 0 and float(period) > 0:
+            return float(quota) / float(period)
+    return math.inf
 
 
 def limit_memory(most_bytes: int) -> None:

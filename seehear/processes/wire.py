@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,11 +33,43 @@ class WireError(Exception):
 
 def send(stream: BinaryIO, head: WireMessage, body: Sequence[memoryview | bytes] = ()) -> None:
     """Write one message. Raises OSError or ValueError where the pipe is closed."""
-    text = json.dumps(head, separators=(",", ":")).encode("ascii")
-    stream.write(_LENGTHS.pack(len(text), sum(len(part) for part in body)) + text)
+    stream.write(_beginning(head, sum(len(part) for part in body)))
     for part in body:
         stream.write(part)
     stream.flush()
+
+
+def packed(head: WireMessage, body: bytes = b"") -> bytes:
+    """Return one message, for a socket."""
+    return _beginning(head, len(body)) + body
+
+
+def _beginning(head: WireMessage, body_bytes: int) -> bytes:
+    text = json.dumps(head, separators=(",", ":")).encode("ascii")
+    return _LENGTHS.pack(len(text), body_bytes) + text
+
+
+class Unpacker:
+    """Cut what comes from a socket, in pieces of any size, into messages."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[WireMessage, bytes]]:
+        """Yield the messages that are complete with these bytes. Raises WireError."""
+        self._held += data
+        while len(self._held) >= _LENGTHS.size:
+            head_bytes, body_bytes = _LENGTHS.unpack_from(self._held)
+            body_at = _LENGTHS.size + head_bytes
+            if len(self._held) < body_at + body_bytes:
+                return
+            try:
+                head = json.loads(self._held[_LENGTHS.size : body_at])
+            except (ValueError, RecursionError) as error:
+                raise WireError("a message that cannot be read") from error
+            body = bytes(self._held[body_at : body_at + body_bytes])
+            del self._held[: body_at + body_bytes]
+            yield head, body
 
 
 def receive(stream: BinaryIO) -> tuple[WireMessage, WireBody]:

@@ -18,7 +18,13 @@
 
 from seehear.search.dedup import Likeness
 from seehear.search.duplicates import DuplicateGroup
-from seehear.search.encode_query import check_options, check_query, embed_each, language_notes
+from seehear.search.encode_query import (
+    check_embeddings,
+    check_options,
+    check_query,
+    embed_each,
+    language_notes,
+)
 from seehear.search.engine import Engine
 from seehear.search.fields import facet_named
 from seehear.search.filter_text import parse_where
@@ -35,6 +41,7 @@ __all__ = [
     "Rerank",
     "TypicalFile",
     "UnusualFile",
+    "check_embeddings",
     "check_options",
     "check_query",
     "embed_each",

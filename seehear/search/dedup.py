@@ -30,6 +30,8 @@ BURST = 0.90
 """Cosine of two photos, taken within BURST_S of each other, from which they are a burst."""
 BURST_S = 10.0
 """In seconds."""
+AT_ONCE = 256
+"""Results that are compared with all at once."""
 RELEVANCE_SHARE = 0.7
 """Weight of the score against novelty in maximal marginal relevance."""
 
@@ -95,6 +97,14 @@ class Proposals:
         alike: Ids = others[cosines.max(axis=(1, 2)) >= least]
         return alike
 
+    def alike(self, some: slice) -> NDArray[np.bool_]:
+        """Return which of all may be copies of some positions, by their sketches: bool (m, n)."""
+        flat = self._sketches[:-1].reshape(-1, self._sketches.shape[-1])
+        sketches = self._sketches[:-1][some]
+        cosines = sketches.reshape(-1, flat.shape[1]) @ flat.T
+        best = cosines.reshape(*sketches.shape[:2], -1, sketches.shape[1]).max(axis=(1, 3))
+        return np.asarray(best >= np.maximum(self._least[some, None], self._least))
+
     def find(self, position: int, allowed: NDArray[np.bool_]) -> Ids:
         """Return which positions, of those allowed (n,), may be copies of one, ascending."""
         keys, owners = self._index
@@ -117,30 +127,34 @@ def collapse(
     `prints` are the fingerprints of their assets. Each result joins the first group whose best
     member it equals, so that a chain of small differences does not merge everything.
     """
-    cosines_of, proposals = _cosines(results, vectors), Proposals(prints)
     timed = np.array([result.asset.taken_at is not None for result in results], dtype=np.bool_)
+    proposals, cosines_of = Proposals(prints), _cosines(results, vectors)
     groups: list[list[int]] = []
-    leaders: list[int] = []
-    for position, result in enumerate(results):
+    led: dict[int, list[int]] = {}
+    for start in range(0, len(results), AT_ONCE):
         check_current()
-        led = np.array(leaders, dtype=np.int64)
-        near = np.isin(led, proposals.among(position, led))
-        cosines = cosines_of(position)[leaders] if timed[position] else None
-        if cosines is not None:
-            near |= cosines >= BURST
-        home = None
-        for number in np.flatnonzero(near).tolist():
-            leader, cosine = leaders[number], -1.0 if cosines is None else float(cosines[number])
-            if is_burst(results[leader].asset, result.asset, cosine) or agreement(
-                prints[leader], prints[position]
-            ):
-                home = groups[number]
-                break
-        if home is not None:
-            home.append(position)
-        elif len(groups) < most:
-            groups.append([position])
-            leaders.append(position)
+        some = slice(start, start + AT_ONCE)
+        cosines = cosines_of(some)
+        near = proposals.alike(some) | ((cosines >= BURST) & timed[some, None])
+        near[:, [at for at in range(start) if at not in led]] = False
+        earlier: list[list[int]] = [[] for _ in range(len(near))]
+        for row, other in np.argwhere(np.tril(near, start - 1)).tolist():
+            earlier[row].append(other)
+        for row, others in enumerate(earlier):
+            position = start + row
+            for leader in others:
+                if leader in led and (
+                    is_burst(
+                        results[leader].asset, results[position].asset, float(cosines[row, leader])
+                    )
+                    or agreement(prints[leader], prints[position])
+                ):
+                    led[leader].append(position)
+                    break
+            else:
+                if len(groups) < most:
+                    led[position] = [position]
+                    groups.append(led[position])
     return groups
 
 
@@ -164,31 +178,36 @@ def mmr(
         chosen = int(np.argmax(gains - (1 - RELEVANCE_SHARE) * likeness))
         taken.append(chosen)
         gains[chosen] = -np.inf
-        likeness = np.maximum(likeness, cosines_of(chosen))
+        likeness = np.maximum(likeness, cosines_of(slice(chosen, chosen + 1))[0])
     return taken
 
 
 def _cosines(
     results: Sequence[SegmentRecord], vectors: Sequence[Floats | None]
-) -> Callable[[int], Floats]:
-    """Return what gives the cosines of one of n results with all: float32 (n,).
+) -> Callable[[slice], Floats]:
+    """Return what gives the cosines of some of n results with all: float32 (m, n).
 
     They are -1 for another modality, and without vectors.
     """
+    codes = np.full(len(results), -1, dtype=np.int64)
     rows: dict[Modality, list[int]] = {}
     for position, vector in enumerate(vectors):
         if vector is not None:
             rows.setdefault(results[position].segment.modality, []).append(position)
-    stacked = {
-        modality: np.stack([vector for i in found if (vector := vectors[i]) is not None])
-        for modality, found in rows.items()
-    }
+    stacked = []
+    for code, found in enumerate(rows.values()):
+        codes[found] = code
+        stacked.append(np.stack([vector for i in found if (vector := vectors[i]) is not None]))
 
-    def cosines_of(position: int) -> Floats:
-        cosines = np.full(len(results), -1.0, dtype=np.float32)
-        if (vector := vectors[position]) is not None:
-            modality = results[position].segment.modality
-            cosines[rows[modality]] = stacked[modality] @ vector
+    def cosines_of(some: slice) -> Floats:
+        own = codes[some]
+        cosines = np.full((len(own), len(codes)), -1.0, dtype=np.float32)
+        for code, (found, rows_of_kind) in enumerate(zip(rows.values(), stacked, strict=True)):
+            asked = np.flatnonzero(own == code)
+            if len(asked):
+                first = some.start + asked
+                at = np.searchsorted(found, first)
+                cosines[asked[:, None], np.array(found)] = rows_of_kind[at] @ rows_of_kind.T
         return cosines
 
     return cosines_of

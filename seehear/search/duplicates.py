@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seehear.media.fingerprints import Fingerprint, agreement
 from seehear.search.dedup import BURST_S, Likeness, Proposals, is_burst
 from seehear.search.snapshot import CollectionSnapshot
+from seehear.stores.catalog.filters import Filter
 from seehear.types import Asset, Floats, Ids, Modality, Query
 
 CHUNK = 1024
@@ -50,15 +51,19 @@ class DuplicateGroup:
 
 
 def groups(
-    snapshot: CollectionSnapshot, query: Query, progress: Callable[[int, int], None] | None = None
+    snapshot: CollectionSnapshot,
+    query: Query,
+    parse: Callable[[str], Filter | None],
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[DuplicateGroup]:
     """Return all groups of two files or more that meet a query's filters, by their first paths.
 
-    Copies that do not meet the filters are listed after one that does. `progress` is called with
-    the number of assets compared and their total. Raises UsageError for a bad filter.
+    `parse` reads the text of the query's filter. Copies that do not meet the filters are listed
+    after one that does. `progress` is called with the number of assets compared and their total.
+    Raises UsageError for a bad filter.
     """
     found: list[DuplicateGroup] = []
-    snapshot = snapshot.restricted(query)
+    snapshot = snapshot.restricted(query, parse)
     for modality in snapshot.allowed_modalities:
         ids, assets = _representatives(snapshot, modality)
         if not assets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ from seehear.encoders.base import LEAST_KNOWN, Model, known_shares, normalised
 from seehear.encoders.languages import guess_language
 from seehear.encoders.model_cards import MULTILINGUAL
 from seehear.encoders.plain import encoder_errors
-from seehear.errors import UsageError
+from seehear.errors import SpaceMismatchError, UsageError
 from seehear.limits import QueryLimits
 from seehear.types import (
     Embeddings,
@@ -275,6 +275,38 @@ def embed_each(modality: Modality, things: Sequence[Sequence[Sample]], model: Mo
         modality,
         {space: normalised(np.add.reduceat(rows, starts)) for space, rows in encoded.items()},
     )
+
+
+def check_embeddings(given: Embeddings, model: Model) -> dict[EmbeddingSpace, Vectors]:
+    """Return vectors of things as a collection keeps them: float32 (n, dim) of length 1.
+
+    Raises SpaceMismatchError where they are not in the spaces of the model, UsageError for vectors
+    of another shape, without length or not finite.
+    """
+    wanted = model.spaces_of(given.modality)
+    if set(given.vectors) != set(wanted):
+        raise SpaceMismatchError(
+            f"{given.modality} vectors of this collection are in the space "
+            f"{_listed(wanted)}, these are in {_listed(given.vectors)}"
+        )
+    found = {}
+    for space in wanted:
+        rows = np.asarray(given.vectors[space])
+        if rows.shape != (len(given), space.dim) or rows.dtype.kind != "f":
+            raise UsageError(
+                f"vectors of {space.key} are float32 ({len(given)}, {space.dim}), "
+                f"not {rows.dtype} {rows.shape}"
+            )
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+        bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+        if bad.size:
+            raise UsageError(f"vector {int(bad[0])} of {space.key} is zero or not finite")
+        found[space] = (rows / lengths[:, None]).astype(np.float32)
+    return found
+
+
+def _listed(spaces: Iterable[EmbeddingSpace]) -> str:
+    return ", ".join(space.key for space in spaces) or "none"
 
 
 def _is_bare(text: str) -> bool:

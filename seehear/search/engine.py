@@ -18,29 +18,27 @@ from pathlib import Path
 
 import numpy as np
 
-from seehear.address import Address
 from seehear.cancellation import check_current, interruptible
 from seehear.encoders.base import Model
 from seehear.errors import StoreError
 from seehear.media.fingerprints import Fingerprint
+from seehear.media.fingerprints import read as read_fingerprint
 from seehear.search import encode_query, feedback, presence, retrieve, scoring
-from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.search.calibration.precompute import missing_blobs
 from seehear.search.dedup import collapse, mmr
 from seehear.search.duplicates import DuplicateGroup, groups
 from seehear.search.encode_query import EncodedPart
 from seehear.search.filter_text import parse_where
+from seehear.search.hits import make_hits
 from seehear.search.lexical import strip_stop_words
-from seehear.search.moments import merge_adjacent
-from seehear.search.ranking import RankedAsset, Rerank, apply_rerank, rank, timed_segments
+from seehear.search.ranking import RankedAsset, Rerank, apply_rerank, rank
 from seehear.search.scoring import Scores
 from seehear.search.snapshot import CollectionSnapshot, within
-from seehear.search.snippets import cut_snippet
 from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorCache
 from seehear.stores.catalog.asked_words import asked_words
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.vectors.base import WARMUP_QUERIES
-from seehear.types import By, Floats, Hit, Ids, Modality, Mode, Query, Segment
+from seehear.types import Floats, Hit, Ids, Modality, Mode, Query
 
 OVERFETCH = 2
 """Assets to rank for each hit wanted: some are near-duplicates of others."""
@@ -111,6 +109,7 @@ class Engine:
         An index run stores it. Without it, the first search of each process computes the same and
         gives the same answers.
         """
+        self._catalog.words.refresh(self._generation.id)
         return missing_blobs(self.current(), self._model)
 
     def warm_up(self) -> None:
@@ -157,11 +156,15 @@ class Engine:
         *,
         under: Path | None = None,
         where: str = "",
+        parse: Callable[[str], Filter | None] = parse_where,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[DuplicateGroup]:
-        """Return groups of near-identical files. Raises UsageError for a bad filter."""
+        """Return groups of near-identical files; `parse` as in `search`.
+
+        Raises UsageError for a bad filter.
+        """
         everything = Query((), modalities=modalities, under=under, where=where)
-        return groups(self.current(), everything, progress)
+        return groups(self.current(), everything, parse, progress)
 
     def _count(self, snapshot: CollectionSnapshot) -> None:
         """Count a query. After WARMUP_QUERIES, read the rows of all segments into memory."""
@@ -262,7 +265,7 @@ class _Search:
         candidates = scores.candidates.at(results[:depth])
         records, vectors = self._describe(candidates.ids), self._own_vectors(candidates)
         if not self.query.show_duplicates:
-            groups = collapse(records, vectors, self._fingerprints(records), most)
+            groups = collapse(records, vectors, [*map(self._fingerprint, records)], most)
         if not self.query.diverse:
             return groups
         leaders = [group[0] for group in groups]
@@ -274,12 +277,12 @@ class _Search:
         )
         return [groups[i] for i in order]
 
-    def _fingerprints(self, records: Sequence[SegmentRecord]) -> list[Fingerprint | None]:
-        """Return the fingerprints of the assets of some segments; each is read once for a query."""
-        assets = [found.asset.id for found in records]
-        new = [id_ for id_ in assets if id_ not in self.prints]
-        self.prints |= dict.fromkeys(new) | self.snapshot.fingerprints(new)
-        return [self.prints[id_] for id_ in assets]
+    def _fingerprint(self, found: SegmentRecord) -> Fingerprint | None:
+        """Return the fingerprint of a segment's asset; each is read once for a query."""
+        if found.asset.id not in self.prints:
+            data = found.raw_fingerprint
+            self.prints[found.asset.id] = None if data is None else read_fingerprint(data)
+        return self.prints[found.asset.id]
 
     def _own_vectors(self, candidates: SegmentColumns) -> list[Floats | None]:
         """Return the vector of each candidate in the space of its own modality, float32 (dim,)."""
@@ -297,100 +300,37 @@ class _Search:
 
         All segments of their files are scored, to find the moments.
         """
-        known = scores.candidates
-        known = known.at(within(known.assets, np.array(sorted(merged), dtype=np.int64)))
+        rows = within(scores.candidates.assets, np.array(sorted(merged), dtype=np.int64))
+        known = scores.candidates.at(rows)
         timed = set(known.assets[~np.isnan(known.start_s)].tolist())
-        ids = self.snapshot.segments_of(timed)
+        ids = self.snapshot.segments_of(timed) if timed else known.ids
         whole = self.snapshot.segment_columns(ids[~within(ids, known.ids)])
-        final, best = self._rank(SegmentColumns.of(known, whole))
-        candidates = final.candidates
+        if len(whole) or self.rerank is not None:
+            final, best = self._rank(SegmentColumns.of(known, whole))
+        else:
+            final = scores.at(np.flatnonzero(rows))
+            best = rank(final)
         if self.query.diverse:  # keep the order of `merged`
             position = {asset: at for at, asset in enumerate(merged)}
-            order = [position[asset] for asset in candidates.assets[best].tolist()]
+            order = [position[asset] for asset in final.candidates.assets[best].tolist()]
             best = best[np.argsort(order)]
-        paths = self.snapshot.paths_of(
-            {*merged, *(asset for others in merged.values() for asset in others)}
-        )
+        if self.rerank is not None:  # its scores say all
+            final = replace(final, confidence=final.total.astype(np.float32))
+        places = self._places(merged, final.candidates.ids[best])
+        return make_hits(self.query, final, best, places, self._describe, self.asked, self.snapshot)
+
+    def _places(self, merged: Mapping[int, Sequence[int]], ids: Ids) -> dict[int, list[Path]]:
+        """Return by asset the path to show, one that meets the filters, then those of copies and
+        near-duplicates; `ids` are the segments to show."""
         fitting = self.snapshot.matching_paths(merged)
-        records = self._describe(candidates.ids[best])
-        return [
-            self._hit(number, row, final, found, _paths(found, paths, fitting, merged))
-            for number, (row, found) in enumerate(zip(best.tolist(), records, strict=True), 1)
-        ]
-
-    def _hit(
-        self, number: int, row: int, scores: Scores, found: SegmentRecord, paths: Sequence[Path]
-    ) -> Hit:
-        """Return a hit. `paths` has the path to show, then those of copies and near-duplicates."""
-        value = float(scores.total[row])
-        segments = timed_segments(scores, found.asset.id)
-        whole = Address(self.snapshot.collection, found.asset.id)
-        moments = tuple(
-            replace(
-                one,
-                by=tuple(scoring.evidence(scores, _row_of(scores, one.segment_id))),
-                address=str(replace(whole, start_s=one.start_s, stop_s=one.stop_s)),
-            )
-            for one in merge_adjacent(segments, self.query.moments)
-        )
-        times = (found.segment.start_s, found.segment.stop_s)
-        if moments and moments[0].segment_id == found.segment_id:
-            times = (moments[0].start_s, moments[0].stop_s)
-        first = scores.wanted[0]
-        confidence = value if self.rerank else float(scores.confidence[row])
-        evidence = scoring.evidence(scores, row)
-        passage = self._passage(found.segment, evidence, scores)
-        text = passage.text
-        snippet, marks = cut_snippet(text, self.asked) if text else (None, ())
-        return Hit(
-            rank=number,
-            score=value,
-            similarity=float(scores.similarities[first, scores.answering[first, row]]),
-            path=paths[0],
-            modality=found.asset.modality,
-            asset_id=found.asset.id,
-            segment_id=found.segment_id,
-            matched_modality=found.segment.modality,
-            by=tuple(evidence),
-            start_s=times[0],
-            stop_s=times[1],
-            snippet=snippet,
-            marks=marks,
-            text=text,
-            page=passage.page,
-            language=passage.language,
-            box=passage.box,
-            weak=min(value, confidence) < WEAK_BELOW,
-            moments=moments,
-            duplicates=tuple(paths[1:]),
-            why=scoring.explain(scores, row, self.snapshot) if self.query.explain else (),
-            address=str(replace(whole, start_s=times[0], stop_s=times[1], page=passage.page)),
-        )
-
-    def _passage(self, found: Segment, evidence: Mapping[By, int], scores: Scores) -> Segment:
-        """Return the passage to show with a hit: its own, else one that says the same."""
-        if found.text:
-            return found
-        rows = np.array([*evidence.values()], dtype=np.int64)
-        texts = scores.candidates.at(rows)
-        ids = texts.ids[texts.of_kind(Modality.TEXT)]
-        return self._describe(ids[:1])[0].segment if len(ids) else found
-
-
-def _row_of(scores: Scores, segment_id: int) -> int:
-    return int(np.flatnonzero(scores.candidates.ids == segment_id)[0])
-
-
-def _paths(
-    found: SegmentRecord,
-    paths: Mapping[int, Sequence[Path]],
-    fitting: Mapping[int, Sequence[Path]],
-    merged: Mapping[int, Sequence[int]],
-) -> list[Path]:
-    """Return the path to show, one that meets the filters, then copies and near-duplicates."""
-    fits = fitting.get(found.asset.id, [found.path])
-    shown = found.path if found.path in fits else fits[0]
-    others = [path for path in paths[found.asset.id] if path != shown]
-    for asset in merged[found.asset.id]:
-        others += paths[asset]
-    return [shown, *others]
+        shown = {found.asset.id: found for found in self._describe(ids)}
+        others = {*(asset for more in merged.values() for asset in more)}
+        paths = {found.asset.id: found.paths for found in shown.values()}
+        paths |= self.snapshot.paths_of(others - paths.keys())
+        places = {}
+        for asset, found in shown.items():
+            fits = fitting.get(asset, [found.path])
+            first = found.path if found.path in fits else fits[0]
+            rest = [path for path in paths[asset] if path != first]
+            places[asset] = [first, *rest, *(path for one in merged[asset] for path in paths[one])]
+        return places

@@ -14,7 +14,8 @@ from lark.exceptions import UnexpectedInput, VisitError
 from seehear import arguments
 from seehear.errors import UsageError
 from seehear.languages import language_named
-from seehear.search.fields import FolderFilter, field_named
+from seehear.own_fields import FieldType, FieldValue, OwnField
+from seehear.search.fields import FIELD_WORDS, FolderFilter, field_named
 from seehear.search.formats import format_filter
 from seehear.stores.catalog.filters import (
     CHOICES,
@@ -22,6 +23,7 @@ from seehear.stores.catalog.filters import (
     ORIGINS,
     And,
     Compare,
+    CompareOwn,
     Field,
     Filter,
     FilterValue,
@@ -44,6 +46,7 @@ _NUMBERS = (Field.WIDTH, Field.HEIGHT, Field.LATITUDE, Field.LONGITUDE)
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "k": 10**3, "m": 10**6, "g": 10**9,
           "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _DURATIONS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 _DATE = re.compile(
     r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2})(?::(\d{2})(?::(\d{2}))?)?)?)?)?"
@@ -56,10 +59,10 @@ MOST_NESTING = 40
 """Most levels of `and`, `or` and `not` inside each other."""
 
 
-def parse_filter(text: str, folders: FolderFilter) -> Filter:
+def parse_filter(text: str, folders: FolderFilter, own: Mapping[str, OwnField]) -> Filter:
     """Return the filter that a text means. Raises UsageError as `parse_where` does."""
     try:
-        found = _ToFilter(folders).transform(_grammar().parse(text))
+        found = _ToFilter(folders, own).transform(_grammar().parse(text))
     except UnexpectedInput as error:
         raise UsageError(_explain(text, error)) from None
     except VisitError as error:
@@ -79,7 +82,7 @@ def _check_size(part: Filter, depth: int = 0) -> int:
     """Return the number of comparisons; raise UsageError if a database could not compile them."""
     if depth > MOST_NESTING:
         raise UsageError(_TOO_NESTED)
-    if isinstance(part, Compare):
+    if isinstance(part, Compare | CompareOwn):
         return 1
     parts = (part.part,) if isinstance(part, Not) else part.parts
     count = sum(_check_size(one, depth + 1) for one in parts)
@@ -109,9 +112,9 @@ def _explain(text: str, error: UnexpectedInput) -> str:
 class _ToFilter(Transformer[Token, Filter]):
     """Turn a parse tree into a Filter, from the leaves up."""
 
-    def __init__(self, folders: FolderFilter) -> None:
+    def __init__(self, folders: FolderFilter, own: Mapping[str, OwnField]) -> None:
         super().__init__()
-        self._folders = folders
+        self._folders, self._own = folders, own
 
     def start(self, children: list[Filter]) -> Filter:
         return children[0]
@@ -150,7 +153,7 @@ class _ToFilter(Transformer[Token, Filter]):
 
     @v_args(inline=True)
     def present(self, name: Token) -> Filter:
-        return Compare(_field(name), Op.KNOWN)
+        return _known(self._field(name))
 
     @v_args(inline=True)
     def near(self, latitude: Token, longitude: Token, km: Token) -> Filter:
@@ -159,11 +162,14 @@ class _ToFilter(Transformer[Token, Filter]):
 
     def _comparison(self, name: Token, operator: str, value: Token) -> Filter:
         """Return a comparison. Raises UsageError that says where in the text it is wrong."""
-        field = _field(name)
+        field = self._field(name)
         if operator == "!~":
             found = self._comparison(name, "~", value)
-            return And((Compare(field, Op.KNOWN), Not(found))) if field in DETAILS else Not(found)
+            has_to_be = isinstance(field, OwnField) or field in DETAILS
+            return And((_known(field), Not(found))) if has_to_be else Not(found)
         try:
+            if isinstance(field, OwnField):
+                return _own_comparison(field, operator, value)
             if field is Field.FOLDER:
                 return self._folder_comparison(operator, value)
             return _comparison(field, operator, value)
@@ -180,9 +186,11 @@ class _ToFilter(Transformer[Token, Filter]):
         below = self._folders(Op.UNDER, str(value))
         return below if operator == "=" else Not(below)
 
-
-def _field(name: Token) -> Field:
-    return field_named(name, f" ({_at(name)})")
+    def _field(self, name: Token) -> Field | OwnField:
+        word = name.lower()
+        if word in self._own and word not in FIELD_WORDS:
+            return self._own[word]
+        return field_named(name, f" ({_at(name)})", map(str, self._own.values()))
 
 
 def _comparison(field: Field, operator: str, value: Token) -> Filter:
@@ -194,6 +202,27 @@ def _comparison(field: Field, operator: str, value: Token) -> Filter:
         same = format_filter(str(value))
         return same if operator == "=" else Not(same)
     return Compare(field, Op(operator), _read(field, operator, value))
+
+
+def _known(field: Field | OwnField) -> Filter:
+    if isinstance(field, OwnField):
+        return CompareOwn(field, Op.KNOWN)
+    return Compare(field, Op.KNOWN)
+
+
+def _own_comparison(field: OwnField, operator: str, value: Token) -> Filter:
+    if field.type is FieldType.DATE:
+        return _date_comparison(field, operator, value)
+    read: FieldValue = str(value)
+    if field.type is FieldType.NUMBER:
+        read = _number(value)
+    elif field.type is FieldType.BOOL:
+        if value.lower() not in _BOOLS:
+            raise UsageError(f'"{value}" ({_at(value)}) is not true or false')
+        read = _BOOLS[value.lower()]
+    elif operator == "~":
+        read = _pattern(value)
+    return CompareOwn(field, Op(operator), read)
 
 
 def _read(field: Field, operator: str, value: Token) -> FilterValue:
@@ -217,12 +246,18 @@ def _pattern(value: Token) -> str:
     return str(value) if set("*?") & set(value) else f"*{value}*"
 
 
-def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
+def _date_comparison(field: Field | OwnField, operator: str, value: Token) -> Filter:
     """Compare with a period: `= 2024-06` is any time in that June, `> 2024-06` is after it."""
     if operator == "~":
         raise UsageError(f"{field} is a date: compare it with = != < > <= >= ({_at(value)})")
     start, stop, precision = _period(value)
-    within = And((Compare(field, Op.GE, start), Compare(field, Op.LT, stop)))
+
+    def compare(op: Op, when: datetime) -> Filter:
+        if isinstance(field, OwnField):
+            return CompareOwn(field, op, when)
+        return Compare(field, op, when)
+
+    within = And((compare(Op.GE, start), compare(Op.LT, stop)))
     if field is Field.TAKEN and precision in _PRECISE:
         within = And((*within.parts, _PRECISE[precision]))
     if operator == "=":
@@ -230,8 +265,8 @@ def _date_comparison(field: Field, operator: str, value: Token) -> Filter:
     if operator == "!=":
         return Not(within)
     if operator in (">=", ">"):
-        return Compare(field, Op.GE, start if operator == ">=" else stop)
-    return Compare(field, Op.LT, start if operator == "<" else stop)
+        return compare(Op.GE, start if operator == ">=" else stop)
+    return compare(Op.LT, start if operator == "<" else stop)
 
 
 def _period(value: Token) -> tuple[datetime, datetime, int]:
@@ -266,7 +301,7 @@ def _number(value: Token) -> float:
         number = float(value)
     except ValueError:
         raise UsageError(f'"{value}" ({_at(value)}) is not a number') from None
-    if not abs(number) < 1e15:
+    if not abs(number) <= 2**53:
         raise UsageError(f'"{value}" ({_at(value)}) is out of range')
     return number
 

@@ -13,19 +13,18 @@ match. Where no passage has all words of a query, half of them are a match, wort
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from itertools import zip_longest
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.search.snapshot import CollectionSnapshot, WordMatch
-from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs, joined
-from seehear.stores.catalog.tokens import is_unspaced, parted, words_and_stems, words_of
+from seehear.search.snapshot import CollectionSnapshot, within
+from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs
+from seehear.stores.catalog.tokens import is_unspaced, words_of
+from seehear.stores.catalog.word_index import name_term
+from seehear.stores.catalog.words import NAME as NAME_FIELD
+from seehear.stores.catalog.words import Looked
 from seehear.types import Ids
 
 K = 60
@@ -71,6 +70,11 @@ NAME, PHRASE, NAME_PHRASE, WORDS, NAME_WORDS, FILE_WORDS, FORMS, NAME_FORMS, SOM
 )
 IN_PASSAGE = {PHRASE, WORDS, FORMS}
 """The kinds of match of all words within a passage."""
+WORTH = np.array([kind.worth for kind in MATCHES])
+PRECEDENCE = np.argsort(
+    [NAME, PHRASE, NAME_PHRASE, WORDS, NAME_WORDS, FORMS, NAME_FORMS, FILE_WORDS, SOME, FILE_SOME]
+)
+"""The place of each kind in the order in which they are told: a match is of the first that fits."""
 NO_MATCH = -1
 """Stands for no kind of match."""
 WHOLE_FILE = np.array([*(kind.whole_file for kind in MATCHES), False])
@@ -87,7 +91,7 @@ _STOP_WORDS = frozenset(
 
 
 def strip_stop_words(text: str) -> str:
-    """Return the query for the full-text index: without stop words, with its quoted phrases.
+    """Return the query for the index of words: without stop words, with its quoted phrases.
 
     A text of stop words alone keeps them all ("to be or not to be").
     """
@@ -97,142 +101,131 @@ def strip_stop_words(text: str) -> str:
     return " ".join([t for t in told if t[0] == '"' or plain[t] not in _STOP_WORDS] or told)
 
 
-Grade = tuple[int, float]
-"""A kind of match, as its index in MATCHES, and what it is worth."""
+class _Matches(NamedTuple):
+    """Segments that match in one way, best first by BM25: (n,)."""
 
-
-LookUp = Callable[..., tuple[list[WordMatch], list[WordMatch]]]
-"""`CollectionSnapshot.words`, or the same with a memory."""
+    ids: Ids
+    kinds: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    """How much of the words of the query each has."""
 
 
 def find_words(
-    text: str, typing: bool, snapshot: CollectionSnapshot, look_up: LookUp
+    text: str, typing: bool, snapshot: CollectionSnapshot
 ) -> tuple[Ids, NDArray[np.float64], NDArray[np.int8]]:
     """Look up the words of a text in passages, captions and names, and grade what has them.
 
     Segments that may not be hit are left out. `typing`: the last word may not be complete. Returns
     ascending ids, scores in [0, 1] and kinds of match as indices in MATCHES, all (n,).
     """
-    asked = tuple(asked_words(strip_stop_words(text), typing=typing))
-    passages, files = look_up(asked, MOST)
-    grade = _grader(text, asked, snapshot.paths_of({one.asset_id for one in files + passages}))
-    by_file = {one.segment_id for one in files}
-    every = [(found, grade(found)) for found in _alternate(files, passages)]
-    # A passage of another language may have a like stem; of files, captions are not known here.
-    graded = [
-        (found, (kind, worth))
-        for found, (kind, worth) in every
-        if kind != FILE_WORDS or found.segment_id in by_file
+    asked = asked_words(strip_stop_words(text), typing=typing)
+    passages, files = snapshot.look_up_words([*asked, *_as_wholes(text)] if asked else [])
+    if not asked:
+        return _in_order([], snapshot)
+    # Two characters of Chinese weigh as one word.
+    several = sum(0.5 if is_unspaced(word) else 1.0 for word in words_of(text)) >= 2.0
+    found = [
+        _segments_of(_in_files(files, len(asked), several), snapshot),
+        _in_passages(passages, len(asked), several),
     ]
     parts = in_pairs(asked)
-    if len(parts) > LEAST_WORDS and not any(kind in IN_PASSAGE for _, (kind, _) in graded):
-        some, files = look_up(tuple(parts), MOST_OF_SOME, every=False)
-        graded += _grade_some(parts, _alternate(files, some), files, snapshot)
-    first = {found.segment_id: grade for found, grade in reversed(graded)}
-    ranked = dict.fromkeys(found.segment_id for found, _ in graded)
-    kept = set(snapshot.segment_columns(list(ranked)).ids.tolist())
-    return _in_order([(id_, first[id_]) for id_ in ranked if id_ in kept])
+    if len(parts) > LEAST_WORDS and IN_PASSAGE.isdisjoint(found[1].kinds.tolist()):
+        if parts != asked:
+            passages, files = snapshot.look_up_words(parts)
+        found += [
+            _segments_of(_with_some(files, len(parts), FILE_SOME), snapshot),
+            _with_some(passages, len(parts), SOME),
+        ]
+    return _in_order(found, snapshot)
 
 
-def _alternate(first: Sequence[WordMatch], second: Sequence[WordMatch]) -> list[WordMatch]:
-    """Merge two lists, best first: one from each in turn."""
-    return [one for pair in zip_longest(first, second) for one in pair if one is not None]
+def _as_wholes(text: str) -> list[AskedWord]:
+    """Return a text as a phrase, as a whole name, and as a whole name with a suffix."""
+    words, stem = tuple(words_of(text)), tuple(words_of(text.rpartition(".")[0]))
+    return [AskedWord((one,)) for one in (words, (name_term(words),), (name_term(stem),))]
+
+
+def _in_files(looked: Looked, asked: int, several: bool) -> _Matches:
+    """Grade the files that have all words. The ids are those of assets."""
+    texts, found = looked
+    words, (whole, named, stem) = found[:asked], found[asked:]
+    has_all = np.logical_and.reduce([word.any_form for word in words])
+    if not has_all.any():
+        return _NOTHING
+    kinds = np.full(len(has_all), FILE_WORDS)
+    for kind, exact in ((NAME_FORMS, False), (NAME_WORDS, True)):
+        kinds[np.logical_and.reduce([w.in_field(NAME_FIELD, exact=exact) for w in words])] = kind
+    phrase = whole.in_field(NAME_FIELD, exact=True)
+    if several:
+        kinds[phrase] = NAME_PHRASE
+    kinds[named.written | (stem.written & phrase)] = NAME
+    rows = texts.best(np.flatnonzero(has_all), words)
+    rows = rows[_foremost(PRECEDENCE[kinds[rows]], MOST)]
+    return _Matches(texts.groups[rows], kinds[rows], np.ones(len(rows)))
+
+
+def _in_passages(looked: Looked, asked: int, several: bool) -> _Matches:
+    """Grade the passages that have all words."""
+    texts, found = looked
+    words, whole = found[:asked], found[asked]
+    has_all = np.logical_and.reduce([word.any_form for word in words])
+    if not has_all.any():
+        return _NOTHING
+    kinds = np.full(len(has_all), FORMS)
+    kinds[np.logical_and.reduce([word.written for word in words])] = WORDS
+    if several:
+        kinds[whole.written] = PHRASE
+    rows = texts.best(np.flatnonzero(has_all), words)
+    rows = rows[_foremost(PRECEDENCE[kinds[rows]], MOST)]
+    return _Matches(texts.ids[rows], kinds[rows], np.ones(len(rows)))
+
+
+def _with_some(looked: Looked, asked: int, kind: int) -> _Matches:
+    """Grade what has at least half of the words, and two at least; of files, ids are of assets."""
+    texts, found = looked
+    counts = np.add.reduce([word.any_form.astype(np.int64) for word in found[:asked]])
+    rows = np.flatnonzero(counts >= max(LEAST_WORDS, asked / 2))
+    if not len(rows):
+        return _NOTHING
+    rows = texts.best(rows, found[:asked])
+    rows = rows[_foremost(-counts[rows], MOST_OF_SOME)]
+    ids = texts.ids if kind == SOME else texts.groups
+    return _Matches(ids[rows], np.full(len(rows), kind), counts[rows] / asked)
+
+
+def _foremost(keys: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return the positions of the `most` least keys, ascending; of equal ones, the first."""
+    return np.sort(np.argsort(keys, kind="stable")[:most])
+
+
+def _segments_of(found: _Matches, snapshot: CollectionSnapshot) -> _Matches:
+    """Replace assets by the first segment of each; those without one are left out."""
+    if not len(found.ids):
+        return found
+    first = snapshot.first_segments(found.ids.tolist())
+    ids = np.array([first.get(asset, -1) for asset in found.ids.tolist()], dtype=np.int64)
+    there = ids >= 0
+    return _Matches(ids[there], found.kinds[there], found.shares[there])
 
 
 def _in_order(
-    graded: Sequence[tuple[int, Grade]],
+    found: Sequence[_Matches], snapshot: CollectionSnapshot
 ) -> tuple[Ids, NDArray[np.float64], NDArray[np.int8]]:
-    ids = np.array([id_ for id_, _ in graded], dtype=np.int64)
-    kinds = np.array([kind for _, (kind, _) in graded], dtype=np.int8)
-    worth = np.array([worth for _, (_, worth) in graded], dtype=np.float64)
-    order = np.argsort(-worth, kind="stable")  # matches of equal worth stay in the order of BM25
-    scores = np.empty(len(ids))
-    scores[order] = worth[order] * K / (K + np.arange(len(ids)))
-    by_id = np.argsort(ids)
-    return ids[by_id], scores[by_id], kinds[by_id]
+    """Merge lists of matches, the first two and the others each one from each in turn."""
+    ids, kinds, shares = (np.concatenate(column) for column in zip(*found, _NOTHING, strict=True))
+    turn = [2 * np.arange(len(one.ids)) + n % 2 + n // 2 * 2 * MOST for n, one in enumerate(found)]
+    turns = np.concatenate([*turn, _NOTHING.kinds])
+    # A segment that is found twice counts as the better kind.
+    by_id = np.lexsort((turns, -shares, PRECEDENCE[kinds], ids))
+    first = np.ones(len(ids), dtype=np.bool_)
+    first[1:] = ids[by_id][1:] != ids[by_id][:-1]
+    chosen = by_id[first]
+    chosen = chosen[within(ids[chosen], snapshot.segment_columns(ids[chosen]).ids)]
+    worth = WORTH[kinds[chosen]] * shares[chosen]
+    order = np.lexsort((turns[chosen], -worth))
+    scores = np.empty(len(chosen))
+    scores[order] = worth[order] * K / (K + np.arange(len(chosen)))
+    return ids[chosen], scores, kinds[chosen].astype(np.int8)
 
 
-def _grader(
-    text: str, asked: Sequence[AskedWord], paths: Mapping[int, Sequence[Path]]
-) -> Callable[[WordMatch], Grade]:
-    """Return a function that grades a match of all words.
-
-    `paths` has all paths of each asset, because copies of one content may have different names.
-    """
-    typed = unicodedata.normalize("NFC", text.strip()).casefold()
-    words = words_of(text)
-    wanted = joined(words)
-    # Two characters of Chinese weigh as one word.
-    several = sum(0.5 if is_unspaced(word) else 1.0 for word in words) >= 2.0
-
-    def grade(found: WordMatch) -> Grade:
-        own_paths = paths.get(found.asset_id, ())
-        names = [name for path in own_paths for name in _names(path.stem)]
-        passage, stems = _passage(found.text)
-        if any(wanted == name for name, _ in names) or _is_name(typed, own_paths):
-            kind = NAME
-        elif several and wanted in passage:
-            kind = PHRASE
-        elif several and any(wanted in name for name, _ in names):
-            kind = NAME_PHRASE
-        elif all(word.is_in(passage) for word in asked):
-            kind = WORDS
-        elif any(all(word.is_in(name) for word in asked) for name, _ in names):
-            kind = NAME_WORDS
-        elif _has_all(asked, passage, stems):
-            kind = FORMS
-        elif any(_has_all(asked, *name) for name in names):
-            kind = NAME_FORMS
-        else:
-            kind = FILE_WORDS
-        return kind, MATCHES[kind].worth
-
-    return grade
-
-
-def _is_name(typed: str, paths: Sequence[Path]) -> bool:
-    """Return whether a text, NFC and case folded, is the name of a file, with or without suffix."""
-    names = {name for path in paths for name in (path.name, path.stem)}
-    return any(unicodedata.normalize("NFC", name).casefold() == typed for name in names)
-
-
-def _has_all(asked: Sequence[AskedWord], words: str, stems: frozenset[str]) -> bool:
-    return all(word.is_in(words) or word.has_form_in(words, stems) for word in asked)
-
-
-def _grade_some(
-    asked: Sequence[AskedWord],
-    ranked: Sequence[WordMatch],
-    files: Sequence[WordMatch],
-    snapshot: CollectionSnapshot,
-) -> list[tuple[WordMatch, Grade]]:
-    """Grade matches of any words: those of at least half of them, two at least."""
-    least = max(LEAST_WORDS, len(asked) / 2)
-    by_file = {found.asset_id for found in files}
-    paths, captions = snapshot.paths_of(by_file), snapshot.captions_of(by_file)
-    graded = []
-    for found in ranked:
-        texts = [(SOME, *_passage(found.text))]
-        for path in paths.get(found.asset_id, ()):
-            told = f"{path.name} {parted(path.stem)} {path.parent} {captions[found.asset_id]}"
-            texts.append((FILE_SOME, *_passage(told)))
-        counts = [
-            (sum(_has_all([word], words, stems) for word in asked), -kind)
-            for kind, words, stems in texts
-        ]
-        count, kind = max(counts)
-        if count >= least:
-            graded.append((found, (-kind, ALL_WORDS * count / len(asked))))
-    return graded
-
-
-def _names(stem: str) -> list[tuple[str, frozenset[str]]]:
-    """Return a name as it is written and as CamelCase and digits part it, with their stems."""
-    return [_passage(name) for name in dict.fromkeys((stem, parted(stem)))]
-
-
-@lru_cache(maxsize=4096)
-def _passage(text: str) -> tuple[str, frozenset[str]]:
-    """Return the words of a text, joined, and its stems."""
-    words, stems = words_and_stems(text)
-    return joined(words), frozenset(stems)
+_NOTHING = _Matches(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))

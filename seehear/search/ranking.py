@@ -66,13 +66,13 @@ def _best_first(scores: Scores, rows: Ids) -> Ids:
     return rows[order]
 
 
-def timed_segments(scores: Scores, asset: int) -> list[Moment]:
-    """Return each candidate of an asset that has times, as a moment of its own.
+def timed_segments(scores: Scores, same: Ids) -> list[Moment]:
+    """Return those of the rows of a file that have times, each as a moment of its own.
 
     Where other candidates answer some of the parts, its time is the one that all of them share.
     """
     candidates, wanted = scores.candidates, scores.wanted
-    rows = np.flatnonzero((candidates.assets == asset) & ~np.isnan(candidates.start_s))
+    rows = same[~np.isnan(candidates.start_s[same])]
     if not len(rows):
         return []
     by = scores.answering[wanted][:, rows]

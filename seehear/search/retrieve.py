@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
@@ -77,12 +76,11 @@ def match_words(
     """
     matched: list[EncodedPart] = []
     found: list[SegmentColumns] = []
-    look_up = cache(snapshot.words)  # parts may have the same words
     for part in parts:
         if not part.text:
             matched.append(part)
             continue
-        ids, scores, kinds = lexical.find_words(part.text, typing, snapshot, look_up)
+        ids, scores, kinds = lexical.find_words(part.text, typing, snapshot)
         matched.append(replace(part, word_ids=ids, word_scores=scores, word_kinds=kinds))
         if not part.exclude and len(ids):
             found.append(snapshot.segment_columns(ids))

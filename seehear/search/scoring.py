@@ -79,6 +79,25 @@ class Scores:
         """The parts that are not excluded, as positions in `parts`; at least one."""
         return [number for number, part in enumerate(self.parts) if not part.exclude]
 
+    def at(self, rows: Ids) -> Scores:
+        """Return some ascending rows, which must have all candidates of their files."""
+        return Scores(
+            parts=self.parts,
+            candidates=self.candidates.at(rows),
+            answering=np.searchsorted(rows, self.answering[:, rows]),
+            similarities=self.similarities[:, rows],
+            expected=self.expected[:, rows],
+            odds=self.odds[:, rows],
+            presence=self.presence[:, rows],
+            asked_as=self.asked_as[:, rows],
+            words=self.words[:, rows],
+            word_kinds=self.word_kinds[:, rows],
+            by_part=self.by_part[:, rows],
+            total=self.total[rows],
+            confidence=self.confidence[rows],
+            timed=self.timed[rows],
+        )
+
 
 def score(
     parts: Sequence[EncodedPart], candidates: SegmentColumns, snapshot: CollectionSnapshot
@@ -249,21 +268,30 @@ def _kind_of(candidates: SegmentColumns, row: int) -> SegmentKind:
     return MODALITY_CODES[candidates.kinds[row]], ORIGIN_CODES[candidates.origins[row]]
 
 
-def evidence(scores: Scores, row: int) -> dict[By, int]:
+def rows_by_asset(candidates: SegmentColumns) -> dict[int, Ids]:
+    """Return the rows of each asset, ascending."""
+    order = np.argsort(candidates.assets, kind="stable")
+    assets = candidates.assets[order]
+    starts = np.flatnonzero(assets[1:] != assets[:-1]) + 1
+    rows = np.split(order, starts) if len(order) else []
+    return {int(candidates.assets[some[0]]): some for some in rows}
+
+
+def evidence(scores: Scores, row: int, same: Ids) -> dict[By, int]:
     """Return by what a candidate was found, and for each the row of the candidate that tells it.
 
     First what answers each part, then what else says the same at that time, best first. What is
-    not sure by itself is left out, except what answers best.
+    not sure by itself is left out, except what answers best. `same` are the rows of its file.
     """
-    candidates = scores.candidates
     found: dict[By, int] = {}
     for number in scores.wanted:
         answer = int(scores.answering[number, row])
-        same = np.flatnonzero(candidates.assets == candidates.assets[answer])
-        sure = same[scores.by_part[number, same] >= WEAK_BELOW]
-        others = sure[overlapping(candidates, np.array([answer]), sure)[0]]
-        best_first = others[np.argsort(-scores.by_part[number, others], kind="stable")]
-        for one in (answer, *best_first.tolist()):
+        others: Ids = same[:0]
+        if len(same) > 1:
+            sure = same[scores.by_part[number, same] >= WEAK_BELOW]
+            others = sure[overlapping(scores.candidates, np.array([answer]), sure)[0]]
+            others = others[np.argsort(-scores.by_part[number, others], kind="stable")]
+        for one in (answer, *others.tolist()):
             for by in _by(scores, number, one):
                 found.setdefault(by, one)
     return found

@@ -6,7 +6,6 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +37,7 @@ from seehear.stores import (
 )
 from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.words import Looked
 from seehear.types import Embeddings, EmbeddingSpace, Ids, Modality, Origin, Query, Vectors
 
 SegmentKind = tuple[Modality, Origin | None]
@@ -51,16 +51,6 @@ query and its first candidates then need one search."""
 
 
 NO_FILTER: Mapping[Modality, Ids | None] = dict.fromkeys(Modality)
-
-
-class WordMatch(NamedTuple):
-    """A segment that the index of words found."""
-
-    segment_id: int
-    asset_id: int
-    """The asset that it is shown as."""
-    text: str
-    """Its passage; "" without one."""
 
 
 class CollectionSnapshot:
@@ -246,26 +236,13 @@ class CollectionSnapshot:
             return self._catalog.segments.of_assets(ids, self.generation.id)
         return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
-    def words(
-        self, asked: Sequence[AskedWord], most: int, *, every: bool = True
-    ) -> tuple[list[WordMatch], list[WordMatch]]:
-        """Return segments whose passage has all words (or any), and those whose file has them.
+    def look_up_words(self, asked: Sequence[AskedWord]) -> tuple[Looked, Looked]:
+        """Look up words in the passages of the generation, and in the files of the collection."""
+        return self._catalog.words.look_up(self.generation.id, asked)
 
-        Each list is best first by BM25.
-        """
-        found = self._catalog.segments.search_words(self.generation.id, asked, most, every=every)
-        columns = self._columns_of([id_ for ranked in found for id_, _ in ranked])
-        assets = dict(zip(columns.ids.tolist(), columns.assets.tolist(), strict=True))
-        texts = self._catalog.segments.texts(columns.ids)
-        passages, files = (
-            [WordMatch(id_, assets[id_], texts[id_]) for id_, _ in ranked if id_ in assets]
-            for ranked in found
-        )
-        return passages, files
-
-    def captions_of(self, asset_ids: Iterable[int]) -> dict[int, str]:
-        """Return title, caption and keywords of assets, as the word index has them."""
-        return self._catalog.assets.captions(sorted(asset_ids))
+    def first_segments(self, asset_ids: Sequence[int]) -> dict[int, int]:
+        """Return the first segment of each asset that has one."""
+        return self._catalog.segments.first_of(asset_ids, self.generation.id)
 
     def baseline(
         self, query: Modality, item: Modality, origin: Origin | None = None

@@ -12,10 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seehear.errors import UnknownFolderError, UsageError
+from seehear.own_fields import FieldType, OwnField
 from seehear.search.formats import names_of
 from seehear.stores import Catalog
 from seehear.stores.catalog.facets import FIELDS
-from seehear.stores.catalog.filters import CHOICES, And, Compare, Field, Filter, Not, Op, Or
+from seehear.stores.catalog.filters import (
+    CHOICES,
+    And,
+    Compare,
+    CompareOwn,
+    Field,
+    Filter,
+    Not,
+    Op,
+    Or,
+)
 from seehear.stores.catalog.paths import fold
 from seehear.suggestions import NEAREST, did_you_mean, nearest
 
@@ -41,7 +52,7 @@ def check_values(catalog: Catalog, where: Filter | None, under: Path | None) -> 
         return
     check = _Check(catalog)
     unknown = check.first_unknown(And(tuple(asked)))
-    if unknown is not None and catalog.locations.any_below(Path("/")):
+    if unknown is not None and catalog.assets.count():
         raise check.error(unknown)
 
 
@@ -50,32 +61,42 @@ class _Check:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._values: dict[Field, list[str]] = {}
+        self._values: dict[Field | OwnField, list[str]] = {}
 
-    def values(self, field: Field) -> list[str]:
+    def values(self, field: Field | OwnField) -> list[str]:
         """Return the values of a field, most frequent first."""
         if field not in self._values:
-            found = self._catalog.assets.facet(_FACETS[field]).values
-            self._values[field] = [one.value for one in found]
+            if isinstance(field, OwnField):
+                found = self._catalog.items.facet(field)
+            else:
+                found = self._catalog.assets.facet(_FACETS[field])
+            self._values[field] = [one.value for one in found.values]
         return self._values[field]
 
-    def first_unknown(self, part: Filter) -> Compare | None:
+    def first_unknown(self, part: Filter) -> Compare | CompareOwn | None:
         """Return the first comparison that has to hold and that no file meets."""
         if isinstance(part, Not):
             return None
         if isinstance(part, And):
-            return next(filter(None, map(self.first_unknown, part.parts)), None)
+            unknown = map(self.first_unknown, part.parts)
+            return next((one for one in unknown if one is not None), None)
         if isinstance(part, Or):
             found = [self.first_unknown(one) for one in part.parts]
             return found[0] if found and all(found) else None
         return None if self._exists(part) else part
 
-    def _exists(self, part: Compare) -> bool:
+    def _exists(self, part: Compare | CompareOwn) -> bool:
         """Return whether a file meets a comparison; True for fields without a list of values."""
+        if isinstance(part, CompareOwn):
+            listed = part.field.type in {FieldType.TEXT, FieldType.TEXTS}
+            return not listed or self._is_value(part)
         if isinstance(part.value, Path):
             return self._catalog.locations.any_below(part.value)
         if part.field not in _FACETS or part.field in CHOICES:
             return True  # the few words of CHOICES are known to all
+        return self._is_value(part)
+
+    def _is_value(self, part: Compare | CompareOwn) -> bool:
         wanted = fold(str(part.value))
         if part.op is Op.EQ:
             return any(fold(value) == wanted for value in self.values(part.field))
@@ -84,7 +105,7 @@ class _Check:
             return any(fits(fold(value)) for value in self.values(part.field))
         return True
 
-    def error(self, part: Compare) -> UsageError:
+    def error(self, part: Compare | CompareOwn) -> UsageError:
         """Return the error for a comparison that no file meets."""
         values = self.values(part.field)[:MOST_VALUES]
         if isinstance(part.value, Path):
@@ -92,7 +113,9 @@ class _Check:
         if part.field is Field.FOLDER:
             asked = str(part.value).strip("*")
             return UnknownFolderError(asked, list(map(Path, nearest(asked, values))), self._roots())
-        name = _NAMES.get(part.field, part.field.value)
+        name = str(part.field)
+        if isinstance(part.field, Field):
+            name = _NAMES.get(part.field, name)
         if not values:
             return UsageError(f"No file has the field {name}")
         asked = " ".join(str(part.value).split())

@@ -66,6 +66,7 @@ def create_app(
     limits: ServiceLimits | None = None,
     host: str = "127.0.0.1",
     names: Sequence[str] = (),
+    workers: int = 1,
 ) -> FastAPI:
     """Return the service over one collection, as an ASGI application.
 
@@ -77,6 +78,8 @@ def create_app(
         limits: limits of requests.
         host: the address to listen on.
         names: further host names that clients use.
+        workers: processes that answer searches and share the collection in memory (Linux); with 1,
+            and elsewhere, this process answers them.
 
     Raises UsageError for a missing or weak token and for a root that is not a folder. The service
     opens the collection and loads the model after it starts; /readyz says when it is ready.
@@ -90,6 +93,7 @@ def create_app(
             settings=settings or Settings(),
             roots=tuple(roots),
             limits=limits or ServiceLimits(),
+            workers=workers,
         )
     )
     sessions = None

@@ -31,23 +31,11 @@ class _Waiting:
     future: Future[EncodedQuery]
 
 
-class BatchingModel:
-    """Collect calls of `encode` from many threads into batches for the inner model.
+class WrappedModel:
+    """A model that encodes in its own way, and is otherwise the inner one."""
 
-    `on_batch` is told the modality and size of every batch. The thread that encodes ends with
-    `close`; later calls of `encode` raise CancelledQueryError.
-    """
-
-    def __init__(
-        self, inner: Model, on_batch: Callable[[Modality, int], None] | None = None
-    ) -> None:
+    def __init__(self, inner: Model) -> None:
         self.inner = inner
-        self._on_batch = on_batch
-        self._waiting: deque[_Waiting] = deque()
-        self._news = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="seehear-encode", daemon=True)
-        self._thread.start()
 
     @property
     def name(self) -> str:
@@ -69,6 +57,25 @@ class BatchingModel:
 
     def known_shares(self, texts: Sequence[str]) -> list[float]:
         return known_shares(self.inner, texts)
+
+
+class BatchingModel(WrappedModel):
+    """Collect calls of `encode` from many threads into batches for the inner model.
+
+    `on_batch` is told the modality and size of every batch. The thread that encodes ends with
+    `close`; later calls of `encode` raise CancelledQueryError.
+    """
+
+    def __init__(
+        self, inner: Model, on_batch: Callable[[Modality, int], None] | None = None
+    ) -> None:
+        super().__init__(inner)
+        self._on_batch = on_batch
+        self._waiting: deque[_Waiting] = deque()
+        self._news = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="seehear-encode", daemon=True)
+        self._thread.start()
 
     def encode(self, modality: Modality, samples: Sequence[Sample]) -> EncodedQuery:
         """Encode as the inner model. Raises CancelledQueryError if the client goes meanwhile."""

@@ -7,6 +7,7 @@ only, so that no path ever comes from a request.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +28,9 @@ class FolderLabels:
                 count += 1
                 label = f"{name} ({count})"
             self._by_label[label] = root
+        inside = [(os.path.join(root, ""), label) for label, root in self._by_label.items()]  # noqa: PTH118
+        self._inside = sorted(inside, key=lambda one: len(one[0]), reverse=True)
+        """What the paths of files in each root begin with, the deepest root first."""
 
     @property
     def labels(self) -> list[str]:
@@ -47,16 +51,14 @@ class FolderLabels:
 
     def folder_of(self, file: Path) -> str:
         """Return the folder of a file, from the label of its nearest root on; "" outside of all."""
-        best = ""
-        depth = -1
-        for label, root in self._by_label.items():
-            if file == root:  # a root may be a single file
+        text = str(file)
+        for beginning, label in self._inside:
+            if text.startswith(beginning):
+                inner = text[len(beginning) :].replace(os.sep, "/").rpartition("/")[0]
+                return f"{label}/{printable(inner)}" if inner else label
+            if text == beginning[:-1]:  # a root may be a single file
                 return label
-            if file.is_relative_to(root) and len(root.parts) > depth:
-                inner = file.parent.relative_to(root).as_posix()
-                best = label if inner == "." else f"{label}/{printable(inner)}"
-                depth = len(root.parts)
-        return best
+        return ""
 
     def named(self, folder: Path) -> str:
         """Return a folder by label; only its own name if it is outside of all roots."""

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seehear.address import moment_fragment
+from seehear.cancellation import check_current
 from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.query_builder import build_query, text_part
-from seehear.serialize import asset_to_dict
+from seehear.search import language_notes
+from seehear.serialize import taken_text
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.schemas import HitOut, Part, Place, SearchRequest
+from seehear.server.schemas import Part, Place, SearchRequest
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 if TYPE_CHECKING:
     from seehear.server.served_collection import ServedCollection
-
-_OF_ASSET = ("width_px", "height_px", "duration_s", "taken_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,40 +105,71 @@ def _part(part: Part, uploads: Sequence[Upload], load: Callable[..., QueryPart])
     return text_part(part.text or "", weight=part.weight, exclude=part.exclude)
 
 
+def answer_search(
+    library: ServedCollection,
+    folder_labels: FolderLabels,
+    wish: SearchRequest,
+    uploads: Sequence[Upload],
+    load: Callable[..., QueryPart],
+    limits: ServiceLimits,
+    heard: Sequence[str],
+) -> str:
+    """Return a `SearchAnswer` as JSON; `load` makes parts of uploads, and may add to `heard`.
+
+    Raises as `translate_request` and `ServedCollection.ask`.
+    """
+    started = time.perf_counter()
+    query = translate_request(wish, uploads, load, folder_labels, limits)
+    hits = library.ask(query)
+    check_current()
+    model = library.model()
+    answer = {
+        "hits": hits_out(hits, library, folder_labels),
+        "stands_out": any(not hit.weak for hit in hits),
+        "heard": heard,
+        "notes": language_notes(query, model),
+        "model": model.name,
+        "took_ms": round(1000 * (time.perf_counter() - started), 2),
+    }
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def hits_out(
     hits: Sequence[Hit], library: ServedCollection, folder_labels: FolderLabels
-) -> list[HitOut]:
-    """Return hits without paths, with what a page needs to show them."""
-    assets = library.assets([hit.asset_id for hit in hits])
+) -> list[dict[str, Any]]:
+    """Return hits without paths, with what a page needs to show them: the fields of `HitOut`."""
+    assets = library.assets_by_id([hit.asset_id for hit in hits])
     return [_hit_out(hit, assets.get(hit.asset_id), folder_labels) for hit in hits]
 
 
-def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> HitOut:
+def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict[str, Any]:
     facts = hit.to_dict()
     del facts["path"]
     for name in ("snippet", "text"):
         facts[name] = None if facts[name] is None else printable(facts[name])
-    facts["duplicates"] = [location_out(path, folder_labels) for path in hit.duplicates]
+    facts["duplicates"] = [
+        location_out(path, folder_labels).model_dump() for path in hit.duplicates
+    ]
     for explanation in facts["why"]:
         explanation["part"] = printable(explanation["part"])
-    if asset is not None:
-        content = asset_to_dict(asset)
-        facts |= {name: content[name] for name in _OF_ASSET}
-        facts["people"] = asset.details.get("people")
-    return HitOut(
-        **facts,
-        name=printable(hit.path.name),
-        folder=folder_labels.folder_of(hit.path),
-        thumbnail=thumbnail_address(
+    return facts | {
+        "name": printable(hit.path.name),
+        "folder": folder_labels.folder_of(hit.path),
+        "width_px": asset and asset.width_px,
+        "height_px": asset and asset.height_px,
+        "duration_s": asset and asset.duration_s,
+        "taken_at": asset and taken_text(asset),
+        "people": asset and asset.details.get("people"),
+        "thumbnail": thumbnail_address(
             hit.asset_id,
             hit.modality,
             hit.start_s,
             hit.stop_s,
             hit.page if hit.matched_modality is Modality.IMAGE else None,
         ),
-        media=f"/v1/assets/{hit.asset_id}/media",
-        moment_url=f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}",
-    )
+        "media": f"/v1/assets/{hit.asset_id}/media",
+        "moment_url": f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}",
+    }
 
 
 def location_out(path: Path, folder_labels: FolderLabels, *, online: bool = True) -> Place:

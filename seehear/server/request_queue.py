@@ -101,7 +101,7 @@ class Admission:
     def __init__(self, threads: ThreadPoolExecutor, timeout_s: float) -> None:
         self._threads = threads
         self._timeout_s = timeout_s
-        self.future: Future[Any] | None = None
+        self.future: Future[Any] | asyncio.Future[Any] | None = None
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
         """Do the work in a thread and return its result; raises as `RequestQueue.run`."""
@@ -109,7 +109,22 @@ class Admission:
         context = contextvars.copy_context()
         context.run(current_token.set, ticket)
         self.future = future = self._threads.submit(context.run, work)
-        result = asyncio.wrap_future(future)
+        try:
+            return await self._first(request, asyncio.wrap_future(future))
+        finally:
+            if not future.done():
+                ticket.gone.set()
+                future.cancel()  # one that has not started never will
+
+    async def wait(self, request: Request, result: asyncio.Future[T]) -> T:
+        """Return the result of work that is done elsewhere, or cancel it; raises as `run`."""
+        self.future = result
+        try:
+            return await self._first(request, result)
+        finally:
+            result.cancel()
+
+    async def _first(self, request: Request, result: asyncio.Future[T]) -> T:
         left = asyncio.ensure_future(client_left(request.receive))
         try:
             both: set[asyncio.Future[Any]] = {result, left}
@@ -120,9 +135,6 @@ class Admission:
             raise ServiceError(503, "stopping", "the service is stopping", 5) from None
         finally:
             left.cancel()
-            if not result.done():
-                ticket.gone.set()
-                result.cancel()  # one that has not started never will
         if left.done() and not left.cancelled():
             raise ServiceError(CLIENT_GONE, "client_gone", "the client has closed the connection")
         raise ServiceError(503, "timeout", f"no answer within {self._timeout_s:g} seconds", 5)

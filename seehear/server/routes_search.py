@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastapi import FastAPI, Request, Response
 
-from seehear.cancellation import check_current
+from seehear.encoders.plain import encoder_errors
 from seehear.errors import MediaError, UsageError
 from seehear.libraries import naming_faults
 from seehear.query_builder import check_modality, text_part
 from seehear.server import examples
 from seehear.server.problems import ServiceError
-from seehear.server.queries import Upload, hits_out, translate_request
+from seehear.server.queries import Upload, answer_search
 from seehear.server.request_queue import RequestQueue
 from seehear.server.schemas import (
     EmbedAnswer,
@@ -32,10 +31,11 @@ from seehear.server.schemas_openai import (
     OpenAIEmbeddingsRequest,
     OpenAIUsage,
 )
-from seehear.server.uploads import FORM, content_kind, received
+from seehear.server.uploads import FORM, JSON, content_kind, received
 from seehear.types import Modality, QueryPart, Sample, modality_of
 
 if TYPE_CHECKING:
+    from seehear.encoders import Model
     from seehear.server.state import Service
 
 
@@ -57,9 +57,20 @@ def register(app: FastAPI, service: Service) -> None:
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
         with queue_of(request).admit() as admission:
-            async with received(request, SearchRequest, limits) as (wish, uploads):
-                answer = await admission.run(request, lambda: _search(service, wish, uploads))
-        # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
+            answer: str | bytes
+            if service.workers and content_kind(request) == JSON:
+                answer = await admission.wait(request, service.workers.ask(await request.body()))
+            else:
+                async with received(request, SearchRequest, limits) as (wish, uploads):
+                    if service.workers:
+                        told = await admission.run(request, lambda: _encoded(service, uploads))
+                        content = wish.model_dump_json().encode()
+                        answer = await admission.wait(request, service.workers.ask(content, told))
+                    else:
+                        answer = await admission.run(
+                            request, lambda: _search(service, wish, uploads)
+                        )
+        # FastAPI would check it against the schema, which takes longer than to make it.
         return Response(answer, media_type="application/json")
 
     @app.post(
@@ -91,10 +102,6 @@ def register(app: FastAPI, service: Service) -> None:
 
 def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
     """Return a `SearchAnswer` as JSON."""
-    started = time.perf_counter()
-    library = service.library
-    folder_labels = service.folder_labels()
-
     heard: list[str] = []
 
     def load(
@@ -105,18 +112,44 @@ def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str
             return text_part(heard[-1], weight=weight, exclude=exclude)
         return QueryPart(_decode(service, upload)[1], weight, exclude, upload.name)
 
-    query = translate_request(wish, uploads, load, folder_labels, service.limits)
-    hits = library.ask(query)
-    check_current()
-    answer = SearchAnswer(
-        hits=hits_out(hits, library, folder_labels),
-        stands_out=any(not hit.weak for hit in hits),
-        heard=heard,
-        notes=library.notes(query),
-        model=library.model().name,
-        took_ms=round(1000 * (time.perf_counter() - started), 2),
+    return answer_search(
+        service.library, service.folder_labels(), wish, uploads, load, service.limits, heard
     )
-    return answer.model_dump_json()
+
+
+def _encoded(service: Service, uploads: list[Upload]) -> list[tuple[dict[str, Any], bytes]]:
+    """Return what a worker needs of each upload: the words that are heard in it, or its vectors."""
+    found = []
+    for upload in uploads:
+        told: dict[str, Any] = {"name": upload.name, "field": upload.field, "heard": None}
+        rows: list[bytes] = []
+        if upload.is_said:
+            told["heard"] = _heard(service, upload)
+        else:
+            told["samples"] = []
+            samples = _decode(service, upload)[1]
+            for modality in Modality:
+                some = [one for one in samples if modality_of(one) is modality]
+                if some:
+                    told["samples"].append(_rows_of(service.library.model(), modality, some, rows))
+        found.append((told, b"".join(rows)))
+    return found
+
+
+def _rows_of(
+    model: Model, modality: Modality, samples: list[Sample], rows: list[bytes]
+) -> dict[str, Any]:
+    """Encode samples for a worker, which encodes texts itself; add the vectors to `rows`."""
+    if modality is Modality.TEXT:
+        return {"modality": modality, "texts": samples}
+    with encoder_errors(model, modality):
+        encoded = model.encode(modality, samples)
+    rows += [np.asarray(found, dtype="<f4").tobytes() for found in encoded.values()]
+    return {
+        "modality": modality,
+        "rows": len(samples),
+        "spaces": [space.key for space in encoded],
+    }
 
 
 def _heard(service: Service, upload: Upload) -> str:

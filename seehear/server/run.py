@@ -12,6 +12,7 @@ from seehear.config import Settings
 from seehear.errors import SeehearError
 from seehear.limits import ServiceLimits
 from seehear.server.app import create_app
+from seehear.server.workers.pool import default_workers
 
 if TYPE_CHECKING:
     import uvicorn
@@ -29,6 +30,7 @@ def serve(
     limits: ServiceLimits | None = None,
     names: Sequence[str] = (),
     behind_proxy: bool = False,
+    workers: int | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted. The other arguments are those of `create_app`.
@@ -47,6 +49,7 @@ def serve(
         limits=limits,
         host=host,
         names=names,
+        workers=default_workers() if workers is None else workers,
     )
     with _bound(host, port) as listening:
         if announce is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from seehear.cancellation import check_current
 from seehear.collection import Collection
 from seehear.config import Settings
+from seehear.encoders.plain import try_encoder
 from seehear.errors import UnknownFolderError, UsageError
 from seehear.search import parse_where
 from seehear.server.batching import BatchingModel
@@ -72,13 +73,20 @@ class ServedCollection(Collection):
     def __enter__(self) -> Self:
         return self
 
+    def warm_up_encoders(self) -> None:
+        """Load the model and run each encoder once. Raises ModelError."""
+        model = self.model()
+        for modality in Modality:
+            if model.spaces_of(modality):
+                try_encoder(model, modality)
+
     def _load(self, name: str) -> Model:
         return self._shared.plain(name) if self._indexing else self._shared.batching(name)
 
     def _parse_filter(self, text: str) -> Filter | None:
         """Return the filter of a query, whose folders are named by label."""
         labels = FolderLabels(root.path for root in self.roots())
-        return parse_where(text, labels.filter_by_label)
+        return parse_where(text, labels.filter_by_label, self._catalog.items.fields)
 
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import OrderedDict
@@ -20,6 +21,8 @@ from seehear.server.metrics import Metrics
 from seehear.server.problems import ServiceError, problem_of
 from seehear.server.request_queue import RequestQueue
 from seehear.server.served_collection import ModelPool, ServedCollection
+from seehear.server.workers.pool import WorkerPool, can_share
+from seehear.server.workers.shared import WorkerOptions
 
 log = logging.getLogger("seehear.server")
 
@@ -35,6 +38,8 @@ class ServiceOptions:
     settings: Settings = field(default_factory=Settings)
     roots: tuple[Path, ...] = ()
     limits: ServiceLimits = field(default_factory=ServiceLimits)
+    workers: int = 1
+    """Processes that answer searches; 1 stands for no process but the service's own."""
 
     def __post_init__(self) -> None:
         for root in self.roots:
@@ -98,6 +103,7 @@ class Service:
         self.images = ImageCache(limits.image_cache_bytes)
         self.roots = tuple(root.expanduser().absolute() for root in options.roots)
         self.private = [str(self.folder), str(Path.home()), *map(str, self.roots)]
+        self._pool = self._new_pool() if options.workers > 1 and can_share() else None
         self.jobs = JobRunner(self._open_for_index, self.private)
         self.trouble = "the model is loading"
         self.fault: EnvironmentFaultError | None = None
@@ -105,6 +111,7 @@ class Service:
         self.on_fault: Callable[[], None] = lambda: log.error("not ready: %s", self.fault)
         """Called once when there is one; whoever runs the service may end it instead."""
         self._library: ServedCollection | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._warm_up, name="seehear-warm-up", daemon=True)
 
@@ -116,17 +123,32 @@ class Service:
         return self._library
 
     @property
+    def workers(self) -> WorkerPool | None:
+        """The processes that answer searches; None where the service answers by itself.
+
+        Raises ServiceError 503 before the service is ready.
+        """
+        return self._pool if self.library and self._pool and self._pool.usable else None
+
+    @property
     def ready(self) -> bool:
         return self._library is not None
 
     def start(self) -> None:
-        """Load and warm up in the background; `ready` tells when that is done."""
+        """Load and warm up in the background; `ready` tells when that is done.
+
+        With several workers, call it in the event loop of the service.
+        """
+        if self._pool is not None:
+            self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
         """End the work and let go of everything."""
         self._stopping.set()
         self._thread.join()
+        if self._pool is not None:
+            self._pool.stop()
         self.jobs.close()
         self.models.close()
         self.decoder.close()
@@ -140,6 +162,18 @@ class Service:
         """Labels of the collection's roots, and of those that may be indexed."""
         known = [root.path for root in self.library.roots()]
         return FolderLabels([*known, *(root for root in self.roots if root not in known)])
+
+    def _new_pool(self) -> WorkerPool:
+        options = self.options
+        told = WorkerOptions(
+            collection=self.folder,
+            settings=options.settings,
+            limits=self.limits,
+            roots=self.roots,
+            private=tuple(self.private),
+            count=options.workers,
+        )
+        return WorkerPool(told, self.metrics.on_batch)
 
     def _open_for_index(self) -> ServedCollection:
         return ServedCollection(self.folder, self.options.settings, self.models, indexing=True)
@@ -169,8 +203,10 @@ class Service:
         """The library with its model loaded, its kernels compiled and its index in memory."""
         library = ServedCollection(self.folder, self.options.settings, self.models)
         try:
-            library.warm_up()
+            library.warm_up_encoders()
             self.decoder.warm()
+            if not (self._pool and self._pool.wait_ready(self._loop, self._stopping)):
+                library.warm_up()
         except BaseException:
             library.close()
             raise

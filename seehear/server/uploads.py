@@ -23,6 +23,7 @@ from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 
 FORM = "multipart/form-data"
+JSON = "application/json"
 FILE_FIELDS = ("file", "image", "audio", "video", "say", "without_file")
 _LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts", "weights"})
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -63,7 +64,7 @@ async def received(
     ServiceError for another content type, and for a body without the shape.
     """
     kind = content_kind(request)
-    if kind == "application/json":
+    if kind == JSON:
         yield parsed(shape, await request.body()), []
         return
     if kind != FORM:

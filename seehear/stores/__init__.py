@@ -1,11 +1,13 @@
 """Store a collection: the catalog (the only copy of its data) and vector indexes (caches)."""
 
+from seehear.own_fields import OwnField
 from seehear.stores.catalog.bulk_insert import NewContent
 from seehear.stores.catalog.catalog import Catalog
 from seehear.stores.catalog.database import FILE_NAME, is_collection
 from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
 from seehear.stores.catalog.integrity import IntegrityIssue
 from seehear.stores.catalog.integrity import Severity as FaultKind
+from seehear.stores.catalog.items import NewItem
 from seehear.stores.catalog.records import (
     RACY_INODE,
     STATES,
@@ -15,8 +17,10 @@ from seehear.stores.catalog.records import (
     FileTask,
     Generation,
     GenerationState,
+    Item,
     Location,
     NewLocation,
+    Page,
     ReadingCounts,
     ReadingState,
     Remark,
@@ -52,9 +56,13 @@ __all__ = [
     "Generation",
     "GenerationState",
     "IntegrityIssue",
+    "Item",
     "Location",
     "NewContent",
+    "NewItem",
     "NewLocation",
+    "OwnField",
+    "Page",
     "ReadingCounts",
     "ReadingState",
     "Remark",

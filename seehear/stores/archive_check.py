@@ -6,161 +6,64 @@ are compared with what seehear writes; the first that differs refuses the archiv
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seehear.errors import StoreError
+from seehear.own_fields import FieldType, value_rows, values_from
+from seehear.stores.archive_rules import (
+    BLOB,
+    BOX,
+    CRC,
+    DETAILS,
+    FIELD,
+    FLAG,
+    HASH,
+    ID,
+    JSON,
+    LANGUAGE,
+    LINES,
+    MAX_DIM,
+    MAX_LINE,
+    MAX_PATH,
+    MODALITY,
+    NUMBER,
+    PATH,
+    PIXELS,
+    SECONDS,
+    SHARE,
+    SIGNED,
+    SIZE,
+    WHEN,
+    Rule,
+    choice_rule,
+    line_rule,
+    pattern_rule,
+    text_rule,
+    whole_rule,
+)
 from seehear.stores.catalog.database import FILE_NAME, HEAD, connect, migrate
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.readings import unpack_lines
 from seehear.stores.catalog.records import GenerationState, ReadingState
 from seehear.stores.catalog.schema import NO_CONTENT
-from seehear.types import Modality, Origin
+from seehear.types import Origin
 
-MAX_LINE = 1_000
-MAX_TEXT = 1 << 20
-"""Characters of a passage, of a reason or of details."""
-MAX_PATH = 1 << 14
-MAX_DIM = 1 << 16
 UNIT = 0.01
 """Largest difference from 1 of the length of a vector."""
-
-_HASH = re.compile(r"[0-9a-f]{64}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}")
 _WORDS = {"passage_words", "file_words"}
 """Virtual tables of FTS5, which keep their data in tables named after them."""
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a value must be; `wanted` completes the sentence "it must be"."""
-
-    wanted: str
-    fits: Callable[[Any], bool]
-
-    def or_none(self) -> Rule:
-        return Rule(f"{self.wanted} or empty", lambda value: value is None or self.fits(value))
-
-
-def _whole(low: int = 0, high: int = (1 << 63) - 1) -> Rule:
-    return Rule(
-        f"a whole number from {low} to {high}",
-        lambda value: type(value) is int and low <= value <= high,
-    )
-
-
-def _one_of(*values: str) -> Rule:
-    return Rule(f"one of {', '.join(values)}", lambda value: value in values)
-
-
-def _text(most: int = MAX_TEXT) -> Rule:
-    return Rule(
-        f"text of at most {most:,} characters",
-        lambda value: type(value) is str and len(value) <= most and "\0" not in value,
-    )
-
-
-def _line(most: int = MAX_LINE) -> Rule:
-    return Rule(
-        f"one line of at most {most:,} printable characters",
-        lambda value: type(value) is str and 0 < len(value) <= most and value.isprintable(),
-    )
-
-
-def _matching(wanted: str, pattern: re.Pattern[str]) -> Rule:
-    return Rule(wanted, lambda v: type(v) is str and pattern.fullmatch(v) is not None)
-
-
-def _is_path(value: Any) -> bool:
-    return (
-        type(value) is bytes
-        and len(value) <= MAX_PATH
-        and b"\0" not in value
-        and Path(os.fsdecode(value)).is_absolute()
-        and os.path.normpath(value) == value
-        and not value.startswith(b"//")
-    )
-
-
-def _is_time(value: Any) -> bool:
-    if type(value) is not str or _TIME.fullmatch(value) is None:
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _parse(value: Any) -> Any:
-    """Return the value of a JSON text, or None; NaN and infinity are not JSON."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
-
-    if type(value) is not str or len(value) > MAX_TEXT:
-        return None
-    try:
-        return json.loads(value, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _is_details(value: Any) -> bool:
-    found = _parse(value)
-    return type(found) is dict and all(
-        type(one) is str or (type(one) in {int, float} and math.isfinite(one))
-        for one in found.values()
-    )
-
-
-def _is_lines(value: Any) -> bool:
-    try:
-        return type(value) is bytes and unpack_lines(value) is not None
-    except ValueError:
-        return False
-
-
-def _is_box(value: Any) -> bool:
-    found = _parse(value)
-    return type(found) is list and len(found) == 4 and all(_is_share(one) for one in found)
-
-
-def _is_share(value: Any) -> bool:
-    return type(value) in {int, float} and 0 <= value <= 1
-
-
-ID = _whole(1)
-SIZE = _whole()
-SIGNED = _whole(-(1 << 63))
-FLAG = _whole(0, 1)
-PIXELS = _whole(0, (1 << 31) - 1).or_none()
-MODALITY = _one_of(*Modality)
-PATH = Rule("an absolute path without . and ..", _is_path)
-WHEN = Rule("a date and time", _is_time)
-SECONDS = Rule(
-    "a finite number of seconds, not negative",
-    lambda value: type(value) is float and math.isfinite(value) and value >= 0,
-)
-SHARE = Rule("a number from 0 to 1", _is_share)
-LANGUAGE = _matching("a code of a language", re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{2,4})?"))
-BLOB = Rule("bytes", lambda value: type(value) is bytes)
-LINES = Rule("lines as a reader stores them", _is_lines)
-CRC = _whole(0, (1 << 32) - 1)
-
 SHAPE: Mapping[str, Mapping[str, Rule]] = {
-    "counters": {"name": _one_of("change", "identity", "drawn_pages"), "value": SIZE},
+    "counters": {
+        "name": choice_rule("change", "locations", "identity", "drawn_pages"),
+        "value": SIZE,
+    },
     "roots": {
         "id": ID,
         "path": PATH,
@@ -169,82 +72,100 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
     },
     "assets": {
         "id": ID,
-        "content_hash": _matching("a hash of 64 hexadecimal digits", _HASH),
+        "content_hash": HASH,
         "modality": MODALITY,
-        "format": _line(32),
+        "format": line_rule(32),
         "size_bytes": SIZE,
         "width_px": PIXELS,
         "height_px": PIXELS,
         "duration_s": SECONDS.or_none(),
         "taken_at": WHEN.or_none(),
-        "details": Rule("texts and finite numbers by name, as JSON", _is_details),
+        "details": DETAILS,
     },
     "locations": {
         "id": ID,
         "asset_id": ID,
         "root_id": ID,
         "path": PATH,
-        "name": _text(MAX_PATH),
-        "shown": _text(MAX_PATH),
-        "folders": _text(MAX_PATH),
+        "name": text_rule(MAX_PATH),
+        "shown": text_rule(MAX_PATH),
+        "folders": text_rule(MAX_PATH),
         "size_bytes": SIZE,
         "modified_ns": SIGNED,
         "inode": SIGNED,
         "sidecar_of": ID.or_none(),
+        "change": SIZE,
     },
-    "fingerprints": {"asset_id": ID, "version": _whole(0, 255), "data": BLOB},
+    "fingerprints": {"asset_id": ID, "version": whole_rule(0, 255), "data": BLOB},
     "failures": {
         "id": ID,
         "root_id": ID,
         "path": PATH,
-        "stage": _line(16),
-        "reason": _text(),
+        "stage": line_rule(16),
+        "reason": text_rule(),
         "failed_at": WHEN,
         "size_bytes": SIGNED,
         "modified_ns": SIGNED,
     },
     "generations": {
         "id": ID,
-        "model": _line(),
-        "revision": _line(),
-        "state": _one_of(*GenerationState),
+        "model": line_rule(),
+        "revision": line_rule(),
+        "state": choice_rule(*GenerationState),
         "created_at": WHEN,
     },
     "spaces": {
         "id": ID,
         "generation_id": ID,
-        "name": _line(),
-        "revision": _line(),
-        "dim": _whole(1, MAX_DIM),
+        "name": line_rule(),
+        "revision": line_rule(),
+        "dim": whole_rule(1, MAX_DIM),
     },
     "encodings": {"generation_id": ID, "asset_id": ID, "damaged": FLAG},
     "segments": {
         "id": ID,
         "generation_id": ID,
         "asset_id": ID,
-        "ordinal": _whole(NO_CONTENT, (1 << 31) - 1),
+        "ordinal": whole_rule(NO_CONTENT, (1 << 31) - 1),
         "modality": MODALITY,
         "start_s": SECONDS.or_none(),
         "stop_s": SECONDS.or_none(),
-        "text": _text().or_none(),
+        "text": text_rule().or_none(),
         "crc": CRC,
-        "page": _whole(1, (1 << 31) - 1).or_none(),
-        "origin": _one_of(*Origin).or_none(),
+        "page": whole_rule(1, (1 << 31) - 1).or_none(),
+        "origin": choice_rule(*Origin).or_none(),
         "language": LANGUAGE.or_none(),
         "confidence": SHARE.or_none(),
-        "box": Rule("four shares of a picture's size, as JSON", _is_box).or_none(),
+        "box": BOX.or_none(),
     },
     "readings": {
         "asset_id": ID,
-        "reader": _line(10),
-        "engine": _line(),
-        "state": _one_of(*ReadingState),
-        "reason": _text(),
+        "reader": line_rule(10),
+        "engine": line_rule(),
+        "state": choice_rule(*ReadingState),
+        "reason": text_rule(),
         "language": LANGUAGE.or_none(),
         "cost_s": SECONDS,
         "lines": LINES,
     },
-    "settings": {"name": _line(32), "value": Rule("JSON", lambda value: _parse(value) is not None)},
+    "items": {
+        "asset_id": ID,
+        "key": text_rule(MAX_LINE),
+        "added_at": WHEN,
+        "changed_at": WHEN,
+        "content_name": line_rule().or_none(),
+        "content": BLOB.or_none(),
+    },
+    "item_fields": {"name": FIELD, "type": choice_rule(*FieldType)},
+    "item_values": {
+        "asset_id": ID,
+        "name": FIELD,
+        "position": SIZE,
+        "text": text_rule(),
+        "number": NUMBER.or_none(),
+        "time": WHEN.or_none(),
+    },
+    "settings": {"name": line_rule(32), "value": JSON},
     "vectors": {
         "segment_id": ID,
         "space_id": ID,
@@ -254,23 +175,25 @@ SHAPE: Mapping[str, Mapping[str, Rule]] = {
         "crc": CRC,
     },
     "removals": {"segment_id": ID, "generation_id": ID, "change": SIZE},
-    "generation_blobs": {"generation_id": ID, "name": _line(200), "data": BLOB},
+    "generation_blobs": {"generation_id": ID, "name": line_rule(200), "data": BLOB},
 }
 """What each column of the newest schema may hold."""
 
 MANIFEST: Mapping[str, Rule] = {
-    "magic": _one_of("seehear-collection"),
-    "layout": _whole(1),
-    "schema": _one_of(*(f"{number:04}" for number in range(1, int(HEAD) + 1))),
+    "magic": choice_rule("seehear-collection"),
+    "layout": whole_rule(1),
+    "schema": choice_rule(*(f"{number:04}" for number in range(1, int(HEAD) + 1))),
     "size_bytes": SIZE,
-    "digest": _matching("a hash of 64 hexadecimal digits", _HASH),
-    "model": _line().or_none(),
+    "digest": HASH,
+    "model": line_rule().or_none(),
     "assets": SIZE,
     "roots": Rule(
         "a list of printable paths",
-        lambda value: type(value) is list and all(_line(4 * MAX_PATH).fits(one) for one in value),
+        lambda value: (
+            type(value) is list and all(line_rule(4 * MAX_PATH).fits(one) for one in value)
+        ),
     ),
-    "exported_at": _matching(
+    "exported_at": pattern_rule(
         "a date and time", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
     ),
 }
@@ -378,6 +301,7 @@ def _relations(database: sqlite3.Connection) -> Iterator[tuple[str, int, str, st
         (NO_CONTENT,),
     ):
         yield "segments", key, "ordinal", "0 or more where the segment has content"
+    yield from _field_values(database)
     dims = dict(database.execute("SELECT id, dim FROM spaces"))
     for key, space_id, data in database.execute("SELECT segment_id, space_id, data FROM vectors"):
         if space_id not in dims or len(data) != 2 * dims[space_id]:
@@ -386,3 +310,25 @@ def _relations(database: sqlite3.Connection) -> Iterator[tuple[str, int, str, st
             row = np.frombuffer(data, dtype="<f2").astype(np.float32)
             if not abs(float(np.sqrt(row @ row)) - 1.0) < UNIT:  # also true of NaN
                 yield "vectors", key, "data", "finite numbers of length 1"
+
+
+def _field_values(database: sqlite3.Connection) -> Iterator[tuple[str, int, str, str]]:
+    """Yield the values of fields that do not fit the type of their field, as `_unfit` does."""
+    for key, kind, *value in database.execute(
+        "SELECT v.rowid, f.type, v.asset_id, v.name, v.position, v.text, v.number, v.time "
+        "FROM item_values v LEFT JOIN item_fields f ON f.name = v.name"
+    ):
+        if not _is_as_written(kind, *value):
+            yield "item_values", key, "text, number, time", f"those of a {kind}"
+
+
+def _is_as_written(
+    kind: str, asset_id: int, name: str, position: int, text: str, *compared: Any
+) -> bool:
+    """Tell whether a value of a field is what seehear writes for one of that type."""
+    try:
+        (row,) = value_rows(asset_id, values_from([(name, kind, text)]))
+    except (ValueError, OverflowError, AttributeError):
+        return False
+    when = None if row["time"] is None else row["time"].isoformat(" ", "microseconds")
+    return (row["text"], row["number"], when) == (text, *compared)

@@ -49,7 +49,8 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "failures": lambda c: c.failures(),
     "files": lambda c: c.files(),
     "asset": lambda c: c.asset(1),
-    "assets": lambda c: c.assets([1]),
+    "assets": lambda c: c.assets(),
+    "assets_by_id": lambda c: c.assets_by_id([1]),
     "locations": lambda c: c.locations(1),
     "segments": lambda c: c.segments(1, 9),
     "folders": lambda c: c.folders(),
@@ -60,6 +61,12 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "unread": lambda c: c.unread(),
     "words": lambda c: c.words(1, 1),
     "embed": lambda c: c.embed("dog"),
+    "get": lambda c: c.get("a"),
+    "items": lambda c: c.items(),
+    "fields": lambda c: c.fields(),
+    "add": lambda c: c.add(texts="a"),
+    "update": lambda c: c.update("a"),
+    "delete": lambda c: c.delete("a"),
     "hear": lambda c: c.hear("x.wav"),
 }
 

@@ -37,7 +37,7 @@ def test_a_hit_leads_to_its_asset_locations_and_segments(media: Path, tmp_path: 
         (hit,) = library.search("lighthouse", k=1, modalities="text")
         asset = library.asset(hit.asset_id)
         assert asset is not None
-        assert (asset.format, library.assets([asset.id, 99])) == ("md", {asset.id: asset})
+        assert (asset.format, library.assets_by_id([asset.id, 99])) == ("md", {asset.id: asset})
         assert [at.path for at in library.locations(asset.id)] == [media / "2024/July/diary.md"]
         some, total = library.segments(asset.id, 2)
         assert len(some) == 2 < total

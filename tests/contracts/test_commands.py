@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import typer
 
-from seehear.cli.app import app
+from seehear.cli.app import make_app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-COMMANDS: dict[str, Any] = dict(typer.main.get_group(app).commands)
+COMMANDS: dict[str, Any] = dict(typer.main.get_group(make_app()).commands)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

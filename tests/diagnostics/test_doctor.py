@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seehear.cli import app as cli_app
+from seehear.cli.app import make_app
 from seehear.diagnostics import Level, Row, examine, machine, places
 from seehear.libraries import LIBRARIES, Child
 from tests.diagnostics.conftest import FAKE, row_of
@@ -51,9 +51,18 @@ def test_a_model_that_cannot_be_loaded_is_a_fault(tmp_path: Path) -> None:
         ({"driver": False, "torch": "", "built": "13.0", "faiss": 0}, Level.OK, "no GPU"),
         ({"driver": True, "torch": "", "built": None, "faiss": 0}, Level.WARNING, "without CUDA"),
         ({"driver": True, "torch": "", "built": "13.0", "faiss": 0}, Level.WARNING, "CUDA 13.0"),
-        ({"driver": True, "torch": "H100", "built": "13.0", "faiss": 1}, Level.OK, "FAISS sees 1"),
+        (
+            {"driver": True, "torch": "H100", "built": "13.0", "faiss": 1, "graphs": True},
+            Level.OK,
+            "FAISS sees 1",
+        ),
+        (
+            {"driver": True, "torch": "H100", "built": "13.0", "faiss": 1, "graphs": False},
+            Level.OK,
+            "and builds no graphs (for more than 8 GiB of vectors: ",
+        ),
     ],
-    ids=["none", "cpu-build", "old-driver", "used"],
+    ids=["none", "cpu-build", "old-driver", "used", "without-graphs"],
 )
 def test_a_gpu_that_is_there_is_used(
     told: dict[str, object], level: Level, found: str, monkeypatch: pytest.MonkeyPatch
@@ -103,7 +112,7 @@ def test_the_table_fits_80_columns_and_a_fault_is_status_1(
 ) -> None:
     monkeypatch.setattr("seehear.diagnostics.examine", lambda *_: iter(ROWS[:count]))
     monkeypatch.setenv("COLUMNS", "80")
-    done = CliRunner().invoke(cli_app.app, ["doctor"])
+    done = CliRunner().invoke(make_app(), ["doctor"])
     assert done.exit_code == status
     lines = done.stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
@@ -112,7 +121,7 @@ def test_the_table_fits_80_columns_and_a_fault_is_status_1(
         lines[-1]
         == {1: "Everything is OK.", 2: "0 faults, 1 warning.", 3: "1 fault, 1 warning."}[count]
     )
-    done = CliRunner().invoke(cli_app.app, ["doctor", "--json"])
+    done = CliRunner().invoke(make_app(), ["doctor", "--json"])
     assert done.exit_code == status
     assert json.loads(done.stdout) == [
         {"topic": r.topic, "level": r.level, "found": r.found, "remedy": r.remedy}

@@ -107,8 +107,10 @@ def test_a_decision_is_remembered_for_the_next_process(tmp_path: Path) -> None:
     bench.faster(notes, *ways)(batch())
     bench.built.clear()
     again = bench.faster(notes, *ways)
+    bench.calls.clear()
     again(batch())
     assert bench.built == ["quick"]  # checked once more, but nothing else is tried
+    assert bench.calls == ["plain", "quick"]  # and nothing is measured again
     assert last_way(again, bench) == "quick"
 
     other = AutotunedModule(

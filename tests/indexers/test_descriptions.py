@@ -11,6 +11,7 @@ import pytest
 from seehear.types import Asset
 from tests.indexers.helpers import InProcess, Library, age, counts, picture, sound
 from tests.media.test_sidecars import TAKEOUT, XMP
+from tests.words import search_words
 
 TAKEN = datetime(2024, 6, 15, 8, 30, 15)
 
@@ -33,13 +34,8 @@ def asset_at(library: Library, path: Path) -> Asset:
 
 def found_by(library: Library, word: str) -> set[str]:
     """The names of the files whose words hold a word."""
-    with library.catalog.engine.connect() as connection:
-        table = connection.exec_driver_sql(
-            "SELECT l.name FROM file_words JOIN locations l ON l.id = file_words.rowid"
-            " WHERE file_words MATCH ?",
-            (word,),
-        )
-        return {str(row[0]) for row in table}
+    _, files = search_words(library.catalog, 1, word)
+    return {found.path.name for found in library.catalog.segments.resolve(files)}
 
 
 @pytest.mark.parametrize("name", ["IMG.xmp", "IMG.jpg.supplemental-metadata.json"])

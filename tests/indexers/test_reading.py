@@ -32,6 +32,7 @@ from seehear.readers.fake import FakeReader, write
 from seehear.readers.process import ReaderProcess
 from seehear.types import ImageSample, Modality, Origin, Reading, Segment
 from tests.indexers.helpers import InProcess, Library, note, picture, sound, spoken, written
+from tests.words import search_words
 
 SPEECH, WRITING = Origin.SPEECH, Origin.WRITING
 
@@ -88,8 +89,8 @@ def found(library: Library, words: str) -> list[tuple[str, float | None, str | N
     """The passages that hold all words: file, start and origin."""
     serving = library.catalog.generations.serving()
     assert serving is not None
-    hits, _ = library.catalog.segments.search_words(serving.id, words, 10)
-    records = library.catalog.segments.resolve([id_ for id_, _ in hits])
+    hits, _ = search_words(library.catalog, serving.id, words, 10)
+    records = library.catalog.segments.resolve(hits)
     return [(one.path.name, one.segment.start_s, one.segment.origin) for one in records]
 
 
@@ -122,8 +123,8 @@ def test_what_is_said_and_written_is_found_where_it_is(
     assert library.catalog.damaged_encodings() == []
     serving = library.catalog.generations.serving()
     assert serving is not None
-    ids = library.catalog.segments.search_words(serving.id, "broken ankle", 10)[0]
-    rows = library.catalog.segments.vectors([ids[0][0]], serving, serving.spaces[0])
+    ids = search_words(library.catalog, serving.id, "broken ankle", 10)[0]
+    rows = library.catalog.segments.vectors(ids[:1], serving, serving.spaces[0])
     expected = FakeEncoder().encode(Modality.TEXT, ["the broken ankle"])
     assert float((rows @ expected.T)[0, 0]) > 0.99 or not expected.any()
 
@@ -188,7 +189,7 @@ def test_a_reader_that_fails_costs_one_reading_and_is_not_tried_again(
     assert report.read is not None
     assert [(f.path.name, f.stage) for f in report.read.failures] == [("bad.wav", "speech")]
     assert found(library, "bad") == []
-    assert len(library.catalog.segments.search_words(1, "bad", 9)[1]) == 1  # by its name
+    assert len(search_words(library.catalog, 1, "bad", 9)[1]) == 1  # by its name
     assert found(library, "broken ankle") != []
     calls = len(readers.calls)
     library.index(mixed)
@@ -389,8 +390,8 @@ def test_a_tall_picture_is_read_in_tiles(
     assert found(library, "far below") == [("tall.png", None, WRITING)]
     serving = library.catalog.generations.serving()
     assert serving is not None
-    hits, _ = library.catalog.segments.search_words(serving.id, "below", 10)
-    box = library.catalog.segments.resolve([hits[0][0]])[0].segment.box
+    hits, _ = search_words(library.catalog, serving.id, "below", 10)
+    box = library.catalog.segments.resolve(hits[:1])[0].segment.box
     assert box is not None
     assert box[1] * 3000 == pytest.approx(2408, abs=2)
 

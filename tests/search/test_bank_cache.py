@@ -10,9 +10,9 @@ import pytest
 
 from seehear.collection import Collection
 from seehear.config import Settings
-from seehear.encoders.autotune import LEAST_ROWS
 from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, fake_joined, image
+from seehear.encoders.torch_tools import LEAST_ROWS
 from seehear.search.calibration import query_bank
 from seehear.search.calibration.query_bank_cache import Banks, encoded_bank
 from seehear.search.snapshot import OWN_QUERIES

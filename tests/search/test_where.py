@@ -16,7 +16,17 @@ from seehear.errors import UsageError
 from seehear.query_builder import parse_query
 from seehear.search import QueryTerm, is_compact, parse_compact, parse_where
 from seehear.stores import Facet
-from seehear.stores.catalog.filters import And, Compare, Field, Filter, GeoCircle, Not, Op, Or
+from seehear.stores.catalog.filters import (
+    And,
+    Compare,
+    CompareOwn,
+    Field,
+    Filter,
+    GeoCircle,
+    Not,
+    Op,
+    Or,
+)
 from seehear.types import Modality, Mode, QueryPart
 from tests.search.library import Library, names
 
@@ -168,6 +178,7 @@ def test_a_format_is_found_by_any_of_its_names(asked: str, kept: str) -> None:
             return {part.value} if part.field is Field.FORMAT else set()
         if isinstance(part, Not):
             return formats(part.part)
+        assert not isinstance(part, CompareOwn)
         return set().union(*map(formats, part.parts)) if part else set()
 
     for operator in ("=", "!="):

@@ -24,7 +24,7 @@ import pytest
 import typer
 
 from seehear.cli import main
-from seehear.cli.app import app
+from seehear.cli.app import make_app
 from seehear.server import run
 from tests.server.conftest import PATIENCE_S, until
 
@@ -36,7 +36,7 @@ NAME = "media.example.org"
 
 def options_of(arguments: Sequence[str]) -> dict[str, Any]:
     """What a command line of ours means; fails where it has an option that there is not."""
-    commands: dict[str, Any] = dict(typer.main.get_group(app).commands)
+    commands: dict[str, Any] = dict(typer.main.get_group(make_app()).commands)
     command = commands[arguments[0]]
     parsed: dict[str, Any] = command.make_context(arguments[0], list(arguments[1:])).params
     return parsed

@@ -21,6 +21,8 @@ def test_folders_have_labels_and_labels_lead_back() -> None:
     assert places.folder_of(Path("/home/ann/Pictures/a.jpg")) == "Pictures"
     assert places.folder_of(Path("/home/ann/Pictures/2024/July/a.jpg")) == "Pictures/2024/July"
     assert places.folder_of(Path("/home/ann/Pictures/raw/x/a.dng")) == "raw/x"
+    assert places.folder_of(Path("/home/ann/Pictures/rawest/a.jpg")) == "Pictures/rawest"
+    assert places.folder_of(Path("/home/ann/Pictures 2/a.jpg")) == ""
     assert places.folder_of(Path("/etc/passwd")) == ""
     for root in ROOTS[:2]:
         file = root / "2024" / "a.jpg"
@@ -41,6 +43,8 @@ def test_no_label_leads_out_of_a_root(folder: str) -> None:
 def test_a_root_may_be_a_file_and_a_name_may_be_no_utf8() -> None:
     assert FolderLabels([Path("/a/b.jpg")]).folder_of(Path("/a/b.jpg")) == "b.jpg"
     assert FolderLabels([Path("/")]).labels == ["root"]
+    assert FolderLabels([Path("/")]).folder_of(Path("/a/b.jpg")) == "root/a"
+    assert FolderLabels([Path("/")]).folder_of(Path("/b.jpg")) == "root"
     assert printable(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg"
 
 

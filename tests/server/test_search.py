@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from seehear.collection import Collection
 from seehear.limits import ServiceLimits
 from seehear.server import create_app
-from seehear.server.schemas import SearchRequest
+from seehear.server.schemas import SearchAnswer, SearchRequest
 from seehear.server.uploads import FILE_FIELDS
 from seehear.types import PartExplanation
 from tests.server.conftest import SETTINGS, picture, sound, wait_ready
@@ -52,6 +52,15 @@ def test_the_answers_are_the_librarys(client: TestClient, collection_folder: Pat
                 [h.score for h in expected], abs=2e-4
             )
             assert [h["weak"] for h in hits] == [h.weak for h in expected]
+
+
+@pytest.mark.parametrize("more", [{}, {"explain": True}, {"moments": 3}, {"mode": "words"}])
+def test_an_answer_is_what_the_document_says(client: TestClient, more: dict[str, Any]) -> None:
+    """Field by field, none missing and none beyond: nothing else checks it on its way out."""
+    for text in ("red", "green frog", "zebra"):
+        told = client.post("/v1/search", json={"text": text, **more}).content
+        answer = SearchAnswer.model_validate_json(told)
+        assert answer.model_dump(mode="json") == json.loads(told)
 
 
 def test_why_is_told_whole(client: TestClient) -> None:

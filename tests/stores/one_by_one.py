@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import insert, select
 
 from seehear.stores import Batch
-from seehear.stores.catalog import bulk_insert, fts
+from seehear.stores.catalog import bulk_insert
 from seehear.stores.catalog.reader import asset_of, space_ids
 from seehear.stores.catalog.schema import assets, encodings, segments, vectors
 from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
@@ -48,8 +48,6 @@ def put_encoding(
         made = connection.execute(insert(segments).values(**row)).inserted_primary_key
         assert made is not None
         ids.append(int(made[0]))
-        if row["text"]:
-            fts.put_passages(connection, [(ids[-1], row["text"])])
     for space, (positions, rows) in vectors_.items():
         for position, values in zip(positions, rows, strict=True):
             connection.execute(

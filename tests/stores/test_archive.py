@@ -18,6 +18,7 @@ from seehear.types import Modality
 from tests.stores import schemas
 from tests.stores.archives import Members, members, packed, repacked, told, with_catalog
 from tests.stores.conftest import ROOT, SPACE, put
+from tests.words import search_words
 
 
 def test_a_collection_elsewhere_is_the_same(
@@ -44,11 +45,9 @@ def test_a_collection_elsewhere_is_the_same(
     assert empty.segments.ids(generation.id, under=photos / "2024").tolist() == [1]
     named = Compare(Field.NAME, Op.EQ, "snow.png")
     assert empty.segments.ids(generation.id, where=named).tolist() == [2]
-    assert empty.segments.search_words(generation.id, "winter", 5)[1]
-    assert empty.segments.search_words(generation.id, str(tmp_path.name), 5)[1], (
-        "the new folder's name"
-    )
-    assert not empty.segments.search_words(generation.id, "media", 5)[1], "the old folder's name"
+    assert search_words(empty, generation.id, "winter", 5)[1]
+    assert search_words(empty, generation.id, str(tmp_path.name), 5)[1], "the new folder's name"
+    assert not search_words(empty, generation.id, "media", 5)[1], "the old folder's name"
     assert empty.integrity_issues() == []
     put(empty, generation, str(ROOT / "new.jpg"))
     assert empty.segments.ids(generation.id)[-1] > ids[-1], "numbers are not given twice"

@@ -58,8 +58,6 @@ SCHEMAS = {
     "a default": "CREATE TABLE c2 (name VARCHAR(32) NOT NULL PRIMARY KEY, value BIGINT NOT NULL "
     "DEFAULT 1); INSERT INTO c2 SELECT * FROM counters; DROP TABLE counters; "
     "ALTER TABLE c2 RENAME TO counters",
-    "words with another tokenizer": "DROP TABLE file_words; "
-    "CREATE VIRTUAL TABLE file_words USING fts5(name, folder, caption, tokenize='trigram')",
     "a virtual table": "CREATE VIRTUAL TABLE more USING fts5(x)",
 }
 

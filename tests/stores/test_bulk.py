@@ -45,10 +45,6 @@ def dump(catalog: Catalog) -> dict[str, list[Any]]:
         "vectors": "SELECT a.content_hash, s.ordinal, s.modality, s.text, v.space_id, v.data"
         " FROM segments s JOIN assets a ON a.id = s.asset_id JOIN vectors v ON v.segment_id = s.id"
         " ORDER BY 1, 2",
-        "words": "SELECT l.path, f.name, f.folder, f.caption FROM file_words f"
-        " JOIN locations l ON l.id = f.rowid ORDER BY 1",
-        "passages": "SELECT s.ordinal, p.passage FROM passage_words p"
-        " JOIN segments s ON s.id = p.rowid ORDER BY 1",
     }
     with closing(sqlite3.connect(catalog.folder / "catalog.db")) as database:
         return {name: database.execute(query).fetchall() for name, query in queries.items()}

@@ -24,6 +24,7 @@ from seehear.stores.catalog.filters import And, Compare, Field, Filter, Not, Op,
 from seehear.stores.catalog.filters import GeoCircle as Circle
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment
 from tests.stores.conftest import ROOT, SPACE, both_databases, put, unit
+from tests.words import search_words
 
 
 def names(catalog: Catalog, generation: Generation, where: Filter) -> set[str]:
@@ -132,7 +133,7 @@ def test_orphans_go_with_all_that_is_theirs(filled: Catalog, generation: Generat
     after = filled.counts()
     assert len(filled.assets.fingerprints([*everything, 99])) == after.assets
     assert (after.assets, after.segments) == (before.assets - 1, before.segments - 3)
-    assert filled.segments.search_words(generation.id, "danube", 5) == ([], [])
+    assert search_words(filled, generation.id, "danube", 5) == ([], [])
     assert filled.integrity_issues() == []
 
 
@@ -232,8 +233,8 @@ def test_a_filter_value_is_never_sql(filled: Catalog, generation: Generation) ->
 @both_databases
 def test_words_find_names_passages_and_captions(filled: Catalog, generation: Generation) -> None:
     def found(words: str) -> set[str]:
-        passages, files = filled.segments.search_words(generation.id, words, 5)
-        hits = filled.segments.resolve([id_ for id_, _ in passages + files])
+        passages, files = search_words(filled, generation.id, words, 5)
+        hits = filled.segments.resolve(passages + files)
         return {(hit.sidecar or hit.path).name for hit in hits}
 
     assert found("IMG_2041.jpg") == {"IMG_2041.jpg"}
@@ -370,7 +371,7 @@ def test_what_files_claim_of_themselves_breaks_no_filter(
         (Not(Compare(Field.LONGITUDE, Op.GT, 0.0)), everything),
     ):
         assert names(catalog, generation, where) == expected, where
-    passages, _ = catalog.segments.search_words(generation.id, "fox", 5)
+    passages, _ = search_words(catalog, generation.id, "fox", 5)
     assert len(passages) == 2
     assert [failure.reason for failure in catalog.locations.failures()] == ["no \\ud83d picture"]
 

@@ -20,6 +20,7 @@ from seehear.stores.catalog.schema import metadata
 from seehear.types import Modality
 from tests.stores import schemas
 from tests.stores.conftest import SPACE
+from tests.words import search_words
 
 EARLIER = sorted(path.stem for path in schemas.FOLDER.glob("*.sql"))
 
@@ -47,8 +48,7 @@ def test_a_collection_of_an_earlier_schema(version: str, tmp_path: Path) -> None
     ]  # fmt: skip
     july = Compare(Field.TAKEN, Op.GE, datetime(2024, 7, 1))
     assert catalog.segments.ids(generation.id, where=july).tolist() == [1]
-    passages, files = catalog.segments.search_words(generation.id, "dawn", 5)
-    assert ([id_ for id_, _ in passages], files) == ([7], [])
+    assert search_words(catalog, generation.id, "dawn") == ([7], [])
     assert catalog.generations.blob(generation.id, "text>image") == b"abc"
     assert catalog.integrity_issues() == []
     (root,) = catalog.locations.roots()

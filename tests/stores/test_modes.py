@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seehear.cli.app import app
+from seehear.cli.app import make_app
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import StoreError
@@ -84,7 +84,7 @@ def test_the_last_search_is_for_its_owner(tmp_path: Path, monkeypatch: pytest.Mo
     with Collection(tmp_path / "collection", FAKE) as library:
         library.index(tmp_path / "media")
     asked = ["search", "lighthouse", "--collection", str(tmp_path / "collection")]
-    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert CliRunner().invoke(make_app(), asked).exit_code == 0
     (kept,) = (tmp_path / "state").rglob("last-search-*.json")
     assert private(kept.parent), modes(kept.parent)
 

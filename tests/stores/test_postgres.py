@@ -167,26 +167,21 @@ def test_processes_that_open_an_empty_database_at_once(url: str, tmp_path: Path)
     assert [process.exitcode for process in openers] == [0, 0, 0]
     engine = create_engine(url)
     found = inspect(engine)
-    assert set(found.get_table_names()) == {
-        *metadata.tables, "passage_words", "file_words", "alembic_version"
-    }  # fmt: skip
+    assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
     for name, table in metadata.tables.items():
         assert [column["name"] for column in found.get_columns(name)] == table.columns.keys()
         wanted = {index.name for index in table.indexes}
         assert {i["name"] for i in found.get_indexes(name) if not i["unique"]} == wanted
-    for name in ("passage_words", "file_words"):
-        (index,) = found.get_indexes(name)
-        assert index["dialect_options"]["postgresql_using"] == "gin"
     engine.dispose()
 
 
-def test_a_catalog_from_before_it_had_words_gets_them(library: Library, url: str) -> None:
-    """Schema 0002 knew words in SQLite alone."""
+def test_a_catalog_of_an_early_schema_is_brought_up_to_date(library: Library, url: str) -> None:
     library.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        later = "passage_words, file_words, fingerprints, readings, settings"
-        connection.execute(text(f"DROP TABLE {later}"))
+        connection.execute(text("DROP TABLE fingerprints, readings, settings"))
+        connection.execute(text("ALTER TABLE locations DROP COLUMN change"))
+        connection.execute(text("DELETE FROM counters WHERE name = 'locations'"))
         for column in ("page", "origin", "language", "confidence", "box"):
             connection.execute(text(f"ALTER TABLE segments DROP COLUMN {column}"))
         connection.execute(text("ALTER TABLE encodings DROP COLUMN damaged"))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, text
 
 from seehear.errors import UsageError
 from seehear.stores import Catalog, Generation
-from seehear.stores.catalog import fts
-from seehear.stores.catalog.asked_words import asked_words, occurrences
+from seehear.stores.catalog.asked_words import AskedWord, asked_words, occurrences
 from seehear.stores.catalog.tokens import (
     LONGEST_TEXT,
     LONGEST_WORD,
@@ -24,9 +22,12 @@ from seehear.stores.catalog.tokens import (
     stems_of,
     words_of,
 )
+from seehear.stores.catalog.word_index import EMPTY, WordIndex, build, equal, stem_term
+from seehear.stores.catalog.words import WordIndexes
 from seehear.types import MediaInfo, Modality, Segment
 from tests.stores.conftest import both_databases, put
 from tests.stores.one_by_one import put_asset
+from tests.words import search_words
 
 
 class Names(NamedTuple):
@@ -37,8 +38,8 @@ class Names(NamedTuple):
 def found(catalog: Catalog, wanted: str, k: int = 20) -> Names:
     """The names of the files that words find, best first."""
     return Names(*(
-        [(f.sidecar or f.path).name for f in catalog.segments.resolve([id_ for id_, _ in ranked])]
-        for ranked in catalog.segments.search_words(1, wanted, k)
+        [(f.sidecar or f.path).name for f in catalog.segments.resolve(ids)]
+        for ids in search_words(catalog, 1, wanted, k)
     ))  # fmt: skip
 
 
@@ -120,28 +121,9 @@ def test_words_follow_what_they_speak_of(catalog: Catalog, generation: Generatio
 @both_databases
 def test_words_of_another_generation_do_not_count(filled: Catalog, generation: Generation) -> None:
     new = filled.generations.create("other", "2", [])
-    assert filled.segments.search_words(new.id, "fox", 5) == ([], [])
-    passages, _ = filled.segments.search_words(generation.id, "fox", 5)
+    assert search_words(filled, new.id, "fox", 5) == ([], [])
+    passages, _ = search_words(filled, generation.id, "fox", 5)
     assert len(passages) == 1
-
-
-@both_databases
-def test_lost_words_are_noticed_and_made_anew(filled: Catalog) -> None:
-    before = [filled.segments.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")]
-    with filled.batch() as batch:
-        fts.remove(
-            batch.connection, "passage_words", [filled.segments.search_words(1, "fox", 1)[0][0][0]]
-        )
-        fts.put_file(batch.connection, 77, "gone.jpg", "/nowhere", "")
-    assert [(fault.what, fault.kind) for fault in filled.integrity_issues()] == [
-        ("passages are missing from the word index", "derived"),
-        ("words belong to files that are gone", "derived"),
-    ]
-    filled.rebuild_derived()
-    assert filled.integrity_issues() == []
-    assert [
-        filled.segments.search_words(1, wanted, 9) for wanted in ("fox", "captain", "winter")
-    ] == before
 
 
 @both_databases
@@ -159,7 +141,7 @@ def test_words_and_texts_of_any_length(catalog: Catalog, generation: Generation)
 @both_databases
 def test_a_null_character_is_refused(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="null"):
-        catalog.segments.search_words(1, "a\0b", 5)
+        search_words(catalog, 1, "a\0b", 5)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +171,6 @@ def test_a_null_character_is_refused(catalog: Catalog) -> None:
 )
 def test_the_words_of_a_text(told: str, expected: list[str]) -> None:
     assert words_of(told) == expected
-    assert fts5_tokens(told) == expected
     if len(told) < LONGEST_WORD:
         assert [word for word, *_ in spans_of(told)] == expected
 
@@ -199,7 +180,6 @@ def test_spans_are_those_of_the_words(told: str) -> None:
     spans = spans_of(told)
     assert all(0 <= start < stop <= len(told) for _, _, start, stop in spans)
     assert [start for _, _, start, _ in spans] == sorted(start for _, _, start, _ in spans)
-    assert fts5_tokens(told) == words_of(told)
 
 
 @pytest.mark.parametrize(
@@ -233,9 +213,9 @@ def test_names_are_parted(name: str, expected: str) -> None:
     ],
 )
 def test_other_forms_of_a_word(text: str, wanted: str) -> None:
-    told = f" {' '.join(words_of(text))} "
-    for word in asked_words(wanted):
-        assert word.has_form_in(told, set(stems_of(text))), (word, stems_of(text))
+    index = WordIndex([build([(1, 0, [fields_of(text)])])], [1.0])
+    for word, has in zip(wanted.split(), index.look_up(asked_words(wanted)), strict=True):
+        assert has.any_form.all(), (word, stems_of(text))
     found = {number for _, _, number in occurrences(text, asked_words(wanted))}
     assert found == set(range(len(wanted.split())))
 
@@ -269,39 +249,9 @@ def test_names_by_their_parts_and_by_prefix(catalog: Catalog, generation: Genera
         assert found(catalog, wanted).files == expected, wanted
     assert found(catalog, "holid").files == []
     typed = asked_words("photo holid", typing=True)
-    (first, _), *rest = catalog.segments.search_words(1, typed, 5)[1]
+    first, *rest = search_words(catalog, 1, typed, 5)[1]
     assert not rest
     assert catalog.segments.resolve([first])[0].path.name == "MyHolidayPhoto.jpg"
-
-
-def fts5_tokens(told: str) -> list[str]:
-    """The words that SQLite has of a text."""
-    engine = create_engine("sqlite://")
-    with engine.begin() as connection:
-        fts.dialect_of(connection).create(connection)
-        fts.put_passages(connection, [(1, told)])
-        connection.exec_driver_sql(
-            "CREATE VIRTUAL TABLE t USING fts5vocab(passage_words, instance)"
-        )
-        query = "SELECT term FROM t WHERE col = 'passage' ORDER BY offset"
-        return [row[0] for row in connection.exec_driver_sql(query)]
-
-
-@pytest.fixture(scope="module")
-def two_indexes(postgres_server: str) -> Iterator[tuple[Connection, Connection]]:
-    """An index of words in either database, without a catalog around it."""
-    with _index("sqlite://") as sqlite, _index(postgres_server) as postgres:
-        yield sqlite, postgres
-
-
-@contextmanager
-def _index(url: str) -> Iterator[Connection]:
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        fts.dialect_of(connection).create(connection)
-        yield connection
-        connection.rollback()  # the tables too
-    engine.dispose()
 
 
 TEXT = st.text(
@@ -309,25 +259,88 @@ TEXT = st.text(
 )
 
 
+def fields_of(told: str) -> list[str]:
+    return [*words_of(told), *map(stem_term, stems_of(told))]
+
+
+def has_word(fields: Sequence[Sequence[str]], word: AskedWord) -> bool:
+    """Whether a text has a word in any form, told by looking through it."""
+    joined = [f" {' '.join(terms)} " for terms in fields]
+    written = (f" {' '.join(phrase)} " for phrase in word.phrases)
+    begun = (f" {' '.join(phrase)}" for phrase in word.prefixes)
+    stems = (f" {stem_term(stem)} " for stem in word.stems)
+    return any(form in one for form in (*written, *begun, *stems) for one in joined)
+
+
 @given(
-    documents=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=6), wanted=TEXT, every=st.booleans()
+    told=st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6),
+    wanted=TEXT,
+    taken=st.lists(st.booleans(), min_size=6, max_size=6),
+    at=st.integers(0, 6),
 )
-def test_both_databases_find_the_same(
-    two_indexes: tuple[Connection, Connection],
-    documents: list[tuple[str, str, str]],
-    wanted: str,
-    every: bool,
+def test_an_index_finds_what_looking_through_the_texts_finds(
+    told: list[tuple[str, str, str]], wanted: str, taken: list[bool], at: int
 ) -> None:
-    rows = [(number, *texts) for number, texts in enumerate(documents, 1)]
-    fitting = []
-    for connection in two_indexes:
-        dialect = fts.dialect_of(connection)
-        with connection.begin_nested() as attempt:
-            fts.put_files(connection, rows, replaced=())
-            asked = asked_words(wanted, typing=True)
-            expression = asked and dialect.expression(asked, every=every)
-            query = text(dialect.MATCHED_FILES)
-            ranked = connection.execute(query, {"words": expression}).all() if expression else []
-            fitting.append({row.id for row in ranked})
-            attempt.rollback()
-    assert fitting[0] == fitting[1]
+    texts = [
+        (number, number // 2, [fields_of(text) for text in fields])
+        for number, fields in enumerate(told)
+    ]
+    gone = np.array(taken[: len(texts)])
+    whole = WordIndex([build(texts)], [4.0, 1.0, 2.0]).extended(gone, EMPTY)
+    grown = WordIndex([build(texts[:at])], [4.0, 1.0, 2.0])
+    for one in texts[at:]:
+        grown = grown.extended(np.zeros(len(grown.ids), dtype=np.bool_), build([one]))
+    grown = grown.extended(gone, EMPTY)
+    assert equal(whole.merged(), grown.merged())
+    asked = asked_words(wanted, typing=True)
+    expected = [
+        [number for number, _, fields in texts if has_word(fields, word) and not gone[number]]
+        for word in asked
+    ]
+    indexes = (whole, grown, WordIndex([grown.merged()], [4.0, 1.0, 2.0]))
+    ranked: list[list[int]] = []
+    for index in indexes:
+        found = index.look_up(asked)
+        assert [index.ids[word.any_form].tolist() for word in found] == expected
+        rows = np.arange(len(index.ids))
+        rows = rows if index.alive is None else rows[index.alive]
+        ranked.append(index.ids[index.best(rows, found)].tolist())
+    assert ranked[0] == ranked[1] == ranked[2]
+
+
+@both_databases
+def test_a_damaged_file_gives_no_wrong_answer(catalog: Catalog, generation: Generation) -> None:
+    for number in range(20):
+        passage(catalog, generation, f"{number}.txt", f"a fox and a hare, as number {number}")
+    before = found(catalog, "fox hare")
+    assert len(before.passages) == 20
+    for path in (catalog.folder / "cache").glob("*.words"):
+        data = bytearray(path.read_bytes())
+        for at in range(8, len(data), 8):
+            data[at] ^= 1
+            path.write_bytes(data)
+            words = WordIndexes(catalog._transactions, path.parent, read_only=False)
+            index, has = words.look_up(1, asked_words("fox hare"))[0]
+            rows = np.flatnonzero(has[0].any_form & has[1].any_form)
+            assert len(index.best(rows, has)) == 20
+            data[at] ^= 1
+
+
+@both_databases
+def test_an_index_is_kept_and_brought_up_to_date(catalog: Catalog, generation: Generation) -> None:
+    passage(catalog, generation, "fox.txt", "A fox.")
+    assert found(catalog, "fox").passages == ["fox.txt"]
+    again = Catalog.open(
+        catalog.folder,
+        url=None
+        if catalog.engine.dialect.name == "sqlite"
+        else str(catalog.engine.url.render_as_string(hide_password=False)),
+    )
+    passage(again, generation, "hare.txt", "A hare and a fox.")
+    assert found(catalog, "fox").passages == found(again, "fox").passages == ["fox.txt", "hare.txt"]
+    assert found(catalog, "hare txt").files == ["hare.txt"]
+    again.locations.remove(Path("/media/photos/fox.txt"))
+    assert found(catalog, "fox").passages == ["hare.txt"]
+    assert found(catalog, "txt").files == ["hare.txt"]
+    assert again.words.check(repair=False)
+    again.close()

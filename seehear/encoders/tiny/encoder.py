@@ -14,7 +14,7 @@ from seehear.encoders.base import LEAST_KNOWN, shot_vectors
 from seehear.encoders.tiny.checkpoint import Checkpoint, open_folder
 from seehear.encoders.tiny.text_tower import TextTower
 from seehear.encoders.tiny.tokenizer import Tokenizer
-from seehear.encoders.torch_tools import check_samples, to_device
+from seehear.encoders.torch_tools import check_samples, encode_parts, to_device
 from seehear.errors import ModelIntegrityError
 from seehear.silence import is_silent
 from seehear.types import (
@@ -124,14 +124,14 @@ class TinyEncoder:
 
         tower = self._tower("image")
         size = self._folder.config.image_px
-        parts = []
-        with torch.inference_mode():
-            step = _at_once(tower)
-            for start in range(0, len(samples), step):
-                some = samples[start : start + step]
+
+        def encode(some: Sequence[ImageSample]) -> Vectors:
+            with torch.inference_mode():
                 pixels = torch.cat([resize_batch(sample.pixels, size) for sample in some])
-                parts.append(tower(to_device(pixels, tower.device)).float().cpu().numpy())
-        return np.concatenate(parts)
+                rows: Vectors = tower(to_device(pixels, tower.device)).float().cpu().numpy()
+            return rows
+
+        return np.concatenate(encode_parts(samples, _at_once(tower), tower.device, encode))
 
     def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
         frames = self._encode_images([frame for sample in samples for frame in sample.frames])
@@ -151,16 +151,19 @@ class TinyEncoder:
         if not heard:
             return result
         tower = self._tower("audio")
-        with torch.inference_mode():
-            step = _at_once(tower)
-            for start in range(0, len(heard), step):
-                rows = heard[start : start + step]
-                waveforms = [
-                    waveform_16k(samples[row].waveform, samples[row].sample_rate_hz) for row in rows
-                ]
-                mels, counts = spectrograms(waveforms)
-                heard_now = tower(*(to_device(part, tower.device) for part in (mels, counts)))
-                result[rows] = heard_now.float().cpu().numpy()
+
+        def encode(some: Sequence[AudioSample]) -> Vectors:
+            with torch.inference_mode():
+                mels, counts = spectrograms(
+                    [waveform_16k(sample.waveform, sample.sample_rate_hz) for sample in some]
+                )
+                out = tower(*(to_device(part, tower.device) for part in (mels, counts)))
+                rows: Vectors = out.float().cpu().numpy()
+            return rows
+
+        audible = [samples[row] for row in heard]
+        parts = encode_parts(audible, _at_once(tower), tower.device, encode)
+        result[heard] = np.concatenate(parts)
         return result
 
     def _tower(self, name: str) -> AutotunedModule:

@@ -22,7 +22,6 @@ time does not count against the file.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections import deque
@@ -35,6 +34,7 @@ from seehear.config import Settings
 from seehear.errors import MediaError
 from seehear.media.workers.pool import DecodePool
 from seehear.media.workers.sample_buffer import SampleBuffer
+from seehear.processes.resources import usable_cores
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
 MOST_WORKERS = 8
@@ -142,7 +142,7 @@ class _Run:
         """What decides whether a content is decoded, and whether it gets a fingerprint."""
         self.samples = True
         self._spec, self._root_of, self._stop = spec, root_of, stop
-        self._count = settings.decode_workers or min(MOST_WORKERS, os.cpu_count() or 1)
+        self._count = settings.decode_workers or min(MOST_WORKERS, usable_cores())
         self._todo: queue.SimpleQueue[SampleBuffer | None] = queue.SimpleQueue()
         self._pool = DecodePool(
             self._count, settings.decode_memory_bytes, settings.decode_timeout_s

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from seehear.errors import UsageError
 from seehear.stores.catalog.tokens import (
-    TAG,
     is_unspaced,
     parted,
     spans_of,
@@ -35,29 +34,6 @@ class AskedWord:
     """The last word of a phrase may go on: a word that is being typed, or Korean."""
     stems: tuple[str, ...] = ()
     """Tagged with their languages."""
-
-    @property
-    def stem_prefixes(self) -> list[str]:
-        """The stems without their languages, each with the mark before the language.
-
-        An index is asked for these few instead of each language; `has_form_in` tells more exactly.
-        """
-        return list(dict.fromkeys(stem[: stem.rindex(TAG) + 1] for stem in self.stems))
-
-    def is_in(self, words: str) -> bool:
-        """Tell whether words, joined as `joined` joins them, have it as it is written."""
-        return any(f" {' '.join(phrase)} " in words for phrase in self.phrases)
-
-    def has_form_in(self, words: str, stems: Set[str]) -> bool:
-        """Tell whether words, joined so, or their stems have another form of it."""
-        return any(f" {' '.join(phrase)}" in words for phrase in self.prefixes) or not (
-            stems.isdisjoint(self.stems)
-        )
-
-
-def joined(words: Sequence[str]) -> str:
-    """Join words so that whole words can be looked up in them."""
-    return f" {' '.join(words)} "
 
 
 def asked_words(wanted: str, *, typing: bool = False) -> list[AskedWord]:

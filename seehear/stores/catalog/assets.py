@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy import select
 
-from seehear.stores.catalog import facets, fts, reader
+from seehear.stores.catalog import facets, reader
+from seehear.stores.catalog.filter_sql import conditions, shown_ids
+from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.schema import assets, fingerprints, locations, roots
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
-from seehear.types import Asset
+from seehear.stores.catalog.words import WordIndexes
+from seehear.types import Asset, Modality
 
 
 class Assets:
     """The assets of a catalog."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, words: WordIndexes) -> None:
         self._transactions = transactions
+        self._words = words
 
     def find(self, content_hash: str) -> Asset | None:
         """Return the asset with that content, or None."""
@@ -34,10 +40,28 @@ class Assets:
         with self._transactions.read() as connection:
             return reader.assets_of(connection, asset_ids)
 
-    def captions(self, asset_ids: Sequence[int]) -> dict[int, str]:
-        """Return title, caption and keywords of assets as one text, by asset id."""
+    def count(self) -> int:
+        """Return the number of assets."""
         with self._transactions.read() as connection:
-            return fts.captions_of(connection, asset_ids)
+            return reader.count(connection, assets)
+
+    def page(
+        self,
+        after: int,
+        most: int,
+        kinds: frozenset[Modality] | None = None,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> list[Asset]:
+        """Return the next assets by ascending id, of those behind an id that meet conditions."""
+        query = select(assets).where(assets.c.id > after).order_by(assets.c.id).limit(most)
+        if kinds is not None:
+            query = query.where(assets.c.modality.in_(sorted(kinds)))
+        with self._transactions.read() as connection:
+            if under is not None or where is not None:
+                met = conditions(under, where, partial(self._words.passages_with, connection))
+                query = query.where(assets.c.id.in_(shown_ids(met)))
+            return [reader.asset_from(row) for row in connection.execute(query)]
 
     def facet(self, facet: facets.Facet, top: int | None = None) -> facets.FacetValues:
         """Return the values of a facet with how many items have each, most frequent first."""
@@ -48,7 +72,7 @@ class Assets:
         """Return the fingerprints of some assets, by id; those without one are left out."""
         with self._transactions.read() as connection:
             rows = rows_of(connection, "fingerprints", asset_ids)
-            return {int(row.asset_id): bytes(row.data) for row in rows}
+            return {id_: bytes(data) for id_, data in rows}
 
     def without_fingerprint(self, version: int, root_ids: Sequence[int]) -> list[int]:
         """Return the assets with a file in one of these roots, but no fingerprint of a version."""

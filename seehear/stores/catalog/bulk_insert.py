@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from seehear.errors import SpaceMismatchError
-from seehear.stores.catalog import fts
 from seehear.stores.catalog.checksums import segment_crc, vector_crc
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reader import DRAWN, counter, space_ids
@@ -224,15 +223,13 @@ def _put_segments(
     parts: Sequence[_Rows],
     change: int,
 ) -> None:
-    """Store rows of segments of one generation, their words and their vectors."""
+    """Store rows of segments of one generation, and their vectors."""
     if not rows:
         return
     connection.execute(insert(segments), list(rows))
     assets_ = sorted({row["asset_id"] for row in rows})
     made = _segment_ids(connection, rows[0]["generation_id"], assets_)
     ids = [made[row["asset_id"], row["ordinal"]] for row in rows]
-    texts = ((id_, row["text"]) for id_, row in zip(ids, rows, strict=True) if row["text"])
-    fts.put_passages(connection, texts)
     packed = [
         vector_row(
             ids[part.first + position],
@@ -268,15 +265,19 @@ def _segment_ids(
     return found
 
 
-def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocation]]) -> None:
+def put_locations(
+    connection: Connection, places: Sequence[tuple[int, NewLocation]], change: int
+) -> None:
     """Store locations with their asset ids; each replaces an earlier one at its path."""
     latest = {os.fsencode(location.path): (asset_id, location) for asset_id, location in places}
     known = _location_ids(connection, list(latest))
-    rows = {path: _row(path, asset_id, place) for path, (asset_id, place) in latest.items()}
+    rows = {
+        path: {**_row(path, asset_id, place), "change": change}
+        for path, (asset_id, place) in latest.items()
+    }
     new = [row for path, row in rows.items() if path not in known]
     if new:
         connection.execute(insert(locations), new)
-    ids = known | _location_ids(connection, [row["path"] for row in new])
     if known:
         replaced = [{**rows[path], "location": id_} for path, id_ in known.items()]
         statement = update(locations).where(locations.c.id == bindparam("location"))
@@ -285,15 +286,6 @@ def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocatio
             statement.values(sidecar_of=None, **{name: bindparam(name) for name in names}),
             [{k: v for k, v in row.items() if k != "path"} for row in replaced],
         )
-    captions = fts.captions_of(connection, sorted({asset_id for asset_id, _ in latest.values()}))
-    fts.put_files(
-        connection,
-        [
-            (ids[path], row["name"], row["folders"][:-1], captions.get(row["asset_id"], ""))
-            for path, row in rows.items()
-        ],
-        replaced=list(known.values()),
-    )
 
 
 def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seehear.errors import StorageFullError, StoreError, UsageError
 from seehear.files import make_folder, make_private
-from seehear.stores.catalog import fts, integrity, reader
+from seehear.stores.catalog import integrity, reader
 from seehear.stores.catalog.assets import Assets
 from seehear.stores.catalog.change_log import ChangeLog
 from seehear.stores.catalog.database import (
@@ -26,20 +26,23 @@ from seehear.stores.catalog.database import (
 )
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
-from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue, Severity
+from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue
+from seehear.stores.catalog.items import Items
 from seehear.stores.catalog.locations import Locations
 from seehear.stores.catalog.lock import WriteLock
 from seehear.stores.catalog.readings import Readings
 from seehear.stores.catalog.records import Counts
 from seehear.stores.catalog.segments import Segments
-from seehear.stores.catalog.transactions import Transactions
+from seehear.stores.catalog.transactions import Pin, Transactions
+from seehear.stores.catalog.words import WordIndexes
 from seehear.stores.catalog.writer import Batch
 
+CACHE_FOLDER = "cache"
 MARK_NAME = "last-change"
 _NO_CONTENT = {"lost+found", "thumbs.db", "desktop.ini"}
 """Files that systems create in a folder by themselves; names with a leading dot count, too."""
 _OUR_OWN = {
-    "cache",
+    CACHE_FOLDER,
     "write.lock",
     "write.pid",
     MARK_NAME,
@@ -92,11 +95,13 @@ class Catalog:
         self._lock = WriteLock(folder, self.engine if url is not None else None)
         mark = folder / MARK_NAME if url is None and not read_only else None
         self._transactions = Transactions(self.engine, mark)
-        self.assets = Assets(self._transactions)
-        self.locations = Locations(self._transactions)
-        self.segments = Segments(self._transactions)
+        self.words = WordIndexes(self._transactions, folder / CACHE_FOLDER, read_only=read_only)
+        self.assets = Assets(self._transactions, self.words)
+        self.locations = Locations(self._transactions, self.words)
+        self.segments = Segments(self._transactions, self.words)
         self.generations = Generations(self._transactions)
         self.changes = ChangeLog(self._transactions)
+        self.items = Items(self._transactions, self.words)
         self.readings = Readings(self._transactions)
 
     @classmethod
@@ -170,6 +175,10 @@ class Catalog:
             with self.write_lock(wait_s=60):
                 migrate(self.engine)
 
+    def disconnect(self) -> None:
+        """Close the connections that nobody uses now; the next statement opens one."""
+        self.engine.dispose()
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -200,6 +209,14 @@ class Catalog:
         """Make all reads of this thread in the block see one instant; nothing may be written."""
         return self._transactions.snapshot()
 
+    def pin(self) -> Pin:
+        """Keep the present instant open, for `use`; its `close` ends it."""
+        return self._transactions.pin()
+
+    def use(self, pin: Pin | None) -> None:
+        """Let all reads of this thread see the instant of a pin; with None, the present again."""
+        self._transactions.use(pin)
+
     def counts(self, generation_id: int | None = None) -> Counts:
         """Count the collection's content; segments of the serving generation by default."""
         with self._transactions.read() as connection:
@@ -211,14 +228,7 @@ class Catalog:
         Nothing is lost with issues of kind DERIVED: `rebuild_derived` rebuilds those parts.
         """
         with self._transactions.read() as connection:
-            found = integrity.integrity_issues(connection)
-        if not self.read_only and not any(fault.kind is Severity.DATA_LOSS for fault in found):
-            with self.batch() as batch:
-                whole = fts.integrity_ok(batch.connection)
-            found += (
-                [] if whole else [IntegrityIssue("the word index is damaged", 1, Severity.DERIVED)]
-            )
-        return found
+            return integrity.integrity_issues(connection)
 
     def damaged_encodings(self) -> list[DamagedEncoding]:
         """Return the assets with vectors, passages or times that were damaged after writing.
@@ -234,11 +244,10 @@ class Catalog:
             return integrity.pending_work(connection)
 
     def rebuild_derived(self) -> None:
-        """Rebuild derived data: SQLite's own indexes and the full-text index."""
+        """Rebuild derived data: SQLite's own indexes."""
         with self.batch() as batch:
             if batch.connection.dialect.name == "sqlite":
                 batch.connection.exec_driver_sql("REINDEX")
-            fts.rebuild(batch.connection)
 
     def copy_to(self, path: Path) -> None:
         """Copy the database, as of one instant, into a new file; writers can go on meanwhile."""

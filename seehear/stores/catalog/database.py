@@ -21,7 +21,7 @@ from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
 
 FILE_NAME = "catalog.db"
-HEAD = "0009"
+HEAD = "0011"
 """The newest schema, as numbered in migrations/versions."""
 
 EXAMPLE_URL = "postgresql://user@host/name"
@@ -244,9 +244,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
-def next_change(connection: Connection) -> int:
-    """Increase and return the change number, within the running transaction."""
-    connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = 'change'"))
-    return int(
-        connection.execute(text("SELECT value FROM counters WHERE name = 'change'")).scalar_one()
-    )
+def next_change(connection: Connection, name: str = "change") -> int:
+    """Increase and return a change number, within the running transaction."""
+    which = {"name": name}
+    connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = :name"), which)
+    value = connection.execute(text("SELECT value FROM counters WHERE name = :name"), which)
+    return int(value.scalar_one())

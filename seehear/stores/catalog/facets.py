@@ -14,6 +14,7 @@ from seehear.stores.catalog.filter_sql import COLUMNS, display_asset
 from seehear.stores.catalog.filters import LISTS, Field
 from seehear.stores.catalog.paths import fold
 from seehear.stores.catalog.schema import locations
+from seehear.types import ITEMS
 
 
 class Facet(StrEnum):
@@ -50,7 +51,8 @@ class FacetValue:
 class FacetValues:
     """The most frequent values of a facet; `distinct` is the number of all its values."""
 
-    facet: Facet
+    facet: str
+    """A `Facet`, or the name of a field of one's own."""
     values: tuple[FacetValue, ...]
     distinct: int
 
@@ -74,7 +76,11 @@ def facet_values(connection: Connection, facet: Facet, top: int | None) -> Facet
     """
     rows: Iterable[Any]
     if facet is Facet.FOLDER:
-        rows = [(text.rstrip("/") or "/", count) for text, count in connection.execute(_FOLDERS)]
+        rows = [
+            (text.rstrip("/") or "/", count)
+            for text, count in connection.execute(_FOLDERS)
+            if text != f"{ITEMS}/"
+        ]
     else:
         column = _column(facet)
         rows = connection.execute(
@@ -82,7 +88,12 @@ def facet_values(connection: Connection, facet: Facet, top: int | None) -> Facet
             .where(column.is_not(None), column != "", display_asset.c.id.in_(_LYING_SOMEWHERE))
             .group_by(column)
         )
-        rows = _merged(rows, "; " if FIELDS.get(facet) in LISTS else None)
+        rows = merged(rows, "; " if FIELDS.get(facet) in LISTS else None)
+    return ranked_values(facet, rows, top)
+
+
+def ranked_values(facet: str, rows: Iterable[Any], top: int | None) -> FacetValues:
+    """Return the values of rows of (value, count), most frequent first."""
     ranked = sorted((FacetValue(value, int(count)) for value, count in rows), key=_order)
     return FacetValues(facet, tuple(ranked[:top]), len(ranked))
 
@@ -108,7 +119,7 @@ def _order(value: FacetValue) -> tuple[int, str]:
     return -value.count, value.value
 
 
-def _merged(rows: Iterable[Any], joined: str | None) -> list[tuple[str, int]]:
+def merged(rows: Iterable[Any], joined: str | None = None) -> list[tuple[str, int]]:
     """Merge values that differ in case only; split texts that hold several values by `joined`.
 
     Done here and not in the database, which groups equal texts fast but folds case slowly.

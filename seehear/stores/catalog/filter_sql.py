@@ -11,16 +11,18 @@ A whole filter is applied to one row, so that name, folder and time belong to th
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Select,
     Text,
     and_,
     exists,
@@ -36,7 +38,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from seehear.stores.catalog import fts_postgresql, fts_sqlite
+from seehear.own_fields import FieldType, comparable_time
 from seehear.stores.catalog.asked_words import AskedWord, asked_words
 from seehear.stores.catalog.filters import (
     DETAILS,
@@ -44,6 +46,7 @@ from seehear.stores.catalog.filters import (
     ORIGINS,
     And,
     Compare,
+    CompareOwn,
     Field,
     Filter,
     GeoCircle,
@@ -52,8 +55,8 @@ from seehear.stores.catalog.filters import (
     Or,
 )
 from seehear.stores.catalog.paths import folder_range
-from seehear.stores.catalog.schema import assets, locations, segments
-from seehear.types import Modality
+from seehear.stores.catalog.schema import assets, item_values, locations, segments
+from seehear.types import Ids, Modality
 
 EARTH_RADIUS_KM = 6371.0
 FIRST_YEAR, LAST_YEAR = 1678, 2261
@@ -89,27 +92,24 @@ class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower a
     inherit_cache = True
 
 
-class has_words(GenericFunction[bool]):  # noqa: N801 - as folded
-    """Whether a passage, by its id, has all words of SQLite's or PostgreSQL's expression."""
+class is_listed(GenericFunction[bool]):  # noqa: N801 - as folded
+    """Whether an id is in a list, given as JSON: it may be too long for a parameter for each."""
 
     type = Boolean()
     inherit_cache = True
 
 
-@compiles(has_words, "sqlite")
-def _by_fts5(element: has_words, compiler: SQLCompiler, **options: Any) -> str:
-    one, words, _ = element.clauses
-    passage, asked = compiler.process(one, **options), compiler.process(words, **options)
-    found = f"SELECT rowid FROM passage_words WHERE passage_words MATCH {asked}"
-    return f"{passage} IN ({found})"
+@compiles(is_listed, "sqlite")
+def _listed_in_sqlite(element: is_listed, compiler: SQLCompiler, **options: Any) -> str:
+    one, ids = (compiler.process(part, **options) for part in element.clauses)
+    return f"{one} IN (SELECT value FROM json_each({ids}))"
 
 
-@compiles(has_words, "postgresql")
-def _by_tsquery(element: has_words, compiler: SQLCompiler, **options: Any) -> str:
-    one, _, words = element.clauses
-    passage, asked = compiler.process(one, **options), compiler.process(words, **options)
-    found = f"SELECT rowid FROM passage_words WHERE words @@ CAST({asked} AS tsquery)"
-    return f"{passage} IN ({found})"
+@compiles(is_listed, "postgresql")
+def _listed_in_postgresql(element: is_listed, compiler: SQLCompiler, **options: Any) -> str:
+    one, ids = (compiler.process(part, **options) for part in element.clauses)
+    found = f"SELECT CAST(json_array_elements_text(CAST({ids} AS json)) AS bigint)"
+    return f"{one} IN ({found})"
 
 
 @compiles(folded, "sqlite")
@@ -156,21 +156,54 @@ COLUMNS: dict[Field, Any] = {
 """The column of each field, in a row of `LOCATIONS`."""
 
 
-def conditions(under: Path | None, where: Filter | None) -> list[ColumnElement[bool]]:
+FindPassages = Callable[[Sequence[AskedWord]], Ids]
+"""Returns the ids of the passages that have all of some words."""
+
+
+def conditions(
+    under: Path | None, where: Filter | None, find: FindPassages
+) -> list[ColumnElement[bool]]:
     """Return conditions for rows of `LOCATIONS` that are below a folder and match a filter."""
     found = [] if under is None else [below(under)]
-    return found if where is None else [*found, condition(where)]
+    return found if where is None else [*found, _condition(where, find)]
 
 
-def condition(part: Filter) -> ColumnElement[bool]:
+def _condition(part: Filter, find: FindPassages) -> ColumnElement[bool]:
     """Return the SQL condition of a filter. Items that lack a field do not match."""
     if isinstance(part, And):
-        return and_(true(), *(condition(p) for p in part.parts))
+        return and_(true(), *(_condition(p, find) for p in part.parts))
     if isinstance(part, Or):
-        return or_(false(), *(condition(p) for p in part.parts))
+        return or_(false(), *(_condition(p, find) for p in part.parts))
     if isinstance(part, Not):
-        return not_(func.coalesce(condition(part.part), false()))
-    return func.coalesce(_compare(part), false())
+        return not_(func.coalesce(_condition(part.part, find), false()))
+    if isinstance(part, CompareOwn):
+        return _compare_own(part)
+    return func.coalesce(_compare(part, find), false())
+
+
+def shown_ids(which: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Select the ids of the assets that are shown in rows of `LOCATIONS` that meet conditions."""
+    return select(display_asset.c.id).select_from(LOCATIONS).where(*which)
+
+
+def _compare_own(part: CompareOwn) -> ColumnElement[bool]:
+    known = item_values.c.name == part.field.name
+    having = select(item_values.c.asset_id).where(known)
+    if part.op is Op.KNOWN:
+        return display_asset.c.id.in_(having)
+    value: Any = part.value
+    column: Any = item_values.c.number
+    if part.field.type in {FieldType.TEXT, FieldType.TEXTS}:
+        column = folded(item_values.c.text)
+    elif isinstance(value, date):
+        column, value = item_values.c.time, comparable_time(value)
+    else:
+        value = float(value)
+    op = Op.EQ if part.op is Op.NE else part.op
+    equal = display_asset.c.id.in_(having.where(_operate(column, op, value)))
+    if part.op is Op.NE:
+        return and_(display_asset.c.id.in_(having), not_(equal))
+    return equal
 
 
 def below(folder: Path) -> ColumnElement[bool]:
@@ -185,14 +218,14 @@ def shown_as(kinds: frozenset[Modality]) -> ColumnElement[bool]:
     return display_asset.c.modality.in_([kind.value for kind in kinds])
 
 
-def _compare(part: Compare) -> ColumnElement[bool]:
+def _compare(part: Compare, find: FindPassages) -> ColumnElement[bool]:
     value: Any = part.value
     if isinstance(value, Path):
         return below(value)
     if isinstance(value, GeoCircle):
         return _within(value)
     if part.field in ORIGINS:
-        return _passages(part)
+        return _passages(part, find)
     column = COLUMNS[part.field]
     if part.field in LISTS and part.op is not Op.KNOWN:
         return _one_of_list(column, part.op, str(value))
@@ -202,7 +235,7 @@ def _compare(part: Compare) -> ColumnElement[bool]:
     return _operate(compared, part.op, value)
 
 
-def _passages(part: Compare) -> ColumnElement[bool]:
+def _passages(part: Compare, find: FindPassages) -> ColumnElement[bool]:
     """Return the condition for files with such a passage, in them or in subtitles beside them."""
     which: list[ColumnElement[bool]] = [
         segments.c.origin.in_([origin.value for origin in ORIGINS[part.field]])
@@ -211,7 +244,7 @@ def _passages(part: Compare) -> ColumnElement[bool]:
         asked = asked_words(str(part.value))
         if not asked:
             return false()
-        which.append(has_words(segments.c.id, *_expressions(asked)))
+        which.append(is_listed(segments.c.id, json.dumps(find(asked).tolist())))
     elif part.field is Field.LANGUAGE:
         known = segments.c.language
         which.append(known.is_not(None) if part.op is Op.KNOWN else known == part.value)
@@ -221,11 +254,6 @@ def _passages(part: Compare) -> ColumnElement[bool]:
     )
     has = or_(display_asset.c.id.in_(inside), display_asset.c.id.in_(beside))
     return not_(has) if part.op is Op.NE else has
-
-
-def _expressions(asked: Sequence[AskedWord]) -> tuple[str, str]:
-    """Return all of some words in the syntax of SQLite, and of PostgreSQL."""
-    return fts_sqlite.expression(asked, every=True), fts_postgresql.expression(asked, every=True)
 
 
 def _nanoseconds(when: datetime) -> int:

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from seehear.errors import UsageError
+from seehear.own_fields import FieldType, FieldValue, OwnField
 from seehear.suggestions import did_you_mean
 from seehear.types import Origin
 
@@ -221,6 +222,38 @@ def _is_storable(value: str | Path) -> bool:
     return b"\0" not in encoded
 
 
+_OWN_OPERATORS = {
+    FieldType.TEXT: _WORDS,
+    FieldType.TEXTS: _WORDS,
+    FieldType.NUMBER: _ORDER,
+    FieldType.DATE: _ORDER,
+    FieldType.BOOL: _CHOICE | {Op.KNOWN},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOwn:
+    """A comparison of a field of one's own; of several texts, one has to meet it.
+
+    The value is a number, True or False, a date or a text, as its type says. Raises UsageError
+    where field, operator and value do not fit together.
+    """
+
+    field: OwnField
+    op: Op
+    value: FieldValue | None = None
+
+    def __post_init__(self) -> None:
+        allowed = _OWN_OPERATORS[self.field.type]
+        if self.op not in allowed:
+            raise UsageError(
+                f"{self.field} cannot be compared with {self.op}; use "
+                + " ".join(sorted("has" if op is Op.KNOWN else op for op in allowed))
+            )
+        if isinstance(self.value, str) and not _is_storable(self.value):
+            raise UsageError(f"{self.field} is compared with a character that no text has")
+
+
 @dataclass(frozen=True, slots=True)
 class And:
     """All parts hold; without parts it always holds."""
@@ -242,4 +275,4 @@ class Not:
     part: Filter
 
 
-Filter = Compare | And | Or | Not
+Filter = Compare | CompareOwn | And | Or | Not

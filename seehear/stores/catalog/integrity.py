@@ -70,23 +70,19 @@ _RULES = {
     "readings belong to contents that are gone": """
         SELECT r.asset_id FROM readings r
         WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.asset_id)""",
+    "items have no location": """
+        SELECT i.asset_id FROM items i
+        WHERE NOT EXISTS (SELECT 1 FROM locations l WHERE l.asset_id = i.asset_id)""",
+    "fields belong to items that are gone": """
+        SELECT v.asset_id FROM item_values v
+        WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.asset_id = v.asset_id)""",
     "generations are in use beside another one": """
         SELECT id FROM generations WHERE state = 'serving'
         AND id <> (SELECT max(id) FROM generations WHERE state = 'serving')""",
     "counters are missing": """
-        SELECT name FROM (SELECT 'change' AS name UNION SELECT 'identity') AS wanted
+        SELECT name FROM (
+            SELECT 'change' AS name UNION SELECT 'locations' UNION SELECT 'identity') AS wanted
         WHERE name NOT IN (SELECT name FROM counters)""",
-}
-
-_WORDS = {
-    "passages are missing from the word index": """
-        SELECT id FROM segments WHERE text <> '' AND id NOT IN (SELECT rowid FROM passage_words)""",
-    "words belong to passages that are gone": """
-        SELECT rowid FROM passage_words WHERE rowid NOT IN (SELECT id FROM segments)""",
-    "file names are missing from the word index": """
-        SELECT id FROM locations WHERE id NOT IN (SELECT rowid FROM file_words)""",
-    "words belong to files that are gone": """
-        SELECT rowid FROM file_words WHERE rowid NOT IN (SELECT id FROM locations)""",
 }
 
 
@@ -115,7 +111,6 @@ def integrity_issues(connection: Connection) -> list[IntegrityIssue]:
     if any(fault.kind is Severity.DATA_LOSS for fault in found):
         return found  # nothing read from a damaged database can be trusted
     found += [_fault(connection, what, query) for what, query in _RULES.items()]
-    found += [_fault(connection, what, query, Severity.DERIVED) for what, query in _WORDS.items()]
     return [fault for fault in found if fault.count]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
-from seehear.stores.catalog import fts, reader
-from seehear.stores.catalog.filter_sql import conditions
+from seehear.stores.catalog import reader
+from seehear.stores.catalog.filter_sql import LOCATIONS, conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
 from seehear.stores.catalog.records import (
@@ -42,19 +43,22 @@ from seehear.stores.catalog.records import (
 from seehear.stores.catalog.schema import failures, locations, roots
 from seehear.stores.catalog.statements import chunks
 from seehear.stores.catalog.transactions import Transactions
-from seehear.types import FileState, Ids
+from seehear.stores.catalog.words import WordIndexes
+from seehear.types import ITEMS, FileState, Ids
 
 
 class Locations:
     """The locations of a catalog: its roots, the files below them, and the files that failed."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, words: WordIndexes) -> None:
         self._transactions = transactions
+        self._words = words
 
     def roots(self) -> list[Root]:
-        """Return every root, in the order in which they were added."""
+        """Return every folder or file that was indexed, in the order in which they were added."""
+        indexed = select(roots).where(roots.c.path != ITEMS.encode())
         with self._transactions.read() as connection:
-            rows = connection.execute(select(roots).order_by(roots.c.id))
+            rows = connection.execute(indexed.order_by(roots.c.id))
             return [
                 Root(row.id, Path(os.fsdecode(row.path)), bool(row.online), row.inode)
                 for row in rows
@@ -123,14 +127,23 @@ class Locations:
         assets without such a location are left out.
         """
         with self._transactions.read() as connection:
-            return reader.matching_paths(connection, asset_ids, conditions(under, where))
+            met = conditions(under, where, partial(self._words.passages_with, connection))
+            return reader.matching_paths(connection, asset_ids, met)
+
+    def any_matching(self, where: Filter | None) -> bool:
+        """Tell whether any file meets a filter."""
+        with self._transactions.read() as connection:
+            met = conditions(None, where, partial(self._words.passages_with, connection))
+            found = select(1).select_from(LOCATIONS).where(*met).limit(1)
+            return connection.execute(found).first() is not None
 
     def folders(self) -> list[Path]:
         """Return the folders that hold files, sorted."""
         first = select(func.min(locations.c.id)).group_by(locations.c.folders)
         with self._transactions.read() as connection:
             paths = connection.scalars(select(locations.c.path).where(locations.c.id.in_(first)))
-            return sorted(Path(os.fsdecode(path)).parent for path in paths)
+            found = {Path(os.fsdecode(path)).parent for path in paths}
+        return sorted(found - {Path(ITEMS)})
 
     def any_below(self, folder: Path) -> bool:
         """Tell whether the catalog has a location at a path or below it."""
@@ -234,12 +247,13 @@ class Locations:
                 )
             for _, new in folders:
                 _put_in_roots(batch.connection, new or b"/")
-            for row in batch.connection.execute(select(roots.c.id, roots.c.path)).all():
+            indexed = select(roots.c.id, roots.c.path).where(roots.c.path != ITEMS.encode())
+            for row in batch.connection.execute(indexed).all():
                 there = os.path.lexists(row.path)
                 batch.connection.execute(
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
                 )
-            fts.rebuild(batch.connection)
+            batch.connection.execute(update(locations).values(change=batch.location_change()))
 
 
 def failure_from(row: Any) -> Failure:

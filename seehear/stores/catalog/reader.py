@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +53,8 @@ from seehear.types import (
 
 DRAWN = "drawn_pages"
 """Counter that is 1 once a page of a PDF was stored as an image."""
+LOCATION_CHANGES = "locations"
+"""Counter of the changes of locations and of what files say of themselves."""
 BLOCK = 10_000
 """Vectors read at once where there may be millions."""
 
@@ -230,61 +231,78 @@ def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list
 
 
 def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRecord]:
-    """Return what hits need of segments, in the given order, if they have a location."""
-    wanted = [int(id_) for id_ in ids]
-    rows = {row[0]: row for row in rows_of(connection, "segments", wanted)}
-    places = _locations(connection, sorted({row[-1] for row in rows.values()}))
-    found = []
-    for id_ in wanted:
-        if id_ not in rows:
-            continue
-        _, ordinal, modality, *values, asset_id = rows[id_]
-        if (location := places.get(asset_id)) is None:
-            continue
-        segment = segment_of(modality, *values)
-        found.append(
-            SegmentRecord(
-                segment_id=id_,
-                ordinal=ordinal,
-                segment=segment,
-                asset=location.asset,
-                raw_path=location.path,
-                online=location.online,
-                modified_ns=location.modified_ns,
-                raw_sidecar=location.sidecar,
-            )
+    """Return what hits need of segments, in the given order, if they have a location.
+
+    One statement reads all of it, and another one the videos that subtitles are beside.
+    """
+    rows: dict[int, list[Any]] = {}
+    wanted = np.asarray(ids, dtype=np.int64).tolist()
+    for row in rows_of(connection, "described", wanted):
+        rows.setdefault(row[0], []).append(row)
+    own = {id_: _place([row[_OF_SEGMENT:] for row in several]) for id_, several in rows.items()}
+    videos = sorted({place.beside for place in own.values() if place.beside is not None})
+    of_video: dict[int, list[Any]] = {}
+    for row in rows_of(connection, "assets", videos):
+        of_video.setdefault(row[0], []).append(row[1:])
+    beside = {id_: _place(several) for id_, several in of_video.items()}
+    found: dict[int, SegmentRecord] = {}
+    for id_, several in rows.items():
+        place, sidecar = own[id_], None
+        if place.beside in beside:
+            place, sidecar = beside[place.beside], place.paths[0]
+        _, ordinal, modality, *values = several[0][:_OF_SEGMENT]
+        found[id_] = SegmentRecord(
+            segment_id=id_,
+            ordinal=ordinal,
+            segment=segment_of(modality, *values),
+            asset=place.asset,
+            raw_path=place.paths[0],
+            online=place.online,
+            modified_ns=place.modified_ns,
+            raw_sidecar=sidecar,
+            raw_paths=place.by_age,
+            raw_fingerprint=place.fingerprint,
         )
-    return found
+    return [found[id_] for id_ in wanted if id_ in found]
 
 
-@dataclass(frozen=True, slots=True)
-class _LocationRow:
-    """An asset, and the location that is shown for it."""
+_OF_SEGMENT = 11
+"""Number of columns of a segment, before those of its asset and a location."""
+
+
+class _Place(NamedTuple):
+    """An asset and its locations."""
 
     asset: Asset
-    path: bytes
+    paths: Sequence[bytes]
+    """The one to show first: reachable ones, then the oldest."""
+    by_age: Sequence[bytes]
+    """The oldest first."""
     online: bool
     modified_ns: int
-    sidecar: bytes | None = None
+    beside: int | None
+    """The video that the asset is a subtitle of."""
+    fingerprint: bytes | None
 
 
-def _locations(connection: Connection, asset_ids: Sequence[int]) -> dict[int, _LocationRow]:
-    """Return the location to show for each asset: reachable ones first, then the oldest."""
-    shown: dict[int, _LocationRow] = {}
-    videos: dict[int, int] = {}
-    for row in rows_of(connection, "assets", asset_ids):
-        raw, modified_ns, sidecar_of, online, id_, content_hash, modality, *rest = row
-        if sidecar_of is not None:
-            videos.setdefault(id_, sidecar_of)
-        if id_ not in shown:
-            asset = Asset(id_, content_hash, _KINDS[modality], *rest)
-            shown[id_] = _LocationRow(asset, raw, bool(online), modified_ns)
-    if videos:
-        beside = _locations(connection, sorted(set(videos.values())))
-        for asset_id, video_id in videos.items():
-            if video_id in beside:
-                shown[asset_id] = replace(beside[video_id], sidecar=shown[asset_id].path)
-    return shown
+def _place(rows: Sequence[Any]) -> _Place:
+    """Return an asset and its locations from its rows, the location to show first."""
+    _, path, modified_ns, sidecar_of, online, fingerprint, *asset = rows[0]
+    id_, content_hash, modality, *rest = asset
+    paths = by_age = [path]
+    if len(rows) > 1:
+        paths = [row[1] for row in rows]
+        by_age = [row[1] for row in sorted(rows, key=lambda row: row[0])]
+        sidecar_of = next((row[3] for row in rows if row[3] is not None), None)
+    return _Place(
+        asset=Asset(id_, content_hash, _KINDS[modality], *rest),
+        paths=paths,
+        by_age=by_age,
+        online=bool(online),
+        modified_ns=modified_ns,
+        beside=sidecar_of,
+        fingerprint=fingerprint,
+    )
 
 
 VECTOR = (

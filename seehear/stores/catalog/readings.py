@@ -44,7 +44,7 @@ from seehear.stores.catalog.schema import (
 )
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.writer import Batch
-from seehear.types import EmbeddingSpace, Modality, Origin, Segment, Vectors
+from seehear.types import ITEMS, EmbeddingSpace, Modality, Origin, Segment, Vectors
 
 MOST_LINES_BYTES = 64 << 20
 """Most bytes of the lines of one reading, unpacked: a day of talk has 10 MB with every word."""
@@ -205,7 +205,12 @@ class Readings:
             )
             .join(locations, locations.c.asset_id == assets.c.id)
             .join(roots, roots.c.id == locations.c.root_id)
-            .where(roots.c.online, _readable(reader, generation_id), ~done)
+            .where(
+                roots.c.online,
+                roots.c.path != ITEMS.encode(),
+                _readable(reader, generation_id),
+                ~done,
+            )
             .order_by(assets.c.id, locations.c.id)
         )
         found: dict[int, ToRead] = {}

@@ -8,17 +8,29 @@ root ─┬─ location ── asset ── segment ── vector (one per space
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.types import Asset, EmbeddingSpace, FileState, Ids, Modality, Origin, Segment
+from seehear.own_fields import FieldValue
+from seehear.types import (
+    Asset,
+    EmbeddingSpace,
+    FileState,
+    Ids,
+    Modality,
+    Origin,
+    Segment,
+    plain_fields,
+)
+
+Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,56 @@ class Location:
     inode: int
     sidecar_of: int | None = None
     """For a subtitle beside its video or sound: the id of that asset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What was added from memory: an asset with an id and fields of one's own."""
+
+    id: str
+    asset_id: int
+    modality: Modality
+    format: str
+    """As `Asset.format`; "vector" for one that was added as a vector."""
+    fields: Mapping[str, FieldValue]
+    """In the order of their names."""
+    text: str | None
+    """The whole text, if it is one."""
+    kept: str | None
+    """The file name of what is kept of it: all or a preview; None for nothing."""
+    added_at: datetime
+    """In UTC, with time zone."""
+    changed_at: datetime
+    """In UTC, with time zone."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the item as plain values, ready for JSON."""
+        return {
+            "id": self.id,
+            "asset_id": self.asset_id,
+            "modality": self.modality.value,
+            "format": self.format,
+            "fields": plain_fields(self.fields),
+            "text": self.text,
+            "kept": self.kept,
+            "added_at": self.added_at.isoformat(),
+            "changed_at": self.changed_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Listed]):
+    """Some of a list, and where it goes on."""
+
+    rows: tuple[Listed, ...]
+    cursor: str | None
+    """What to give for the next page; None on the last one."""
+
+    def __iter__(self) -> Iterator[Listed]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 class Remark(StrEnum):
@@ -237,10 +299,18 @@ class SegmentRecord:
     online: bool
     modified_ns: int
     raw_sidecar: bytes | None = None
+    raw_paths: Sequence[bytes] = ()
+    """Every path of the asset, the oldest first."""
+    raw_fingerprint: bytes | None = None
+    """What tells copies of the asset (`media/fingerprints.py`)."""
 
     @property
     def path(self) -> Path:
         return Path(os.fsdecode(self.raw_path))
+
+    @property
+    def paths(self) -> list[Path]:
+        return [Path(os.fsdecode(path)) for path in self.raw_paths]
 
     @property
     def sidecar(self) -> Path | None:

@@ -78,9 +78,12 @@ locations = Table(
     Column("inode", BigInteger, nullable=False),
     # The video of a subtitle beside it: the passages are moments of that video.
     Column("sidecar_of", ForeignKey(assets.c.id, ondelete="SET NULL")),
+    # The last change of name, folder or captions, by which the index of words catches up.
+    Column("change", BigInteger, nullable=False, server_default=text("0")),
     Index("locations_by_asset", "asset_id"),
     Index("locations_by_root", "root_id"),
     Index("locations_by_video", "sidecar_of"),
+    Index("locations_by_change", "change"),
     # See `assets`.
     sqlite_autoincrement=True,
 )
@@ -165,6 +168,40 @@ segments = Table(
     Index("segments_by_modality", "generation_id", "modality"),
     # See `assets`.
     sqlite_autoincrement=True,
+)
+
+# What was added from memory: an asset of its own, with a location below `paths.ITEMS`.
+items = Table(
+    "items",
+    metadata,
+    Column("asset_id", ForeignKey(assets.c.id), primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("added_at", DateTime, nullable=False),
+    Column("changed_at", DateTime, nullable=False),
+    # What another model can encode: a name that says what it is, and the bytes.
+    Column("content_name", Text),
+    Column("content", LargeBinary),
+)
+
+# The fields of items, each of one type: `own_fields.FieldType`.
+item_fields = Table(
+    "item_fields",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("type", String(8), nullable=False),
+)
+
+# The values of fields, as they were given, and as a number or a time to compare.
+item_values = Table(
+    "item_values",
+    metadata,
+    Column("asset_id", ForeignKey(items.c.asset_id), primary_key=True),
+    Column("name", ForeignKey(item_fields.c.name), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("number", Float),
+    Column("time", DateTime),
+    Index("item_values_by_name", "name", "number"),
 )
 
 # What a reader found in an asset: lines with times or boxes, whatever the model. The passages of

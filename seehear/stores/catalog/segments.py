@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from seehear.stores.catalog import fts, reader
-from seehear.stores.catalog.asked_words import AskedWord, asked_words
+from seehear.stores.catalog import reader
 from seehear.stores.catalog.filter_sql import conditions, shown_as
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.records import Generation, SegmentColumns, SegmentRecord
@@ -22,14 +22,16 @@ from seehear.stores.catalog.segment_table import (
 )
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
+from seehear.stores.catalog.words import WordIndexes
 from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Vectors
 
 
 class Segments:
     """The segments of a catalog."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, words: WordIndexes) -> None:
         self._transactions = transactions
+        self._words = words
 
     def count(self, generation_id: int) -> int:
         """Count the segments of a generation that have content."""
@@ -51,10 +53,10 @@ class Segments:
         `item`: of one modality; `assets`: of assets shown as one of some modalities; `under`: below
         a folder; `where`: matching a filter. Raises UsageError for an invalid filter.
         """
-        met = conditions(under, where)
-        if assets is not None:
-            met.append(shown_as(assets))
         with self._transactions.read() as connection:
+            met = conditions(under, where, partial(self._words.passages_with, connection))
+            if assets is not None:
+                met.append(shown_as(assets))
             return reader.segment_ids(connection, generation_id, item, met)
 
     def passages_of(self, generation_id: int, origin: Origin | None) -> Ids:
@@ -113,21 +115,11 @@ class Segments:
         with self._transactions.read() as connection:
             return {int(id_): words or "" for id_, words in rows_of(connection, "texts", ids)}
 
-    def search_words(
-        self, generation_id: int, asked: str | Sequence[AskedWord], k: int, *, every: bool = True
-    ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-        """Search segments by words, all of them or any: by their passages, and by their files.
-
-        The second list has the first segment of each asset whose file name, folder or caption
-        matches. Each is (segment id, BM25 score), best first. Raises UsageError for a text with a
-        null character.
-        """
-        words = asked_words(asked) if isinstance(asked, str) else asked
+    def first_of(self, asset_ids: Sequence[int] | Ids, generation_id: int) -> dict[int, int]:
+        """Return the first segment of each asset that has one in a generation."""
+        ids = np.asarray(asset_ids, dtype=np.int64).tolist()
         with self._transactions.read() as connection:
-            return (
-                fts.search_passages(connection, generation_id, words, every, k),
-                fts.search_files(connection, generation_id, words, every, k),
-            )
+            return dict(rows_of(connection, "first_of", ids, generation_id))
 
     def vectors(
         self, segment_ids: Sequence[int] | Ids, generation: Generation, space: EmbeddingSpace

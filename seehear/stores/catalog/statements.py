@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy.dialects import sqlite
 
 from seehear.stores.catalog.schema import assets, fingerprints, locations, roots, segments
 from seehear.types import Asset, Ids
@@ -22,9 +23,10 @@ CHUNK = 500
 class _Statements:
     """Statements with a list of `ids` as parameter."""
 
-    segments: Select[*tuple[Any, ...]]
+    described: Select[*tuple[Any, ...]]
+    """Segments, each with every location of its asset, the one to show first, and fingerprint."""
     assets: Select[*tuple[Any, ...]]
-    """Assets with their locations."""
+    """Assets, each with the same."""
     plain_assets: Select[*tuple[Any, ...]]
     texts: Select[*tuple[Any, ...]]
     """The passages of segments."""
@@ -36,6 +38,8 @@ class _Statements:
     paths: Select[*tuple[Any, ...]]
     of_assets: Select[*tuple[Any, ...]]
     """Assets with the segments that a `generation` has of them."""
+    first_of: Select[*tuple[Any, ...]]
+    """Assets with the first segment that a `generation` has of them."""
     fingerprints: Select[*tuple[Any, ...]]
 
 
@@ -70,7 +74,7 @@ def rows_of(
     missing = [id_ for id_ in wanted if id_ not in rows]
     found: dict[int, list[Any]] = {id_: [] for id_ in missing}
     for row in _rows(connection, which, missing, generation_id):
-        found[row[_ID_COLUMN.get(which, 0)]].append(row)
+        found[row[0]].append(row)
     rows |= found
     for id_ in wanted:
         yield from rows[id_]
@@ -99,20 +103,52 @@ _BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limi
 def _rows(
     connection: Connection, which: str, ids: Sequence[int], generation_id: int | None
 ) -> Iterator[Any]:
-    sqlite = connection.dialect.name == "sqlite"
-    statement = getattr(_statements(sqlite), which)
+    if connection.dialect.name == "sqlite":
+        if ids:
+            yield from _driver_rows(connection, which, json.dumps(ids), generation_id)
+        return
+    statement = getattr(_statements(sqlite=False), which)
     of_generation = {} if generation_id is None else {"generation": generation_id}
-    for chunk in chunks(ids) if not sqlite else [ids] if ids else []:
-        listed = {"ids": json.dumps(chunk) if sqlite else chunk}
-        yield from connection.execute(statement, listed | of_generation).all()
+    for chunk in chunks(ids):
+        yield from connection.execute(statement, {"ids": chunk} | of_generation).all()
 
 
-_ID_COLUMN = {"assets": 4}
-"""Where the id that was asked for stands in a row, if not first."""
+def _driver_rows(
+    connection: Connection, which: str, ids: str, generation_id: int | None
+) -> list[Any]:
+    """Execute a statement by SQLite's driver, in a fifth of the time that a `Connection` takes."""
+    sql, names, converters = _compiled(which)
+    driver: Any = connection.connection.driver_connection
+    values = {"ids": ids, "generation": generation_id}
+    rows: list[Any] = driver.execute(sql, [values[name] for name in names]).fetchall()
+    if not converters:
+        return rows
+    converted = []
+    for row in rows:
+        cells = list(row)
+        for place, convert in converters:
+            cells[place] = convert(cells[place])
+        converted.append(cells)
+    return converted
 
 
 @cache
-def _statements(sqlite: bool) -> _Statements:
+def _compiled(which: str) -> tuple[str, Sequence[str], list[tuple[int, Callable[[Any], Any]]]]:
+    """Return a statement as text, the names of its parameters in order, and what converts columns
+    from SQLite's types, by their place."""
+    dialect = sqlite.dialect()
+    statement = getattr(_statements(sqlite=True), which)
+    compiled = statement.compile(dialect=dialect)
+    converters = [
+        (place, convert)
+        for place, column in enumerate(statement.selected_columns)
+        if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
+    ]
+    return str(compiled), compiled.positiontup or (), converters
+
+
+@cache
+def _statements(*, sqlite: bool) -> _Statements:
     """Build the statements.
 
     SQLite gets its list as one JSON text, because hundreds of bound parameters cost more than the
@@ -121,35 +157,46 @@ def _statements(sqlite: bool) -> _Statements:
     listed: Any = bindparam("ids", expanding=True)
     if sqlite:
         listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
-    described = select(
-        segments.c.id,
-        segments.c.ordinal,
-        segments.c.modality,
-        segments.c.start_s,
-        segments.c.stop_s,
-        segments.c.text,
-        segments.c.page,
-        segments.c.origin,
-        segments.c.language,
-        segments.c.confidence,
-        segments.c.box,
-        segments.c.asset_id,
-    )
     asset = [assets.c[field.name] for field in fields(Asset)]
-    shown = (
-        select(
-            locations.c.path,
-            locations.c.modified_ns,
-            locations.c.sidecar_of,
-            roots.c.online,
-            *asset,
-        )
-        .join_from(assets, locations, locations.c.asset_id == assets.c.id)
+    place = (
+        locations.c.id,
+        locations.c.path,
+        locations.c.modified_ns,
+        locations.c.sidecar_of,
+        roots.c.online,
+        fingerprints.c.data,
+        *asset,
+    )
+    placed = (
+        assets.join(locations, locations.c.asset_id == assets.c.id)
         .join(roots, roots.c.id == locations.c.root_id)
+        .outerjoin(fingerprints, fingerprints.c.asset_id == assets.c.id)
+    )
+    described = (
+        select(
+            segments.c.id,
+            segments.c.ordinal,
+            segments.c.modality,
+            segments.c.start_s,
+            segments.c.stop_s,
+            segments.c.text,
+            segments.c.page,
+            segments.c.origin,
+            segments.c.language,
+            segments.c.confidence,
+            segments.c.box,
+            *place,
+        )
+        .select_from(placed.join(segments, segments.c.asset_id == assets.c.id))
+        .order_by(roots.c.online.desc(), locations.c.id)
+    )
+    shown = (
+        select(assets.c.id, *place)
+        .select_from(placed)
         .order_by(roots.c.online.desc(), locations.c.id)
     )
     return _Statements(
-        segments=described.where(segments.c.id.in_(listed)),
+        described=described.where(segments.c.id.in_(listed)),
         assets=shown.where(assets.c.id.in_(listed)),
         plain_assets=select(*asset).where(assets.c.id.in_(listed)),
         texts=select(segments.c.id, segments.c.text).where(segments.c.id.in_(listed)),
@@ -165,6 +212,9 @@ def _statements(sqlite: bool) -> _Statements:
         of_assets=select(segments.c.asset_id, segments.c.id).where(
             segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation")
         ),
+        first_of=select(segments.c.asset_id, func.min(segments.c.id))
+        .where(segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation"))
+        .group_by(segments.c.asset_id),
         fingerprints=select(fingerprints.c.asset_id, fingerprints.c.data).where(
             fingerprints.c.asset_id.in_(listed)
         ),

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from Stemmer import Stemmer
 
 LONGEST_TEXT = 100_000
-"""Characters indexed per text: a tsvector of PostgreSQL is limited to 1 MiB."""
+"""Characters indexed per text."""
 LONGEST_WORD = 500
-"""Characters used of a word: a lexeme of PostgreSQL is limited to 2 KiB."""
+"""Characters used of a word."""
 TAG = "·"
 """Stands between a stem and its language. No word contains it."""
 SHORTEST_STEMMED = 3
@@ -227,6 +227,7 @@ def _stem_in(latin: str, arabic: str, word: str) -> str:
     return _stem(word, next((tag for tag in tags if tag in {latin, arabic}), tags[0]))
 
 
+@lru_cache(maxsize=1024)
 def stems_in_all_languages(word: str) -> tuple[str, ...]:
     """Return the stems of a word of a query in every language of its script."""
     return tuple(_stem(one, tag) for one in _split(word)[:1] for tag in _languages(one))

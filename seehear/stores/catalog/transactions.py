@@ -10,9 +10,32 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from seehear.files import write_private
+from seehear.stores.catalog import reader
 from seehear.stores.catalog.database import store_errors, transaction
 from seehear.stores.catalog.statements import remember_rows
 from seehear.stores.catalog.writer import Batch
+
+
+class Pin:
+    """One instant of a catalog, kept open by a connection until `close`.
+
+    While one is open, SQLite's log can only grow: pins are for seconds.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.change = reader.counter(connection, "change")
+        """The number of the last change at that instant."""
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class _Local(threading.local):
+    """The connections that one thread reads on."""
+
+    connection: Connection | None = None
+    pinned: Connection | None = None
 
 
 class Transactions:
@@ -27,7 +50,7 @@ class Transactions:
         self._mark = mark
         self.writing = threading.RLock()
         """Held by the thread that writes."""
-        self._snapshot = threading.local()
+        self._local = _Local()
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:
@@ -56,15 +79,24 @@ class Transactions:
     def snapshot(self) -> Iterator[None]:
         """Make all reads of this thread in the block see one instant; nothing may be written."""
         with self.read() as connection:
-            outermost = self._held() is None
+            outermost = self._local.connection is None
             if outermost:
                 remember_rows(connection)
-            self._snapshot.connection = connection
+            self._local.connection = connection
             try:
                 yield
             finally:
                 if outermost:
-                    self._snapshot.connection = None
+                    self._local.connection = None
+
+    def pin(self) -> Pin:
+        """Open the present instant, for reads of this thread until another one is used."""
+        with store_errors("read the catalog"):
+            return Pin(self._begin(self.engine.connect()))
+
+    def use(self, pin: Pin | None) -> None:
+        """Read from a pin in this thread from now on; from each present instant without one."""
+        self._local.pinned = None if pin is None else pin.connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -73,12 +105,14 @@ class Transactions:
             yield held
             return
         with store_errors("read the catalog"), self.engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.execution_options(isolation_level="REPEATABLE READ")
-            yield connection
+            yield self._begin(connection)
+
+    def _begin(self, connection: Connection) -> Connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        return connection
 
     def _held(self) -> Connection | None:
-        held: Connection | None = getattr(self._snapshot, "connection", None)
-        return held
+        return self._local.connection or self._local.pinned

@@ -22,9 +22,10 @@ from sqlalchemy import (
     update,
 )
 
-from seehear.stores.catalog import bulk_insert, fts
+from seehear.stores.catalog import bulk_insert
 from seehear.stores.catalog.database import next_change
 from seehear.stores.catalog.paths import shown_parts
+from seehear.stores.catalog.reader import LOCATION_CHANGES
 from seehear.stores.catalog.records import NewLocation, Remark
 from seehear.stores.catalog.sanitize import clean_details, clean_text
 from seehear.stores.catalog.schema import (
@@ -32,6 +33,8 @@ from seehear.stores.catalog.schema import (
     encodings,
     failures,
     fingerprints,
+    item_values,
+    items,
     locations,
     readings,
     removals,
@@ -63,6 +66,7 @@ class Batch:
         self.connection = connection
         self.change: int | None = None
         """The number of the change, once segments were written or removed."""
+        self._location_change: int | None = None
 
     def put_location(
         self,
@@ -85,6 +89,7 @@ class Batch:
             "size_bytes": size_bytes,
             "modified_ns": modified_ns,
             "inode": bulk_insert.signed(inode),
+            "change": self.location_change(),
         }
         id_ = self.connection.scalar(select(locations.c.id).where(locations.c.path == raw))
         if id_ is None:
@@ -94,9 +99,6 @@ class Batch:
             self.connection.execute(
                 update(locations).where(locations.c.id == id_).values(sidecar_of=None, **values)
             )
-        details = self.connection.scalar(select(assets.c.details).where(assets.c.id == asset_id))
-        caption = fts.caption_of(details or {})
-        fts.put_file(self.connection, int(id_), values["name"], values["folders"][:-1], caption)
         return int(id_)
 
     def put_contents(
@@ -119,9 +121,7 @@ class Batch:
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
         pairs = zip(ids, places, strict=True)
-        bulk_insert.put_locations(
-            self.connection, [(id_, location) for id_, at in pairs for location in at]
-        )
+        self.put_locations([(id_, location) for id_, at in pairs for location in at])
         return ids
 
     def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
@@ -130,7 +130,7 @@ class Batch:
 
     def put_locations(self, places: Sequence[tuple[int, NewLocation]]) -> None:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
-        bulk_insert.put_locations(self.connection, places)
+        bulk_insert.put_locations(self.connection, places, self.location_change())
 
     def put_fingerprints(self, found: Mapping[int, bytes]) -> None:
         """Store fingerprints of assets by id, those of assets that are gone left out."""
@@ -155,34 +155,35 @@ class Batch:
             .where(assets.c.id == asset_id)
             .values(taken_at=info.taken_at, details=details)
         )
-        found = self.connection.execute(
-            select(locations.c.id, locations.c.name, locations.c.folders).where(
-                locations.c.asset_id == asset_id
-            )
-        ).all()
-        caption = fts.caption_of(details)
-        rows = [(int(one.id), one.name, one.folders[:-1], caption) for one in found]
-        fts.put_files(self.connection, rows, replaced=[row[0] for row in rows])
+        self.connection.execute(
+            update(locations)
+            .where(locations.c.asset_id == asset_id)
+            .values(change=self.location_change())
+        )
         return True
 
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
-        fts.remove(self.connection, "file_words", [location_id])
+        self.location_change()
         self.connection.execute(delete(locations).where(locations.c.id == location_id))
 
     def remove_orphans(self) -> int:
         """Remove assets without locations, with segments and vectors; return their number."""
         lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
-        for chunk in _chunks(ids):
+        self.remove_assets(ids)
+        return len(ids)
+
+    def remove_assets(self, asset_ids: Sequence[int]) -> None:
+        """Remove assets that have no locations, with all that belongs to them."""
+        for chunk in _chunks(asset_ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
-            for table in (encodings, fingerprints, readings):
+            for table in (encodings, fingerprints, readings, item_values, items):
                 self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
             self.connection.execute(
                 update(locations).where(locations.c.sidecar_of.in_(chunk)).values(sidecar_of=None)
             )
             self.connection.execute(delete(assets).where(assets.c.id.in_(chunk)))
-        return len(ids)
 
     def put_failure(
         self,
@@ -331,10 +332,15 @@ class Batch:
             ],
         )
         ids = [int(row.id) for row in rows]
-        fts.remove(self.connection, "passage_words", ids)
         for chunk in _chunks(ids):
             self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
+
+    def location_change(self) -> int:
+        """Return the number of the change of locations, one per transaction."""
+        if self._location_change is None:
+            self._location_change = next_change(self.connection, LOCATION_CHANGES)
+        return self._location_change
 
     def change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores import sorted_ids
-from seehear.stores.catalog.catalog import Catalog
+from seehear.stores.catalog.catalog import CACHE_FOLDER, Catalog
 from seehear.stores.catalog.change_log import Changes
 from seehear.stores.catalog.records import Generation
 from seehear.stores.vectors import files
@@ -25,7 +25,6 @@ from seehear.stores.vectors.pq_index import CompressedIndex
 from seehear.stores.vectors.vector_file import RowSource, VectorFile, to_float16
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
-FOLDER = "cache"
 SAVED_EVERY = 0.02
 """Share of an index that may have changed before its file is written again: reading a small change
 from the catalog again costs less than writing a large file."""
@@ -63,7 +62,7 @@ class VectorCache:
     def __init__(
         self, folder: Path, catalog: Catalog, generation: Generation, device: str = "cpu"
     ) -> None:
-        self._folder = folder / FOLDER
+        self._folder = folder / CACHE_FOLDER
         self._catalog = catalog
         self._generation = generation
         self._device = device

@@ -172,6 +172,7 @@ calibrations = Table(
 )
 
 
+# Until 0010, which has no index of words in the database.
 WORDS = (("passage_words", "passage"), ("file_words", "name, folder, caption"))
 TOKENS = "unicode61 remove_diacritics 2"
 
@@ -182,6 +183,6 @@ def upgrade() -> None:
     connection.execute(counters.insert().values(name="change", value=0))
     # Identifies this catalog, so that the cache of another one is not used by mistake.
     connection.execute(counters.insert().values(name="identity", value=secrets.randbits(62)))
-    if connection.dialect.name == "sqlite":  # for others see 0003
+    if connection.dialect.name == "sqlite":
         for table, columns in WORDS:
             op.execute(f"CREATE VIRTUAL TABLE {table} USING fts5({columns}, tokenize='{TOKENS}')")

@@ -1,15 +1,16 @@
-"""Index all words anew, with their stems; keep pages; make files without content hits by name."""
+"""Keep pages; make files without content hits by name; stems in the index of words."""
 
 from alembic import op
 from sqlalchemy import Column, Integer, text
 
-from seehear.stores.catalog import fts
 from seehear.stores.catalog.checksums import segment_crc
 
 revision = "0008"
 down_revision = "0007"
 
 NO_CONTENT = -1
+# Empty: 0010 has no index of words in the database.
+WORDS = (("passage_words", "passage, stems"), ("file_words", "name, folder, caption, stems"))
 
 
 def upgrade() -> None:
@@ -38,4 +39,7 @@ def upgrade() -> None:
                 for generation, asset, modality in empty
             ],
         )
-    fts.rebuild(connection)
+    if connection.dialect.name == "sqlite":
+        for table, columns in WORDS:
+            op.execute(f"DROP TABLE {table}")
+            op.execute(f"CREATE VIRTUAL TABLE {table} USING fts5({columns}, tokenize='ascii')")
