@@ -312,7 +312,7 @@ def measure(folder: Path, model: str, clients: Sequence[int], seconds: float) ->
     rows = []
     notes = folder.parent / f"{folder.name}-media" / "notes"
     with Collection(folder, Settings(model=model)) as collection:
-        state = collection.status()
+        state = collection.status().to_dict()
         with serving(folder, model) as service:
             oracle = Oracle(collection)
             for changing in (False, True):

@@ -84,6 +84,8 @@ LIBRARIES = (
     Library("langchain_core", "langchain-core", "the LangChain retriever", "langchain"),
     Library("llama_index", "llama-index-core", "the LlamaIndex retriever", "llama-index",
             probe="llama_index.core"),
+    Library("pyarrow", "pyarrow", "tables of Arrow and Parquet", "arrow"),
+    Library("pandas", "pandas", "tables of pandas"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),
     Library("rapidocr", "rapidocr", "text in pictures (--read writing)", "ocr"),

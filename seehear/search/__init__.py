@@ -22,6 +22,7 @@ from seehear.search.encode_query import (
     check_options,
     check_query,
     embed_each,
+    encode_together,
     language_notes,
 )
 from seehear.search.engine import Engine
@@ -41,6 +42,7 @@ __all__ = [
     "check_options",
     "check_query",
     "embed_each",
+    "encode_together",
     "facet_named",
     "is_compact",
     "language_notes",
