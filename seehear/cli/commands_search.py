@@ -160,9 +160,11 @@ def similar(
 
     The file itself and its copies are left out.
     """
+    from seehear.arguments import parse_modalities
+
     shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
     with gc_paused(), open_collection(collection, device=device) as library:
-        hits = library.similar(file, k=k, modalities=kinds, under=under)
+        hits = library.similar(file, k=k, modalities=parse_modalities(kinds), under=under)
         empty = not hits and library.is_empty
         show_hits(hits, shown, library.thumbnail, title=file.name, empty=empty)
 
@@ -180,8 +182,10 @@ def duplicates(
     a little cropped or cut. Below the largest file of each group stand the others, and what each
     of them is. Compare them yourself before you delete any.
     """
+    from seehear.arguments import parse_modalities
+
     with open_collection(collection) as library:
-        groups = library.duplicates(modalities=kinds, under=under, where=where)
+        groups = library.duplicates(modalities=parse_modalities(kinds), under=under, where=where)
         empty = not groups and library.is_empty
     if empty:
         output.note(output.NOTHING_INDEXED)

@@ -278,7 +278,7 @@ class _McpTools:
         return _as_data("\n\n".join(texts)[:_PASSAGE_CHARACTERS])
 
     def described(self) -> dict[str, Any]:
-        state = self._library.status()
+        state = self._library.status().to_dict()
         folders, complete = self._library.folder_names(self._folder_labels(), 100)
         return {
             "model": state["model"],
