@@ -45,7 +45,7 @@ def zip_stream(
     """
     out = _Pieces()
     lost = list(missing)
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, modified_s, open_file in files:
             entry = zipfile.ZipInfo(name, _date(modified_s))
             try:
