@@ -45,6 +45,7 @@ def take_screenshots(folder: Path, browser: Browser, address: str) -> list[Path]
         picture.save(paths[-1], quality=82, method=6)
 
     with open_page(browser, address, "dark", DESK) as page:
+        wait_until(page, "document.querySelectorAll('#examples button').length > 0")
         save(page, "start-dark")
     with open_page(browser, address, "light", DESK, query="a motorcycle") as page:
         save(page, "results-light")

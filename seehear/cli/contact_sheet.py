@@ -17,21 +17,24 @@ Draw = Callable[[Hit], tuple[bytes, str]]
 """Draws a hit: gives the picture and its content type. Raises MediaError."""
 
 _STYLE = """
-:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
+:root { color-scheme: light dark; background: Canvas; color: CanvasText;
+  font: 15px/1.45 system-ui, sans-serif; }
 body { margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }
 h1 { font-size: 1.3rem; font-weight: 600; }
 ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 1rem;
      list-style: none; padding: 0; }
 li { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: 10px;
      overflow: hidden; }
-li.weak { opacity: .6; }
+li.weak .view { opacity: .6; }
 .view { aspect-ratio: 4 / 3; background: color-mix(in srgb, currentColor 8%, transparent);
         display: grid; place-items: center; overflow: hidden; }
 .view img { width: 100%; height: 100%; object-fit: cover; }
 .view blockquote { margin: 1rem; font-style: italic; }
+.view a { display: contents; }
 .caption { padding: .6rem .8rem; overflow-wrap: anywhere; }
+a { color: light-dark(#4a3fb0, #b1a6ff); }
+audio { width: 100%; height: 2.2rem; }
 meter { width: 100%; }
-small { opacity: .75; }
 """
 
 
@@ -47,7 +50,7 @@ def write_sheet(
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>seehear: {escape(title)}</title><style>{_STYLE}</style>"
-        f"<body><h1>{escape(title)}</h1><ol>{items}</ol></body></html>\n"
+        f"<body><main><h1>{escape(title)}</h1><ol>{items}</ol></main></body></html>\n"
     )
     write_output(path, [page.encode("utf-8", "backslashreplace")], force=force)
 
@@ -63,10 +66,27 @@ def _item(hit: Hit, draw: Draw) -> str:
     weak = ' class="weak"' if hit.weak else ""
     return (
         f'<li{weak}><div class="view">{_view(hit, draw)}</div><div class="caption">'
-        f'<meter min="0" max="1" value="{hit.score:.3f}">{hit.score:.2f}</meter>'
-        f"<strong>{hit.rank}.</strong> {escape(name)}<br>"
-        f"<small>{escape(kind)}{times} · {hit.score:.2f}</small></div></li>"
+        f'<meter aria-label="score" min="0" max="1" value="{hit.score:.3f}">{hit.score:.2f}</meter>'
+        f'<strong>{hit.rank}.</strong> <a href="{_address(hit)}">{_breakable(name)}</a><br>'
+        f"<small>{escape(kind)}{times} · {hit.score:.2f}</small>{_player(hit)}</div></li>"
     )
+
+
+def _address(hit: Hit) -> str:
+    """Return the address of the file at its moment, which browsers play, or at its page."""
+    times = f"#t={hit.moment[0]:.2f},{hit.moment[1]:.2f}" if hit.moment else ""
+    return escape(hit.path.absolute().as_uri() + (f"#page={hit.page}" if hit.page else times))
+
+
+def _breakable(path: str) -> str:
+    """Return a path that breaks at its separators when it is too long for a line."""
+    return "/<wbr>".join(map(escape, path.split("/")))
+
+
+def _player(hit: Hit) -> str:
+    if hit.modality is not Modality.AUDIO:
+        return ""
+    return f'<audio controls preload="none" src="{_address(hit)}"></audio>'
 
 
 def _view(hit: Hit, draw: Draw) -> str:
@@ -80,4 +100,5 @@ def _view(hit: Hit, draw: Draw) -> str:
             raise fault from error
         return f"<small>{escape(str(error))}</small>"
     data = base64.b64encode(image).decode("ascii")
-    return f'<img alt="" src="data:{kind};base64,{data}">'
+    drawn = f'<img alt="" src="data:{kind};base64,{data}">'
+    return f'<a href="{_address(hit)}" tabindex="-1" aria-hidden="true">{drawn}</a>'

@@ -205,3 +205,47 @@ def test_several_are_chosen_and_taken_along(travel: Looking, tmp_path: Path) -> 
         page.click("#export")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_one_line_can_say_more(travel: Looking) -> None:
+    page = travel.page
+    ask(page, "2:red + orange - purple")
+    assert page.locator("#active .word").all_inner_texts() == ["red ×2", "orange", "not purple"]
+    assert travel.bodies[-1]["parts"] == [
+        {"text": "red", "weight": 2, "exclude": False},
+        {"text": "orange", "weight": 1, "exclude": False},
+        {"text": "purple", "weight": 1, "exclude": True},
+    ]
+    assert "text" not in travel.bodies[-1]
+    assert names(page)[0] in {"red.jpg", "orange.jpg"}
+    assert mistakes_of(page) == []
+    page.get_by_role("button", name="Remove orange").click()
+    settled(page)
+    assert page.input_value("#text") == "2:red - purple"
+    page.reload()
+    settled(page)
+    assert page.locator("#active .word").all_inner_texts() == ["red ×2", "not purple"]
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("red car", None),
+        ("10:30 train", None),
+        ("well-known e-mail", None),
+        ('"red + blue"', None),
+        ("red +", ["red"]),
+        ("red + 0:blue", ["red"]),
+        ('red - "sea - side"', ["red", "not sea - side"]),
+        ("1.5:red", ["red ×1.5"]),
+    ],
+)
+def test_lines_are_read_as_the_command_line_reads_them(
+    travel: Looking, line: str, parts: list[str] | None
+) -> None:
+    from seehear.search import is_compact
+
+    ask(travel.page, line)
+    assert travel.page.locator("#active .word").all_inner_texts() == (parts or [])
+    assert is_compact(line) == (parts is not None)
+    assert ("parts" in travel.bodies[-1]) == (parts is not None)

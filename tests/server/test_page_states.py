@@ -122,6 +122,23 @@ def test_the_folders_are_brought_up_to_date(browser: Browser, own_copy: tuple[Pa
         assert "rose.png" in names(page)
 
 
+def test_after_the_first_update_the_page_shows_what_came(
+    browser: Browser, own_copy: tuple[Path, Path]
+) -> None:
+    media, folder = own_copy
+    app = create_app(folder, settings=SETTINGS, roots=[media], limits=ONE)
+    with Running(app) as server, Looking(browser, server.address) as look:
+        page = look.page
+        page.wait_for_selector("#update:not([hidden])")
+        page.click("#update")
+        until(page, "document.querySelectorAll('#tiles .card:not(.blank)').length === 11")
+        page.wait_for_selector("#job[open]", state="detached")
+        until(page, "document.querySelector('#says').textContent === 'Up to date: 11 added'")
+        assert "Press Update" not in page.inner_text(".hero")
+        until(page, "document.querySelector('#examples button')")
+        assert look.complaints == []
+
+
 def test_what_the_page_is_made_of(running: Running) -> None:
     from urllib.request import urlopen
 

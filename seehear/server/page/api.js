@@ -50,7 +50,8 @@ export function search(query, files, signal) {
   if (!files.length) return call("POST", "/v1/search", { json: query, signal });
   const form = new FormData();
   for (const [name, value] of Object.entries(query)) {
-    for (const one of Array.isArray(value) ? value : [value]) form.append(name, one);
+    if (name === "parts") form.append(name, JSON.stringify(value));
+    else for (const one of Array.isArray(value) ? value : [value]) form.append(name, one);
   }
   for (const { blob, name, said } of files) form.append(said ? "say" : "file", blob, name);
   return call("POST", "/v1/search", { form, signal });

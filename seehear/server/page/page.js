@@ -121,8 +121,8 @@ async function follow() {
 /** The result of the query at this moment, else one made of the asset alone. */
 async function hitAt(moment) {
   const hit = browse.isShown() ? browse.hitOf(moment.assetId) : found.hitOf(moment.assetId);
-  const same = (one, other) => one === null || other === null || Math.abs(one - other) < 0.02;
-  if (hit && same(moment.start_s, hit.start_s) && (moment.page === null || moment.page === hit.page)) return hit;
+  const isIt = (asked, has) => asked === null || (has !== null && Math.abs(asked - has) < 0.02);
+  if (hit && isIt(moment.start_s, hit.start_s) && isIt(moment.page, hit.page)) return hit;
   return hitFrom(await api.asset(moment.assetId), moment);
 }
 
@@ -131,8 +131,21 @@ function open(hit) {
   history.pushState({ ...history.state, opened: true }, "", addressOf(hit, location.search));
 }
 
+/** All moments that the query finds in one file; those of its result where it cannot be asked again. */
+async function momentsOf(hit) {
+  const few = hit.moments.length ? hit.moments : [];
+  const quote = ['"', "'"].find((one) => !hit.name.includes(one));
+  if (query.isBrowsing() || query.parts.files.length || !quote) return few;
+  const { where, ...asked } = query.request();
+  const here = `name = ${quote}${hit.name}${quote}`;
+  const wish = { ...asked, where: where ? `(${where}) and ${here}` : here, under: hit.folder, k: 20, moments: 100, show_duplicates: true };
+  const answer = await api.search(wish, []).catch(() => ({ hits: [] }));
+  return answer.hits.find((other) => other.asset_id === hit.asset_id)?.moments ?? few;
+}
+
 viewer.setUp({
   fail,
+  moments: momentsOf,
   more: (hit) => refine("like", hit),
   less: (hit) => refine("unlike", hit),
   neighbour: (hit, by) => ("number" in hit ? browse.isShown() && browse.neighbour(hit, by) : found.neighbour(hit, by)),
@@ -220,7 +233,7 @@ $("#record").addEventListener("click", toggleRecord);
 // Browsers give the microphone to pages of this machine and of https alone.
 const canRecord = Boolean(navigator.mediaDevices && window.MediaRecorder);
 $("#record").hidden = !canRecord;
-if (!canRecord) $(".hero p").textContent = "Type a description, or drop a photo, a sound or a video.";
+const INVITED = canRecord ? $(".hero p").textContent : "Type a description, or drop a photo, a sound or a video.";
 $("#longer").addEventListener("click", () => { Object.assign(state, { from: found.cards().length, k: Math.min(1000, state.k * 2) }); search(); });
 $("#narrow").addEventListener("click", () => {
   const open = $("#options").hidden;
@@ -318,10 +331,16 @@ function describe(now) {
   const mayUpdate = now.roots.some((root) => root.indexable);
   $("#holdings").textContent = told.join(" · ");
   $("#update").hidden = !mayUpdate;
+  $(".hero p").textContent = INVITED;
   if (!now.assets) {
     $(".hero p").textContent = mayUpdate ? "No files are indexed yet. Press Update." : "No files are indexed yet. Run “seehear index FOLDER”.";
   }
 }
-$("#update").addEventListener("click", () => update(() => { api.status().then(describe); suggest(); search(); }).catch(fail));
+$("#update").addEventListener("click", () => update(async (told) => {
+  describe(await api.status());
+  suggest();
+  await search();
+  $("#says").textContent = told;
+}).catch(fail));
 
 start();

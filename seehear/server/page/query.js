@@ -1,6 +1,7 @@
 // What is asked: the box, its parts and the filters; as a request, as chips, and as an address.
 
 import { asset } from "./api.js";
+import * as compact from "./compact.js";
 import { $, h, icon } from "./dom.js";
 
 export const text = $("#text");
@@ -59,7 +60,9 @@ export function request() {
   const { without, by, variety, copies } = filters();
   const made = scope();
   const put = (name, value) => { if (value && value.length !== 0) made[name] = value; };
-  put("text", text.value.trim());
+  const terms = compact.terms(text.value);
+  if (terms) put("parts", terms);
+  else put("text", text.value.trim());
   put("like", parts.like.map((hit) => hit.segment_id));
   put("unlike", parts.unlike.map((hit) => hit.segment_id));
   put("without", without);
@@ -194,9 +197,12 @@ export function showParts() {
 
 /** The filters that are on, as chips that stay when the panel is closed; and their number. */
 export function showFilters() {
+  const terms = compact.terms(text.value) ?? [];
+  const without = (term) => () => { text.value = compact.line(terms.filter((other) => other !== term)); changed(); text.focus(); };
   const on = FILTERS.map((one) => ({ ...one, value: valueOf(one.field) })).filter(({ value }) => value);
   const count = on.length + chosenKinds().length;
   $("#active").replaceChildren(
+    ...terms.map((term) => chip(compact.told(term), null, without(term), { not: term.exclude })),
     ...on.map(({ field, value, says }) => chip(says(value), null, () => { fill(field, ""); changed(); $("#narrow").focus(); })),
     count ? h("li", {}, h("button.quiet", { id: "clear-all", type: "button", onclick: () => { clearFilters(); changed(); $("#narrow").focus(); } }, "Clear all")) : "",
   );

@@ -8,7 +8,8 @@ const bar = $("progress", dialog);
 const COUNTS = ["added", "updated", "moved", "removed", "unchanged", "partial", "without_content", "failed", "skipped"];
 let job = null;
 
-/** Start a run (or join the one that runs) and show it; `onDone` is called after it. */
+/** Start a run (or join the one that runs) and show it; `onDone` is called after it, with what
+ * came of it in a sentence; the dialog stays open only where something failed. */
 export async function update(onDone) {
   try {
     job = await startIndex();
@@ -21,7 +22,7 @@ export async function update(onDone) {
   dialog.showModal();
   const events = new EventSource(`/v1/index/${job.id}/events`);
   events.addEventListener("progress", (event) => show(JSON.parse(event.data)));
-  events.addEventListener("done", (event) => { events.close(); show(JSON.parse(event.data)); onDone(); });
+  events.addEventListener("done", (event) => { events.close(); const told = show(JSON.parse(event.data)); if (told.isFine) dialog.close(); onDone(told.text); });
 }
 
 $("#job-stop").addEventListener("click", () => { if (job) stopIndex(job.id); });
@@ -35,7 +36,7 @@ function show(state) {
     if (progress?.files_total) { bar.max = progress.files_total; bar.value = progress.files_done; }
     else bar.removeAttribute("value");
     $("#job-says").textContent = told(progress);
-    return;
+    return null;
   }
   bar.max = 1;
   bar.value = 1;
@@ -46,6 +47,7 @@ function show(state) {
   const failures = [...(report?.failures ?? []), ...(report?.read?.failures ?? [])];
   const lines = [...failures.map((f) => `${f.name}: ${f.reason}`), ...(report?.read?.faults ?? [])];
   $("#job-failures").replaceChildren(...lines.map((line) => h("li", {}, line)));
+  return { text: `${$("#job-title").textContent}: ${$("#job-says").textContent}`, isFine: state.state === "done" && !lines.length };
 }
 
 /** How many files each reader has read, if it had any to read. */

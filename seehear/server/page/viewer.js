@@ -4,6 +4,8 @@ import { asset, reveal } from "./api.js";
 import { scoreBar } from "./cards.js";
 import { $, KIND, bytes, clock, closable, h, icon, markedAs, span, taken, town } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
+import * as stages from "./stage.js";
+import { timeline } from "./timeline.js";
 
 const dialog = closable($("#viewer"));
 const stage = $(".stage", dialog);
@@ -12,7 +14,9 @@ let shown = null;
 let quiet = false;
 let does = {};
 
-/** `acts`: more(hit), less(hit), neighbour(hit, by), moved(hit) to another, closed() by the person. */
+const screen = stages.setUp(stage, (by) => step(by));
+
+/** `acts`: fail(error), moments(hit): all that the query finds in it; more(hit), less(hit), neighbour(hit, by), moved(hit) to another, closed() by the person. */
 export function setUp(acts) { does = acts; }
 
 function step(by) {
@@ -33,11 +37,16 @@ dialog.addEventListener("click", (event) => {
   const what = event.target.closest("[data-does]")?.dataset.does;
   if (what === "prev") step(-1);
   if (what === "next") step(1);
+  if (what === "zoom") screen.turn();
+  if (what === "fill") screen.fill();
 });
 dialog.addEventListener("keydown", (event) => {
   if (event.target.closest("video, audio, input")) return;
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "z") screen.turn();
+  if (event.key === "f") screen.fill();
 });
 dialog.addEventListener("close", () => {
   stage.replaceChildren();
@@ -50,9 +59,13 @@ export function open(hit) {
   shown = { hit };
   for (const [name, by] of [["prev", -1], ["next", 1]]) $(`[data-does="${name}"]`, dialog).disabled = !does.neighbour(hit, by);
   $("#viewed").textContent = hit.name;
+  screen.reset();
   stage.replaceChildren(large(hit));
+  $(".timeline", dialog)?.remove();
   facts.replaceChildren(about(hit), actions(hit));
+  $('[data-does="zoom"]', dialog).hidden = !$(".picture", stage);
   if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
   asset(hit.asset_id).then((found) => { if (shown?.hit === hit) complete(hit, found); }, () => {});
 }
 
@@ -63,8 +76,16 @@ function large(hit) {
     // Drawn by the service: browsers do not show HEIC, TIFF or camera RAW, nor one page of a PDF.
     return h("div.picture", {}, h("img", { alt: hit.name, src: sized(hit, 1600) }), box(hit));
   }
+  if (hit.modality === "text" && hit.page && hit.name.toLowerCase().endsWith(".pdf")) return besidePage(hit);
   if (hit.modality === "text") return h("blockquote", { tabIndex: 0 }, h("p", {}, markedAs(hit, hit.text ?? "")));
   return hit.modality === "video" ? film(hit) : sound(hit);
+}
+
+/** A passage, and the page that it stands on. */
+function besidePage(hit) {
+  const page = h("img", { alt: `Page ${hit.page} of ${hit.name}`, src: `/v1/assets/${hit.asset_id}/thumbnail?page=${hit.page}&px=1600` });
+  page.addEventListener("error", () => page.remove(), { once: true });
+  return h("div.beside", {}, h("blockquote", { tabIndex: 0 }, h("p", {}, markedAs(hit, hit.text ?? ""))), page);
 }
 
 /** A frame around the writing that was found. */
@@ -225,15 +246,12 @@ function complete(hit, found) {
   showWords(hit, found);
 }
 
-function showMoments(hit) {
-  const moments = hit.moments.length > 1 ? hit.moments : [];
+/** All moments of the query on a line of time below the player. */
+async function showMoments(hit) {
   const player = $("video, audio", stage);
-  if (!moments.length || !player) return;
-  facts.lastChild.append(
-    h("p", {}, "Moments"),
-    h("div.row", {}, moments.map((moment) => h("button", {
-      type: "button",
-      onclick: () => { player.currentTime = moment.start_s; player.play(); },
-    }, icon("play"), `${clock(moment.start_s)}–${clock(moment.stop_s)}`))),
-  );
+  if (!player || !hit.duration_s) return;
+  const moments = await does.moments(hit);
+  if (shown?.hit !== hit || !moments.length) return;
+  const made = timeline(moments, hit.duration_s, player);
+  if (made) facts.before(made);
 }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +51,7 @@ def listing_of(connection: Connection, where: Sequence[ColumnElement[bool]]) -> 
 
     Subtitles beside a video are not listed: the video is.
     """
-    rows = connection.execute(
+    found = connection.execute(
         select(
             display_asset.c.id,
             display_asset.c.modality,
@@ -64,22 +63,24 @@ def listing_of(connection: Connection, where: Sequence[ColumnElement[bool]]) -> 
         )
         .select_from(LOCATIONS)
         .where(own_location.c.sidecar_of.is_(None), *where)
-        .order_by(display_asset.c.id, own_location.c.id)
     )
-    first: dict[int, Any] = {}
-    for row in rows:
-        first.setdefault(row[0], row)
-    texts = [_time(taken, modified_ns) for _, _, taken, _, modified_ns, _, _ in first.values()]
-    lengths = [_DAY_LENGTHS.get(row[3], 10) if row[2] else 10 for row in first.values()]
+    rows = sorted(found.fetchall(), key=itemgetter(0, 5))
+    first = [row for n, row in enumerate(rows) if not n or row[0] != rows[n - 1][0]]
+    ids, kinds, taken, precisions, modified, location_ids, paths = (
+        zip(*first, strict=True) if first else ((),) * 7
+    )
+    texts = list(map(_time, taken, modified))
+    days = [
+        text[: _DAY_LENGTHS.get(precision, 10) if known else 10]
+        for text, precision, known in zip(texts, precisions, taken, strict=True)
+    ]
     return AssetListing(
-        np.array(list(first), dtype=np.int64),
-        np.array([row[1] for row in first.values()], dtype=np.str_),
+        np.array(ids, dtype=np.int64),
+        np.array(kinds, dtype=np.str_),
         np.array(texts, dtype="datetime64[s]"),
-        np.array(
-            [text[:length] for text, length in zip(texts, lengths, strict=True)], dtype=np.str_
-        ),
-        np.array([row[5] for row in first.values()], dtype=np.int64),
-        np.array([os.path.dirname(row[6]) for row in first.values()], dtype=np.object_),  # noqa: PTH120
+        np.array(days, dtype=np.str_),
+        np.array(location_ids, dtype=np.int64),
+        np.array([path.rpartition(b"/")[0] or b"/" for path in paths], dtype=np.object_),
     )
 
 
