@@ -20,7 +20,8 @@ def search_words(
     ranked = []
     for index, found in catalog.words.look_up(generation_id, asked):
         every = np.logical_and.reduce([word.any_form for word in found])
-        ranked.append((index, index.best(np.flatnonzero(every), found)))
+        rows = np.flatnonzero(every)
+        ranked.append((index, index.best(rows, found, np.zeros(len(rows), dtype=np.int64), 10**6)))
     (passages, rows), (files, places) = ranked
     assets = dict.fromkeys(files.groups[places].tolist())
     first = catalog.segments.first_of(list(assets), generation_id)

@@ -119,9 +119,10 @@ def find_words(
     ascending ids, scores in [0, 1] and kinds of match as indices in MATCHES, all (n,).
     """
     asked = asked_words(strip_stop_words(text), typing=typing)
-    passages, files = snapshot.look_up_words([*asked, *_as_wholes(text)] if asked else [])
     if not asked:
         return _in_order([], snapshot)
+    whole, *names = _as_wholes(text)
+    passages, files = snapshot.look_up_words([*asked, whole], names)
     # Two characters of Chinese weigh as one word.
     several = sum(0.5 if is_unspaced(word) else 1.0 for word in words_of(text)) >= 2.0
     found = [
@@ -159,8 +160,8 @@ def _in_files(looked: Looked, asked: int, several: bool) -> _Matches:
     if several:
         kinds[phrase] = NAME_PHRASE
     kinds[named.written | (stem.written & phrase)] = NAME
-    rows = texts.best(np.flatnonzero(has_all), words)
-    rows = rows[_foremost(PRECEDENCE[kinds[rows]], MOST)]
+    rows = np.flatnonzero(has_all)
+    rows = texts.best(rows, words, PRECEDENCE[kinds[rows]], MOST)
     return _Matches(texts.groups[rows], kinds[rows], np.ones(len(rows)))
 
 
@@ -175,27 +176,23 @@ def _in_passages(looked: Looked, asked: int, several: bool) -> _Matches:
     kinds[np.logical_and.reduce([word.written for word in words])] = WORDS
     if several:
         kinds[whole.written] = PHRASE
-    rows = texts.best(np.flatnonzero(has_all), words)
-    rows = rows[_foremost(PRECEDENCE[kinds[rows]], MOST)]
+    rows = np.flatnonzero(has_all)
+    rows = texts.best(rows, words, PRECEDENCE[kinds[rows]], MOST)
     return _Matches(texts.ids[rows], kinds[rows], np.ones(len(rows)))
 
 
 def _with_some(looked: Looked, asked: int, kind: int) -> _Matches:
     """Grade what has at least half of the words, and two at least; of files, ids are of assets."""
     texts, found = looked
-    counts = np.add.reduce([word.any_form.astype(np.int64) for word in found[:asked]])
+    counts = np.zeros(len(texts.ids), dtype=np.int16)
+    for word in found[:asked]:
+        counts += word.any_form
     rows = np.flatnonzero(counts >= max(LEAST_WORDS, asked / 2))
     if not len(rows):
         return _NOTHING
-    rows = texts.best(rows, found[:asked])
-    rows = rows[_foremost(-counts[rows], MOST_OF_SOME)]
+    rows = texts.best(rows, found[:asked], -counts[rows].astype(np.int64), MOST_OF_SOME)
     ids = texts.ids if kind == SOME else texts.groups
     return _Matches(ids[rows], np.full(len(rows), kind), counts[rows] / asked)
-
-
-def _foremost(keys: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return the positions of the `most` least keys, ascending; of equal ones, the first."""
-    return np.sort(np.argsort(keys, kind="stable")[:most])
 
 
 def _segments_of(found: _Matches, snapshot: CollectionSnapshot) -> _Matches:
@@ -215,6 +212,8 @@ def _in_order(
     ids, kinds, shares = (np.concatenate(column) for column in zip(*found, _NOTHING, strict=True))
     turn = [2 * np.arange(len(one.ids)) + n % 2 + n // 2 * 2 * MOST for n, one in enumerate(found)]
     turns = np.concatenate([*turn, _NOTHING.kinds])
+    if not len(ids):
+        return ids, shares, kinds.astype(np.int8)
     # A segment that is found twice counts as the better kind.
     by_id = np.lexsort((turns, -shares, PRECEDENCE[kinds], ids))
     first = np.ones(len(ids), dtype=np.bool_)

@@ -236,9 +236,11 @@ class CollectionSnapshot:
             return self._catalog.segments.of_assets(ids, self.generation.id)
         return self.columns.segments_of(np.array(ids, dtype=np.int64))
 
-    def look_up_words(self, asked: Sequence[AskedWord]) -> tuple[Looked, Looked]:
-        """Look up words in the passages of the generation, and in the files of the collection."""
-        return self._catalog.words.look_up(self.generation.id, asked)
+    def look_up_words(
+        self, asked: Sequence[AskedWord], names: Sequence[AskedWord] = ()
+    ) -> tuple[Looked, Looked]:
+        """Look up words in the passages of the generation, and in all files, there with `names`."""
+        return self._catalog.words.look_up(self.generation.id, asked, names)
 
     def first_segments(self, asset_ids: Sequence[int]) -> dict[int, int]:
         """Return the first segment of each asset that has one."""

@@ -67,10 +67,12 @@ class _Check:
         """Return the values of a field, most frequent first."""
         if field not in self._values:
             if isinstance(field, OwnField):
-                found = self._catalog.items.facet(field)
+                found = self._catalog.items.facet(field).values
+            elif field is Field.LANGUAGE:
+                found = tuple(self._catalog.segments.languages())
             else:
-                found = self._catalog.assets.facet(_FACETS[field])
-            self._values[field] = [one.value for one in found.values]
+                found = self._catalog.assets.facet(_FACETS[field]).values
+            self._values[field] = [one.value for one in found]
         return self._values[field]
 
     def first_unknown(self, part: Filter) -> Compare | CompareOwn | None:
@@ -92,7 +94,7 @@ class _Check:
             return not listed or self._is_value(part)
         if isinstance(part.value, Path):
             return self._catalog.locations.any_below(part.value)
-        if part.field not in _FACETS or part.field in CHOICES:
+        if part.field not in {*_FACETS, Field.LANGUAGE} or part.field in CHOICES:
             return True  # the few words of CHOICES are known to all
         return self._is_value(part)
 

@@ -13,6 +13,7 @@ from seehear.errors import UnknownFolderError, UsageError
 from seehear.search import parse_where
 from seehear.search.unknown import check_values
 from seehear.suggestions import did_you_mean, nearest
+from seehear.types import Modality, Origin, Segment
 from tests.search.library import Library
 
 
@@ -133,3 +134,16 @@ def test_the_nearest_words() -> None:
     assert nearest("", cameras) == []
     assert did_you_mean("cat", []) == ""
     assert did_you_mean("aaa", ["aab", "aac", "xyz"]) == " Did you mean aab or aac?"
+
+
+def test_an_unknown_language_names_those_that_are_there(library: Library) -> None:
+    with pytest.raises(UsageError, match="No file has the field language"):
+        library.search("red", where="language = klingon")
+    for number, language in enumerate(("de", "de", "en")):
+        passage = Segment(Modality.TEXT, text="red", origin=Origin.SUBTITLES, language=language)
+        library.add(f"films/{number}.srt", passage)
+    with pytest.raises(UsageError, match=r'No language "klingon"\. There are: de, en'):
+        library.search("red", where="language = klingon and has subtitles")
+    with pytest.raises(UsageError, match=r'No language "dee"\. Did you mean de\?'):
+        library.search("red", where="language = dee")
+    assert library.search("red", where="language = en")

@@ -304,7 +304,10 @@ def test_an_index_finds_what_looking_through_the_texts_finds(
         assert [index.ids[word.any_form].tolist() for word in found] == expected
         rows = np.arange(len(index.ids))
         rows = rows if index.alive is None else rows[index.alive]
-        ranked.append(index.ids[index.best(rows, found)].tolist())
+        equal_ranks = np.zeros(len(rows), dtype=np.int64)
+        best = index.ids[index.best(rows, found, equal_ranks, 6)].tolist()
+        assert index.ids[index.best(rows, found, equal_ranks, 2)].tolist() == best[:2]
+        ranked.append(best)
     assert ranked[0] == ranked[1] == ranked[2]
 
 
@@ -316,13 +319,13 @@ def test_a_damaged_file_gives_no_wrong_answer(catalog: Catalog, generation: Gene
     assert len(before.passages) == 20
     for path in (catalog.folder / "cache").glob("*.words"):
         data = bytearray(path.read_bytes())
-        for at in range(8, len(data), 8):
+        for at in range(8, len(data), len(data) // 12):
             data[at] ^= 1
             path.write_bytes(data)
             words = WordIndexes(catalog._transactions, path.parent, read_only=False)
             index, has = words.look_up(1, asked_words("fox hare"))[0]
             rows = np.flatnonzero(has[0].any_form & has[1].any_form)
-            assert len(index.best(rows, has)) == 20
+            assert len(index.best(rows, has, np.zeros(len(rows), dtype=np.int64), 99)) == 20
             data[at] ^= 1
 
 

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import func, select
 
 from seehear.stores.catalog import reader
+from seehear.stores.catalog.facets import FacetValue
 from seehear.stores.catalog.filter_sql import conditions, shown_as
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.records import Generation, SegmentColumns, SegmentRecord
@@ -71,6 +73,18 @@ class Segments:
         """Return the origins that passages of a generation have, without that of texts."""
         with self._transactions.read() as connection:
             return reader.origins(connection, generation_id)
+
+    def languages(self) -> list[FacetValue]:
+        """Return the languages of passages with how many passages have each, most first."""
+        number = func.count()
+        query = (
+            select(segments.c.language, number)
+            .where(segments.c.language.is_not(None))
+            .group_by(segments.c.language)
+            .order_by(number.desc(), segments.c.language)
+        )
+        with self._transactions.read() as connection:
+            return [FacetValue(name, int(count)) for name, count in connection.execute(query)]
 
     def words_of(self, asset_id: int, generation_id: int, most: int) -> Ids:
         """Return ids of what is said and written in a file and beside it, in order of time."""

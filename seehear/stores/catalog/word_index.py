@@ -237,27 +237,36 @@ class WordIndex:
 
     def look_up(self, asked: Sequence[AskedWord]) -> list[Found]:
         """Return which texts have each word of a query. Raises DamagedWordsError."""
-        return [self._found(word) for word in asked]
+        known: dict[str, Ids] = {}
+        return [self._found(word, known) for word in asked]
 
-    def best(self, rows: Ids, found: Iterable[Found]) -> Ids:
-        """Return rows ordered by BM25 of some words, best first; equal ones by their ids."""
-        at = np.full(len(self.ids), -1, dtype=np.int64)
+    def best(self, rows: Ids, found: Iterable[Found], ranks: Ids, most: int) -> Ids:
+        """Return the `most` foremost rows, by BM25 of some words, best first, equal ones by id.
+
+        Rows of a lower rank, int64 (n,), come before others where there are too many.
+        """
+        at = np.full(len(self.ids), -1, dtype=np.int32)
         at[rows] = np.arange(len(rows))
         saturation = self._saturation[rows]
         scores = np.zeros(len(rows))
-        for form in (form for word in found for form in word.forms):
+        for form in (form for word in found for form in word.forms if len(form.rows)):
             found_at = at[form.rows]
             inside = found_at >= 0
             counted = form.weights[(form.positions[inside] >> _FIELD_BITS) & (_FIELDS - 1)]
             often = np.bincount(found_at[inside], counted, minlength=len(rows))
-            having = int(form.has.sum())
+            having = np.count_nonzero(form.has)
             idf = np.log((self.count - having + 0.5) / (having + 0.5))
             scores += max(idf, 1e-6) * often * (K1 + 1) / (often + saturation)
+        if len(rows) > most:
+            keys = ranks - scores / (scores.max() + 1)
+            first = np.flatnonzero(keys <= np.partition(keys, most - 1)[most - 1])
+            first = first[np.lexsort((self.ids[rows[first]], keys[first]))[:most]]
+            rows, scores = rows[first], scores[first]
         return rows[np.lexsort((self.ids[rows], -scores))]
 
-    def _found(self, word: AskedWord) -> Found:
-        written = [self._form(self._phrase(one)) for one in word.phrases]
-        others = [self._form(self._phrase(one, begins=True)) for one in word.prefixes]
+    def _found(self, word: AskedWord, known: dict[str, Ids]) -> Found:
+        written = [self._form(self._phrase(one, known)) for one in word.phrases]
+        others = [self._form(self._phrase(one, known, begins=True)) for one in word.prefixes]
         if word.stems:
             ranges = _ranges_of(word.stems).items()
             stems = [self._positions(key, among=terms) for key, terms in ranges]
@@ -272,10 +281,17 @@ class WordIndex:
         has[rows] = True
         return _Form(positions, rows, has, self._weights if weights is None else weights)
 
-    def _phrase(self, words: Phrase, *, begins: bool = False) -> Ids:
-        """Return the first positions of words that stand together; the last may only begin so."""
+    def _phrase(self, words: Phrase, known: dict[str, Ids], *, begins: bool = False) -> Ids:
+        """Return the first positions of words that stand together; the last may only begin so.
+
+        `known` keeps the positions of each word for others of the same query.
+        """
         *some, last = words
-        found = [self._positions(word) for word in some] + [self._positions(last, begins=begins)]
+        for word in some if begins else words:
+            if word not in known:
+                known[word] = self._positions(word)
+        found = [known[word] for word in some]
+        found.append(self._positions(last, begins=True) if begins else known[last])
         rarest, *others = sorted(range(len(words)), key=lambda at: len(found[at]))
         starts = found[rarest] - rarest if rarest else found[rarest]
         for at in others:

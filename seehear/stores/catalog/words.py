@@ -72,12 +72,15 @@ class WordIndexes:
         self._states: dict[int | None, _State] = {}
         self._lock = threading.RLock()
 
-    def look_up(self, generation_id: int, asked: Sequence[AskedWord]) -> tuple[Looked, Looked]:
-        """Look up words in the passages of a generation, and in all files."""
+    def look_up(
+        self, generation_id: int, asked: Sequence[AskedWord], names: Sequence[AskedWord] = ()
+    ) -> tuple[Looked, Looked]:
+        """Look up words in the passages of a generation, and in all files, there with `names`."""
         with self._transactions.read() as connection:
             last = _counters(connection)
             passages = self._look_up(connection, last["change"], generation_id, asked)
-            return passages, self._look_up(connection, last[reader.LOCATION_CHANGES], None, asked)
+            change = last[reader.LOCATION_CHANGES]
+            return passages, self._look_up(connection, change, None, [*asked, *names])
 
     def passages_with(self, connection: Connection, asked: Sequence[AskedWord]) -> Ids:
         """Return the ids of passages with all words, of the generation that serves."""
