@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, Select, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
-from seehear.stores.catalog.schema import assets, fingerprints, locations, roots, segments
+from seehear.stores.catalog.schema import assets, counters, fingerprints, locations, roots, segments
 from seehear.types import Asset, Ids
 
 CHUNK = 500
@@ -95,6 +95,15 @@ def any_beside(connection: Connection) -> bool:
     if 0 not in rows:
         rows[0] = list(connection.execute(_BESIDE))
     return bool(rows[0])
+
+
+def counter_values(connection: Connection) -> dict[str, int]:
+    """Return the values of all counters by name."""
+    rows = _remembered(connection, "counters")
+    if 0 not in rows:
+        found = connection.execute(select(counters.c.name, counters.c.value))
+        rows[0] = {name: int(value) for name, value in found}
+    return dict(rows[0])
 
 
 _BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limit(1)

@@ -22,7 +22,8 @@ from sqlalchemy import Connection, select
 from seehear.default_captions import is_default_caption
 from seehear.stores.catalog import reader, word_file, word_index
 from seehear.stores.catalog.asked_words import AskedWord
-from seehear.stores.catalog.schema import assets, counters, locations, segments
+from seehear.stores.catalog.schema import assets, locations, segments
+from seehear.stores.catalog.statements import counter_values
 from seehear.stores.catalog.tokens import parted, words_and_stems, words_of
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.word_index import DamagedWordsError, Found, IndexedText, WordIndex
@@ -199,8 +200,7 @@ class WordIndexes:
 
 
 def _counters(connection: Connection) -> Mapping[str, int]:
-    rows = connection.execute(select(counters.c.name, counters.c.value)).all()
-    return {reader.LOCATION_CHANGES: 0, **{name: int(value) for name, value in rows}}
+    return {reader.LOCATION_CHANGES: 0, **counter_values(connection)}
 
 
 def _texts(
