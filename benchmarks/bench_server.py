@@ -288,7 +288,7 @@ def measure(
     notes = folder.parent / f"{folder.name}-media" / "notes"
     options = [] if workers is None else ["--workers", str(workers)]
     with Collection(folder, Settings(model=model)) as collection, contextlib.ExitStack() as stack:
-        state = collection.status()
+        state = collection.status().to_dict()
         services = {"": stack.enter_context(serving(folder, model, *options))}
         if checkout is not None:
             services["beside"] = stack.enter_context(serving(folder, model, checkout=checkout))

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.collection or Path(scratch) / "collection"
         with seehear.open(path) as library:
             library.index(options.folder)
-            files = library.status()["assets"]
+            files = library.status().assets
             print(f"{files} files, {library.model().name}. Bold is strong, the rest is weak.\n")
             print("| asked | " + " | ".join(f"{n}." for n in range(1, SHOWN + 1)) + " |")
             print("|" + " --- |" * (SHOWN + 1))

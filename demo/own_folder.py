@@ -54,7 +54,7 @@ class Tour:
         """Look through a collection and choose."""
         with Collection(collection, must_exist=True) as library:
             engine = library._opened.engine()
-            assets = library.status()["assets"]
+            assets = library.status().assets
             if engine is None or not assets:
                 return cls([f'There is no photo, sound, clip or text to read in "{folder}".'])
             ranked = [found for kind in Modality if (found := rank(engine, kind)) is not None]

@@ -104,6 +104,58 @@ print(found.array.shape)  # float32 (2, dim)
 hits = library.search(vectors=found[1:])
 ```
 
+Add what a program holds, with ids and fields of its own, and filter by the fields:
+
+```python
+red, blue = np.zeros((2, 48, 64, 3), dtype=np.uint8)
+red[..., 0], blue[..., 2] = 255, 255
+library.add(
+    images=[red, blue],
+    ids=["shoe-1", "shoe-2"],
+    metadata=[{"price": 120, "colour": "red"}, {"price": 80.5, "colour": "blue"}],
+)
+hits = library.search(image=red, where='price < 100 and colour = "blue"')
+print(hits[0].id, hits[0].fields)
+
+library.update("shoe-2", {"price": 75})
+print(library.get("shoe-2"), library.facets("colour"), len(library))
+page = library.items(where="price < 100", limit=50)  # then cursor=page.cursor
+library.delete(["shoe-1"])
+```
+
+No index run touches items. Of a text all is kept, of an image a preview whose shorter side is what
+the model sees, and with `keep=True` the bytes of any medium: from that, another model can encode
+it (`upgrade`). Vectors that were made elsewhere come with their space:
+
+```python
+(space,) = library.model().spaces_of(seehear.Modality.IMAGE)
+rows = np.random.default_rng(0).normal(size=(2, space.dim)).astype(np.float32)
+vectors = seehear.Embeddings(seehear.Modality.IMAGE, {space: rows})
+library.add(vectors=vectors, ids=["made-1", "made-2"])
+```
+
+Ask several questions at once. A list of texts for `search` is one question, which all of them
+describe; `all_of` says so:
+
+```python
+seas, dogs = library.search_many(["the sea", "a dog"], k=5)
+one = library.search(all_of=["the sea", "a dog"])  # as search(["the sea", "a dog"])
+```
+
+A collection may be used from several threads; calls that change it wait for each other. On asyncio:
+
+```python
+import asyncio
+
+
+async def ask():
+    async with await seehear.aopen("~/seehear") as shared:
+        return await asyncio.gather(shared.search("the sea"), shared.search("a dog"))
+
+
+seas, dogs = asyncio.run(ask())
+```
+
 Use filters, and leave out weak matches:
 
 ```python
@@ -122,15 +174,18 @@ Catch errors: each is one line that says what to do.
 
 ```python
 try:
-    library.search("the sea", where="colour = blue")
+    library.search("the sea", where="color = blue")
 except seehear.UsageError as error:
     print(error)
 
 library.close()
 ```
 
+`seehear.to_pandas(hits)` and `seehear.to_arrow(hits)` make tables of hits, or of items.
+
 `PathLike` is a `str` or a `pathlib.Path`; `Media` is such a path, or bytes, an open file, a data
-URL, a PIL image, pixels as uint8 (height, width, 3), or a sound as (samples, rate_hz).
+URL, a PIL image, pixels as uint8 (height, width, 3), or a sound as (samples, rate_hz). `Modalities`
+is one or several of "text", "image", "audio" and "video", or their plurals.
 """
 
 

@@ -14,9 +14,11 @@ numpy nor torch.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seehear.async_collection import AsyncCollection as AsyncCollection
+    from seehear.async_collection import open_async as aopen
     from seehear.clips import Clip as Clip
     from seehear.clips import CutReport as CutReport
     from seehear.collection import Collection as Collection
@@ -44,18 +46,45 @@ if TYPE_CHECKING:
     from seehear.errors import UnknownModelError as UnknownModelError
     from seehear.errors import UnsupportedMediaError as UnsupportedMediaError
     from seehear.errors import UsageError as UsageError
+    from seehear.indexers.change import ModelChange as ModelChange
+    from seehear.indexers.progress import FailedFile as FailedFile
+    from seehear.indexers.progress import IndexReport as IndexReport
+    from seehear.indexers.progress import OfflineRoot as OfflineRoot
+    from seehear.indexers.progress import Progress as Progress
+    from seehear.indexers.progress import ReaderReport as ReaderReport
+    from seehear.indexers.progress import ReadReport as ReadReport
+    from seehear.indexers.progress import Stage as Stage
+    from seehear.indexers.verification import Verification as Verification
+    from seehear.search.duplicates import DuplicateGroup as DuplicateGroup
     from seehear.search.typicality import TypicalFile as TypicalFile
     from seehear.search.typicality import UnusualFile as UnusualFile
+    from seehear.status import CollectionStatus as CollectionStatus
+    from seehear.stores.archive import Manifest as Manifest
+    from seehear.stores.catalog.facets import FacetValue as FacetValue
+    from seehear.stores.catalog.facets import FacetValues as FacetValues
+    from seehear.stores.catalog.records import Failure as Failure
+    from seehear.stores.catalog.records import FileRecord as FileRecord
+    from seehear.stores.catalog.records import Generation as Generation
     from seehear.stores.catalog.records import Item as Item
+    from seehear.stores.catalog.records import Location as Location
     from seehear.stores.catalog.records import Page as Page
+    from seehear.stores.catalog.records import Root as Root
+    from seehear.tables import to_arrow as to_arrow
+    from seehear.tables import to_pandas as to_pandas
+    from seehear.types import Asset as Asset
     from seehear.types import Embeddings as Embeddings
     from seehear.types import EmbeddingSpace as EmbeddingSpace
+    from seehear.types import FileState as FileState
     from seehear.types import Hit as Hit
     from seehear.types import Line as Line
     from seehear.types import Modality as Modality
+    from seehear.types import Mode as Mode
+    from seehear.types import Moment as Moment
+    from seehear.types import PartExplanation as PartExplanation
     from seehear.types import Query as Query
     from seehear.types import QueryPart as QueryPart
     from seehear.types import Reading as Reading
+    from seehear.types import Segment as Segment
 
 __version__ = "0.1.0"
 
@@ -88,32 +117,75 @@ _HOMES = {
         "UsageError",
     ),
     "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
-    "seehear.stores.catalog.records": ("Item", "Page"),
+    "seehear.indexers.progress": (
+        "FailedFile",
+        "IndexReport",
+        "OfflineRoot",
+        "Progress",
+        "ReadReport",
+        "ReaderReport",
+        "Stage",
+    ),
+    "seehear.indexers.change": ("ModelChange",),
+    "seehear.indexers.verification": ("Verification",),
+    "seehear.async_collection": ("AsyncCollection",),
+    "seehear.search.duplicates": ("DuplicateGroup",),
+    "seehear.stores.archive": ("Manifest",),
+    "seehear.stores.catalog.facets": (
+        "FacetValue",
+        "FacetValues",
+    ),
+    "seehear.stores.catalog.records": (
+        "Failure",
+        "FileRecord",
+        "Generation",
+        "Item",
+        "Location",
+        "Page",
+        "Root",
+    ),
+    "seehear.status": ("CollectionStatus",),
+    "seehear.tables": (
+        "to_arrow",
+        "to_pandas",
+    ),
     "seehear.types": (
+        "Asset",
         "EmbeddingSpace",
         "Embeddings",
+        "FileState",
         "Hit",
         "Line",
         "Modality",
+        "Mode",
+        "Moment",
+        "PartExplanation",
         "Query",
         "QueryPart",
         "Reading",
+        "Segment",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["open", *sorted(_HOME_OF)]  # noqa: PLE0604 - strings all
+_RENAMED = {
+    "aopen": ("seehear.async_collection", "open_async"),
+    "open": ("seehear.collection", "open_collection"),
+}
+
+__all__ = ["aopen", "open", *sorted(_HOME_OF)]  # noqa: PLE0604 - strings all
 
 
-def __getattr__(name: str) -> Any:
-    from seehear.libraries import naming_faults
+if not TYPE_CHECKING:  # type checkers know the names above, and no others
 
-    with naming_faults():
-        if name == "open":
-            return importlib.import_module("seehear.collection").open_collection
-        if name in _HOME_OF:
-            return getattr(importlib.import_module(_HOME_OF[name]), name)
-    raise AttributeError(f"module 'seehear' has no attribute {name!r}")
+    def __getattr__(name):
+        from seehear.libraries import naming_faults
+
+        home, there = _RENAMED.get(name) or (_HOME_OF.get(name), name)
+        if home is None:
+            raise AttributeError(f"module 'seehear' has no attribute {name!r}")
+        with naming_faults():
+            return getattr(importlib.import_module(home), there)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seehear.errors import UsageError
 from seehear.suggestions import did_you_mean
@@ -17,6 +17,14 @@ PathLike = str | Path
 Media = Any
 """A file's path, or what a program holds: bytes, an open file, a data URL, a PIL image, an array of
 pixels, or a sound as (samples, rate_hz); see `media/in_memory.py`."""
+
+ModalityName = Literal[
+    "text", "image", "audio", "video", "texts", "images", "photos", "sounds", "videos", "films"
+]
+"""The words for a modality that type checkers know; more are understood, such as "songs"."""
+Modalities = ModalityName | Modality | Iterable[ModalityName | Modality]
+"""One or several kinds."""
+ModeName = Literal["auto", "semantic", "words"] | Mode
 
 KINDS_OF_MEDIA = (
     "give a path, bytes, an open file, a data URL, a PIL image, uint8 pixels or (samples, rate_hz)"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from seehear import arguments
-from seehear.arguments import PathLike
+from seehear.arguments import Modalities, PathLike
 from seehear.config import Settings, default_collection
 from seehear.libraries import naming_faults
 from seehear.loaded_models import LoadedModels, while_open
-from seehear.status import count_unsupported, describe_collection
+from seehear.status import CollectionStatus, count_unsupported, describe_collection
 from seehear.types import Asset, Segment
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class CollectionContents:
         self._catalog.disconnect()
 
     @while_open
-    def status(self) -> dict[str, Any]:
-        """Return what the collection holds, as plain values that `status --json` prints."""
+    def status(self) -> CollectionStatus:
+        """Return what the collection holds."""
         return describe_collection(self.folder, self._catalog, self._opened.engine())
 
     @property
@@ -143,7 +143,7 @@ class CollectionContents:
     def assets(
         self,
         *,
-        modalities: str | Iterable[str] | None = None,
+        modalities: Modalities | None = None,
         under: PathLike | None = None,
         where: str = "",
         limit: int = 100,

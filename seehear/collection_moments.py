@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from seehear.media.stored_file import StoredFile
     from seehear.search import TypicalFile, UnusualFile
     from seehear.search.snapshot import CollectionSnapshot
-    from seehear.stores.catalog.filters import Filter
 
 _Found = TypeVar("_Found")
 
@@ -158,9 +157,3 @@ class CollectionMoments(CollectionContents):
         if engine is None:
             return []
         return find(engine.current().restricted(query, lambda _: parsed), k)
-
-    def _parse_filter(self, text: str) -> Filter | None:
-        """Return the filter of a query, whose folders are named by path."""
-        from seehear.search import parse_where
-
-        return parse_where(text)

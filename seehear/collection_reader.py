@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from seehear import arguments, query_builder
 from seehear.address import is_address, parse_address
-from seehear.arguments import Media, PathLike
+from seehear.arguments import Media, Modalities, ModeName, PathLike
 from seehear.collection_moments import CollectionMoments
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
@@ -31,6 +31,7 @@ class CollectionReader(CollectionMoments):
         self,
         text: str | Sequence[str] | None = None,
         *,
+        all_of: Sequence[str] = (),
         image: Media | Iterable[Media] = (),
         audio: Media | Iterable[Media] = (),
         video: Media | Iterable[Media] = (),
@@ -39,11 +40,11 @@ class CollectionReader(CollectionMoments):
         without: str | Sequence[str] = (),
         without_files: Media | Iterable[Media] = (),
         k: int = 10,
-        modalities: str | Iterable[str] | None = None,
+        modalities: Modalities | None = None,
         under: PathLike | None = None,
         where: str = "",
         min_score: float = 0.0,
-        mode: str = "auto",
+        mode: ModeName = "auto",
         moments: int = 1,
         diverse: bool = False,
         show_duplicates: bool = False,
@@ -55,7 +56,9 @@ class CollectionReader(CollectionMoments):
         """Search by words, photos, sounds and videos together; return the best hits first.
 
         Args:
-            text: one description, or several that must all fit.
+            text: one description, or several that must all fit one result, as `all_of`. Several
+                questions are asked by `search_many`.
+            all_of: descriptions that must all fit one result.
             image, audio, video: what to search by, one or several: a path, bytes, an open file, a
                 data URL, a PIL image, pixels as uint8 (height, width, 3), or a sound as a pair
                 (samples, rate_hz), float32 (n,) or (channels, n).
@@ -83,7 +86,7 @@ class CollectionReader(CollectionMoments):
         return self.run(
             query_builder.build_query(
                 self.file_part,
-                text=text,
+                text=[*arguments.as_list(text), *all_of],
                 image=image,
                 audio=audio,
                 video=video,
@@ -109,6 +112,50 @@ class CollectionReader(CollectionMoments):
 
     def _liked(self, hit: Hit | int | str) -> Hit | int:
         return self.hit_at(hit) if isinstance(hit, str) else hit
+
+    @while_open
+    def search_many(
+        self,
+        queries: Iterable[str | Query | Media],
+        *,
+        k: int = 10,
+        modalities: Modalities | None = None,
+        under: PathLike | None = None,
+        where: str = "",
+        min_score: float = 0.0,
+        mode: ModeName = "auto",
+        moments: int = 1,
+    ) -> list[list[Hit]]:
+        """Answer several queries and return the hits of each, in their order.
+
+        A query is a text, a photo, sound or video as `search` takes them (a path as a `Path`), or a
+        `Query`, which has options of its own. All are encoded together, which is faster than one
+        by one, and answered one after the other. Raises as `search`, before the first is answered.
+        """
+        from seehear.search import check_query, encode_together
+
+        made = [
+            one
+            if isinstance(one, Query)
+            else query_builder.build_query(
+                self.file_part,
+                text=one if isinstance(one, str) and not arguments.is_held(one) else None,
+                files=() if isinstance(one, str) and not arguments.is_held(one) else one,
+                k=k,
+                modalities=modalities,
+                under=under,
+                where=where,
+                min_score=min_score,
+                mode=mode,
+                moments=moments,
+            )
+            for one in queries
+        ]
+        for query in made:
+            check_query(query)
+        if self._opened.engine() is not None:
+            made = encode_together(made, self._opened.model(), self.settings.batch_size)
+        return [self.run(query) for query in made]
 
     @while_open
     def embed(
@@ -283,7 +330,7 @@ class CollectionReader(CollectionMoments):
         path: PathLike,
         *,
         k: int = 10,
-        modalities: Iterable[str] | None = None,
+        modalities: Modalities | None = None,
         under: PathLike | None = None,
     ) -> list[Hit]:
         """Find files like a given file or address; leave out the file itself and its copies.
@@ -309,7 +356,7 @@ class CollectionReader(CollectionMoments):
     def duplicates(
         self,
         *,
-        modalities: Iterable[str] | None = None,
+        modalities: Modalities | None = None,
         under: PathLike | None = None,
         where: str = "",
     ) -> list[DuplicateGroup]:

@@ -255,7 +255,7 @@ class stop_on_interrupt:  # noqa: N801 - reads as a statement
 def status(collection: CollectionOption = None, json: JsonOption = False) -> None:
     """Show status: what the collection holds."""
     with open_collection(collection) as library:
-        state = library.status()
+        state = library.status().to_dict()
     if json:
         output.print_json(state)
         return

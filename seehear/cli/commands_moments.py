@@ -19,6 +19,7 @@ from seehear.cli.options import (
 from seehear.cli.output import clock, counted, display_path
 from seehear.cli.process import gc_paused
 from seehear.cli.query_options import (
+    AsWrittenOption,
     AudioOption,
     CountOption,
     DiverseOption,
@@ -31,6 +32,7 @@ from seehear.cli.query_options import (
     NotImageOption,
     PreviewOption,
     ShowDuplicatesOption,
+    TakeOption,
     TextArgument,
     UnlikeOption,
     VideoOption,
@@ -42,6 +44,7 @@ from seehear.cli.query_options import (
     query_parts,
     refine,
     title_of,
+    with_filters,
 )
 from seehear.errors import SeehearError, UsageError
 from seehear.serialize import asset_to_dict
@@ -158,6 +161,8 @@ def cut(
     kinds: KindsOption = None,
     under: UnderOption = None,
     where: WhereOption = "",
+    as_written: AsWrittenOption = False,
+    take: TakeOption = False,
     min_score: MinScoreOption = 0.0,
     mode: ModeOption = "auto",
     moments: MomentsOption = 1,
@@ -183,6 +188,8 @@ def cut(
         hits = [library.hit_at(address) for address in moment or ()]
         if any(asked.values()) or like or unlike or not hits:
             asked, liked, unliked = refine(library, asked, like, unlike)
+            if not as_written:
+                where = with_filters(library, asked, where, take=take)
             query = query_builder.build_query(
                 library.file_part,
                 **query_parts(asked),

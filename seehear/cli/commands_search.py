@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from seehear.cli.process import gc_paused
 from seehear.cli.query_options import (
     AUDIO_AS,
     AddressesOption,
+    AsWrittenOption,
     AudioAsOption,
     AudioOption,
     CountOption,
@@ -38,6 +39,7 @@ from seehear.cli.query_options import (
     SayOption,
     SheetOption,
     ShowDuplicatesOption,
+    TakeOption,
     TextArgument,
     UnlikeOption,
     VideoOption,
@@ -51,6 +53,7 @@ from seehear.cli.query_options import (
     query_parts,
     refine,
     title_of,
+    with_filters,
 )
 from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
@@ -74,14 +77,8 @@ def search(
     kinds: KindsOption = None,
     under: UnderOption = None,
     where: WhereOption = "",
-    as_written: Annotated[
-        bool,
-        typer.Option("--as-written", help="Search for all words; make no filter of any of them."),
-    ] = False,
-    take: Annotated[
-        bool,
-        typer.Option("--take", help="Also make filters of words that are only offered as such."),
-    ] = False,
+    as_written: AsWrittenOption = False,
+    take: TakeOption = False,
     min_score: MinScoreOption = 0.0,
     mode: ModeOption = "auto",
     moments: MomentsOption = 1,
@@ -118,7 +115,7 @@ def search(
         add_spoken(library, asked, say, audio, audio_as)
         asked, liked, unliked = refine(library, asked, like, unlike)
         if not as_written:
-            where = _with_filters(library, asked, where, take=take)
+            where = with_filters(library, asked, where, take=take)
         query = query_builder.build_query(
             library.file_part,
             **query_parts(asked),
@@ -163,9 +160,11 @@ def similar(
 
     The file itself and its copies are left out.
     """
+    from seehear.arguments import parse_modalities
+
     shown = Shown(json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force)
     with gc_paused(), open_collection(collection, device=device) as library:
-        hits = library.similar(file, k=k, modalities=kinds, under=under)
+        hits = library.similar(file, k=k, modalities=parse_modalities(kinds), under=under)
         empty = not hits and library.is_empty
         show_hits(hits, shown, library.thumbnail, title=file.name, empty=empty)
 
@@ -183,8 +182,10 @@ def duplicates(
     a little cropped or cut. Below the largest file of each group stand the others, and what each
     of them is. Compare them yourself before you delete any.
     """
+    from seehear.arguments import parse_modalities
+
     with open_collection(collection) as library:
-        groups = library.duplicates(modalities=kinds, under=under, where=where)
+        groups = library.duplicates(modalities=parse_modalities(kinds), under=under, where=where)
         empty = not groups and library.is_empty
     if empty:
         output.note(output.NOTHING_INDEXED)
@@ -209,28 +210,6 @@ def duplicates(
             output.print_line(f"  {how:{width}}  {output.display_path(path)}")
     if not groups and not empty:
         output.note("No duplicates found.")
-
-
-def _with_filters(library: Collection, asked: dict[str, Any], where: str, *, take: bool) -> str:
-    """Take the filters that the words of a query name; return the whole filter, and tell of it."""
-    from seehear.search import is_compact
-
-    words = " ".join(asked["text"])
-    if not words.strip() or is_compact(asked["text"]):
-        return where
-    read = library.interpret(words)
-    if take:
-        read = read.accept([*read.taken, *read.offered])
-    if read.taken:
-        told = ", ".join(one.told for one in read.taken)
-        output.note(f"Filter: {told}. To search for all words use --as-written.")
-        asked["text"] = [read.rest or words]
-    for one in read.unmet:
-        output.note(f'No file for the filter "{one.told}": searching for its words.')
-    if read.offered:
-        told = ", ".join(f"{one.told} ({one.words})" for one in read.offered)
-        output.note(f"Also possible as a filter: {told}. To use it add --take.")
-    return " and ".join(f"({one})" for one in (where, read.where) if one)
 
 
 def _note_failed_files(library: Collection, names: list[str]) -> None:

@@ -106,11 +106,24 @@ def serve(
         )
 
 
-def mcp(collection: CollectionOption = None, device: DeviceOption = None) -> None:
+def mcp(
+    skill: Annotated[
+        bool,
+        typer.Option("--skill", help="Print the skill file for an assistant, SKILL.md, and end."),
+    ] = False,
+    collection: CollectionOption = None,
+    device: DeviceOption = None,
+) -> None:
     """Start the server for AI assistants (MCP).
 
-    It speaks over standard input and output.
+    It speaks over standard input and output. `seehear serve` answers the same at /mcp.
     """
+    if skill:
+        from importlib.resources import files
+
+        text = files("seehear.server").joinpath("SKILL.md").read_text(encoding="utf-8")
+        output.write_lines(text.splitlines())
+        return
     from seehear.server.mcp import run
 
     run(collection, _settings(device))

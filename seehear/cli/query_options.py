@@ -104,6 +104,13 @@ WeightOption = Annotated[
         help="How much a part counts; in the order words, photos, sounds, videos.",
     ),
 ]
+AsWrittenOption = Annotated[
+    bool,
+    typer.Option("--as-written", help="Search for all words; make no filter of any of them."),
+]
+TakeOption = Annotated[
+    bool, typer.Option("--take", help="Also make filters of words that are only offered as such.")
+]
 MinScoreOption = Annotated[
     float,
     typer.Option("--min-score", metavar="S", min=0.0, max=1.0, help="Minimum score, 0 to 1."),
@@ -198,6 +205,28 @@ def refine(
         [_liked(library, one, ranks) for one in given or ()] for given in (like, unlike)
     )
     return asked, liked, unliked
+
+
+def with_filters(library: Collection, asked: dict[str, Any], where: str, *, take: bool) -> str:
+    """Take the filters that the words of a query name; return the whole filter, and tell of it."""
+    from seehear.search import is_compact
+
+    words = " ".join(asked["text"])
+    if not words.strip() or is_compact(asked["text"]):
+        return where
+    read = library.interpret(words)
+    if take:
+        read = read.accept([*read.taken, *read.offered])
+    if read.taken:
+        told = ", ".join(one.told for one in read.taken)
+        output.note(f"Filter: {told}. To search for all words use --as-written.")
+        asked["text"] = [read.rest or words]
+    for one in read.unmet:
+        output.note(f'No file for the filter "{one.told}": searching for its words.')
+    if read.offered:
+        told = ", ".join(f"{one.told} ({one.words})" for one in read.offered)
+        output.note(f"Also possible as a filter: {told}. To use it add --take.")
+    return " and ".join(f"({one})" for one in (where, read.where) if one)
 
 
 def title_of(asked: dict[str, Any]) -> str:

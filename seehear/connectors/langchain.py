@@ -15,6 +15,7 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
+from seehear.arguments import parse_modalities
 from seehear.collection import Collection
 from seehear.connectors.describe import described, metadata_of
 
@@ -34,7 +35,10 @@ class SeehearRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
         hits = self.collection.search(
-            query, k=self.k, modalities=self.modalities, min_score=self.min_score
+            query,
+            k=self.k,
+            modalities=parse_modalities(self.modalities),
+            min_score=self.min_score,
         )
         return [
             Document(page_content=described(hit), metadata=_plain(metadata_of(hit)))

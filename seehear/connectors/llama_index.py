@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle, TextNode
 
+from seehear.arguments import parse_modalities
 from seehear.collection import Collection
 from seehear.connectors.describe import described, metadata_of
 from seehear.types import Hit, Modality
@@ -51,7 +52,7 @@ class SeehearRetriever(BaseRetriever):
             query_bundle.query_str,
             image=query_bundle.image_path or (),
             k=self._k,
-            modalities=self._modalities,
+            modalities=parse_modalities(self._modalities),
             min_score=self._min_score,
         )
         return [

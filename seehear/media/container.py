@@ -7,6 +7,7 @@ The demuxer is chosen by the first bytes of the file.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -19,6 +20,7 @@ from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.limits import LIMITS
 from seehear.media.mute_logs import silence_ffmpeg
 from seehear.media.sniff import SniffedFormat
+from seehear.media.source import head_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -37,6 +39,11 @@ BAD_SHARE, WORST_SHARE = 0.1, 0.5
 """Shares of packets that cannot be decoded. Fewer than the first are skipped, as players do; up to
 the second the file is read in part; with more it counts as corrupt."""
 
+_DTS = re.compile(rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\x00|\xff\x1f\x00\xe8")
+"""How a block of DTS begins, which some WAV files hold in place of the samples that they state."""
+_DTS_WITHIN = 160 << 10
+"""Where FFmpeg looks for it: in the first 32 packets, and the headers before them."""
+
 _DEMUXERS = (
     "wav,w64,avi,flac,ogg,aiff,caf,asf,amr,ape,wv,tta,au,mpc8,mpc,dsf,matroska,webm,flv,mxf,mpeg,"
     "mpegvideo,ac3,eac3,dts,mov,mpegts,mp3,aac"
@@ -51,6 +58,10 @@ def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputConta
     options = {"max_streams": str(LIMITS.streams), "max_pixels": str(LIMITS.video_pixels)}
     if not kind.decoder:
         options["format_whitelist"] = _DEMUXERS
+    elif kind.decoder == "wav" and _DTS.search(head_of(file, _DTS_WITHIN)) is None:
+        # FFmpeg looks whether samples are not rather DTS, through the probes of all its formats:
+        # that takes as long as resampling half a minute.
+        options["max_probe_packets"] = "1"
     with as_media_errors("probe"):
         container = av.open(
             _Seekable(file),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +97,8 @@ def _resampled(
     return laid
 
 
-def planes(pixels: NDArray[np.uint8]) -> Floats:
-    """Return gray and two differences of colour, float32 (height, width, 3)."""
+def planes(pixels: NDArray[np.uint8] | Floats) -> Floats:
+    """Return gray and two differences of colour of RGB, float32 (height, width, 3)."""
     colours = pixels.astype(np.float32)
     gray = colours @ _GRAY
     others = (colours[..., 2] - gray) * 0.564, (colours[..., 0] - gray) * 0.713
@@ -116,15 +116,19 @@ def unpacked(data: bytes) -> Floats:
 
 def shrunk(planes: Floats, side: int) -> Floats:
     """Return the means of a grid of cells, float32 (side, side, 3), also within pixels."""
-    for axis in (0, 1):
-        lines = np.moveaxis(planes, axis, 0)
-        total = np.concatenate([lines[:1] * 0, np.cumsum(lines, axis=0, dtype=np.float64)])
-        edges = np.linspace(0, len(lines), side + 1)
-        low = np.minimum(edges.astype(np.int64), len(lines) - 1)
-        part = (edges - low).reshape(-1, *[1] * (lines.ndim - 1))
-        sums = total[low] + (total[low + 1] - total[low]) * part
-        planes = np.moveaxis(np.diff(sums, axis=0) * (side / len(lines)), 0, axis)
-    return planes.astype(np.float32)
+    height, width, depth = planes.shape
+    rows = _cells(height, side) @ planes.reshape(height, width * depth)
+    means: Floats = _cells(width, side) @ rows.reshape(side, width, depth)
+    return means
+
+
+@lru_cache(maxsize=16)
+def _cells(length: int, side: int) -> Floats:
+    """Return what each of `length` pixels adds to the mean of each cell, float32 (side, length)."""
+    edges, pixels = np.linspace(0, length, side + 1)[:, None], np.arange(length)
+    inside = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    weights: Floats = (np.maximum(inside, 0) * (side / length)).astype(np.float32)
+    return weights
 
 
 def trimmed(planes: Floats) -> Floats:

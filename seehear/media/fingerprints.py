@@ -93,7 +93,7 @@ class Fingerprinter:
     def frame(self, time_s: float, pixels: NDArray[np.uint8]) -> None:
         """Take a frame of a film; of a long one, every second, fourth, ... is kept."""
         if self._seen % self._stride == 0:
-            planes = seen.shrunk(seen.planes(pixels), FRAME_SIDE)
+            planes = seen.planes(seen.shrunk(pixels.astype(np.float32), FRAME_SIDE))
             self._frames.append((time_s, seen.packed(planes)[..., 0]))
             if len(self._frames) > MOST_FRAMES:
                 self._frames, self._stride = self._frames[::2], 2 * self._stride

@@ -53,6 +53,12 @@ def passages(file: BinaryIO, container: InputContainer) -> Iterator[tuple[Segmen
             yield replace(segment, start_s=None, stop_s=None), words
 
 
+def has_words(file: BinaryIO, container: InputContainer) -> bool:
+    """Tell whether the tags hold words."""
+    tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+    return any(any(_texts(one)) for one in tags) or any(_synchronised(file))
+
+
 def _texts(tags: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
     """Yield the words that tags hold, with their languages."""
     for key, value in tags.items():

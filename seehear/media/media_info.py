@@ -46,6 +46,8 @@ class OpenFile:
     missing_bytes: int = 0
     """How many bytes the file lacks by its own headers."""
     info: MediaInfo | None = None
+    has_words: bool = True
+    """Whether a film or a sound may hold lyrics or subtitles; known once it was probed."""
     timeline: Timeline | None = None
     """The clock of a film or a sound, set once it was measured."""
     path: str = ""
@@ -109,7 +111,7 @@ def _probe_raw(item: OpenFile) -> MediaInfo:
 
 def _probe_container(item: OpenFile) -> MediaInfo:
     from seehear.media import container as containers
-    from seehear.media import timeline, video
+    from seehear.media import lyrics, subtitle_tracks, timeline, video
 
     with (
         containers.opened_container(item.file, item.kind) as container,
@@ -118,6 +120,9 @@ def _probe_container(item: OpenFile) -> MediaInfo:
         movies, tracks = containers.video_streams(container), containers.audio_streams(container)
         movie, track = next(iter(movies), None), next(iter(tracks), None)
         dates, details = metadata.of_tags(container.metadata, is_video=movie is not None)
+        item.has_words = lyrics.has_words(item.file, container) or bool(
+            subtitle_tracks.choose_tracks(container.streams.subtitles)
+        )
         for kind, found in ((Modality.VIDEO, movies), (Modality.AUDIO, tracks)):
             if len(found) > 1:
                 details[TRACK_COUNTS[kind]] = len(found)

@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av.error
@@ -62,36 +63,44 @@ def read_stamps(
     if at is not None:
         container.seek(at, unsupported_byte_offset=True)
     here: dict[int, int] = {}
+    bases: dict[int, Fraction] = {}  # a packet makes its own anew each time it is asked
     with suppress(av.error.FFmpegError):  # what follows cannot be read
         for packet in container.demux(list(streams)):
-            stream, base = packet.stream, packet.time_base
+            stream = packet.stream
+            index = stream.index
             if packet.pos is not None:
-                here[stream.index] = packet.pos
+                here[index] = packet.pos
+            base = bases.get(index) or packet.time_base
             if packet.dts is None or not base:
                 continue
-            video = stream.type == "video"
-            pts = pts_of(packet)
+            bases[index] = base
+            pts = pts_of(packet, base)
             assert pts is not None  # the packet has a dts
             yield Stamp(
-                here.get(stream.index, at or 0),
-                stream.index,
-                video,
-                float(packet.dts * base),
-                float(pts * base),
-                float((packet.duration or 0) * base),
+                here.get(index, at or 0),
+                index,
+                stream.type == "video",
+                seconds_of(packet.dts, base),
+                seconds_of(pts, base),
+                seconds_of(packet.duration or 0, base),
                 bool(packet.is_corrupt),
             )
 
 
-def pts_of(packet: Packet[Any]) -> int | None:
+def seconds_of(ticks: int, base: Fraction) -> float:
+    """Return float(ticks * base), without a fraction in between: that takes ten times as long."""
+    return ticks * base.numerator / base.denominator
+
+
+def pts_of(packet: Packet[Any], base: Fraction | None) -> int | None:
     """Return when a packet is shown; its dts where that is wrong.
 
     Where a stream jumps, FFmpeg may take the time of the last packet before it from the one after.
     """
-    pts, dts, base = packet.pts, packet.dts, packet.time_base
+    pts, dts = packet.pts, packet.dts
     if pts is None or dts is None or not base:
         return dts if pts is None else pts
-    return pts if -0.5 < (pts - dts) * base < _GOES_ON_S else dts
+    return pts if -0.5 < seconds_of(pts - dts, base) < _GOES_ON_S else dts
 
 
 def find_pieces(

@@ -37,7 +37,7 @@ def passages(container: InputContainer, timeline: Timeline) -> Iterator[tuple[Se
 
     Raises FFmpeg's errors.
     """
-    tracks = _choose(container.streams.subtitles)
+    tracks = choose_tracks(container.streams.subtitles)
     if not tracks or timeline.pieces:
         return
     for stream in container.streams:
@@ -56,7 +56,7 @@ def passages(container: InputContainer, timeline: Timeline) -> Iterator[tuple[Se
         yield from subtitles.passages(cues, Origin.SUBTITLES, language)
 
 
-def _choose(streams: Sequence[Any]) -> list[Any]:
+def choose_tracks(streams: Sequence[Any]) -> list[Any]:
     """Return the first track of text of each language, plain and forced; all of unknown ones."""
     chosen: dict[Any, Any] = {}
     for stream in streams:

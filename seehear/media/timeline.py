@@ -79,7 +79,7 @@ class Timeline:
                 shift_s = self.pieces[self._piece_at(at)].shift_s
                 if packet.time_base:
                     ticks = round(shift_s / packet.time_base)
-                    pts, dts = pts_of(packet), packet.dts
+                    pts, dts = pts_of(packet, packet.time_base), packet.dts
                     packet.pts = None if pts is None else pts + ticks
                     packet.dts = None if dts is None else dts + ticks
             yield packet

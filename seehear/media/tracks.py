@@ -71,7 +71,8 @@ def samples(
     if item.info.modality is Modality.VIDEO:
         yield from _tracks(item, Modality.VIDEO, spec, made)
     yield from _tracks(item, Modality.AUDIO, spec, made)
-    yield from _words_inside(item)
+    if item.has_words:
+        yield from _words_inside(item)
 
 
 def _words_inside(item: OpenFile) -> Iterator[tuple[Segment, Sample]]:

@@ -349,7 +349,10 @@ def scaled(frame: Any, px: int, aspect: float = 1.0) -> Pixels:
     colours = Colours(frame.color_trc, frame.color_primaries)
     if colours.is_hdr:
         custom = "BT2020" if frame.colorspace == 2 else None
-    form = "rgb48le" if colours.is_hdr else "rgb24"
+    # Scaling to planes takes half as long. The pixels are the same where the width is odd: for an
+    # even one FFmpeg halves the colours of packed pixels.
+    planes = scale < 1 and size[0] % 2 == 1
+    form = "rgb48le" if colours.is_hdr else "gbrp" if planes else "rgb24"
     rgb = frame.reformat(*size, format=form, src_colorspace=custom, interpolation="BICUBIC")
     pixels: Pixels = to_sdr(rgb.to_ndarray(), colours) if colours.is_hdr else rgb.to_ndarray()
     swapped, flip_x, flip_y = display_axes(frame)

@@ -23,6 +23,7 @@ from seehear.search.encode_query import (
     check_options,
     check_query,
     embed_each,
+    encode_together,
     language_notes,
 )
 from seehear.search.engine import Engine
@@ -47,6 +48,7 @@ __all__ = [
     "check_query",
     "check_values",
     "embed_each",
+    "encode_together",
     "facet_named",
     "is_compact",
     "language_notes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,8 +159,7 @@ def encode_query(query: Query, model: Model) -> list[EncodedPart]:
     A part in words that the model does not know has no vectors. Raises UsageError for a part
     without content, such as a silent recording, or for which neither vectors nor words can answer.
     """
-    alone = len(query.parts) == 1 and not query.like and not query.unlike
-    return [_encode_part(part, query.mode, model, alone) for part in query.parts]
+    return [_encode_part(part, query.mode, model, _is_alone(query)) for part in query.parts]
 
 
 def _written(part: QueryPart) -> str:
@@ -249,20 +248,81 @@ def _encode(
 
     Beside another part they stay bare: what all means have in common would count in both.
     """
+    sentences = _sentences(samples, model, alone)
+    encoded = model.encode(modality, [one for several in sentences for one in several])
+    return _means(encoded, sentences)
+
+
+def _sentences(samples: Sequence[Sample], model: Model, alone: bool) -> list[list[Sample]]:
+    """Return what is encoded for each sample."""
     texts = [sample for sample in samples if isinstance(sample, str)]
     bare = [
         alone and _is_bare(text) and share > LEAST_KNOWN
         for text, share in zip(texts, known_shares(model, texts), strict=True)
     ]
     if not any(bare):
-        return model.encode(modality, samples)
-    sentences = [
+        return [[sample] for sample in samples]
+    return [
         [pattern.format(text.strip()) for pattern in PATTERNS] if is_bare else [text]
         for text, is_bare in zip(texts, bare, strict=True)
     ]
-    encoded = model.encode(modality, [one for several in sentences for one in several])
+
+
+def _means(
+    encoded: Mapping[EmbeddingSpace, Vectors], sentences: Sequence[Sequence[Sample]]
+) -> Mapping[EmbeddingSpace, Vectors]:
+    """Return the mean of what was encoded for each sample."""
+    if all(len(several) == 1 for several in sentences):
+        return encoded
     starts = np.cumsum([0, *map(len, sentences[:-1])])
     return {space: normalised(np.add.reduceat(rows, starts)) for space, rows in encoded.items()}
+
+
+def encode_together(queries: Sequence[Query], model: Model, batch_size: int) -> list[Query]:
+    """Return checked queries whose parts have the vectors that `encode_query` would give them.
+
+    Parts with samples of several modalities, such as films with sound, are left as they are.
+    """
+    parts: dict[Modality, dict[tuple[int, bool], QueryPart]] = {}
+    for query in queries:
+        alone = _is_alone(query)
+        for part in query.parts if query.mode is not Mode.WORDS else ():
+            kinds = {modality_of(sample) for sample in part.samples}
+            if len(kinds) == 1 and part.embeddings is None:
+                parts.setdefault(kinds.pop(), {})[id(part), alone] = part
+    made: dict[tuple[int, bool], Embeddings] = {}
+    for modality, group in parts.items():
+        several = [_sentences(part.samples, model, alone) for (_, alone), part in group.items()]
+        flat = [sample for sentences in several for texts in sentences for sample in texts]
+        with encoder_errors(model, modality):
+            blocks = [
+                model.encode(modality, flat[start : start + batch_size])
+                for start in range(0, len(flat), batch_size)
+            ]
+        rows = {space: np.concatenate([block[space] for block in blocks]) for space in blocks[0]}
+        first = 0
+        for key, sentences in zip(group, several, strict=True):
+            last = first + sum(map(len, sentences))
+            own = {space: found[first:last] for space, found in rows.items()}
+            made[key] = Embeddings(modality, _means(own, sentences))
+            first = last
+    return [
+        replace(
+            query,
+            parts=tuple(
+                _with(part, made.get((id(part), _is_alone(query)))) for part in query.parts
+            ),
+        )
+        for query in queries
+    ]
+
+
+def _with(part: QueryPart, embeddings: Embeddings | None) -> QueryPart:
+    return part if embeddings is None else replace(part, embeddings=embeddings)
+
+
+def _is_alone(query: Query) -> bool:
+    return len(query.parts) == 1 and not query.like and not query.unlike
 
 
 def embed_each(modality: Modality, things: Sequence[Sequence[Sample]], model: Model) -> Embeddings:

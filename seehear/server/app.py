@@ -7,12 +7,15 @@ import ctypes
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from seehear.config import Settings
 from seehear.errors import SeehearError, UsageError
@@ -33,6 +36,9 @@ from seehear.server.security import SecurityMiddleware, check_token, is_loopback
 from seehear.server.sessions import Sessions
 from seehear.server.state import Service, ServiceOptions
 from seehear.server.uploads import invalid
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HTTP_CODES = {
     400: "bad_request",
@@ -131,6 +137,8 @@ def create_app(
     routes_files.register(app, service, reveal=reveal)
     routes_index.register(app, service)
     routes_service.register(app, service, sessions, reveal=reveal)
+    if find_spec("mcp") is not None:
+        app.router.routes.append(Route("/mcp", _Assistants(service), include_in_schema=False))
     page_routes.register(app)
     _answer_errors(app, service)
     app.add_middleware(
@@ -141,6 +149,21 @@ def create_app(
     )
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     return app
+
+
+class _Assistants:
+    """Answer /mcp; the protocol's library is loaded at the first request."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._endpoint: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._endpoint is None:
+            from seehear.server.mcp import McpEndpoint
+
+            self._endpoint = McpEndpoint(self._service)
+        await self._endpoint(scope, receive, send)
 
 
 async def _give_memory_back(service: Service) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from seehear.arguments import parse_modalities
 from seehear.cli.output import print_paths
 from seehear.collection import Collection
 from seehear.config import Settings
@@ -150,9 +151,9 @@ def test_words_for_types(run: Run, ask: Ask, indexed: Path, words: str) -> None:
         assert {hit["modality"] for hit in ask("search", "red", option, words)} == {"image"}
     assert len(ask("search", "red", "--where", f"type in ({words})")) == 2
     with Collection(run.collection, Settings(model="fake")) as library:
-        assert len(library.search("red", modalities=words.split(","))) == 2
+        assert len(library.search("red", modalities=parse_modalities(words))) == 2
         with pytest.raises(UsageError, match="Did you mean photo"):
-            library.search("red", modalities=["fotos"])
+            library.search("red", modalities=["fotos"])  # type: ignore[list-item]
     wrong = run("search", "red", "--type", "photo,fotos", check=False)
     assert (wrong.returncode, 'No type "fotos". Did you mean photo' in wrong.stderr) == (2, True)
 

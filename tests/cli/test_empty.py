@@ -104,6 +104,6 @@ def test_the_library_checks_and_finds_nothing(empty: Run, tmp_path: Path) -> Non
         with pytest.raises(UsageError):
             library.duplicates(where=NONSENSE)
         with pytest.raises(UsageError):
-            library.duplicates(modalities=["smell"])
+            library.duplicates(modalities=["smell"])  # type: ignore[list-item]
         library.index(picture(tmp_path / "media" / "red.png"))
         assert not library.is_empty

@@ -40,7 +40,7 @@ def added(library: seehear.Collection) -> seehear.Collection:
 
 
 def state(library: seehear.Collection) -> tuple[Any, ...]:
-    return len(library), library.items().rows, library.fields(), library.status()["segments"]
+    return len(library), library.items().rows, library.fields(), library.status().segments
 
 
 def test_a_question_of_style_colour_and_price_is_one_call(library: seehear.Collection) -> None:
@@ -237,7 +237,7 @@ def test_another_model_encodes_what_is_kept(library: seehear.Collection) -> None
     library.delete("tone")
     library.add(audio=TONE, ids=["tone"], keep=True)
     assert library.upgrade("fake:2").promoted
-    assert library.status()["model"] == "fake:2"
+    assert library.status().model == "fake:2"
     assert library.search(image=RED, k=1, modalities="image")[0].id == "red"
     assert library.search("lighthouse", k=1)[0].id == "sea"
     assert library.search(audio=TONE, k=1)[0].id == "tone"

@@ -101,7 +101,7 @@ def test_closing_twice_is_fine_and_opening_again_as_well(tmp_path: Path) -> None
         collection.close()
         collection.close()
     with Collection(tmp_path / "collection", FAKE) as again:
-        assert again.status()["assets"] == 1
+        assert again.status().assets == 1
     assert issubclass(CollectionClosedError, StoreError)
 
 
@@ -131,7 +131,7 @@ def test_a_call_that_runs_while_another_thread_closes_comes_to_its_end(tmp_path:
     thread.join(60)
     assert outcome == [1]
     with Collection(tmp_path / "collection", FAKE) as again:
-        assert again.status()["assets"] == 1
+        assert again.status().assets == 1
 
 
 def test_many_threads_that_search_while_one_closes_get_answers_or_are_told(tmp_path: Path) -> None:

@@ -132,6 +132,5 @@ def test_a_scan_is_found_by_what_its_page_shows_and_stays_a_text(tmp_path: Path)
             assert [hit.path.name for hit in photos] == ["photo.png"]
         (scan,) = library.search("red", modalities="text")
         assert (scan.modality, scan.matched_modality) == (Modality.TEXT, Modality.IMAGE)
-        assert {hit.path.name for hit in library.search("red", modalities="image,text")} == set(
-            found
-        )
+        both = library.search("red", modalities=["image", "text"])
+        assert {hit.path.name for hit in both} == set(found)

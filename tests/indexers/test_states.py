@@ -278,7 +278,7 @@ def test_through_the_public_interface(tmp_path: Path) -> None:
             "bad.jpg", "nowhere", "old.doc",
         ]  # fmt: skip
         assert library.files(under=tmp_path / "elsewhere") == []
-        assert library.status()["files"] == {
+        assert library.status().files == {
             "complete": 1, "partial": 0, "without_content": 2, "failed": 1, "skipped": 2,
         }  # fmt: skip
         assert [f.path.name for f in library.failures()] == ["bad.jpg"]

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from seehear import media
 from seehear.config import Settings
+from seehear.media import fingerprint_image
 from seehear.media.fingerprints import NOTHING, VERSION, Fingerprinter, agreement, read
 from seehear.types import Floats, SampleSpec
 from tests.search.library import recording, scene
@@ -345,3 +346,12 @@ def test_workers_make_fingerprints(tmp_path: Path) -> None:
     for file in never:
         assert list(file)
         assert file.fingerprint == b""
+
+
+@pytest.mark.parametrize(("height", "width"), [(192, 256), (33, 31), (7, 5), (1, 1), (32, 100)])
+def test_cells_are_the_means_of_their_part_of_a_picture(height: int, width: int) -> None:
+    """Also of parts of pixels: each pixel is divided into 32 x 32, which cells divide evenly."""
+    planes = np.random.default_rng(1).uniform(0, 255, (height, width, 3)).astype(np.float32)
+    fine = planes.repeat(32, axis=0).repeat(32, axis=1)
+    expected = fine.reshape(32, height, 32, width, 3).mean(axis=(1, 3), dtype=np.float64)
+    assert np.abs(fingerprint_image.shrunk(planes, 32) - expected).max() < 1e-3

@@ -5,15 +5,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from seehear import media
 from seehear.languages import language_code, language_named
-from seehear.media import subtitles
+from seehear.media import decode, media_info, subtitles
 from seehear.media.passages import count_words, sentences
 from seehear.media.subtitles import Cue
 from seehear.types import Modality, Origin, SampleSpec, Segment
+from tests.media import make
 from tests.media.make_timed import BARE_MP3, Scene, Tone, Track, make_film
 
 SPEC = SampleSpec()
@@ -243,3 +247,38 @@ def test_languages_have_one_code() -> None:
         "de", "de", "de", "de", None, None, None, "zh", "gsw", None, None,
     ]  # fmt: skip
     assert [language_named(name) for name in ("German", "spa", "klingon")] == ["de", "es", None]
+
+
+def test_a_sound_is_opened_for_its_words_only_if_the_probe_has_found_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    open_ = av.open
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        opened.append("once")
+        return open_(*arguments, **options)
+
+    plain, sung = make.make_wav(tmp_path / "plain.wav"), tmp_path / "sung.mp3"
+    with av.open(str(sung), "w", format="mp3") as out:
+        out.metadata["lyrics"] = "a harbour in the morning"
+        track = out.add_stream("libmp3lame", rate=44_100)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 2 * 1152), np.int16), format="s16", layout="stereo"
+        )
+        frame.sample_rate = 44_100
+        resampler = av.AudioResampler(track.format.name, "stereo", 44_100)
+        for piece in resampler.resample(frame):
+            out.mux(track.encode(piece))
+        out.mux(track.encode())
+    monkeypatch.setattr(av, "open", counted)
+    found = []
+    for path in (plain, sung):
+        opened.clear()
+        with decode.recognised(path) as item:
+            media_info.probe_open(item)
+            words = [
+                one for _, one in decode.samples_open(item, SampleSpec()) if isinstance(one, str)
+            ]
+        found.append((len(opened), words))
+    assert found == [(2, []), (3, ["a harbour in the morning"])]

@@ -8,6 +8,7 @@ import tracemalloc
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -298,3 +299,35 @@ def test_a_few_samples_that_are_left_of_a_file_are_no_sound(
     found = times_of(make.write_wav(tmp_path / "a.wav", loud, 16_000))
     assert len(found) == windows
     assert all((start or 0.0) < (stop or 0.0) for start, stop in found)
+
+
+@pytest.mark.parametrize(
+    ("start", "looks"),
+    [
+        (b"", False),
+        (b"\x7f\xfe\x80\x01", True),
+        (b"\xfe\x7f\x01\x80", True),
+        (bytes(100_000) + b"\xff\x1f\x00\xe8", True),
+        (bytes(300_000) + b"\x1f\xff\xe8\x00", False),  # FFmpeg does not look so far either
+    ],
+)
+def test_only_a_wav_file_with_signs_of_dts_is_searched_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes, looks: bool
+) -> None:
+    path, rng = tmp_path / "a.wav", np.random.default_rng(0)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(44_100)
+        file.writeframes(start + rng.integers(-999, 999, 99_000, dtype=np.int16).tobytes())
+    given: list[dict[str, str]] = []
+    open_ = av.open
+
+    def opened(*arguments: Any, **options: Any) -> Any:
+        given.append(options["options"])
+        return open_(*arguments, **options)
+
+    monkeypatch.setattr(av, "open", opened)
+    info = media.probe(path)
+    assert [("max_probe_packets" not in options) for options in given] == [looks]
+    assert info.details["codec"] == "pcm_s16le"

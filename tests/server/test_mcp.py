@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -19,8 +20,10 @@ from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.errors import StoreError
 from seehear.media.workers.pool import DecodePool
+from seehear.server import create_app
 from seehear.server.served_collection import ModelPool, ServedCollection
-from tests.server.conftest import SETTINGS, picture
+from tests.server.conftest import SETTINGS, Running, picture
+from tests.server.test_security import TOKEN
 
 mcp = pytest.importorskip("mcp")
 
@@ -149,6 +152,8 @@ def test_what_goes_wrong_is_told_to_the_model(collection_folder: Path) -> None:
             ("search_media", {"description": "  "}, "Say what to look for"),
             ("search_media", {"description": "x", "where": "colour = 1"}, "colour"),
             ("get_media", {"asset_id": 99999}, "no asset has the number 99999"),
+            ("get_media", {}, "give the asset_id or the address"),
+            ("get_media", {"address": "seehear://ab/1"}, "is of another collection"),
         ):
             answer = await client.call_tool(tool, arguments)
             assert answer.is_error
@@ -156,6 +161,63 @@ def test_what_goes_wrong_is_told_to_the_model(collection_folder: Path) -> None:
             assert str(collection_folder) not in answer.content[0].text
 
     play(collection_folder, scene)
+
+
+def test_whether_anything_answers_is_said_first(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        for asked, answered in (("red", True), ("qwertzuiop", False)):
+            asking = {"description": asked, "pictures": False}
+            answer = await client.call_tool("search_media", asking)
+            told = json.loads(answer.content[0].text)
+            assert next(iter(told)) == "answered"
+            assert told["answered"] is answered is any(not hit["weak"] for hit in told["hits"])
+        assert "answered" in (client.instructions or "")
+
+    play(collection_folder, scene)
+
+
+def test_a_moment_is_shown_by_its_address(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        asking = {"description": "blue", "kinds": ["video"], "pictures": False, "count": 1}
+        answer = await client.call_tool("search_media", asking)
+        (hit,) = json.loads(answer.content[0].text)["hits"]
+        assert hit["address"].startswith("seehear://")
+        shown = await client.call_tool("get_media", {"address": hit["address"]})
+        assert json.loads(shown.content[0].text)["asset_id"] == hit["asset_id"]
+        drawn = Image.open(io.BytesIO(base64.b64decode(shown.content[1].data)))
+        _, green, blue = np.asarray(drawn.convert("RGB")).mean(axis=(0, 1))
+        assert blue > green  # the frame of the moment, not the green one before it
+
+    play(collection_folder, scene)
+
+
+def test_the_service_speaks_over_http_with_its_token(collection_folder: Path) -> None:
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    app = create_app(collection_folder, settings=SETTINGS, token=TOKEN)
+    with Running(app) as server:
+        address = server.address
+
+        async def main() -> None:
+            headers = {"authorization": f"Bearer {TOKEN}"}
+            async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+                transport = streamable_http_client(f"{address}/mcp", http_client=http)
+                async with mcp.Client(transport) as client:
+                    tools = (await client.list_tools()).tools
+                    assert "search_media" in {tool.name for tool in tools}
+                    asked = {"description": "red", "count": 2}
+                    answer = await client.call_tool("search_media", asked)
+                    assert json.loads(answer.content[0].text)["answered"] is True
+                    assert {block.type for block in answer.content} == {"text", "image"}
+
+        asyncio.run(main())
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        for headers in ({}, {"authorization": "Bearer wrong"}):
+            refused = httpx2.post(f"{address}/mcp", json=ping, headers=headers)
+            assert refused.status_code == 401
+        foreign = {"authorization": f"Bearer {TOKEN}", "origin": "https://evil.example"}
+        assert httpx2.post(f"{address}/mcp", json=ping, headers=foreign).status_code == 403
 
 
 def test_the_collection_is_described(collection_folder: Path) -> None:
@@ -187,3 +249,21 @@ def test_a_collection_that_is_not_there_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError):
         run(tmp_path / "none", Settings(model="fake"))
+
+
+def test_the_skill_file_names_what_is_there(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    from seehear.cli.commands_serve import mcp as command
+    from seehear.server import mcp as module
+
+    command(skill=True)
+    text = capfdbinary.readouterr().out.decode()
+    assert text.startswith("---\nname: seehear\ndescription: ")
+    assert text == Path(module.__file__).with_name("SKILL.md").read_text(encoding="utf-8")
+    tools = {"search_media", "get_media", "describe_collection"}
+    assert tools <= set(re.findall(r"`(\w+)`", text))
+    for field in ("by", "weak"):
+        assert field in module._TOLD
+    for name, options in (("show", "--open"), ("cut", "--moment"), ("search", "--like")):
+        assert f"seehear {name} " in text
+        help_page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+        assert options in help_page.split(f"## seehear {name}\n")[1].split("\n## ")[0]
