@@ -37,7 +37,8 @@ def serve(
     """Serve until interrupted. The other arguments are those of `create_app`.
 
     `behind_proxy` trusts X-Forwarded-Proto of a proxy on this machine, so that cookies are marked
-    secure. `announce` is called with the address before the service takes the first request.
+    secure. Without `workers`, one for each core answers searches. `announce` is called with the
+    address before the service takes the first request.
 
     Raises UsageError as `create_app` does, SeehearError if the port is not available, and
     EnvironmentFaultError if a library cannot be loaded.

@@ -19,6 +19,7 @@ from typing import Any
 from seehear.errors import EnvironmentFaultError, SeehearError
 from seehear.processes import wire
 from seehear.processes.child import python_command
+from seehear.processes.resources import usable_cores
 from seehear.server.problems import ServiceError
 from seehear.server.workers.shared import WorkerOptions
 from seehear.types import Modality
@@ -38,7 +39,7 @@ def default_workers() -> int:
     """Return how many workers suit this machine; 1 stands for no process but the service's own."""
     if not can_share():
         return 1
-    return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0))))
+    return min(MOST_WORKERS, usable_cores())
 
 
 def can_share() -> bool:
@@ -153,10 +154,7 @@ class WorkerPool:
     def stop(self) -> None:
         """End all processes; what is still asked gets no answer."""
         self._stopped = True
-        if self._control is not None:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._control)
-            self._control.close()
+        self._close_control()
         for worker in self._workers.values():
             if worker.transport is not None:
                 worker.transport.abort()
@@ -200,9 +198,7 @@ class WorkerPool:
         except OSError:
             text, descriptors = b"", []
         if not text:
-            self._loop.remove_reader(self._control)
-            self._control.close()
-            self._control = None
+            self._close_control()
             self._end_template(0.0)
             if self._settled.is_set() and self.usable and not self._stopped:
                 log.warning("the template of the search workers ended and is made anew")
@@ -224,6 +220,15 @@ class WorkerPool:
             self._fail(wire.unpack_fault(message["fault"]))
         elif "trouble" in message:
             self._fail(SeehearError(message["trouble"]))
+
+    def _close_control(self) -> None:
+        """Let the template end."""
+        if self._control is not None:
+            assert self._loop is not None
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._control)
+            self._control.close()
+            self._control = None
 
     def _end_template(self, patience_s: float) -> None:
         """Wait for the process, which ends when its socket closes; kill it if it does not."""
@@ -250,6 +255,8 @@ class WorkerPool:
         """Let the service answer by itself from now on; what waits is to be asked again."""
         self.usable = False
         self._settled.set()
+        assert self._loop is not None
+        self._loop.call_later(_END_S, self._close_control)
         for worker in list(self._workers.values()):
             self._retire(worker)
         for asked in self._waiting:

@@ -69,6 +69,8 @@ class Template:
         if len([*Path("/proc/self/task").iterdir()]) == 1:
             return True
         self._tell({"unshareable": True})
+        while self._control.recv(1 << 16):  # the workers finish what they have
+            pass
         return False
 
     def _step(self) -> bool:
