@@ -160,7 +160,7 @@ LINES = Rule("lines as a reader stores them", _is_lines)
 CRC = _whole(0, (1 << 32) - 1)
 
 SHAPE: Mapping[str, Mapping[str, Rule]] = {
-    "counters": {"name": _one_of("change", "identity", "drawn_pages"), "value": SIZE},
+    "counters": {"name": _one_of("change", "identity", "drawn_pages", "moves"), "value": SIZE},
     "roots": {
         "id": ID,
         "path": PATH,

@@ -268,8 +268,8 @@ def _segment_ids(
     return found
 
 
-def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocation]]) -> None:
-    """Store locations with their asset ids; each replaces an earlier one at its path."""
+def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocation]]) -> bool:
+    """Store locations with their asset ids; return whether any replaced an earlier one."""
     latest = {os.fsencode(location.path): (asset_id, location) for asset_id, location in places}
     known = _location_ids(connection, list(latest))
     rows = {path: _row(path, asset_id, place) for path, (asset_id, place) in latest.items()}
@@ -294,6 +294,7 @@ def put_locations(connection: Connection, places: Sequence[tuple[int, NewLocatio
         ],
         replaced=list(known.values()),
     )
+    return bool(known)
 
 
 def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:

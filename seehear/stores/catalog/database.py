@@ -250,3 +250,10 @@ def next_change(connection: Connection) -> int:
     return int(
         connection.execute(text("SELECT value FROM counters WHERE name = 'change'")).scalar_one()
     )
+
+
+def count_moves(connection: Connection) -> None:
+    """Increase the counter of what lies where, within the running transaction."""
+    counted = "UPDATE counters SET value = value + 1 WHERE name = 'moves'"
+    if not connection.execute(text(counted)).rowcount:
+        connection.execute(text("INSERT INTO counters (name, value) VALUES ('moves', 1)"))

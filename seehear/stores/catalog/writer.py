@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from seehear.stores.catalog import bulk_insert, fts
-from seehear.stores.catalog.database import next_change
+from seehear.stores.catalog.database import count_moves, next_change
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.records import NewLocation, Remark
 from seehear.stores.catalog.sanitize import clean_details, clean_text
@@ -63,6 +63,7 @@ class Batch:
         self.connection = connection
         self.change: int | None = None
         """The number of the change, once segments were written or removed."""
+        self._moved = False
 
     def put_location(
         self,
@@ -86,6 +87,7 @@ class Batch:
             "modified_ns": modified_ns,
             "inode": bulk_insert.signed(inode),
         }
+        self._count_moves()
         id_ = self.connection.scalar(select(locations.c.id).where(locations.c.path == raw))
         if id_ is None:
             made = self.connection.execute(insert(locations).values(path=raw, **values))
@@ -119,9 +121,11 @@ class Batch:
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
         pairs = zip(ids, places, strict=True)
-        bulk_insert.put_locations(
+        replaced = bulk_insert.put_locations(
             self.connection, [(id_, location) for id_, at in pairs for location in at]
         )
+        if known or replaced:  # what is new is found by its segments
+            self._count_moves()
         return ids
 
     def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
@@ -131,6 +135,7 @@ class Batch:
     def put_locations(self, places: Sequence[tuple[int, NewLocation]]) -> None:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
         bulk_insert.put_locations(self.connection, places)
+        self._count_moves()
 
     def put_fingerprints(self, found: Mapping[int, bytes]) -> None:
         """Store fingerprints of assets by id, those of assets that are gone left out."""
@@ -167,6 +172,7 @@ class Batch:
 
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
+        self._count_moves()
         fts.remove(self.connection, "file_words", [location_id])
         self.connection.execute(delete(locations).where(locations.c.id == location_id))
 
@@ -174,6 +180,8 @@ class Batch:
         """Remove assets without locations, with segments and vectors; return their number."""
         lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
+        if ids:
+            self._count_moves()
         for chunk in _chunks(ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
             for table in (encodings, fingerprints, readings):
@@ -283,6 +291,7 @@ class Batch:
 
     def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
         if changes:
+            self._count_moves()
             statement = update(locations).where(locations.c.id == bindparam("location"))
             self.connection.execute(
                 statement.values(sidecar_of=bindparam("owner")).execution_options(
@@ -335,6 +344,12 @@ class Batch:
         for chunk in _chunks(ids):
             self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
+
+    def _count_moves(self) -> None:
+        """Let readers know that assets are at other places, once in a transaction."""
+        if not self._moved:
+            count_moves(self.connection)
+            self._moved = True
 
     def change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""
