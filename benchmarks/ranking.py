@@ -20,7 +20,7 @@ from seehear.search.calibration.baseline import (
     log_odds,
     share_spread,
 )
-from seehear.search.snapshot import OWN_QUERIES
+from seehear.search.calibration.fitted import OWN_QUERIES
 from seehear.types import (
     EmbeddingSpace,
     Hit,

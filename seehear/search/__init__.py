@@ -8,7 +8,7 @@
 | calibration, scoring | turn similarities into scores that compare across routes |
 | composition, ranking | combine the scores of parts, rank files by their best segment |
 | dedup | merge copies and bursts, spread hits over different things |
-| moments | merge overlapping segments of a file |
+| moments, hits | merge overlapping segments of a file; make the hits that are shown |
 | filter_text, filter_parser, fields | read the filter language |
 | query_syntax | read a query in one line |
 | unknown | explain why a filter finds nothing: values that the collection does not have |

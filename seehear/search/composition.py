@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.stores import SegmentColumns
+from seehear.stores.catalog.records import MOST_CODES
 from seehear.types import Floats, Ids
 
 EXCLUDED_FLOOR = WEAK_BELOW
@@ -25,10 +26,11 @@ EXCLUDED_FLOOR = WEAK_BELOW
 SUPPORT = 0.3
 """Share of the doubt that another kind of segment takes away which is wholly sure itself. On a part
 of what bench_ranking asks (499 items, 98 queries) nDCG@10 is .757 with it, .754 without."""
-AT_ONCE = 128
-"""Segments that are compared with each other at once."""
-MOST_RAISED = 64
-"""Segments of a file that others may raise, best first: of a film of hours few are shown."""
+AT_ONCE, MOST_RAISED = 128, 64
+"""Of a file with more segments than the first, others may raise so many, best first: of a film of
+hours few are shown."""
+PAIRS_AT_ONCE = 1 << 18
+"""Pairs of segments that are compared at once."""
 LEAST = 1e-6
 """Least score of a part in the geometric mean: keeps its logarithm finite."""
 
@@ -85,20 +87,15 @@ def max_over_cooccurring(
     answering = np.tile(np.arange(len(candidates), dtype=np.int64), (len(own), 1))
     if len(own) == 1:
         return scores, answering
-    timed: dict[int, list[int]] = {}
-    for row in np.flatnonzero(~np.isnan(candidates.start_s)).tolist():
-        timed.setdefault(int(candidates.assets[row]), []).append(row)
-    for rows in timed.values():
-        members = np.array(rows)
-        for row in rows:
-            others = members[overlapping(candidates, np.array([row]), members)[0]]
-            if not len(others):
-                continue
-            best = others[own[:, others].argmax(axis=1)]
-            for part, other in enumerate(best):
-                if own[part, other] > own[part, row]:
-                    scores[part, row] = own[part, other]
-                    answering[part, row] = other
+    timed = np.flatnonzero(~np.isnan(candidates.start_s))
+    for ones, others in _together(candidates, timed):
+        for part, values in enumerate(own):
+            best = np.lexsort((others, -values[others], ones))  # of equals, the first row
+            first = best[_starts(ones[best])]
+            rows, by = ones[first], others[first]
+            better = values[by] > values[rows]
+            scores[part, rows[better]] = values[by[better]]
+            answering[part, rows[better]] = by[better]
     return scores, answering
 
 
@@ -110,66 +107,75 @@ def corroborated(own: Floats, wanted: NDArray[np.bool_], candidates: SegmentColu
     """
     sure = wanted[:, None] & (own >= WEAK_BELOW)
     told = np.where(sure, (own - WEAK_BELOW) / (1.0 - WEAK_BELOW), 0.0)
-    scores = own.copy()
-    for members, codes in _of_several_kinds(candidates, np.flatnonzero(sure.any(axis=0))):
-        raised = members
-        if len(members) > AT_ONCE:  # one long film
-            best_first = np.argsort(-own[:, members].max(axis=0), kind="stable")
-            raised = members[best_first[:MOST_RAISED]]
-        together = overlapping(candidates, raised, members)
-        doubt = np.ones((len(own), len(raised)))
-        for code in set(codes.tolist()):
-            of_kind = codes == code
-            support = told[:, None, members[of_kind]] * together[None, :, of_kind]
-            doubt *= 1.0 - SUPPORT * support.max(axis=2)
-        own_scores = own[:, raised]
-        scores[:, raised] = np.where(sure[:, raised], 1.0 - (1.0 - own_scores) * doubt, own_scores)
+    scores, codes = own.copy(), candidates.codes
+    best = own.max(axis=0)
+    for ones, others in _together(candidates, np.flatnonzero(sure.any(axis=0)), best):
+        by_kind = ones * MOST_CODES + codes[others]
+        order = np.argsort(by_kind, kind="stable")
+        starts = _starts(by_kind[order])
+        rows = ones[order[starts]]
+        support = np.maximum.reduceat(told[:, others[order]], starts, axis=1)
+        first = _starts(rows)
+        doubt = np.multiply.reduceat(1.0 - SUPPORT * support.astype(np.float64), first, axis=1)
+        rows = rows[first]
+        raised = 1.0 - (1.0 - own[:, rows]) * doubt
+        scores[:, rows] = np.where(sure[:, rows], raised, own[:, rows])
     return scores
 
 
-def _of_several_kinds(
-    candidates: SegmentColumns, rows: Ids
-) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
-    """Yield the rows of files with more than one kind of segment, and their kinds.
+def _together(
+    candidates: SegmentColumns, rows: Ids, best: Floats | None = None
+) -> Iterator[tuple[Ids, Ids]]:
+    """Yield pairs of some rows that are of one file, at one time, and of different kinds.
 
-    Several files come together, `AT_ONCE` rows at most; one of more rows comes by itself.
+    The first of the pairs are grouped by file, each with all its others. With `best`, (n,), only
+    the `MOST_RAISED` best are the first of a pair in a file of more than `AT_ONCE` rows.
     """
-    if not len(rows):
-        return
     rows = rows[np.argsort(candidates.assets[rows], kind="stable")]
-    codes, assets = _codes(candidates, rows), candidates.assets[rows]
-    starts = np.flatnonzero(np.concatenate([[True], assets[1:] != assets[:-1]]))
+    codes, assets = candidates.codes[rows], candidates.assets[rows]
+    starts = _starts(assets)
+    if len(starts) == len(rows):
+        return
     several = np.minimum.reduceat(codes, starts) != np.maximum.reduceat(codes, starts)
-    kept = np.repeat(several, np.diff(np.append(starts, len(rows))))
-    rows, codes, assets = rows[kept], codes[kept], assets[kept]
-    first = 0
-    while first < len(rows):
-        # Up to the last whole file that fits, or the whole of the first one.
-        end = int(np.searchsorted(assets, assets[min(first + AT_ONCE, len(rows)) - 1], "right"))
-        if end > first + AT_ONCE:
-            begun = int(np.searchsorted(assets, assets[end - 1], "left"))
-            end = begun if begun > first else end
-        yield rows[first:end], codes[first:end]
-        first = end
+    sizes = np.diff(np.append(starts, len(rows)))
+    counts = np.repeat(np.where(several, sizes, 0), sizes)  # the others of each row, and itself
+    if best is not None:
+        for file in np.flatnonzero(several & (sizes > AT_ONCE)).tolist():
+            of_file = np.arange(starts[file], starts[file] + sizes[file])
+            lower = np.argsort(-best[rows[of_file]], kind="stable")[MOST_RAISED:]
+            counts[of_file[lower]] = 0
+    begins, ends = np.repeat(starts, sizes), np.cumsum(counts)
+    start = 0
+    while start < len(rows) and ends[-1]:
+        before = ends[start] - counts[start]
+        stop = max(start + 1, int(np.searchsorted(ends, before + PAIRS_AT_ONCE, "right")))
+        chunk = counts[start:stop]
+        ones = np.repeat(np.arange(start, stop), chunk)
+        steps = np.arange(len(ones)) - np.repeat(ends[start:stop] - chunk - before, chunk)
+        others = rows[begins[ones] + steps]
+        ones = rows[ones]
+        met = overlapping(candidates, ones, others)
+        if met.any():
+            yield ones[met], others[met]
+        start = stop
 
 
-def overlapping(candidates: SegmentColumns, rows: Ids, members: Ids) -> NDArray[np.bool_]:
-    """Tell which segments of a file are of another kind than others of it, and at the same time.
+def _starts(values: Ids) -> Ids:
+    """Return where runs of equal values begin."""
+    new = np.ones(len(values), dtype=np.bool_)
+    new[1:] = values[1:] != values[:-1]
+    return np.flatnonzero(new)
 
-    Returns bool (rows, members). What is written in a picture, and a song's words without times,
-    are there all the time.
+
+def overlapping(candidates: SegmentColumns, ones: Ids, others: Ids) -> NDArray[np.bool_]:
+    """Tell of pairs of segments of a file which are of different kinds, and at the same time.
+
+    What is written in a picture, and a song's words without times, are there all the time.
     """
     starts, stops, origins = candidates.start_s, candidates.stop_s, candidates.origins
-    one = rows[:, None]
-    at_once = (starts[members] < stops[one]) & (stops[members] > starts[one])
-    lasts = np.isnan(starts[members]) | np.isnan(starts[one])
-    found = (origins[members] > 0) | (origins[one] > 0)
-    others = _codes(candidates, members) != _codes(candidates, rows)[:, None]
-    others &= candidates.assets[members] == candidates.assets[one]
-    together: NDArray[np.bool_] = others & (at_once | (lasts & found))
+    codes = candidates.codes
+    at_once = (starts[others] < stops[ones]) & (stops[others] > starts[ones])
+    lasts = np.isnan(starts[others]) | np.isnan(starts[ones])
+    found = (origins[others] > 0) | (origins[ones] > 0)
+    together: NDArray[np.bool_] = (codes[others] != codes[ones]) & (at_once | (lasts & found))
     return together
-
-
-def _codes(candidates: SegmentColumns, rows: Ids) -> NDArray[np.int64]:
-    """Return a number for the modality and origin of some candidates: int64 (rows,)."""
-    return candidates.kinds[rows].astype(np.int64) * 16 + candidates.origins[rows]

@@ -24,6 +24,7 @@ from seehear.errors import StoreError
 from seehear.media.fingerprints import Fingerprint
 from seehear.media.fingerprints import read as read_fingerprint
 from seehear.search import encode_query, feedback, presence, retrieve, scoring
+from seehear.search.calibration.fitted import within
 from seehear.search.calibration.precompute import missing_blobs
 from seehear.search.dedup import collapse, mmr
 from seehear.search.duplicates import DuplicateGroup, groups
@@ -33,9 +34,10 @@ from seehear.search.hits import make_hits
 from seehear.search.lexical import strip_stop_words
 from seehear.search.ranking import RankedAsset, Rerank, apply_rerank, rank
 from seehear.search.scoring import Scores
-from seehear.search.snapshot import CollectionSnapshot, within
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorCache
-from seehear.stores.catalog.asked_words import asked_words
+from seehear.stores.catalog.asked_words import AskedWord, asked_words
+from seehear.stores.catalog.change_log import State
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.types import Floats, Hit, Ids, Modality, Mode, Query
@@ -70,8 +72,8 @@ class Engine:
         self._generation = generation
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(RANKED_AT_ONCE)
-        self._change = catalog.changes.last()
-        self._snapshot = self._new_snapshot(self._change)
+        self._state = catalog.changes.state()
+        self._snapshot = self._new_snapshot(self._state.change)
         self._asked = 0
 
     def current(self) -> CollectionSnapshot:
@@ -82,25 +84,27 @@ class Engine:
     @contextmanager
     def _read_snapshot(self) -> Iterator[CollectionSnapshot]:
         """Open the snapshot of the catalog as it is now; all reads inside see the same instant."""
-        seen = 0
+        seen = State(0, 0)
         while True:
             with self._catalog.read_snapshot():
-                change = self._catalog.changes.last()
+                state = self._catalog.changes.state()
                 with self._lock:
                     # Another thread may have started later, seen more, and been here first.
-                    late = seen <= change < self._change
-                    seen = self._change
-                    snapshot = None if late else self._snapshot_of(change)
+                    late = seen <= state < self._state
+                    seen = self._state
+                    snapshot = None if late else self._snapshot_of(state)
                 if snapshot is not None:
                     yield snapshot
                     return
 
-    def _snapshot_of(self, change: int) -> CollectionSnapshot:
-        """Return the snapshot after a change, the last one at the instant that is being read."""
-        if change != self._change:
+    def _snapshot_of(self, state: State) -> CollectionSnapshot:
+        """Return the snapshot of a state, that of the instant that is being read."""
+        if state.change != self._state.change:
             self._cache.refresh()
-            self._snapshot = self._new_snapshot(change, self._snapshot.columns)
-            self._change = change
+            self._snapshot = self._new_snapshot(state.change, self._snapshot.columns)
+        elif state != self._state:
+            self._snapshot = self._snapshot.relocated()
+        self._state = state
         return self._snapshot
 
     def missing_calibration(self) -> dict[str, bytes]:
@@ -196,14 +200,15 @@ class _Search:
         self.by_words = SegmentColumns.of()
         if query.mode is not Mode.SEMANTIC:
             self.parts, self.by_words = retrieve.match_words(self.parts, snapshot, query.typing)
-        self.asked = [
-            word
-            for part in parts
-            if not part.exclude
-            for word in asked_words(strip_stop_words(part.text), typing=query.typing)
-        ]
+        if any("\0" in part.text for part in parts):
+            self.words()  # refuses it
         self.described: dict[int, SegmentRecord] = {}
         self.prints: dict[int, Fingerprint | None] = {}
+
+    def words(self) -> list[AskedWord]:
+        """Return the words to mark in passages."""
+        wanted = [strip_stop_words(part.text) for part in self.parts if not part.exclude]
+        return [word for text in wanted for word in asked_words(text, typing=self.query.typing)]
 
     def hits(self) -> list[Hit]:
         wanted = self.query.k * (SPREAD_POOL if self.query.diverse else OVERFETCH)
@@ -250,7 +255,8 @@ class _Search:
         """Return segments with their assets; each is read once for a query."""
         wanted = ids.tolist()
         new = [id_ for id_ in wanted if id_ not in self.described]
-        self.described |= {found.segment_id: found for found in self.snapshot.resolve(new)}
+        if new:
+            self.described |= {found.segment_id: found for found in self.snapshot.resolve(new)}
         return [self.described[id_] for id_ in wanted]
 
     def _choose(self, scores: Scores, results: Ids, depth: int) -> list[list[int]]:
@@ -316,21 +322,27 @@ class _Search:
             best = best[np.argsort(order)]
         if self.rerank is not None:  # its scores say all
             final = replace(final, confidence=final.total.astype(np.float32))
-        places = self._places(merged, final.candidates.ids[best])
-        return make_hits(self.query, final, best, places, self._describe, self.asked, self.snapshot)
+        paths_of_asset = self._paths_to_show(merged, final.candidates.ids[best])
+        return make_hits(
+            self.query, final, best, paths_of_asset, self._describe, self.words, self.snapshot
+        )
 
-    def _places(self, merged: Mapping[int, Sequence[int]], ids: Ids) -> dict[int, list[Path]]:
+    def _paths_to_show(
+        self, merged: Mapping[int, Sequence[int]], ids: Ids
+    ) -> dict[int, list[Path]]:
         """Return by asset the path to show, one that meets the filters, then those of copies and
         near-duplicates; `ids` are the segments to show."""
         fitting = self.snapshot.matching_paths(merged)
-        shown = {found.asset.id: found for found in self._describe(ids)}
-        others = {*(asset for more in merged.values() for asset in more)}
-        paths = {found.asset.id: found.paths for found in shown.values()}
-        paths |= self.snapshot.paths_of(others - paths.keys())
-        places = {}
-        for asset, found in shown.items():
-            fits = fitting.get(asset, [found.path])
-            first = found.path if found.path in fits else fits[0]
-            rest = [path for path in paths[asset] if path != first]
-            places[asset] = [first, *rest, *(path for one in merged[asset] for path in paths[one])]
-        return places
+        known = {found.asset.id: found for found in self.described.values()}
+        paths_of_asset = {}
+        for found in self._describe(ids):
+            asset = found.asset.id
+            first = found.raw_path
+            fits = [os.fsencode(path) for path in fitting.get(asset, ())]
+            if fits and first not in fits:
+                first = fits[0]
+            paths = [first, *(path for path in found.raw_paths if path != first)]
+            for one in merged[asset]:
+                paths += known[one].raw_paths
+            paths_of_asset[asset] = [Path(os.fsdecode(path)) for path in paths]
+        return paths_of_asset

@@ -24,6 +24,7 @@ from seehear.types import By, Hit, Ids, Modality, Moment, Query, Segment
 Describe = Callable[[Ids], Sequence[SegmentRecord]]
 """Returns segments with their assets, by their ids."""
 
+_NO_ROWS: Ids = np.zeros(0, dtype=np.int64)
 _TEXT = MODALITY_CODES.index(Modality.TEXT)
 
 
@@ -31,23 +32,29 @@ def make_hits(
     query: Query,
     scores: Scores,
     best: Ids,
-    places: Mapping[int, Sequence[Path]],
+    paths_of_asset: Mapping[int, Sequence[Path]],
     describe: Describe,
-    asked: Sequence[AskedWord],
+    words: Callable[[], Sequence[AskedWord]],
     snapshot: CollectionSnapshot,
 ) -> list[Hit]:
     """Return a hit for each of the rows `best`, in their order.
 
-    All segments of their files are scored. `places` has for each asset the path to show, then those
-    of copies and near-duplicates; `asked` are the words to mark in passages.
+    All segments of their files are scored. `paths_of_asset` has for each asset the path to show,
+    then those of copies and near-duplicates; `words` gives those to mark in passages.
     """
-    files = scoring.rows_by_asset(scores.candidates)
+    files, codes = scoring.rows_by_asset(scores.candidates), scores.candidates.codes
+    several = {asset for asset, rows in files.items() if len({*codes[rows].tolist()}) > 1}
+
+    def by_what(row: int, asset: int) -> dict[By, int]:
+        return scoring.evidence(scores, row, files[asset] if asset in several else _NO_ROWS)
+
     shown = [
-        (row, files[asset], scoring.evidence(scores, row, files[asset]))
+        (row, files[asset], by_what(row, asset))
         for row, asset in zip(best.tolist(), scores.candidates.assets[best].tolist(), strict=True)
     ]
     records = describe(scores.candidates.ids[best])
     passages = _passages(records, [evidence for *_, evidence in shown], scores, describe)
+    asked = words() if any(passage.text for passage in passages) else ()
     first = scores.wanted[0]
     hits: list[Hit] = []
     for (row, same, evidence), found, passage in zip(shown, records, passages, strict=True):
@@ -56,16 +63,17 @@ def make_hits(
         moments = tuple(
             replace(
                 one,
-                by=tuple(scoring.evidence(scores, _row_of(scores, one, same), same)),
+                by=tuple(evidence if at == row else by_what(at, asset.id)),
                 address=str(replace(whole, start_s=one.start_s, stop_s=one.stop_s)),
             )
             for one in merge_adjacent(timed_segments(scores, same), query.moments)
+            for at in (_row_of(scores, one, same),)
         )
         times = (found.segment.start_s, found.segment.stop_s)
         if moments and moments[0].segment_id == found.segment_id:
             times = (moments[0].start_s, moments[0].stop_s)
         snippet, marks = cut_snippet(text, asked) if text else (None, ())
-        value, paths = float(scores.total[row]), places[asset.id]
+        value, paths = float(scores.total[row]), paths_of_asset[asset.id]
         hits.append(
             Hit(
                 rank=len(hits) + 1,

@@ -6,22 +6,25 @@ hits or on the kinds asked for. See `calibration.baseline` for the formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.cancellation import check_current
 from seehear.search.calibration.baseline import (
     NEARLY_EQUAL,
     RIVAL_COSINE,
+    SegmentKind,
     SimilarityBaseline,
     presence_odds,
     rivals_of,
 )
 from seehear.search.composition import log_mean_exp
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, SegmentKind, within
+from seehear.search.scoring import Comparison, compare
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot
 from seehear.stores import SegmentColumns, sorted_ids
 from seehear.types import Floats, Ids, Modality, Vectors
 
@@ -29,35 +32,70 @@ DEPTH = 100
 """Nearest segments of a query that count: of passages so many for each origin."""
 
 
+Nearest = Mapping[tuple[Modality, Modality], NDArray[np.int64]]
+"""By the modality of samples and of segments, the ids of the nearest segments of each sample, best
+first: int64 (samples, depth), -1 for missing ones."""
+
+
 def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[EncodedPart]:
     """Return the parts with `presence`, by what the whole collection holds.
 
     `snapshot` must be without filters.
     """
-    items = snapshot.items()
-    nearest = [{item: list(_nearest(part, item, snapshot)) for item in items} for part in parts]
-    every = [ids for by_item in nearest for found in by_item.values() for _, _, ids in found]
-    columns = snapshot.segment_columns(sorted({id_ for ids in every for id_ in ids.tolist()}))
-
-    def odds(kind: SegmentKind, asked: Modality, query: Floats, ids: Ids) -> float:
-        baseline = snapshot.baseline(asked, *kind)
-        if kind[0] is Modality.TEXT:
-            ids = ids[within(ids, columns.ids[columns.of_origin(kind[1])])]
-        if not len(ids):
-            return -np.inf
-        return _odds(baseline, query, ids, columns, snapshot)
-
+    nearest = [_nearest(part, snapshot) for part in parts]
+    every = [near.ravel() for found in nearest for near in found.values()]
+    candidates = snapshot.segment_columns(np.concatenate([_NONE, *every]))
     return [
-        replace(
-            part,
-            presence={
-                kind: _mean([odds(kind, *one) for one in found])
-                for kind in snapshot.kinds()
-                if (found := [o for o in by_item[kind[0]] if o[0] in part.modalities_for(*kind)])
-            },
-        )
-        for part, by_item in zip(parts, nearest, strict=True)
+        replace(part, presence=_presence(part, found, candidates, snapshot))
+        for part, found in zip(parts, nearest, strict=True)
     ]
+
+
+_NONE: Ids = np.zeros(0, dtype=np.int64)
+
+
+def _nearest(part: EncodedPart, snapshot: CollectionSnapshot) -> Nearest:
+    found = {}
+    for item in snapshot.items():
+        depth = LEAST_DEPTH * snapshot.count_kinds(item)
+        for modality in part.modalities_for(item):
+            check_current()
+            space = snapshot.route(modality, item).space
+            if len(snapshot.index(space, item)):
+                queries = part.vectors[modality][space]
+                found[modality, item] = snapshot.nearest(queries, space, item, depth)
+    return found
+
+
+def _presence(
+    part: EncodedPart, nearest: Nearest, candidates: SegmentColumns, snapshot: CollectionSnapshot
+) -> dict[SegmentKind, float]:
+    """Return by kind of segment the log odds that it holds anything like a part."""
+    odds: dict[SegmentKind, list[float]] = {}
+    for modality, by_space in part.vectors.items():
+        for columns in snapshot.baselines(modality):
+            samples = by_space[columns.space]
+            rivals = snapshot.rivals(modality, columns.space)
+            same = rivals @ samples.T >= RIVAL_COSINE
+            compared = compare(modality, samples, columns, candidates, snapshot)
+            for number, kind in enumerate(columns.kinds):
+                if modality not in part.modalities_for(*kind) or (modality, kind[0]) not in nearest:
+                    continue
+                depth = DEPTH * snapshot.count_kinds(kind[0])
+                for row, near in enumerate(nearest[modality, kind[0]][:, :depth]):
+                    # Segments of deleted files are at -1.
+                    at = sorted_ids.positions_in(candidates.ids, near)
+                    rows = at[(at >= 0) & (compared.which[at] == number)]
+                    rows, z = _best_of_files(rows, row, compared, candidates)
+                    odds.setdefault(kind, []).append(-np.inf)
+                    if len(rows):
+                        first = rows[: rivals_of(columns.rows[number].count)]
+                        _, items = snapshot.vectors(candidates.ids[first], columns.space, kind[0])
+                        margins = _margins(
+                            compared.similarities[row, first], items, rivals, same[:, row]
+                        )
+                        odds[kind][-1] = _odds(columns.rows[number], samples[row], z, margins)
+    return {kind: _mean(of_samples) for kind, of_samples in odds.items()}
 
 
 def _mean(odds: Sequence[float]) -> float:
@@ -65,64 +103,42 @@ def _mean(odds: Sequence[float]) -> float:
     return float(log_mean_exp(np.array(odds, dtype=np.float32)[:, None])[0])
 
 
-def _nearest(
-    part: EncodedPart, item: Modality, snapshot: CollectionSnapshot
-) -> Iterator[tuple[Modality, Floats, Ids]]:
-    """Yield each sample of a part, its modality and float32 (dim,), with its nearest segments."""
-    times = snapshot.count_kinds(item)
-    for modality in part.modalities_for(item):
-        space = snapshot.route(modality, item).space
-        if not len(snapshot.index(space, item)):
-            continue
-        queries = part.vectors[modality][space]
-        near = snapshot.nearest(queries, space, item, LEAST_DEPTH * times)[:, : DEPTH * times]
-        for query, ids in zip(queries, near, strict=True):
-            check_current()
-            yield modality, query, ids[ids >= 0]
+def _best_of_files(
+    rows: Ids, sample: int, compared: Comparison, candidates: SegmentColumns
+) -> tuple[Ids, Floats]:
+    """Return the best segment of each file for a sample, best first, and their z.
 
-
-def _odds(
-    baseline: SimilarityBaseline,
-    query: Floats,
-    ids: Ids,
-    columns: SegmentColumns,
-    snapshot: CollectionSnapshot,
-) -> float:
-    """Return the log odds by one sample, from its nearest segments of one kind."""
-    space, item = baseline.route.space, baseline.route.item
-    at = sorted_ids.positions_in(columns.ids, ids)  # -1 for segments of deleted files
-    kept, vectors = snapshot.vectors(ids[at >= 0], space, item)
-    if not len(kept):
-        return -np.inf
-    assets = columns.assets[sorted_ids.positions_in(columns.ids, kept)]
-    similarities = vectors @ query
-    z = baseline.z(similarities, baseline.expected(query, vectors))
+    Several segments of a file say no more than one. What is nearly the query itself does not tell
+    whether there is more of it.
+    """
+    near = compared.is_own[rows] & (compared.similarities[sample, rows] >= NEARLY_EQUAL)
+    rows = rows[~near] if near.any() else rows
+    z = compared.z[sample, rows]
     order = np.argsort(-z, kind="stable")
-    if baseline.route.query is item:
-        # What is nearly the query itself does not tell whether there is more of it.
-        order = order[similarities[order] < NEARLY_EQUAL]
     files: dict[int, int] = {}
-    for row in order.tolist():
-        files.setdefault(int(assets[row]), row)  # several segments of a file say no more than one
-    best = np.array(list(files.values()), dtype=np.int64)
-    if not len(best):
-        return -np.inf
-    first = best[: rivals_of(baseline.count)]
-    rivals = snapshot.rivals(baseline.route.query, space)
-    margins = _margins(query, vectors[first], rivals) / baseline.spread
+    for at, asset in zip(order.tolist(), candidates.assets[rows[order]].tolist(), strict=True):
+        files.setdefault(asset, at)
+    best = np.array([*files.values()], dtype=np.int64)
+    return rows[best], z[best]
+
+
+def _odds(baseline: SimilarityBaseline, query: Floats, z: Floats, margins: Floats) -> float:
+    """Return the log odds by one sample, from its best segments of one kind."""
     if len(margins):
         # A query that is near everything has its margins to show that it is for a good reason.
         z = z - baseline.nearness(query)
-    return presence_odds(z[best], margins, baseline.count)
+    return presence_odds(z, margins / baseline.spread, baseline.count)
 
 
-def _margins(query: Floats, items: Vectors, rivals: Vectors) -> Floats:
-    """Return how much nearer items are to a query than to its nearest rival: float32 (n,).
+def _margins(
+    similarities: Floats, items: Vectors, rivals: Vectors, same: NDArray[np.bool_]
+) -> Floats:
+    """Return how much nearer n items are to a query than to its nearest rival: float32 (n,).
 
-    Empty without rivals. `rivals` is float32 (m, dim); those that say the same do not count.
+    Empty without rivals. `rivals` is float32 (m, dim); those that say the `same`, (m,), do not
+    count.
     """
-    same = rivals @ query >= RIVAL_COSINE
     if same.all():
         return np.zeros(0, dtype=np.float32)
     nearest = np.where(same, -np.inf, items @ rivals.T).max(axis=1)
-    return np.asarray(items @ query - nearest, dtype=np.float32)
+    return np.asarray(similarities - nearest, dtype=np.float32)

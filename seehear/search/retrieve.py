@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from seehear.search import lexical
+from seehear.search.calibration.fitted import within
 from seehear.search.encode_query import EncodedPart
-from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot, within
+from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot
 from seehear.stores import SegmentColumns
 from seehear.types import Ids, Modality
 

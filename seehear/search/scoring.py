@@ -14,6 +14,8 @@ from seehear.search.calibration.baseline import (
     NEARLY_EQUAL,
     ODDS_SLOW,
     WEAK_BELOW,
+    BaselineColumns,
+    SegmentKind,
     SimilarityBaseline,
     doubt,
     log_odds,
@@ -29,10 +31,10 @@ from seehear.search.composition import (
 )
 from seehear.search.encode_query import EncodedPart
 from seehear.search.lexical import MATCHES, NO_MATCH, WHOLE_FILE
-from seehear.search.snapshot import CollectionSnapshot, SegmentKind, within
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import SegmentColumns, sorted_ids
-from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES
-from seehear.types import By, Floats, Ids, Modality, PartExplanation
+from seehear.stores.catalog.records import MODALITY_CODES, MOST_CODES, ORIGIN_CODES, code_of
+from seehear.types import By, Floats, Ids, Modality, PartExplanation, Vectors
 
 NO_VECTOR = -1
 """Stands in `Scores.asked_as` for a candidate without a vector."""
@@ -111,28 +113,24 @@ def score(
     for row, part in enumerate(parts):
         check_current()
         columns = (similarities[row], expected[row], odds[row], present[row], asked_as[row])
-        for item in Modality:
-            if item is not Modality.TEXT:
-                _compare(
-                    part, (item, None), candidates.of_kind(item), candidates, snapshot, columns
-                )
-        for origin in (None, *candidates.found_origins()):
-            rows = candidates.of_origin(origin)
-            _compare(part, (Modality.TEXT, origin), rows, candidates, snapshot, columns)
-        words[row], kinds[row] = _word_columns(part, candidates)
+        _compare(part, candidates, snapshot, columns)
+        if len(part.word_ids):
+            words[row], kinds[row] = _word_columns(part, candidates)
     matched = words.astype(np.float32)
     wanted = np.array([not part.exclude for part in parts])
     known = np.array([[part.known] for part in parts], dtype=np.float32)
     held = np.array([[max(part.presence.values(), default=-np.inf)] for part in parts])
     meaning = known * score_of(odds - doubt(np.maximum(held, present)))
     by_part = noisy_or(meaning, matched)
-    here = np.where(WHOLE_FILE[kinds], 0.0, words).astype(np.float32)
     together, answering = max_over_cooccurring(
         corroborated(by_part, wanted, candidates), candidates
     )
-    timed, _ = max_over_cooccurring(
-        corroborated(noisy_or(meaning, here), wanted, candidates), candidates
-    )
+    timed = together
+    if (of_file := WHOLE_FILE[kinds]).any():
+        here = np.where(of_file, 0.0, words).astype(np.float32)
+        timed, _ = max_over_cooccurring(
+            corroborated(noisy_or(meaning, here), wanted, candidates), candidates
+        )
     by_kind = np.take_along_axis(
         noisy_or(known * score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
     )
@@ -157,49 +155,112 @@ def score(
 
 def _compare(
     part: EncodedPart,
-    kind: SegmentKind,
-    rows: Ids,
     candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
     into: tuple[Floats, Floats, Floats, Floats, NDArray[np.int8]],
 ) -> None:
-    """Fill the columns of one part for the candidates of one kind, `rows`, that have a vector."""
-    item = kind[0]
-    asking = part.modalities_for(*kind)
-    if not len(rows) or not asking:
+    """Fill the columns of one part for the candidates that have a vector."""
+    found: list[Comparison] = []
+    for modality, by_space in part.vectors.items():
+        for columns in snapshot.baselines(modality):
+            one = compare(modality, by_space[columns.space], columns, candidates, snapshot)
+            asked = [modality in part.modalities_for(*kind) for kind in columns.kinds]
+            found.append(one.only(np.array(asked, dtype=np.bool_)))
+    if not found:
         return
-    found: list[tuple[Floats, Floats, Floats]] = []
-    asked_as: list[int] = []
-    kept = ids = candidates.ids[rows]
-    for modality in asking:
-        baseline = snapshot.baseline(modality, *kind)
-        # Every space of a modality holds the same segments: those that have content.
-        kept, vectors = snapshot.vectors(ids, baseline.route.space, item)
-        for query in part.vectors[modality][baseline.route.space]:
-            similarities, expected = vectors @ query, baseline.expected(query, vectors)
-            found.append((similarities, expected, odds_of(baseline, similarities, expected)))
-            asked_as.append(MODALITY_CODES.index(modality))
-    if len(kept) < len(rows):
-        rows = rows[within(ids, np.sort(kept))]
-    similarities, expected, odds = (np.stack(columns) for columns in zip(*found, strict=True))
-    best, columns = odds.argmax(axis=0), np.arange(len(rows))
-    into[0][rows] = similarities[best, columns]
-    into[1][rows] = expected[best, columns]
-    into[2][rows] = log_mean_exp(odds)
-    near = (odds >= ODDS_SLOW).any(axis=0) & (similarities[best, columns] >= NEARLY_EQUAL)
-    into[3][rows] = np.where(near & (item in asking), np.inf, part.presence.get(kind, -np.inf))
-    into[4][rows] = np.array(asked_as)[best]
+    modalities = [MODALITY_CODES.index(one.modality) for one in found for _ in one.z]
+    similarities, expected, odds = (
+        np.concatenate(several)
+        for several in zip(
+            *((one.similarities, one.expected, one.odds) for one in found), strict=True
+        )
+    )
+    best, rows = odds.argmax(axis=0), np.arange(len(candidates))
+    count = np.isfinite(odds).sum(axis=0)  # a kind may be asked by some of the samples alone
+    told = count > 0
+    into[0][:] = np.where(told, similarities[best, rows], 0.0)
+    into[1][:] = np.where(told, expected[best, rows], 0.0)
+    into[2][:] = log_mean_exp(odds) + np.log(len(odds) / np.maximum(count, 1))
+    into[4][:] = np.where(told, np.array(modalities)[best], NO_VECTOR)
+    presence = np.full(MOST_CODES, -np.inf, dtype=np.float32)
+    for kind, value in part.presence.items():
+        presence[code_of(*kind)] = value
+    own = np.any([one.is_own for one in found], axis=0)
+    near = own & (odds >= ODDS_SLOW).any(axis=0) & (into[0] >= NEARLY_EQUAL)
+    into[3][:] = np.where(told, np.where(near, np.inf, presence[candidates.codes]), -np.inf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """How s samples of one modality compare with n segments, as far as `which` knows them."""
+
+    modality: Modality
+    which: Ids
+    """Number of the kind of each segment, int64 (n,); -1 for other kinds, and without a vector."""
+    is_own: NDArray[np.bool_]
+    """Whether a segment has the modality of the samples: bool (n,)."""
+    similarities: Floats
+    """float32 (s, n)."""
+    expected: Floats
+    z: Floats
+    """In spreads: float32 (s, n), or -inf."""
+
+    @property
+    def odds(self) -> Floats:
+        """Log odds that segments belong by themselves: float32 (s, n), or -inf."""
+        return _odds(self.z, self.similarities, self.is_own)
+
+    def only(self, kinds: NDArray[np.bool_]) -> Comparison:
+        """Return the same of some kinds of segments only, (m,)."""
+        if kinds.all():
+            return self
+        kept = (self.which >= 0) & kinds[self.which]
+        z = np.where(kept, self.z, np.float32(-np.inf))
+        return replace(self, z=z, is_own=self.is_own & kept)
+
+
+def compare(
+    modality: Modality,
+    samples: Vectors,
+    columns: BaselineColumns,
+    candidates: SegmentColumns,
+    snapshot: CollectionSnapshot,
+) -> Comparison:
+    """Compare samples, float32 (s, dim), with the candidates of all kinds that `columns` has."""
+    number_of = np.full(MOST_CODES, -1, dtype=np.int64)
+    number_of[[code_of(*kind) for kind in columns.kinds]] = range(len(columns.kinds))
+    which = number_of[candidates.codes]
+    probes = np.concatenate([samples, columns.queries[None]])
+    rows, products = snapshot.products(
+        candidates, np.flatnonzero(which >= 0), columns.space, probes
+    )
+    shape = len(samples), len(candidates)
+    similarities, expected = (np.zeros(shape, dtype=np.float32) for _ in range(2))
+    z = np.full(shape, -np.inf, dtype=np.float32)
+    of_rows = which[rows]
+    similarities[:, rows] = products[:, :-1].T
+    expected[:, rows] = columns.expected(samples, products[:, -1], of_rows)
+    z[:, rows] = (similarities[:, rows] - expected[:, rows]) / columns.spreads[of_rows]
+    which = np.full(len(candidates), -1, dtype=np.int64)
+    which[rows] = of_rows
+    own = (which >= 0) & (candidates.kinds == MODALITY_CODES.index(modality))
+    return Comparison(modality, which, own, similarities, expected, z)
 
 
 def odds_of(baseline: SimilarityBaseline, similarities: Floats, expected: Floats) -> Floats:
-    """Return the log odds of the items of one route by themselves: float32 (n,).
+    """Return the log odds of the items of one route by themselves: float32 (n,)."""
+    is_own = np.array(baseline.route.query is baseline.route.item)
+    return _odds(baseline.z(similarities, expected), similarities, is_own)
+
+
+def _odds(z: Floats, similarities: Floats, is_own: NDArray[np.bool_]) -> Floats:
+    """Return log odds, any shape.
 
     What is nearly the query itself is an answer, even among items that are all alike.
     """
-    odds = log_odds(baseline.z(similarities, expected))
-    if baseline.route.query is baseline.route.item:
-        odds = np.where(similarities >= NEARLY_EQUAL, np.maximum(odds, ODDS_SLOW), odds)
-    return np.asarray(odds, dtype=np.float32)
+    odds = log_odds(z)
+    near = is_own & (similarities >= NEARLY_EQUAL) & (z > -np.inf)
+    return np.asarray(np.where(near, np.maximum(odds, ODDS_SLOW), odds), dtype=np.float32)
 
 
 def _word_columns(
@@ -281,15 +342,16 @@ def evidence(scores: Scores, row: int, same: Ids) -> dict[By, int]:
     """Return by what a candidate was found, and for each the row of the candidate that tells it.
 
     First what answers each part, then what else says the same at that time, best first. What is
-    not sure by itself is left out, except what answers best. `same` are the rows of its file.
+    not sure by itself is left out, except what answers best. `same` are the rows of its file, or
+    none if all are of one kind.
     """
     found: dict[By, int] = {}
     for number in scores.wanted:
         answer = int(scores.answering[number, row])
         others: Ids = same[:0]
-        if len(same) > 1:
+        if len(same):
             sure = same[scores.by_part[number, same] >= WEAK_BELOW]
-            others = sure[overlapping(scores.candidates, np.array([answer]), sure)[0]]
+            others = sure[overlapping(scores.candidates, np.array([answer]), sure)]
             others = others[np.argsort(-scores.by_part[number, others], kind="stable")]
         for one in (answer, *others.tolist()):
             for by in _by(scores, number, one):

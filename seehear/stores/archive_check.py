@@ -61,7 +61,7 @@ _WORDS = {"passage_words", "file_words"}
 
 SHAPE: Mapping[str, Mapping[str, Rule]] = {
     "counters": {
-        "name": choice_rule("change", "locations", "identity", "drawn_pages"),
+        "name": choice_rule("change", "locations", "identity", "drawn_pages", "moves"),
         "value": SIZE,
     },
     "roots": {

@@ -39,7 +39,6 @@ LEFT = {
     "media/terminal.py": {"picture"},
     "server/routes_assets.py": {"places"},
     "stores/catalog/bulk_insert.py": {"place", "places"},
-    "stores/catalog/reader.py": {"places"},
     "stores/catalog/writer.py": {"places"},
     "stores/vectors/vector_file.py": {"place"},
 }

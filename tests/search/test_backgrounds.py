@@ -9,8 +9,8 @@ import pytest
 
 from seehear.encoders.fake import image
 from seehear.search import Engine
-from seehear.search import snapshot as shelf_module
 from seehear.search.calibration import baseline, baseline_store
+from seehear.search.calibration import fitted as shelf_module
 from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import VectorCache
 from seehear.types import Modality, Query, QueryPart

@@ -14,8 +14,8 @@ from seehear.encoders.base import SingleSpaceModel
 from seehear.encoders.fake import FakeEncoder, fake_joined, image
 from seehear.encoders.torch_tools import LEAST_ROWS
 from seehear.search.calibration import query_bank
+from seehear.search.calibration.fitted import OWN_QUERIES
 from seehear.search.calibration.query_bank_cache import Banks, encoded_bank
-from seehear.search.snapshot import OWN_QUERIES
 from seehear.types import Modality, Query, QueryPart, SampleSpec, VideoSample
 from tests.indexers.helpers import note
 from tests.search.library import Library

@@ -135,7 +135,8 @@ def test_rounded_vectors_are_off_by_no_more_than_is_said() -> None:
     rows, queries = unit(1, 2000, 48), unit(2, 40, 48)
     rounded = Int8Prefilter(rows)
     for query in queries:
-        near, others = rounded.candidates(query[None], 50)
+        near, rough, off = rounded.candidates(query[None], 50)
+        others = float(rough[-1]) + off
         similarities = rows @ query
         outside = np.setdiff1d(np.arange(2000), near)
         assert similarities[outside].max() <= others
@@ -170,7 +171,7 @@ def test_a_warmed_index_has_its_rounded_vectors(monkeypatch: pytest.MonkeyPatch)
 
     def noted(
         self: Int8Prefilter, query: Vectors, k: int, allowed: Ids | None
-    ) -> tuple[Ids, float]:
+    ) -> tuple[Ids, Vectors, float]:
         asked.append(k)
         return look(self, query, k, allowed)
 

@@ -35,14 +35,18 @@ QB-Norm, a spread for each query) that did no better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seehear.encoders.base import Route
-from seehear.types import Floats, Ids, Vectors
+from seehear.types import EmbeddingSpace, Floats, Ids, Modality, Origin, Vectors
+
+SegmentKind = tuple[Modality, Origin | None]
+"""A modality of segments, and where they come from, if they are passages of something else."""
 
 SAMPLE_SIZE = 512
 """Items of each modality that stand for the collection: the error of the spread is about 3 %."""
@@ -174,6 +178,61 @@ class SimilarityBaseline:
     def of_items(self) -> bool:
         """False for a route on which there is nothing to find."""
         return bool(self.items.any())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BaselineColumns:
+    """The baselines of m kinds of segments that queries of one modality reach in one space."""
+
+    space: EmbeddingSpace
+    kinds: Sequence[SegmentKind]
+    rows: Sequence[SimilarityBaseline]
+    queries: Floats
+    """Q, which they have in common: float32 (dim,)."""
+    items: Floats
+    """float32 (m, dim)."""
+    middles: NDArray[np.float64]
+    spreads: Floats
+    query_shares: NDArray[np.float64]
+    hub_shares: Floats
+    centres: Floats
+    """The cosine of both centres: float32 (m,)."""
+
+    @classmethod
+    def of(cls, baselines: Mapping[SegmentKind, SimilarityBaseline]) -> list[BaselineColumns]:
+        """Group baselines by what they have in common."""
+        groups: dict[tuple[EmbeddingSpace, bytes], list[SegmentKind]] = {}
+        for kind, one in baselines.items():
+            groups.setdefault((one.route.space, one.queries.tobytes()), []).append(kind)
+        found = []
+        for (space, _), kinds in groups.items():
+            rows = [baselines[kind] for kind in kinds]
+            queries, items = rows[0].queries, np.stack([one.items for one in rows])
+            found.append(
+                cls(
+                    space=space,
+                    kinds=kinds,
+                    rows=rows,
+                    queries=queries,
+                    items=items,
+                    middles=np.array([one.middle for one in rows]),
+                    spreads=np.array([one.spread for one in rows], dtype=np.float32),
+                    query_shares=np.array([one.query_share for one in rows]),
+                    hub_shares=np.array([one.hub_share for one in rows], dtype=np.float32),
+                    centres=items @ queries,
+                )
+            )
+        return found
+
+    def expected(self, samples: Vectors, hubs: Floats, which: Ids) -> Floats:
+        """The cosine that unrelated pairs of s samples and n items would have: float32 (s, n).
+
+        `hubs` are the products of the items with `queries`, (n,); `which` their kinds.
+        """
+        of_query = self.query_shares * (samples @ self.items.T - self.centres)
+        whole = (self.middles + of_query).astype(np.float32)
+        of_items = self.hub_shares[which] * (hubs - self.centres[which])
+        return np.asarray(whole[:, which] + of_items, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

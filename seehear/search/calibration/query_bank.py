@@ -3,7 +3,7 @@
 Text queries come from `phrases.txt`. For pictures, sounds and clips the collection's own items are
 the best bank there is; these made-up ones (textures, shapes, tones, noises) stand in while a
 collection is small, weigh less and less as it grows (see calibrate.py), and are not asked for once
-it has enough (OWN_QUERIES in shelf.py).
+it has enough (OWN_QUERIES in fitted.py).
 """
 
 from __future__ import annotations

@@ -267,8 +267,8 @@ def _segment_ids(
 
 def put_locations(
     connection: Connection, places: Sequence[tuple[int, NewLocation]], change: int
-) -> None:
-    """Store locations with their asset ids; each replaces an earlier one at its path."""
+) -> bool:
+    """Store locations with their asset ids; return whether any replaced an earlier one."""
     latest = {os.fsencode(location.path): (asset_id, location) for asset_id, location in places}
     known = _location_ids(connection, list(latest))
     rows = {
@@ -286,6 +286,7 @@ def put_locations(
             statement.values(sidecar_of=None, **{name: bindparam(name) for name in names}),
             [{k: v for k, v in row.items() if k != "path"} for row in replaced],
         )
+    return bool(known)
 
 
 def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import update
 
@@ -28,6 +29,15 @@ class Changes:
     """Number of vectors that were written."""
     blocks: Iterator[tuple[Ids, Vectors]]
     """The vectors: int64 (n,), ascending in each block, and float32 (n, dim)."""
+
+
+class State(NamedTuple):
+    """What tells one state of a catalog from another; later ones are greater."""
+
+    change: int
+    """The last change of segments."""
+    moves: int
+    """Counts when it changes which assets have a location, and which are subtitles of a video."""
 
 
 class ChangeLog:
@@ -54,6 +64,11 @@ class ChangeLog:
         """Return the number of the last change; it grows with every write of segments."""
         with self._transactions.read() as connection:
             return reader.counter(connection, "change")
+
+    def state(self) -> State:
+        """Return the state that searches depend on, read in one statement."""
+        with self._transactions.read() as connection:
+            return State(*reader.counters_of(connection, ("change", reader.MOVES)))
 
     def lost(self) -> int:
         """Return how many of the last changes are missing: the database's log was lost, or an older

@@ -261,3 +261,10 @@ def next_change(connection: Connection, name: str = "change") -> int:
     connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = :name"), which)
     value = connection.execute(text("SELECT value FROM counters WHERE name = :name"), which)
     return int(value.scalar_one())
+
+
+def count_moves(connection: Connection) -> None:
+    """Increase the counter of what lies where, within the running transaction."""
+    counted = "UPDATE counters SET value = value + 1 WHERE name = 'moves'"
+    if not connection.execute(text(counted)).rowcount:
+        connection.execute(text("INSERT INTO counters (name, value) VALUES ('moves', 1)"))

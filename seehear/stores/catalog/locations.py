@@ -28,6 +28,7 @@ from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
 from seehear.stores.catalog import reader
+from seehear.stores.catalog.database import count_moves
 from seehear.stores.catalog.filter_sql import LOCATIONS, conditions
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
@@ -78,6 +79,7 @@ class Locations:
         values = {"online": online} if inode is None else {"online": online, "inode": inode}
         with self._transactions.batch() as batch:
             batch.connection.execute(update(roots).where(roots.c.id == root_id).values(values))
+            count_moves(batch.connection)
 
     def in_root(self, root_id: int, most: int | None = None) -> list[Location]:
         """Return the locations below a root, by ascending id: all of them, or the first ones."""

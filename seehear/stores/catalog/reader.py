@@ -39,7 +39,7 @@ from seehear.stores.catalog.schema import (
     spaces,
     vectors,
 )
-from seehear.stores.catalog.statements import chunks, rows_of
+from seehear.stores.catalog.statements import chunks, plain_rows, rows_of
 from seehear.types import (
     Asset,
     EmbeddingSpace,
@@ -55,6 +55,8 @@ DRAWN = "drawn_pages"
 """Counter that is 1 once a page of a PDF was stored as an image."""
 LOCATION_CHANGES = "locations"
 """Counter of the changes of locations and of what files say of themselves."""
+MOVES = "moves"
+"""Counter that grows when it changes which assets have a location, or are beside a video."""
 BLOCK = 10_000
 """Vectors read at once where there may be millions."""
 
@@ -121,27 +123,12 @@ def generations_of(connection: Connection) -> list[Generation]:
 
 def serving(connection: Connection) -> Generation | None:
     """Return the serving generation, read in one statement because every search needs it."""
-    rows = connection.execute(_SERVING).all()
+    rows = plain_rows(connection, "serving")
     if not rows:
         return None
-    first = rows[0]
-    found = [EmbeddingSpace(r.name, r.space_revision, r.dim) for r in rows if r.name is not None]
-    return Generation(first.id, first.model, first.revision, tuple(found), GenerationState.SERVING)
-
-
-_SERVING = (
-    select(
-        generations.c.id,
-        generations.c.model,
-        generations.c.revision,
-        spaces.c.name,
-        spaces.c.revision.label("space_revision"),
-        spaces.c.dim,
-    )
-    .join_from(generations, spaces, spaces.c.generation_id == generations.c.id, isouter=True)
-    .where(generations.c.state == GenerationState.SERVING.value)
-    .order_by(spaces.c.id)
-)
+    id_, model, revision, *_ = rows[0]
+    found = [EmbeddingSpace(*row[3:]) for row in rows if row[3] is not None]
+    return Generation(id_, model, revision, tuple(found), GenerationState.SERVING)
 
 
 def segment_ids(
@@ -239,29 +226,29 @@ def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRec
     wanted = np.asarray(ids, dtype=np.int64).tolist()
     for row in rows_of(connection, "described", wanted):
         rows.setdefault(row[0], []).append(row)
-    own = {id_: _place([row[_OF_SEGMENT:] for row in several]) for id_, several in rows.items()}
-    videos = sorted({place.beside for place in own.values() if place.beside is not None})
+    own = {id_: _located([row[_OF_SEGMENT:] for row in several]) for id_, several in rows.items()}
+    videos = sorted({located.beside for located in own.values() if located.beside is not None})
     of_video: dict[int, list[Any]] = {}
     for row in rows_of(connection, "assets", videos):
         of_video.setdefault(row[0], []).append(row[1:])
-    beside = {id_: _place(several) for id_, several in of_video.items()}
+    beside = {id_: _located(several) for id_, several in of_video.items()}
     found: dict[int, SegmentRecord] = {}
     for id_, several in rows.items():
-        place, sidecar = own[id_], None
-        if place.beside in beside:
-            place, sidecar = beside[place.beside], place.paths[0]
+        located, sidecar = own[id_], None
+        if located.beside in beside:
+            located, sidecar = beside[located.beside], located.paths[0]
         _, ordinal, modality, *values = several[0][:_OF_SEGMENT]
         found[id_] = SegmentRecord(
             segment_id=id_,
             ordinal=ordinal,
             segment=segment_of(modality, *values),
-            asset=place.asset,
-            raw_path=place.paths[0],
-            online=place.online,
-            modified_ns=place.modified_ns,
+            asset=located.asset,
+            raw_path=located.paths[0],
+            online=located.online,
+            modified_ns=located.modified_ns,
             raw_sidecar=sidecar,
-            raw_paths=place.by_age,
-            raw_fingerprint=place.fingerprint,
+            raw_paths=located.by_age,
+            raw_fingerprint=located.fingerprint,
         )
     return [found[id_] for id_ in wanted if id_ in found]
 
@@ -270,7 +257,7 @@ _OF_SEGMENT = 11
 """Number of columns of a segment, before those of its asset and a location."""
 
 
-class _Place(NamedTuple):
+class _Located(NamedTuple):
     """An asset and its locations."""
 
     asset: Asset
@@ -285,7 +272,7 @@ class _Place(NamedTuple):
     fingerprint: bytes | None
 
 
-def _place(rows: Sequence[Any]) -> _Place:
+def _located(rows: Sequence[Any]) -> _Located:
     """Return an asset and its locations from its rows, the location to show first."""
     _, path, modified_ns, sidecar_of, online, fingerprint, *asset = rows[0]
     id_, content_hash, modality, *rest = asset
@@ -294,7 +281,7 @@ def _place(rows: Sequence[Any]) -> _Place:
         paths = [row[1] for row in rows]
         by_age = [row[1] for row in sorted(rows, key=lambda row: row[0])]
         sidecar_of = next((row[3] for row in rows if row[3] is not None), None)
-    return _Place(
+    return _Located(
         asset=Asset(id_, content_hash, _KINDS[modality], *rest),
         paths=paths,
         by_age=by_age,
@@ -384,6 +371,12 @@ def to_vectors(blobs: Sequence[bytes], dim: int) -> Vectors:
 def counter(connection: Connection, name: str) -> int:
     """Return a counter's value; 0 if it was never increased."""
     return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)
+
+
+def counters_of(connection: Connection, names: Sequence[str]) -> list[int]:
+    """Return the values of some counters, 0 for those that were never increased."""
+    found = dict(rows_of(connection, "counters", names))
+    return [int(found.get(name, 0)) for name in names]
 
 
 def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:

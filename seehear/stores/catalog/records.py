@@ -322,6 +322,14 @@ MODALITY_CODES = tuple(Modality)
 ORIGIN_CODES: tuple[Origin | None, ...] = (None, *Origin)
 """Origins by their number in `SegmentColumns.origins`."""
 
+CODES_PER_KIND = 16
+MOST_CODES = CODES_PER_KIND * len(MODALITY_CODES)
+
+
+def code_of(item: Modality, origin: Origin | None = None) -> int:
+    """Return the number that `SegmentColumns.codes` has for a kind of segments."""
+    return CODES_PER_KIND * MODALITY_CODES.index(item) + ORIGIN_CODES.index(origin)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentColumns:
@@ -363,6 +371,11 @@ class SegmentColumns:
             self.start_s[rows],
             self.stop_s[rows],
         )
+
+    @property
+    def codes(self) -> Ids:
+        """A number for the modality and origin of each row, less than `MOST_CODES`."""
+        return self.kinds.astype(np.int64) * CODES_PER_KIND + self.origins
 
     def of_kind(self, kind: Modality) -> Ids:
         """Return the rows of one modality, int64 (n,)."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from seehear.stores.catalog.reader import BLOCK, counter, removed_since
+from seehear.stores.catalog.reader import BLOCK, MOVES, counters_of, removed_since
 from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES, SegmentColumns
-from seehear.stores.catalog.schema import segments
+from seehear.stores.catalog.schema import locations, roots, segments
 from seehear.stores.catalog.statements import PIECE, any_beside, placed_among, rows_of
 from seehear.stores.sorted_ids import positions_in
 from seehear.types import Ids, Modality
@@ -22,28 +22,35 @@ _ORIGINS = {origin: number for number, origin in enumerate(ORIGIN_CODES)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentTable:
-    """All segments of a generation in memory: 34 bytes each, and 16 for their order by asset.
+    """All segments of a generation: 58 bytes each, in memory or in a mapped file.
 
-    The row of a segment never changes and its id is never reused, so a new table only adds or
-    removes rows. A table itself never changes.
+    The row of a segment never changes but for the asset that is shown, and its id is never reused,
+    so a new table only adds or removes rows. A table itself never changes.
     """
 
     segment_columns: SegmentColumns
-    """By ascending id, each with the asset that it was cut from."""
+    """By ascending id. An asset of 0 has no location."""
+    own: Ids
+    """The asset that each was cut from, int64 (n,)."""
     by_asset: Ids
-    """Row numbers in the order of their assets, int64 (n,)."""
+    """Row numbers in the order of those assets, int64 (n,)."""
     assets: Ids
     """The assets in that order, int64 (n,)."""
     change: int
     """The last change of the catalog that the table includes."""
+    moves: int
+    """How often it had changed what lies where."""
     newest: int
     """The highest id that was ever in the table."""
 
     def of(self, ids: Ids) -> SegmentColumns:
-        """Return some segments, by ascending id; unknown ids are left out."""
-        wanted = np.array(sorted(set(ids.tolist())), dtype=np.int64)
-        rows = positions_in(self.segment_columns.ids, wanted)
-        return self.segment_columns.at(rows[rows >= 0])
+        """Return some segments, by ascending id; unknown ids and deleted files are left out."""
+        wanted = np.sort(ids)
+        new = np.ones(len(wanted), dtype=np.bool_)
+        new[1:] = wanted[1:] != wanted[:-1]
+        rows = positions_in(self.segment_columns.ids, wanted[new])
+        found = self.segment_columns.at(rows[rows >= 0])
+        return found if found.assets.all() else found.at(found.assets > 0)
 
     def segments_of(self, asset_ids: Ids) -> Ids:
         """Return sorted ids of the segments of some assets; `asset_ids` must be ascending."""
@@ -86,24 +93,62 @@ def shown_columns(connection: Connection, own: SegmentColumns) -> SegmentColumns
 
 def segment_table(connection: Connection, generation_id: int, known: SegmentTable) -> SegmentTable:
     """Update a table to the instant of the connection."""
-    change = counter(connection, "change")
-    if change < known.change:  # another catalog has taken its place
+    change, moves = counters_of(connection, ("change", MOVES))
+    if change < known.change or moves < known.moves:  # another catalog has taken its place
         known = NO_COLUMNS
     newer = _newer(connection, generation_id, known.newest)
     gone = removed_since(connection, generation_id, known.change)
-    kept = known.segment_columns
+    kept, own = known.segment_columns, known.own
     if len(gone):
-        kept = kept.at(positions_in(gone, kept.ids) < 0)
-    grown = SegmentColumns.of(kept, newer) if len(newer) else kept
+        left = positions_in(gone, kept.ids) < 0
+        kept, own = kept.at(left), own[left]
+    if len(newer):
+        own = np.concatenate([own, newer.assets])
+    if moves != known.moves:
+        kept = replace(kept, assets=own[: len(kept)])
+        grown = _shown(connection, SegmentColumns.of(kept, newer))
+    else:
+        grown = SegmentColumns.of(kept, _shown(connection, newer)) if len(newer) else kept
     order = known.by_asset
     if len(newer) or len(kept) < len(known.segment_columns):
-        order = np.argsort(grown.assets, kind="stable")
+        order = np.argsort(own, kind="stable")
     newest = int(newer.ids[-1]) if len(newer) else known.newest
-    return SegmentTable(grown, order, grown.assets[order], change, newest)
+    return SegmentTable(grown, own, order, own[order], change, moves, newest)
 
 
+def _shown(connection: Connection, own: SegmentColumns) -> SegmentColumns:
+    """Replace the asset of each of many segments by the one that is shown, 0 without a location."""
+    listed = {*own.assets.tolist()}
+    videos = {}
+    if any_beside(connection):
+        videos = {asset: video for asset, video in connection.execute(_BESIDE) if asset in listed}
+    if len(listed) <= FEW:
+        there = placed_among(connection, {*listed, *videos.values()})
+        placed = np.array(sorted(there), dtype=np.int64)
+    else:
+        every = select(locations.c.asset_id).distinct().order_by(locations.c.asset_id)
+        placed = np.fromiter(connection.scalars(every), dtype=np.int64)
+        there = set(placed.tolist()) if videos else set()
+    assets = np.where(positions_in(placed, own.assets) >= 0, own.assets, 0)
+    if videos:
+        texts = own.of_kind(Modality.TEXT)
+        for row, asset in zip(texts.tolist(), assets[texts].tolist(), strict=True):
+            if (video := videos.get(asset)) in there:
+                assets[row] = video
+    return replace(own, assets=assets)
+
+
+FEW = 5_000
+"""Assets of which the locations are looked up, not read from all that there are."""
+_BESIDE = (
+    select(locations.c.asset_id, locations.c.sidecar_of)
+    .join(roots, roots.c.id == locations.c.root_id)
+    .where(locations.c.sidecar_of.is_not(None))
+    .order_by(roots.c.online, locations.c.id.desc())
+)
+"""Subtitles with their videos, the location to show last."""
 _NO_IDS: Ids = np.zeros(0, dtype=np.int64)
-NO_COLUMNS = SegmentTable(SegmentColumns.of(), _NO_IDS, _NO_IDS, 0, 0)
+NO_COLUMNS = SegmentTable(SegmentColumns.of(), _NO_IDS, _NO_IDS, _NO_IDS, 0, 0, 0)
 """The table of an empty catalog."""
 
 

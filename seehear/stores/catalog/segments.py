@@ -20,7 +20,6 @@ from seehear.stores.catalog.segment_table import (
     SegmentTable,
     segment_table,
     select_columns,
-    shown_columns,
 )
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
@@ -107,11 +106,6 @@ class Segments:
         """Return what ranking needs of segments, by ascending id, if they have a location."""
         with self._transactions.read() as connection:
             return select_columns(connection, segment_ids)
-
-    def shown(self, own: SegmentColumns) -> SegmentColumns:
-        """Return the same rows with the assets that are shown; `own` is part of `columns`."""
-        with self._transactions.read() as connection:
-            return shown_columns(connection, own)
 
     def table(self, generation_id: int, known: SegmentTable = NO_COLUMNS) -> SegmentTable:
         """Load all segments of a generation into memory; `known` is an earlier result to extend."""

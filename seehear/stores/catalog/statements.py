@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -12,7 +12,17 @@ import numpy as np
 from sqlalchemy import Connection, Select, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
-from seehear.stores.catalog.schema import assets, counters, fingerprints, locations, roots, segments
+from seehear.stores.catalog.records import GenerationState
+from seehear.stores.catalog.schema import (
+    assets,
+    counters,
+    fingerprints,
+    generations,
+    locations,
+    roots,
+    segments,
+    spaces,
+)
 from seehear.types import Asset, Ids
 
 CHUNK = 500
@@ -41,6 +51,10 @@ class _Statements:
     first_of: Select[*tuple[Any, ...]]
     """Assets with the first segment that a `generation` has of them."""
     fingerprints: Select[*tuple[Any, ...]]
+    counters: Select[*tuple[Any, ...]]
+    """Counters by name."""
+    serving: Select[*tuple[Any, ...]]
+    """The serving generation, once for each of its spaces."""
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
@@ -66,7 +80,7 @@ def _remembered(
 
 
 def rows_of(
-    connection: Connection, which: str, ids: Sequence[int], generation_id: int | None = None
+    connection: Connection, which: str, ids: Sequence[Any], generation_id: int | None = None
 ) -> Iterator[Any]:
     """Rows of one of the statements, for any number of ids; those of one id stay in their order."""
     rows = _remembered(connection, which, generation_id)
@@ -78,6 +92,13 @@ def rows_of(
     rows |= found
     for id_ in wanted:
         yield from rows[id_]
+
+
+def plain_rows(connection: Connection, which: str) -> Sequence[Any]:
+    """Return the rows of one of the statements that take no ids."""
+    if connection.dialect.name == "sqlite":
+        return _driver_rows(connection, which, "", None)
+    return connection.execute(getattr(_statements(sqlite=False), which)).all()
 
 
 def placed_among(connection: Connection, asset_ids: Collection[int]) -> set[int]:
@@ -110,7 +131,7 @@ _BESIDE = select(locations.c.id).where(locations.c.sidecar_of.is_not(None)).limi
 
 
 def _rows(
-    connection: Connection, which: str, ids: Sequence[int], generation_id: int | None
+    connection: Connection, which: str, ids: Sequence[Any], generation_id: int | None
 ) -> Iterator[Any]:
     if connection.dialect.name == "sqlite":
         if ids:
@@ -118,7 +139,8 @@ def _rows(
         return
     statement = getattr(_statements(sqlite=False), which)
     of_generation = {} if generation_id is None else {"generation": generation_id}
-    for chunk in chunks(ids):
+    for start in range(0, len(ids), CHUNK):
+        chunk = list(ids[start : start + CHUNK])
         yield from connection.execute(statement, {"ids": chunk} | of_generation).all()
 
 
@@ -126,34 +148,36 @@ def _driver_rows(
     connection: Connection, which: str, ids: str, generation_id: int | None
 ) -> list[Any]:
     """Execute a statement by SQLite's driver, in a fifth of the time that a `Connection` takes."""
-    sql, names, converters = _compiled(which)
+    sql, names, constants, converters = _compiled(which)
     driver: Any = connection.connection.driver_connection
-    values = {"ids": ids, "generation": generation_id}
+    values = {**constants, "ids": ids, "generation": generation_id}
     rows: list[Any] = driver.execute(sql, [values[name] for name in names]).fetchall()
     if not converters:
         return rows
     converted = []
     for row in rows:
         cells = list(row)
-        for place, convert in converters:
-            cells[place] = convert(cells[place])
+        for position, convert in converters:
+            cells[position] = convert(cells[position])
         converted.append(cells)
     return converted
 
 
 @cache
-def _compiled(which: str) -> tuple[str, Sequence[str], list[tuple[int, Callable[[Any], Any]]]]:
-    """Return a statement as text, the names of its parameters in order, and what converts columns
-    from SQLite's types, by their place."""
+def _compiled(
+    which: str,
+) -> tuple[str, Sequence[str], Mapping[str, Any], list[tuple[int, Callable[[Any], Any]]]]:
+    """Return a statement as text, the names of its parameters in order, the values of constant
+    ones, and what converts columns from SQLite's types, by their position."""
     dialect = sqlite.dialect()
     statement = getattr(_statements(sqlite=True), which)
     compiled = statement.compile(dialect=dialect)
     converters = [
-        (place, convert)
-        for place, column in enumerate(statement.selected_columns)
+        (position, convert)
+        for position, column in enumerate(statement.selected_columns)
         if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
     ]
-    return str(compiled), compiled.positiontup or (), converters
+    return str(compiled), compiled.positiontup or (), compiled.params, converters
 
 
 @cache
@@ -167,7 +191,7 @@ def _statements(*, sqlite: bool) -> _Statements:
     if sqlite:
         listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
     asset = [assets.c[field.name] for field in fields(Asset)]
-    place = (
+    located = (
         locations.c.id,
         locations.c.path,
         locations.c.modified_ns,
@@ -194,13 +218,13 @@ def _statements(*, sqlite: bool) -> _Statements:
             segments.c.language,
             segments.c.confidence,
             segments.c.box,
-            *place,
+            *located,
         )
         .select_from(placed.join(segments, segments.c.asset_id == assets.c.id))
         .order_by(roots.c.online.desc(), locations.c.id)
     )
     shown = (
-        select(assets.c.id, *place)
+        select(assets.c.id, *located)
         .select_from(placed)
         .order_by(roots.c.online.desc(), locations.c.id)
     )
@@ -224,6 +248,18 @@ def _statements(*, sqlite: bool) -> _Statements:
         first_of=select(segments.c.asset_id, func.min(segments.c.id))
         .where(segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation"))
         .group_by(segments.c.asset_id),
+        serving=select(
+            generations.c.id,
+            generations.c.model,
+            generations.c.revision,
+            spaces.c.name,
+            spaces.c.revision,
+            spaces.c.dim,
+        )
+        .join_from(generations, spaces, spaces.c.generation_id == generations.c.id, isouter=True)
+        .where(generations.c.state == GenerationState.SERVING.value)
+        .order_by(spaces.c.id),
+        counters=select(counters.c.name, counters.c.value).where(counters.c.name.in_(listed)),
         fingerprints=select(fingerprints.c.asset_id, fingerprints.c.data).where(
             fingerprints.c.asset_id.in_(listed)
         ),

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from seehear.stores.catalog import bulk_insert
-from seehear.stores.catalog.database import next_change
+from seehear.stores.catalog.database import count_moves, next_change
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reader import LOCATION_CHANGES
 from seehear.stores.catalog.records import NewLocation, Remark
@@ -67,6 +67,7 @@ class Batch:
         self.change: int | None = None
         """The number of the change, once segments were written or removed."""
         self._location_change: int | None = None
+        self._moved = False
 
     def put_location(
         self,
@@ -91,6 +92,7 @@ class Batch:
             "inode": bulk_insert.signed(inode),
             "change": self.location_change(),
         }
+        self._count_moves()
         id_ = self.connection.scalar(select(locations.c.id).where(locations.c.path == raw))
         if id_ is None:
             made = self.connection.execute(insert(locations).values(path=raw, **values))
@@ -121,7 +123,13 @@ class Batch:
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
         pairs = zip(ids, places, strict=True)
-        self.put_locations([(id_, location) for id_, at in pairs for location in at])
+        replaced = bulk_insert.put_locations(
+            self.connection,
+            [(id_, location) for id_, at in pairs for location in at],
+            self.location_change(),
+        )
+        if known or replaced:  # what is new is found by its segments
+            self._count_moves()
         return ids
 
     def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
@@ -131,6 +139,7 @@ class Batch:
     def put_locations(self, places: Sequence[tuple[int, NewLocation]]) -> None:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
         bulk_insert.put_locations(self.connection, places, self.location_change())
+        self._count_moves()
 
     def put_fingerprints(self, found: Mapping[int, bytes]) -> None:
         """Store fingerprints of assets by id, those of assets that are gone left out."""
@@ -165,12 +174,15 @@ class Batch:
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
         self.location_change()
+        self._count_moves()
         self.connection.execute(delete(locations).where(locations.c.id == location_id))
 
     def remove_orphans(self) -> int:
         """Remove assets without locations, with segments and vectors; return their number."""
         lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
+        if ids:
+            self._count_moves()
         self.remove_assets(ids)
         return len(ids)
 
@@ -284,6 +296,7 @@ class Batch:
 
     def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
         if changes:
+            self._count_moves()
             statement = update(locations).where(locations.c.id == bindparam("location"))
             self.connection.execute(
                 statement.values(sidecar_of=bindparam("owner")).execution_options(
@@ -341,6 +354,12 @@ class Batch:
         if self._location_change is None:
             self._location_change = next_change(self.connection, LOCATION_CHANGES)
         return self._location_change
+
+    def _count_moves(self) -> None:
+        """Let readers know that assets are at other places, once in a transaction."""
+        if not self._moved:
+            count_moves(self.connection)
+            self._moved = True
 
     def change_number(self) -> int:
         """Return the change number, one per transaction: readers see all of its writes or none."""

@@ -16,7 +16,8 @@ from seehear.stores import sorted_ids
 from seehear.stores.catalog.catalog import CACHE_FOLDER, Catalog
 from seehear.stores.catalog.change_log import Changes
 from seehear.stores.catalog.records import Generation
-from seehear.stores.vectors import files
+from seehear.stores.catalog.segment_table import NO_COLUMNS, SegmentTable
+from seehear.stores.vectors import files, segment_file
 from seehear.stores.vectors.base import VectorIndex
 from seehear.stores.vectors.flat import FlatIndex
 from seehear.stores.vectors.gpu_index import GpuIndex, placed
@@ -66,6 +67,8 @@ class VectorCache:
         self._catalog = catalog
         self._generation = generation
         self._device = device
+        self._table: SegmentTable | None = None
+        """What the file of segments holds."""
         self._entries: dict[tuple[EmbeddingSpace, Modality], _Entry] = {}
         self._lock = threading.RLock()
 
@@ -93,6 +96,29 @@ class VectorCache:
             for key in behind:
                 self._entries[key] = self._caught_up(self._entries[key], *key)
             return bool(behind)
+
+    def segment_table(self, known: SegmentTable | None = None) -> SegmentTable:
+        """Return the columns of all segments, as of now; `known` is an earlier result to extend.
+
+        A table that differs much from its file is written, and mapped from there.
+        """
+        identity = f"{self._catalog.changes.identity()}/{self._generation.id}"
+        name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
+        path = self._folder / f"{name}.segments"
+        with self._lock:
+            if self._table is None:
+                self._table = segment_file.load(path, identity) or NO_COLUMNS
+            found = self._catalog.segments.table(self._generation.id, known or self._table)
+            ids, filed = found.segment_columns.ids, self._table
+            kept = int(np.searchsorted(ids, filed.newest, "right"))
+            changed = len(ids) - kept + len(filed.own) - kept
+            moved = known is None and found.moves != filed.moves
+            if self._catalog.read_only or not (changed > SAVED_EVERY * len(ids) or moved):
+                return found
+            if segment_file.save(found, path, identity):
+                self._table = segment_file.load(path, identity) or found
+                return self._table
+            return found
 
     def describe(self) -> str:
         """Describe the kinds of the generation's indexes and their sizes, for a person."""

@@ -17,7 +17,7 @@ GATHERED_SHARE = 0.05
 """Share of the index below which the vectors allowed by a filter are copied and searched alone:
 reading a few rows is faster than checking a selector for every row."""
 
-ROUNDED_ABOVE_BYTES = 8 << 20
+ROUNDED_ABOVE_BYTES = 4 << 20
 """Size of the vectors from which on a single query is first searched among int8 vectors. Below,
 numpy takes less than a millisecond."""
 
@@ -99,9 +99,13 @@ class FlatIndex(MatrixBacked):
         """Return the k best, with as many candidates as it takes to prove them."""
         depth, count = PROPOSED * k, len(self) if chosen is None else len(chosen)
         while depth < count:
-            near, others = rounded.candidates(query, depth, chosen)
+            near, rough, off = rounded.candidates(query, depth, chosen)
+            # The k-th best is at least as near as the k-th rounded one less what that may be off.
+            floor = float(rough[k - 1]) - 2 * (off + exact.ROUNDING)
+            proved = float(rough[-1]) < floor
+            near = near[rough >= floor] if proved else near
             found = exact.rerank(query[0], self._rows[near], self.ids[near], k)
-            if found[0][-1] > others + exact.ROUNDING:
+            if proved or found[0][-1] > float(rough[-1]) + off + exact.ROUNDING:
                 return found
             depth *= PROPOSED
         return exact.topk(query, self._rows, self.ids, k, chosen)[0]

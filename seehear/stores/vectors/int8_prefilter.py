@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from seehear.stores.vectors.base import Similarities
 from seehear.stores.vectors.files import faiss_errors
 from seehear.types import Ids, Vectors
 
@@ -48,11 +49,12 @@ class Int8Prefilter:
     @faiss_errors()
     def candidates(
         self, query: Vectors, depth: int, chosen: Ids | None = None
-    ) -> tuple[Ids, float]:
-        """Return near rows, and an upper bound of the similarity of all other rows.
+    ) -> tuple[Ids, Similarities, float]:
+        """Return near rows with their rounded similarities, and the most that these are off.
 
         query: float32 (1, dim); chosen: row numbers to search, or None for all rows. Returns
-        `depth` row numbers, int64 (depth,); there must be at least that many rows.
+        `depth` row numbers, int64 (depth,), best first, and float32 (depth,); there must be at
+        least that many rows. All other rows are no nearer than the last one is said to be.
         """
         import faiss
 
@@ -67,10 +69,10 @@ class Int8Prefilter:
         scale = _scale(query)
         whole = np.rint(query * scale)  # FAISS would truncate the fractions
         similarities, near = self._index.search(whole, depth, params=parameters)
-        furthest = float(similarities[0, -1]) / (float(self._scale) * float(scale))
+        rough = similarities[0] / (self._scale * scale)
         off = _longest(query) * self._error
         off += _longest(query - whole / scale) * (self._longest + self._error)
-        return near[0], furthest + off
+        return near[0], rough, off
 
 
 def _scale(rows: Vectors) -> np.float32:
