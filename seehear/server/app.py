@@ -21,6 +21,7 @@ from seehear.server import (
     page_routes,
     routes_assets,
     routes_index,
+    routes_items,
     routes_search,
     routes_service,
 )
@@ -111,6 +112,7 @@ def create_app(
     app.state.service = service
     routes_search.register(app, service)
     routes_assets.register(app, service)
+    routes_items.register(app, service)
     routes_index.register(app, service)
     routes_service.register(app, service, sessions)
     page_routes.register(app)

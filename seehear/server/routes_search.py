@@ -58,7 +58,7 @@ def register(app: FastAPI, service: Service) -> None:
         """Find pictures, sounds, moments of videos and passages of text."""
         with queue_of(request).admit() as admission:
             async with received(request, SearchRequest, limits) as (wish, uploads):
-                answer = await admission.run(request, lambda: _search(service, wish, uploads))
+                answer = await admission.run(request, lambda: answer_search(service, wish, uploads))
         # FastAPI would check the answer again, and turn it into dictionaries on the way to JSON.
         return Response(answer, media_type="application/json")
 
@@ -89,7 +89,7 @@ def register(app: FastAPI, service: Service) -> None:
         return await service.queries.run(request, lambda: _embeddings(service, wish, texts))
 
 
-def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
+def answer_search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
     """Return a `SearchAnswer` as JSON."""
     started = time.perf_counter()
     library = service.library
@@ -192,7 +192,7 @@ def _embeddings(
     service: Service, wish: OpenAIEmbeddingsRequest, texts: list[str]
 ) -> OpenAIEmbeddings:
     model = service.library.model()
-    if wish.model not in {"default", model.name}:
+    if wish.model not in {model.name, "default", *service.options.settings.model_aliases}:
         raise ServiceError(
             404, "model_not_found", f"unknown model; use `{model.name}` or `default`"
         )

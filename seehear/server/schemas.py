@@ -216,6 +216,10 @@ class HitOut(BaseModel):
     people: str | None = Field(None, description="Names, separated by semicolons.")
     thumbnail: str | None = Field(None, description="Address of a preview picture.")
     media: str = Field(description="Address of the file itself.")
+    id: str | None = Field(None, description="The id of an item that was added.")
+    fields: dict[str, bool | int | float | str | list[str]] = Field(
+        {}, description="The fields of an item."
+    )
 
 
 class SearchAnswer(BaseModel):
