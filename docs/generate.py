@@ -32,7 +32,7 @@ Exit status: 0 done, 1 an error (one line on standard error), 2 wrong usage, 3 f
 `index --strict`, 130 interrupted. Results go to standard output, everything else to standard error.
 The environment: `SEEHEAR_COLLECTION`, `SEEHEAR_MODEL`, `SEEHEAR_SPEECH_MODEL`, `SEEHEAR_DEVICE`,
 `SEEHEAR_BATCH_SIZE`, `SEEHEAR_WORKERS`, `SEEHEAR_DATABASE`, `SEEHEAR_CACHE`, `SEEHEAR_PREVIEW`,
-`SEEHEAR_FOLLOW_LINKS`, `SEEHEAR_TOKEN`.
+`SEEHEAR_FOLLOW_LINKS`, `SEEHEAR_MODEL_ALIASES`, `SEEHEAR_TOKEN`.
 
 To complete commands with the Tab key, add a script that seehear prints to your shell's start file
 and open a new terminal:
@@ -132,6 +132,13 @@ it (`upgrade`). Vectors that were made elsewhere come with their space:
 rows = np.random.default_rng(0).normal(size=(2, space.dim)).astype(np.float32)
 vectors = seehear.Embeddings(seehear.Modality.IMAGE, {space: rows})
 library.add(vectors=vectors, ids=["made-1", "made-2"])
+```
+
+Vectors leave with ids, paths, times and fields, a thousand in memory at a time. What was written
+comes back as above: slices of `np.load(..., mmap_mode="r")`, and the ids of the .jsonl file.
+
+```python
+count = library.export_vectors("~/vectors.npy", modalities="image", force=True)  # or .parquet
 ```
 
 Ask several questions at once. A list of texts for `search` is one question, which all of them

@@ -76,6 +76,7 @@ class AsyncCollection:
     duplicates = in_thread(Collection.duplicates)
     embed = in_thread(Collection.embed)
     export = in_thread(Collection.export)
+    export_vectors = in_thread(Collection.export_vectors)
     facets = in_thread(Collection.facets)
     failures = in_thread(Collection.failures)
     fields = in_thread(Collection.fields)

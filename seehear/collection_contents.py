@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from seehear import arguments
 from seehear.arguments import Modalities, PathLike
 from seehear.config import Settings, default_collection
+from seehear.errors import UsageError
 from seehear.libraries import naming_faults
 from seehear.loaded_models import LoadedModels, while_open
 from seehear.status import CollectionStatus, count_unsupported, describe_collection
@@ -274,6 +275,44 @@ class CollectionContents:
     def folders(self) -> list[Path]:
         """Return the folders that hold indexed files, sorted."""
         return self._catalog.locations.folders()
+
+    @while_open
+    def export_vectors(
+        self,
+        path: PathLike,
+        *,
+        modalities: Modalities | None = None,
+        under: PathLike | None = None,
+        where: str = "",
+        space: str | None = None,
+        force: bool = False,
+    ) -> int:
+        """Write vectors with what they are of to a file, and return how many there are.
+
+        A path that ends in .npy gets float32 (n, dim), and beside it a .jsonl file with a line for
+        each row: ids, path, times, page, text and fields. One that ends in .parquet gets both (the
+        extra `arrow`). A thousand vectors are in memory at a time. `space` is the name of a space
+        of the model, by default the first; `modalities`, `under` and `where` as in `search`.
+
+        Raises UsageError for an unknown space, and a file that exists without `force`.
+        """
+        from seehear.vector_export import write_vectors
+
+        generation = self._catalog.generations.serving()
+        if generation is None:
+            raise UsageError("the collection is empty: there are no vectors to write")
+        spaces = {one.name: one for one in generation.spaces}
+        chosen = next(iter(spaces.values())) if space is None else spaces.get(space)
+        if chosen is None:
+            raise UsageError(f'No space "{space}". The spaces are {", ".join(spaces)}')
+        ids = self._catalog.segments.ids(
+            generation.id,
+            assets=arguments.parse_modalities(modalities),
+            under=arguments.as_folder(under),
+            where=self._parse_filter(where),
+        )
+        target = arguments.as_path(path)
+        return write_vectors(self._catalog, generation, chosen, ids, target, force=force)
 
     def _parse_filter(self, text: str) -> Filter | None:
         """Return the filter of a query, whose folders are named by path."""

@@ -19,6 +19,10 @@ DEFAULT_BATCH_SIZE = 32
 """Samples per encoder call: large enough to share among a few cores."""
 
 
+MODEL_ALIASES = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
+"""Names of models that clients of OpenAI's API ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of a collection, besides its folder."""
@@ -40,6 +44,9 @@ class Settings:
     """Longest wait in seconds for one sample of one file; then the decoder is killed."""
     follow_links: bool = False
     """Also read files outside the indexed folders that links in them lead to."""
+    model_aliases: tuple[str, ...] = MODEL_ALIASES
+    """Names by which clients of `/v1/embeddings` may ask for the model, besides its own and
+    "default"."""
     database: str | None = field(default=None, repr=False)
     """URL of a PostgreSQL database for the catalog; None means a SQLite file in the collection's
     folder. Not shown, because it may contain a password."""
@@ -55,7 +62,7 @@ class Settings:
         """Return the defaults, overridden by environment variables.
 
         SEEHEAR_MODEL, SEEHEAR_SPEECH_MODEL, SEEHEAR_DEVICE, SEEHEAR_BATCH_SIZE, SEEHEAR_WORKERS,
-        SEEHEAR_FOLLOW_LINKS (1 or 0) and SEEHEAR_DATABASE.
+        SEEHEAR_FOLLOW_LINKS (1 or 0), SEEHEAR_DATABASE and SEEHEAR_MODEL_ALIASES (with commas).
         Raises UsageError for a value that is not valid.
         """
         env = os.environ if environment is None else environment
@@ -68,6 +75,9 @@ class Settings:
             decode_workers=_integer(env, "SEEHEAR_WORKERS"),
             follow_links=bool(_integer(env, "SEEHEAR_FOLLOW_LINKS")),
             database=env.get("SEEHEAR_DATABASE") or None,
+            model_aliases=MODEL_ALIASES
+            if "SEEHEAR_MODEL_ALIASES" not in env
+            else tuple(filter(None, map(str.strip, env["SEEHEAR_MODEL_ALIASES"].split(",")))),
         )
 
 

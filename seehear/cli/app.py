@@ -37,6 +37,7 @@ COMMANDS = {
     "eval": "commands_eval",
     "verify": "commands_maintenance",
     "export": "commands_maintenance",
+    "export-vectors": "commands_maintenance",
     "import": "commands_maintenance",
     "doctor": "commands_doctor",
     "serve": "commands_serve",
@@ -45,7 +46,7 @@ COMMANDS = {
     "train": "commands_model",
 }
 """The module of each command, in the order of `seehear --help`; a run imports those it needs."""
-_FUNCTIONS = {"eval": "evaluate", "import": "import_"}
+_FUNCTIONS = {"eval": "evaluate", "export-vectors": "export_vectors", "import": "import_"}
 """Functions that cannot have the name of their command."""
 
 

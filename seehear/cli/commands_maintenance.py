@@ -11,7 +11,14 @@ import typer
 
 from seehear.cli import output, progress
 from seehear.cli.commands_index import stop_on_interrupt
-from seehear.cli.options import CollectionOption, ForceOption, JsonOption, open_collection
+from seehear.cli.commands_search import KindsOption, WhereOption
+from seehear.cli.options import (
+    CollectionOption,
+    ForceOption,
+    JsonOption,
+    UnderOption,
+    open_collection,
+)
 from seehear.cli.process import EXIT_ERROR, EXIT_INTERRUPTED
 from seehear.errors import UsageError
 
@@ -159,6 +166,41 @@ def export(
             f"{output.counted(len(manifest.roots), 'folder')} to {output.display_path(archive)} "
             f"({output.size(manifest.size_bytes)})"
         )
+
+
+def export_vectors(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File.npy or FILE.parquet.")],
+    kinds: KindsOption = None,
+    under: UnderOption = None,
+    where: WhereOption = "",
+    space: Annotated[
+        str | None,
+        typer.Option("--space", metavar="NAME", help="Space of the model (default: the first)."),
+    ] = None,
+    force: ForceOption = False,
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write vectors with ids, paths, times and fields to a file.
+
+    FILE.npy has the vectors, float32 (n, dim), and FILE.jsonl beside it a line for each.
+    FILE.parquet has both (the extra arrow).
+    """
+    from seehear.arguments import parse_modalities
+
+    with open_collection(collection) as library:
+        count = library.export_vectors(
+            file,
+            modalities=parse_modalities(kinds),
+            under=under,
+            where=where,
+            space=space,
+            force=force,
+        )
+    if json:
+        output.print_json({"vectors": count, "file": str(file)})
+    else:
+        output.note(f"Wrote {output.counted(count, 'vector')} to {output.display_path(file)}")
 
 
 def import_(

@@ -26,6 +26,7 @@ from seehear.server import (
     routes_browse,
     routes_files,
     routes_index,
+    routes_items,
     routes_search,
     routes_service,
     routes_typical,
@@ -135,6 +136,7 @@ def create_app(
     routes_typical.register(app, service)
     routes_browse.register(app, service)
     routes_files.register(app, service, reveal=reveal)
+    routes_items.register(app, service)
     routes_index.register(app, service)
     routes_service.register(app, service, sessions, reveal=reveal)
     if find_spec("mcp") is not None:

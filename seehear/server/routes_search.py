@@ -68,7 +68,7 @@ def register(app: FastAPI, service: Service) -> None:
                         answer = await admission.wait(request, service.workers.ask(content, told))
                     else:
                         answer = await admission.run(
-                            request, lambda: _search(service, wish, uploads)
+                            request, lambda: answer_search(service, wish, uploads)
                         )
         # FastAPI would check it against the schema, which takes longer than to make it.
         return Response(answer, media_type="application/json")
@@ -100,7 +100,7 @@ def register(app: FastAPI, service: Service) -> None:
         return await service.queries.run(request, lambda: _embeddings(service, wish, texts))
 
 
-def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
+def answer_search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
     """Return a `SearchAnswer` as JSON."""
     heard: list[str] = []
 
@@ -225,7 +225,7 @@ def _embeddings(
     service: Service, wish: OpenAIEmbeddingsRequest, texts: list[str]
 ) -> OpenAIEmbeddings:
     model = service.library.model()
-    if wish.model not in {"default", model.name}:
+    if wish.model not in {model.name, "default", *service.options.settings.model_aliases}:
         raise ServiceError(
             404, "model_not_found", f"unknown model; use `{model.name}` or `default`"
         )

@@ -222,6 +222,10 @@ class HitOut(BaseModel):
     media: str = Field(description="Address of the file itself.")
     address: str = Field("", description="Of the moment, for the command line and assistants.")
     moment_url: str = Field("", description="Of the moment, on the page of this service.")
+    id: str | None = Field(None, description="The id of an item that was added.")
+    fields: dict[str, bool | int | float | str | list[str]] = Field(
+        {}, description="The fields of an item."
+    )
 
 
 class SearchAnswer(BaseModel):

@@ -152,7 +152,8 @@ def test_it_takes_all_that_the_library_takes() -> None:
         "video": "video",
         "without_files": "without_file",
     }
-    assert arguments - fields - {"vectors"} == set(as_files)  # vectors are for programs alone
+    # Vectors are for programs alone; a list as `text` is what `all_of` names.
+    assert arguments - fields - {"vectors", "all_of"} == set(as_files)
     assert set(as_files.values()) | {"file", "say"} == set(FILE_FIELDS)
 
 

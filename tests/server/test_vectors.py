@@ -74,4 +74,7 @@ def test_openai_clients_are_understood(running: Running) -> None:
         plain = client.embeddings.create(model="default", input="red", encoding_format="float")
         assert plain.data[0].embedding == pytest.approx(answer.data[0].embedding)
         with pytest.raises(openai.NotFoundError, match="unknown model; use `fake` or `default`"):
-            client.embeddings.create(model="text-embedding-3-small", input="x")
+            client.embeddings.create(model="text-embedding-4", input="x")
+        usual = client.embeddings.create(model="text-embedding-3-small", input="red")
+        assert (usual.model, usual.data[0].embedding) == ("fake", answer.data[0].embedding)
+        assert "text-embedding-3-small" in {one.id for one in client.models.list()}

@@ -63,7 +63,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What was added from memory: an asset with an id and fields of one's own."""
+    """What was added from memory: an asset with an id and fields of one's own; times in UTC."""
 
     id: str
     asset_id: int
@@ -77,9 +77,7 @@ class Item:
     kept: str | None
     """The file name of what is kept of it: all or a preview; None for nothing."""
     added_at: datetime
-    """In UTC, with time zone."""
     changed_at: datetime
-    """In UTC, with time zone."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the item as plain values, ready for JSON."""
