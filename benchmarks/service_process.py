@@ -64,7 +64,8 @@ def serving(
 
 def processes_of(service: int) -> list[int]:
     """A process and all that it has started, and those in turn."""
-    found, children = [service], {}
+    found = [service]
+    children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parent = int(stat.read_text().rpartition(")")[2].split()[1])

@@ -58,6 +58,12 @@ def serve(
             help="Processes that answer searches, on Linux (default: one per core, at most 8).",
         ),
     ] = None,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal", help="Let the page show paths and open folders; for this machine only."
+        ),
+    ] = False,
     create: Annotated[
         bool, typer.Option("--create", help="Make the collection if it does not exist.")
     ] = False,
@@ -95,6 +101,7 @@ def serve(
             names=name or (),
             behind_proxy=behind_proxy,
             workers=workers,
+            reveal=reveal,
             announce=announce,
         )
 

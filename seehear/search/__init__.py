@@ -31,6 +31,7 @@ from seehear.search.filter_text import parse_where
 from seehear.search.query_syntax import QueryTerm, is_compact, parse_compact
 from seehear.search.ranking import RankedAsset, Rerank
 from seehear.search.typicality import TypicalFile, UnusualFile, typical_files, unusual_files
+from seehear.search.unknown import check_values
 
 __all__ = [
     "DuplicateGroup",
@@ -44,6 +45,7 @@ __all__ = [
     "check_embeddings",
     "check_options",
     "check_query",
+    "check_values",
     "embed_each",
     "facet_named",
     "is_compact",

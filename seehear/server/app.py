@@ -18,11 +18,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from seehear.config import Settings
-from seehear.errors import SeehearError
+from seehear.errors import SeehearError, UsageError
 from seehear.limits import ServiceLimits
 from seehear.server import (
     page_routes,
     routes_assets,
+    routes_browse,
+    routes_files,
     routes_index,
     routes_search,
     routes_service,
@@ -30,7 +32,7 @@ from seehear.server import (
 )
 from seehear.server.metrics import MetricsMiddleware
 from seehear.server.problems import ServiceError, as_json, problem_of
-from seehear.server.security import SecurityMiddleware, check_token
+from seehear.server.security import SecurityMiddleware, check_token, is_loopback
 from seehear.server.sessions import Sessions
 from seehear.server.state import Service, ServiceOptions
 from seehear.server.uploads import invalid
@@ -67,6 +69,7 @@ def create_app(
     host: str = "127.0.0.1",
     names: Sequence[str] = (),
     workers: int = 1,
+    reveal: bool = False,
 ) -> FastAPI:
     """Return the service over one collection, as an ASGI application.
 
@@ -80,13 +83,20 @@ def create_app(
         names: further host names that clients use.
         workers: processes that answer searches and share the collection in memory (Linux); with 1,
             and elsewhere, this process answers them.
+        reveal: clients may see where files lie, and have them shown in a window of this machine;
+            for a loopback address only.
 
-    Raises UsageError for a missing or weak token and for a root that is not a folder. The service
+    Raises UsageError for a missing or weak token, for a root that is not a folder and for `reveal`
+    with an address that other machines reach. The service
     opens the collection and loads the model after it starts; /readyz says when it is ready.
     """
     from seehear import __version__
 
     check_token(host, token)
+    if reveal and not is_loopback(host):
+        raise UsageError(
+            f"--reveal is for the person at this machine, and {host} can be reached from others"
+        )
     service = Service(
         ServiceOptions(
             collection=collection,
@@ -123,8 +133,10 @@ def create_app(
     routes_search.register(app, service)
     routes_assets.register(app, service)
     routes_typical.register(app, service)
+    routes_browse.register(app, service)
+    routes_files.register(app, service, reveal=reveal)
     routes_index.register(app, service)
-    routes_service.register(app, service, sessions)
+    routes_service.register(app, service, sessions, reveal=reveal)
     if find_spec("mcp") is not None:
         app.router.routes.append(Route("/mcp", _Assistants(service), include_in_schema=False))
     page_routes.register(app)

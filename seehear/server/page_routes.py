@@ -37,6 +37,7 @@ def register(app: FastAPI) -> None:
         return Response(content, media_type=kind, headers=headers)
 
     @app.get("/", include_in_schema=False)
+    @app.get("/moment/{asset_id}", include_in_schema=False)
     async def page(request: Request) -> Response:
         return answer("index.html", request)
 

@@ -17,11 +17,15 @@ from seehear.query_builder import build_query, text_part
 from seehear.search import language_notes
 from seehear.serialize import taken_text
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.schemas import Part, Place, SearchRequest
+from seehear.server.schemas import ItemOut, Part, Place, SearchRequest
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 if TYPE_CHECKING:
-    from seehear.server.served_collection import ServedCollection
+    from seehear.server.served_collection import BrowsedAsset, ServedCollection
+
+_OF_ASSET = ("width_px", "height_px", "duration_s")
+_OF_DETAILS = ("city", "country", "camera", "people")
+_SNIPPET_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,24 +156,66 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
     ]
     for explanation in facts["why"]:
         explanation["part"] = printable(explanation["part"])
-    return facts | {
-        "name": printable(hit.path.name),
-        "folder": folder_labels.folder_of(hit.path),
-        "width_px": asset and asset.width_px,
-        "height_px": asset and asset.height_px,
-        "duration_s": asset and asset.duration_s,
-        "taken_at": asset and taken_text(asset),
-        "people": asset and asset.details.get("people"),
-        "thumbnail": thumbnail_address(
-            hit.asset_id,
-            hit.modality,
-            hit.start_s,
-            hit.stop_s,
-            hit.page if hit.matched_modality is Modality.IMAGE else None,
+    unknown: dict[str, Any] = dict.fromkeys((*_OF_ASSET, *_OF_DETAILS, "taken_at"))
+    content = unknown if asset is None else _facts_of(asset)
+    return (
+        facts
+        | content
+        | {
+            "name": printable(hit.path.name),
+            "folder": folder_labels.folder_of(hit.path),
+            "thumbnail": thumbnail_address(
+                hit.asset_id,
+                hit.modality,
+                hit.start_s,
+                hit.stop_s,
+                hit.page if hit.matched_modality is Modality.IMAGE else None,
+            ),
+            "media": f"/v1/assets/{hit.asset_id}/media",
+            "moment_url": moment_url(hit),
+        }
+    )
+
+
+def moment_url(hit: Hit) -> str:
+    """Return the address of a hit's moment on the page."""
+    return f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}"
+
+
+def _facts_of(asset: Asset) -> dict[str, Any]:
+    """Return what is shown of a file's content."""
+    told = {name: asset.details.get(name) for name in _OF_DETAILS}
+    sizes = {name: getattr(asset, name) for name in _OF_ASSET}
+    return sizes | told | {"taken_at": taken_text(asset)}
+
+
+def browsed_out(records: Sequence[BrowsedAsset], folder_labels: FolderLabels) -> list[ItemOut]:
+    """Return assets without paths, with what a page needs to show them."""
+    return [_item_out(one, folder_labels) for one in records]
+
+
+def _item_out(found: BrowsedAsset, folder_labels: FolderLabels) -> ItemOut:
+    asset, segment = found.asset, found.segment
+    text = segment.text if segment is not None else None
+    page = 1 if asset.format == "pdf" else None
+    return ItemOut(
+        **_facts_of(asset),
+        asset_id=asset.id,
+        segment_id=found.segment_id,
+        modality=asset.modality,
+        format=asset.format,
+        name=printable(found.path.name),
+        folder=folder_labels.folder_of(found.path),
+        snippet=printable(text[:_SNIPPET_CHARACTERS]) if text else None,
+        thumbnail=thumbnail_address(
+            asset.id,
+            asset.modality,
+            segment.start_s if segment is not None else None,
+            segment.stop_s if segment is not None else None,
+            page,
         ),
-        "media": f"/v1/assets/{hit.asset_id}/media",
-        "moment_url": f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}",
-    }
+        media=f"/v1/assets/{asset.id}/media",
+    )
 
 
 def location_out(path: Path, folder_labels: FolderLabels, *, online: bool = True) -> Place:

@@ -23,8 +23,10 @@ _MOST_FOLDERS = 1000
 _SHOWN_LIMITS = ("body_bytes", "upload_bytes", "files", "parts", "text_characters", "k")
 
 
-def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
-    """Add the endpoints to the application."""
+def register(
+    app: FastAPI, service: Service, sessions: Sessions | None, *, reveal: bool = False
+) -> None:
+    """Add the endpoints to the application; `reveal` is told in the status."""
 
     @app.get("/healthz", response_model=Health, tags=["service"])
     async def health() -> Health:
@@ -63,7 +65,8 @@ def register(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     )
     async def status(request: Request) -> Status:
         """Show what the collection holds, or that it is loading, and the limits of requests."""
-        return await service.listing.run(request, lambda: _status(service))
+        found = await service.listing.run(request, lambda: _status(service))
+        return found.model_copy(update={"reveals": reveal})
 
     @app.get(
         "/v1/folders",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear.config import Settings
-from seehear.errors import SeehearError
+from seehear.errors import SeehearError, UsageError
 from seehear.limits import ServiceLimits
 from seehear.server.app import create_app
 from seehear.server.workers.pool import default_workers
@@ -31,6 +31,7 @@ def serve(
     names: Sequence[str] = (),
     behind_proxy: bool = False,
     workers: int | None = None,
+    reveal: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted. The other arguments are those of `create_app`.
@@ -41,6 +42,8 @@ def serve(
     Raises UsageError as `create_app` does, SeehearError if the port is not available, and
     EnvironmentFaultError if a library cannot be loaded.
     """
+    if reveal and behind_proxy:
+        raise UsageError("--reveal is for the person at this machine; leave out --behind-proxy")
     app = create_app(
         collection,
         settings=settings,
@@ -50,6 +53,7 @@ def serve(
         host=host,
         names=names,
         workers=default_workers() if workers is None else workers,
+        reveal=reveal,
     )
     with _bound(host, port) as listening:
         if announce is not None:

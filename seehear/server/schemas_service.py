@@ -48,6 +48,9 @@ class Status(BaseModel):
     hears: bool = Field(
         default=False, description="True if files can be sent as `say`: the extra is installed."
     )
+    reveals: bool = Field(
+        default=False, description="True if files can be shown in their folder (`--reveal`)."
+    )
     index: str = "empty"
     roots: list[RootOut] = []
     limits: dict[str, Any]

@@ -37,7 +37,7 @@ MIN_TOKEN = 16
 """Characters of a token: guessing 64 random bits over a network is hopeless."""
 
 _OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/v1/session"})
-_OPEN_PREFIX = "/page/"
+_PAGE_PREFIXES = ("/page/", "/moment/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FILE_PATHS = frozenset({"/v1/search", "/v1/embed"})
 """The only paths that take files."""
@@ -111,7 +111,7 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
-        policy = PAGE_POLICY if path == "/" or path.startswith(_OPEN_PREFIX) else DATA_POLICY
+        policy = PAGE_POLICY if _is_page(path) else DATA_POLICY
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -242,7 +242,12 @@ class _Body:
 
 def _is_open(path: str) -> bool:
     """Return whether a path needs no token."""
-    return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+    return path in _OPEN_PATHS or _is_page(path)
+
+
+def _is_page(path: str) -> bool:
+    """Return whether the page or a file of it is at a path."""
+    return path == "/" or path.startswith(_PAGE_PREFIXES)
 
 
 def _hostname(host: str) -> str:

@@ -6,7 +6,9 @@ A thin layer over seehear.Collection; everything that ranks, scores or stores li
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,14 +17,35 @@ from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.encoders.plain import try_encoder
 from seehear.errors import UnknownFolderError, UsageError
-from seehear.search import parse_where
+from seehear.loaded_models import while_open
+from seehear.search import check_values, parse_where
 from seehear.server.batching import BatchingModel
+from seehear.server.browsing import BrowseOrder, GroupBy, order
 from seehear.server.folder_labels import FolderLabels
-from seehear.types import Hit, Modality, Query
+from seehear.types import Asset, Hit, Ids, Modality, Query, Segment
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.stores.catalog.filters import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class BrowsedAsset:
+    """A file that is looked at without a query, with the segment that it begins with."""
+
+    asset: Asset
+    path: Path
+    segment_id: int | None
+    segment: Segment | None
+
+
+@contextmanager
+def _naming_folders(folder_labels: FolderLabels) -> Iterator[None]:
+    """Name folders by label in the error for an unknown one."""
+    try:
+        yield
+    except UnknownFolderError as error:
+        raise UsageError(error.told(folder_labels.named)) from None
 
 
 class ModelPool:
@@ -91,11 +114,59 @@ class ServedCollection(Collection):
     def ask(self, query: Query) -> list[Hit]:
         """As Collection's; raises CancelledQueryError when the client of the request has gone."""
         check_current()
-        try:
+        with _naming_folders(FolderLabels(root.path for root in self.roots())):
             return super().run(query)
-        except UnknownFolderError as error:
-            folder_labels = FolderLabels(root.path for root in self.roots())
-            raise UsageError(error.told(folder_labels.named)) from None
+
+    @while_open
+    def listing_mark(self) -> tuple[int, ...]:
+        """Return numbers that change whenever `browse` may give another order."""
+        return self._catalog.assets.listing_mark()
+
+    @while_open
+    def browse(
+        self,
+        by: GroupBy,
+        kinds: Iterable[Modality] | None,
+        under: str,
+        where: str,
+        folder_labels: FolderLabels,
+    ) -> BrowseOrder:
+        """Return all files that meet some filters, in groups; no `kinds` are all of them.
+
+        Raises UsageError for a filter that cannot be read, and for one that asks for a folder,
+        camera or the like that no file has.
+        """
+        folder = folder_labels.resolve(under) if under else None
+        condition = self._parse_filter(where)
+        chosen = None if kinds is None else frozenset(kinds)
+        listing = self._catalog.assets.listing(chosen, folder, condition)
+        if not len(listing):
+            with _naming_folders(folder_labels):
+                check_values(self._catalog, condition, folder)
+        return order(listing, by, folder_labels)
+
+    @while_open
+    def browsed(self, asset_ids: Ids, location_ids: Ids) -> list[BrowsedAsset]:
+        """Return assets at some of their locations, in this order; those that are gone are left
+        out."""
+        assets = self._catalog.assets.get_many(asset_ids.tolist())
+        lying = self._catalog.locations.of_assets(asset_ids)
+        paths = {location.id: location.path for found in lying.values() for location in found}
+        generation = self._catalog.generations.serving()
+        first: dict[int, int] = {}
+        if generation is not None:
+            first = self._catalog.assets.first_segments(asset_ids.tolist(), generation.id)
+        segments = {
+            one.segment_id: one.segment
+            for one in self._catalog.segments.resolve(list(first.values()))
+        }
+        return [
+            BrowsedAsset(
+                assets[asset], paths[at], first.get(asset), segments.get(first.get(asset, 0))
+            )
+            for asset, at in zip(asset_ids.tolist(), location_ids.tolist(), strict=True)
+            if asset in assets and at in paths
+        ]
 
     def folder_names(self, folder_labels: FolderLabels, most: int) -> tuple[list[str], bool]:
         """Folders that hold files, by label, sorted; and whether that is all of them."""

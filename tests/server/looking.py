@@ -147,7 +147,7 @@ def leave(page: Page, field: str, value: str) -> None:
 
 
 def names(page: Page, within: str = "#results") -> list[str]:
-    return page.locator(f"{within} .card .name").all_inner_texts()
+    return page.locator(f"{within} .card .name").all_text_contents()
 
 
 def drop(page: Page, path: Path, kind: str) -> None:

@@ -29,7 +29,7 @@ def test_words_bring_cards(look: Looking) -> None:
     page.fill("#text", "red")  # no Enter: results are live
     settled(page)
     assert "rose.png" in names(page)
-    assert re.fullmatch(r"\d+ results?", page.inner_text("#says"))
+    assert re.fullmatch(r"\d+ best match(es)? · \d+ more results?", page.inner_text("#says"))
     rose = page.locator(".card", has_text="rose.png")
     assert rose.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 160
     label = rose.locator(".view").get_attribute("aria-label") or ""
@@ -117,9 +117,9 @@ def test_filters(look: Looking) -> None:
     assert set(names(page)) == {"flag.png", "meadow.png"}
     leave(page, "#where", "width < 100")
     assert names(page) == []
-    page.click("#reset")
+    page.click("#clear-all")
     settled(page)
-    assert len(names(page)) == 5
+    assert len(names(page)) == 11
     leave(page, "#without", "white")
     assert look.bodies[-1]["without"] == "white"
 
@@ -216,7 +216,7 @@ def test_mistakes_are_told_in_words(look: Looking, tmp_path: Path) -> None:
     page.click("#narrow")
     leave(page, "#where", "colour = red")
     assert "colour" in page.inner_text("#trouble")
-    page.click("#reset")
+    page.click("#clear-all")
     settled(page)
     assert page.locator("#trouble").is_hidden()
     broken = tmp_path / "broken.jpg"
@@ -232,7 +232,9 @@ def test_weak_hits_stand_apart(look: Looking) -> None:
     assert all(page.locator("#strong .card").evaluate_all("c => c.map(x => !x.hit.weak)"))
     assert all(page.locator("#weak .card").evaluate_all("c => c.map(x => x.hit.weak)"))
     ask(page, "quixotic zebra parade")
-    assert page.inner_text("#says") == "No close matches. Showing the nearest."
+    page.keyboard.press("Enter")
+    settled(page)
+    assert page.inner_text("#says") == "No best matches · 11 more results"
     assert page.locator("#strong .card").count() == 0
 
 
@@ -261,10 +263,13 @@ def test_keys_alone_are_enough(look: Looking) -> None:
     page.keyboard.press("+")
     page.wait_for_selector(f".chip:has-text('like {first}')")
     settled(page)
-    page.keyboard.press("ArrowDown")  # "+" led back to the box
+    assert page.evaluate(focused) == first  # the keys stay with the results
+    page.keyboard.press("+")
     page.keyboard.press("-")
     page.wait_for_selector(".chip.not")
     settled(page)
+    assert page.input_value("#text") == "red"
+    page.locator("#text").focus()
     page.keyboard.press("Escape")
     page.wait_for_selector("body.resting")
     assert page.input_value("#text") == ""

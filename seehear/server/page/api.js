@@ -32,12 +32,18 @@ async function call(method, path, { json, form, signal } = {}) {
 export const status = () => call("GET", "/v1/status");
 export const folders = () => call("GET", "/v1/folders");
 export const asset = (id) => call("GET", `/v1/assets/${id}`);
+export const reveal = (id, open) => call("POST", `/v1/assets/${id}/reveal?open_folder=${open}`);
 export const waveform = (id, steps) => call("GET", `/v1/assets/${id}/waveform?steps=${steps}`);
 export const session = () => call("GET", "/v1/session");
 export const signIn = (token) => call("POST", "/v1/session", { json: { token } });
 export const startIndex = () => call("POST", "/v1/index", { json: {} });
 export const stopIndex = (id) => call("DELETE", `/v1/index/${id}`);
 export const indexJobs = () => call("GET", "/v1/index");
+
+const listed = (query) => new URLSearchParams(Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, one])));
+export const browse = (query, signal) => call("GET", `/v1/browse?${listed(query)}`, { signal });
+export const browseItems = (query) => call("GET", `/v1/browse/items?${listed(query)}`);
+export const suggestions = () => call("GET", "/v1/suggestions");
 
 /** Hits of a query. `files` are [{blob, name}]; the rest is as the JSON of /v1/search. */
 export function search(query, files, signal) {

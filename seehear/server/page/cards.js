@@ -1,6 +1,7 @@
 // One result as a card of the grid.
 
-import { KIND, USUAL, clock, h, icon, marked, span } from "./dom.js";
+import { KIND, USUAL, clock, ending, h, icon, marked, pathEnd, span, taken, town } from "./dom.js";
+import { tick } from "./selection.js";
 import { draw, peaksOf } from "./sound.js";
 
 /** A card. `does` has open(hit), more(hit), less(hit). */
@@ -12,7 +13,7 @@ export function card(hit, does) {
     {
       type: "button",
       onclick: () => does.open(hit),
-      "aria-label": `${hit.name}, ${KIND[hit.modality]}${when}${where}, score ${hit.score.toFixed(2)}`,
+      "aria-label": `${hit.name}, ${KIND[hit.modality]}${when}${where}${hit.score === null ? "" : `, score ${hit.score.toFixed(2)}`}`,
       "aria-keyshortcuts": "Enter Space + -",
     },
     picture(hit),
@@ -23,14 +24,16 @@ export function card(hit, does) {
     "li.card",
     {},
     view,
+    tick(hit),
     h(
       "div.about",
       {},
-      h("span.name", { title: hit.name }, hit.name),
-      h("span.folder", { title: hit.folder }, hit.folder),
-      scoreBar(hit.score),
+      h("span.name", { title: hit.name }, ending(hit.name, 10)),
+      h("span.folder", { title: hit.folder }, pathEnd(hit.folder)),
+      hit.score === null ? null : facts(hit),
+      hit.score === null ? null : scoreBar(hit.score),
     ),
-    h(
+    hit.score === null ? null : h(
       "div.acts",
       {},
       h("button", { type: "button", onclick: () => does.more(hit), "aria-label": `More like ${hit.name}` }, icon("more"), h("span", {}, "More like this")),
@@ -41,6 +44,12 @@ export function card(hit, does) {
   if (hit.modality === "video") playsOnHover(made, view, hit);
   if (hit.modality === "audio") showsWaveform(view, hit);
   return made;
+}
+
+/** When and where it was taken, and with what. */
+function facts(hit) {
+  const told = [taken(hit.taken_at), town(hit), hit.camera].filter(Boolean).join(" · ");
+  return told ? h("span.when", { title: told }, told) : null;
 }
 
 function times(hit) {

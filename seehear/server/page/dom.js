@@ -17,6 +17,15 @@ export function h(name, props = {}, ...children) {
   return made;
 }
 
+/** A long text whose end is shown: its middle gives way. `end`: characters that stay. */
+export function ending(text, end) {
+  const cut = text.length > 26 ? Math.max(1, text.length - end) : 0;
+  return cut ? [h("span.start", {}, text.slice(0, cut)), h("span.end", {}, text.slice(cut))] : [text];
+}
+
+/** A folder by its end: the last part of the path stays. */
+export const pathEnd = (folder) => ending(folder, Math.min(24, folder.length - folder.lastIndexOf("/")));
+
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
@@ -36,6 +45,17 @@ export function clock(seconds) {
 
 export const span = (hit) =>
   hit.start_s === null || hit.stop_s === null ? "" : `${clock(hit.start_s)}–${clock(hit.stop_s)}`;
+
+/** When a file was taken, as far as it is known: "2024-06" is June 2024. */
+export function taken(text, long = false) {
+  const [, year, month, day, time] = text?.match(/^(\d{4})(?:-(\d\d))?(?:-(\d\d))?(?:T(\d\d:\d\d))?/) ?? [];
+  if (!year || text.includes("W")) return text ?? "";
+  const form = { year: "numeric", ...(month && { month: long ? "long" : "short" }), ...(day && { day: "numeric" }) };
+  const told = new Date(Number(year), Number(month ?? 1) - 1, Number(day ?? 1)).toLocaleDateString("en-GB", form);
+  return long && time ? `${told}, ${time}` : told;
+}
+
+export const town = (hit) => [hit.city, hit.country].filter(Boolean).join(", ");
 
 export function bytes(size) {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -1,39 +1,25 @@
 // The page: a query of words, files and liked results; live answers in a grid.
 
 import * as api from "./api.js";
-import { card, togglePlay } from "./cards.js";
-import { $, closable, h, icon } from "./dom.js";
+import * as browse from "./browse.js";
+import { $, closable, h } from "./dom.js";
+import { addressOf, hitFrom, momentOf } from "./moments.js";
+import * as query from "./query.js";
+import * as found from "./results.js";
+import { save } from "./selection.js";
 import { record } from "./sound.js";
+import * as trouble from "./trouble.js";
 import { update } from "./updating.js";
 import * as viewer from "./viewer.js";
 
-const text = $("#text");
+const { text } = query;
 const results = $("#results");
-const state = { files: [], like: [], unlike: [], k: 40, hits: [], longer: false };
+const state = { k: 40, shown: null, from: -1 };
 let running = null;
 let soon = 0;
 let retry = 0;
 
-// --- the query ---------------------------------------------------------------------------
-
-function query() {
-  const asked = { k: state.k };
-  const put = (name, value) => { if (value && value.length !== 0) asked[name] = value; };
-  put("text", text.value.trim());
-  put("like", state.like.map((hit) => hit.segment_id));
-  put("unlike", state.unlike.map((hit) => hit.segment_id));
-  put("modalities", [...document.querySelectorAll("[name=kind]:checked")].map((box) => box.value));
-  put("under", $("#under").value.trim());
-  put("without", $("#without").value.trim());
-  const conditions = [$("#where").value.trim()];
-  if ($("#from").value) conditions.push(`taken >= ${$("#from").value}`);
-  if ($("#to").value) conditions.push(`taken <= ${$("#to").value}`);
-  put("where", conditions.filter(Boolean).map((one, _, all) => (all.length > 1 ? `(${one})` : one)).join(" and "));
-  if ($("#mode").value !== "auto") asked.mode = $("#mode").value;
-  if ($("#diverse").checked) asked.diverse = true;
-  if ($("#duplicates").checked) asked.show_duplicates = true;
-  return asked;
-}
+// --- asking ------------------------------------------------------------------------------
 
 /** Busy from the first key of a query until its answer stands there. */
 function busy(yes) {
@@ -41,30 +27,39 @@ function busy(yes) {
   results.setAttribute("aria-busy", yes);
 }
 
-const empty = (asked) => !asked.text && !asked.like && !state.files.length;
-
 function later(pause = 220) {
   clearTimeout(soon);
   busy(true);
-  soon = setTimeout(() => search(true), pause);
+  soon = setTimeout(() => ask({ typing: true }), pause);
 }
 
-/** `typing`: the last word may not be complete. */
+/** A new query, from the person: it goes into the address. `typing`: the last word may go on. */
+function ask({ typing = false } = {}) {
+  query.remember(typing);
+  clearTimeout(resting);
+  if (browse.isShown()) scrollTo(0, 0);
+  return search(typing);
+}
+
 async function search(typing = false) {
   clearTimeout(soon);
   soon = 0;
   clearTimeout(retry);
   running?.abort();
-  const asked = query();
-  remember(asked);
-  if (empty(asked)) { rest(); return; }
+  query.showFilters();
+  $("#sort").value = query.view.sort;
+  state.shown = query.fingerprint();
   const mine = new AbortController();
   running = mine;
-  document.body.classList.remove("resting");
+  document.body.classList.toggle("resting", query.isResting());
   busy(true);
   try {
-    const answer = await api.search({ ...asked, typing, moments: 5 }, state.files, mine.signal);
-    show(answer);
+    if (query.isBrowsing()) { await look(mine.signal); return; }
+    const answer = await api.search({ ...query.request(), k: state.k, typing, moments: 5 }, query.parts.files, mine.signal);
+    trouble.clear();
+    browse.hide();
+    found.show(answer, { from: state.from, most: state.k, sort: query.view.sort, typing });
+    state.from = -1;
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(error);
@@ -73,108 +68,101 @@ async function search(typing = false) {
   }
 }
 
-function rest() {
-  document.body.classList.add("resting");
-  busy(false);
-  state.hits = [];
-  for (const list of [$("#strong"), $("#weak")]) list.replaceChildren();
-  $("#divide").hidden = $("#longer").hidden = $("#trouble").hidden = true;
-  $("#says").textContent = "";
+/** Without a query: look through the files that pass the filters. */
+async function look(signal) {
+  const total = await browse.show(query.scope(), query.view.group, signal);
+  if (signal.aborted) return;
+  found.empty();
+  trouble.clear();
+  if (!query.isResting()) $("#says").textContent = total === 1 ? "1 file" : `${total.toLocaleString("en")} files`;
 }
 
-function show(answer) {
-  const { hits } = answer;
-  const before = state.longer ? state.hits.length : -1;
-  Object.assign(state, { hits, longer: false });
-  const made = (wanted) => hits.filter((hit) => hit.weak === wanted).map((hit) => card(hit, does));
-  $("#strong").replaceChildren(...made(false));
-  $("#weak").replaceChildren(...made(true));
-  $("#divide").hidden = !hits.some((hit) => hit.weak) || !answer.stands_out;
-  $("#longer").hidden = hits.length < state.k || state.k >= 1000;
-  $("#trouble").hidden = true;
-  if (!hits.length) $("#says").textContent = "Nothing found. Try other words, or fewer filters.";
-  else if (!answer.stands_out) $("#says").textContent = "No close matches. Showing the nearest.";
-  else {
-    const strong = hits.filter((hit) => !hit.weak).length;
-    $("#says").textContent = `${strong} ${strong === 1 ? "result" : "results"}`;
-  }
-  if (answer.heard.length) $("#says").textContent += ` · Heard: “${answer.heard.join("” “")}”`;
-  if (answer.notes.length) $("#says").textContent += ` · ${answer.notes.join(" ")}`;
-  rove(results.querySelectorAll(".card")[before]); // after "Show more", on to the first new one
-}
-
+/** Say what is wrong; what was found before stays. */
 function fail(error) {
   if (error.status === 401) { door(); return; }
-  rest();
-  document.body.classList.remove("resting");
-  $("#trouble").textContent = error.message;
-  $("#trouble").hidden = false;
+  trouble.show(error.message, ask);
   if (error.again) retry = setTimeout(search, 1000 * error.again);
 }
 
-/** Keep words and kinds in the address, so that a search can be kept and shared. */
-function remember(asked) {
-  const kept = new URLSearchParams();
-  if (asked.text) kept.set("q", asked.text);
-  for (const kind of asked.modalities ?? []) kept.append("kind", kind);
-  if (asked.under) kept.set("under", asked.under);
-  history.replaceState(null, "", kept.size ? `/?${kept}` : "/");
-}
-
-// --- parts of the query ------------------------------------------------------------------
-
-const does = {
-  open: (hit) => viewer.open(hit),
-  more: (hit) => refine("like", hit),
-  less: (hit) => refine("unlike", hit),
-};
-
 function refine(list, hit) {
-  for (const name of ["like", "unlike"]) state[name] = state[name].filter((other) => other.segment_id !== hit.segment_id);
-  state[list].push(hit);
-  chips();
-  search();
-  text.focus();
+  query.like(list, hit);
+  ask();
 }
 
 function addFiles(files) {
-  for (const file of files) {
-    if (state.files.length < 8) state.files.push({ blob: file, name: file.name || "pasted.png", url: file.type.startsWith("image/") ? URL.createObjectURL(file) : null });
+  for (const file of files) query.addFile(file, file.name || "pasted.png");
+  query.showParts();
+  ask();
+}
+
+// --- the address -------------------------------------------------------------------------
+
+/** Show what the address asks for: its query, and the moment that it names. */
+async function follow() {
+  clearTimeout(soon);
+  const lost = query.restore();
+  if (query.fingerprint() !== state.shown) {
+    state.k = 40;
+    const { scroll } = history.state ?? {};
+    await search();
+    scrollTo(0, scroll ?? 0);
   }
-  chips();
-  search();
+  if (lost.length) $("#says").textContent += ` ${lost.join(", ")} is no longer at hand. Add it again.`;
+  const moment = momentOf(location);
+  if (!moment) { viewer.close(); return; }
+  try {
+    viewer.open(await hitAt(moment));
+  } catch (error) {
+    viewer.close();
+    fail(error);
+  }
 }
 
-function chips() {
-  const drop = (list, one) => () => {
-    state[list].splice(state[list].indexOf(one), 1);
-    if (one.url) URL.revokeObjectURL(one.url);
-    chips();
-    search();
-    text.focus();
-  };
-  const chip = (list, one, look, word, not) => h(
-    "li.chip" + (not ? ".not" : ""),
-    {},
-    look,
-    h("span.word", {}, word),
-    list === "files" && hears && isSound(one) ? h("button.said", {
-      type: "button", "aria-pressed": one.said ? "true" : "false", "aria-label": `Ask with what is said in ${word}`,
-      onclick: () => { one.said = !one.said; chips(); search(); },
-    }, "said") : "",
-    h("button", { type: "button", "aria-label": `Remove ${word}`, onclick: drop(list, one) }, icon("close")),
-  );
-  const seen = (hit) => (hit.thumbnail ? h("img", { alt: "", src: hit.thumbnail }) : icon(hit.modality));
-  $("#chips").replaceChildren(
-    ...state.files.map((file) => chip("files", file, file.url ? h("img", { alt: "", src: file.url }) : icon(file.blob.type.startsWith("video") && !file.name.startsWith("recording") ? "video" : file.blob.type.startsWith("text") ? "text" : "audio"), file.name)),
-    ...state.like.map((hit) => chip("like", hit, seen(hit), `like ${hit.name}`)),
-    ...state.unlike.map((hit) => chip("unlike", hit, seen(hit), `not ${hit.name}`, true)),
-  );
+/** The result of the query at this moment, else one made of the asset alone. */
+async function hitAt(moment) {
+  const hit = browse.isShown() ? browse.hitOf(moment.assetId) : found.hitOf(moment.assetId);
+  const same = (one, other) => one === null || other === null || Math.abs(one - other) < 0.02;
+  if (hit && same(moment.start_s, hit.start_s) && (moment.page === null || moment.page === hit.page)) return hit;
+  return hitFrom(await api.asset(moment.assetId), moment);
 }
 
-/** Whether the service can hear what is said. */
-let hears = false;
-const isSound = (file) => file.blob.type.startsWith("audio") || file.name.startsWith("recording");
+function open(hit) {
+  viewer.open(hit);
+  history.pushState({ ...history.state, opened: true }, "", addressOf(hit, location.search));
+}
+
+viewer.setUp({
+  fail,
+  more: (hit) => refine("like", hit),
+  less: (hit) => refine("unlike", hit),
+  neighbour: (hit, by) => ("number" in hit ? browse.isShown() && browse.neighbour(hit, by) : found.neighbour(hit, by)),
+  moved: (hit) => history.replaceState(history.state, "", addressOf(hit, location.search)),
+  closed() {
+    if (history.state?.opened) history.back();
+    else history.replaceState(history.state, "", `/${location.search}`);
+  },
+});
+const acts = { open, more: (hit) => refine("like", hit), less: (hit) => refine("unlike", hit), leave: () => text.focus() };
+found.setUp(acts);
+browse.setUp({ ...acts, fail, roves: found.rove, stale: () => search(), folder: (name) => { $("#under").value = name; ask(); } });
+$("#sort").addEventListener("change", (event) => { query.view.sort = event.target.value; ask(); });
+$("#export").addEventListener("click", () => save(found.all()));
+$("#wall").addEventListener("click", (event) => {
+  const by = event.target.closest("[data-by]")?.dataset.by;
+  if (by) { query.view.group = by; ask(); }
+});
+query.setUp(() => ask());
+window.addEventListener("popstate", follow);
+
+// Back leads to where the page was: only this page knows when what was there is there again.
+history.scrollRestoration = "manual";
+let resting = 0;
+window.addEventListener("scroll", () => {
+  clearTimeout(resting);
+  resting = setTimeout(() => history.replaceState({ ...history.state, scroll: scrollY }, ""), 150);
+}, { passive: true });
+
+// --- a sound from the microphone ---------------------------------------------------------
 
 let recording = null;
 async function toggleRecord() {
@@ -186,9 +174,9 @@ async function toggleRecord() {
   $("#says").textContent = "Recording. Press again to stop.";
   try {
     const made = await record(recording.signal, (level) => $("#level").style.setProperty("--level", level));
-    state.files.push({ ...made, url: null });
-    chips();
-    search();
+    query.addFile(made.blob, made.name);
+    query.showParts();
+    ask();
   } catch {
     fail(new api.Trouble(0, "microphone", "Cannot use the microphone. Allow it for this page in the browser's settings."));
   } finally {
@@ -201,86 +189,39 @@ async function toggleRecord() {
 
 // --- keys --------------------------------------------------------------------------------
 
-/** One card at a time takes part in tabbing; arrows move among them. */
-function rove(to) {
-  const cards = [...results.querySelectorAll(".card")];
-  const current = to ?? cards[0];
-  for (const one of cards) for (const button of one.querySelectorAll("button")) button.tabIndex = one === current ? 0 : -1;
-  if (to) $(".view", to).focus();
-}
-
-function neighbour(from, key) {
-  const cards = [...results.querySelectorAll(".card")];
-  const at = cards.indexOf(from);
-  if (key === "ArrowLeft" || key === "ArrowRight") return cards[at + (key === "ArrowRight" ? 1 : -1)];
-  if (key === "Home") return cards[0];
-  if (key === "End") return cards.at(-1);
-  const here = from.getBoundingClientRect();
-  const down = key === "ArrowDown";
-  const rows = cards.map((one) => [one, one.getBoundingClientRect()]).filter(([, box]) => (down ? box.top > here.bottom - 4 : box.bottom < here.top + 4));
-  const nearest = (a, b) => Math.abs(a[1].top - here.top) - Math.abs(b[1].top - here.top) || Math.abs(a[1].left - here.left) - Math.abs(b[1].left - here.left);
-  return rows.sort(nearest)[0]?.[0];
-}
-
-results.addEventListener("keydown", (event) => {
-  const made = event.target.closest(".card");
-  if (!made || event.ctrlKey || event.metaKey || event.altKey) return;
-  const { key } = event;
-  if (key.startsWith("Arrow") || key === "Home" || key === "End") {
-    event.preventDefault();
-    const next = neighbour(made, key);
-    if (next) rove(next);
-    else if (key === "ArrowUp") text.focus();
-  } else if (key === "+" || key === "=") does.more(made.hit);
-  else if (key === "-" || key === "−") does.less(made.hit);
-  else if (key === " " && event.target.matches(".view") && ["audio", "video"].includes(made.hit.modality)) {
-    event.preventDefault();
-    togglePlay(made, true);
-  }
-});
-results.addEventListener("focusin", (event) => {
-  const made = event.target.closest(".card");
-  if (made && $(".view", made).tabIndex !== 0) {
-    for (const one of results.querySelectorAll(".card")) for (const button of one.querySelectorAll("button")) button.tabIndex = one === made ? 0 : -1;
-  }
-});
-
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea");
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "/" && !typing) { event.preventDefault(); text.select(); text.focus(); }
   if (event.key === "?" && !typing) $("#keys").showModal();
   if (event.key === "ArrowDown" && event.target === text) {
-    const first = results.querySelector(".card");
-    if (first) { event.preventDefault(); rove(first); }
+    const [first] = found.cards();
+    if (first) { event.preventDefault(); found.rove(first); }
   }
   if (event.key === "Escape" && event.target === text) {
-    text.value = "";
-    Object.assign(state, { files: [], like: [], unlike: [] });
-    chips();
-    search();
+    query.clear();
+    ask();
   }
 });
 
-viewer.setUp(
-  (hit, by) => state.hits[state.hits.indexOf(hit) + by],
-  { more: does.more, less: does.less },
-);
+/** How much of the window the box takes when it stays at the top: what is below starts there. */
+const box = $("search");
+new ResizeObserver(() => box.parentElement.style.setProperty("--search-height", $("#options").hidden ? `${box.offsetHeight}px` : "0px")).observe(box);
 
 // --- wiring ------------------------------------------------------------------------------
 
 text.addEventListener("input", () => { state.k = 40; later(); });
-$("#form").addEventListener("submit", (event) => { event.preventDefault(); search(); });
-$("#filters").addEventListener("change", () => search());
-$("#options").addEventListener("change", () => search());
+$("#form").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
+$("#filters").addEventListener("change", () => ask());
+$("#options").addEventListener("change", () => ask());
 $("#attach").addEventListener("click", () => $("#pick").click());
 $("#pick").addEventListener("change", (event) => { addFiles(event.target.files); event.target.value = ""; });
 $("#record").addEventListener("click", toggleRecord);
 // Browsers give the microphone to pages of this machine and of https alone.
 const canRecord = Boolean(navigator.mediaDevices && window.MediaRecorder);
 $("#record").hidden = !canRecord;
-if (!canRecord) $("#sound-how").textContent = "drop or choose a file";
-$("#longer").addEventListener("click", () => { Object.assign(state, { k: Math.min(1000, state.k * 2), longer: true }); search(); });
+if (!canRecord) $(".hero p").textContent = "Type a description, or drop a photo, a sound or a video.";
+$("#longer").addEventListener("click", () => { Object.assign(state, { from: found.cards().length, k: Math.min(1000, state.k * 2) }); search(); });
 $("#narrow").addEventListener("click", () => {
   const open = $("#options").hidden;
   $("#options").hidden = !open;
@@ -289,18 +230,10 @@ $("#narrow").addEventListener("click", () => {
     api.folders().then(({ folders }) => $("#folders").replaceChildren(...folders.map((value) => h("option", { value }))), () => {});
   }
 });
-$(".ways").addEventListener("click", (event) => {
-  const way = event.target.closest("button")?.dataset.way;
-  if (way === "words") { text.value = "waves at the sea"; search(); text.focus(); }
-  if (way === "file") $("#pick").click();
-  if (way === "sound") $(canRecord ? "#record" : "#pick").click();
-});
-$("#reset").addEventListener("click", () => {
-  for (const field of $("#options").querySelectorAll("input, select")) {
-    if (field.type === "checkbox") field.checked = false;
-    else field.value = field.tagName === "SELECT" ? "auto" : "";
-  }
-  search();
+$("#examples").addEventListener("click", (event) => {
+  if (!event.target.matches("button")) return;
+  text.value = event.target.textContent;
+  ask();
 });
 closable($("#keys"));
 $("#help").addEventListener("click", () => $("#keys").showModal());
@@ -349,42 +282,46 @@ async function start() {
   try {
     const { required, signed_in: signedIn } = await api.session();
     if (required && !signedIn) { door(); return; }
-    const found = await api.status();
-    if (!found.ready) {
-      $("#says").textContent = `${found.message[0].toUpperCase()}${found.message.slice(1)} …`;
+    const now = await api.status();
+    if (!now.ready) {
+      $("#says").textContent = `${now.message[0].toUpperCase()}${now.message.slice(1)} …`;
       retry = setTimeout(start, 1000);
       return;
     }
-    describe(found);
+    describe(now);
   } catch (error) {
     $("#says").textContent = error.message;
     retry = setTimeout(start, 1000 * (error.again || 3));
     return;
   }
   $("#says").textContent = "";
-  const given = new URLSearchParams(location.search);
-  text.value = given.get("q") ?? text.value;
-  $("#under").value = given.get("under") ?? "";
-  for (const box of document.querySelectorAll("[name=kind]")) box.checked = given.getAll("kind").includes(box.value);
-  if (text.value) { search(); return; }
-  busy(false);
-  text.focus();
+  if (state.shown !== null || text.value) return; // somebody has begun to type
+  suggest();
+  await follow();
+  if (query.isBrowsing() && !momentOf(location)) text.focus({ preventScroll: true });
 }
 
-function describe(found) {
-  hears = found.hears;
+/** Example queries, made of what the collection holds. */
+async function suggest() {
+  const { queries } = await api.suggestions().catch(() => ({ queries: [] }));
+  $("#examples").replaceChildren(...(queries.length ? ["Try ", ...queries.map((one) => h("button", { type: "button" }, one))] : []));
+}
+
+function describe(now) {
+  query.setHears(now.hears);
+  viewer.setReveals(now.reveals);
   const names = { image: ["photo", "photos"], video: ["video", "videos"], audio: ["sound", "sounds"], text: ["text", "texts"] };
   const told = Object.entries(names)
-    .map(([kind, [one, many]]) => [found.by_modality[kind] ?? 0, one, many])
+    .map(([kind, [one, many]]) => [now.by_modality[kind] ?? 0, one, many])
     .filter(([n]) => n)
     .map(([n, one, many]) => `${n.toLocaleString()} ${n === 1 ? one : many}`);
-  const mayUpdate = found.roots.some((root) => root.indexable);
+  const mayUpdate = now.roots.some((root) => root.indexable);
   $("#holdings").textContent = told.join(" · ");
   $("#update").hidden = !mayUpdate;
-  if (!found.assets) {
+  if (!now.assets) {
     $(".hero p").textContent = mayUpdate ? "No files are indexed yet. Press Update." : "No files are indexed yet. Run “seehear index FOLDER”.";
   }
 }
-$("#update").addEventListener("click", () => update(() => { api.status().then(describe); search(); }).catch(fail));
+$("#update").addEventListener("click", () => update(() => { api.status().then(describe); suggest(); search(); }).catch(fail));
 
 start();

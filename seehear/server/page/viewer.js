@@ -1,21 +1,32 @@
 // One result large: the picture, the player at its moment, the sound, the passage; and the facts.
 
-import { asset } from "./api.js";
+import { asset, reveal } from "./api.js";
 import { scoreBar } from "./cards.js";
-import { $, KIND, bytes, clock, closable, h, icon, markedAs, span } from "./dom.js";
+import { $, KIND, bytes, clock, closable, h, icon, markedAs, span, taken, town } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
 
 const dialog = closable($("#viewer"));
 const stage = $(".stage", dialog);
 const facts = $(".facts", dialog);
 let shown = null;
-let step = () => {};
+let quiet = false;
 let does = {};
 
-/** Wire the dialog: `move(hit, by)` gives a neighbour, `acts` has more(hit) and less(hit). */
-export function setUp(move, acts) {
-  step = (by) => { const next = move(shown.hit, by); if (next) open(next); };
-  does = acts;
+/** `acts`: more(hit), less(hit), neighbour(hit, by), moved(hit) to another, closed() by the person. */
+export function setUp(acts) { does = acts; }
+
+function step(by) {
+  const next = does.neighbour(shown.hit, by);
+  if (!next) return;
+  open(next);
+  does.moved(next);
+}
+
+/** Close without a word to `closed`. */
+export function close() {
+  if (!dialog.open) return;
+  quiet = true;
+  dialog.close();
 }
 
 dialog.addEventListener("click", (event) => {
@@ -28,10 +39,16 @@ dialog.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
-dialog.addEventListener("close", () => { stage.replaceChildren(); shown = null; });
+dialog.addEventListener("close", () => {
+  stage.replaceChildren();
+  shown = null;
+  if (!quiet) does.closed();
+  quiet = false;
+});
 
 export function open(hit) {
   shown = { hit };
+  for (const [name, by] of [["prev", -1], ["next", 1]]) $(`[data-does="${name}"]`, dialog).disabled = !does.neighbour(hit, by);
   $("#viewed").textContent = hit.name;
   stage.replaceChildren(large(hit));
   facts.replaceChildren(about(hit), actions(hit));
@@ -118,13 +135,15 @@ function about(hit) {
     ["Kind", KIND[hit.modality] + (hit.modality === "text" && hit.matched === "image" ? " (found by its pages)" : "")],
     ["Found by", hit.by.join(", ")],
     ["Language", hit.language],
-    ["Score", scoreBar(hit.score)],
+    ["Score", hit.score === null ? "" : scoreBar(hit.score)],
     ["Moment", span(hit)],
     ["Page", hit.page],
     ["Folder", hit.folder],
     ["Length", hit.duration_s ? clock(hit.duration_s) : ""],
     ["Size", size],
-    ["Taken", taken(hit.taken_at)],
+    ["Taken", taken(hit.taken_at, true)],
+    ["Place", town(hit)],
+    ["Camera", hit.camera],
     ["People", hit.people],
     ...hit.why.map((term) => [term.exclude ? `Without “${term.part}”` : `“${term.part}”`, `${term.score.toFixed(2)} ${term.route} ${term.words}`]),
   ]));
@@ -152,24 +171,41 @@ function overlap(before, text) {
   }
   return 0;
 }
-// Only what has a time of day is a point in time: "2024-06" is told as it is.
-const taken = (text) => (text?.includes("T") ? new Date(text).toLocaleString() : text);
-
 const lines = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 
 function actions(hit) {
-  const then = (act) => () => { dialog.close(); act(hit); };
+  const then = (act) => () => { close(); act(hit); };
   return h(
     "div",
     {},
     h(
       "div.row",
       {},
-      h("button", { type: "button", onclick: then(does.more) }, icon("more"), "More like this"),
-      h("button", { type: "button", onclick: then(does.less) }, icon("less"), "Not this"),
+      ...(hit.segment_id === null ? [] : [
+        h("button", { type: "button", onclick: then(does.more) }, icon("more"), "More like this"),
+        h("button", { type: "button", onclick: then(does.less) }, icon("less"), "Not this"),
+      ]),
       h("a", { href: `${hit.media}?download=true`, download: hit.name }, icon("down"), "Download"),
+      ...(reveals ? [
+        h("button", { type: "button", onclick: () => reveal(hit.asset_id, true).catch(does.fail) }, icon("folder"), "Show in folder"),
+        h("button", { type: "button", onclick: (event) => copyPath(hit, event.currentTarget) }, icon("copy"), "Copy path"),
+      ] : []),
     ),
   );
+}
+
+let reveals = false;
+/** Whether this page may show where files lie. */
+export function setReveals(yes) { reveals = yes; }
+
+async function copyPath(hit, button) {
+  try {
+    const { path } = await reveal(hit.asset_id, false);
+    await navigator.clipboard.writeText(path);
+    button.lastChild.textContent = "Copied";
+  } catch (error) {
+    does.fail(error);
+  }
 }
 
 /** How many tracks a file has, where it has several of a kind; two of each are searched. */

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from seehear.stores.catalog import facets, reader
-from seehear.stores.catalog.filter_sql import conditions, shown_ids
+from seehear.stores.catalog import facets, listing, reader
+from seehear.stores.catalog.filter_sql import conditions, shown_as, shown_ids
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.schema import assets, fingerprints, locations, roots
 from seehear.stores.catalog.statements import rows_of
@@ -39,6 +39,30 @@ class Assets:
         """Return the assets of some ids; unknown ids are left out."""
         with self._transactions.read() as connection:
             return reader.assets_of(connection, asset_ids)
+
+    def listing(
+        self,
+        kinds: frozenset[Modality] | None = None,
+        under: Path | None = None,
+        where: Filter | None = None,
+    ) -> listing.AssetListing:
+        """Return all assets that meet every given condition, with their dates and folders."""
+        with self._transactions.read() as connection:
+            met = conditions(under, where, partial(self._words.passages_with, connection))
+            if kinds is not None:
+                met.append(shown_as(kinds))
+            return listing.listing_of(connection, met)
+
+    def listing_mark(self) -> tuple[int, ...]:
+        """Return numbers that change whenever a listing may change."""
+        with self._transactions.read() as connection:
+            change = reader.counter(connection, "change")
+            return (change, *listing.listing_mark(connection))
+
+    def first_segments(self, asset_ids: Sequence[int], generation_id: int) -> dict[int, int]:
+        """Return the id of the first segment of each of some assets, by asset."""
+        with self._transactions.read() as connection:
+            return listing.first_segments(connection, asset_ids, generation_id)
 
     def count(self) -> int:
         """Return the number of assets."""

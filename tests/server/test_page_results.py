@@ -1,0 +1,207 @@
+"""Results on the page in a real browser: best and more, mistakes, order, choosing several."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from seehear.collection import Collection
+from seehear.server import ServiceLimits, create_app
+from tests.server.conftest import SETTINGS, Running, picture
+from tests.server.looking import Looking, ask, leave, mistakes_of, names, settled, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.timeout(300)
+
+DEEP = "a folder with a name that is long/another one that is long as well/Rome"
+
+
+@pytest.fixture(scope="module")
+def trip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Photos of three cameras and days, some of them in a deep folder."""
+    folder = tmp_path_factory.mktemp("trip")
+    for number, (colour, camera) in enumerate(
+        (("red", "Brownie"), ("orange", "Leica"), ("purple", "Brownie"))
+    ):
+        photo = picture(folder / "trip" / DEEP / f"{colour}.jpg", colour)
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = f"202{number}:06:15 12:00:00"  # DateTimeOriginal
+        exif[0x0110] = camera
+        Image.open(photo).save(photo, exif=exif)
+    picture(folder / "trip" / "=undated, and with a long name that goes on.png", "blue")
+    with Collection(folder / "collection", SETTINGS) as collection:
+        assert collection.index(folder / "trip").failed == 0
+    app = create_app(
+        folder / "collection", settings=SETTINGS, limits=ServiceLimits(decode_workers=1),
+        reveal=True,
+    )  # fmt: skip
+    with Running(app) as server:
+        yield server
+
+
+@pytest.fixture
+def travel(browser: Browser, trip: Running) -> Iterator[Looking]:
+    with Looking(browser, trip.address) as looking:
+        yield looking
+    assert looking.complaints == []
+
+
+def test_best_and_more_are_counted(travel: Looking) -> None:
+    page = travel.page
+    ask(page, "red")
+    page.keyboard.press("Enter")
+    settled(page)
+    best, more = (page.locator(f"#{name} .card").count() for name in ("strong", "weak"))
+    assert best
+    assert more
+    assert page.inner_text("#says") == (
+        f"{best} best match{'es' * (best > 1)} · {more} more result{'s' * (more > 1)}"
+    )
+    assert page.inner_text("#best") == "Best matches"
+    assert page.inner_text("#divide") == "More results"
+    assert mistakes_of(page) == []
+
+
+def test_half_a_word_is_not_told_that_nothing_is_found(travel: Looking) -> None:
+    page = travel.page
+    page.evaluate(
+        """() => {
+            window.told = [];
+            const says = document.querySelector('#says');
+            new MutationObserver(() => window.told.push(says.textContent))
+                .observe(says, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    for text in ("x", "xy", "xyl"):
+        ask(page, text)
+    assert not any("No best" in one for one in page.evaluate("told"))
+    until(page, "document.querySelector('#says').textContent.startsWith('No best matches')")
+
+
+def test_a_mistake_leaves_what_was_found(travel: Looking) -> None:
+    page = travel.page
+    travel.expects_refusals = True
+    ask(page, "red")
+    before = names(page)
+    page.click("#narrow")
+    leave(page, "#where", "camera = Browny and width > 9")
+    assert names(page) == before
+    assert "No camera" in page.inner_text("#trouble")
+    assert page.get_attribute("#where", "aria-invalid") == "true"
+    assert mistakes_of(page) == []
+    page.locator("#trouble").get_by_role("button", name="Brownie").click()
+    settled(page)
+    assert page.input_value("#where") == "camera = Brownie and width > 9"
+    assert page.locator("#trouble").is_hidden()
+    assert page.get_attribute("#where", "aria-invalid") is None
+    assert set(names(page)) == {"red.jpg", "purple.jpg"}
+
+    leave(page, "#where", "")
+    leave(page, "#under", f"trip/{DEEP}e")
+    assert page.get_attribute("#under", "aria-invalid") == "true"
+    assert set(names(page)) >= {"red.jpg", "purple.jpg"}
+    page.locator("#trouble button").first.click()
+    settled(page)
+    assert page.input_value("#under") == f"trip/{DEEP}"
+    assert len(names(page)) == 3
+    leave(page, "#where", "width >")
+    assert "incomplete" in page.inner_text("#trouble")
+    assert page.get_attribute("#where", "aria-invalid") == "true"
+    assert len(names(page)) == 3
+    ask(page, "")  # the same without a query
+    assert "incomplete" in page.inner_text("#trouble")
+
+
+def test_results_can_be_sorted_by_date(travel: Looking) -> None:
+    page = travel.page
+    ask(page, "red")
+    matches = names(page)
+    page.select_option("#sort", "oldest")
+    settled(page)
+    undated = "=undated, and with a long name that goes on.png"
+    assert names(page) == ["red.jpg", "orange.jpg", "purple.jpg", undated]
+    assert page.url.endswith("sort=oldest")
+    page.select_option("#sort", "newest")
+    settled(page)
+    assert names(page) == ["purple.jpg", "orange.jpg", "red.jpg", undated]
+    assert page.locator("#divide").is_hidden()
+    page.reload()
+    settled(page)
+    assert names(page)[0] == "purple.jpg"
+    assert page.input_value("#sort") == "newest"
+    page.evaluate("history.go(-2)")
+    until(page, "document.querySelector('#sort').value === 'match'")
+    settled(page)
+    assert names(page) == matches
+
+
+def test_a_card_says_when_and_with_what_and_where_it_ends(travel: Looking) -> None:
+    page = travel.page
+    ask(page, "red")
+    card = page.locator(".card", has_text="red.jpg")
+    assert card.locator(".when").inner_text() == "15 Jun 2020 · Brownie"
+    # The end of the long path is in view, its beginning gives way.
+    end = card.locator(".folder .end")
+    assert end.text_content() == "/Rome"
+    box, around = end.bounding_box(), card.bounding_box()
+    assert box is not None
+    assert around is not None
+    assert box["x"] + box["width"] <= around["x"] + around["width"]
+    assert card.locator(".folder").get_attribute("title") == f"trip/{DEEP}"
+    card.locator(".view").click()
+    facts = page.inner_text("#viewer .facts")
+    assert "15 June 2020, 12:00" in facts
+    assert "Brownie" in facts
+
+
+def test_paths_are_copied_where_they_may_be(travel: Looking) -> None:
+    page = travel.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ask(page, "red")
+    page.locator(".card", has_text="red.jpg").locator(".view").click()
+    assert page.locator("#viewer").get_by_role("button", name="Show in folder").is_visible()
+    page.locator("#viewer").get_by_role("button", name="Copy path").click()
+    until(page, "document.querySelector('#viewer .row').textContent.includes('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()").endswith(f"/trip/{DEEP}/red.jpg")
+
+
+def test_several_are_chosen_and_taken_along(travel: Looking, tmp_path: Path) -> None:
+    page = travel.page
+    ask(page, "red")
+    for name in ("red.jpg", "=undated"):
+        card = page.locator(".card", has_text=name)
+        card.hover()
+        card.locator("input").check()
+    assert page.inner_text("#chosen-says") == "2 selected"
+    assert mistakes_of(page) == []
+    ask(page, "orange")  # what was chosen stays, through other queries
+    assert page.inner_text("#chosen-says") == "2 selected"
+    assert page.locator(".card", has_text="red.jpg").locator("input").is_checked()
+    with page.expect_download() as download:
+        page.click("#chosen-download")
+    download.value.save_as(tmp_path / "all.zip")
+    assert download.value.suggested_filename == "seehear.zip"
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert {name[:8] for name in archive.namelist()} == {"red.jpg", "=undated"}
+    with page.expect_download() as download:
+        page.click("#chosen-list")
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    assert [row["name"][:9] for row in rows] == ["red.jpg", "'=undated"]
+    assert rows[0]["camera"] == "Brownie"
+    assert rows[0]["folder"] == f"trip/{DEEP}"
+    page.click("#chosen-clear")
+    assert page.locator("#chosen").is_hidden()
+    assert page.locator(".card input:checked").count() == 0
+    with page.expect_download() as download:
+        page.click("#export")
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
