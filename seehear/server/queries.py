@@ -156,7 +156,6 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
     ]
     for explanation in facts["why"]:
         explanation["part"] = printable(explanation["part"])
-    moment = moment_fragment(hit.start_s, hit.stop_s, hit.page)
     unknown: dict[str, Any] = dict.fromkeys((*_OF_ASSET, *_OF_DETAILS, "taken_at"))
     content = unknown if asset is None else _facts_of(asset)
     return (
@@ -173,9 +172,14 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
                 hit.page if hit.matched_modality is Modality.IMAGE else None,
             ),
             "media": f"/v1/assets/{hit.asset_id}/media",
-            "moment_url": f"/moment/{hit.asset_id}{moment}",
+            "moment_url": moment_url(hit),
         }
     )
+
+
+def moment_url(hit: Hit) -> str:
+    """Return the address of a hit's moment on the page."""
+    return f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}"
 
 
 def _facts_of(asset: Asset) -> dict[str, Any]:

@@ -67,9 +67,8 @@ def register(app: FastAPI, service: Service) -> None:
         named = [kind for kind in kinds.split(",") if kind.strip()]
         asked = {"text": [text], "k": k, "modalities": named, "under": under, "where": where}
         wish = parsed(SearchRequest, {name: value for name, value in asked.items() if value})
-        answer = await service.queries.run(
-            request, lambda: routes_search.answer_search(service, wish, [])
-        )
+        with service.queries.admit() as admission:
+            answer = await routes_search.answer_wish(service, request, admission, wish, [])
         return Response(answer, media_type="application/json")
 
     @app.get(

@@ -17,7 +17,7 @@ from seehear.query_builder import check_modality, text_part
 from seehear.server import examples
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload, answer_search
-from seehear.server.request_queue import RequestQueue
+from seehear.server.request_queue import Admission, RequestQueue
 from seehear.server.schemas import (
     EmbedAnswer,
     EmbedRequest,
@@ -57,19 +57,11 @@ def register(app: FastAPI, service: Service) -> None:
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
         with queue_of(request).admit() as admission:
-            answer: str | bytes
             if service.workers and content_kind(request) == JSON:
                 answer = await admission.wait(request, service.workers.ask(await request.body()))
             else:
                 async with received(request, SearchRequest, limits) as (wish, uploads):
-                    if service.workers:
-                        told = await admission.run(request, lambda: _encoded(service, uploads))
-                        content = wish.model_dump_json().encode()
-                        answer = await admission.wait(request, service.workers.ask(content, told))
-                    else:
-                        answer = await admission.run(
-                            request, lambda: answer_search(service, wish, uploads)
-                        )
+                    answer = await answer_wish(service, request, admission, wish, uploads)
         # FastAPI would check it against the schema, which takes longer than to make it.
         return Response(answer, media_type="application/json")
 
@@ -100,8 +92,21 @@ def register(app: FastAPI, service: Service) -> None:
         return await service.queries.run(request, lambda: _embeddings(service, wish, texts))
 
 
-def answer_search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
-    """Return a `SearchAnswer` as JSON."""
+async def answer_wish(
+    service: Service,
+    request: Request,
+    admission: Admission,
+    wish: SearchRequest,
+    uploads: list[Upload],
+) -> str | bytes:
+    """Return a `SearchAnswer` as JSON, from a worker where there are any."""
+    if not service.workers:
+        return await admission.run(request, lambda: _search(service, wish, uploads))
+    told = await admission.run(request, lambda: _encoded(service, uploads))
+    return await admission.wait(request, service.workers.ask(wish.model_dump_json().encode(), told))
+
+
+def _search(service: Service, wish: SearchRequest, uploads: list[Upload]) -> str:
     heard: list[str] = []
 
     def load(
