@@ -21,6 +21,7 @@ from pathlib import Path
 import seehear
 from benchmarks.stocked import queries, stock
 from seehear.stores.vectors.base import WARMUP_QUERIES
+from seehear.types import Mode
 
 TOP = 20
 
@@ -32,10 +33,10 @@ def main() -> None:
         if options.collection is None:
             stock(place, options.assets)
         with seehear.open(place) as library:
-            print(table(library, options.queries, options.mode))
+            print(table(library, options.queries, Mode(options.mode)))
 
 
-def table(library: seehear.Collection, count: int, mode: str) -> str:
+def table(library: seehear.Collection, count: int, mode: Mode) -> str:
     """Return the table for a collection: total time of a query, and the functions with most."""
     asked = list(queries(count))
     library.warm_up()

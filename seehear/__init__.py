@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from seehear.indexers.progress import Stage as Stage
     from seehear.indexers.verification import Verification as Verification
     from seehear.search.duplicates import DuplicateGroup as DuplicateGroup
+    from seehear.search.interpretation import FoundFilter as FoundFilter
+    from seehear.search.interpretation import Interpretation as Interpretation
     from seehear.search.typicality import TypicalFile as TypicalFile
     from seehear.search.typicality import UnusualFile as UnusualFile
     from seehear.status import CollectionStatus as CollectionStatus
@@ -116,6 +118,7 @@ _HOMES = {
         "UnsupportedMediaError",
         "UsageError",
     ),
+    "seehear.search.interpretation": ("FoundFilter", "Interpretation"),
     "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
     "seehear.indexers.progress": (
         "FailedFile",

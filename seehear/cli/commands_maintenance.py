@@ -11,7 +11,6 @@ import typer
 
 from seehear.cli import output, progress
 from seehear.cli.commands_index import stop_on_interrupt
-from seehear.cli.commands_search import KindsOption, WhereOption
 from seehear.cli.options import (
     CollectionOption,
     ForceOption,
@@ -20,6 +19,7 @@ from seehear.cli.options import (
     open_collection,
 )
 from seehear.cli.process import EXIT_ERROR, EXIT_INTERRUPTED
+from seehear.cli.query_options import KindsOption, WhereOption
 from seehear.errors import UsageError
 
 if TYPE_CHECKING:

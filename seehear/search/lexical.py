@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.search.snapshot import CollectionSnapshot, within
+from seehear.search.calibration.fitted import within
+from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs
 from seehear.stores.catalog.tokens import is_unspaced, words_of
 from seehear.stores.catalog.word_index import name_term

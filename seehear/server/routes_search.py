@@ -57,6 +57,7 @@ def register(app: FastAPI, service: Service) -> None:
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
         with queue_of(request).admit() as admission:
+            answer: str | bytes
             if service.workers and content_kind(request) == JSON:
                 answer = await admission.wait(request, service.workers.ask(await request.body()))
             else:

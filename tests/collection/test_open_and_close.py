@@ -69,6 +69,12 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "add": lambda c: c.add(texts="a"),
     "update": lambda c: c.update("a"),
     "delete": lambda c: c.delete("a"),
+    "interpret": lambda c: c.interpret("a dog"),
+    "disconnect": lambda c: c.disconnect(),
+    "unusual": lambda c: c.unusual(),
+    "typical": lambda c: c.typical(),
+    "hit_at": lambda c: c.hit_at("seehear://1/1"),
+    "cut": lambda c: c.cut([], "clips"),
     "hear": lambda c: c.hear("x.wav"),
 }
 
