@@ -219,6 +219,7 @@ class CollectionReader(CollectionMoments):
         are counted from `today`, by default the day of this machine's clock.
         """
         from seehear.search.interpretation import CollectionValues, interpret
+        from seehear.stores.catalog.filters import Compare, Field, Op
 
         def is_met(where: str) -> bool:
             return self._catalog.locations.any_matching(self._parse_filter(where))
@@ -229,11 +230,15 @@ class CollectionReader(CollectionMoments):
         def find_city(name: str) -> tuple[float, float] | None:
             from seehear.search.cities import city_names
 
-            known = city_names() if met("has place") else None
+            known = city_names() if has_coordinates() else None
             return None if known is None else known.find(name)
 
-        met = cache(is_met)
-        values = CollectionValues(cache(values_of), met, find_city)
+        @cache
+        def has_coordinates() -> bool:  # without the parser, which a search by words does not load
+            known = Compare(Field.COORDINATES, Op.KNOWN)
+            return self._catalog.locations.any_matching(known)
+
+        values = CollectionValues(cache(values_of), cache(is_met), find_city)
         return interpret(text, today or datetime.now().astimezone().date(), values)
 
     @while_open

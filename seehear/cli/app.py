@@ -150,10 +150,17 @@ def command_for(arguments: Sequence[str]) -> Any:
     """
     completing = "_SEEHEAR_COMPLETE" in os.environ  # a shell asks for the options of any command
     named = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    return _command(named, listed=named is None and not completing)
+    if named is not None:
+        return _one_command(named)
+    return _command(None, listed=not completing)
 
 
 @cache
+def _one_command(named: str) -> Any:
+    """Return the application with one command; a process that answers several keeps it."""
+    return _command(named, listed=False)
+
+
 def _command(named: str | None, *, listed: bool) -> Any:
     app = make_app(COMMANDS if named is None else [named], listed=listed)
     app._add_completion = named is None  # only the whole application is asked for completions

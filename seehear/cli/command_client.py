@@ -85,7 +85,9 @@ def _finished(service: socket.socket) -> int:
         pass
     if status:
         return status[0]
-    sys.stderr.write("seehear: the running service ended before its answer; try again\n")
+    from seehear.cli import output
+
+    output.note("seehear: the running service ended before its answer; try again")
     return 1
 
 

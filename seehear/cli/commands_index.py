@@ -308,9 +308,9 @@ def files(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List every file that was met, with its state and the reason.
+    """List every file that was met, and its state.
 
-    complete: indexed. partial: indexed as far as it can be read. without_content: found by its name
+    Each has the reason. complete: indexed. partial: indexed as far as it can be read. without_content: found by its name
     only. failed: not indexed. skipped: not read, such as an archive or a broken link.
     """
     with open_collection(collection) as library:

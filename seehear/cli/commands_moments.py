@@ -75,8 +75,9 @@ def show(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what the address of a moment names: its file, its time and its words.
+    """Show what the address of a moment names.
 
+    Its file, its time and its words.
     `seehear search --addresses` prints addresses, and so do --json, Python, HTTP and assistants.
     """
     if json and preview:
@@ -174,7 +175,7 @@ def cut(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Cut the moments that a search finds into clips, or write them as a list.
+    """Cut what a search finds into clips, or a list.
 
     Frames and sound are copied where a key frame is near enough, and encoded again elsewhere. A
     list (EDL, FCPXML, OpenTimelineIO, M3U, CSV) leaves the media where they are.
@@ -257,7 +258,7 @@ def unusual(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what stands apart: the files that the rest is least like.
+    """List files that stand apart from the rest.
 
     Each kind has its own list. The first number says how far a file is from the usual: 0 is usual,
     above 3 is rarely chance. The second one is the mean cosine to its 10 nearest files.
@@ -277,9 +278,10 @@ def typical(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what stands for the rest: few files that together are near to all.
+    """List files that stand for the rest.
 
-    Each kind has its own list. The number says for what share of the files each one stands.
+    Each kind has its own list of files that together are near to all. The number says for what
+    share of the files each one stands.
     """
     with gc_paused(), open_collection(collection) as library:
         found = library.typical(k=k, modalities=kinds, under=folder, where=where)

@@ -156,7 +156,7 @@ def similar(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find files that are like a file, or like the moment of an address.
+    """Find files that are like a file or a moment.
 
     The file itself and its copies are left out.
     """

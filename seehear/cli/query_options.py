@@ -226,7 +226,9 @@ def with_filters(library: Collection, asked: dict[str, Any], where: str, *, take
     if read.offered:
         told = ", ".join(f"{one.told} ({one.words})" for one in read.offered)
         output.note(f"Also possible as a filter: {told}. To use it add --take.")
-    return " and ".join(f"({one})" for one in (where, read.where) if one)
+    if not (where and read.where):
+        return where or read.where
+    return f"({where}) and ({read.where})"
 
 
 def title_of(asked: dict[str, Any]) -> str:

@@ -24,6 +24,8 @@ from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores import SegmentColumns
 from seehear.types import Asset, Floats, Modality, Vectors
 
+LEAST_SPREAD = 0.01
+"""Of cosines: two or three files that lie equally far from each other have no spread of their own."""
 NEIGHBOURS = 10
 """Neighbours that a file is compared with: more than a burst of photos has, fewer than a theme."""
 MOST_COMPARED = 20_000
@@ -95,7 +97,7 @@ def unusual_files(snapshot: CollectionSnapshot, k: int) -> list[UnusualFile]:
             continue
         near, nearest = _neighbours(vectors)
         middle = float(np.median(near))
-        spread = 1.4826 * float(np.median(np.abs(near - middle))) or 1e-6
+        spread = max(LEAST_SPREAD, 1.4826 * float(np.median(np.abs(near - middle))))
         for row in np.argsort(near, kind="stable")[:k].tolist():
             asset, path = files[row]
             found.append(

@@ -179,7 +179,9 @@ def test_a_catalog_of_an_early_schema_is_brought_up_to_date(library: Library, ur
     library.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE fingerprints, readings, settings"))
+        connection.execute(
+            text("DROP TABLE fingerprints, readings, settings, item_values, item_fields, items")
+        )
         connection.execute(text("ALTER TABLE locations DROP COLUMN change"))
         connection.execute(text("DELETE FROM counters WHERE name = 'locations'"))
         for column in ("page", "origin", "language", "confidence", "box"):
