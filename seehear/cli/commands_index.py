@@ -310,8 +310,9 @@ def files(
 ) -> None:
     """List every file that was met, and its state.
 
-    Each has the reason. complete: indexed. partial: indexed as far as it can be read. without_content: found by its name
-    only. failed: not indexed. skipped: not read, such as an archive or a broken link.
+    complete: indexed. partial: indexed as far as it can be read. without_content: found by its name
+    only. failed: not indexed. skipped: not read, such as an archive or a broken link. The reason
+    stands beside it.
     """
     with open_collection(collection) as library:
         found = library.files(states, under=under)

@@ -25,7 +25,7 @@ from seehear.stores import SegmentColumns
 from seehear.types import Asset, Floats, Modality, Vectors
 
 LEAST_SPREAD = 0.01
-"""Of cosines: two or three files that lie equally far from each other have no spread of their own."""
+"""Of cosines: two or three files, equally far from each other, have no spread of their own."""
 NEIGHBOURS = 10
 """Neighbours that a file is compared with: more than a burst of photos has, fewer than a theme."""
 MOST_COMPARED = 20_000
