@@ -17,7 +17,7 @@ from seehear.query_builder import build_query, text_part
 from seehear.search import language_notes
 from seehear.serialize import taken_text
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.schemas import ItemOut, Part, Place, SearchRequest
+from seehear.server.schemas import BrowsedOut, Part, Place, SearchRequest
 from seehear.types import Asset, Hit, Modality, Query, QueryPart
 
 if TYPE_CHECKING:
@@ -189,16 +189,16 @@ def _facts_of(asset: Asset) -> dict[str, Any]:
     return sizes | told | {"taken_at": taken_text(asset)}
 
 
-def browsed_out(records: Sequence[BrowsedAsset], folder_labels: FolderLabels) -> list[ItemOut]:
+def browsed_out(records: Sequence[BrowsedAsset], folder_labels: FolderLabels) -> list[BrowsedOut]:
     """Return assets without paths, with what a page needs to show them."""
-    return [_item_out(one, folder_labels) for one in records]
+    return [_browsed_out(one, folder_labels) for one in records]
 
 
-def _item_out(found: BrowsedAsset, folder_labels: FolderLabels) -> ItemOut:
+def _browsed_out(found: BrowsedAsset, folder_labels: FolderLabels) -> BrowsedOut:
     asset, segment = found.asset, found.segment
     text = segment.text if segment is not None else None
     page = 1 if asset.format == "pdf" else None
-    return ItemOut(
+    return BrowsedOut(
         **_facts_of(asset),
         asset_id=asset.id,
         segment_id=found.segment_id,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ItemKey = Annotated[str, Path(min_length=1, max_length=500)]
 Limit = Annotated[int, Query(ge=1, le=arguments.MOST_ROWS)]
 Cursor = Annotated[str | None, Query(max_length=40, description="`cursor` of the page before.")]
-Where = Annotated[str, Query(max_length=2_000, description="A filter (docs/searching.md).")]
+FilterQuery = Annotated[str, Query(max_length=2_000, description="A filter (docs/searching.md).")]
 _ARGUMENT = {Modality.IMAGE: "images", Modality.AUDIO: "audio", Modality.VIDEO: "videos"}
 _READING = (401, 403, 404, 422, 429, 503)
 _WRITING = (401, 403, 404, 409, 413, 415, 422, 429, 503, 507)
@@ -61,7 +61,7 @@ def register(app: FastAPI, service: Service) -> None:
         k: Annotated[int, Query(ge=1, le=1_000)] = 10,
         kinds: Annotated[str, Query(max_length=200, description="Such as image,video.")] = "",
         under: Annotated[str, Query(max_length=4_096)] = "",
-        where: Where = "",
+        where: FilterQuery = "",
     ) -> Response:
         """Search by words in the address, as from the bar of a browser; POST can do more."""
         named = [kind for kind in kinds.split(",") if kind.strip()]
@@ -102,7 +102,7 @@ def _register_items(app: FastAPI, service: Service) -> None:
         responses=examples.problems(*_READING),
     )
     async def listed(
-        request: Request, where: Where = "", limit: Limit = 100, cursor: Cursor = None
+        request: Request, where: FilterQuery = "", limit: Limit = 100, cursor: Cursor = None
     ) -> ItemsAnswer:
         """List the items that were added, in the order in which they came."""
 
@@ -194,7 +194,7 @@ def _register_assets(app: FastAPI, service: Service) -> None:
     async def assets(
         request: Request,
         kinds: Annotated[str, Query(max_length=200, description="Such as image,video.")] = "",
-        where: Where = "",
+        where: FilterQuery = "",
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> AssetsAnswer:

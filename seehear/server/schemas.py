@@ -298,7 +298,7 @@ class Browsing(BaseModel):
     version: str = Field(description="Changes with the collection; send it for `items`.")
 
 
-class ItemOut(BaseModel):
+class BrowsedOut(BaseModel):
     """One file, as it is shown to those who look through the collection."""
 
     asset_id: int
@@ -323,7 +323,7 @@ class ItemOut(BaseModel):
 class BrowseItems(BaseModel):
     """A window of the files of a collection."""
 
-    items: list[ItemOut]
+    items: list[BrowsedOut]
     version: str
 
 

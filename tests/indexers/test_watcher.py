@@ -144,7 +144,7 @@ def test_waits_while_another_run_writes(
     picture(media_folder / "a.png")
     watching = start(media_folder)
     other = Library(library.folder)
-    with other.catalog.write_lock():
+    with other.catalog.write_lock(30.0):
         picture(media_folder / "b.png", "blue")
         time.sleep(1.0)
         assert library.paths() == {"a.png"}

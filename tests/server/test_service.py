@@ -101,7 +101,7 @@ def test_metrics_count_by_route(client: TestClient) -> None:
 
 def test_unknown_addresses_and_methods(client: TestClient) -> None:
     assert client.get("/no/such").json()["error"]["code"] == "not_found"
-    assert client.get("/v1/search").json()["error"]["code"] == "method_not_allowed"
+    assert client.put("/v1/search").json()["error"]["code"] == "method_not_allowed"
     assert client.get("/docs").status_code == 404
 
 
