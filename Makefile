@@ -8,7 +8,7 @@ FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
 # Those that take longest begin first.
 ROOMS  ?= $(LONG) $(filter-out $(LONG) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
-LONG   := $(addprefix tests/,stores media cli server indexers demo)
+LONG   := $(addprefix tests/,server stores media cli indexers collection demo)
 JOBS   ?= 2
 SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 EXTRAS := server,mcp,eval,speech,ocr

@@ -196,12 +196,12 @@ def asset_of(running: Running, name: str) -> int:
     ("fragment", "start_s", "stop_s"),
     [
         ("t=4.5,5", 4.5, 5.0),
-        ("t=4.5", 4.5, None),
+        pytest.param("t=4.5", 4.5, None, marks=pytest.mark.slow),
         ("t=npt:0:00:04.5", 4.5, None),
-        ("t=,2", 0.0, 2.0),
-        ("t=5,2", 5.0, None),
+        pytest.param("t=,2", 0.0, 2.0, marks=pytest.mark.slow),
+        pytest.param("t=5,2", 5.0, None, marks=pytest.mark.slow),
         ("t=nonsense", 0.0, None),
-        ("", 0.0, None),
+        pytest.param("", 0.0, None, marks=pytest.mark.slow),
     ],
 )
 def test_a_moment_has_an_address(
