@@ -197,9 +197,9 @@ READERS: dict[str, tuple[Callable[[str], object], list[Callable[[int], str]], in
 
 
 def seconds(reader: Callable[[str], Any], words: str) -> float:
-    """The least processor time of three tries; a refusal of the content is an answer, too."""
+    """The least processor time of five tries; a refusal of the content is an answer, too."""
     found = MOST_S
-    for _ in range(3):
+    for _ in range(5):
         began = time.process_time()
         with contextlib.suppress(MediaError):
             reader(words)
