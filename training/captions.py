@@ -123,22 +123,27 @@ def word_mixtures(words: Sequence[str], count: int, rng: random.Random) -> list[
 
 
 def corpus(
-    data: Path, words: Sequence[str], *, phrases_count: int, mixtures_count: int, seed: int
+    data: Path,
+    words: Sequence[str],
+    *,
+    phrases_count: int,
+    mixtures_count: int,
+    seed: int,
+    sets: Sequence[str] = (),
 ) -> list[str]:
     """Collect the distinct sentences for the text tower, in an order drawn from `seed`.
 
-    Captions of the held-out splits are not among them.
+    Captions of the held-out splits are not among them. With `sets`, only what these sets say is;
+    `ShardItem.is_of` tells how they are named.
     """
     rng = random.Random(seed)
-    captions = [*read_sentences(data, "picture"), *read_sentences(data, "sound")]
+    captions = [] if sets else [*read_sentences(data, "picture"), *read_sentences(data, "sound")]
     found: dict[str, None] = dict.fromkeys(captions)
     for kind, describe in (("images", image_captions), ("audio", audio_captions)):
-        found |= dict.fromkeys(
-            sentence
-            for item, _ in read_items(data, kind)
-            if item.split == "train"
-            for sentence in describe(item)
-        )
+        for item, _ in read_items(data, kind):
+            if item.split == "train" and (not sets or item.is_of(sets)):
+                found |= dict.fromkeys(describe(item))
+                captions += item.captions if sets else ()
     found |= dict.fromkeys(class_sentences(data))
     found |= dict.fromkeys(words)
     if captions:

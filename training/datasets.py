@@ -14,11 +14,9 @@ from torch.nn import functional
 
 from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
 from seehear.encoders.tiny.tokenizer import Tokenizer
-from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ, ImageTower
+from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ
 from seehear.evaluation.similarity import first_relevant_ranks
-from seehear.finetune.augment import ImageJitter, jitter_images
-from seehear.finetune.inputs import Embed
-from seehear.finetune.loop import EvalCallback, RunContext, stage_rng
+from seehear.finetune.loop import EvalCallback
 from seehear.finetune.pairs import PairSource, SentenceTable
 from training.captions import CLASS_SENTENCES, fill
 from training.prepare import AudioData, ImageData
@@ -34,7 +32,6 @@ EmbedRows = Callable[[nn.Module, Sequence[int]], Tensor]
 
 _ROWS_AT_ONCE = 32
 _DEV_IMAGES = 1000
-_VIEWS = 3
 
 
 class SentenceVectors:
@@ -93,7 +90,7 @@ def make_dataset(
         numbers[row] = np.array([table.number(sentence) for sentence in captions], np.int64)
     has_captions = np.array([len(some) > 0 for some in numbers], np.bool_)
     rows = rows[usable[rows] & has_captions[rows]]
-    weights = set_weights([item.dataset for item in items], rows, plan.shares)
+    weights = set_weights(items, rows, plan.shares, plan.machine_share)
     bank = np.array([table.number(s) for s in bank_sentences[: plan.bank]], np.int64)
     for sentence in held:
         table.number(sentence)
@@ -107,40 +104,6 @@ def make_dataset(
         dev=dev[usable[dev]],
         pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
     )
-
-
-def feature_embed(
-    tower: ImageTower,
-    images: ImageData,
-    rows: NDArray[np.int64],
-    plan: TowerPlan,
-    jitter: ImageJitter,
-    context: RunContext,
-) -> Embed:
-    """Return how a step of the projection alone embeds `rows`, from features computed here once.
-
-    Each image is kept as it is and `_VIEWS` - 1 times augmented.
-    """
-    kept = np.zeros((len(images.items), _VIEWS, tower.backbone.width), np.float16)
-    rng = stage_rng(context.seed, "features", 0)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[start : start + _ROWS_AT_ONCE]
-        pixels = torch.from_numpy(np.asarray(images.pixels[some])).permute(0, 3, 1, 2)
-        for view in range(_VIEWS):
-            varied = jitter if view else ImageJitter(whole=1.0, colour=0.0, grey=0.0)
-            seen = jitter_images(pixels.to(context.device), plan.image_px, varied, rng)
-            with torch.inference_mode():
-                kept[some, view] = tower.features(seen).half().cpu().numpy()
-        if context.progress:
-            context.progress("features", start + len(some), len(rows))
-
-    def embed(student: nn.Module, drawn: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        assert isinstance(student, ImageTower)
-        pooled = kept[drawn, rng.integers(_VIEWS, size=len(drawn))].astype(np.float32)
-        tensor = torch.from_numpy(pooled).to(context.device)
-        return student.project(functional.dropout(tensor, plan.dropout))
-
-    return embed
 
 
 def plain_images(images: ImageData, device: str) -> EmbedRows:
@@ -210,10 +173,21 @@ def make_eval_callback(
 
 
 def set_weights(
-    datasets: Sequence[str], rows: NDArray[np.int64], shares: dict[str, float]
+    items: Sequence[ShardItem],
+    rows: NDArray[np.int64],
+    shares: dict[str, float],
+    machine_share: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Weight rows so that a data set is drawn `shares` times as often as its size says."""
-    raw = np.array([shares.get(datasets[row], 1.0) for row in rows], np.float64)
+    """Weight rows so that a data set is drawn `shares` times as often as its size says.
+
+    An item whose captions a machine wrote is drawn `machine_share` times as often as that.
+    """
+    raw = np.array(
+        [
+            shares.get(items[row].dataset, 1.0) * (machine_share if items[row].by_machine else 1.0)
+            for row in rows
+        ]
+    )
     weights: NDArray[np.float64] = raw / raw.sum()
     return weights
 

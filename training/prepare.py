@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from seehear import media
+from seehear.encoders.tiny.log_mel import silence
 from seehear.encoders.tiny.towers import FRAME_HOP, SAMPLE_RATE_HZ, LogMel
 from seehear.errors import MediaError
 from seehear.finetune.inputs import Waveforms, resize_square, to_int16
@@ -33,6 +34,8 @@ _PATCH_HOP = PATCH_FRAMES // 2
 class ImageData:
     """The images of a data folder."""
 
+    name: str
+    """Of the folder that keeps them: it changes with the shards and the settings."""
     items: Sequence[ShardItem]
     pixels: NDArray[np.uint8]
     """(n, px, px, 3), mapped from disk."""
@@ -44,6 +47,8 @@ class ImageData:
 class AudioData:
     """The sounds of a data folder at 16 kHz."""
 
+    name: str
+    """Of the folder that keeps them, as for images."""
     items: Sequence[ShardItem]
     waveforms: Waveforms
     """Mapped from disk."""
@@ -78,7 +83,7 @@ def prepare_images(
                     writer.probabilities.append(judge(resize_square(sample.pixels, IMAGE_PX))[1:])
     items = _items(folder)
     pixels = np.memmap(folder / "pixels.bin", np.uint8, "r", shape=(len(items), px, px, 3))
-    return ImageData(items, pixels, np.load(folder / "probabilities.npy"))
+    return ImageData(folder.name, items, pixels, np.load(folder / "probabilities.npy"))
 
 
 def prepare_audio(
@@ -104,6 +109,7 @@ def prepare_audio(
             np.save(writer.partial / "offsets.npy", np.cumsum(np.array(lengths, np.int64)))
     samples = np.memmap(folder / "samples.bin", np.int16, "r")
     return AudioData(
+        folder.name,
         _items(folder),
         Waveforms(samples, np.load(folder / "offsets.npy")),
         np.load(folder / "probabilities.npy"),
@@ -115,9 +121,8 @@ def _patches(waveform: NDArray[np.float32], log_mel: LogMel) -> list[NDArray[np.
     short = max(_LEAST_SAMPLES - len(waveform), 0)
     tensor = torch.from_numpy(np.pad(waveform, (0, short)))[None]
     mels = log_mel(tensor)[0].numpy()
-    silence = np.log(np.float32(0.001))
     missing = max(PATCH_FRAMES - len(mels), 0)
-    mels = np.pad(mels, ((0, missing), (0, 0)), constant_values=silence)
+    mels = np.pad(mels, ((0, missing), (0, 0)), constant_values=silence())
     starts = range(0, len(mels) - PATCH_FRAMES + 1, _PATCH_HOP)
     return [mels[start : start + PATCH_FRAMES] for start in starts]
 

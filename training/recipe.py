@@ -56,9 +56,15 @@ class TowerPlan:
     """Learning rate of the backbone as a part of the projection's."""
     shares: dict[str, float] = field(default_factory=dict)
     """How often a data set is drawn against what its size says; 1 where it is not named."""
+    machine_share: float = 1.0
+    """How often an item whose captions a machine wrote is drawn, against one of people's."""
+    views: int = 0
+    """Augmented views of each item over which the frozen blocks run once; steps draw among them.
+    The projection of images alone always learns from such views; the rest of the image tower gets
+    a new one in each step. Sounds get a new one in each step where this is 0."""
     head: Schedule = field(default_factory=lambda: Schedule(0, 1, 0.0))
     """Before that, the projection alone, on pooled features of the backbone as it starts: large
-    batches cost nothing there. 0 steps leave it out; pictures only."""
+    batches cost little there. 0 steps leave it out; images only."""
     text_rate: float = 0.0
     """Learning rate of the text tower beside this one, as a part of the projection's; at 0 it
     stays as it is. ImageData only."""
@@ -94,6 +100,11 @@ class Recipe:
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     corpus: CorpusPlan = field(default_factory=CorpusPlan)
+    sets: tuple[str, ...] = ()
+    """The sets to learn from, as `ShardItem.is_of` takes them; all where it is empty. The sentences
+    in `text/` belong to no set: they are left out where sets are named."""
+    open: tuple[str, ...] = ()
+    """What `--open` puts in the place of `sets`: those whose licences allow commercial use."""
     image_jitter: ImageJitter = field(default_factory=ImageJitter)
     audio_jitter: AudioJitter = field(default_factory=AudioJitter)
 
@@ -133,6 +144,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _built(cast(type[Any], hint), value, where)
     if get_origin(hint) is dict and isinstance(value, dict):
         return {str(name): _value(float, number, where) for name, number in value.items()}
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_value(str, one, where) for one in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint in {int, float, bool, str} and type(value) is hint:

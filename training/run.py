@@ -1,6 +1,6 @@
 """Follow the whole recipe: corpus, teachers, text tower, image tower, audio tower, model folder.
 
-    python -m training --data DIR --out DIR [--recipe recipe.toml] [--device cuda]
+    python -m training --data DIR --out DIR [--recipe recipe.toml] [--device cuda] [--open]
 
 `--out` gets `model/` (a model folder), `runs/` (checkpoints, CSV and TensorBoard logs) and
 `cache/` (teacher's vectors, decoded media). Stopped at any moment, the same command goes on.
@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from seehear.encoders.tiny.checkpoint import check_save
@@ -28,10 +30,11 @@ from seehear.types import Vectors
 from training import captions, datasets
 from training.datasets import SentenceVectors, make_dataset, make_eval_callback
 from training.export import export, versions
+from training.frozen import audio_views, image_views
 from training.logs import stage_bars, tensorboard_scalars
 from training.prepare import AudioData, ImageData, prepare_audio, prepare_images
 from training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
-from training.shards import read_sentences, shard_paths
+from training.shards import ShardItem, read_sentences, shard_paths
 from training.text_stage import Distilled, distil_text
 from training.text_teacher import SentenceTeacher, cached_vectors, common_words
 from training.text_torch import choose_vocabulary, embed_texts
@@ -97,6 +100,7 @@ def _follow(
         phrases_count=recipe.corpus.phrases,
         mixtures_count=recipe.corpus.mixtures,
         seed=recipe.seed,
+        sets=recipe.sets,
     )
     targets = cached_vectors(corpus, cache, device=device, progress=progress, encode=encode)
     if targets.shape[1] != recipe.model.dim:
@@ -123,10 +127,12 @@ def _follow(
     else:
         vectors = _vectors_now(text, corpus)
     held = corpus[::_HELD] if recipe.image.text_rate else []
-    image, image_figures = _train_image_tower(recipe, data, images, vectors, text, held, context)
+    image, image_figures = _train_image_tower(
+        recipe, data, cache, images, vectors, text, held, context
+    )
     vectors = _vectors_now(text, corpus)
     audio_data = prepare_audio(data, cache, _teacher_file(data, recipe.audio), progress=progress)
-    audio, audio_figures = _train_audio_tower(recipe, data, audio_data, vectors, context)
+    audio, audio_figures = _train_audio_tower(recipe, data, cache, audio_data, vectors, context)
     figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
     provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, device)
     return _exported(recipe, out, text, image, audio, provenance, force=force)
@@ -142,6 +148,7 @@ def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
 def _train_image_tower(
     recipe: Recipe,
     data: Path,
+    cache: Path,
     images: ImageData,
     vectors: SentenceVectors,
     text: Distilled,
@@ -157,11 +164,11 @@ def _train_image_tower(
         classes = [captions.fill(captions.CLASS_SENTENCES["images"], name) for name in names]
     dataset = make_dataset(
         images.items,
-        torch.ones(len(images.items), dtype=torch.bool).numpy(),
+        _taken(recipe, images.items, "images"),
         captions.image_captions,
         plan,
         vectors,
-        [s for s in read_sentences(data, "picture") if s in vectors],
+        _bank(recipe, data, "picture", vectors),
         classes,
         images.probabilities,
         text.tokenizer if plan.text_rate else None,
@@ -181,8 +188,7 @@ def _train_image_tower(
         words = [{"params": reading, "weight_decay": 0.0, "factor": plan.text_rate}]
     jitter = recipe.image_jitter
     if plan.head.steps:
-        rows = dataset.source.rows
-        embed = datasets.feature_embed(tower, images, rows, plan, jitter, context)
+        embed = image_views(tower, images, dataset.source.rows, plan, jitter, context, cache)
         head: list[dict[str, Any]] = [{"params": list(tower.projection.parameters())}, *words]
         train_tower(
             "image_head",
@@ -212,7 +218,12 @@ def _train_image_tower(
 
 
 def _train_audio_tower(
-    recipe: Recipe, data: Path, audio_data: AudioData, vectors: SentenceVectors, context: RunContext
+    recipe: Recipe,
+    data: Path,
+    cache: Path,
+    audio_data: AudioData,
+    vectors: SentenceVectors,
+    context: RunContext,
 ) -> tuple[nn.Module, dict[str, float]]:
     plan, sizes = recipe.audio, recipe.model.audio
     torch.manual_seed(recipe.seed)
@@ -223,15 +234,14 @@ def _train_audio_tower(
         classes = [name.lower() for name in names]
     dataset = make_dataset(
         audio_data.items,
-        audio_data.long_enough(),
+        audio_data.long_enough() & _taken(recipe, audio_data.items, "sounds"),
         captions.audio_captions,
         plan,
         vectors,
-        [s for s in read_sentences(data, "sound") if s in vectors],
+        _bank(recipe, data, "sound", vectors),
         classes,
         audio_data.probabilities,
     )
-    embed = audio_embed(audio_data.waveforms, plan.clip_s, recipe.audio_jitter, context.device)
     eval_callback = make_eval_callback(
         tower, audio_data.items, dataset.dev, plan, "audio", vectors,
         datasets.plain_audio(audio_data, context.device),
@@ -239,6 +249,12 @@ def _train_audio_tower(
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
     student = _student(tower, context.device)
+    jitter = recipe.audio_jitter
+    if plan.views:
+        rows = dataset.source.rows
+        embed = audio_views(tower, audio_data, rows, plan, jitter, context, cache)
+    else:
+        embed = audio_embed(audio_data.waveforms, plan.clip_s, jitter, context.device)
     head = [tower.projection, tower.attention]
     groups = tower_groups(tower, head, plan.frozen_blocks, plan.backbone_rate)
     figures = train_tower(
@@ -253,6 +269,19 @@ def _train_audio_tower(
         eval_callback,
     )
     return tower, figures
+
+
+def _bank(recipe: Recipe, data: Path, kind: str, vectors: SentenceVectors) -> list[str]:
+    """List the sentences without a file that serve as wrong answers."""
+    return [] if recipe.sets else [s for s in read_sentences(data, kind) if s in vectors]
+
+
+def _taken(recipe: Recipe, items: Sequence[ShardItem], kind: str) -> NDArray[np.bool_]:
+    """Mark the items of the sets that a recipe learns from; UsageError where there are none."""
+    taken = np.array([not recipe.sets or item.is_of(recipe.sets) for item in items], np.bool_)
+    if recipe.sets and not taken.any():
+        raise UsageError(f"the data folder has no {kind} of {', '.join(recipe.sets)}")
+    return taken
 
 
 def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> Student:
@@ -304,8 +333,8 @@ def _provenance(
         "data": {
             "shards": [p.name for kind in ("images", "audio") for p in shard_paths(data, kind)],
             "sentences": sentences,
-            "pictures": sum(item.split == "train" for item in images.items),
-            "sounds": sum(item.split == "train" for item in audio_data.items),
+            "pictures": _trained(recipe, images.items),
+            "sounds": _trained(recipe, audio_data.items),
             "note": _DATA_NOTE,
         },
         "steps": {
@@ -317,6 +346,10 @@ def _provenance(
         "device": device.partition(":")[0],
         "versions": versions(),
     }
+
+
+def _trained(recipe: Recipe, items: Sequence[ShardItem]) -> int:
+    return sum(i.split == "train" and (not recipe.sets or i.is_of(recipe.sets)) for i in items)
 
 
 def _teacher_file(data: Path, plan: TowerPlan) -> Path | None:
@@ -338,11 +371,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--device", default="cpu", metavar="NAME", help='"cpu" or "cuda"')
+    parser.add_argument(
+        "--open", action="store_true", help="only from sets whose licences allow commercial use"
+    )
     parser.add_argument("--force", action="store_true", help="replace the model in DIR")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     try:
         recipe = read_recipe(options.recipe)
+        if options.open:
+            recipe = replace(recipe, name=f"{recipe.name}-open", sets=recipe.open)
         folder = run_recipe(
             recipe,
             options.data,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,14 @@ class ShardItem:
     """Synonyms of the label."""
     domain: str = ""
     """Style of the image, where a set tells photo, painting, cartoon and sketch apart."""
+    by_machine: bool = False
+    """Whether a machine wrote the captions."""
+    licence: str = ""
+    """As the set states it for this sample; empty where it is that of the whole set."""
+
+    def is_of(self, sets: Sequence[str]) -> bool:
+        """Say whether the sample belongs to one of `sets`, each "name" or "name: licence"."""
+        return self.dataset in sets or f"{self.dataset}: {self.licence}" in sets
 
 
 def shard_paths(data: Path, kind: str) -> list[Path]:
@@ -97,6 +105,8 @@ def _item(dataset: str, key: str, note: dict[str, object]) -> ShardItem:
         keywords=_strings(note.get("keywords")),
         names=_strings(note.get("names")),
         domain=str(note.get("domain") or ""),
+        by_machine=note.get("captions_by") == "machine",
+        licence=str(note.get("licence") or ""),
     )
 
 

@@ -61,7 +61,7 @@ def test_projection_first_and_the_text_tower_beside_the_pictures(
     data: Path, tmp_path: Path
 ) -> None:
     recipe = small_recipe(3)
-    plan = replace(recipe.image, head=Schedule(5, 16, 3e-3), text_rate=0.3, dropout=0.1)
+    plan = replace(recipe.image, head=Schedule(5, 16, 3e-3), text_rate=0.3, dropout=0.1, views=2)
     joint = replace(recipe, image=plan)
     folder = run_recipe(
         joint, data, tmp_path / "joint", progress=False, tensorboard=False, teacher=TEACHER
@@ -74,6 +74,36 @@ def test_projection_first_and_the_text_tower_beside_the_pictures(
     moved, still = open_folder(folder).arrays, open_folder(apart).arrays
     assert not np.array_equal(moved["text.direct.weight"], still["text.direct.weight"])
     assert load_tiny(folder, device="cpu").encode(Modality.TEXT, ["a red wall"]).shape == (1, 16)
+
+
+def test_frozen_blocks_run_once_over_a_few_views(data: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(3)
+    heard = replace(recipe, audio=replace(recipe.audio, views=2, frozen_blocks=1))
+    folder = run_recipe(heard, data, tmp_path, progress=False, tensorboard=False, teacher=TEACHER)
+
+    (views,) = (tmp_path / "cache").glob("audio-views-*")
+    maps, counts = (np.load(views / f"{number}.npy") for number in (0, 1))
+    assert maps.shape[:2] == counts.shape[:2]
+    assert maps.shape[1] == 2
+    assert maps.any()
+    sounds = replace(heard, audio=replace(heard.audio, views=0))
+    fresh = run_recipe(
+        sounds, data, tmp_path / "fresh", progress=False, tensorboard=False, teacher=TEACHER
+    )
+    assert open_folder(folder).revision != open_folder(fresh).revision
+
+
+def test_open_learns_from_the_named_sets_alone(data: Path, tmp_path: Path) -> None:
+    def made(*sets: str) -> Path:
+        recipe = replace(small_recipe(2), sets=sets)
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        return run_recipe(recipe, data, out, progress=False, tensorboard=False, teacher=TEACHER)
+
+    with pytest.raises(UsageError, match="no sounds of walls, tones: CC0"):
+        made("walls", "tones: CC0")
+    opened = open_folder(made("walls", "tones"))
+    assert opened.provenance["data"]["pictures"] == 4 * 8
+    assert "painted" not in opened.vocabulary  # a word of the captions of the other set
 
 
 def test_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> None:
