@@ -79,18 +79,30 @@ def audio_embed(waveforms: Waveforms, clip_s: float, jitter: AudioJitter, device
     length = int(clip_s * SAMPLE_RATE_HZ)
 
     def embed(tower: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        varied = []
-        for row in rows:
-            whole = waveforms[int(row)]
-            part = crop_audio(whole, length, rng)
-            # Near silence teaches nothing: take the start, where things usually happen.
-            if np.abs(part).max(initial=0) < 0.02 * np.abs(whole).max(initial=1e-9):
-                part = whole[:length]
-            other = waveforms[int(rng.integers(len(waveforms)))][:length]
-            changed = jitter_audio(part, other, jitter, rng)
-            varied.append(torch.from_numpy(np.ascontiguousarray(changed, dtype=np.float32)))
-        mels, counts = spectrograms(varied)
-        result: Tensor = tower(blank_stripes(mels, jitter, rng).to(device), counts.to(device))
+        mels, counts = audio_batch(waveforms, rows, length, jitter, rng)
+        result: Tensor = tower(mels.to(device), counts.to(device))
         return result
 
     return embed
+
+
+def audio_batch(
+    waveforms: Waveforms,
+    rows: NDArray[np.int64],
+    length: int,
+    jitter: AudioJitter,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Augment sounds, at most `length` samples of each: log-mel (n, frames, 64) and frames (n,)."""
+    varied = []
+    for row in rows:
+        whole = waveforms[int(row)]
+        part = crop_audio(whole, length, rng)
+        # Near silence teaches nothing: take the start, where things usually happen.
+        if np.abs(part).max(initial=0) < 0.02 * np.abs(whole).max(initial=1e-9):
+            part = whole[:length]
+        other = waveforms[int(rng.integers(len(waveforms)))][:length]
+        changed = jitter_audio(part, other, jitter, rng)
+        varied.append(torch.from_numpy(np.ascontiguousarray(changed, dtype=np.float32)))
+    mels, counts = spectrograms(varied)
+    return blank_stripes(mels, jitter, rng), counts

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +101,7 @@ def read_pairs(
     spec = SampleSpec(image_px=px, sample_rate_hz=SAMPLE_RATE_HZ, window_s=_MAX_S, hop_s=_MAX_S)
     paths = [] if strict and skipped else list(captions)
     files = [pairs.parent / path for path in paths]
-    decoded = cast(Generator[media.DecodedFile], media.decode_all(files, spec))
-    with closing(decoded):
+    with closing(media.decode_all(files, spec)) as decoded:
         for done, (path, file) in enumerate(zip(paths, decoded, strict=False), 1):
             try:
                 sample = _sample_of(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from seehear.finetune.pairs_file import SkippedPair
 CUTOFFS = (1, 5, 10)
 MIN_HELD_OUT = 10
 """With fewer held-out files, one file changes a figure by more than .1, which proves little."""
+
+LEAST_KEPT = 0.8
+"""A model that keeps less of what the old one knew is not named as better."""
 
 _MAX_LISTED = 10
 _PLURALS = {"image": "images", "audio": "sounds"}
@@ -31,6 +34,8 @@ class Verdict:
     """How many files were held out."""
     before: float
     after: float
+    kept: float
+    """How much of what the old model knew the new one keeps (see `TrainReport.kept`)."""
 
     @property
     def fell(self) -> bool:
@@ -38,30 +43,40 @@ class Verdict:
         return not self.after >= self.before
 
     @property
+    def forgot(self) -> bool:
+        """Tell whether the new model keeps too little of what the old one knew."""
+        return not self.kept >= LEAST_KEPT
+
+    @property
     def too_few(self) -> bool:
         """Tell whether there are too few held-out files to judge."""
         return self.files < MIN_HELD_OUT
 
-    def warning(self, start: str) -> str | None:
-        """Return a warning in one line, or None. `start` names the old model."""
+    def warnings(self, start: str) -> Iterator[str]:
+        """Give the warnings of one line each. `start` names the old model."""
+        if self.forgot:
+            yield (
+                f"The new model keeps {_short(self.kept)} of what {start} knew of "
+                f"{_PLURALS[self.kind]}, less than {_short(LEAST_KEPT)}; do not use it. Run "
+                "the command again with --force and a smaller --share, or with fewer --epochs."
+            )
         change = f"from {_short(self.before)} to {_short(self.after)}"
         of_kind = f"{self.files} {_PLURALS[self.kind]}"
         if self.fell and not self.too_few:
-            return (
+            yield (
                 f"Held-out {self.figure} fell {change} on {of_kind}. "
                 f"The new model answers worse than {start}; do not use it."
             )
-        if self.fell:
-            return (
+        elif self.fell:
+            yield (
                 f"Held-out {self.figure} fell {change}, on only {of_kind}. The new model may "
                 f"answer worse than {start}. Add pairs and train again, or compare the two."
             )
-        if self.too_few:
-            return (
+        elif self.too_few:
+            yield (
                 f"Only {of_kind} are held out: too few to tell whether the new model answers "
                 f"better than {start}. Add pairs, or compare the two."
             )
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,9 @@ class TrainReport:
     held_out: Mapping[str, int]
     before: Mapping[str, Figures]
     after: Mapping[str, Figures]
+    kept: Mapping[str, float]
+    """How much of what the old model knew is left, by kind: of the ten everyday phrases that it
+    finds nearest to each held-out file, the share that are among the new model's nearest ten."""
     skipped: tuple[SkippedPair, ...]
     duration_s: float
 
@@ -90,19 +108,19 @@ class TrainReport:
             # By chance alone, one of four files is in the first quarter of them.
             figure = f"success@{max(k for k in CUTOFFS if k == 1 or 4 * k <= files)}"
             name = f"text->{kind} {figure}"
-            found.append(Verdict(kind, figure, files, self.before[kind][name], figures[name]))
+            was, now = self.before[kind][name], figures[name]
+            found.append(Verdict(kind, figure, files, was, now, self.kept[kind]))
         return tuple(found)
 
     @property
     def fell(self) -> bool:
-        """Tell whether the new model is worse than the old one for any kind."""
-        return any(verdict.fell for verdict in self.verdicts)
+        """Tell whether the new model answers worse than the old one or forgot much, of any kind."""
+        return any(verdict.fell or verdict.forgot for verdict in self.verdicts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return the sentences that users of the new model must read."""
-        found = (verdict.warning(self.init) for verdict in self.verdicts)
-        return tuple(warning for warning in found if warning)
+        return tuple(line for verdict in self.verdicts for line in verdict.warnings(self.init))
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -129,6 +147,7 @@ class TrainReport:
                 f"  {name}: {self.before[kind][name]:.2f} before, {value:.2f} after"
                 for name, value in figures.items()
             )
+            lines.append(f"  keeps {self.kept[kind]:.0%} of what {self.init} knew")
         lines.append(f"Saved to {self.folder} in {self.duration_s:.0f} s.")
         return lines
 

@@ -92,11 +92,15 @@ def tower_groups(
 
     The first `frozen` blocks of the backbone, and the stem before them, keep their weights.
     """
-    if frozen:
-        tower.backbone.layers[: _LAYERS_OF_STEM + _LAYERS_OF_BLOCK * frozen].requires_grad_(False)
+    tower.backbone.layers[: frozen_layers(frozen)].requires_grad_(False)
     moving = [p for p in tower.backbone.parameters() if p.requires_grad]
     rest = [p for module in head for p in module.parameters()]
     return [{"params": moving, "factor": rate}, {"params": rest, "factor": 1.0}]
+
+
+def frozen_layers(blocks: int) -> int:
+    """Return how many layers of a backbone its first blocks and the stem before them have."""
+    return _LAYERS_OF_STEM + _LAYERS_OF_BLOCK * blocks if blocks else 0
 
 
 def arrays_of(module: nn.Module, prefix: str) -> dict[str, NDArray[np.float32]]:

@@ -43,11 +43,13 @@ from seehear.finetune.tower import (
     tune_tower,
 )
 from seehear.libraries import naming_faults
+from seehear.search.calibration.query_bank import phrases
 from seehear.types import AudioSample, ImageSample, Modality, Sample, Vectors
 
 _MIN_FILES = 4
 _FROZEN_PART = 4  # a quarter of the backbone: edges and textures need no fine-tuning
 _BACKBONE_RATE = 0.1
+_NEAREST = 10  # phrases that tell what a model sees in a file
 _CHECKPOINTS = "training"
 _CHECKPOINT_FORMAT = 2
 
@@ -64,6 +66,7 @@ def fine_tune(
     strict: bool = False,
     device: str = "auto",
     force: bool = False,
+    share: float = 0.5,
     batch_size: int = 64,
     learning_rate: float = 5e-4,
     val_share: float = 0.1,
@@ -73,9 +76,11 @@ def fine_tune(
     """Fine-tune the image and audio towers of `init` on a pairs file; the result is in `out`.
 
     `init` is "tiny" or a model folder. The text tower does not change: it keeps the words that the
-    pairs lack, and images and sounds move towards their sentences. If the call is stopped, the same
-    call continues where it was. `force` replaces a model that is in `out`. `progress` gets (stage,
-    steps done, steps in all).
+    pairs lack, and images and sounds move towards their sentences. `share` is how much of the new
+    weights the result takes, above 0 and at most 1; the rest stays those of `init`, so that the
+    model keeps what it knew (WiSE-FT, arXiv:2109.01903). If the call is stopped, the same call
+    continues where it was; a call with another `share` does not train again. `force` replaces a
+    model that is in `out`. `progress` gets (stage, steps done, steps in all).
 
     Raises UsageError for pairs that cannot be used (with `strict`, for the first such pair) and
     for an `out` that holds other files, or a model without `force`; StoreError for an `out` that
@@ -85,9 +90,10 @@ def fine_tune(
     pairs, out = Path(pairs), Path(out)
     source = TINY if init == "tiny" else Path(init).expanduser()
     _check_out(out, source, force=force)
-    if epochs < 1 or batch_size < 2 or not 0 < val_share <= 0.5:
+    if epochs < 1 or batch_size < 2 or not 0 < val_share <= 0.5 or not 0 < share <= 1:
         raise UsageError(
-            "epochs must be 1 or more, batch_size 2 or more, val_share above 0 and at most 0.5"
+            "epochs must be 1 or more, batch_size 2 or more, val_share above 0 and at most 0.5, "
+            "share above 0 and at most 1"
         )
     folder = _open_init(source, init)
     device = str(choose_device(device))
@@ -101,7 +107,8 @@ def fine_tune(
             f"{pairs} needs at least {_MIN_FILES} images or {_MIN_FILES} sounds that can be read "
             f"({len(found.skipped)} pairs skipped{first})"
         )
-    before = _measure(TinyEncoder(folder, device=device), used)
+    old = TinyEncoder(folder, device=device)
+    vectors = _encode_held_out(old, used)
     schedule = Schedule(0, batch_size, learning_rate, average=0.98)
     settings = [_CHECKPOINT_FORMAT, epochs, val_share, *asdict(schedule).values(), seed]
     work = out / _CHECKPOINTS / _digest(pairs, folder, settings)
@@ -110,12 +117,14 @@ def fine_tune(
     with _writing_to(out):
         for kind, some in used.items():
             tower = _tune(kind, some, folder, schedule, epochs, context)
-            arrays |= arrays_of(tower, kind)
+            new = arrays_of(tower, kind)
+            arrays |= {n: (1 - share) * arrays[n] + share * new[n] for n in new}
     provenance = {
         "fine_tuned_from": {"name": folder.name, "revision": folder.revision},
         "pairs": found.pairs,
         "settings": {
             "epochs": epochs,
+            "share": share,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
@@ -128,7 +137,7 @@ def fine_tune(
         revision = save_folder(
             out, name, folder.config, arrays, folder.vocabulary, provenance, force=force
         )
-    after = _measure(TinyEncoder(open_folder(out), device=device), used)
+    new_vectors = _encode_held_out(TinyEncoder(open_folder(out), device=device), used)
     return TrainReport(
         folder=out,
         init=init,
@@ -136,8 +145,9 @@ def fine_tune(
         pairs=found.pairs,
         trained={kind: _count(some, held_out=False) for kind, some in used.items()},
         held_out={kind: _count(some, held_out=True) for kind, some in used.items()},
-        before=before,
-        after=after,
+        before=_measure(old, used, vectors),
+        after=_measure(old, used, new_vectors),
+        kept={kind: _kept(old, vectors[kind], new_vectors[kind]) for kind in used},
         skipped=found.skipped + _unused(found, used),
         duration_s=time.monotonic() - begin,
     )
@@ -214,15 +224,28 @@ def _tune(
     return student.tower
 
 
-def _measure(encoder: TinyEncoder, used: Mapping[str, Pairs]) -> dict[str, Figures]:
-    """Return success@k both ways, by kind, on the held-out files."""
+def _encode_held_out(encoder: TinyEncoder, used: Mapping[str, Pairs]) -> dict[str, Vectors]:
+    """Return the vectors of the held-out files by kind, each (n, dim)."""
+    return {
+        kind: _encode(encoder, some, [row for row, file in enumerate(some.files) if file.held_out])
+        for kind, some in used.items()
+    }
+
+
+def _measure(
+    encoder: TinyEncoder, used: Mapping[str, Pairs], vectors: Mapping[str, Vectors]
+) -> dict[str, Figures]:
+    """Return success@k both ways, by kind, for such vectors of the held-out files.
+
+    The sentences are encoded by `encoder`: training leaves the text tower as it is.
+    """
     found: dict[str, Figures] = {}
     for kind, some in used.items():
-        rows = [row for row, file in enumerate(some.files) if file.held_out]
-        texts = [text for row in rows for text in some.files[row].captions]
+        files = [file for file in some.files if file.held_out]
+        texts = [text for file in files for text in file.captions]
         # A file is also a right answer to the same sentence about another file.
-        relevant = np.array([[text in some.files[row].captions for row in rows] for text in texts])
-        similarities = encoder.encode(Modality.TEXT, texts) @ _encode(encoder, some, rows).T
+        relevant = np.array([[text in file.captions for file in files] for text in texts])
+        similarities = encoder.encode(Modality.TEXT, texts) @ vectors[kind].T
         figures = {}
         for way, matrix, right in (
             (f"text->{kind}", similarities, relevant),
@@ -234,6 +257,16 @@ def _measure(encoder: TinyEncoder, used: Mapping[str, Pairs]) -> dict[str, Figur
                     figures[f"{way} success@{k}"] = float((ranks <= k).mean())
         found[kind] = figures
     return found
+
+
+def _kept(encoder: TinyEncoder, old: Vectors, new: Vectors) -> float:
+    """Return the share of the everyday phrases nearest to each file that stay the nearest."""
+    every = encoder.encode(Modality.TEXT, phrases())
+    was, now = (
+        np.argsort(-(vectors @ every.T), axis=1, kind="stable")[:, :_NEAREST]
+        for vectors in (old, new)
+    )
+    return float((was[:, :, None] == now[:, None, :]).any(axis=2).mean())
 
 
 def _encode(encoder: TinyEncoder, some: Pairs, rows: Sequence[int]) -> Vectors:

@@ -12,7 +12,7 @@ import pytest
 
 import seehear.finetune
 from seehear.encoders import load_model
-from seehear.finetune.report import TrainReport, Verdict
+from seehear.finetune.report import LEAST_KEPT, TrainReport, Verdict
 from seehear.types import Modality
 from tests.cli.conftest import Run
 from tests.finetune.conftest import COLOURS, png, wav
@@ -43,24 +43,26 @@ def write_pairs(tmp_path: Path) -> Write:
     return write
 
 
-def _report(out: Path, before: float, after: float, files: int) -> TrainReport:
+def _report(out: Path, before: float, after: float, files: int, kept: float = 1.0) -> TrainReport:
     figures = ({f"text->image success@{k}": value for k in (1, 5, 10)} for value in (before, after))
     was, now = figures
     return TrainReport(
         folder=out, init="tiny", revision="1", pairs=files, trained={"image": files},
-        held_out={"image": files}, before={"image": was}, after={"image": now}, skipped=(),
-        duration_s=1.0,
+        held_out={"image": files}, before={"image": was}, after={"image": now},
+        kept={"image": kept}, skipped=(), duration_s=1.0,
     )  # fmt: skip
 
 
 @pytest.fixture
 def told(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[float, float, int], tuple[str, dict[str, Any]]]:
+) -> Callable[..., tuple[str, dict[str, Any]]]:
     """What the command tells and gives as JSON after a training with such figures."""
 
-    def tell(before: float, after: float, files: int) -> tuple[str, dict[str, Any]]:
-        report = _report(tmp_path / "new model", before, after, files)
+    def tell(
+        before: float, after: float, files: int, kept: float = 1.0
+    ) -> tuple[str, dict[str, Any]]:
+        report = _report(tmp_path / "new model", before, after, files, kept)
         monkeypatch.setattr(seehear.finetune, "fine_tune", lambda *_, **__: report, raising=False)
         arguments = ("train", "--pairs", "x", "--out", str(report.folder))
         return run(*arguments).stderr, json.loads(run(*arguments, "--json").stdout)
@@ -82,11 +84,34 @@ def test_fall_is_warned_of_and_no_command_is_named(told: Any) -> None:
     assert plain["use"] is None
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.5, LEAST_KEPT - 0.01, float("nan")])
+def test_model_that_forgot_is_warned_of_and_no_command_is_named(told: Any, kept: float) -> None:
+    said, plain = told(0.48, 0.61, 100, kept)
+
+    (warning,) = plain["warnings"]
+    assert f"Warning: {warning}" in said.splitlines()
+    for part in ("of what tiny knew of images", "do not use it", "--share", "--epochs"):
+        assert part in warning
+    assert f"keeps {kept:.0%} of what tiny knew" in said
+    assert "Use it" not in said
+    assert plain["fell"] is True
+    assert plain["use"] is None
+
+
+def test_model_that_fell_and_forgot_is_warned_of_both(told: Any) -> None:
+    _, plain = told(0.61, 0.48, 100, LEAST_KEPT / 2)
+
+    assert [("keeps" in w, "success@10 fell" in w) for w in plain["warnings"]] == [
+        (True, False), (False, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", [LEAST_KEPT, 1.0])
 @pytest.mark.parametrize(("before", "after"), [(0.48, 0.61), (0.5, 0.5), (0.0, 1.0)])
 def test_no_fall_names_the_command_that_uses_the_model(
-    told: Any, tmp_path: Path, before: float, after: float
+    told: Any, tmp_path: Path, before: float, after: float, kept: float
 ) -> None:
-    said, plain = told(before, after, 100)
+    said, plain = told(before, after, 100, kept)
 
     folder = shlex.quote(str(tmp_path / "new model"))
     assert plain["use"] == f"seehear index FOLDER --model {folder}"
@@ -109,7 +134,7 @@ def test_few_held_out_files_are_said_to_prove_little(
 
 
 def test_figure_that_is_no_number_counts_as_a_fall() -> None:
-    assert Verdict("audio", "success@1", 30, 0.5, float("nan")).fell
+    assert Verdict("audio", "success@1", 30, 0.5, float("nan"), 1.0).fell
 
 
 @pytest.mark.parametrize(
@@ -133,7 +158,7 @@ def test_command_trains_and_the_command_that_it_names_works(
     pairs, out = write_pairs(40), tmp_path / "new model"
     arguments = (
         "train", "--pairs", pairs, "--out", out, "--init", untrained, "--epochs", "12",
-        "--device", "cpu", "--json",
+        "--share", "0.25", "--device", "cpu", "--json",
     )  # fmt: skip
     first = json.loads(run(*arguments).stdout)
     assert first["trained"] == {"image": 36}
