@@ -8,7 +8,8 @@ FOLDER ?= demo/media
 SHEET  ?= demo/sheet.html
 # Those that take longest begin first.
 ROOMS  ?= $(LONG) $(filter-out $(LONG) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
-LONG   := $(addprefix tests/,server stores media cli indexers collection demo)
+LONG   := $(addprefix tests/,page server stores media search indexers cli collection encoders readers \
+          finetune smoke demo contracts)
 JOBS   ?= 2
 SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 EXTRAS := server,mcp,eval,speech,ocr

@@ -6,6 +6,8 @@ deterministic: the noise comes from a fixed seed.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
@@ -19,11 +21,19 @@ def times(duration_s: float) -> NDArray[np.float64]:
     return np.arange(int(duration_s * RATE_HZ)) / RATE_HZ
 
 
+@cache  # rain has four thousand drops of one band
+def band_filter(low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    """The sections of a band-pass filter, float64 (n, 6)."""
+    sections: NDArray[np.float64] = butter(
+        2, [low_hz, high_hz], "bandpass", fs=RATE_HZ, output="sos"
+    )
+    return sections
+
+
 def noise(duration_s: float, low_hz: float, high_hz: float, seed: int = 7) -> NDArray[np.float64]:
     """Band-limited Gaussian noise of unit variance."""
     white = np.random.default_rng(seed).standard_normal(int(duration_s * RATE_HZ))
-    band = butter(2, [low_hz, min(high_hz, RATE_HZ / 2 - 50)], "bandpass", fs=RATE_HZ, output="sos")
-    filtered = sosfilt(band, white)
+    filtered = sosfilt(band_filter(low_hz, min(high_hz, RATE_HZ / 2 - 50)), white)
     scaled: NDArray[np.float64] = filtered / filtered.std()
     return scaled
 

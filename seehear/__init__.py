@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from seehear.errors import BrokenMediaError as BrokenMediaError
     from seehear.errors import CollectionClosedError as CollectionClosedError
     from seehear.errors import CollectionLockedError as CollectionLockedError
+    from seehear.errors import CollectionReplacedError as CollectionReplacedError
     from seehear.errors import ContentChangedError as ContentChangedError
     from seehear.errors import EnvironmentFaultError as EnvironmentFaultError
-    from seehear.errors import InterruptedIndexError as InterruptedIndexError
     from seehear.errors import MediaError as MediaError
     from seehear.errors import MediaLimitError as MediaLimitError
     from seehear.errors import ModelError as ModelError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seehear.errors import SpaceMismatchError as SpaceMismatchError
     from seehear.errors import StorageFullError as StorageFullError
     from seehear.errors import StoreError as StoreError
+    from seehear.errors import StoreUnreachableError as StoreUnreachableError
     from seehear.errors import UnknownFolderError as UnknownFolderError
     from seehear.errors import UnknownItemError as UnknownItemError
     from seehear.errors import UnknownModelError as UnknownModelError
@@ -91,85 +92,39 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "seehear.clips": ("Clip", "CutReport"),
-    "seehear.collection": ("Collection",),
-    "seehear.config": ("Settings",),
-    "seehear.errors": (
-        "BrokenMediaError",
-        "CollectionClosedError",
-        "CollectionLockedError",
-        "ContentChangedError",
-        "EnvironmentFaultError",
-        "InterruptedIndexError",
-        "MediaError",
-        "MediaLimitError",
-        "ModelError",
-        "ModelIntegrityError",
-        "ModelUnavailableError",
-        "ReaderFailedError",
-        "SchemaVersionError",
-        "SeehearError",
-        "SpaceMismatchError",
-        "StorageFullError",
-        "StoreError",
-        "UnknownFolderError",
-        "UnknownItemError",
-        "UnknownModelError",
-        "UnsupportedMediaError",
-        "UsageError",
+    "clips": "Clip CutReport",
+    "collection": "Collection",
+    "config": "Settings",
+    "errors": (
+        "BrokenMediaError CollectionClosedError CollectionLockedError CollectionReplacedError "
+        "ContentChangedError "
+        "EnvironmentFaultError MediaError MediaLimitError ModelError "
+        "ModelIntegrityError ModelUnavailableError ReaderFailedError SchemaVersionError "
+        "SeehearError SpaceMismatchError StorageFullError StoreError StoreUnreachableError "
+        "UnknownFolderError UnknownItemError UnknownModelError UnsupportedMediaError "
+        "UsageError"
     ),
-    "seehear.search.interpretation": ("FoundFilter", "Interpretation"),
-    "seehear.search.typicality": ("TypicalFile", "UnusualFile"),
-    "seehear.indexers.progress": (
-        "FailedFile",
-        "IndexReport",
-        "OfflineRoot",
-        "Progress",
-        "ReadReport",
-        "ReaderReport",
-        "Stage",
+    "search.interpretation": "FoundFilter Interpretation",
+    "search.typicality": "TypicalFile UnusualFile",
+    "indexers.progress": (
+        "FailedFile IndexReport OfflineRoot Progress ReadReport ReaderReport Stage"
     ),
-    "seehear.indexers.change": ("ModelChange",),
-    "seehear.indexers.verification": ("Verification",),
-    "seehear.async_collection": ("AsyncCollection",),
-    "seehear.search.duplicates": ("DuplicateGroup",),
-    "seehear.stores.archive": ("Manifest",),
-    "seehear.stores.catalog.facets": (
-        "FacetValue",
-        "FacetValues",
-    ),
-    "seehear.stores.catalog.records": (
-        "Failure",
-        "FileRecord",
-        "Generation",
-        "Item",
-        "Location",
-        "Page",
-        "Root",
-    ),
-    "seehear.status": ("CollectionStatus",),
-    "seehear.tables": (
-        "to_arrow",
-        "to_pandas",
-    ),
-    "seehear.types": (
-        "Asset",
-        "EmbeddingSpace",
-        "Embeddings",
-        "FileState",
-        "Hit",
-        "Line",
-        "Modality",
-        "Mode",
-        "Moment",
-        "PartExplanation",
-        "Query",
-        "QueryPart",
-        "Reading",
-        "Segment",
+    "indexers.change": "ModelChange",
+    "indexers.verification": "Verification",
+    "async_collection": "AsyncCollection",
+    "search.duplicates": "DuplicateGroup",
+    "stores.archive": "Manifest",
+    "stores.catalog.facets": "FacetValue FacetValues",
+    "stores.catalog.records": "Failure FileRecord Generation Item Location Page Root",
+    "status": "CollectionStatus",
+    "tables": "to_arrow to_pandas",
+    "types": (
+        "Asset EmbeddingSpace Embeddings FileState Hit Line Modality Mode Moment "
+        "PartExplanation Query QueryPart Reading Segment"
     ),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+"""The public names, by the module below this package that has them."""
+_HOME_OF = {name: f"seehear.{module}" for module, names in _HOMES.items() for name in names.split()}
 
 _RENAMED = {
     "aopen": ("seehear.async_collection", "open_async"),

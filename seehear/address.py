@@ -63,7 +63,9 @@ def parse_address(text: str) -> Address:
     """Read an address. Raises UsageError, one line, for anything else."""
     found = _FORM.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"{text!r} is not the address of a moment, such as {_EXAMPLE}")
+        # A path has one slash where two were given.
+        told = re.sub(r"^(seehear:)/(?!/)", r"\1//", text, flags=re.IGNORECASE)
+        raise UsageError(f"{told!r} is not the address of a moment, such as {_EXAMPLE}")
     collection, asset, fragment = found.groups()
     fields = parse_qs(fragment or "")  # media fragments are spelled like queries of the web
     start_s = stop_s = page = None

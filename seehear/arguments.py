@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from seehear.errors import UsageError
+from seehear.files import check_local
+from seehear.sources import is_remote, path_of
 from seehear.suggestions import did_you_mean
 from seehear.types import FileState, Hit, Modality, Mode
 
 PathLike = str | Path
+V = TypeVar("V")
 Media = Any
 """A file's path, or what a program holds: bytes, an open file, a data URL, a PIL image, an array of
 pixels, or a sound as (samples, rate_hz); see `media/in_memory.py`."""
@@ -45,6 +48,74 @@ MODALITY_WORDS: dict[str, Modality] = {
 """Every word for a modality, in the singular and the plural."""
 
 
+_MOST_SHOWN = 60
+"""Most characters of a value in a message."""
+
+OTHER_WORDS = {
+    "modalities": ("kinds",),
+    "k": ("count", "limit"),
+    "limit": ("count", "k"),
+    "count": ("limit", "k"),
+    "kinds": ("modalities",),
+    "top": ("count", "limit", "k"),
+}
+"""By the name of an argument, what the other interfaces call the same thing (docs/searching.md)."""
+
+
+def in_own_words(method: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return named arguments by the names that a method has for them.
+
+    Raises UsageError where a thing is given twice.
+    """
+    code = method.__code__
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for name in own:
+        for other in OTHER_WORDS.get(name, ()):
+            if other in given and other not in own:
+                if name in given:
+                    raise UsageError(same_thing(name, other))
+                given = {name if key == other else key: value for key, value in given.items()}
+    return given
+
+
+def shown(value: object) -> str:
+    """Return what a message says of a value: a few characters of one line."""
+    if isinstance(value, str):
+        short = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
+        return f'"{"".join(one if one.isprintable() else ascii(one)[1:-1] for one in short)}"'
+    if value is None or isinstance(value, bool | int | float):
+        return f"{value!r:.{_MOST_SHOWN}}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def same_thing(name: str, other: str) -> str:
+    """Return the sentence about two names of one thing that are given together."""
+    return f"{name} and {other} are the same: give one of them"
+
+
+def own_named(given: Iterable[tuple[str, V]], own: Iterable[str], what: str) -> list[tuple[str, V]]:
+    """Return named values by the names in `own`, for which the words of `OTHER_WORDS` may stand.
+
+    Raises UsageError for a name that is not there, which `what` says ("search_media has no
+    argument"), and for two names of one thing.
+    """
+    names = dict.fromkeys(own)
+    words = {word: name for name in names for word in OTHER_WORDS.get(name, ())}
+    words |= {name: name for name in names}
+    told: dict[str, str] = {}
+    found = []
+    for word, value in given:
+        name = words.get(word)
+        if name is None:
+            hint = did_you_mean(word, words)
+            raise UsageError(f"{what} {shown(word)}.{hint} It has {', '.join(names) or 'none'}")
+        if told.setdefault(name, word) != word:
+            raise UsageError(same_thing(told[name], word))
+        found.append((name, value))
+    return found
+
+
 def as_list(text: str | Sequence[str] | None) -> list[str]:
     if text is None:
         return []
@@ -64,7 +135,23 @@ def as_path(path: PathLike) -> Path:
     current folder."""
     if not os.fspath(path):
         raise UsageError("the path is empty")
-    return Path(path).expanduser()
+    return path_of(path).expanduser()
+
+
+def as_output(path: PathLike) -> Path:
+    """Return the path of what is to be written, with ~ expanded. Raises UsageError for a URL."""
+    check_local(path)
+    return as_path(path)
+
+
+def media_path(value: Media) -> Path:
+    """Return the path of a medium that is not in memory, with ~ expanded.
+
+    Raises UsageError for a value that is no medium.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(f"{shown(value)} is no file to search by; {KINDS_OF_MEDIA}")
+    return Path(os.path.expanduser(value))  # noqa: PTH111 - raises nothing
 
 
 def is_held(value: Any) -> bool:
@@ -96,14 +183,15 @@ def as_media(files: Media | Iterable[Media]) -> list[Media]:
     if isinstance(files, str | Path) or is_held(files):
         return [files]
     if not isinstance(files, Iterable):
-        raise UsageError(f"a {type(files).__name__} is no file to search by; {KINDS_OF_MEDIA}")
+        raise UsageError(f"{shown(files)} is no file to search by; {KINDS_OF_MEDIA}")
     return list(files)
 
 
 def as_folder(path: PathLike | None) -> Path | None:
     if path is None:
         return None
-    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - raises nothing
+    folder = path_of(path)
+    return Path(os.path.expanduser(folder)).absolute() if not is_remote(folder) else folder  # noqa: PTH111 - raises nothing
 
 
 def modality(word: str) -> Modality:

@@ -92,6 +92,7 @@ class AsyncCollection:
     hear = in_thread(Collection.hear)
     hit_at = in_thread(Collection.hit_at)
     import_archive = in_thread(Collection.import_archive)
+    import_vectors = in_thread(Collection.import_vectors)
     index = in_thread(Collection.index)
     interpret = in_thread(Collection.interpret)
     items = in_thread(Collection.items)

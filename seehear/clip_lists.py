@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import re
 from collections import Counter
@@ -167,21 +168,24 @@ def write_fcpxml(moments: Sequence[ListedMoment], title: str) -> bytes:
     project = SubElement(
         SubElement(library, "event", name=_line(title)), "project", name=_line(title)
     )
-    total = sum(one.frames(rate) for one in moments)
+    lengths = [_frames_within(one, rate) for one in moments]
+    total = sum(lengths)
     sequence = SubElement(
         project, "sequence", format="r1", duration=_duration(total, rate), tcStart="0s",
         tcFormat=_count(rate),
     )  # fmt: skip
     spine = SubElement(sequence, "spine")
     at = 0
-    for one in moments:
+    for one, length in zip(moments, lengths, strict=True):
         clip = SubElement(
             spine, "asset-clip", ref=assets[one.path], name=_line(one.path.name),
             offset=_duration(at, rate), start=_duration(one.zero_frame + one.first_frame, one.rate),
-            duration=_duration(one.frames(rate), rate), tcFormat=_count(one.rate),
+            duration=_duration(length, rate), tcFormat=_count(one.rate),
         )  # fmt: skip
+        if one.timing.rate is not None:
+            clip.set("format", formats[one.rate, one.timing.width_px, one.timing.height_px])
         SubElement(clip, "note").text = one.address
-        at += one.frames(rate)
+        at += length
     indent(root)
     text = tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n{text}\n'.encode()
@@ -291,6 +295,12 @@ def _whole_length(one: ListedMoment) -> int:
     """Return the length of its file in its frames."""
     seconds = one.timing.duration_s or one.stop_s
     return max(one.first_frame + 1, round(seconds * one.rate))
+
+
+def _frames_within(one: ListedMoment, rate: Fraction) -> int:
+    """Return its length in frames of a rate, not beyond the end of its file; at least one."""
+    left = (_whole_length(one) - one.first_frame) / one.rate
+    return max(1, min(one.frames(rate), math.floor(left * rate)))
 
 
 def _duration(frames: int, rate: Fraction) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from seehear.clip_lists import WRITERS, ListedMoment, writer_of
 from seehear.errors import MediaError, UsageError
 from seehear.files import check_output, told_disk_errors, write_output
+from seehear.sources import is_remote, stored_path
+from seehear.suggestions import did_you_mean
 from seehear.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def cut(
     for name, value in (("handles", handles_s), ("tolerance", tolerance_s)):
         if not 0 <= value <= 600:
             raise UsageError(f"{name} must be from 0 to 600 seconds, not {value:g}")
-    form = form or (to.suffix[1:].lower() if to.suffix[1:].lower() in WRITERS else CLIPS)
+    form = form or _form_of(to)
     moments = [one for hit in hits for one in _moments_of(hit)]
     report = CutReport(untimed=sum(not any(_moments_of(hit)) for hit in hits))
     if form != CLIPS:
@@ -110,9 +112,19 @@ def cut(
         _refuse_source(path, source.path)
         write_output(path, [made.data], force=overwrite)
         taken.add(path.name.casefold())
-        whole = Path(source.path)
+        whole = stored_path(source.path)
         clips.append(Clip(path, whole, made.start_s, made.stop_s, made.copied, address))
     return dataclasses.replace(report, clips=tuple(clips), failures=tuple(failures))
+
+
+def _form_of(to: Path) -> str:
+    """Return the form that a name asks for. Raises UsageError for a suffix that is mistyped."""
+    suffix = to.suffix[1:].lower()
+    if suffix in WRITERS or not suffix or to.exists():
+        return suffix if suffix in WRITERS else CLIPS
+    if hint := did_you_mean(suffix, WRITERS):
+        raise UsageError(f'No list "{suffix}".{hint} For a folder of that name give --format clips')
+    return CLIPS
 
 
 def _write_list(
@@ -141,7 +153,7 @@ def _write_list(
         _refuse_source(path, source.path)
         stop_s = min(stop_s + handles_s, timing.duration_s or stop_s + handles_s)  # noqa: PLW2901
         start_s = max(0.0, start_s - handles_s)  # noqa: PLW2901
-        listed.append(ListedMoment(hit, Path(source.path), start_s, stop_s, timing, address))
+        listed.append(ListedMoment(hit, stored_path(source.path), start_s, stop_s, timing, address))
     if listed:
         write_output(path, [write(listed, title)], force=overwrite)
     return dataclasses.replace(
@@ -199,5 +211,5 @@ def _refuse_existing(to: Path, moments: Sequence[tuple[Hit, float, float, str]])
 
 def _refuse_source(path: Path, source: str) -> None:
     """Raise UsageError if an output is the file that it is made of."""
-    if path.exists() and path.samefile(source):
+    if not is_remote(source) and path.exists() and path.samefile(source):
         raise UsageError(f"{path} is the source itself. Choose another folder")

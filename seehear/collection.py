@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seehear import arguments
+from seehear.argument_types import checked
 from seehear.arguments import PathLike
 from seehear.collection_items import CollectionItems
 from seehear.config import Settings
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
+from seehear.sources import path_of
 
 if TYPE_CHECKING:
     from seehear.indexers import IndexReport, ModelChange, Progress, Verification
@@ -50,6 +52,9 @@ class Collection(CollectionItems):
         read: str | Sequence[str] | None = None,
         read_for_s: float | None = None,
         speech_model: str | None = None,
+        on: str | None = None,
+        encoders: int | None = None,
+        gpus_per_encoder: float | None = None,
     ) -> IndexReport:
         """Index folders or files: add what is new, update what changed, remove what is gone.
 
@@ -62,10 +67,21 @@ class Collection(CollectionItems):
         The collection remembers it: later runs do the same where it is left out. A reader that is
         not installed is named in `report.read.faults`.
 
+        `on` encodes on a Ray cluster: "ray://HOST:PORT", on a machine of it also "HOST:PORT" or
+        "auto", or "local" for a Ray started here (docs/scale-encoding.md). `encoders` is how many
+        processes encode there (without it, one for each GPU, or else one for each machine),
+        `gpus_per_encoder` the GPUs, or the part of one, that each gets. Machines that cannot be
+        used are named in `report.notes`.
+
         Raises UsageError if no path is given, ModelError, CollectionLockedError, StorageFullError.
         """
         from seehear import indexers
+        from seehear.indexers.ray_cluster import RayOptions
 
+        if on is None and (encoders is not None or gpus_per_encoder is not None):
+            raise UsageError("encoders and gpus_per_encoder need on (--on): where to encode")
+
+        ray = None if on is None else RayOptions(on, encoders, gpus_per_encoder)
         if not paths:
             raise UsageError("name at least one folder or file to index")
         return indexers.index(
@@ -82,6 +98,7 @@ class Collection(CollectionItems):
             read=arguments.as_names(read),
             read_for_s=read_for_s,
             speech_model=speech_model,
+            on=ray,
         )
 
     @while_open
@@ -182,7 +199,10 @@ class Collection(CollectionItems):
         """
         from seehear import indexers
 
-        return indexers.verify(self._catalog, hashes=hashes, progress=progress, stop=stop)
+        vectors = self.settings.vectors
+        return indexers.verify(
+            self._catalog, vectors=vectors, hashes=hashes, progress=progress, stop=stop
+        )
 
     @while_open
     def export(self, archive: PathLike, *, force: bool = False) -> Manifest:
@@ -192,7 +212,7 @@ class Collection(CollectionItems):
         """
         from seehear.stores import archive as archives
 
-        return archives.export(self._catalog, arguments.as_path(archive), force=force)
+        return archives.export(self._catalog, arguments.as_output(archive), force=force)
 
     @while_open
     def import_archive(
@@ -208,7 +228,8 @@ class Collection(CollectionItems):
         from seehear.stores import archive as archives
 
         folders = {
-            Path(old): Path(new).expanduser().absolute() for old, new in (path_map or {}).items()
+            path_of(old): path_of(new).expanduser().absolute()
+            for old, new in (path_map or {}).items()
         }
         with self._opened.suspended():
             return archives.restore(arguments.as_path(archive), self._catalog, folders)
@@ -219,8 +240,9 @@ class Collection(CollectionItems):
 
         The files themselves stay. Raises UsageError if the collection has nothing at the path.
         """
+        path = arguments.as_path(path)
         with self._catalog.write_lock():
-            count = self._catalog.locations.remove(arguments.as_path(path).absolute())
+            count = self._catalog.locations.remove(path.absolute())
         if count == 0:
             raise UsageError(f"{path} is not in the collection; see `seehear status`")
         return count
@@ -242,6 +264,7 @@ class Collection(CollectionItems):
         return {} if engine is None else engine.missing_calibration()
 
 
+@checked
 def open_collection(
     folder: PathLike | None = None,
     *,

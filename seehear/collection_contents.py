@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from seehear import arguments
+from seehear.argument_types import checked
 from seehear.arguments import Modalities, PathLike
 from seehear.config import Settings, default_collection
 from seehear.errors import UsageError
@@ -37,6 +38,7 @@ class CollectionContents:
     """What lists the files of a collection; `CollectionMoments` opens and cuts them."""
 
     @naming_faults()
+    @checked
     def __init__(
         self,
         folder: PathLike | None = None,
@@ -156,14 +158,12 @@ class CollectionContents:
         """
         from seehear.stores import Page
 
-        after = arguments.page_start(limit, cursor)
-        found = self._catalog.assets.page(
-            after,
-            limit + 1,
-            arguments.parse_modalities(modalities),
-            arguments.as_folder(under),
-            self._parse_filter(where),
-        )
+        after, folder = arguments.page_start(limit, cursor), arguments.as_folder(under)
+        kinds = arguments.parse_modalities(modalities)
+        parsed = self._parse_filter(where)
+        found = self._catalog.assets.page(after, limit + 1, kinds, folder, parsed)
+        if not found and folder is not None:
+            self._check_folder(folder)
         rows = tuple(found[:limit])
         return Page(rows, arguments.next_cursor(rows[-1].id) if len(found) > limit else None)
 
@@ -225,8 +225,11 @@ class CollectionContents:
         files of every state are returned. `under` limits the list to a folder. Raises UsageError
         for an unknown state.
         """
-        wanted = arguments.parse_states(states)
-        return self._catalog.locations.files(wanted, arguments.as_folder(under))
+        wanted, folder = arguments.parse_states(states), arguments.as_folder(under)
+        found = self._catalog.locations.files(wanted, folder)
+        if not found and folder is not None and not self._catalog.locations.files((), folder):
+            self._check_folder(folder)
+        return found
 
     @while_open
     def generations(self) -> list[Generation]:
@@ -290,29 +293,37 @@ class CollectionContents:
         """Write vectors with what they are of to a file, and return how many there are.
 
         A path that ends in .npy gets float32 (n, dim), and beside it a .jsonl file with a line for
-        each row: ids, path, times, page, text and fields. One that ends in .parquet gets both (the
-        extra `arrow`). A thousand vectors are in memory at a time. `space` is the name of a space
-        of the model, by default the first; `modalities`, `under` and `where` as in `search`.
+        each row: ids, path, times, page, text and fields. One that ends in .parquet or .lance gets
+        both (the extras `arrow` and `lance`). A thousand vectors are in memory at a time.
+        `import_vectors` reads all of them. `space` is the name of a space of the model, by default
+        the first; `modalities`, `under` and `where` as in `search`.
 
         Raises UsageError for an unknown space, and a file that exists without `force`.
         """
         from seehear.vector_export import write_vectors
 
+        target = arguments.as_output(path)
         generation = self._catalog.generations.serving()
         if generation is None:
             raise UsageError("the collection is empty: there are no vectors to write")
         spaces = {one.name: one for one in generation.spaces}
         chosen = next(iter(spaces.values())) if space is None else spaces.get(space)
         if chosen is None:
-            raise UsageError(f'No space "{space}". The spaces are {", ".join(spaces)}')
-        ids = self._catalog.segments.ids(
-            generation.id,
-            assets=arguments.parse_modalities(modalities),
-            under=arguments.as_folder(under),
-            where=self._parse_filter(where),
-        )
-        target = arguments.as_path(path)
+            raise UsageError(f'No space "{space}". The spaces are: {", ".join(spaces)}')
+        from seehear.search import check_values
+
+        parsed, folder = self._parse_filter(where), arguments.as_folder(under)
+        kinds = arguments.parse_modalities(modalities)
+        ids = self._catalog.segments.ids(generation.id, assets=kinds, under=folder, where=parsed)
+        if not len(ids):
+            check_values(self._catalog, parsed, folder)
         return write_vectors(self._catalog, generation, chosen, ids, target, force=force)
+
+    def _check_folder(self, folder: Path) -> None:
+        """Raise UnknownFolderError, with the nearest folders, if no file lies in a folder."""
+        from seehear.search import check_values
+
+        check_values(self._catalog, None, folder)
 
     def _parse_filter(self, text: str) -> Filter | None:
         """Return the filter of a query, whose folders are named by path."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seehear import arguments
-from seehear.arguments import Media
+from seehear.arguments import Media, ModalityName, PathLike
 from seehear.collection_reader import CollectionReader
 from seehear.errors import ModelError, UsageError
 from seehear.loaded_models import while_open
@@ -36,8 +36,8 @@ class CollectionItems(CollectionReader):
         audio: Media | Iterable[Media] = (),
         videos: Media | Iterable[Media] = (),
         vectors: Embeddings | None = None,
-        ids: Sequence[str] | None = None,
-        metadata: Sequence[Mapping[str, Any] | None] | None = None,
+        ids: str | Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         keep: bool = False,
         replace: bool = False,
     ) -> list[str]:
@@ -73,11 +73,61 @@ class CollectionItems(CollectionReader):
             new = self._from_vectors(keys, vectors)
         else:
             new = self._encoded(keys, kind, given, keep=keep)
-        self._put(
-            [dataclasses.replace(item, fields=own) for item, own in zip(new, fields, strict=True)],
-            replace=replace,
-        )
+        whole = [
+            dataclasses.replace(item, fields=own) for item, own in zip(new, fields, strict=True)
+        ]
+        self._put([whole], replace=replace)
         return keys
+
+    @while_open
+    def import_vectors(
+        self,
+        path: PathLike,
+        *,
+        modality: ModalityName | Modality | None = None,
+        space: str | None = None,
+        metadata: PathLike | None = None,
+        column: str | None = None,
+        fields: str | Sequence[str] | None = None,
+        replace: bool = False,
+    ) -> int:
+        """Add items by vectors that were made elsewhere, from files, and return how many items.
+
+        Reads what `export_vectors` writes, files of Parquet, Lance and numpy (.npy, .npz), folders
+        of them, and the folders of clip-retrieval and embedding-reader: a thousand rows are in
+        memory at a time. It is one step: all of it is added, or nothing.
+
+        An item has its id from the column id, path, image_path, key or url, the first that has a
+        value, else from the file's name and the row. Rows of one id that follow each other are
+        segments of one item. Other columns become fields; one whose name seehear fills itself gets
+        a "_" at its end. Nothing is kept that another model could encode, but single texts.
+
+        Args:
+            path: a file, or a folder of files.
+            modality: the kind of what the vectors are of, where the file does not say it. Of a
+                folder of clip-retrieval the images are read, or with "text" the captions.
+            space: the name of the space of the model that the vectors are in. Needed where the file
+                does not say it: vectors of another model give answers that mean nothing.
+            metadata: the file or folder that says what the vectors of .npy files are of.
+            column: the column of the vectors, where several could be.
+            fields: the columns to keep as fields; None keeps all.
+            replace: replace items whose id is in use.
+
+        Raises UsageError for what is missing, damaged, cut off, NaN, given twice or of another
+        type, SpaceMismatchError for vectors of another space, EnvironmentFaultError without pyarrow
+        or pylance; each names the file and, where it can, the row. Raises as `add`.
+        """
+        from seehear.vector_files import read_blocks
+        from seehear.vector_import import VectorImport
+
+        kind = None if modality is None else arguments.modality(modality)
+        described = None if metadata is None else arguments.as_path(metadata)
+        blocks = read_blocks(
+            arguments.as_path(path), metadata=described, modality=kind, column=column
+        )
+        kept = [fields] if isinstance(fields, str) else fields
+        made = VectorImport(self._opened.model(), space=space, modality=kind, fields=kept)
+        return self._put(made.items(blocks), replace=replace)
 
     @while_open
     def update(
@@ -179,7 +229,7 @@ class CollectionItems(CollectionReader):
             for at, key in enumerate(keys)
         ]
 
-    def _put(self, new: Sequence[NewItem], *, replace: bool) -> None:
+    def _put(self, blocks: Iterable[Sequence[NewItem]], *, replace: bool) -> int:
         from seehear.indexers.generation import generation_for
 
         model = self._opened.model()
@@ -190,7 +240,7 @@ class CollectionItems(CollectionReader):
                     f"the collection is not indexed with this {model.name}; run `seehear index` on "
                     "its folders once"
                 )
-            self._catalog.items.put(generation.id, new, replace=replace)
+            return self._catalog.items.put(generation.id, blocks, replace=replace)
 
 
 _ARGUMENTS = {
@@ -219,18 +269,18 @@ def _one_kind(
     if len(given) + (vectors is not None) != 1:
         raise UsageError("Give texts, images, audio, videos or vectors, one of the five")
     if vectors is not None:
-        if not isinstance(vectors, Embeddings) or not len(vectors):
-            raise UsageError("vectors are what `embed` returns, or seehear.Embeddings")
+        if not len(vectors):
+            raise UsageError("vectors are empty. Give what `embed` returns, or seehear.Embeddings")
         return vectors.modality, []
     kind, group = given[0]
     if kind is Modality.TEXT:
         for number, text in enumerate(group):
-            if not isinstance(text, str) or not text.strip():
+            if not text.strip():
                 raise UsageError(f"texts[{number}] is not a text with words")
     return kind, group
 
 
-def _check_ids(ids: Sequence[str] | None, count: int) -> list[str]:
+def _check_ids(ids: str | Sequence[str] | None, count: int) -> list[str]:
     """Return an id for each item. Raises UsageError."""
     if ids is None:
         return [uuid.uuid4().hex for _ in range(count)]
@@ -239,7 +289,7 @@ def _check_ids(ids: Sequence[str] | None, count: int) -> list[str]:
         raise UsageError(f"there are {len(keys)} ids for {count} items. Give one for each")
     seen: set[str] = set()
     for key in keys:
-        if not isinstance(key, str) or not 0 < len(key) <= MOST_ID or not key.isprintable():
+        if not 0 < len(key) <= MOST_ID or not key.isprintable():
             raise UsageError(
                 f"an id is a text of 1 to {MOST_ID} printable characters, not {key!r:.100}"
             )
@@ -250,7 +300,7 @@ def _check_ids(ids: Sequence[str] | None, count: int) -> list[str]:
 
 
 def _check_metadata(
-    metadata: Sequence[Mapping[str, Any] | None] | None, count: int
+    metadata: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None, count: int
 ) -> list[dict[str, Any]]:
     """Return the fields of each item. Raises UsageError."""
     from seehear.own_fields import check_fields
@@ -258,7 +308,7 @@ def _check_metadata(
 
     if metadata is None:
         return [{} for _ in range(count)]
-    given = [metadata] if isinstance(metadata, Mapping) else list(metadata)
+    given = list(metadata) if not isinstance(metadata, Mapping) else [metadata]
     if len(given) != count:
         raise UsageError(f"metadata has {len(given)} entries for {count} items. Give one for each")
     found = [check_fields(fields if fields is not None else {}) for fields in given]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seehear.search import TypicalFile, UnusualFile
     from seehear.search.snapshot import CollectionSnapshot
 
-_Found = TypeVar("_Found")
+FileT = TypeVar("FileT")
 
 
 class CollectionMoments(CollectionContents):
@@ -93,7 +93,7 @@ class CollectionMoments(CollectionContents):
 
         return clips.cut(
             [self.hit_at(one) if isinstance(one, str) else one for one in hits],
-            arguments.as_path(to),
+            arguments.as_output(to),
             lambda hit: self.stored_file(hit.asset_id, hit.path),
             self._opened.decoder,
             form=format,
@@ -141,12 +141,12 @@ class CollectionMoments(CollectionContents):
 
     def _whole_kinds(
         self,
-        find: Callable[[CollectionSnapshot, int], list[_Found]],
+        find: Callable[[CollectionSnapshot, int], list[FileT]],
         k: int,
         modalities: str | Iterable[str] | None,
         under: PathLike | None,
         where: str,
-    ) -> list[_Found]:
+    ) -> list[FileT]:
         from seehear.search import check_options
 
         kinds = arguments.parse_modalities(modalities)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seehear import arguments, query_builder
 from seehear.address import is_address, parse_address
@@ -15,16 +15,29 @@ from seehear.arguments import Media, Modalities, ModeName, PathLike
 from seehear.collection_moments import CollectionMoments
 from seehear.errors import UsageError
 from seehear.loaded_models import while_open
-from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Reading
+from seehear.types import Embeddings, Hit, Modality, Query, QueryPart, Reading, shown_name
 
 if TYPE_CHECKING:
     from seehear.encoders import Model
     from seehear.search import DuplicateGroup
     from seehear.search.interpretation import Interpretation
+    from seehear.stores.catalog.change_log import State
+
+_MOST_KNOWN = 1000
+"""Answers of the catalog that are kept for reading queries."""
+_KNOWN_S = 300.0
+"""How long: a file that was only moved or described anew does not change the state of searches."""
+
+
+AT_ONCE = 64
+"""Queries that indexes are searched for together. They see one moment of the catalog, whose log
+cannot shrink meanwhile: that is for seconds."""
 
 
 class CollectionReader(CollectionMoments):
     """What reads a collection, and changes nothing in it; `Collection` adds the rest."""
+
+    _known: tuple[State, float, dict[tuple[str, str], Any]] | None = None
 
     @while_open
     def search(
@@ -129,8 +142,8 @@ class CollectionReader(CollectionMoments):
         """Answer several queries and return the hits of each, in their order.
 
         A query is a text, a photo, sound or video as `search` takes them (a path as a `Path`), or a
-        `Query`, which has options of its own. All are encoded together, which is faster than one
-        by one, and answered one after the other. Raises as `search`, before the first is answered.
+        `Query`, which has options of its own. All are encoded together, and each index is searched
+        for 64 of them at once. Raises as `search`, before the first is answered.
         """
         from seehear.search import check_query, encode_together
 
@@ -153,9 +166,14 @@ class CollectionReader(CollectionMoments):
         ]
         for query in made:
             check_query(query)
-        if self._opened.engine() is not None:
-            made = encode_together(made, self._opened.model(), self.settings.batch_size)
-        return [self.run(query) for query in made]
+        if (engine := self._opened.engine()) is None:
+            return [self.run(query) for query in made]
+        made = encode_together(made, self._opened.model(), self.settings.batch_size)
+        return [
+            self._with_fields(hits)
+            for start in range(0, len(made), AT_ONCE)
+            for hits in engine.search_many(made[start : start + AT_ONCE], self._parse_filter)
+        ]
 
     @while_open
     def embed(
@@ -221,25 +239,50 @@ class CollectionReader(CollectionMoments):
         from seehear.search.interpretation import CollectionValues, interpret
         from seehear.stores.catalog.filters import Compare, Field, Op
 
+        known = self._looked_up()
+
         def is_met(where: str) -> bool:
-            return self._catalog.locations.any_matching(self._parse_filter(where))
+            try:
+                return self._catalog.locations.any_matching(self._parse_filter(where))
+            except UsageError:  # a name with quotes of both kinds cannot be written in a filter
+                return False
 
         def values_of(facet: str) -> list[str]:
             return [one.value for one in self.facets(facet).values]
 
+        def has_coordinates(_: str) -> bool:  # without the parser, which no search by words loads
+            where = Compare(Field.COORDINATES, Op.KNOWN)
+            return self._catalog.locations.any_matching(where)
+
+        def kept(look: Callable[[str], Any]) -> Callable[[str], Any]:
+            def look_up(name: str) -> Any:
+                key = (look.__name__, name)
+                if key not in known:
+                    known[key] = look(name)
+                return known[key]
+
+            return look_up
+
         def find_city(name: str) -> tuple[float, float] | None:
             from seehear.search.cities import city_names
 
-            known = city_names() if has_coordinates() else None
-            return None if known is None else known.find(name)
+            cities = city_names() if kept(has_coordinates)("") else None
+            return None if cities is None else cities.find(name)
 
-        @cache
-        def has_coordinates() -> bool:  # without the parser, which a search by words does not load
-            known = Compare(Field.COORDINATES, Op.KNOWN)
-            return self._catalog.locations.any_matching(known)
-
-        values = CollectionValues(cache(values_of), cache(is_met), find_city)
+        values = CollectionValues(kept(values_of), kept(is_met), find_city)
         return interpret(text, today or datetime.now().astimezone().date(), values)
+
+    def _looked_up(self) -> dict[tuple[str, str], Any]:
+        """Return what `interpret` has looked up since the collection last changed.
+
+        Values and filters of 100,000 files take half a second to look up, and a box is read again
+        with every letter.
+        """
+        state, now = self._catalog.changes.state(), time.monotonic()
+        found = self._known
+        if found is None or found[0] != state or found[1] < now or len(found[2]) > _MOST_KNOWN:
+            found = self._known = (state, now + _KNOWN_S, {})
+        return found[2]
 
     @while_open
     def notes(self, query: Query) -> list[str]:
@@ -275,17 +318,25 @@ class CollectionReader(CollectionMoments):
     ) -> QueryPart:
         """Make a part of a query from a photo, sound, video or text, as `search` takes them.
 
-        An address such as `hit.address` stands for its moment.
+        An address such as `hit.address` stands for its moment, and the URL of a file that is
+        indexed for that file.
 
         Raises UsageError if the file is missing or not of the modality `expected`, MediaError if
         it cannot be read.
         """
+        file = self._named(file)
         if is_address(file):
             return self._address_part(str(file), weight, exclude, expected)
         opened = self._opened
         return query_builder.file_part(
             file, opened.spec, opened.decoder, weight=weight, exclude=exclude, expected=expected
         )
+
+    def _named(self, file: Media) -> Media:
+        """Return the address of a file beyond this machine, and others as they are."""
+        from seehear.hit_files import address_of
+
+        return address_of(self._catalog, file)
 
     def _address_part(
         self, address: str, weight: float, exclude: bool, expected: str | None
@@ -298,7 +349,7 @@ class CollectionReader(CollectionMoments):
         if found is None:
             raise UsageError(f"{address} has nothing to compare: it is silent or empty")
         part = query_builder.vector_part(found, weight=weight, exclude=exclude)
-        return dataclasses.replace(part, label=hit.path.name)
+        return dataclasses.replace(part, label=shown_name(hit.path))
 
     @while_open
     def hear(self, file: Media, *, most_s: float | None = None, translate: bool = False) -> Reading:
@@ -344,7 +395,8 @@ class CollectionReader(CollectionMoments):
         """
         from seehear.media.hashing import content_hash
 
-        file = str(path) if is_address(path) else arguments.as_path(path)
+        named = self._named(path)
+        file = str(named) if is_address(named) else arguments.as_path(path)
         query = query_builder.build_query(
             self.file_part, files=file, k=k, modalities=modalities, under=under
         )

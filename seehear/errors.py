@@ -16,12 +16,13 @@
     │   ├── ModelUnavailableError    weights are neither bundled, cached nor reachable
     │   ├── ModelIntegrityError      weights differ from their manifest or architecture
     │   └── SpaceMismatchError       vectors of two embedding spaces would mix
-    ├── StoreError               a collection cannot be opened, read or written
-    │   ├── CollectionClosedError    `close` was called before
-    │   ├── CollectionLockedError    another process is writing
-    │   ├── SchemaVersionError       written by a newer version of seehear
-    │   └── StorageFullError         the disk is full
-    └── InterruptedIndexError    indexing was stopped; what was done is kept
+    └── StoreError               a collection cannot be opened, read or written
+        ├── CollectionClosedError    `close` was called before
+        ├── CollectionLockedError    another process is writing
+        ├── CollectionReplacedError  its file was deleted or replaced while it was open
+        ├── StoreUnreachableError    the database server does not answer
+        ├── SchemaVersionError       written by a newer version of seehear
+        └── StorageFullError         the disk is full
 
 Every message is one line that says what, where and what to do.
 """
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 
@@ -55,7 +57,7 @@ class UnknownFolderError(UsageError):
     def __init__(
         self, folder: str | Path, nearest: Sequence[Path] = (), indexed: Sequence[Path] = ()
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = folder if isinstance(folder, Path) else Path(folder)
         self.nearest = tuple(nearest)
         self.indexed = tuple(indexed)
         super().__init__(self.told(path_from_here))
@@ -70,13 +72,7 @@ class UnknownFolderError(UsageError):
         return " ".join(message.split())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_folder_error, (self.folder, self.nearest, self.indexed)
-
-
-def _rebuild_folder_error(
-    folder: Path, nearest: Sequence[Path], indexed: Sequence[Path]
-) -> UnknownFolderError:
-    return UnknownFolderError(folder, nearest, indexed)
+        return type(self), (self.folder, self.nearest, self.indexed)
 
 
 def path_from_here(path: Path) -> str:
@@ -114,11 +110,7 @@ class MediaError(SeehearError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Default pickling loses keyword-only arguments, and worker processes send these errors.
-        return _rebuild_media_error, (type(self), str(self), self.stage)
-
-
-def _rebuild_media_error(kind: type[MediaError], reason: str, stage: str) -> MediaError:
-    return kind(reason, stage=stage)
+        return partial(type(self), stage=self.stage), (str(self),)
 
 
 class ContentChangedError(MediaError):
@@ -169,16 +161,20 @@ class CollectionLockedError(StoreError):
     """Another process is writing to the collection."""
 
 
+class CollectionReplacedError(StoreError):
+    """The collection's file was deleted or replaced while it was open; open it again."""
+
+
+class StoreUnreachableError(StoreError):
+    """The database server does not answer, or has ended the connection."""
+
+
 class SchemaVersionError(StoreError):
     """The collection was written by a newer version of seehear."""
 
 
 class StorageFullError(StoreError):
     """The disk that holds the collection is full."""
-
-
-class InterruptedIndexError(SeehearError):
-    """Indexing was stopped; what was done is kept."""
 
 
 def one_line(error: Exception) -> str:

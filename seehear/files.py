@@ -4,13 +4,14 @@
     outputs      `output_file`, `write_output`: files that a person names, under one rule
 
 The rule for outputs: what exists is replaced only with `force`, and only if it is a regular file.
-Links, folders and devices are refused, and a folder that is missing is not made.
+Links, folders, devices and URLs are refused, and a folder that is missing is not made.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ SCRATCH = ".seehear-"
 WRITING = ".writing-"
 """What the names of files begin with that are not written whole yet."""
 ABANDONED_AFTER_S = 60.0
+_URL = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+):(?=/)", re.IGNORECASE)
 OWNER_ONLY = 0o600
 """What only its owner may read, such as caches."""
 AS_USUAL = 0o666
@@ -106,8 +108,22 @@ def _fill(partial: Path, parts: Iterable[bytes | memoryview], *, lasting: bool) 
             os.fsync(file.fileno())
 
 
+def check_local(path: str | os.PathLike[str]) -> None:
+    """Raise UsageError for a URL in place of an output, also where pathlib has taken `//` for `/`.
+
+    It is not shown: it may hold a password.
+    """
+    found = _URL.match(os.fspath(path))
+    if found is not None and not os.path.lexists(found[0]):
+        raise UsageError(
+            f"cannot write to {found[1]}://: outputs are files of this machine. Name one here, and "
+            "copy it there"
+        )
+
+
 def check_output(path: Path, *, force: bool = False) -> None:
     """Raise UsageError if the rule for outputs forbids to write to `path`."""
+    check_local(path)
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -9,9 +9,11 @@ from seehear.address import Address, collection_name, parse_address
 from seehear.errors import MediaError, UsageError
 from seehear.media.in_memory import written
 from seehear.media.stored_file import StoredFile
+from seehear.sources import is_remote, path_of
 from seehear.types import Hit, Modality, item_id
 
 if TYPE_CHECKING:
+    from seehear.arguments import Media
     from seehear.media.workers.pool import DecodePool
     from seehear.stores import Catalog, SegmentRecord
 
@@ -52,6 +54,17 @@ def hit_at(catalog: Catalog, address: str) -> Hit:
         box=segment.box,
         address=str(Address(own, asked.asset_id, start_s, stop_s, asked.page)),
     )
+
+
+def address_of(catalog: Catalog, file: Media) -> Media:
+    """Return the address of a file beyond this machine, which is asked with unread; others as they
+    are. Raises UsageError where the collection does not have it."""
+    if not isinstance(file, str | Path) or not is_remote(path := path_of(file)):
+        return file
+    asset_id = catalog.locations.asset_at(path)
+    if asset_id is None:
+        raise UsageError(f"{path} is not in the collection: index it, or ask with a copy of it")
+    return str(Address(collection_name(catalog.changes.identity()), asset_id))
 
 
 def _end_of(asked: Address, duration_s: float | None) -> float:

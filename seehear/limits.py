@@ -80,7 +80,7 @@ class ServiceLimits(QueryLimits):
     """Queries worked on at once. More than there are cores, because queries that wait for the
     encoder together are encoded in one batch."""
     queue: int = 64
-    """Queries that may wait beyond those; the next one is told to come back (429)."""
+    """Queries that may wait beyond those; the next one is told to come back (503)."""
     uploads: int = 8
     """Requests with files that may wait or be received, beyond those that are decoded."""
     listing: int = 4
@@ -101,3 +101,6 @@ class ServiceLimits(QueryLimits):
     """Drawn pictures kept in memory: about 4,000 thumbnails."""
     session_s: float = 30 * 24 * 3600.0
     """How long the page stays signed in."""
+    job_lease_s: float = 20.0
+    """An index job whose service has been silent for so long is taken over by another one, which
+    looks every quarter of it: after 25 s at most."""

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
+from seehear.argument_types import take_arguments
+from seehear.arguments import OTHER_WORDS, in_own_words
 from seehear.config import Settings
 from seehear.errors import CollectionClosedError, ModelError
 from seehear.libraries import naming_faults
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
     from seehear.media.workers.pool import DecodePool
     from seehear.readers.process import ReaderProcess
     from seehear.search import Engine, Rerank
-    from seehear.stores import Catalog, Generation
+    from seehear.stores import Catalog, Generation, VectorStore
     from seehear.types import SampleSpec
 
 
 READER_THREADS = 4
 """Threads that hear a spoken question; more gain little."""
+
+_OTHER = frozenset(word for words in OTHER_WORDS.values() for word in words)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,13 +46,18 @@ H = TypeVar("H", bound=_Holder)
 def while_open(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], T]:
     """Wrap a method of a collection: refuse it after `close`, and name libraries that do not load.
 
-    Raises CollectionClosedError, EnvironmentFaultError.
+    Its arguments may have the names of the other interfaces, such as `kinds` for `modalities`, and
+    are checked by their annotations.
+
+    Raises UsageError, CollectionClosedError, EnvironmentFaultError.
     """
 
     @wraps(method)
     def guarded(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self._opened.in_use(), naming_faults():
-            return method(self, *args, **kwargs)
+            named = kwargs if _OTHER.isdisjoint(kwargs) else in_own_words(method, kwargs)
+            (_, *own), named = take_arguments(method, (self, *args), named)
+            return method(self, *own, **named)
 
     return guarded
 
@@ -197,8 +206,14 @@ class LoadedModels:
                         f", and this is {model.revision}; run `seehear index` on its folders once"
                     )
                 device = self._settings.search_device or self._settings.device
-                cache = VectorCache(self._catalog.folder, self._catalog, generation, device)
-                self._engine = generation.id, Engine(self._catalog, cache, model, self._rerank)
+                store: VectorStore | None = None
+                if self._settings.vectors != "local":
+                    from seehear.stores.vectors.engines import open_engine
+
+                    store = open_engine(self._settings.vectors, self._catalog, generation)
+                if store is None:
+                    store = VectorCache(self._catalog.folder, self._catalog, generation, device)
+                self._engine = generation.id, Engine(self._catalog, store, model, self._rerank)
             return self._engine[1]
 
     @contextmanager

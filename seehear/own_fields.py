@@ -22,7 +22,7 @@ FieldValue = str | int | float | bool | date | list[str]
 MOST_FIELDS = 1_000
 MOST_CHARACTERS = 100_000
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_RESERVED = {"and", "or", "not", "in", "between", "has", "near"}
+RESERVED_NAMES = {"and", "or", "not", "in", "between", "has", "near"}
 _WHOLE = 2**53
 """Largest whole number that every database compares exactly."""
 
@@ -89,10 +89,14 @@ def check_fields(given: Mapping[str, Any]) -> dict[str, FieldValue]:
         if has_value(value)
     }
     for name in given:
-        if not isinstance(name, str) or not FIELD_NAME.fullmatch(name) or name.lower() in _RESERVED:
+        if (
+            not isinstance(name, str)
+            or not FIELD_NAME.fullmatch(name)
+            or name.lower() in RESERVED_NAMES
+        ):
             raise UsageError(
                 f"a field cannot be called {name!r}: use letters, digits and _, at most 64, with a "
-                f"letter first, and none of {', '.join(sorted(_RESERVED))}"
+                f"letter first, and none of {', '.join(sorted(RESERVED_NAMES))}"
             )
     for name, value in found.items():
         type_of(name, value)

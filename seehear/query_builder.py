@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from seehear import arguments
 from seehear.address import is_address
-from seehear.arguments import KINDS_OF_MEDIA, Media, PathLike, is_held
+from seehear.arguments import Media, PathLike, is_held
 from seehear.errors import MediaError, UsageError
 from seehear.limits import QueryLimits
+from seehear.sources import is_remote, path_of
 from seehear.types import (
     Embeddings,
     Floats,
@@ -166,6 +167,10 @@ def names_file(name: str) -> bool:
 
 def _no_file(file: Path) -> str:
     """Say why a name is not that of a file to ask with, and what to do."""
+    if is_remote(url := path_of(file)):
+        return (
+            f"{url} is not on this machine, and only index runs read there: ask with a copy of it"
+        )
     if os.path.isdir(file):  # noqa: PTH112 - raises nothing
         return f"{file} is a folder. Name a file in it, or search only there with --under {file}"
     if os.path.exists(file):  # noqa: PTH110 - raises nothing
@@ -211,9 +216,7 @@ def file_part(
         with written(file) as path:
             samples = _samples(path, label_of(file), spec, decoder, expected)
         return QueryPart(samples, weight=weight, exclude=exclude, label=label_of(file))
-    if not isinstance(file, str | os.PathLike):
-        raise UsageError(f"a {type(file).__name__} is no file to search by; {KINDS_OF_MEDIA}")
-    path = Path(os.path.expanduser(file))  # noqa: PTH111 - raises nothing
+    path = arguments.media_path(file)
     if not is_file(path):
         raise UsageError(_no_file(path))
     samples = _samples(path, str(path), spec, decoder, expected)
@@ -240,7 +243,7 @@ def hear_file(
 
         with written(file) as path:
             return hear_file(path, decoder, reader, most_s=most_s, translate=translate)
-    path = Path(os.path.expanduser(file))  # noqa: PTH111 - raises nothing
+    path = arguments.media_path(file)
     if not is_file(path):
         raise UsageError(_no_file(path))
     from seehear.readers import audio_blocks
@@ -291,8 +294,8 @@ def _samples(
 
 def check_modality(name: str, modality: str, expected: str | None) -> None:
     """Raise UsageError for a file that is not of the modality it was given as."""
-    if expected is not None and modality != expected:
-        raise UsageError(f"{name} is {_A[modality]}, not {_A[expected]}")
+    if expected is not None and modality != (wanted := arguments.modality(expected)):
+        raise UsageError(f"{name} is {_A[modality]}, not {_A[wanted]}")
 
 
 def parse_query(line: str | Sequence[str], load: Callable[..., QueryPart]) -> list[QueryPart]:

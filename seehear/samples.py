@@ -104,6 +104,17 @@ def modality_of(sample: Sample) -> Modality:
     return Modality.VIDEO
 
 
+def bytes_of(sample: Sample) -> int:
+    """Return how many bytes a sample holds in memory."""
+    if isinstance(sample, ImageSample):
+        return sample.pixels.nbytes
+    if isinstance(sample, AudioSample):
+        return sample.waveform.nbytes
+    if isinstance(sample, VideoSample):
+        return sum(frame.pixels.nbytes for frame in sample.frames)
+    return len(sample)
+
+
 @dataclass(frozen=True, slots=True)
 class SampleSpec:
     """How a model needs media cut into samples. Decoders deliver at least this, never less."""

@@ -7,10 +7,12 @@ is not UTF-8 keeps its bytes as surrogate escapes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seehear.indexers import IndexReport, ReadReport
+    from seehear.indexers import FailedFile, IndexReport, ReadReport
     from seehear.types import Asset
 
 
@@ -53,13 +55,11 @@ def report_to_dict(report: IndexReport) -> dict[str, Any]:
         "unsupported": dict(report.unsupported),
         "failed": report.failed,
         "offline": [str(root.path) for root in report.offline],
+        "notes": list(report.notes),
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 3),
         "read": None if report.read is None else read_to_dict(report.read),
-        "failures": [
-            {"path": str(failure.path), "stage": failure.stage, "reason": failure.reason}
-            for failure in report.failures
-        ],
+        "failures": _failures(report.failures),
     }
 
 
@@ -67,22 +67,15 @@ def read_to_dict(report: ReadReport) -> dict[str, Any]:
     """Return what readers did in a run, by the name of the reader."""
     return {
         "readers": {
-            name: {
-                "engine": one.engine,
-                "files": one.files,
-                "found": one.found,
-                "failed": one.failed,
-                "left": one.left,
-                "passages": one.passages,
-                "heard_s": round(one.heard_s, 1),
-            }
+            name: asdict(one) | {"heard_s": round(one.heard_s, 1)}
             for name, one in report.readers.items()
         },
-        "failures": [
-            {"path": str(failure.path), "stage": failure.stage, "reason": failure.reason}
-            for failure in report.failures
-        ],
+        "failures": _failures(report.failures),
         "faults": list(report.faults),
         "left_s": round(report.left_s, 1),
         "out_of_time": report.out_of_time,
     }
+
+
+def _failures(failures: Iterable[FailedFile]) -> list[dict[str, str]]:
+    return [{"path": str(one.path), "stage": one.stage, "reason": one.reason} for one in failures]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from seehear.argument_types import checked
 from seehear.libraries import naming_faults
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ _NESTED = ("moments", "why")
 """Left out: a row has no place for them."""
 
 
-class Listable(Protocol):
+@runtime_checkable
+class HitOrItem(Protocol):
     """A `Hit` or an `Item`."""
 
     def to_dict(self) -> dict[str, Any]: ...
 
 
 @naming_faults()
-def to_pandas(rows: Iterable[Listable]) -> pd.DataFrame:
+@checked
+def to_pandas(rows: Iterable[HitOrItem]) -> pd.DataFrame:
     """Return hits or items as a DataFrame of pandas; a column for each field of one's own.
 
     Raises EnvironmentFaultError without pandas.
@@ -34,7 +37,8 @@ def to_pandas(rows: Iterable[Listable]) -> pd.DataFrame:
 
 
 @naming_faults()
-def to_arrow(rows: Iterable[Listable]) -> pa.Table:
+@checked
+def to_arrow(rows: Iterable[HitOrItem]) -> pa.Table:
     """Return hits or items as a table of Arrow; a column for each field of one's own.
 
     Raises EnvironmentFaultError without pyarrow (the extra `arrow`).
@@ -45,7 +49,7 @@ def to_arrow(rows: Iterable[Listable]) -> pa.Table:
     return pa.table({name: [row.get(name) for row in listed] for name in _columns(listed)})
 
 
-def _flat(rows: Iterable[Listable]) -> list[dict[str, Any]]:
+def _flat(rows: Iterable[HitOrItem]) -> list[dict[str, Any]]:
     """Return each row as plain values, its own fields beside the others."""
     found = []
     for row in rows:

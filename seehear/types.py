@@ -26,6 +26,7 @@ from seehear.samples import Sample as Sample
 from seehear.samples import SampleSpec as SampleSpec
 from seehear.samples import Vectors as Vectors
 from seehear.samples import VideoSample as VideoSample
+from seehear.samples import bytes_of as bytes_of
 from seehear.samples import modality_of as modality_of
 
 
@@ -59,6 +60,12 @@ def item_id(path: Path) -> str | None:
     if path.parts[:1] != (ITEMS,):
         return None
     return path.name.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")
+
+
+def shown_name(path: Path) -> str:
+    """Return what people call a file or an item: its name, or the id that it was given."""
+    key = item_id(path)
+    return path.name if key is None else key
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
@@ -39,6 +40,7 @@ COMMANDS = {
     "export": "commands_maintenance",
     "export-vectors": "commands_maintenance",
     "import": "commands_maintenance",
+    "import-vectors": "commands_maintenance",
     "doctor": "commands_doctor",
     "serve": "commands_serve",
     "mcp": "commands_serve",
@@ -46,7 +48,12 @@ COMMANDS = {
     "train": "commands_model",
 }
 """The module of each command, in the order of `seehear --help`; a run imports those it needs."""
-_FUNCTIONS = {"eval": "evaluate", "export-vectors": "export_vectors", "import": "import_"}
+_FUNCTIONS = {
+    "eval": "evaluate",
+    "export-vectors": "export_vectors",
+    "import": "import_",
+    "import-vectors": "import_vectors",
+}
 """Functions that cannot have the name of their command."""
 
 
@@ -67,6 +74,13 @@ def _options(
     """Find photos, sounds, moments of videos and passages of text in your folders."""
 
 
+_NUMBERS = {
+    **dict.fromkeys(("int", "int range"), "whole number"),
+    **dict.fromkeys(("float", "float range"), "number"),
+}
+"""What messages call the types of options, in place of the words of programmers."""
+
+
 class _Path(TyperPath):
     """A path that is not empty: Python takes an empty one for the current folder."""
 
@@ -77,13 +91,37 @@ class _Path(TyperPath):
 
 
 class _Command(TyperCommand):
-    """A command that refuses an empty path wherever it takes a path."""
+    """A command that refuses an empty path, and an option with one value that is given twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for parameter in self.params:
             if isinstance(parameter.type, TyperPath):
                 parameter.type = _Path()
+            elif parameter.type.name in _NUMBERS:
+                parameter.type = copy(parameter.type)
+                parameter.type.name = _NUMBERS[parameter.type.name]
+
+    def make_parser(self, ctx: Any) -> Any:
+        parser: Any = super().make_parser(ctx)
+        parse_args = parser.parse_args
+
+        def parse_each_once(args: list[str]) -> Any:
+            values, rest, order = parse_args(args)
+            for option in order:
+                if order.count(option) > 1 and _has_one_value(option):
+                    ctx.fail(f"{' or '.join(option.opts)} is given twice. Give it once")
+            return values, rest, order
+
+        parser.parse_args = parse_each_once
+        return parser
+
+
+def _has_one_value(option: Any) -> bool:
+    """Return whether a second one would contradict the first: not of a flag, or of a list."""
+    if not isinstance(option, TyperOption) or option.multiple or option.count:
+        return False
+    return not option.is_flag or bool(option.secondary_opts)
 
 
 def make_app(names: Iterable[str] = COMMANDS, *, listed: bool = False) -> typer.Typer:
@@ -150,17 +188,10 @@ def command_for(arguments: Sequence[str]) -> Any:
     """
     completing = "_SEEHEAR_COMPLETE" in os.environ  # a shell asks for the options of any command
     named = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    if named is not None:
-        return _one_command(named)
-    return _command(None, listed=not completing)
+    return _command(named, listed=named is None and not completing)
 
 
-@cache
-def _one_command(named: str) -> Any:
-    """Return the application with one command; a process that answers several keeps it."""
-    return _command(named, listed=False)
-
-
+@cache  # for a process that answers several
 def _command(named: str | None, *, listed: bool) -> Any:
     app = make_app(COMMANDS if named is None else [named], listed=listed)
     app._add_completion = named is None  # only the whole application is asked for completions

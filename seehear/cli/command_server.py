@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 MOST_CHILDREN = 32
 MOST_BYTES = 8 << 20
 SEND_S = 5.0
-AGAIN_S = 10.0
-"""Between two tries to open a collection, which the service may be about to make."""
 """A client that has not sent its command by then is dropped."""
 END_S = 5.0
 AGAIN_S = 10.0
@@ -152,6 +150,7 @@ def _serve(listening: socket.socket, library: Collection) -> None:
             behind = True
         if sys.stdin in ready:
             return
+        library._catalog.check_file()  # or the client runs its command itself
         if listening in ready:
             client, _ = listening.accept()
             with client:

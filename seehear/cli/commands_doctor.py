@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import textwrap
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import typer
@@ -31,14 +33,13 @@ def doctor(
     Each line is ok, a warning or a fault, with what to do about it. Exits with
     status 1 if there is a fault.
     """
-    from seehear.config import Settings
-    from seehear.diagnostics import Level, examine
+    from seehear.diagnostics import Level, examine, settings_of
 
-    settings = Settings.from_environment()
+    settings, wrong = settings_of(os.environ)
     if device is not None:
         settings = dataclasses.replace(settings, device=device)
     rows = []
-    for row in examine(collection, settings):
+    for row in chain(wrong, examine(collection, settings)):
         rows.append(row)
         if not json:
             for line in _lines(row):

@@ -28,7 +28,7 @@ def facets(
     top: Annotated[
         int | None,
         typer.Option(
-            "--top",
+            *("--top", "--count", "-k"),
             metavar="N",
             min=1,
             help=f"How many values (default: {FIELD_TOP}; {OVERVIEW} of each field).",

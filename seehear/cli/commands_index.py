@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +16,12 @@ from seehear.cli import output, progress
 from seehear.cli.options import (
     CollectionOption,
     DeviceOption,
+    EncodersOption,
+    GpusOption,
     JsonOption,
     LinksOption,
     ModelOption,
+    OnOption,
     ReadForOption,
     ReadOption,
     SpeechModelOption,
@@ -26,9 +31,9 @@ from seehear.cli.options import (
 )
 from seehear.cli.process import EXIT_FAILED_FILES, EXIT_INTERRUPTED
 from seehear.errors import EnvironmentFaultError, UsageError
+from seehear.sources import SourceError, is_remote, path_of, stored_path
 
 if TYPE_CHECKING:
-    from seehear.collection import Collection
     from seehear.indexers import IndexReport, ModelChange
 
 Include = Annotated[
@@ -63,6 +68,9 @@ def index(
     read: ReadOption = None,
     read_for: ReadForOption = None,
     speech_model: SpeechModelOption = None,
+    on: OnOption = None,
+    encoders: EncodersOption = None,
+    gpus_per_encoder: GpusOption = None,
     json: JsonOption = False,
 ) -> None:
     """Add folders to the collection, or update it."""
@@ -85,6 +93,9 @@ def index(
                 read=read,
                 read_for_s=read_for_s,
                 speech_model=speech_model,
+                on=on,
+                encoders=encoders,
+                gpus_per_encoder=gpus_per_encoder,
             )
     _tell(report, json=json)
     if strict and report.failed:
@@ -110,7 +121,7 @@ def watch(
         stop_on_interrupt(stop),
     ):
         for path in paths:
-            if not path.expanduser().exists():
+            if not is_remote(path_of(path)) and not path.expanduser().exists():
                 output.note(f"{output.display_path(path)} does not exist yet. Waiting for it.")
         output.note("Watching. Press Ctrl-C to stop.")
         library.watch(
@@ -229,33 +240,34 @@ def _tell_change(report: IndexReport) -> None:
         output.note(fault)
 
 
-class stop_on_interrupt:  # noqa: N801 - reads as a statement
+@contextmanager
+def stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
     """First Ctrl-C asks the run to stop cleanly; a second one interrupts at once."""
+    import signal
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+    def ask(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        output.note("Stopping. Press Ctrl-C again to stop at once.")
 
-    def __enter__(self) -> None:
-        import signal
-
-        def ask(*_: object) -> None:
-            if self._stop.is_set():
-                raise KeyboardInterrupt
-            self._stop.set()
-            output.note("Stopping. Press Ctrl-C again to stop at once.")
-
-        self._previous = signal.signal(signal.SIGINT, ask)
-
-    def __exit__(self, *_: object) -> None:
-        import signal
-
-        signal.signal(signal.SIGINT, self._previous)
+    previous = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def status(collection: CollectionOption = None, json: JsonOption = False) -> None:
     """Show status: what the collection holds."""
     with open_collection(collection) as library:
         state = library.status().to_dict()
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        away = list(pool.map(_why_away, state["roots"]))
+    for root, why in zip(state["roots"], away, strict=True):
+        root["online"] = not why
     if json:
         output.print_json(state)
         return
@@ -281,11 +293,27 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
     if unread := state["unsupported"]:
         lines.append(("not read", output.unread(unread)))
     lines += [
-        ("folder", root["path"] + ("" if root["online"] else " (offline)"))
-        for root in state["roots"]
+        ("folder", root["path"] + why) for root, why in zip(state["roots"], away, strict=True)
     ]
     for name, value in lines:
         output.print_line(f"{name:<11} {value}")
+
+
+def _why_away(root: dict[str, Any]) -> str:
+    """Return what is told beside a root that is offline, since the last index run or now."""
+    path = stored_path(root["path"])
+    if not root["online"] or not (is_remote(path) or path.exists()):
+        return " (offline)"
+    if is_remote(path):
+        from seehear.sources.remote import find_root
+
+        try:
+            find_root(path)
+        except SourceError as error:
+            return f" (offline: {error})"
+        except EnvironmentFaultError as fault:
+            return f" (not read: {fault})"
+    return ""
 
 
 def _files(states: dict[str, int]) -> str:
@@ -367,25 +395,20 @@ def forget(
     if (path is None) == (readings is None):
         raise UsageError("name a folder or file to remove, or else --readings speech,writing")
     with open_collection(collection) as library:
+        indexed = False
         if path is None:
-            _forget_readings(library, readings or "", json=json)
-            return
-        count = library.forget(path)
-        location = path.expanduser().absolute()
-        indexed = any(location.is_relative_to(root.path) for root in library.roots())
+            count = library.forget_readings(readings or "")
+            told = f"{output.counted(count, 'reading')}; no more of them are made."
+        else:
+            count = library.forget(path)
+            told = f"{output.counted(count, 'file')} from the collection."
+            location = path_of(path).expanduser().absolute()
+            indexed = any(location.is_relative_to(root.path) for root in library.roots())
     if json:
         output.print_json({"forgotten": count})
     else:
-        output.note(f"Removed {output.counted(count, 'file')} from the collection.")
+        output.note(f"Removed {told}")
         if indexed:
             output.note(
                 "The next `seehear index` of its folder adds it again unless you --exclude it."
             )
-
-
-def _forget_readings(library: Collection, readings: str, *, json: bool) -> None:
-    count = library.forget_readings(readings)
-    if json:
-        output.print_json({"forgotten": count})
-    else:
-        output.note(f"Removed {output.counted(count, 'reading')}; no more of them are made.")

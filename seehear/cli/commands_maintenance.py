@@ -169,7 +169,7 @@ def export(
 
 
 def export_vectors(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File.npy or FILE.parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="FILE.npy, .parquet or .lance.")],
     kinds: KindsOption = None,
     under: UnderOption = None,
     where: WhereOption = "",
@@ -184,7 +184,7 @@ def export_vectors(
     """Write vectors with ids, paths, times and fields to a file.
 
     FILE.npy has the vectors, float32 (n, dim), and FILE.jsonl beside it a line for each.
-    FILE.parquet has both (the extra arrow).
+    FILE.parquet and FILE.lance have both (the extras arrow and lance).
     """
     from seehear.arguments import parse_modalities
 
@@ -201,6 +201,57 @@ def export_vectors(
         output.print_json({"vectors": count, "file": str(file)})
     else:
         output.note(f"Wrote {output.counted(count, 'vector')} to {output.display_path(file)}")
+
+
+def import_vectors(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder of files.")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--in", metavar="KIND", help="What the vectors are of, if PATH does not say."),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option("--space", metavar="NAME", help="Their space, if PATH does not say it."),
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option("--metadata", metavar="PATH", help="What the vectors of .npy files are of."),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option("--column", metavar="NAME", help="The column of the vectors."),
+    ] = None,
+    fields: Annotated[
+        str | None,
+        typer.Option("--fields", metavar="NAMES", help="Columns to keep as fields (default: all)."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace items whose id is in use.")
+    ] = False,
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Add items by vectors that were made elsewhere.
+
+    PATH is what export-vectors writes, files of Parquet, Lance or numpy, or a folder of
+    clip-retrieval or embedding-reader. All of it is added, or nothing.
+    """
+    from seehear.arguments import as_names, modality
+
+    with open_collection(collection, must_exist=False) as library:
+        count = library.import_vectors(
+            path,
+            modality=None if kind is None else modality(kind),
+            space=space,
+            metadata=metadata,
+            column=column,
+            fields=as_names(fields),
+            replace=replace,
+        )
+    if json:
+        output.print_json({"items": count})
+    else:
+        output.note(f"Added {output.counted(count, 'item')}.")
 
 
 def import_(

@@ -44,7 +44,10 @@ def models(
     from seehear.encoders import available_models
     from seehear.readers.speech_models import SPEECH_MODELS
 
-    cards = available_models()
+    listed: list[tuple[ModelCard | SpeechModel, list[str]]] = [
+        *((card, [str(kind) for kind in card.modalities]) for card in available_models()),
+        *((model, ["speech"]) for model in SPEECH_MODELS),
+    ]
     if json:
         output.print_json(
             [
@@ -53,29 +56,16 @@ def models(
                     "summary": card.summary,
                     "licence": card.license,
                     "size_bytes": card.size_bytes,
-                    "modalities": [str(m) for m in card.modalities],
+                    "modalities": kinds,
                     "languages": card.languages,
                     "present": card.present,
                 }
-                for card in cards
-            ]
-            + [
-                {
-                    "name": model.name,
-                    "summary": model.summary,
-                    "licence": model.license,
-                    "size_bytes": model.size_bytes,
-                    "modalities": ["speech"],
-                    "languages": model.languages,
-                    "present": model.present,
-                }
-                for model in SPEECH_MODELS
+                for card, kinds in listed
             ]
         )
         return
     # A name is there to be typed: it stands whole, however narrow the terminal.
-    listed: list[ModelCard | SpeechModel] = [*cards, *SPEECH_MODELS]
-    for card in listed:
+    for card, _ in listed:
         size = output.size(card.size_bytes) if card.size_bytes else "size varies"
         here = "installed" if card.present else "downloaded on first use"
         output.print_line(card.name)
@@ -167,6 +157,16 @@ def train(
     epochs: Annotated[
         int, typer.Option("--epochs", metavar="N", min=1, help="How often to go through the pairs.")
     ] = 5,
+    share: Annotated[
+        float,
+        typer.Option(
+            "--share",
+            metavar="S",
+            min=0,
+            max=1,
+            help="How much of the new weights the model takes; the rest stays as it was.",
+        ),
+    ] = 0.5,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first pair that cannot be used.")
     ] = False,
@@ -179,7 +179,7 @@ def train(
     """Train a model further on your own files and sentences.
 
     Some files are held out to compare the new model with the old one. It warns you if the new
-    model is worse.
+    model is worse at your files, or forgot much of what the old one knew.
     """
     from seehear.finetune import fine_tune
 
@@ -189,6 +189,7 @@ def train(
             init=init,
             out=out.expanduser(),
             epochs=epochs,
+            share=share,
             strict=strict,
             device=device or "auto",
             force=force,

@@ -41,10 +41,8 @@ from seehear.cli.query_options import (
     WithoutOption,
     WordsOption,
     collect_parts,
-    query_parts,
-    refine,
+    make_query,
     title_of,
-    with_filters,
 )
 from seehear.errors import SeehearError, UsageError
 from seehear.serialize import asset_to_dict
@@ -180,31 +178,28 @@ def cut(
     Frames and sound are copied where a key frame is near enough, and encoded again elsewhere. A
     list (EDL, FCPXML, OpenTimelineIO, M3U, CSV) leaves the media where they are.
     """
-    from seehear import query_builder
-
     if to is None:
         raise UsageError("Say where to with --to, such as --to clips or --to moments.edl")
     asked = collect_parts(text, words, image, audio, video, without, not_image, weight)
     with gc_paused(), open_collection(collection, device=device) as library:
         hits = [library.hit_at(address) for address in moment or ()]
         if any(asked.values()) or like or unlike or not hits:
-            asked, liked, unliked = refine(library, asked, like, unlike)
-            if not as_written:
-                where = with_filters(library, asked, where, take=take)
-            query = query_builder.build_query(
-                library.file_part,
-                **query_parts(asked),
+            asked, query = make_query(
+                library,
+                asked,
+                like,
+                unlike,
+                where,
+                as_written=as_written,
+                take=take,
                 k=k,
                 modalities=kinds or "audio,video",
                 under=under,
-                where=where,
                 min_score=min_score,
                 mode=mode,
                 moments=moments,
                 diverse=diverse,
                 show_duplicates=show_duplicates,
-                like=liked,
-                unlike=unliked,
             )
             hits += library.run(query)
         report = library.cut(

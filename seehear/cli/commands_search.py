@@ -50,10 +50,8 @@ from seehear.cli.query_options import (
     ZeroOption,
     add_spoken,
     collect_parts,
-    query_parts,
-    refine,
+    make_query,
     title_of,
-    with_filters,
 )
 from seehear.cli.show_hits import Shown, show_hits
 from seehear.errors import UsageError
@@ -100,8 +98,6 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find media by words, photos, sounds and videos."""
-    from seehear import query_builder
-
     shown = Shown(
         json, paths, print0, open_best, preview, sheet and sheet.expanduser(), force, addresses
     )
@@ -113,23 +109,22 @@ def search(
         open_collection(collection, device=device, speech_model=speech_model) as library,
     ):
         add_spoken(library, asked, say, audio, audio_as)
-        asked, liked, unliked = refine(library, asked, like, unlike)
-        if not as_written:
-            where = with_filters(library, asked, where, take=take)
-        query = query_builder.build_query(
-            library.file_part,
-            **query_parts(asked),
+        asked, query = make_query(
+            library,
+            asked,
+            like,
+            unlike,
+            where,
+            as_written=as_written,
+            take=take,
             k=k,
             modalities=kinds,
             under=under,
-            where=where,
             min_score=min_score,
             mode=mode,
             moments=moments,
             diverse=diverse,
             show_duplicates=show_duplicates,
-            like=liked,
-            unlike=unliked,
             explain=explain,
         )
         hits = library.run(query)

@@ -56,7 +56,8 @@ def write_sheet(
 
 
 def _item(hit: Hit, draw: Draw) -> str:
-    name = display_path(hit.path)
+    # A path that is too long for a line breaks at its separators.
+    path = "/<wbr>".join(map(escape, display_path(hit.path).split("/")))
     times = f" · {clock(hit.moment[0])}–{clock(hit.moment[1])}" if hit.moment else ""
     kind = (
         str(hit.modality)
@@ -67,7 +68,7 @@ def _item(hit: Hit, draw: Draw) -> str:
     return (
         f'<li{weak}><div class="view">{_view(hit, draw)}</div><div class="caption">'
         f'<meter aria-label="score" min="0" max="1" value="{hit.score:.3f}">{hit.score:.2f}</meter>'
-        f'<strong>{hit.rank}.</strong> <a href="{_address(hit)}">{_breakable(name)}</a><br>'
+        f"<strong>{hit.rank}.</strong> {_linked(hit, path)}<br>"
         f"<small>{escape(kind)}{times} · {hit.score:.2f}</small>{_player(hit)}</div></li>"
     )
 
@@ -78,13 +79,13 @@ def _address(hit: Hit) -> str:
     return escape(hit.path.absolute().as_uri() + (f"#page={hit.page}" if hit.page else times))
 
 
-def _breakable(path: str) -> str:
-    """Return a path that breaks at its separators when it is too long for a line."""
-    return "/<wbr>".join(map(escape, path.split("/")))
+def _linked(hit: Hit, shown: str, more: str = "") -> str:
+    """Return HTML as a link to the file of a hit; an item has no file."""
+    return shown if hit.id is not None else f'<a href="{_address(hit)}"{more}>{shown}</a>'
 
 
 def _player(hit: Hit) -> str:
-    if hit.modality is not Modality.AUDIO:
+    if hit.modality is not Modality.AUDIO or hit.id is not None:
         return ""
     return f'<audio controls preload="none" src="{_address(hit)}"></audio>'
 
@@ -101,4 +102,4 @@ def _view(hit: Hit, draw: Draw) -> str:
         return f"<small>{escape(str(error))}</small>"
     data = base64.b64encode(image).decode("ascii")
     drawn = f'<img alt="" src="data:{kind};base64,{data}">'
-    return f'<a href="{_address(hit)}" tabindex="-1" aria-hidden="true">{drawn}</a>'
+    return _linked(hit, drawn, ' tabindex="-1" aria-hidden="true"')

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seehear.errors import UsageError
+from seehear.sources import path_of
 
 if TYPE_CHECKING:
     from seehear.collection import Collection
+    from seehear.config import Settings
 
 CollectionOption = Annotated[
     Path | None,
@@ -65,6 +67,31 @@ SpeechModelOption = Annotated[
         "whisper-turbo, or whisper:FOLDER. An index run remembers it.",
     ),
 ]
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="RAY",
+        help="Encode on a Ray cluster: ray://HOST:PORT (PORT is 10001 if left out) from another "
+        "machine; HOST:PORT or auto on a machine of the cluster; local for a Ray started here.",
+    ),
+]
+EncodersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--encoders",
+        metavar="N",
+        help="With --on: how many encoders (default: one per GPU, or else one per machine).",
+    ),
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-encoder",
+        metavar="G",
+        help="With --on: GPUs for each encoder, such as 1, 0.5 or 0 (default: 1 if there are any).",
+    ),
+]
 UnderOption = Annotated[
     Path | None,
     typer.Option("--under", metavar="FOLDER", help="Only files in this folder and below it."),
@@ -89,6 +116,14 @@ def seconds_of(time: str | None) -> float | None:
     return float(found[1]) * _SECONDS[found[2]]
 
 
+def settings_with(**given: object) -> Settings:
+    """Return the settings of the environment, but for those that options give."""
+    from seehear.config import Settings
+
+    chosen: dict[str, Any] = {name: one for name, one in given.items() if one is not None}
+    return dataclasses.replace(Settings.from_environment(), **chosen)
+
+
 def open_collection(
     folder: Path | None,
     *,
@@ -100,21 +135,15 @@ def open_collection(
 ) -> Collection:
     """Open the collection that the options and the environment name."""
     from seehear.collection import Collection
-    from seehear.config import Settings, default_collection
+    from seehear.config import default_collection
 
-    settings = Settings.from_environment()
-    if device is not None:
-        settings = dataclasses.replace(settings, device=device)
-    if model is not None:
-        settings = dataclasses.replace(settings, model=model)
-    if speech_model is not None:
-        settings = dataclasses.replace(settings, speech_model=speech_model)
-    if follow_links:
-        settings = dataclasses.replace(settings, follow_links=True)
+    settings = settings_with(
+        device=device, model=model, speech_model=speech_model, follow_links=follow_links or None
+    )
     if settings.device == "auto":
         # A command that answers one query is done before a large index lies on a GPU.
         settings = dataclasses.replace(settings, search_device="cpu")
-    folder = (folder.expanduser() if folder else default_collection()).absolute()
+    folder = path_of(folder or default_collection()).expanduser().absolute()
     for library in loaded:
         if library.settings == settings and folder.exists() and folder.samefile(library.folder):
             return library

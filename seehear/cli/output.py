@@ -58,7 +58,11 @@ def counted(count: int, what: str) -> str:
 
 
 def display_path(path: Path) -> str:
-    """Return the shortest spelling of a path that can be opened from here."""
+    """Return the shortest spelling of a path that can be opened from here; of an item, its id."""
+    if path.parts[:1] == ("items:",):
+        from seehear.types import shown_name
+
+        return f"item {shown_name(path)}"
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from seehear.cli import output
@@ -16,6 +17,7 @@ EVERY_S = 5.0
 """Shortest time between two lines of the same stage in a log."""
 REPEAT_S = 60.0
 """Shortest time until a line is repeated in a log: a sign that the run goes on."""
+_COUNTS = attrgetter("stage", "files_done", "files_total")
 
 LABELS = {
     "scan": "scanning",
@@ -103,22 +105,13 @@ class ProgressLines:
         else:
             news = last is None or is_counting(progress) or last.stage != progress.stage
             wait_s = self._every_s
-            if self._told is not None and _says_the_same(self._told, progress):
+            if self._told is not None and _COUNTS(self._told) == _COUNTS(progress):
                 wait_s = max(REPEAT_S, self._every_s)
             due = news and time.monotonic() - self._last_s >= wait_s
         if due and progress.stage != "done":  # the summary says that
             self._last_s = time.monotonic()
             self._told = progress
             output.note(describe(progress))
-
-
-def _says_the_same(one: Progress, other: Progress) -> bool:
-    """Return whether two say the same, apart from the rate."""
-    return (one.stage, one.files_done, one.files_total) == (
-        other.stage,
-        other.files_done,
-        other.files_total,
-    )
 
 
 class ProgressBar:

@@ -14,20 +14,24 @@ from seehear.address import is_address
 from seehear.cli import last_search, output
 from seehear.errors import UsageError
 from seehear.limits import QueryLimits
+from seehear.sources import path_of
 
 if TYPE_CHECKING:
     from seehear.collection import Collection
+    from seehear.types import Query
 
 FILES = ("image", "audio", "video")
 AUDIO_AS = ("sound", "speech", "both")
 
 CountOption = Annotated[
-    int, typer.Option("-k", "--top", metavar="N", min=1, help="How many hits to show.")
+    int, typer.Option("-k", "--top", "--count", metavar="N", min=1, help="How many hits to show.")
 ]
 KindsOption = Annotated[
     str | None,
     typer.Option(
-        "--in", "--type", metavar="TYPES", help="Only these types, such as photos,videos."
+        *("--in", "--kinds", "--type"),
+        metavar="KINDS",
+        help="Only these kinds, such as photos,videos.",
     ),
 ]
 WhereOption = Annotated[
@@ -90,11 +94,16 @@ AudioAsOption = Annotated[
     ),
 ]
 WithoutOption = Annotated[
-    list[str] | None, typer.Option("--not", metavar="TEXT", help="What hits should not show.")
+    list[str] | None,
+    typer.Option("--not", "--without", metavar="TEXT", help="What hits should not show."),
 ]
 NotImageOption = Annotated[
     Files,
-    typer.Option("--not-image", metavar="FILE", help="A file that hits should not be like."),
+    typer.Option(
+        *("--not-image", "--without-file"),
+        metavar="FILE",
+        help="A file that hits should not be like.",
+    ),
 ]
 WeightOption = Annotated[
     list[float] | None,
@@ -190,7 +199,7 @@ def add_spoken(
         asked["audio"] = []
 
 
-def refine(
+def _refine(
     library: Collection, asked: dict[str, Any], like: HitsOption, unlike: HitsOption
 ) -> tuple[dict[str, Any], list[int], list[int]]:
     """Return what is asked with, and the segments to find more and less like.
@@ -207,7 +216,7 @@ def refine(
     return asked, liked, unliked
 
 
-def with_filters(library: Collection, asked: dict[str, Any], where: str, *, take: bool) -> str:
+def _with_filters(library: Collection, asked: dict[str, Any], where: str, *, take: bool) -> str:
     """Take the filters that the words of a query name; return the whole filter, and tell of it."""
     from seehear.search import is_compact
 
@@ -221,8 +230,8 @@ def with_filters(library: Collection, asked: dict[str, Any], where: str, *, take
         told = ", ".join(one.told for one in read.taken)
         output.note(f"Filter: {told}. To search for all words use --as-written.")
         asked["text"] = [read.rest or words]
-    for one in read.unmet:
-        output.note(f'No file for the filter "{one.told}": searching for its words.')
+    for note in read.notes:
+        output.note(note)
     if read.offered:
         told = ", ".join(f"{one.told} ({one.words})" for one in read.offered)
         output.note(f"Also possible as a filter: {told}. To use it add --take.")
@@ -231,13 +240,36 @@ def with_filters(library: Collection, asked: dict[str, Any], where: str, *, take
     return f"({where}) and ({read.where})"
 
 
+def make_query(
+    library: Collection,
+    asked: dict[str, Any],
+    like: HitsOption,
+    unlike: HitsOption,
+    where: str,
+    *,
+    as_written: bool,
+    take: bool,
+    **options: Any,
+) -> tuple[dict[str, Any], Query]:
+    """Return what is asked with, and the query; `options` are those of `build_query`."""
+    from seehear import query_builder
+
+    asked, liked, unliked = _refine(library, asked, like, unlike)
+    if not as_written:
+        where = _with_filters(library, asked, where, take=take)
+    parts = _query_parts(asked)
+    return asked, query_builder.build_query(
+        library.file_part, **parts, where=where, like=liked, unlike=unliked, **options
+    )
+
+
 def title_of(asked: dict[str, Any]) -> str:
     """Return a query as the title of what is made of its hits."""
     names = [Path(name).name for kind in ("file", *FILES) for name in asked[kind]]
     return " ".join([*asked["text"], *asked["words"], *names])
 
 
-def query_parts(asked: dict[str, Any]) -> dict[str, Any]:
+def _query_parts(asked: dict[str, Any]) -> dict[str, Any]:
     """Return what the arguments of a search ask for, as the query builder spells it."""
     from seehear.search import is_compact, parse_compact
 
@@ -259,7 +291,7 @@ def query_parts(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _full_name(file: Path) -> str:
-    return str(file) if is_address(file) else str(file.absolute())
+    return str(file) if is_address(file) else str(path_of(file).absolute())
 
 
 def _note_lost_file(name: str, *, in_line: bool) -> None:

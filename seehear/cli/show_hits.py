@@ -22,6 +22,7 @@ from seehear.cli import output
 from seehear.cli.output import INDENT, clock, display_path, note, printable
 from seehear.errors import SeehearError, UsageError
 from seehear.files import check_output
+from seehear.sources import is_remote, scheme_of
 
 if TYPE_CHECKING:
     from seehear.cli.contact_sheet import Draw
@@ -109,6 +110,12 @@ def open_file(hit: Hit) -> None:
     the moment is told.
     """
     name = printable(display_path(hit.path))
+    if is_remote(hit.path) and scheme_of(hit.path)[:4] != "http":
+        raise SeehearError(
+            f"Cannot open {name}: no program does. `seehear serve` shows and plays it"
+        )
+    if hit.id is not None:
+        raise SeehearError(f"Cannot open {name}: it was added from memory and has no file")
     if not hit.path.is_file():
         raise SeehearError(f"Cannot open {name}: the file is not there now (an unplugged drive?)")
     at = f". The match starts at {clock(hit.start_s)}" if hit.start_s else ""

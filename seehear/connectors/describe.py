@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seehear.types import Hit, Modality
+from seehear.types import Hit, Modality, shown_name
 
 _NOUNS = {
     Modality.IMAGE: "Photo",
@@ -25,7 +25,7 @@ def described(hit: Hit) -> str:
     if hit.text:
         return hit.text
     moment = f", from {hit.moment[0]:.1f} s to {hit.moment[1]:.1f} s" if hit.moment else ""
-    return f"{_NOUNS[hit.modality]}: {hit.path.name}{moment}"
+    return f"{_NOUNS[hit.modality]}: {shown_name(hit.path)}{moment}"
 
 
 def metadata_of(hit: Hit) -> dict[str, Any]:

@@ -6,15 +6,16 @@ it must work where any other library is broken; a check that needs one runs in i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from seehear.config import Settings
 from seehear.diagnostics import installation, machine, places
 from seehear.diagnostics.rows import Level, Row
+from seehear.errors import UsageError
 from seehear.libraries import Child
 
-__all__ = ["Level", "Row", "examine"]
+__all__ = ["Level", "Row", "examine", "settings_of"]
 
 
 def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
@@ -36,9 +37,27 @@ def examine(collection: Path | None, settings: Settings) -> Iterator[Row]:
         yield from _guarded("model tiny", lambda: [machine.bundled_model_row()])
         yield from _guarded("collection", lambda: places.collection_rows(collection, settings))
         if not no_child:
-            name, device = places.model_of(collection, settings)
-            yield from _guarded("model", lambda: [machine.model_row(name, device, child)])
+            yield from _guarded(
+                "model",
+                lambda: [machine.model_row(*places.model_of(collection, settings), child)],
+            )
     yield from _guarded("cache", places.cache_rows)
+
+
+def settings_of(environment: Mapping[str, str]) -> tuple[Settings, list[Row]]:
+    """Read the settings, without the variables that cannot be read: each of them becomes a row."""
+    named = sorted(name for name in environment if name.startswith("SEEHEAR_"))
+    read = {name: value for name, value in environment.items() if name not in named}
+    settings, rows = Settings.from_environment(read), []
+    for name in named:  # SEEHEAR_VECTORS after SEEHEAR_DATABASE, which it may need
+        try:
+            settings = Settings.from_environment(read | {name: environment[name]})
+        except UsageError as error:
+            advice = f"set {name} to another value, or unset it"
+            rows.append(Row("settings", Level.FAULT, str(error), advice))
+        else:
+            read[name] = environment[name]
+    return settings, rows
 
 
 def _guarded(topic: str, check: Callable[[], list[Row]]) -> list[Row]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from seehear.config import DEFAULT_MODEL, Settings, default_cache, default_collection
+from seehear.config import DEFAULT_MODEL, MilvusAddress, Settings, default_cache, default_collection
 from seehear.diagnostics.rows import Level, Row
+from seehear.libraries import how_to_get
+from seehear.sources import is_remote, path_of, scheme_of
+from seehear.sources.paths import libraries_of
 
 CATALOG = "catalog.db"
 MIGRATIONS = Path(__file__).resolve().parents[1] / "stores" / "catalog" / "migrations" / "versions"
@@ -21,10 +26,15 @@ _SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.ss
 
 def collection_rows(folder: Path | None, settings: Settings) -> list[Row]:
     """Check the collection: whether it exists, can be read and written, who writes, free disk."""
-    folder = (folder.expanduser() if folder is not None else default_collection()).absolute()
+    folder = path_of(folder or default_collection()).expanduser().absolute()
+    if is_remote(folder):
+        found = f"{folder} cannot hold a collection: media may lie at a URL, a collection may not"
+        return [Row("collection", Level.FAULT, found, "choose another --collection")]
     rows = [_collection_row(folder, settings)]
     if settings.database is not None:
-        rows.append(Row("database", Level.OK, "the catalog is on a PostgreSQL server"))
+        rows.append(_database_row(settings.database))
+    if (milvus := MilvusAddress.of(settings.vectors)) is not None:
+        rows.append(_milvus_row(milvus))
     if (kind := network_share(folder)) is not None:
         rows.append(
             Row(
@@ -34,8 +44,42 @@ def collection_rows(folder: Path | None, settings: Settings) -> list[Row]:
                 "keep it on a disk of this machine; the media may stay on the share",
             )
         )
-    rows += [lock_row(folder), disk_row("disk", folder)]
-    return rows
+    if settings.database is None:  # else the server has the lock
+        rows += [*_library_rows(folder / CATALOG), lock_row(folder)]
+    return [*rows, disk_row("disk", folder)]
+
+
+def _database_row(url: str) -> Row:
+    """Check that the server lets us in. Its URL is not told: it may hold a password."""
+    try:
+        import psycopg
+    except ImportError:
+        missing = "the library psycopg is not installed"
+        return Row("database", Level.FAULT, missing, "pip install 'seehear[postgres]'")
+    remedy = "start PostgreSQL there, or set SEEHEAR_DATABASE to another URL or to nothing"
+    _, _, rest = url.partition("://")
+    try:
+        psycopg.connect(f"postgresql://{rest}", connect_timeout=3).close()
+    except psycopg.ProgrammingError:
+        return Row("database", Level.FAULT, "SEEHEAR_DATABASE is not a URL of PostgreSQL", remedy)
+    except psycopg.Error as error:
+        told = str(error).strip().partition("\n")[0]
+        return Row("database", Level.FAULT, f"no connection to the database ({told})", remedy)
+    return Row("database", Level.OK, "the catalog is on a PostgreSQL server, which answers")
+
+
+def _milvus_row(address: MilvusAddress) -> Row:
+    """Check that the server can be reached; who may ask it, a search tells."""
+    try:
+        socket.create_connection((address.host, address.port), timeout=3.0).close()
+    except OSError as error:
+        return Row(
+            "vectors",
+            Level.FAULT,
+            f"nothing answers at {address}: {error.strerror or error}",
+            "start Milvus there, or search by this machine's own indexes: SEEHEAR_VECTORS=local",
+        )
+    return Row("vectors", Level.OK, f"a server answers at {address}")
 
 
 def _collection_row(folder: Path, settings: Settings) -> Row:
@@ -80,6 +124,20 @@ def _catalog_row(folder: Path, catalog: Path) -> Row:
     return _permission_row(folder, f"{folder} (schema {version}{older})")
 
 
+def _library_rows(catalog: Path) -> list[Row]:
+    """Warn of indexed folders beyond this machine that need a library that is missing."""
+    urls = []
+    with suppress(sqlite3.Error), _opened(catalog) as database:
+        urls = [os.fsdecode(path) for (path,) in database.execute("SELECT path FROM roots")]
+    return [
+        Row("folder", Level.WARNING, f"{url} needs the library {module}, which is missing", advice)
+        for url in urls
+        if is_remote(url)
+        for module in libraries_of(scheme_of(url))
+        if (advice := how_to_get(module)) is not None
+    ]
+
+
 def _new_row(folder: Path) -> Row:
     parent = _existing(folder)
     if not os.access(parent, os.W_OK):
@@ -118,12 +176,19 @@ def model_of(folder: Path | None, settings: Settings) -> tuple[str, str]:
     return name or settings.model or DEFAULT_MODEL, settings.device
 
 
-def _read(catalog: Path) -> tuple[str | None, str | None]:
-    """Return schema version and serving model of a catalog. Raises sqlite3.Error."""
+@contextmanager
+def _opened(catalog: Path) -> Iterator[sqlite3.Connection]:
+    """Open a catalog to read it. Raises sqlite3.Error."""
     # A folder that cannot be written cannot be opened with its log; then nobody writes it either.
     mode = "ro" if os.access(catalog.parent, os.W_OK) else "ro&immutable=1"
     target = f"file:{quote(os.fsencode(catalog))}?mode={mode}"
     with closing(sqlite3.connect(target, uri=True, timeout=5.0)) as database:
+        yield database
+
+
+def _read(catalog: Path) -> tuple[str | None, str | None]:
+    """Return schema version and serving model of a catalog. Raises sqlite3.Error."""
+    with _opened(catalog) as database:
         version = database.execute("SELECT version_num FROM alembic_version").fetchone()
         serving = database.execute(
             "SELECT model FROM generations WHERE state = 'serving'"

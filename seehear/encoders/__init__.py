@@ -8,6 +8,7 @@ from seehear.encoders.base import (
     Model,
     Route,
     SingleSpaceModel,
+    encode_patches,
     known_shares,
     normalised,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Route",
     "SingleSpaceModel",
     "available_models",
+    "encode_patches",
     "full_name",
     "is_fetched",
     "known_shares",

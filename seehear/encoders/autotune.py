@@ -116,6 +116,11 @@ class AutotunedModule:
         self._deciding = threading.Lock()
         self.decision = Decision()
 
+    @property
+    def plain(self) -> torch.nn.Module:
+        """The tower as it was given."""
+        return self._plain
+
     def __call__(self, *batch: torch.Tensor) -> torch.Tensor:
         rows = len(batch[0])
         if rows < LEAST_ROWS or not self._ways:

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import SpaceMismatchError
-from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors, VideoSample
+from seehear.types import (
+    EmbeddingSpace,
+    ImageSample,
+    Modality,
+    Sample,
+    SampleSpec,
+    Vectors,
+    VideoSample,
+)
 
 LEAST_KNOWN = 0.5
 """A text of which an encoder knows no more than this share gets no vector."""
@@ -102,6 +110,20 @@ class JudgesTexts(Protocol):
         ...
 
 
+@runtime_checkable
+class Localizes(Protocol):
+    """An encoder or a model whose patches of an image tell where a thing is, as was measured."""
+
+    def encode_patches(self, image: ImageSample) -> Vectors | None:
+        """Embed what is seen in each patch: float32 (rows, columns, dim), or None."""
+        ...
+
+
+def encode_patches(encoder: Encoder | Model, image: ImageSample) -> Vectors | None:
+    """Return a vector of each patch of an image, in the space of images; None without any."""
+    return encoder.encode_patches(image) if isinstance(encoder, Localizes) else None
+
+
 def known_shares(encoder: Encoder | Model, texts: Sequence[str]) -> list[float]:
     """Return how much of each text an encoder or a model knows, 0 to 1; 1 if it cannot tell."""
     return encoder.known_shares(texts) if isinstance(encoder, JudgesTexts) else [1.0] * len(texts)
@@ -146,6 +168,10 @@ class SingleSpaceModel:
     def known_shares(self, texts: Sequence[str]) -> list[float]:
         """Return how much of each text the encoder knows, from 0 to 1."""
         return known_shares(self._encoder, texts)
+
+    def encode_patches(self, image: ImageSample) -> Vectors | None:
+        """Embed what is seen in each patch of an image, if the encoder can."""
+        return encode_patches(self._encoder, image)
 
     def encode(
         self, modality: Modality, samples: Sequence[Sample]

@@ -149,7 +149,7 @@ def cached_bridge(
     the file is a cache. `folder` None means the per-user cache folder.
     """
     revision = revision_for(captions)
-    folder = default_folder() if folder is None else folder
+    folder = default_cache() / "bridges" if folder is None else folder
     path = folder / file_name(source.space, target.space, revision)
     try:
         return load_bridge(path, source.space, target.space, revision)
@@ -158,11 +158,6 @@ def cached_bridge(
     with contextlib.suppress(OSError):
         save_bridge(bridge, path)
     return bridge
-
-
-def default_folder() -> Path:
-    """Return the folder where this user's bridges are stored."""
-    return default_cache() / "bridges"
 
 
 def file_name(source: EmbeddingSpace, target: EmbeddingSpace, revision: str) -> str:
@@ -175,7 +170,12 @@ def save_bridge(bridge: Bridge, path: Path) -> None:
     """Write a bridge in one step: a reader sees the complete file or no file."""
     from safetensors.numpy import save
 
-    tensors = _tensors(bridge)
+    tensors = {
+        "weight": np.ascontiguousarray(bridge.weight),
+        "source_mean": bridge.source_mean,
+        "target_mean": bridge.target_mean,
+        "radius": np.array([bridge.radius], dtype=np.float32),
+    }
     fit = bridge.fit
     header = {
         "source": bridge.source.key,
@@ -228,15 +228,6 @@ def load_bridge(
         float(tensors["radius"][0]),
         Fit(strength, cosine, recall, held_out),
     )
-
-
-def _tensors(bridge: Bridge) -> dict[str, NDArray[np.float32]]:
-    return {
-        "weight": np.ascontiguousarray(bridge.weight),
-        "source_mean": bridge.source_mean,
-        "target_mean": bridge.target_mean,
-        "radius": np.array([bridge.radius], dtype=np.float32),
-    }
 
 
 def _digest(tensors: dict[str, NDArray[np.float32]]) -> str:

@@ -25,8 +25,8 @@ from seehear.encoders.model_cards import CLAP_LARGER, CLAP_UNFUSED, TEXT_AND_AUD
 from seehear.encoders.torch_tools import (
     audible,
     check_samples,
-    chunks,
     encode_parts,
+    encode_texts,
     half_precision,
     scatter,
     to_device,
@@ -70,7 +70,7 @@ class ClapEncoder:
         self.device = device
         self._model = model
         self._hear = AutotunedModule(audio_tower(model), f"{space.key} sounds", device)
-        self._read = text_tower(model)
+        self._text_tower = text_tower(model)
         self.features = ClapFeatures.of(processor.feature_extractor)
         window_s = self.features.longest / self.features.sample_rate_hz
         self.spec = SampleSpec(
@@ -88,16 +88,12 @@ class ClapEncoder:
         """
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
-            return self._texts([s for s in samples if isinstance(s, str)])
+            texts = [s for s in samples if isinstance(s, str)]
+            return encode_texts(texts, MAX_BATCH, self.space.dim, self._read)
         return self._audio([s for s in samples if isinstance(s, AudioSample)])
 
-    def _texts(self, texts: Sequence[str]) -> Vectors:
-        present = [position for position, text in enumerate(texts) if text.strip()]
-        rows = [
-            self._forward(self._read, *self._tokens([texts[position] for position in batch]))
-            for batch in chunks(present, MAX_BATCH)
-        ]
-        return scatter(present, rows, len(texts), self.space.dim)
+    def _read(self, texts: list[str]) -> Vectors:
+        return self._forward(self._text_tower, *self._tokens(texts))
 
     def _audio(self, audio: Sequence[AudioSample]) -> Vectors:
         import torch

@@ -28,6 +28,7 @@ from seehear.encoders.torch_tools import (
     check_samples,
     chunks,
     encode_batches,
+    encode_texts,
     half_precision,
     to_device,
     vectors_of,
@@ -105,20 +106,17 @@ class EmbeddingGemmaEncoder:
         """
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
-            return self._texts([s for s in samples if isinstance(s, str)])
+            texts = [s for s in samples if isinstance(s, str)]
+            return encode_texts(texts, MAX_TEXTS, self.space.dim, self._read)
         if modality is Modality.AUDIO:
             return self._audio([s for s in samples if isinstance(s, AudioSample)])
         if modality is Modality.VIDEO:
             return self._shots([s for s in samples if isinstance(s, VideoSample)])
         return self._images([s for s in samples if isinstance(s, ImageSample)])
 
-    def _texts(self, texts: Sequence[str]) -> Vectors:
-        def read(batch: Sequence[int]) -> Vectors:
-            tokens, mask = self._tokens([PROMPT + texts[position] for position in batch])
-            return self._forward({"input_ids": tokens, "attention_mask": mask})
-
-        present = [position for position, text in enumerate(texts) if text.strip()]
-        return encode_batches(chunks(present, MAX_TEXTS), read, len(texts), self.space.dim)
+    def _read(self, texts: list[str]) -> Vectors:
+        tokens, mask = self._tokens([PROMPT + text for text in texts])
+        return self._forward({"input_ids": tokens, "attention_mask": mask})
 
     def _images(self, images: Sequence[ImageSample]) -> Vectors:
         def see(batch: Sequence[int]) -> Vectors:

@@ -179,6 +179,15 @@ class FakeEncoder:
         rows = normalised(rows)
         return rows if self._rotation is None else normalised(rows @ self._rotation)
 
+    def encode_patches(self, image: ImageSample) -> Vectors:
+        """Embed each sixteenth of an image: float32 (4, 4, dim)."""
+        cells = [
+            ImageSample(np.ascontiguousarray(cell))
+            for row in np.array_split(image.pixels, 4)
+            for cell in np.array_split(row, 4, axis=1)
+        ]
+        return self.encode(Modality.IMAGE, cells).reshape(4, 4, -1)
+
 
 def fake_joined(revision: str = "1") -> CompositeModel:
     """Make a model of two fake encoders in separate spaces, joined by a bridge like `standard`.

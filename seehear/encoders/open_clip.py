@@ -20,8 +20,8 @@ from seehear.encoders.open_clip_pixels import GpuImageTransform
 from seehear.encoders.open_clip_source import ResolvedWeights, resolve
 from seehear.encoders.torch_tools import (
     check_samples,
-    chunks,
     encode_parts,
+    encode_texts,
     half_precision,
     quiet_libraries,
     scatter,
@@ -87,28 +87,24 @@ class OpenClipEncoder:
         """
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
-            return self._texts([s for s in samples if isinstance(s, str)])
+            texts = [s for s in samples if isinstance(s, str)]
+            return encode_texts(texts, MAX_BATCH, self.space.dim, self._read)
         if modality is Modality.IMAGE:
             return self._images([s for s in samples if isinstance(s, ImageSample)])
         return self._shots([s for s in samples if isinstance(s, VideoSample)])
 
-    def _texts(self, texts: Sequence[str]) -> Vectors:
-        present = [position for position, text in enumerate(texts) if text.strip()]
-        rows = []
-        for batch in chunks(present, MAX_BATCH):
-            with self._tokenizing:
-                tokens = self._tokenizer([texts[position] for position in batch])
-            rows.append(self._forward(self._encode_text, tokens))
-        return scatter(present, rows, len(texts), self.space.dim)
+    def _read(self, texts: list[str]) -> Vectors:
+        with self._tokenizing:
+            tokens = self._tokenizer(texts)
+        return self._forward(self._encode_text, tokens)
 
     def _images(self, images: Sequence[ImageSample]) -> Vectors:
         import torch
 
         present = [position for position, image in enumerate(images) if image.pixels.size]
-        prepare = self.prepare if self._on_gpu is None else self.prepare_on_gpu
 
         def encode(batch: Sequence[int]) -> Vectors:
-            pixels = torch.stack([prepare(images[position]) for position in batch])
+            pixels = torch.stack([self.prepare(images[position]) for position in batch])
             return self._forward(self._encode_image, pixels)
 
         rows = encode_parts(present, MAX_BATCH, self.device, encode)
@@ -120,16 +116,15 @@ class OpenClipEncoder:
         return shot_vectors(shots, frames)
 
     def prepare(self, image: ImageSample) -> torch.Tensor:
-        """Return an image as the model's input, float32 (3, height, width), by the library."""
+        """Return an image as the model's input, float32 (3, height, width).
+
+        On the GPU, if the transform runs there, else by the library; see open_clip_pixels.py.
+        """
+        if self._on_gpu is not None:
+            return self._on_gpu(image.pixels)
         from torchvision.transforms.functional import to_pil_image
 
         return self._preprocess(to_pil_image(image.pixels))
-
-    def prepare_on_gpu(self, image: ImageSample) -> torch.Tensor:
-        """Return the same input, computed on the GPU; see open_clip_pixels.py."""
-        if self._on_gpu is None:
-            return self.prepare(image)
-        return self._on_gpu(image.pixels)
 
     def _forward(self, tower: Callable[..., torch.Tensor], batch: torch.Tensor) -> Vectors:
         import torch

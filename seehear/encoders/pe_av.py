@@ -20,8 +20,8 @@ from seehear.encoders.torch_tools import (
     audible,
     batches_alike,
     check_samples,
-    chunks,
     encode_batches,
+    encode_texts,
     half_precision,
     to_device,
     vectors_of,
@@ -104,20 +104,15 @@ class PeAvEncoder:
         """
         check_samples(self.space.name, self.modalities, modality, samples)
         if modality is Modality.TEXT:
-            return self._texts([s for s in samples if isinstance(s, str)])
+            texts = [s for s in samples if isinstance(s, str)]
+            return encode_texts(texts, MAX_TEXTS, self.space.dim, self._read)
         if modality is Modality.AUDIO:
             return self._audio([s for s in samples if isinstance(s, AudioSample)])
         return self._shots([s for s in samples if isinstance(s, VideoSample)])
 
-    def _texts(self, texts: Sequence[str]) -> Vectors:
-        present = [position for position, text in enumerate(texts) if text.strip()]
-        batches = chunks(present, MAX_TEXTS)
-
-        def read(batch: Sequence[int]) -> Vectors:
-            tokens, mask = self._tokens([texts[position] for position in batch])
-            return self._forward(Modality.TEXT, tokens, attention_mask=mask)
-
-        return encode_batches(batches, read, len(texts), self.space.dim)
+    def _read(self, texts: list[str]) -> Vectors:
+        tokens, mask = self._tokens(texts)
+        return self._forward(Modality.TEXT, tokens, attention_mask=mask)
 
     def _audio(self, audio: Sequence[AudioSample]) -> Vectors:
         extract = self._processor.feature_extractor

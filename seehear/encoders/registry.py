@@ -173,14 +173,14 @@ def is_fetched(name: str) -> bool:
     for card in available_models():
         if card.name == name:
             return not card.present
-    return kind in {"open_clip", "clap", "pe_av"} and not Path(rest).expanduser().exists()
+    return kind in {"open_clip", "clap", "pe_av"} and not os.path.exists(os.path.expanduser(rest))  # noqa: PTH110, PTH111 - raise nothing
 
 
 def _is_folder(name: str) -> bool:
     """Tell whether a name means a path: it looks like one, or such a folder exists."""
     separators = {os.sep, os.altsep or os.sep}
     looks = any(mark in name for mark in separators) or name.startswith(("~", "."))
-    return looks or Path(name).is_dir()
+    return looks or os.path.isdir(name)  # noqa: PTH112 - raises nothing
 
 
 def _unknown(name: str) -> str:

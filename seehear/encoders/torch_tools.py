@@ -89,6 +89,21 @@ def encode_batches(
     return scatter(order, rows, count, dim)
 
 
+def encode_texts(
+    texts: Sequence[str], most: int, dim: int, encode: Callable[[list[str]], Vectors]
+) -> Vectors:
+    """Encode texts, at most `most` at once; the rows of blank ones are zeros.
+
+    Returns float32 (n, dim).
+    """
+    present = [position for position, text in enumerate(texts) if text.strip()]
+
+    def read(batch: Sequence[int]) -> Vectors:
+        return encode([texts[position] for position in batch])
+
+    return encode_batches(chunks(present, most), read, len(texts), dim)
+
+
 def compute_threads() -> int:
     """Return how many threads encode on a processor: OMP_NUM_THREADS, or the cores to be used."""
     import torch

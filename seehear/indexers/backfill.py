@@ -7,7 +7,7 @@ next run does the rest.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,11 @@ from seehear.config import Settings
 from seehear.errors import MediaError
 from seehear.indexers.decode import is_lasting
 from seehear.indexers.progress import ProgressTracker, Stage
-from seehear.indexers.roots import Target, is_below
+from seehear.indexers.roots import Target
 from seehear.indexers.stages import StopEvent
 from seehear.indexers.survey import Survey
 from seehear.media.fingerprints import NOTHING, VERSION
+from seehear.media.stored_file import is_beneath
 from seehear.stores import Catalog
 from seehear.types import SampleSpec
 
@@ -69,7 +70,11 @@ def mark_unchanged(
     for start in range(0, len(missing), AT_ONCE):
         found = catalog.locations.of_assets(missing[start : start + AT_ONCE])
         for asset_id, locations in found.items():
-            here = [p for p in locations if _is_in(str(p.path), tops) and p.path.is_file()]
+            here = [
+                one
+                for one in locations
+                if any(is_beneath(str(one.path), top) for top in tops) and one.path.is_file()
+            ]
             if here:
                 root = None if settings.follow_links else roots[here[0].root_id]
                 tasks.append(_Task(here[0].path, asset_id, root, here[0].size_bytes))
@@ -94,7 +99,7 @@ def mark_unchanged(
     )
     made: dict[int, bytes] = {}
     since = time.monotonic()
-    with closing(cast(Generator[media.DecodedFile], files)):
+    with closing(files):
         for file in files:
             task = cast(_Task, file.task)
             tally.working_on(task.path)
@@ -129,7 +134,3 @@ def _commit(catalog: Catalog, made: dict[int, bytes]) -> None:
     if made:
         with catalog.batch() as batch:
             batch.put_fingerprints(made)
-
-
-def _is_in(path: str, tops: Sequence[str]) -> bool:
-    return any(path == top or is_below(path, top) for top in tops)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from seehear import media
 from seehear.config import Settings
@@ -78,8 +77,7 @@ def measured_s(catalog: Catalog, model: Model, counts: Counts, settings: Setting
     spent, segments = defaultdict[Modality, float](float), Counter[Modality]()
     warm: set[Modality] = set()
     began = since = time.monotonic()
-    decoded = cast(Generator[media.DecodedFile], media.decode_all(paths, model.spec, settings))
-    with closing(decoded):
+    with closing(media.decode_all(paths, model.spec, settings)) as decoded:
         for file in decoded:
             try:
                 for segment, sample in file:

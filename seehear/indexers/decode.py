@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from seehear import media
 from seehear.config import Settings
@@ -24,9 +23,12 @@ from seehear.indexers.progress import ProgressTracker
 from seehear.indexers.scan import inode63
 from seehear.indexers.stages import BoundedQueue
 from seehear.indexers.survey import MTIME_GRANULARITY_NS
-from seehear.indexers.write import ContentKnown, FileFailed, FileSkipped, WriteMessage
+from seehear.indexers.write import FileFailed, FileSkipped, WriteMessage, follow
+from seehear.media.workers.pool import DecodePool
+from seehear.sources import SourceError, is_remote
+from seehear.sources.ahead import Fetcher
 from seehear.stores import RACY_INODE, FileTask
-from seehear.types import AudioSample, ImageSample, Modality, Sample, VideoSample
+from seehear.types import Modality, bytes_of
 
 
 class DecodeStage:
@@ -50,8 +52,16 @@ class DecodeStage:
         roots: Mapping[int, str],
         stop: threading.Event,
         to_mark: Callable[[str], bool] | None = None,
+        pool: DecodePool | None = None,
+        on_left: Callable[[int, str], None] | None = None,
     ) -> None:
-        """`to_mark` tells which contents still need their fingerprint, by hash."""
+        """`on_left` gets each root that could not be reached any more, and why.
+
+        `to_mark` tells which contents still need their fingerprint, by hash.
+
+        `pool` lends the workers; without it, they are started, and end with the stage.
+        """
+        self._pool = pool
         self._to_mark = to_mark
         self._spec, self._settings = model.spec, settings
         self._encodable = frozenset(m for m in Modality if model.spaces_of(m))
@@ -63,22 +73,30 @@ class DecodeStage:
         self._read_twice: set[Path] = set()
         """Files that changed while they were read: read once more, then left for the next run."""
         self._started_ns = time.time_ns()
+        self._fetcher, self._on_left = Fetcher(stop), on_left
 
     def run(self) -> None:
+        with closing(self._fetcher):
+            self._run()
+        for root_id, reason in self._fetcher.left.items():
+            if self._on_left is not None:
+                self._on_left(root_id, reason)
+
+    def _run(self) -> None:
         pending = self._tasks
         while not self._stop.is_set():
             files = media.decode_all(
-                pending,
+                self._fetcher.ahead(pending),
                 self._spec,
                 self._settings,
                 wanted=self._claims.try_claim,
                 to_mark=self._to_mark,
                 root_of=lambda task: self._roots.get(task.root_id),
+                content_of=self._fetcher.content,
                 stop=self._stop,
+                pool=self._pool,
             )
-            with closing(
-                cast(Generator[media.DecodedFile], files)
-            ):  # closing ends the workers at once, also when another stage failed
+            with closing(files):  # ends the workers at once, also when another stage failed
                 for file in files:
                     if self._stop.is_set():
                         break
@@ -91,7 +109,7 @@ class DecodeStage:
         self._tally.working_on(file.path)
         if file.skipped:
             assert file.content_hash is not None
-            self._follow(file.content_hash, self._as_read(file))
+            follow(file.content_hash, self._as_read(file), self._claims, self._results)
             return
         if file.content_hash is not None:
             self._claims.confirm(file.content_hash)
@@ -104,7 +122,7 @@ class DecodeStage:
                 if segment.modality in self._encodable:
                     draft.segments.append(segment)
                     ordinal = len(draft.segments) - 1
-                    self._samples.put(SampleReady(draft, ordinal, sample), size_of(sample))
+                    self._samples.put(SampleReady(draft, ordinal, sample), bytes_of(sample))
         except MediaError as error:
             self._fail(file, draft, error)
             return
@@ -113,21 +131,17 @@ class DecodeStage:
             draft.fingerprint = file.fingerprint
             self._samples.put(draft)
 
-    def _follow(self, digest: str, file: FileTask) -> None:
-        answer = self._claims.attach(digest, file)
-        if isinstance(answer, IndexFailure):
-            self._results.put(FileFailed(file, answer))
-        elif not answer:
-            self._results.put(ContentKnown(digest, file))
-
     def _fail(self, file: media.DecodedFile, draft: PendingAsset | None, error: MediaError) -> None:
         task: FileTask = file.task
+        if isinstance(error, SourceError) and self._fetcher.leave(task, error):
+            self._leave(file, draft)
+            return
         refusal = IndexFailure(error.stage, str(error), is_lasting(error))
         if file.changed or isinstance(error, UnsupportedMediaError):
             if draft is not None:
                 draft.abandoned = True
                 self._samples.put(draft)
-            copies = self._claims.abandon(file.content_hash) if file.content_hash else []
+            copies = self._claims.complete(file.content_hash) if file.content_hash else []
             if not file.changed:
                 for one in (task, *copies):
                     self._results.put(FileSkipped(one))
@@ -147,6 +161,14 @@ class DecodeStage:
             for copy in self._claims.fail(file.content_hash, refusal) if file.content_hash else []:
                 self._results.put(FileFailed(copy, refusal))
 
+    def _leave(self, file: media.DecodedFile, draft: PendingAsset | None) -> None:
+        """Leave a file to the next run, without a failure: its root cannot be reached any more."""
+        if draft is not None:
+            draft.abandoned = True
+            self._samples.put(draft)
+        if file.content_hash is not None:
+            self._again += self._claims.complete(file.content_hash)
+
     def _draft(self, file: media.DecodedFile) -> PendingAsset:
         assert file.content_hash is not None
         assert file.info is not None
@@ -154,8 +176,9 @@ class DecodeStage:
 
     def _as_read(self, file: media.DecodedFile) -> FileTask:
         """Return the task with the state to store; RACY_INODE if the file was just modified."""
-        doubtful = self._started_ns - MTIME_GRANULARITY_NS <= file.modified_ns <= time.time_ns()
         task: FileTask = file.task
+        doubtful = self._started_ns - MTIME_GRANULARITY_NS <= file.modified_ns <= time.time_ns()
+        doubtful = doubtful and not is_remote(task.path)  # a mark changes with the content
         return replace(
             task,
             size_bytes=file.size_bytes,
@@ -175,14 +198,3 @@ def is_lasting(error: MediaError) -> bool:
     A file that could not be opened or read is tried again by the next run.
     """
     return error.stage != "open" or isinstance(error, BrokenMediaError | MediaLimitError)
-
-
-def size_of(sample: Sample) -> int:
-    """Return how many bytes a sample holds in memory."""
-    if isinstance(sample, ImageSample):
-        return sample.pixels.nbytes
-    if isinstance(sample, AudioSample):
-        return sample.waveform.nbytes
-    if isinstance(sample, VideoSample):
-        return sum(frame.pixels.nbytes for frame in sample.frames)
-    return len(sample)

@@ -7,8 +7,9 @@ location when the content is written, or its failure when it fails.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from seehear.stores import FileTask
@@ -71,7 +72,8 @@ class InFlightContents:
             return True
 
     def complete(self, digest: str) -> list[FileTask]:
-        """End the claim of a content that is about to be written; return the attached files."""
+        """End the claim of a content that is about to be written, or not read after all; return the
+        attached files."""
         with self._lock:
             claim = self._claims.pop(digest, None)
             return claim.followers if claim is not None else []
@@ -84,10 +86,6 @@ class InFlightContents:
             followers, claim.followers = claim.followers, []
             return followers
 
-    def abandon(self, digest: str) -> list[FileTask]:
-        """End a claim without a result; return the attached files, which must be read again."""
-        return self.complete(digest)
-
     def orphans(self) -> list[FileTask]:
         """Remove the claims that no file confirmed; return their attached files."""
         with self._lock:
@@ -95,3 +93,30 @@ class InFlightContents:
             for digest in lost:
                 del self._claims[digest]
             return [file for claim in lost.values() for file in claim.followers]
+
+
+class KnownContents:
+    """The hashes of encoded contents by size, which saves encoders the copies of them.
+
+    In a file without a name, so that any number of them needs the same memory.
+    """
+
+    def __init__(self, found: Iterable[tuple[int, str]]) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("CREATE TABLE known (size INTEGER, hash TEXT)")
+        self._database.execute("CREATE INDEX by_size ON known (size)")
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT INTO known VALUES (?, ?)", found)
+
+    def add(self, size_bytes: int, content_hash: str) -> None:
+        self._database.execute("INSERT INTO known VALUES (?, ?)", (size_bytes, content_hash))
+
+    def of_sizes(self, sizes: Iterable[int]) -> frozenset[str]:
+        """Return the hashes of all contents of some sizes."""
+        query = "SELECT hash FROM known WHERE size = ?"
+        return frozenset(
+            hash_ for size in sizes for (hash_,) in self._database.execute(query, (size,))
+        )
+
+    def close(self) -> None:
+        self._database.close()

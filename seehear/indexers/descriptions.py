@@ -8,7 +8,7 @@ to the catalog, so that a run that is killed is repeated by the next one.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -110,7 +110,7 @@ def _read(
         stop=stop,
     )
     found: dict[int, MediaInfo] = {}
-    with closing(cast(Generator[media.DecodedFile], files)):
+    with closing(files):
         for file in files:
             with suppress(MediaError):
                 for _ in file:

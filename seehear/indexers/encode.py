@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,8 +117,9 @@ class EncodeStage:
 
     `encoded` is called once with each complete draft, `refused` once with each failed one.
     `expected` are the modalities to come, guessed from file names: their encoders are loaded first.
-    Raises EnvironmentFaultError where a library cannot be loaded, and ModelError where the encoder
-    cannot encode anything.
+    `turn` is held while a batch is encoded, by stages that share a model. Raises
+    EnvironmentFaultError where a library cannot be loaded, and ModelError where the encoder cannot
+    encode anything.
     """
 
     def __init__(
@@ -128,7 +130,9 @@ class EncodeStage:
         encoded: Callable[[PendingAsset], None],
         refused: Callable[[PendingAsset, IndexFailure], None],
         expected: Iterable[Modality] = (),
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
+        self._turn = turn or nullcontext()
         self._model, self._inbox = model, inbox
         self._encoded, self._refused = encoded, refused
         self._buffers = {modality: _Buffer(size=batch_size) for modality in Modality}
@@ -189,7 +193,8 @@ class EncodeStage:
         if not batch:
             return
         try:
-            vectors = self._model.encode(modality, [sampled.sample for sampled in batch])
+            with self._turn:
+                vectors = self._model.encode(modality, [sampled.sample for sampled in batch])
             _check(vectors, len(batch))
         except Exception as error:  # caused by these samples, unless the encoder is broken
             if (fault := fault_of(error)) is not None:

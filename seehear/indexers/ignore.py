@@ -59,6 +59,8 @@ class PathPatterns:
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        if not all(pattern.strip() for pattern in (*include, *exclude)):
+            raise UsageError("a pattern to include or exclude is empty. Leave it out")
         self._include, self._exclude = (_rules(patterns) for patterns in (include, exclude))
 
     def __bool__(self) -> bool:
@@ -115,6 +117,12 @@ class IgnoreRules:
                     return decided
         return False
 
+    def leaves_out(self, relative: str) -> bool:
+        """Tell whether a folder, or one on the way to it from the root, is ignored."""
+        names = relative.split("/")
+        folders = ("/".join(names[: i + 1]) for i in range(len(names)))
+        return any(self.ignores(folder, is_folder=True) for folder in folders)
+
     def _chain(self) -> Iterator[IgnoreRules]:
         rules: IgnoreRules | None = self
         while rules is not None:
@@ -130,7 +138,13 @@ def read_ignore_file(
     An invalid line is left out and the others apply. Raises OSError where it cannot be read.
     """
     with open(path, "rb") as file:
-        content = file.read(IGNORE_FILE_LIMIT_BYTES + 1)
+        return read_ignore_lines(file.read(IGNORE_FILE_LIMIT_BYTES + 1), folder, above)
+
+
+def read_ignore_lines(
+    content: bytes, folder: str, above: IgnoreRules | None
+) -> tuple[IgnoreRules | None, str | None]:
+    """Return what `read_ignore_file` does, from the content of one."""
     if len(content) > IGNORE_FILE_LIMIT_BYTES:
         return above, f"longer than {IGNORE_FILE_LIMIT_BYTES} bytes, so it is not read"
     lines = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff").split("\n")

@@ -5,28 +5,28 @@ A text is not taken for a file: one that begins with "%PDF" is a text all the sa
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from seehear import media
-from seehear.arguments import is_held
+from seehear.arguments import is_held, media_path
 from seehear.config import Settings
 from seehear.encoders import Model
 from seehear.errors import BrokenMediaError, MediaError, UsageError
 from seehear.files import scratch_folder
-from seehear.indexers.decode import size_of
 from seehear.indexers.dedup import IndexFailure
 from seehear.indexers.encode import DecodeMessage, EncodeStage, PendingAsset, SampleReady
 from seehear.indexers.stages import BoundedQueue, StopEvent, run_stages
-from seehear.media.in_memory import preview_of, write_into
+from seehear.media.in_memory import PREVIEW, preview_of, write_into
 from seehear.media.passages import passages
 from seehear.stores import Catalog, FileTask, NewItem
 from seehear.stores.catalog.items import TEXT, item_hash
-from seehear.types import ImageSample, MediaInfo, Modality, Segment
+from seehear.types import ImageSample, MediaInfo, Modality, Segment, bytes_of
 
 WAITING_BYTES = 64 << 20
 """Decoded samples that wait for the encoder."""
@@ -131,7 +131,7 @@ def _decode_media(
                     raise UsageError(f"{medium.name}: {error}") from None
 
         decoded = media.decode_all(tasks(), model.spec, settings, to_mark=lambda _: False)
-        with closing(cast(Generator[media.DecodedFile], decoded)):
+        with closing(decoded):
             for file in decoded:
                 task: _Task = file.task
                 try:
@@ -159,10 +159,10 @@ def _take(
         if draft is None:
             draft = _started(file, medium)
         if isinstance(sample, ImageSample) and medium.modality is Modality.IMAGE:
-            kept[medium.key] = kept[medium.key] or ("preview.webp", preview_of(sample))
+            kept[medium.key] = kept[medium.key] or (PREVIEW, preview_of(sample))
         if model.spaces_of(segment.modality):
             draft.segments.append(segment)
-            samples.put(SampleReady(draft, len(draft.segments) - 1, sample), size_of(sample))
+            samples.put(SampleReady(draft, len(draft.segments) - 1, sample), bytes_of(sample))
     if medium.keep:
         kept[medium.key] = f"media{file.path.suffix}", file.path.read_bytes()
     samples.put(draft or _started(file, medium))
@@ -185,8 +185,8 @@ def _draft(medium: ItemMedium, info: MediaInfo, size_bytes: int) -> PendingAsset
 def _file_of(value: Any, folder: Path, number: int) -> Path:
     if is_held(value):
         return write_into(value, folder, f"{number}-")
-    path = Path(value).expanduser().absolute()
-    if not path.is_file():
+    path = media_path(value).absolute()
+    if not os.path.isfile(path):
         raise UsageError(f"No file {path}")
     return path
 

@@ -13,19 +13,20 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from seehear import media
 from seehear.config import Settings
 from seehear.encoders import Model
+from seehear.errors import UsageError
 from seehear.indexers.backfill import mark_unchanged, needs_fingerprint
-from seehear.indexers.decode import DecodeStage
 from seehear.indexers.dedup import InFlightContents
 from seehear.indexers.descriptions import assets_beside, describe_again
-from seehear.indexers.encode import DecodeMessage, EncodeStage
+from seehear.indexers.encoding import CHANNEL_RESULTS, encode_stages
 from seehear.indexers.generation import generation_for
 from seehear.indexers.ignore import PathPatterns
 from seehear.indexers.items import check_kept, encode_stored
@@ -39,21 +40,19 @@ from seehear.indexers.progress import (
     Stage,
     most_common,
 )
+from seehear.indexers.ray_cluster import RayOptions, connected
 from seehear.indexers.reading import ReadingRun, ReadingWish, remember_wish
-from seehear.indexers.roots import Target, is_below, resolve
+from seehear.indexers.roots import Target, resolve
 from seehear.indexers.scan import relative_to
 from seehear.indexers.stages import BoundedQueue, StopEvent, run_stages
 from seehear.indexers.survey import ALWAYS_RETRY_NS, Survey
 from seehear.indexers.write import WriteMessage, WriteStage
 from seehear.libraries import require
+from seehear.media.stored_file import is_beneath
+from seehear.sources import is_remote
 from seehear.stores import STATES, Catalog, Generation, Remark, ScanTable, ToRead
 from seehear.types import Modality
 
-CHANNEL_BYTES = 64 << 20
-"""Decoded samples that wait for the encoder: about ten batches of images, or one of windows of
-sound; enough that short delays of one side do not stop the other."""
-
-CHANNEL_RESULTS = 1024
 NAMES_LOOKED_AT = 10_000
 """Number of file names looked at to guess which encoders to load first."""
 
@@ -78,6 +77,7 @@ def index(
     read_for_s: float | None = None,
     speech_model: str | None = None,
     reads: bool = True,
+    on: RayOptions | None = None,
 ) -> IndexReport:
     """Index folders and files; when run again, process only what has changed since.
 
@@ -93,17 +93,21 @@ def index(
     read below `paths` is read at the end, for at most `read_for_s` seconds. Without `reads`, none
     of it happens in this run. A reader that cannot be used is named in the report.
 
+    `on` is the Ray cluster whose machines decode and encode; without it this machine does.
+
     A model other than the serving one fills its own generation, from all roots, and takes over
     when the generation is complete.
 
-    Raises UsageError for a path that does not exist or an invalid pattern,
-    CollectionLockedError while another run writes, StorageFullError where the disk is full,
+    Raises UsageError for a path that does not exist, an invalid pattern or a cluster that is too
+    small, CollectionLockedError while another run writes, StorageFullError where the disk is full,
     ModelError where the model cannot encode anything, and EnvironmentFaultError where a library
-    cannot be loaded; no file is recorded as failed for any of these. Files that fail are in the
-    report.
+    cannot be loaded or the cluster cannot be used; no file is recorded as failed for any of these.
+    Files that fail are in the report.
     """
     tally = ProgressTracker(progress)
-    run = _Run(catalog, model, settings or Settings(), tally, StopEvent(stop))
+    if on is not None:
+        on.check()
+    run = _Run(catalog, model, settings or Settings(), tally, StopEvent(stop), on)
     patterns = PathPatterns(include, exclude)
     with catalog.write_lock(wait_s):
         chosen = speech_model or run.settings.speech_model
@@ -129,6 +133,7 @@ class _Run:
     settings: Settings
     tally: ProgressTracker
     halt: StopEvent
+    on: RayOptions | None = None
     targets: list[Target] = field(default_factory=list)
     """What was scanned."""
 
@@ -148,7 +153,7 @@ class _Run:
 
         def covers(asset: ToRead) -> bool:
             path = str(asset.path)
-            return any(path == top or is_below(path, top) for top in tops) and patterns.covers(
+            return any(is_beneath(path, top) for top in tops) and patterns.covers(
                 relative_to(path, roots[asset.root_id])
             )
 
@@ -178,6 +183,8 @@ class _Run:
         check_kept(self.catalog, self.model)
         generation = generation_for(self.catalog, self.model)
         builds = generation.state != "serving"
+        if self.on is not None and any(is_remote(target.top) for target in targets):
+            raise UsageError("--on reads folders that all machines see, no URLs; leave out --on")
         if builds:
             # To take over, a generation needs all files that the serving one has.
             targets = resolve(self.catalog, (), None)
@@ -192,11 +199,15 @@ class _Run:
                 survey.run(targets, generation, retry_failed=retry_failed)
                 if not self._tick():
                     self._describe(survey, assets_beside(self.catalog, table, survey.cured))
-                    relocated = self._work(generation, table)
+                    relocated = self._work(generation, survey)
                 if not self._tick():
                     self.tally.enter(Stage.CLEAN)
                     self._clean(survey)
                     self._describe(survey, relocated)
+                    if table.task_count or survey.cured or self.tally.counts["removed"]:
+                        with self.catalog.batch() as batch:
+                            for root_id in survey.root_ids:
+                                batch.set_described(root_id)
                     cut_stored(
                         self.catalog,
                         self.model,
@@ -215,7 +226,7 @@ class _Run:
                     )
             except KeyboardInterrupt:
                 self.halt.set()
-        return self._report(generation, survey, promoted=promoted)
+            return self._report(generation, survey, promoted=promoted)
 
     def _tick(self) -> bool:
         """Report progress and tell whether to stop."""
@@ -230,11 +241,12 @@ class _Run:
             files = f"{changed} file{'s' if changed > 1 else ''}"
             found.notes.append(f"{files} described anew by what lies beside (XMP, Takeout)")
 
-    def _work(self, generation: Generation, table: ScanTable) -> Collection[int]:
+    def _work(self, generation: Generation, survey: Survey) -> Collection[int]:
         """Decode, encode and write what has changed.
 
         Return the assets that were known before and have a new path.
         """
+        table = survey.table
         if table.task_count:
             require("faiss")  # fails now, not when the collection has grown to need it
         for links in table.new_links():
@@ -246,29 +258,8 @@ class _Run:
         self.tally.begin(Stage.ENCODE, table.task_count, table.task_bytes)
         if not table.task_count:
             return ()
-        samples: BoundedQueue[DecodeMessage] = BoundedQueue(CHANNEL_BYTES)
         results: BoundedQueue[WriteMessage] = BoundedQueue(CHANNEL_RESULTS)
         claims = InFlightContents(lambda digest: self._is_encoded(generation, digest))
-        decoder = DecodeStage(
-            table.tasks(),
-            self.model,
-            self.settings,
-            claims=claims,
-            tally=self.tally,
-            samples=samples,
-            results=results,
-            roots={root.id: str(root.path) for root in self.catalog.locations.roots()},
-            stop=self.halt,
-            to_mark=lambda digest: needs_fingerprint(self.catalog, digest),
-        )
-        encoder = EncodeStage(
-            self.model,
-            self.settings.batch_size,
-            samples,
-            results.put,
-            decoder.refused,
-            _expected(table, self.model),
-        )
         writer = WriteStage(
             self.catalog,
             generation,
@@ -278,16 +269,43 @@ class _Run:
             table=table,
         )
 
-        def decode() -> None:
-            decoder.run()
-            samples.close()
+        expected = _expected(table, self.model)
+        with ExitStack() as opened:
+            if self.on is None:
+                stages, samples = encode_stages(
+                    table.tasks(),
+                    self.model,
+                    self.settings,
+                    claims=claims,
+                    tally=self.tally,
+                    results=results,
+                    roots={root.id: str(root.path) for root in self.catalog.locations.roots()},
+                    stop=self.halt,
+                    to_mark=lambda digest: needs_fingerprint(self.catalog, digest),
+                    expected=expected,
+                    on_left=survey.leave,
+                )
+                channels: list[BoundedQueue[Any]] = [samples, results]
+            else:
+                from seehear.indexers.ray_stage import RayStage
 
-        def encode() -> None:
-            encoder.run()
-            results.close()
-
-        stages = {"decode": decode, "encode": encode, "write": writer.run}
-        run_stages(stages, (samples, results), self.halt, self._tick)
+                by_ray = RayStage(
+                    opened.enter_context(connected(self.on)),
+                    self.on,
+                    self.model,
+                    self.settings,
+                    catalog=self.catalog,
+                    generation=generation,
+                    table=table,
+                    claims=claims,
+                    tally=self.tally,
+                    results=results,
+                    stop=self.halt,
+                    expected=expected,
+                )
+                opened.callback(lambda: survey.notes.extend(by_ray.notes))
+                stages, channels = {"encode": by_ray.run}, [results]
+            run_stages({**stages, "write": writer.run}, channels, self.halt, self._tick)
         return writer.relocated
 
     def _is_encoded(self, generation: Generation, digest: str) -> bool:
@@ -296,7 +314,8 @@ class _Run:
 
     def _clean(self, found: Survey) -> None:
         """Remove locations that vanished and did not move, and assets without any location."""
-        self._remove(found.table.take_gone(if_moved=True))
+        if not found.was_left:  # what is gone may be what could not be read any more
+            self._remove(found.table.take_gone(if_moved=True))
         with self.catalog.batch() as batch:
             for path in found.cured:
                 batch.clear_failure(Path(path))
@@ -336,11 +355,15 @@ class _Run:
 
     def _report(self, generation: Generation, found: Survey, *, promoted: bool) -> IndexReport:
         counts, notes = self.tally.counts, list(found.notes)
-        unsupported = Counter(self.tally.unsupported)
-        for (remark, why), number in found.table.remarks.items():
+        unsupported = Counter[str]()
+        for remark, number in found.table.remarks.items():
             counts[STATES[remark].value] += number
-            if remark is Remark.KIND:
-                unsupported[why] += number
+        for (remark, suffix, new), number in found.table.skipped().items():
+            if remark is Remark.BESIDE:
+                counts[new] += number
+            else:
+                counts["skipped"] += number
+                unsupported[suffix] += number
         remembered = [
             FailedFile(failure.path, failure.stage, failure.reason, remembered=True)
             for failure in found.failed_before

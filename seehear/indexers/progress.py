@@ -124,8 +124,9 @@ class IndexReport:
 
     Every file that the run met is in exactly one of `added`, `updated`, `moved`, `unchanged`,
     `partial`, `without_content`, `failed` and `skipped`, new or not; `removed` are files that were
-    there before. A run that was stopped counts the files up to then. Files that are hidden or
-    ignored are not met.
+    there before. A description (XMP) that was read with the file that it is beside is in `added`,
+    `updated` or `unchanged`. A run that was stopped counts the files up to then. Files that are
+    hidden or ignored are not met.
     """
 
     added: int = 0
@@ -199,8 +200,6 @@ class ProgressTracker:
     on_progress: Callable[[Progress], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[FailedFile] = field(default_factory=list)
-    unsupported: Counter[str] = field(default_factory=Counter)
-    """Files of kinds that are not read, by suffix."""
     _stage: Stage = Stage.SCAN
     _files_total: int | None = None
     _bytes_total: int | None = None
@@ -225,12 +224,6 @@ class ProgressTracker:
         with self._lock:
             self.failures.append(failure)
             self.count("failed")
-
-    def skip(self, suffix: str) -> None:
-        """Count a file of a kind that is not read."""
-        with self._lock:
-            self.unsupported[suffix] += 1
-            self.count("skipped")
 
     def begin(
         self,

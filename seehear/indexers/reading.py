@@ -42,6 +42,7 @@ from seehear.readers.process import ReaderProcess
 from seehear.readers.records import pack_reading
 from seehear.readers.speech_models import SPEECH_MODELS, find_model
 from seehear.stores import Catalog, ReadingState, StoredReading, ToRead
+from seehear.suggestions import did_you_mean
 from seehear.types import Modality, Origin, Reading, SampleSpec
 
 READERS = (Origin.SPEECH, Origin.WRITING)
@@ -117,7 +118,10 @@ def parse_readers(read: Sequence[str]) -> tuple[Origin, ...]:
     if list(read) == [NO_READER]:
         return ()
     if unknown := [name for name in read if name not in READERS]:
-        raise UsageError(f"there is no reader {unknown[0]!r}: choose speech, writing, or none")
+        if NO_READER in unknown:
+            raise UsageError("none stands alone: choose speech, writing, or none")
+        hint = did_you_mean(unknown[0], [*READERS, NO_READER])
+        raise UsageError(f'No reader "{unknown[0]}".{hint} It can be speech, writing, or none')
     return tuple(one for one in READERS if one in read)
 
 
@@ -287,7 +291,7 @@ class ReadingRun:
                 None if self._settings.follow_links else roots.get(task.asset.root_id)
             ),
         )
-        with closing(cast(Generator[media.DecodedFile], files)):
+        with closing(files):
             for file in files:
                 task = cast(_Task, file.task)
                 if self._is_over() or not self._fits(task):

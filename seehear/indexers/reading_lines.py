@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from seehear import media
 from seehear.readers import Reader, audio_blocks
-from seehear.types import AudioSample, Box, ImageSample, Line, Reading, Segment
+from seehear.types import AudioSample, ImageSample, Line, Reading, Segment
 
 
 def audio_of(file: media.DecodedFile) -> Iterator[tuple[float, AudioSample]]:
@@ -61,9 +61,7 @@ def _placed(line: Line, image: Segment) -> Line:
 
 def _is_same(line: Line, other: Line) -> bool:
     """Tell whether two lines of overlapping tiles stand in one place: the centre of each."""
-    return line.box is not None and other.box is not None and _is_within(line.box, other.box)
-
-
-def _is_within(box: Box, other: Box) -> bool:
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return other[0] <= x <= other[2] and other[1] <= y <= other[3]
+    if line.box is None or other.box is None:
+        return False
+    (left, top, right, bottom), there = line.box, other.box
+    return there[0] <= (left + right) / 2 <= there[2] and there[1] <= (top + bottom) / 2 <= there[3]

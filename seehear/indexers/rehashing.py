@@ -15,7 +15,10 @@ from pathlib import Path
 
 from seehear.errors import CollectionLockedError, MediaError
 from seehear.indexers.progress import Progress, ProgressTracker, Stage
+from seehear.indexers.roots import root_state
 from seehear.media.hashing import content_hash
+from seehear.sources import SourceError, is_remote
+from seehear.sources.errors import MISSING
 from seehear.stores import RACY_INODE, Catalog, Location
 
 AHEAD = 8
@@ -60,10 +63,12 @@ def rehash(
 
     With `repair`, files that differ are marked so that the next index run reads them again,
     whatever their time stamp; nothing else is changed. If another process writes for longer than
-    `MARK_WAIT_S` seconds at the end, they are not marked, and the report says so.
+    `MARK_WAIT_S` seconds at the end, they are not marked, and the report says so. Raises
+    EnvironmentFaultError where a root needs a library that is missing.
     """
     tally = ProgressTracker(progress)
-    online = {root.id: root.online for root in catalog.locations.roots()}
+    roots = catalog.locations.roots()
+    online = {root.id: root_state(catalog, root).reason is None for root in roots}
     locations = [place for root_id in online for place in catalog.locations.in_root(root_id)]
     here = [place for place in locations if online[place.root_id]]
     tally.begin(Stage.VERIFY, len(here), sum(place.size_bytes for place in here))
@@ -77,7 +82,8 @@ def rehash(
             continue
         reason = digest if isinstance(digest, MediaError) else None
         if reason is not None:
-            gone = not os.path.lexists(location.path)
+            gone = not is_remote(location.path) and not os.path.lexists(location.path)
+            gone = gone or (isinstance(reason, SourceError) and reason.kind == MISSING)
             deviations.append(FileMismatch(location.path, "missing" if gone else str(reason)))
         elif digest != asset.content_hash:
             deviations.append(FileMismatch(location.path, _how(location)))
@@ -142,6 +148,14 @@ def _hashes(
 
 
 def _how(location: Location) -> str:
+    if is_remote(location.path):
+        from seehear.sources.remote import state_of
+
+        try:
+            mark = state_of(location.path).mark
+        except SourceError:
+            return "missing"
+        return "altered" if mark == location.inode else "changed"
     try:
         status = os.stat(location.path)
     except OSError:

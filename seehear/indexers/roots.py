@@ -13,6 +13,8 @@ A root whose drive is unplugged must not look like a root whose files were delet
     it is empty, and is the folder that had files ..... all deleted
     a file given as a root is missing ................. deleted, if its folder has other files
     a folder below an online root is missing .......... deleted
+    a root beyond this machine cannot be reached,
+    denies, or lists nothing any more ................. offline
 """
 
 from __future__ import annotations
@@ -24,7 +26,12 @@ from pathlib import Path
 
 from seehear.errors import UsageError
 from seehear.indexers.scan import inode63
+from seehear.media.stored_file import is_beneath
+from seehear.sources import SourceError, is_remote, path_of, stored_path
+from seehear.sources.errors import MISSING
 from seehear.stores import Catalog, Root
+
+EMPTY_NOW = "nothing is listed there any more; `seehear forget` removes its files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +51,47 @@ def resolve(
 ) -> list[Target]:
     """Return the targets of the given paths, each part once; without paths, all roots.
 
-    `add` registers a new root. Raises UsageError for a path that neither exists nor is known.
+    `add` registers a new root. Raises UsageError for a path that neither exists nor is known, also
+    below a root that is there.
     """
     roots = {str(root.path): root for root in catalog.locations.roots()}
     if not paths:
         return [Target(root, path) for path, root in sorted(roots.items())]
     chosen: dict[str, Target] = {}
     for path in paths:
-        given = os.path.abspath(os.fspath(path))  # resolves `..`, keeps links
+        where = path_of(path)
+        # Resolves `..` and keeps links.
+        given = str(where) if is_remote(where) else os.path.abspath(where)
         target = _known(roots, given)
+        if target is None or not catalog.locations.is_known(stored_path(target.top)):
+            _check_exists(given, None if target is None else str(target.root.path))
         if target is None:
-            if not os.path.exists(given):
-                raise UsageError(f"no such file or folder: {given}")
             if add is None:
                 raise UsageError(f"{given} is not in the collection; index it first")
-            root = add(Path(given))
+            root = add(stored_path(given))
             roots[given] = root
             target = Target(root, given)
         chosen[target.top] = target
     return _without_overlap(chosen, roots)
 
 
+def _check_exists(given: str, root: str | None) -> None:
+    """Raise UsageError where nothing lies at a path; below a `root`, only if that can be read."""
+    if not is_remote(given):
+        if not os.path.exists(given) and (root is None or os.path.exists(root)):
+            raise UsageError(f"no such file or folder: {given}")
+        return
+    from seehear.sources.remote import find_root
+
+    try:
+        find_root(given)
+    except SourceError as error:
+        if root is None or error.kind == MISSING:
+            raise UsageError(f"{given}: {error}") from None
+
+
 def _known(roots: dict[str, Root], given: str) -> Target | None:
-    above = [path for path in roots if given == path or is_below(given, path)]
+    above = [path for path in roots if is_beneath(given, path)]
     if above:
         return Target(roots[max(above, key=len)], given)
     for path, root in roots.items():
@@ -107,12 +132,13 @@ class RootState:
     """The folder's inode; None for an empty folder and for a file."""
 
 
-def root_state(root: Root, *, had_files: bool, was_file: bool) -> RootState:
-    """Find out whether a root is online.
-
-    `had_files`: the catalog has files of the root; `was_file`: the root itself is a file.
-    """
+def root_state(catalog: Catalog, root: Root) -> RootState:
+    """Find out whether a root is online now. Raises EnvironmentFaultError."""
+    first = catalog.locations.in_root(root.id, most=2)
+    had_files, was_file = bool(first), [location.path for location in first] == [root.path]
     path = str(root.path)
+    if is_remote(path):
+        return _remote_state(path, had_files=had_files, was_file=was_file)
     try:
         inode = inode63(os.stat(path).st_ino)
         if not os.path.isdir(path):
@@ -127,6 +153,24 @@ def root_state(root: Root, *, had_files: bool, was_file: bool) -> RootState:
     if empty and had_files and inode != root.inode:
         return RootState("empty, as a mount point without its drive is")
     return RootState(inode=None if empty else inode)
+
+
+def _remote_state(url: str, *, had_files: bool, was_file: bool) -> RootState:
+    """Find out whether a root beyond this machine is online.
+
+    `had_files`: the catalog has files of the root; `was_file`: the root itself is a file. A bucket
+    has no folders: one that gives nothing may be empty, renamed, or hidden by a policy. So nothing
+    of it is taken for deleted.
+    """
+    from seehear.sources.remote import find_root, list_folder
+
+    try:
+        if find_root(url).state is None and had_files and next(list_folder(url), None) is None:
+            return RootState(EMPTY_NOW)
+    except SourceError as error:
+        is_gone = error.kind == MISSING and had_files and not was_file
+        return RootState(EMPTY_NOW if is_gone else str(error))
+    return RootState()
 
 
 def _has_files(folder: str) -> bool:

@@ -70,9 +70,7 @@ class Scan:
 
     def knows(self, path: str) -> bool:
         """Tell whether a `path` that the walk did not meet is certainly gone."""
-        return not any(
-            path == location or path.startswith(location + os.sep) for location in self.unknown
-        )
+        return not any(is_beneath(path, location) for location in self.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ class _Walk:
             return
         relative = relative_to(self._top, self._root)
         rules = self._rules_above(relative)
-        if relative and self._is_left_out(relative, rules):
+        if rules is not None and rules.leaves_out(relative):
             return
         with os.scandir(self._top):
             pass  # raise OSError for an unreadable top here: the caller decides about the root
@@ -259,14 +257,6 @@ class _Walk:
             location = os.path.join(location, name)
             above = f"{above}/{name}" if above else name
         return rules
-
-    def _is_left_out(self, relative: str, rules: IgnoreRules | None) -> bool:
-        """Tell whether an ignore file above `top` ignores it or a folder on the way to it."""
-        if rules is None:
-            return False
-        names = relative.split("/")
-        folders = ("/".join(names[: i + 1]) for i in range(len(names)))
-        return any(rules.ignores(folder, is_folder=True) for folder in folders)
 
     def _read_rules(self, path: str, folder: str, above: IgnoreRules | None) -> IgnoreRules | None:
         try:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 from seehear.indexers.ignore import PathPatterns
 from seehear.indexers.progress import OfflineRoot, ProgressTracker
@@ -23,6 +22,9 @@ from seehear.indexers.roots import Target, is_below, root_state
 from seehear.indexers.scan import Scan, relative_to, walk
 from seehear.indexers.stages import StopEvent
 from seehear.media import SUFFIXES
+from seehear.media.stored_file import is_beneath
+from seehear.sources import SourceError, is_remote, stored_path
+from seehear.sources.errors import MISSING
 from seehear.stores import Catalog, Failure, Generation, Root, ScanTable
 
 AT_ONCE = 256
@@ -55,6 +57,8 @@ class Survey:
     notes: list[str] = field(default_factory=list)
     root_ids: list[int] = field(default_factory=list)
     """Roots that were scanned."""
+    was_left: bool = False
+    """Whether a root could be listed, and not be read to its end."""
 
     def run(self, targets: Sequence[Target], generation: Generation, *, retry_failed: bool) -> None:
         """Scan and compare every target; offline roots are noted and not changed."""
@@ -69,14 +73,21 @@ class Survey:
             if self.stop.is_set():
                 return  # the walk has not met every file
         self.unchanged, self.failed_before = self.table.compare(
-            generation.id, retry_failed=retry_failed, readable=frozenset().union(*SUFFIXES.values())
+            generation.id,
+            retry_failed=retry_failed,
+            readable=frozenset().union(*SUFFIXES.values()),
+            by_mark=[group[0].root.id for group in present if is_remote(group[0].root.path)],
         )
+
+    def leave(self, root_id: int, reason: str) -> None:
+        """Note that a root could not be read to its end."""
+        self.was_left = True
+        roots = {root.id: root.path for root in self.catalog.locations.roots()}
+        self.offline.append(OfflineRoot(roots[root_id], reason))
 
     def _is_there(self, root: Root) -> bool:
         """Tell whether a root can be scanned; note it as offline otherwise."""
-        first = self.catalog.locations.in_root(root.id, most=2)
-        was_file = [location.path for location in first] == [root.path]
-        presence = root_state(root, had_files=bool(first), was_file=was_file)
+        presence = root_state(self.catalog, root)
         online = presence.reason is None
         if online != root.online or presence.inode not in {None, root.inode}:
             self.catalog.locations.set_online(root.id, online, presence.inode)
@@ -86,16 +97,24 @@ class Survey:
 
     def _scan(self, target: Target, roots: Sequence[str]) -> None:
         scan, root, root_id = Scan(), str(target.root.path), target.root.id
-        files = walk(
-            target.top,
-            scan,
-            root=root,
-            patterns=self.patterns,
-            apart=roots,
-            excluded=str(self.catalog.folder),
-            stop=self.stop,
-            follow_links=self.follow_links,
-        )
+        if is_remote(root):
+            from seehear.indexers.remote_scan import walk_remote
+
+            apart = frozenset(roots) - {target.top}
+            files = walk_remote(
+                target.top, scan, root=root, patterns=self.patterns, apart=apart, stop=self.stop
+            )
+        else:
+            files = walk(
+                target.top,
+                scan,
+                root=root,
+                patterns=self.patterns,
+                apart=roots,
+                excluded=str(self.catalog.folder),
+                stop=self.stop,
+                follow_links=self.follow_links,
+            )
         try:
             while chunk := list(islice(files, AT_ONCE)):
                 self.table.add(root_id, chunk)
@@ -103,6 +122,10 @@ class Survey:
                 self.tally.report()
         except FileNotFoundError:
             pass  # a part of an online root is gone, with all its files
+        except SourceError as error:
+            if error.kind != MISSING or target.is_whole:
+                scan.unknown.append(target.top)
+                self.offline.append(OfflineRoot(target.root.path, str(error)))
         except OSError as error:
             scan.unknown.append(target.top)
             self.notes.append(f"{target.top} cannot be read: {error.strerror or error}")
@@ -113,7 +136,7 @@ class Survey:
         def is_gone(path: str) -> bool:
             return scan.knows(path) and self.patterns.covers(relative_to(path, root))
 
-        below = None if target.is_whole else Path(target.top)
+        below = None if target.is_whole else stored_path(target.top)
         asked = is_gone if scan.unknown or self.patterns else None
         self.cured += [
             path
@@ -137,6 +160,4 @@ class Survey:
 
 
 def _in_other_root(path: str, root: str, roots: Sequence[str]) -> bool:
-    return any(
-        is_below(other, root) and (path == other or is_below(path, other)) for other in roots
-    )
+    return any(is_below(other, root) and is_beneath(path, other) for other in roots)

@@ -4,8 +4,8 @@ catalog     its structure and its consistency ............... the only copy: rep
 rows        vectors, passages and times, by checksum ........ marked; the next index run makes them
                                                               from their files again
 derived     SQLite's indexes ................................ rebuilt
-caches      indexes of vectors and words against the catalog  rebuilt; those of generations
-                                                              that were dropped are removed
+caches      indexes of vectors and words against the catalog, rebuilt; those of generations
+            and what an engine has of it                      that were dropped are removed
 files       content against the hashes (on request) ......... reported; altered files are read
                                                               again by the next index run
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,12 @@ import numpy as np
 from seehear.errors import CollectionLockedError
 from seehear.indexers.progress import Progress
 from seehear.indexers.rehashing import RehashReport, rehash
-from seehear.stores import Catalog, FaultKind, Generation, IntegrityIssue, VectorCache, VectorIndex
+from seehear.stores import Catalog, FaultKind, Generation, IntegrityIssue, VectorCache
 from seehear.stores.catalog.catalog import CACHE_FOLDER
+from seehear.stores.vectors.base import VectorIndex, VectorStore
+from seehear.stores.vectors.engines import open_engine
+from seehear.stores.vectors.milvus import MilvusVectors
+from seehear.stores.vectors.pgvector import PgVectors
 from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 SAME = 0.9
@@ -112,23 +116,26 @@ class Verification:
 def verify(
     catalog: Catalog,
     *,
+    vectors: str = "local",
     hashes: bool = False,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Verification:
     """Check a collection and repair its caches; see the module's docstring.
 
+    `vectors` names the engine that holds vectors beside this process, as `Settings.vectors`.
+
     While another process writes to the collection, or if it is read-only, everything is checked and
     nothing is repaired.
     """
     try:
         if catalog.read_only:
-            checked = _Check(catalog, "the collection is read-only")
+            checked = _Check(catalog, vectors, "the collection is read-only")
         else:
             with catalog.write_lock():
-                checked = _Check(catalog, "")
+                checked = _Check(catalog, vectors, "")
     except CollectionLockedError as error:
-        checked = _Check(catalog, str(error))
+        checked = _Check(catalog, vectors, str(error))
     counts = catalog.counts() if not checked.broken else None
     return Verification(
         assets=counts.assets if counts else 0,
@@ -150,7 +157,8 @@ def verify(
 class _Check:
     """Check the catalog and the caches; `unrepaired` is the reason why repairs are forbidden."""
 
-    def __init__(self, catalog: Catalog, unrepaired: str) -> None:
+    def __init__(self, catalog: Catalog, vectors: str, unrepaired: str) -> None:
+        self.vectors = vectors
         self.unrepaired = unrepaired
         self.mended = False
         self.caches_good = True
@@ -197,16 +205,19 @@ class _Check:
         if not self.unrepaired:
             self.removed_files = _remove_leftovers(catalog, folder)
         before = _files(folder)
-        self.indexes = _compare_all(catalog)
+        self.indexes = _compare_all(catalog, self.vectors)
         bad = sum(found.bad for found in self.indexes)
         if bad:
             self.faults.append(IntegrityIssue("vectors are all zero or not finite", bad))
         wrong = not all(found.agreed for found in self.indexes)
         if wrong and not bad and not self.unrepaired:
             shutil.rmtree(folder, ignore_errors=True)
-        if not self.unrepaired and before.keys() - _files(folder).keys():
+            for generation in catalog.generations.all():
+                for engine in _engines(catalog, self.vectors, generation):
+                    engine.rebuild()
+        if not self.unrepaired and (wrong or before.keys() - _files(folder).keys()):
             # Opening a damaged cache has deleted it: open again, which builds it anew.
-            wrong = not all(found.agreed for found in _compare_all(catalog))
+            wrong = not all(found.agreed for found in _compare_all(catalog, self.vectors))
         self.caches_good = not wrong
         # Damaged passages are made anew, and their words with them.
         if not any(fault.kind is FaultKind.DAMAGED for fault in self.faults):
@@ -236,14 +247,26 @@ def _remove_leftovers(catalog: Catalog, folder: Path) -> int:
     return len(left)
 
 
-def _compare_all(catalog: Catalog) -> list[IndexCheck]:
+def _engines(
+    catalog: Catalog, vectors: str, generation: Generation
+) -> list[PgVectors | MilvusVectors]:
+    """Return the engines that hold vectors of a generation: every writer writes pgvector's."""
+    found: list[PgVectors | MilvusVectors] = []
+    if catalog.has_halfvecs(generation):
+        found.append(PgVectors(catalog, generation))
+    engine = open_engine(vectors, catalog, generation)
+    return [*found, engine] if isinstance(engine, MilvusVectors) else found
+
+
+def _compare_all(catalog: Catalog, vectors: str) -> list[IndexCheck]:
     """Compare every index with the catalog."""
     found = []
     for generation in catalog.generations.all():
-        cache = VectorCache(catalog.folder, catalog, generation)
+        stores: list[VectorStore] = [VectorCache(catalog.folder, catalog, generation)]
+        stores += _engines(catalog, vectors, generation)
         for space in generation.spaces:
             for item in Modality:
-                compared = _compare(catalog, cache, generation, space, item)
+                compared = _compare(catalog, stores, generation, space, item)
                 if compared is not None:
                     found.append(compared)
     return found
@@ -251,31 +274,31 @@ def _compare_all(catalog: Catalog) -> list[IndexCheck]:
 
 def _compare(
     catalog: Catalog,
-    cache: VectorCache,
+    stores: Sequence[VectorStore],
     generation: Generation,
     space: EmbeddingSpace,
     item: Modality,
 ) -> IndexCheck | None:
-    """Compare one index with the catalog; None where both are empty."""
-    index = cache.index(space, item)
+    """Compare the indexes of one modality with the catalog; None where all are empty."""
+    indexes = [store.index(space, item) for store in stores]
+    sizes = [len(index) for index in indexes]
     with catalog.changes.since(generation, space, item, 0) as written:
-        if written.count == len(index) == 0:
+        if written.count == 0 and not any(sizes):
             return None
         agreed, intact, bad = True, 0, 0
         for ids, vectors in written.blocks:
             intact += len(ids)
             norms = np.linalg.norm(vectors, axis=1)
             bad += int((~(np.abs(norms - 1.0) < UNIT)).sum())  # counts NaN, too
-            agreed = agreed and _agree(index, ids, vectors)
+            agreed = agreed and all(_agree(index, ids, vectors) for index in indexes)
     # A cache that was built before a row was damaged still has its vector.
-    agreed = agreed and intact <= len(index) <= written.count
+    agreed = agreed and all(intact <= size <= written.count for size in sizes)
     return IndexCheck(generation.id, space.key, item, written.count, agreed, bad)
 
 
 def _agree(index: VectorIndex, ids: Ids, vectors: Vectors) -> bool:
-    try:
-        cached = index.vectors(ids)
-    except KeyError:
+    there, cached = index.find(ids)
+    if len(there) < len(ids):
         return False
     return bool((np.einsum("nd,nd->n", cached, vectors) > SAME).all())
 

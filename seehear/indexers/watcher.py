@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING
 
 from seehear.config import Settings
 from seehear.encoders import Model
-from seehear.errors import CollectionLockedError
+from seehear.errors import CollectionLockedError, StoreUnreachableError, UsageError
 from seehear.indexers.ignore import IGNORE_FILE
 from seehear.indexers.pipeline import index
 from seehear.indexers.progress import IndexReport, Progress
 from seehear.indexers.reading import ReadingRun, remember_wish
-from seehear.indexers.roots import is_below
 from seehear.indexers.scan import identity_of
 from seehear.libraries import require
+from seehear.media.stored_file import is_beneath
+from seehear.sources import is_remote, path_of
 from seehear.stores import Catalog, ToRead
 
 if TYPE_CHECKING:
@@ -79,8 +80,15 @@ def watch(
 
     `on_report` gets the report of the first run, and of each later one that found something to
     do. A missing root is waited for. Raises the same errors as `index`, except
-    CollectionLockedError: while another run writes, the changes are kept for the next burst.
+    CollectionLockedError and StoreUnreachableError: while another run writes, or the database does
+    not answer, the changes are kept for the next burst.
     """
+    for path in paths:
+        if is_remote(path_of(path)):
+            raise UsageError(
+                f"{path_of(path)} tells nobody of changes: run `seehear index` again and again, "
+                "for example by cron"
+            )
     require("watchfiles")  # before the first run, which may take hours
     halt = stop or threading.Event()
     watched = [os.path.abspath(os.fspath(path)) for path in paths]
@@ -200,11 +208,11 @@ class _Watcher:
     def _index(self, *, tell: bool = False) -> None:
         if not self.due:
             return
-        chosen = self._known(sorted(self.due))
-        if not chosen:
-            self.due.clear()
-            return
         try:
+            chosen = self._known(sorted(self.due))
+            if not chosen:
+                self.due.clear()
+                return
             report = index(
                 self.catalog,
                 self.model,
@@ -218,8 +226,12 @@ class _Watcher:
                 calibrate=self.calibrate,
                 reads=False,
             )
-        except CollectionLockedError:
+        except (CollectionLockedError, StoreUnreachableError):
             return  # tried again with the next burst or check
+        except UsageError:
+            if all(map(os.path.exists, chosen)):
+                raise
+            return  # a folder came and went
         self._end_reading()
         self.due.clear()
         worth_telling = report.changed or any(not f.remembered for f in report.failures)
@@ -240,6 +252,9 @@ class _Watcher:
                     return
         except CollectionLockedError:
             return  # another process writes: tried again with the next check
+        except StoreUnreachableError:
+            self._end_reading()
+            return
         assert self.reading is not None
         done = self.reading.report()
         self.reading.close()
@@ -256,7 +271,7 @@ class _Watcher:
 
         def covers(asset: ToRead) -> bool:
             path = str(asset.path)
-            return any(path == top or is_below(path, top) for top in self.paths)
+            return any(is_beneath(path, top) for top in self.paths)
 
         self.reading = ReadingRun(
             self.catalog,
@@ -278,14 +293,9 @@ class _Watcher:
         self.reading = self.unread = None
 
     def _known(self, locations: Iterable[str]) -> list[str]:
-        """Return the paths that an index run accepts: those below a root, and existing ones."""
-        roots = [str(root.path) for root in self.catalog.locations.roots()]
-        return [
-            location
-            for location in locations
-            if os.path.exists(location)
-            or any(location == r or is_below(location, r) for r in roots)
-        ]
+        """Return the paths that an index run accepts: those that exist, or did."""
+        known = self.catalog.locations.is_known
+        return [one for one in locations if os.path.exists(one) or known(Path(one))]
 
 
 def changed_paths(
@@ -298,9 +308,9 @@ def changed_paths(
     """
     locations: set[str] = set()
     for _, path in changes:
-        if path == collection or is_below(path, collection):
+        if is_beneath(path, collection):
             continue
-        top = max((w for w in watched if path == w or is_below(path, w)), key=len, default=None)
+        top = max((w for w in watched if is_beneath(path, w)), key=len, default=None)
         if top is None:
             continue
         names = path[len(top) :].strip(os.sep).split(os.sep)
@@ -308,5 +318,5 @@ def changed_paths(
             continue
         locations.add(top if path == top else os.path.dirname(path))
     if len(locations) > MANY_FOLDERS:
-        return {w for w in watched if any(p == w or is_below(p, w) for p in locations)}
+        return {w for w in watched if any(is_beneath(p, w) for p in locations)}
     return locations

@@ -15,16 +15,32 @@ from dataclasses import dataclass
 from seehear import media
 from seehear.errors import StoreError
 from seehear.indexers.dedup import IndexFailure, InFlightContents
-from seehear.indexers.encode import PendingAsset
 from seehear.indexers.progress import FailedFile, ProgressTracker
 from seehear.indexers.stages import BoundedQueue
 from seehear.indexers.survey import ALWAYS_RETRY_NS
-from seehear.stores import STATES, Batch, Catalog, FileTask, Generation, Remark, ScanTable
+from seehear.stores import (
+    STATES,
+    Batch,
+    Catalog,
+    FileTask,
+    Generation,
+    NewContent,
+    Remark,
+    ScanTable,
+)
 
 COMMIT_FILES = 256
 COMMIT_S = 1.0
 """A commit waits for the disk (5 to 30 ms on a spinning one), so it should hold a second's work;
 more would be lost if the process is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEncoded:
+    """A file with all vectors of its content."""
+
+    content: NewContent
+    file: FileTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +66,18 @@ class FileSkipped:
     file: FileTask
 
 
-WriteMessage = PendingAsset | ContentKnown | FileFailed | FileSkipped
-"""A PendingAsset has all its vectors."""
+WriteMessage = FileEncoded | ContentKnown | FileFailed | FileSkipped
+
+
+def follow(
+    digest: str, file: FileTask, claims: InFlightContents, results: BoundedQueue[WriteMessage]
+) -> None:
+    """Write a file with the content that another file has claimed, or that is known."""
+    answer = claims.attach(digest, file)
+    if isinstance(answer, IndexFailure):
+        results.put(FileFailed(file, answer))
+    elif not answer:
+        results.put(ContentKnown(digest, file))
 
 
 class WriteStage:
@@ -94,7 +120,7 @@ class WriteStage:
     def _commit(self, results: list[WriteMessage]) -> None:
         self._after_commit.clear()
         with self._catalog.batch() as batch:
-            self._write_encoded(batch, [r for r in results if isinstance(r, PendingAsset)])
+            self._write_encoded(batch, [r for r in results if isinstance(r, FileEncoded)])
             self._write_known(batch, [r for r in results if isinstance(r, ContentKnown)])
             for result in results:
                 if isinstance(result, FileFailed):
@@ -104,9 +130,11 @@ class WriteStage:
         for note in self._after_commit:
             note()
 
-    def _write_encoded(self, batch: Batch, drafts: list[PendingAsset]) -> None:
-        contents = [draft.content() for draft in drafts]
-        files = [[draft.file, *self._claims.complete(draft.content_hash)] for draft in drafts]
+    def _write_encoded(self, batch: Batch, results: list[FileEncoded]) -> None:
+        contents = [result.content for result in results]
+        files = [
+            [result.file, *self._claims.complete(result.content.content_hash)] for result in results
+        ]
         for content in contents:
             self._later("encoded")
             self._later("segments", len(content.segments))
@@ -168,9 +196,7 @@ class WriteStage:
         file = result.file
         if file.location_id is not None:
             batch.remove_location(file.location_id)
-        suffix = media.suffix_label(str(file.path))
-        self._remark(batch, file, Remark.KIND, suffix)
-        self._after_commit.append(lambda: self._tally.skip(suffix))
+        self._remark(batch, file, Remark.KIND, media.suffix_label(str(file.path)))
         self._done(file)
 
     def _remark(self, batch: Batch, file: FileTask, remark: Remark, reason: str) -> None:

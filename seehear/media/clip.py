@@ -63,17 +63,12 @@ def cut(item: OpenFile, start_s: float, stop_s: float, tolerance_s: float) -> Cu
         raise MediaLimitError(f"a clip has at most {MOST_S / 60:.0f} minutes; cut a shorter moment")
     if stop_s - start_s < ROUNDING_S:
         raise BrokenMediaError(f"there is nothing to cut from {start_s:.1f} s to {stop_s:.1f} s")
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("cut"),
-    ):
+    with containers.opened_container(item.file, item.kind, "cut") as container:
         copied = _copied(container, timeline, start_s, stop_s, tolerance_s)
         if copied is not None:
             return copied
-    with (  # anew: what was demuxed may have moved its decoders
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("cut"),
-    ):
+    # Anew: what was demuxed may have moved its decoders.
+    with containers.opened_container(item.file, item.kind, "cut") as container:
         return _encoded(container, timeline, start_s, stop_s)
 
 
@@ -308,10 +303,7 @@ def _plays(data: bytes, *, is_video: bool) -> bool:
 def timing_of(item: OpenFile) -> MediaTiming:
     """Read the frame rate, length and time code of an open file. Raises MediaError."""
     duration_s = timeline_of(item).duration_s
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("probe"),
-    ):
+    with containers.opened_container(item.file, item.kind, "probe") as container:
         video, audio = containers.video_stream(container), containers.audio_stream(container)
         tags = [container.metadata, *(stream.metadata for stream in container.streams)]
         code = next((one["timecode"] for one in tags if "timecode" in one), "")

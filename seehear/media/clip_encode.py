@@ -146,15 +146,9 @@ class _Upright:
             self._graph.push(frame)
             frame = self._graph.pull()
         if abs(frame.width - width) <= 1 and abs(frame.height - height) <= 1:
-            return self._even(frame, width, height).reformat(format=form)
+            # Without an odd last row and column, by a scale that nobody sees.
+            return frame.reformat(width, height).reformat(format=form)
         return frame.reformat(width, height, form)  # the size changes within the file
-
-    @staticmethod
-    def _even(frame: Any, width: int, height: int) -> Any:
-        """Return a frame without an odd last row and column, by a scale that nobody sees."""
-        if (frame.width, frame.height) == (width, height):
-            return frame
-        return frame.reformat(width, height)
 
     @staticmethod
     def _made(frame: Any, names: list[str]) -> Any:

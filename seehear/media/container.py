@@ -9,15 +9,15 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import av
 import av.error
 from av.codec.context import ThreadType
 
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
-from seehear.media.limits import LIMITS
+from seehear.errors import BrokenMediaError, MediaError
+from seehear.media.limits import LIMITS, out_of_memory
 from seehear.media.mute_logs import silence_ffmpeg
 from seehear.media.sniff import SniffedFormat
 from seehear.media.source import head_of
@@ -51,8 +51,11 @@ _DEMUXERS = (
 
 
 @contextmanager
-def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputContainer]:
-    """Open the container and read its streams. Raises MediaError."""
+def opened_container(file: BinaryIO, kind: SniffedFormat, stage: str) -> Iterator[InputContainer]:
+    """Open the container and read its streams.
+
+    Raises MediaError: of the stage "probe" while it is opened, of `stage` from then on.
+    """
     silence_ffmpeg()
     file.seek(0)
     options = {"max_streams": str(LIMITS.streams), "max_pixels": str(LIMITS.video_pixels)}
@@ -71,10 +74,8 @@ def opened_container(file: BinaryIO, kind: SniffedFormat) -> Iterator[InputConta
             metadata_errors="replace",
             buffer_size=BUFFER_BYTES,
         )
-    try:
+    with as_media_errors(stage), closing(container):
         yield container
-    finally:
-        container.close()
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
@@ -218,9 +219,7 @@ def as_media_errors(stage: str) -> Iterator[None]:
     except MediaError:
         raise
     except (MemoryError, av.error.MemoryError):
-        raise MediaLimitError(
-            "decoding takes more memory than a file may have", stage=stage
-        ) from None
+        raise out_of_memory(stage) from None
     except (av.error.DecoderNotFoundError, av.error.PatchWelcomeError) as error:
         raise BrokenMediaError(f"no decoder for it ({_words(error)})", stage=stage) from None
     except av.error.FFmpegError as error:

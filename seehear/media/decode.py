@@ -1,13 +1,13 @@
 """Read one file of any kind: recognise it, then pass it to the decoder of its kind.
 
-`seehear.media` re-exports these functions and describes them.
+`seehear.media` re-exports these functions.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, cast
 
@@ -25,13 +25,10 @@ from seehear.types import (
     ImageSample,
     MediaInfo,
     Modality,
-    Origin,
     Sample,
     SampleSpec,
     Segment,
 )
-
-SUBTITLE_FORMS = frozenset({"srt", "vtt", "ass", "sbv", "ttml", "lrc"})
 
 QUERY_SAMPLES = 8
 """Samples of one kind taken from a query file: enough to cover a short video, few enough to answer
@@ -102,6 +99,16 @@ def _document_kind(file: BinaryIO, suffix: str) -> SniffedFormat:
 
 
 def probe(source: Source) -> MediaInfo:
+    """Read what a file is: format, size of the image, duration, date, captions.
+
+    Reads headers only. `info.details` has these keys where the file states them: "orientation"
+    ("landscape", "portrait", "square"), "camera", "lens", "latitude", "longitude", "altitude_m",
+    "caption", "title", "keywords" (joined with "; "), "artist", "album", "genre", "pages",
+    "codec", "frame_rate", "sample_rate_hz", "channels", "video_tracks" and "sound_tracks" (their
+    numbers, where there is more than one), "described_by" (the files beside it that were read),
+    "partial" (what is missing of a file that was cut off; of an image only `samples` finds out,
+    and adds it). Raises MediaError.
+    """
     with recognised(source) as item:
         return probe_open(item)
 
@@ -109,6 +116,20 @@ def probe(source: Source) -> MediaInfo:
 def samples(
     source: Source, info: MediaInfo | None, spec: SampleSpec
 ) -> Iterator[tuple[Segment, Sample]]:
+    """Decode a file lazily: yield its segments with their samples, in order of time.
+
+    image   one Segment(IMAGE) with its ImageSample; more for the frames of an animation that
+            differ, which have times, for pages, and for the tiles of an elongated image
+    audio   windows that are not silent, Segment(AUDIO, start, stop) with an AudioSample
+    video   shots, Segment(VIDEO, start, stop) with a VideoSample, then the windows of the sound
+            track as for audio; of a second track what differs from the first
+    text    passages, Segment(TEXT, text=...) with the passage as str; subtitles have times.
+            Pages of a PDF without text follow as Segment(IMAGE, page=...)
+
+    `info` is the result of `probe`; with None, the file is probed again. A file without content
+    to find (a silent recording, an empty page) yields nothing. The iterator keeps the file open
+    until it ends. Raises MediaError, also after some pairs.
+    """
     with recognised(source) as item:
         if info is None:
             probe_open(item)
@@ -141,7 +162,9 @@ def samples_open(
 
             yield from itertools.islice(tracks.samples(item, spec, made), LIMITS.segments)
         else:
-            yield from itertools.islice(_passages(item, info, spec, made), LIMITS.segments)
+            from seehear.media import texts
+
+            yield from itertools.islice(texts.passages_of(item, info, spec, made), LIMITS.segments)
             if reader is Decoder.PDF:
                 from seehear.media import pdf
 
@@ -150,6 +173,12 @@ def samples_open(
 
 
 def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sample, ...]]:
+    """Decode a query file: its modality, and at most `QUERY_SAMPLES` samples per kind.
+
+    The samples are spread over the length of the file. A video gives shots, then windows of its
+    sound track. Raises BrokenMediaError where the file has nothing to search for (silence, an
+    empty text), MediaError where it cannot be read.
+    """
     from seehear.media import audio, tracks
 
     with recognised(source) as item:
@@ -168,11 +197,22 @@ def query_samples(source: Source, spec: SampleSpec) -> tuple[Modality, tuple[Sam
 
 
 def load_image(source: Source, min_px: int) -> ImageSample:
+    """Decode an image: upright, RGB, alpha over white; uint8 (height, width, 3).
+
+    Scaled down so that the shorter side has `min_px` pixels (never up); `min_px` 0 keeps the size.
+    Raises MediaError.
+    """
     with recognised(source) as item:
         return _image(item, min_px)
 
 
-def load_audio(source: Source, sample_rate_hz: int, *, start_s: float, max_s: float) -> AudioSample:
+def load_audio(
+    source: Source, sample_rate_hz: int, *, start_s: float = 0.0, max_s: float = 600.0
+) -> AudioSample:
+    """Decode up to `max_s` seconds of a sound (or of a video's sound track), mono float32 (n,).
+
+    Raises MediaError.
+    """
     from seehear.media import tracks
 
     with recognised(source) as item:
@@ -181,6 +221,10 @@ def load_audio(source: Source, sample_rate_hz: int, *, start_s: float, max_s: fl
 
 
 def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
+    """Decode the frame that a video shows at `time_s`, upright, shorter side at most `px`.
+
+    A time past the end gives the last frame; an image gives the image itself. Raises MediaError.
+    """
     from seehear.media import tracks
 
     with recognised(source) as item:
@@ -191,8 +235,19 @@ def frame_at(source: Source, time_s: float, px: int) -> ImageSample:
 
 
 def thumbnail(
-    source: Source, info: MediaInfo | None, px: int, *, time_s: float | None, page: int | None
+    source: Source,
+    info: MediaInfo | None = None,
+    px: int = 256,
+    *,
+    time_s: float | None = None,
+    page: int | None = None,
 ) -> bytes:
+    """Draw a WebP thumbnail, longer side at most `px`.
+
+    Of an image; of a video at `time_s` (without it: early in the video); of a sound, its
+    spectrogram; of a TIFF or a PDF, the `page` (from 1). Raises UnsupportedMediaError for other
+    text, MediaError for a file that cannot be read.
+    """
     from seehear.media import image, image_frames, pdf, tracks
 
     with recognised(source) as item:
@@ -215,8 +270,17 @@ def thumbnail(
 
 
 def spectrogram_image(
-    source: Source, start_s: float, stop_s: float | None, *, width_px: int, height_px: int
+    source: Source,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+    *,
+    width_px: int = 320,
+    height_px: int = 180,
 ) -> bytes:
+    """Draw the log-mel spectrogram of [start_s, stop_s), at most one minute, as a PNG.
+
+    Raises MediaError.
+    """
     with recognised(source) as item:
         _expect(item, Decoder.FFMPEG, "sound")
         return _spectrogram(item, start_s, stop_s, width_px, height_px, "PNG")
@@ -299,75 +363,3 @@ def _spectrogram(
     lasts = min(most, (timeline_of(item).duration_s or 0.0) - start_s)
     waveform = np.pad(waveform, (0, max(0, round(lasts * rate) - len(waveform))))
     return image.encoded(spectrogram.draw(waveform, width, height), name)
-
-
-def _passages(
-    item: OpenFile, info: MediaInfo, spec: SampleSpec, made: Fingerprinter | None
-) -> Iterator[tuple[Segment, Sample]]:
-    if info.format in SUBTITLE_FORMS:
-        from seehear.media import subtitles
-
-        cues, is_whole = subtitles.read_cues(item.file, info.format)
-        if not is_whole:
-            ends_s = max((cue.stop_s for cue in cues), default=0.0)
-            info.mark_partial(f"cut off or damaged after {ends_s:.1f} s")
-        if made is not None:
-            made.text(" ".join(cue.text for cue in cues))
-        origin = Origin.LYRICS if info.format == "lrc" else Origin.SUBTITLES
-        yield from subtitles.passages(cues, origin, subtitles.language_of(item.path))
-        return
-    from seehear.media.passages import passages
-
-    for page, words in _pages(item, info):
-        # Lone surrogates, which some PDFs contain, cannot be stored in a database.
-        clean = words.encode("utf-8", "replace").decode()
-        if made is not None:
-            made.text(clean)
-        for passage in passages(clean, spec.passage_words):
-            yield Segment(Modality.TEXT, text=passage, page=page), passage
-
-
-def _pages(item: OpenFile, info: MediaInfo) -> Iterator[tuple[int | None, str]]:
-    """Yield the pages of a PDF with their numbers, or all words of another document or text file.
-
-    At most LIMITS.text_characters together.
-    """
-    if item.kind.reader is Decoder.PDF:
-        from seehear.media import pdf
-
-        left = LIMITS.text_characters
-        with pdf.opened_pdf(item.file) as reader:
-            for number, words in enumerate(pdf.text_of(reader), 1):
-                yield number, words[:left]
-                left -= len(words[:left])
-    elif item.kind.reader is Decoder.ARCHIVE:
-        from seehear.media import documents
-
-        with documents.opened_document(item.file, "decode") as document:
-            yield None, documents.text_of(document) if document is not None else ""
-    else:
-        yield None, _text_words(item.file, info.format)
-
-
-def _text_words(file: BinaryIO, name: str) -> str:
-    from seehear.media import mail, rtf, text
-
-    plain: dict[str, Callable[[str], str]] = {
-        "csv": text.from_table,
-        "json": text.from_json,
-        "md": text.from_markdown,
-        "html": _page_words,
-    }
-    if name == "rtf":
-        return rtf.from_rtf(file.read())
-    if name == "eml":
-        return mail.words_of(file.read())
-    words = text.read_text(file)
-    return plain[name](words) if name in plain else words
-
-
-def _page_words(page: str) -> str:
-    from seehear.media import text
-
-    visible, title = text.from_html(page)
-    return f"{title}\n\n{visible}" if title else visible

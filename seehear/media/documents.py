@@ -22,7 +22,7 @@ from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media import text, xml_stream
 from seehear.media.dates import ORIGINAL, Dated, parse_date
 from seehear.media.details import MOST_CHARACTERS, Details
-from seehear.media.limits import LIMITS
+from seehear.media.limits import LIMITS, out_of_memory
 from seehear.media.source import size_of
 
 ENCRYPTED = "encrypted: it opens with a password only"
@@ -322,9 +322,7 @@ def _as_media_errors(stage: str) -> Iterator[None]:
         error.stage = stage
         raise
     except MemoryError:
-        raise MediaLimitError(
-            "decoding takes more memory than a file may have", stage=stage
-        ) from None
+        raise out_of_memory(stage) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         if "encrypted" in str(error) or "password" in str(error):
             raise BrokenMediaError(ENCRYPTED, stage=stage) from None

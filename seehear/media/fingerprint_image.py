@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, lru_cache
 
 import numpy as np
@@ -27,8 +28,8 @@ LEAST_ALIKE = 0.35
 """Correlation of two pictures before one is laid over the other."""
 
 _GRAY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-_NARROW: Floats = np.array([0.25, 0.5, 0.25], dtype=np.float32)
-_WIDE: Floats = np.array([0.0625, 0.25, 0.375, 0.25, 0.0625], dtype=np.float32)
+_NARROW = (0.25, 0.5, 0.25)
+_WIDE = (0.0625, 0.25, 0.375, 0.25, 0.0625)
 
 
 def same_image(one: Floats, other: Floats) -> float:
@@ -161,18 +162,31 @@ def structured(frames: Floats) -> NDArray[np.bool_]:
 
 
 def has_structure(gray: Floats) -> bool:
-    return bool(gray.std() >= LEAST_STRUCTURE and _fine(gray).std() >= LEAST_STRUCTURE / 3)
+    gray = np.ascontiguousarray(gray)
+    return _deviation(gray) >= LEAST_STRUCTURE and _deviation(_fine(gray)) >= LEAST_STRUCTURE / 3
 
 
-def _blurred(gray: Floats, weights: Floats = _WIDE) -> Floats:
-    padded = np.pad(gray, len(weights) // 2, mode="edge")
-    rows = np.zeros((len(gray), len(padded)), dtype=np.float32)
-    blurred = np.zeros_like(gray)
+def _deviation(gray: Floats) -> float:
+    """Return the standard deviation, in a tenth of the time of `gray.std()`."""
+    flat = gray.reshape(-1)
+    apart = np.subtract(flat, flat.sum() / len(flat), dtype=np.float32)
+    return math.sqrt(float(apart @ apart) / len(flat))
+
+
+def _blurred(gray: Floats, weights: tuple[float, ...] = _WIDE) -> Floats:
+    """Return a square picture blurred along both sides, as if its edges went on."""
+    along = _blur(len(gray), weights)
+    return np.asarray(along @ gray @ along.T, dtype=np.float32)
+
+
+@cache
+def _blur(side: int, weights: tuple[float, ...]) -> Floats:
+    """Return what each cell of a line adds to each blurred one: float32 (side, side)."""
+    along = np.zeros((side, side), dtype=np.float32)
     for at, weight in enumerate(weights):
-        rows += weight * padded[at : at + len(gray)]
-    for at, weight in enumerate(weights):
-        blurred += weight * rows[:, at : at + len(gray)]
-    return blurred
+        from_ = np.clip(np.arange(side) + at - len(weights) // 2, 0, side - 1)
+        np.add.at(along, (np.arange(side), from_), np.float32(weight))
+    return along
 
 
 def _fine(gray: Floats) -> Floats:

@@ -59,10 +59,7 @@ def _audio(item: OpenFile, rate: int) -> Iterator[tuple[Segment, AudioSample]]:
     from seehear.media.downmix import at_full_scale
 
     timeline = timeline_of(item)
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
+    with containers.opened_container(item.file, item.kind, "decode") as container:
         track = containers.audio_stream(container)
         if track is None:
             return
@@ -106,10 +103,7 @@ def _frames(item: OpenFile, spec: SampleSpec) -> Iterator[tuple[Segment, ImageSa
     from seehear.media import video
 
     timeline = timeline_of(item)
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
+    with containers.opened_container(item.file, item.kind, "decode") as container:
         movie = containers.video_stream(container)
         if movie is None:
             return

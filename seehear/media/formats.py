@@ -178,7 +178,7 @@ UNREAD_FORMATS = (
     UnreadFormat("Projects", (".lrcat", ".aup3", ".als", ".flp", ".logicx", ".prproj", ".aep",
                               ".blend", ".indd", ".sketch", ".fig"), _PROJECT),
     UnreadFormat("Notes that programs leave", (".xmp", ".aae", ".thm", ".lrv", ".pp3", ".nfo"),
-                 "belongs to another file and repeats or edits it"),
+                 "belongs to another file and repeats or edits it; .xmp is read with its photo"),
 )  # fmt: skip
 
 

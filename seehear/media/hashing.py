@@ -8,13 +8,19 @@ from typing import BinaryIO
 
 from seehear.errors import MediaError
 from seehear.media.source import open_regular, reason_of
+from seehear.sources import is_remote
 
 DIGEST_BYTES = 32
 _CHUNK_BYTES = 1 << 20
 
 
 def content_hash(path: str | Path) -> str:
-    """Hash a file in chunks. Raises MediaError if it cannot be read to its end."""
+    """Hash a file, wherever it lies. Raises MediaError if it cannot be read to its end."""
+    if is_remote(path):
+        from seehear.sources.remote import open_file
+
+        with open_file(path) as file:
+            return hash_of(file)
     with open_regular(path) as file:
         try:
             return hash_of(file)

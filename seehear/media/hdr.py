@@ -54,7 +54,7 @@ def colours_of_stream(file: BinaryIO) -> Colours | None:
     from seehear.media import container as containers
 
     colours = None
-    with suppress(MediaError), containers.opened_container(file, ISO_MEDIA) as container:
+    with suppress(MediaError), containers.opened_container(file, ISO_MEDIA, "probe") as container:
         for stream in container.streams.video[:1]:
             context = stream.codec_context
             colours = Colours(int(context.color_trc), int(context.color_primaries))

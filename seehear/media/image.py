@@ -1,7 +1,8 @@
 """Decode images that Pillow reads (HEIC through pillow-heif) to upright RGB.
 
 An image is scaled as early as possible: JPEG while it is decoded (a twelfth of the work for a photo
-of 12 megapixels), JPEG 2000 by leaving out resolutions, everything else directly after decoding.
+of 12 megapixels), HEIC by its embedded thumbnail where that is large enough and shows the same,
+JPEG 2000 by leaving out resolutions, everything else directly after decoding.
 Colour profiles, transparency and orientation are applied to the small image, where they cost
 little.
 """
@@ -24,7 +25,7 @@ from PIL import Image, ImageCms, ImageFile
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media import deep_tiff, truncation
 from seehear.media.hdr import Colours, colours_of_stream, to_sdr
-from seehear.media.limits import LIMITS
+from seehear.media.limits import LIMITS, out_of_memory
 from seehear.media.mute_logs import mute
 from seehear.media.sniff import SniffedFormat
 from seehear.media.source import head_of
@@ -168,6 +169,10 @@ def decoding(
             if deep_tiff.is_deep(image):
                 deep, stored = deep_tiff.read(file, image), deep_tiff.orientation_of(image)
                 return finished(deep, min_px, turn=stored, profile=profile)
+            if min_px and kind.decoder == "HEIF" and colours is None:
+                # Of phones a twentieth of the work. pillow-heif checks that the thumbnail is a
+                # scaled copy: the same turn, crop, colours and ratio of the sides.
+                image.draft(None, (min_px, min_px))
             image.load()
             return finished(image, min_px, turn=turn, profile=profile, colours=colours)
 
@@ -331,9 +336,7 @@ def as_media_errors(stage: str) -> Iterator[None]:
     except MediaError:
         raise
     except MemoryError:
-        raise MediaLimitError(
-            "decoding takes more memory than a file may have", stage=stage
-        ) from None
+        raise out_of_memory(stage) from None
     except Image.DecompressionBombError:
         raise MediaLimitError("more pixels than the limit", stage=stage) from None
     except Exception as error:

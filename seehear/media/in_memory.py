@@ -55,6 +55,10 @@ def write_into(value: Any, folder: Path, prefix: str = "") -> Path:
     return file
 
 
+PREVIEW = "preview.webp"
+"""The name of the content of an item of which a small image alone is kept."""
+
+
 def preview_of(sample: ImageSample) -> bytes:
     """Return a decoded image as a WebP file."""
     from PIL import Image

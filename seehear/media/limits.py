@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seehear.errors import MediaLimitError
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -75,3 +77,8 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+def out_of_memory(stage: str = "decode") -> MediaLimitError:
+    """Return the error for a file that takes more memory than a worker may have."""
+    return MediaLimitError("decoding takes more memory than a file may have", stage=stage)

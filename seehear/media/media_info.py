@@ -113,10 +113,7 @@ def _probe_container(item: OpenFile) -> MediaInfo:
     from seehear.media import container as containers
     from seehear.media import lyrics, subtitle_tracks, timeline, video
 
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("probe"),
-    ):
+    with containers.opened_container(item.file, item.kind, "probe") as container:
         movies, tracks = containers.video_streams(container), containers.audio_streams(container)
         movie, track = next(iter(movies), None), next(iter(tracks), None)
         dates, details = metadata.of_tags(container.metadata, is_video=movie is not None)
@@ -163,10 +160,7 @@ def timeline_of(item: OpenFile) -> Timeline:
     if item.timeline is None:
         from seehear.media import container as containers
 
-        with (
-            containers.opened_container(item.file, item.kind) as container,
-            containers.as_media_errors("probe"),
-        ):
+        with containers.opened_container(item.file, item.kind, "probe") as container:
             streams = containers.video_stream(container), containers.audio_stream(container)
             return _measure(item, container, *streams, {})
     return item.timeline

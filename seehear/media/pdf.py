@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
 from seehear.media.dates import ORIGINAL, Dated, datetime_date
 from seehear.media.details import Details
-from seehear.media.limits import LIMITS
+from seehear.media.limits import LIMITS, out_of_memory
 from seehear.media.mute_logs import mute, silence_pypdf
 from seehear.media.source import size_of
 
@@ -202,9 +202,7 @@ def as_media_errors(stage: str) -> Iterator[None]:
             f"a PDF that unfolds beyond the limits: {words}", stage=stage
         ) from None
     except MemoryError:
-        raise MediaLimitError(
-            "decoding takes more memory than a file may have", stage=stage
-        ) from None
+        raise out_of_memory(stage) from None
     except (DependencyError, FileNotDecryptedError):
         raise BrokenMediaError("encrypted: it opens with a password only", stage=stage) from None
     except Exception as error:

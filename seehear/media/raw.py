@@ -11,10 +11,11 @@ import numpy as np
 import rawpy
 from PIL import Image
 
-from seehear.errors import BrokenMediaError, MediaError, MediaLimitError
+from seehear.errors import BrokenMediaError, MediaError
 from seehear.media import image, metadata
 from seehear.media.dates import Dated
 from seehear.media.details import Details
+from seehear.media.limits import out_of_memory
 from seehear.media.mute_logs import mute
 from seehear.media.sniff import Decoder, SniffedFormat
 from seehear.types import ImageSample
@@ -48,7 +49,7 @@ def opened_raw(file: BinaryIO) -> Iterator[Any]:
         text = error.args[0] if error.args else ""
         detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         if isinstance(error, MemoryError) or "memory" in detail.lower():
-            raise MediaLimitError("decoding takes more memory than a file may have") from None
+            raise out_of_memory() from None
         raise BrokenMediaError(
             f"corrupt: the RAW image cannot be decoded{image.in_brackets(detail)}"
         ) from None

@@ -25,6 +25,7 @@ from seehear.media.details import Details, join_words, put
 from seehear.media.source import open_regular
 from seehear.media.stored_file import open_beneath
 from seehear.media.xmp import read_xmp
+from seehear.sources import is_remote
 
 SUFFIXES = (".xmp", ".json")
 MOST_BYTES = 4 << 20
@@ -41,6 +42,8 @@ def with_sidecars(
 
     No link may lead out of `root`. A file that cannot be read or is broken is left out.
     """
+    if is_remote(path):
+        return dates, details
     folder, name = Path(path).parent, Path(path).name
     people, read = [details.get("people")], []
     for beside in _xmp_names(name):

@@ -205,7 +205,8 @@ def _boxed_or_tiff(head: bytes, suffix: str) -> SniffedFormat | None:
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return _tiff(head, suffix)
     if head[4:8] == b"ftyp":
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, _box_end(head), 4))}
+        end = min(int.from_bytes(head[:4], "big"), 256, len(head) - 3)
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
         if head[8:12] == b"crx ":
             return SniffedFormat("cr3", Decoder.RAW)
         if brands & _AVIF_BRANDS:
@@ -317,10 +318,6 @@ def _tiff_tags(head: bytes) -> dict[int, int]:
         except struct.error:
             break
     return tags
-
-
-def _box_end(head: bytes) -> int:
-    return min(int.from_bytes(head[:4], "big"), 256, len(head) - 3)
 
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from seehear.errors import ContentChangedError, MediaError
 from seehear.media.hashing import hash_of
 from seehear.media.source import open_regular, reason_of
+from seehear.sources import is_remote
 
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -39,9 +40,14 @@ class StoredFile:
         """Open the file for reading.
 
         A file whose size, time and inode are those of the catalog is taken for unchanged; any other
-        one is hashed. Raises MediaError (stage "open") where it cannot be opened, is not a regular
-        file, or lies outside its root; ContentChangedError where it has other content.
+        one is hashed. One beyond this machine has to have the mark that the catalog has. Raises
+        MediaError (stage "open") where it cannot be opened, is not a regular file, or lies outside
+        its root; ContentChangedError where it has other content.
         """
+        if is_remote(self.path):
+            from seehear.sources.remote import RemoteState, open_file
+
+            return open_file(self.path, RemoteState(self.size_bytes, self.modified_ns, self.inode))
         file = open_regular(self.path) if self.follow_links else open_beneath(self.path, self.root)
         try:
             self._check(file)

@@ -76,7 +76,8 @@ class Timeline:
         for packet in damage.packets(container, stream):
             if self.pieces:
                 at = at if packet.pos is None else packet.pos
-                shift_s = self.pieces[self._piece_at(at)].shift_s
+                number = bisect_right(self.pieces, at, key=lambda piece: piece.at) - 1
+                shift_s = self.pieces[max(0, number)].shift_s
                 if packet.time_base:
                     ticks = round(shift_s / packet.time_base)
                     pts, dts = pts_of(packet, packet.time_base), packet.dts
@@ -126,9 +127,6 @@ class Timeline:
         if first is not None:
             yield first
             yield from frames
-
-    def _piece_at(self, at: int) -> int:
-        return max(0, bisect_right(self.pieces, at, key=lambda piece: piece.at) - 1)
 
     def _seek(self, container: InputContainer, stream: Stream, time_s: float) -> None:
         if not self.pieces:

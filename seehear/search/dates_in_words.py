@@ -113,19 +113,15 @@ _DATED = re.compile(
 def _read(match: re.Match[str], today: date) -> FoundPeriod | None:
     marker = (match["marker"] or "").lower()
     words = match["low"] or match["bare"]
+    if other := match["high"] or match["to"]:
+        between = _between(words, other, today)
+        if between is None:
+            return None
+        return FoundPeriod(match.start(), match.end(), between, certain=True)
     found = _period(words, today)
     if found is None:
         return None
     period, certain = found
-    other = match["high"] or match["to"]
-    if other:
-        until = _period(other, today)
-        if until is None or period.start is None or until[0].stop is None:
-            return None
-        told = f"from {_bare(period)} to {_bare(until[0])}"
-        return FoundPeriod(
-            match.start(), match.end(), Period(period.start, until[0].stop, told), certain=True
-        )
     if not marker and re.fullmatch(_MONTH, words, re.IGNORECASE):
         return None  # "march of the penguins", "may the road rise"
     decade = re.fullmatch(rf"{_YEAR[:-2]}0s", words, re.IGNORECASE) is not None
@@ -140,6 +136,23 @@ def _read(match: re.Match[str], today: date) -> FoundPeriod | None:
     elif decade:
         certain = bool(marker)
     return FoundPeriod(match.start(), match.end(), period, certain)
+
+
+def _between(first: str, last: str, today: date) -> Period | None:
+    """Read "June to May": up to the last May that began, from the last June before that."""
+    until, since = _period(last, today), _period(first, today)
+    if until is None or since is None:
+        return None
+    low, high = since[0], until[0]
+    if low.start and high.start and low.start > high.start:
+        before = _period(first, high.start)
+        if before is not None:
+            low = before[0]
+    if low.start and high.start and low.start > high.start:  # "2020 to 2019"
+        low, high = high, low
+    if low.start is None or high.stop is None:
+        return None
+    return Period(low.start, high.stop, f"from {_bare(low)} to {_bare(high)}")
 
 
 def _opened(period: Period, marker: str) -> Period:

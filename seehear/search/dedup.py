@@ -7,8 +7,10 @@ two dogs that bark alike are as near to each other as a recording is to its copy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from seehear.media.fingerprints import (
     keys_of,
 )
 from seehear.stores import SegmentRecord
+from seehear.stores.catalog.records import NO_IDS
 from seehear.types import Asset, Floats, Ids, Modality
 
 BURST = 0.90
@@ -111,24 +114,27 @@ class Proposals:
         probes = self._keys(position, FLIPS)
         starts, stops = (np.searchsorted(keys, probes, side) for side in ("left", "right"))
         met = [owners[starts[at] : stops[at]] for at in np.flatnonzero(starts < stops)]
-        found = np.unique(np.concatenate([np.zeros(0, np.int64), *met]))
+        found = np.unique(np.concatenate([NO_IDS, *met]))
         return self.among(position, found[allowed[found]])
 
 
 def collapse(
     results: Sequence[SegmentRecord],
-    vectors: Sequence[Floats | None],
+    vectors: Callable[[], Sequence[Floats | None]],
     prints: Sequence[Fingerprint | None],
     most: int,
 ) -> list[list[int]]:
     """Group copies and bursts: return positions in `results` (best first), at most `most` groups.
 
-    `vectors` are those of the results in the space of their own modality, float32 (dim,), or None;
-    `prints` are the fingerprints of their assets. Each result joins the first group whose best
-    member it equals, so that a chain of small differences does not merge everything.
+    `vectors` returns those of the results in the space of their own modality, float32 (dim,), or
+    None; `prints` are the fingerprints of their assets. Each result joins the first group whose
+    best member it equals, so that a chain of small differences does not merge everything.
     """
+    bursts = _may_be_bursts([result.asset for result in results])
+    if not bursts and not any(prints):
+        return [[position] for position in range(min(most, len(results)))]
     timed = np.array([result.asset.taken_at is not None for result in results], dtype=np.bool_)
-    proposals, cosines_of = Proposals(prints), _cosines(results, vectors)
+    proposals, cosines_of = Proposals(prints), _cosines(results, vectors() if bursts else ())
     groups: list[list[int]] = []
     led: dict[int, list[int]] = {}
     for start in range(0, len(results), AT_ONCE):
@@ -213,9 +219,23 @@ def _cosines(
     return cosines_of
 
 
+def _may_be_bursts(assets: Sequence[Asset]) -> bool:
+    """Return whether any two of some assets are photos that were taken together."""
+    times = sorted(
+        taken_at
+        for one in assets
+        if one.modality is Modality.IMAGE and (taken_at := _moment_of(one)) is not None
+    )
+    return any((late - early).total_seconds() <= BURST_S for early, late in pairwise(times))
+
+
 def _taken_together(one: Asset, other: Asset) -> bool:
-    if one.taken_at is None or other.taken_at is None:
+    first, second = _moment_of(one), _moment_of(other)
+    if first is None or second is None:
         return False
-    if "date_precision" in one.details or "date_precision" in other.details:
-        return False  # only their day is known
-    return abs((one.taken_at - other.taken_at).total_seconds()) <= BURST_S
+    return abs((first - second).total_seconds()) <= BURST_S
+
+
+def _moment_of(asset: Asset) -> datetime | None:
+    """Return when a photo was taken; None where no more than the day is known."""
+    return None if "date_precision" in asset.details else asset.taken_at

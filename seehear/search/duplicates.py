@@ -18,6 +18,7 @@ from seehear.media.fingerprints import Fingerprint, agreement
 from seehear.search.dedup import BURST_S, Likeness, Proposals, is_burst
 from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores.catalog.filters import Filter
+from seehear.stores.catalog.records import NO_IDS
 from seehear.types import Asset, Floats, Ids, Modality, Query
 
 CHUNK = 1024
@@ -174,7 +175,7 @@ class _Bursts:
     def near(self, position: int, allowed: NDArray[np.bool_]) -> Ids:
         """Return which of the allowed positions were taken at about the same time."""
         if position not in self._vectors:
-            return np.zeros(0, dtype=np.int64)
+            return NO_IDS
         at = self._times[position]
         ends = np.searchsorted(self._times, [at - BURST_S, at + BURST_S], sorter=self._order)
         near = self._order[ends[0] : ends[1] + 1]

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,13 @@ from seehear.search.lexical import strip_stop_words
 from seehear.search.ranking import RankedAsset, Rerank, apply_rerank, rank
 from seehear.search.scoring import Scores
 from seehear.search.snapshot import CollectionSnapshot
-from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorCache
+from seehear.sources import stored_path
+from seehear.stores import Catalog, SegmentColumns, SegmentRecord, SegmentTable, VectorStore
 from seehear.stores.catalog.asked_words import AskedWord, asked_words
 from seehear.stores.catalog.change_log import State
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.vectors.base import WARMUP_QUERIES
-from seehear.types import Floats, Hit, Ids, Modality, Mode, Query
+from seehear.types import EmbeddingSpace, Floats, Hit, Ids, Modality, Mode, Query, Vectors
 
 OVERFETCH = 2
 """Assets to rank for each hit wanted: some are near-duplicates of others."""
@@ -56,7 +58,7 @@ class Engine:
     """Answers queries over one generation of a collection. Safe to use from several threads."""
 
     def __init__(
-        self, catalog: Catalog, cache: VectorCache, model: Model, rerank: Rerank | None = None
+        self, catalog: Catalog, cache: VectorStore, model: Model, rerank: Rerank | None = None
     ) -> None:
         """`rerank` gives results other scores before near-duplicates are merged.
 
@@ -114,6 +116,7 @@ class Engine:
         gives the same answers.
         """
         self._catalog.words.refresh(self._generation.id)
+        self._cache.prepare()
         return missing_blobs(self.current(), self._model)
 
     def warm_up(self) -> None:
@@ -132,6 +135,14 @@ class Engine:
         """
         return self.current().describe_index()
 
+    def search_ahead(self, modality: Modality, vectors: Mapping[EmbeddingSpace, Vectors]) -> None:
+        """Search the indexes for several queries to come together, by their encoded samples.
+
+        `vectors` has a row for each query. `search` gives the same with and without it.
+        """
+        with self._read_snapshot() as snapshot:
+            snapshot.search_ahead(modality, vectors)
+
     def search(
         self, query: Query, parse: Callable[[str], Filter | None] = parse_where
     ) -> list[Hit]:
@@ -144,15 +155,38 @@ class Engine:
 
         Raises UsageError for a query or a filter that makes no sense.
         """
-        encode_query.check_query(query)
-        encoded = encode_query.encode_query(query, self._model)
+        return self.search_many([query], parse)[0]
+
+    def search_many(
+        self, queries: Sequence[Query], parse: Callable[[str], Filter | None] = parse_where
+    ) -> list[list[Hit]]:
+        """Return the hits of each query, as `search` does, all of one moment.
+
+        Each index is searched once for all of them.
+        """
+        for query in queries:
+            encode_query.check_query(query)
+        encoded = [encode_query.encode_query(query, self._model) for query in queries]
         with self._turns, self._read_snapshot() as snapshot:
             check_current()  # it may have waited long for its turn
-            self._count(snapshot)
+            for _ in queries:
+                self._count(snapshot)
             with interruptible():
-                found = snapshot.restricted(query, parse)
-                parts = encoded + feedback.parts_of(query, snapshot)
-                return _Search(query, parts, found, self._rerank).hits()
+                parts = [
+                    own + feedback.parts_of(query, snapshot)
+                    for query, own in zip(queries, encoded, strict=True)
+                ]
+                searched = snapshot
+                if len(queries) > 1:
+                    searched = snapshot.with_nearest(
+                        asked
+                        for query, own in zip(queries, parts, strict=True)
+                        for asked in retrieve.first_searches(own, snapshot, _first_wanted(query))
+                    )
+                return [
+                    _Search(query, own, searched.restricted(query, parse), self._rerank).hits()
+                    for query, own in zip(queries, parts, strict=True)
+                ]
 
     def duplicates(
         self,
@@ -183,6 +217,10 @@ class Engine:
         )
 
 
+def _first_wanted(query: Query) -> int:
+    return query.k * (SPREAD_POOL if query.diverse else OVERFETCH)
+
+
 class _Search:
     """One query under way, on a snapshot that is restricted to its filters."""
 
@@ -194,6 +232,7 @@ class _Search:
         rerank: Rerank | None,
     ) -> None:
         self.query = query
+        snapshot.search_deeply(retrieve.first_searches(parts, snapshot, _first_wanted(query)))
         self.parts: Sequence[EncodedPart] = presence.judged(parts, snapshot.unrestricted())
         self.snapshot = snapshot
         self.rerank = rerank
@@ -211,7 +250,7 @@ class _Search:
         return [word for text in wanted for word in asked_words(text, typing=self.query.typing)]
 
     def hits(self) -> list[Hit]:
-        wanted = self.query.k * (SPREAD_POOL if self.query.diverse else OVERFETCH)
+        wanted = _first_wanted(self.query)
         seen = -1
         while True:
             scores, best = self._rank(self._candidates(wanted))
@@ -233,10 +272,7 @@ class _Search:
         )
         if len(self.parts) > 1:
             found = SegmentColumns.of(found, retrieve.cooccurring_segments(found, self.snapshot))
-        order = np.argsort(found.ids, kind="stable")
-        first = np.ones(len(order), dtype=np.bool_)
-        first[1:] = found.ids[order][1:] != found.ids[order][:-1]
-        return found.at(order[first])
+        return found.at(np.unique(found.ids, return_index=True)[1])
 
     def _rank(self, candidates: SegmentColumns) -> tuple[Scores, Ids]:
         """Score candidates; return with them the best row of each asset, best first."""
@@ -269,12 +305,15 @@ class _Search:
         if self.query.show_duplicates and not self.query.diverse:
             return groups
         candidates = scores.candidates.at(results[:depth])
-        records, vectors = self._describe(candidates.ids), self._own_vectors(candidates)
+        records, own_vectors = (
+            self._describe(candidates.ids),
+            partial(self._own_vectors, candidates),
+        )
         if not self.query.show_duplicates:
-            groups = collapse(records, vectors, [*map(self._fingerprint, records)], most)
+            groups = collapse(records, own_vectors, [*map(self._fingerprint, records)], most)
         if not self.query.diverse:
             return groups
-        leaders = [group[0] for group in groups]
+        leaders, vectors = [group[0] for group in groups], own_vectors()
         order = mmr(
             [records[i] for i in leaders],
             [vectors[i] for i in leaders],
@@ -344,5 +383,5 @@ class _Search:
             paths = [first, *(path for path in found.raw_paths if path != first)]
             for one in merged[asset]:
                 paths += known[one].raw_paths
-            paths_of_asset[asset] = [Path(os.fsdecode(path)) for path in paths]
+            paths_of_asset[asset] = [stored_path(path) for path in paths]
         return paths_of_asset

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from seehear.errors import UsageError
 from seehear.search.encode_query import EncodedPart
 from seehear.search.snapshot import CollectionSnapshot
-from seehear.types import Query
+from seehear.types import Query, shown_name
 
 LIKED = 0.75
 """Weight of all likes together, beside a query of weight 1 (Rocchio's beta)."""
@@ -48,6 +48,6 @@ def _parts(
             if len(kept):
                 vectors[space] = rows
         if vectors:
-            label = f"{'unlike' if exclude else 'like'} {found[id_].path.name}"
+            label = f"{'unlike' if exclude else 'like'} {shown_name(found[id_].path)}"
             parts.append(EncodedPart(label, weight / len(set(ids)), exclude, {modality: vectors}))
     return parts

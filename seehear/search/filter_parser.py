@@ -68,7 +68,7 @@ def parse_filter(text: str, folders: FolderFilter, own: Mapping[str, OwnField]) 
     except VisitError as error:
         if isinstance(error.orig_exc, UsageError):
             raise UsageError(" ".join(str(error.orig_exc).split())) from None
-        raise
+        raise error.orig_exc from None
     except RecursionError:
         raise UsageError(_TOO_NESTED) from None
     _check_size(found)

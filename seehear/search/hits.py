@@ -12,10 +12,10 @@ from seehear.address import Address
 from seehear.search import scoring
 from seehear.search.calibration.baseline import WEAK_BELOW
 from seehear.search.moments import merge_adjacent
-from seehear.search.ranking import timed_segments
+from seehear.search.ranking import TimedSegments
 from seehear.search.scoring import Scores
 from seehear.search.snapshot import CollectionSnapshot
-from seehear.search.snippets import cut_snippet
+from seehear.search.snippets import SnippetCutter
 from seehear.stores import SegmentRecord
 from seehear.stores.catalog.asked_words import AskedWord
 from seehear.stores.catalog.records import MODALITY_CODES
@@ -24,7 +24,6 @@ from seehear.types import By, Hit, Ids, Modality, Moment, Query, Segment
 Describe = Callable[[Ids], Sequence[SegmentRecord]]
 """Returns segments with their assets, by their ids."""
 
-_NO_ROWS: Ids = np.zeros(0, dtype=np.int64)
 _TEXT = MODALITY_CODES.index(Modality.TEXT)
 
 
@@ -42,62 +41,61 @@ def make_hits(
     All segments of their files are scored. `paths_of_asset` has for each asset the path to show,
     then those of copies and near-duplicates; `words` gives those to mark in passages.
     """
-    files, codes = scoring.rows_by_asset(scores.candidates), scores.candidates.codes
-    several = {asset for asset, rows in files.items() if len({*codes[rows].tolist()}) > 1}
-
-    def by_what(row: int, asset: int) -> dict[By, int]:
-        return scoring.evidence(scores, row, files[asset] if asset in several else _NO_ROWS)
-
-    shown = [
-        (row, files[asset], by_what(row, asset))
-        for row, asset in zip(best.tolist(), scores.candidates.assets[best].tolist(), strict=True)
-    ]
-    records = describe(scores.candidates.ids[best])
-    passages = _passages(records, [evidence for *_, evidence in shown], scores, describe)
-    asked = words() if any(passage.text for passage in passages) else ()
-    first = scores.wanted[0]
+    if not len(best):
+        return []
+    found_by, timed = scoring.Evidence(scores), TimedSegments(scores)
+    candidates, rows = scores.candidates, best.tolist()
+    records = describe(candidates.ids[best])
+    evidence = [found_by.of(row) for row in rows]
+    passages = _passages(records, evidence, scores, describe)
+    snippets = SnippetCutter(words() if any(passage.text for passage in passages) else ())
+    first, name = scores.wanted[0], snapshot.collection
+    similarities = scores.similarities[first, scores.answering[first, best]].tolist()
+    values, sure = scores.total[best].tolist(), scores.confidence[best].tolist()
     hits: list[Hit] = []
-    for (row, same, evidence), found, passage in zip(shown, records, passages, strict=True):
-        asset, text = found.asset, passage.text
-        whole = Address(snapshot.collection, asset.id)
+    for rank, (row, by, found, passage) in enumerate(
+        zip(rows, evidence, records, passages, strict=True)
+    ):
+        asset, segment, text, value = found.asset, found.segment, passage.text, values[rank]
+        beside = found_by.rows_beside(row)
         moments = tuple(
             replace(
                 one,
-                by=tuple(evidence if at == row else by_what(at, asset.id)),
-                address=str(replace(whole, start_s=one.start_s, stop_s=one.stop_s)),
+                by=tuple(by if at == row else found_by.of(at)),
+                address=str(Address(name, asset.id, one.start_s, one.stop_s)),
             )
-            for one in merge_adjacent(timed_segments(scores, same), query.moments)
-            for at in (_row_of(scores, one, same),)
+            for one in merge_adjacent(timed.of(beside), query.moments)
+            for at in (row if one.segment_id == found.segment_id else _row_of(scores, one, beside),)
         )
-        times = (found.segment.start_s, found.segment.stop_s)
+        start_s, stop_s = segment.start_s, segment.stop_s
         if moments and moments[0].segment_id == found.segment_id:
-            times = (moments[0].start_s, moments[0].stop_s)
-        snippet, marks = cut_snippet(text, asked) if text else (None, ())
-        value, paths = float(scores.total[row]), paths_of_asset[asset.id]
+            start_s, stop_s = moments[0].start_s, moments[0].stop_s
+        snippet, marks = snippets.cut(text) if text else (None, ())
+        paths = paths_of_asset[asset.id]
         hits.append(
             Hit(
-                rank=len(hits) + 1,
+                rank=rank + 1,
                 score=value,
-                similarity=float(scores.similarities[first, scores.answering[first, row]]),
+                similarity=similarities[rank],
                 path=paths[0],
                 modality=asset.modality,
                 asset_id=asset.id,
                 segment_id=found.segment_id,
-                matched_modality=found.segment.modality,
-                by=tuple(evidence),
-                start_s=times[0],
-                stop_s=times[1],
+                matched_modality=segment.modality,
+                by=tuple(by),
+                start_s=start_s,
+                stop_s=stop_s,
                 snippet=snippet,
                 marks=marks,
                 text=text,
                 page=passage.page,
                 language=passage.language,
                 box=passage.box,
-                weak=min(value, float(scores.confidence[row])) < WEAK_BELOW,
+                weak=min(value, sure[rank]) < WEAK_BELOW,
                 moments=moments,
                 duplicates=tuple(paths[1:]),
                 why=scoring.explain(scores, row, snapshot) if query.explain else (),
-                address=str(replace(whole, start_s=times[0], stop_s=times[1], page=passage.page)),
+                address=str(Address(name, asset.id, start_s, stop_s, passage.page)),
             )
         )
     return hits

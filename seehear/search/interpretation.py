@@ -19,6 +19,8 @@ from seehear.stores.catalog.paths import fold
 
 NEAR_KM = 20
 """How far from the middle of a city its pictures may have been taken."""
+MOST_CHARACTERS = 400
+"""Of a query that is read: a longer one is content, not a wish of a person."""
 MOST_WORDS = 4
 """Of the name of a camera, a person, a city or a folder."""
 
@@ -96,6 +98,13 @@ class Interpretation:
     offered: tuple[FoundFilter, ...]
     unmet: tuple[FoundFilter, ...] = ()
 
+    @property
+    def notes(self) -> list[str]:
+        """Say which filters no file meets, a sentence each."""
+        return [
+            f'No file for the filter "{one.told}": searching for its words.' for one in self.unmet
+        ]
+
     def accept(self, filters: Iterable[FoundFilter]) -> Interpretation:
         """Return the same query with other filters taken: any of `taken` and `offered`."""
         chosen = tuple(filters)
@@ -118,6 +127,8 @@ class CollectionValues:
 def interpret(text: str, today: date, values: CollectionValues) -> Interpretation:
     """Return what a query of plain words says, on a day, to a collection."""
     text = " ".join(text.split())
+    if len(text) > MOST_CHARACTERS:
+        return Interpretation(text, text, "", (), ())
     found = _without_overlaps(
         [
             *_dates(text, today),

@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.search.calibration.fitted import within
+from seehear.search.composition import run_starts
 from seehear.search.snapshot import CollectionSnapshot
 from seehear.stores.catalog.asked_words import AskedWord, asked_words, in_pairs
+from seehear.stores.catalog.records import NO_IDS
 from seehear.stores.catalog.tokens import is_unspaced, words_of
 from seehear.stores.catalog.word_index import name_term
 from seehear.stores.catalog.words import NAME as NAME_FIELD
@@ -151,6 +153,8 @@ def _in_files(looked: Looked, asked: int, several: bool) -> _Matches:
     """Grade the files that have all words. The ids are those of assets."""
     texts, found = looked
     words, (whole, named, stem) = found[:asked], found[asked:]
+    if not all(word.occurs for word in words):
+        return _NOTHING
     has_all = np.logical_and.reduce([word.any_form for word in words])
     if not has_all.any():
         return _NOTHING
@@ -170,6 +174,8 @@ def _in_passages(looked: Looked, asked: int, several: bool) -> _Matches:
     """Grade the passages that have all words."""
     texts, found = looked
     words, whole = found[:asked], found[asked]
+    if not all(word.occurs for word in words):
+        return _NOTHING
     has_all = np.logical_and.reduce([word.any_form for word in words])
     if not has_all.any():
         return _NOTHING
@@ -184,14 +190,18 @@ def _in_passages(looked: Looked, asked: int, several: bool) -> _Matches:
 
 def _with_some(looked: Looked, asked: int, kind: int) -> _Matches:
     """Grade what has at least half of the words, and two at least; of files, ids are of assets."""
-    texts, found = looked
+    texts = looked.texts
+    words = [word for word in looked.found[:asked] if word.occurs]
+    least = max(LEAST_WORDS, asked / 2)
+    if len(words) < least:
+        return _NOTHING
     counts = np.zeros(len(texts.ids), dtype=np.int16)
-    for word in found[:asked]:
+    for word in words:
         counts += word.any_form
-    rows = np.flatnonzero(counts >= max(LEAST_WORDS, asked / 2))
+    rows = np.flatnonzero(counts >= least)
     if not len(rows):
         return _NOTHING
-    rows = texts.best(rows, found[:asked], -counts[rows].astype(np.int64), MOST_OF_SOME)
+    rows = texts.best(rows, words, -counts[rows].astype(np.int64), MOST_OF_SOME)
     ids = texts.ids if kind == SOME else texts.groups
     return _Matches(ids[rows], np.full(len(rows), kind), counts[rows] / asked)
 
@@ -217,9 +227,7 @@ def _in_order(
         return ids, shares, kinds.astype(np.int8)
     # A segment that is found twice counts as the better kind.
     by_id = np.lexsort((turns, -shares, PRECEDENCE[kinds], ids))
-    first = np.ones(len(ids), dtype=np.bool_)
-    first[1:] = ids[by_id][1:] != ids[by_id][:-1]
-    chosen = by_id[first]
+    chosen = by_id[run_starts(ids[by_id])]
     chosen = chosen[within(ids[chosen], snapshot.segment_columns(ids[chosen]).ids)]
     worth = WORTH[kinds[chosen]] * shares[chosen]
     order = np.lexsort((turns[chosen], -worth))
@@ -228,4 +236,4 @@ def _in_order(
     return ids[chosen], scores, kinds[chosen].astype(np.int8)
 
 
-_NOTHING = _Matches(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+_NOTHING = _Matches(NO_IDS, NO_IDS, np.zeros(0))

@@ -17,7 +17,6 @@ from seehear.search.calibration.baseline import (
     NEARLY_EQUAL,
     RIVAL_COSINE,
     SegmentKind,
-    SimilarityBaseline,
     presence_odds,
     rivals_of,
 )
@@ -26,6 +25,7 @@ from seehear.search.encode_query import EncodedPart
 from seehear.search.scoring import Comparison, compare
 from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot
 from seehear.stores import SegmentColumns, sorted_ids
+from seehear.stores.catalog.records import NO_IDS
 from seehear.types import Floats, Ids, Modality, Vectors
 
 DEPTH = 100
@@ -44,14 +44,11 @@ def judged(parts: Sequence[EncodedPart], snapshot: CollectionSnapshot) -> list[E
     """
     nearest = [_nearest(part, snapshot) for part in parts]
     every = [near.ravel() for found in nearest for near in found.values()]
-    candidates = snapshot.segment_columns(np.concatenate([_NONE, *every]))
+    candidates = snapshot.segment_columns(np.concatenate([NO_IDS, *every]))
     return [
         replace(part, presence=_presence(part, found, candidates, snapshot))
         for part, found in zip(parts, nearest, strict=True)
     ]
-
-
-_NONE: Ids = np.zeros(0, dtype=np.int64)
 
 
 def _nearest(part: EncodedPart, snapshot: CollectionSnapshot) -> Nearest:
@@ -75,27 +72,55 @@ def _presence(
     for modality, by_space in part.vectors.items():
         for columns in snapshot.baselines(modality):
             samples = by_space[columns.space]
-            rivals = snapshot.rivals(modality, columns.space)
-            same = rivals @ samples.T >= RIVAL_COSINE
             compared = compare(modality, samples, columns, candidates, snapshot)
-            for number, kind in enumerate(columns.kinds):
-                if modality not in part.modalities_for(*kind) or (modality, kind[0]) not in nearest:
-                    continue
-                depth = DEPTH * snapshot.count_kinds(kind[0])
-                for row, near in enumerate(nearest[modality, kind[0]][:, :depth]):
-                    # Segments of deleted files are at -1.
-                    at = sorted_ids.positions_in(candidates.ids, near)
-                    rows = at[(at >= 0) & (compared.which[at] == number)]
-                    rows, z = _best_of_files(rows, row, compared, candidates)
-                    odds.setdefault(kind, []).append(-np.inf)
+            rivals = snapshot.rivals(modality, columns.space)
+            same, nearness = samples @ rivals.T >= RIVAL_COSINE, columns.nearness(samples)
+            asked = [
+                (number, kind)
+                for number, kind in enumerate(columns.kinds)
+                if modality in part.modalities_for(*kind) and (modality, kind[0]) in nearest
+            ]
+            for row in range(len(samples)):
+                best = []
+                for number, (item, _) in asked:
+                    depth = DEPTH * snapshot.count_kinds(item)
+                    near = nearest[modality, item][row, :depth]
+                    rows = _rows_of(near, number, compared, candidates)
+                    best.append(_best_of_files(rows, row, compared, candidates))
+                first = [
+                    rows[: rivals_of(columns.rows[number].count)]
+                    for (number, _), (rows, _) in zip(asked, best, strict=True)
+                ]
+                items = [
+                    snapshot.vectors(candidates.ids[rows], columns.space, kind[0])[1]
+                    for (_, kind), rows in zip(asked, first, strict=True)
+                    if len(rows)
+                ]
+                margins = _margins(
+                    compared.similarities[row, np.concatenate([NO_IDS, *first])],
+                    np.concatenate([samples[:0], *items]),
+                    rivals[~same[row]] if same[row].any() else rivals,
+                )
+                start = 0
+                for (number, kind), (rows, z), some in zip(asked, best, first, strict=True):
+                    own, start = margins[start : start + len(some)], start + len(some)
+                    baseline, value = columns.rows[number], -np.inf
+                    if len(own):
+                        # A query that is near everything has its margins to show that it is for a
+                        # good reason.
+                        z = z - nearness[row, number]  # noqa: PLW2901
                     if len(rows):
-                        first = rows[: rivals_of(columns.rows[number].count)]
-                        _, items = snapshot.vectors(candidates.ids[first], columns.space, kind[0])
-                        margins = _margins(
-                            compared.similarities[row, first], items, rivals, same[:, row]
-                        )
-                        odds[kind][-1] = _odds(columns.rows[number], samples[row], z, margins)
+                        value = presence_odds(z, own / baseline.spread, baseline.count)
+                    odds.setdefault(kind, []).append(value)
     return {kind: _mean(of_samples) for kind, of_samples in odds.items()}
+
+
+def _rows_of(near: Ids, number: int, compared: Comparison, candidates: SegmentColumns) -> Ids:
+    """Return the candidates of one kind among the nearest segments, in their order."""
+    at = sorted_ids.positions_in(candidates.ids, near)
+    rows = at[at >= 0]  # segments of deleted files are not there
+    found: Ids = rows[compared.which[rows] == number]
+    return found
 
 
 def _mean(odds: Sequence[float]) -> float:
@@ -115,30 +140,18 @@ def _best_of_files(
     rows = rows[~near] if near.any() else rows
     z = compared.z[sample, rows]
     order = np.argsort(-z, kind="stable")
-    files: dict[int, int] = {}
-    for at, asset in zip(order.tolist(), candidates.assets[rows[order]].tolist(), strict=True):
-        files.setdefault(asset, at)
-    best = np.array([*files.values()], dtype=np.int64)
+    assets = candidates.assets[rows[order]].tolist()
+    # Of each file the last one from behind, which is the first.
+    first = dict(zip(reversed(assets), range(len(assets) - 1, -1, -1), strict=True))
+    best = order[sorted(first.values())]
     return rows[best], z[best]
 
 
-def _odds(baseline: SimilarityBaseline, query: Floats, z: Floats, margins: Floats) -> float:
-    """Return the log odds by one sample, from its best segments of one kind."""
-    if len(margins):
-        # A query that is near everything has its margins to show that it is for a good reason.
-        z = z - baseline.nearness(query)
-    return presence_odds(z, margins / baseline.spread, baseline.count)
-
-
-def _margins(
-    similarities: Floats, items: Vectors, rivals: Vectors, same: NDArray[np.bool_]
-) -> Floats:
+def _margins(similarities: Floats, items: Vectors, rivals: Vectors) -> Floats:
     """Return how much nearer n items are to a query than to its nearest rival: float32 (n,).
 
-    Empty without rivals. `rivals` is float32 (m, dim); those that say the `same`, (m,), do not
-    count.
+    Empty without rivals, float32 (m, dim).
     """
-    if same.all():
+    if not len(rivals):
         return np.zeros(0, dtype=np.float32)
-    nearest = np.where(same, -np.inf, items @ rivals.T).max(axis=1)
-    return np.asarray(similarities - nearest, dtype=np.float32)
+    return np.asarray(similarities - (rivals @ items.T).max(axis=0), dtype=np.float32)

@@ -66,32 +66,35 @@ def _best_first(scores: Scores, rows: Ids) -> Ids:
     return rows[order]
 
 
-def timed_segments(scores: Scores, same: Ids) -> list[Moment]:
-    """Return those of the rows of a file that have times, each as a moment of its own.
+class TimedSegments:
+    """The candidates that have times, each as a moment of its own.
 
     Where other candidates answer some of the parts, its time is the one that all of them share.
     """
-    candidates, wanted = scores.candidates, scores.wanted
-    rows = same[~np.isnan(candidates.start_s[same])]
-    if not len(rows):
-        return []
-    by = scores.answering[wanted][:, rows]
-    starts = np.maximum(candidates.start_s[rows], candidates.start_s[by].max(axis=0))
-    stops = np.minimum(candidates.stop_s[rows], candidates.stop_s[by].min(axis=0))
-    # Two sounds at the time of a shot may answer two parts, one after the other.
-    apart = starts >= stops
-    starts[apart], stops[apart] = candidates.start_s[rows[apart]], candidates.stop_s[rows[apart]]
-    columns = (
-        starts,
-        stops,
-        scores.timed[rows],
-        scores.similarities[wanted[0]][by[0]],
-        candidates.ids[rows],
-        candidates.kinds[rows],
-    )
-    return [
-        Moment(start_s, stop_s, score, similarity, segment_id, MODALITY_CODES[kind])
-        for start_s, stop_s, score, similarity, segment_id, kind in zip(
-            *(column.tolist() for column in columns), strict=True
+
+    def __init__(self, scores: Scores) -> None:
+        candidates, wanted = scores.candidates, scores.wanted
+        by = scores.answering[wanted]
+        starts = np.maximum(candidates.start_s, candidates.start_s[by].max(axis=0))
+        stops = np.minimum(candidates.stop_s, candidates.stop_s[by].min(axis=0))
+        # Two sounds at the time of a shot may answer two parts, one after the other.
+        apart = starts >= stops
+        starts[apart], stops[apart] = candidates.start_s[apart], candidates.stop_s[apart]
+        self._timed = ~np.isnan(candidates.start_s)
+        self._columns = (
+            starts,
+            stops,
+            scores.timed,
+            scores.similarities[wanted[0]][by[0]],
+            candidates.ids,
         )
-    ]
+        self._kinds = candidates.kinds
+
+    def of(self, rows: Ids) -> list[Moment]:
+        """Return those of some rows."""
+        rows = rows[self._timed[rows]]
+        if not len(rows):
+            return []
+        kinds = map(MODALITY_CODES.__getitem__, self._kinds[rows].tolist())
+        columns = (column[rows].tolist() for column in self._columns)
+        return [*map(Moment, *columns, kinds)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,8 @@ from seehear.search.calibration.fitted import within
 from seehear.search.encode_query import EncodedPart
 from seehear.search.snapshot import LEAST_DEPTH, CollectionSnapshot
 from seehear.stores import SegmentColumns
-from seehear.types import Ids, Modality
+from seehear.stores.catalog.records import MODALITY_CODES, NO_IDS
+from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
 
 DEPTH_PER_HIT = 6
 """Neighbours per hit wanted: a file has many windows, and near-duplicates are merged."""
@@ -30,29 +31,51 @@ def neighbours(
     """
     enough: list[SegmentColumns] = []
     shallow = snapshot.allowed_modalities
-    depth = max(LEAST_DEPTH, DEPTH_PER_HIT * wanted)
+    depth = _first_depth(wanted)
     while shallow:
-        near = {
-            item: _nearest(parts, snapshot, item, depth * snapshot.count_kinds(item))
-            for item in shallow
-        }
-        columns = snapshot.segment_columns(np.concatenate([ids for ids, _ in near.values()]))
-        shallow = []
-        for item, (_, exhausted) in near.items():
-            found = columns.at(columns.of_kind(item))
-            if exhausted or len(set(found.assets.tolist())) >= wanted:
-                enough.append(found)
-            else:
-                shallow.append(item)
+        near = [
+            _nearest(parts, snapshot, item, depth * snapshot.count_kinds(item)) for item in shallow
+        ]
+        found = snapshot.segment_columns(np.concatenate([NO_IDS, *(ids for ids, _ in near)]))
+        short = [
+            item
+            for item, (_, exhausted) in zip(shallow, near, strict=True)
+            if not exhausted and len(set(found.assets[found.of_kind(item)].tolist())) < wanted
+        ]
+        for item in short:
+            found = found.at(found.kinds != MODALITY_CODES.index(item))
+        enough.append(found)
+        shallow = short
         depth *= DEPTH_GROWTH
     return SegmentColumns.of(*enough)
+
+
+def _first_depth(wanted: int) -> int:
+    return max(LEAST_DEPTH, DEPTH_PER_HIT * wanted)
+
+
+def first_searches(
+    parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, wanted: int
+) -> Iterator[tuple[Vectors, EmbeddingSpace, Modality, int]]:
+    """Yield the deepest that a query with such parts asks `snapshot.nearest` for at first."""
+    depth = _first_depth(wanted)
+    for part in parts:
+        for item in snapshot.items():
+            for modality in part.modalities_for(item):
+                space = snapshot.route(modality, item).space
+                queries = part.vectors[modality][space]
+                if len(snapshot.index(space, item)):
+                    yield queries, space, item, depth * snapshot.count_kinds(item)
 
 
 def _nearest(
     parts: Sequence[EncodedPart], snapshot: CollectionSnapshot, item: Modality, depth: int
 ) -> tuple[Ids, bool]:
-    """Return the ids found by any sample of any part, and whether each index gave all it has."""
-    ids = [np.zeros(0, dtype=np.int64)]
+    """Return the ids found by any sample of any part, and whether each index gave all it has.
+
+    An id may be found several times.
+    """
+    ids = [NO_IDS]
     exhausted = True
     for part in parts:
         if part.exclude:
@@ -60,11 +83,10 @@ def _nearest(
         for modality in part.modalities_for(item):
             space = snapshot.route(modality, item).space
             near = snapshot.nearest(part.vectors[modality][space], space, item, depth)
-            exhausted &= bool((near < 0).any(axis=1).all())
-            ids.append(near[near >= 0])
-    # Not np.unique, which loads numpy.ma first and delays a search by command by 20 ms.
-    distinct = sorted(set(np.concatenate(ids).tolist()))
-    return np.array(distinct, dtype=np.int64), exhausted
+            there = near >= 0
+            exhausted &= not there.all(axis=1).any()
+            ids.append(near[there])
+    return np.concatenate(ids), exhausted
 
 
 def match_words(

@@ -16,7 +16,6 @@ from seehear.search.calibration.baseline import (
     WEAK_BELOW,
     BaselineColumns,
     SegmentKind,
-    SimilarityBaseline,
     doubt,
     log_odds,
     score_of,
@@ -27,6 +26,7 @@ from seehear.search.composition import (
     max_over_cooccurring,
     noisy_or,
     overlapping,
+    run_starts,
     weighted_geometric_mean,
 )
 from seehear.search.encode_query import EncodedPart
@@ -125,16 +125,17 @@ def score(
     together, answering = max_over_cooccurring(
         corroborated(by_part, wanted, candidates), candidates
     )
-    timed = together
+    weights, excluded = [part.weight for part in parts], [part.exclude for part in parts]
+    timed = total = weighted_geometric_mean(together, weights, excluded)
     if (of_file := WHOLE_FILE[kinds]).any():
         here = np.where(of_file, 0.0, words).astype(np.float32)
-        timed, _ = max_over_cooccurring(
+        own, _ = max_over_cooccurring(
             corroborated(noisy_or(meaning, here), wanted, candidates), candidates
         )
+        timed = weighted_geometric_mean(own, weights, excluded)
     by_kind = np.take_along_axis(
         noisy_or(known * score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
     )
-    weights, excluded = [part.weight for part in parts], [part.exclude for part in parts]
     return Scores(
         parts=parts,
         candidates=candidates,
@@ -147,9 +148,9 @@ def score(
         word_kinds=kinds,
         by_part=by_part,
         answering=answering,
-        total=weighted_geometric_mean(together, weights, excluded).astype(np.float64),
+        total=total.astype(np.float64),
         confidence=weighted_geometric_mean(by_kind, weights, excluded),
-        timed=weighted_geometric_mean(timed, weights, excluded),
+        timed=timed,
     )
 
 
@@ -207,8 +208,13 @@ class Comparison:
 
     @property
     def odds(self) -> Floats:
-        """Log odds that segments belong by themselves: float32 (s, n), or -inf."""
-        return _odds(self.z, self.similarities, self.is_own)
+        """Log odds that segments belong by themselves: float32 (s, n), or -inf.
+
+        What is nearly the query itself is an answer, even among items that are all alike.
+        """
+        odds = log_odds(self.z)
+        near = self.is_own & (self.similarities >= NEARLY_EQUAL) & (self.z > -np.inf)
+        return np.asarray(np.where(near, np.maximum(odds, ODDS_SLOW), odds), dtype=np.float32)
 
     def only(self, kinds: NDArray[np.bool_]) -> Comparison:
         """Return the same of some kinds of segments only, (m,)."""
@@ -227,9 +233,7 @@ def compare(
     snapshot: CollectionSnapshot,
 ) -> Comparison:
     """Compare samples, float32 (s, dim), with the candidates of all kinds that `columns` has."""
-    number_of = np.full(MOST_CODES, -1, dtype=np.int64)
-    number_of[[code_of(*kind) for kind in columns.kinds]] = range(len(columns.kinds))
-    which = number_of[candidates.codes]
+    which = columns.numbers[candidates.codes]
     probes = np.concatenate([samples, columns.queries[None]])
     rows, products = snapshot.products(
         candidates, np.flatnonzero(which >= 0), columns.space, probes
@@ -241,26 +245,11 @@ def compare(
     similarities[:, rows] = products[:, :-1].T
     expected[:, rows] = columns.expected(samples, products[:, -1], of_rows)
     z[:, rows] = (similarities[:, rows] - expected[:, rows]) / columns.spreads[of_rows]
-    which = np.full(len(candidates), -1, dtype=np.int64)
-    which[rows] = of_rows
+    if len(rows) < len(which):
+        which = np.full(len(candidates), -1, dtype=np.int64)
+        which[rows] = of_rows
     own = (which >= 0) & (candidates.kinds == MODALITY_CODES.index(modality))
     return Comparison(modality, which, own, similarities, expected, z)
-
-
-def odds_of(baseline: SimilarityBaseline, similarities: Floats, expected: Floats) -> Floats:
-    """Return the log odds of the items of one route by themselves: float32 (n,)."""
-    is_own = np.array(baseline.route.query is baseline.route.item)
-    return _odds(baseline.z(similarities, expected), similarities, is_own)
-
-
-def _odds(z: Floats, similarities: Floats, is_own: NDArray[np.bool_]) -> Floats:
-    """Return log odds, any shape.
-
-    What is nearly the query itself is an answer, even among items that are all alike.
-    """
-    odds = log_odds(z)
-    near = is_own & (similarities >= NEARLY_EQUAL) & (z > -np.inf)
-    return np.asarray(np.where(near, np.maximum(odds, ODDS_SLOW), odds), dtype=np.float32)
 
 
 def _word_columns(
@@ -329,45 +318,62 @@ def _kind_of(candidates: SegmentColumns, row: int) -> SegmentKind:
     return MODALITY_CODES[candidates.kinds[row]], ORIGIN_CODES[candidates.origins[row]]
 
 
-def rows_by_asset(candidates: SegmentColumns) -> dict[int, Ids]:
-    """Return the rows of each asset, ascending."""
-    order = np.argsort(candidates.assets, kind="stable")
-    assets = candidates.assets[order]
-    starts = np.flatnonzero(assets[1:] != assets[:-1]) + 1
-    rows = np.split(order, starts) if len(order) else []
-    return {int(candidates.assets[some[0]]): some for some in rows}
+class Evidence:
+    """By what the candidates were found."""
 
+    def __init__(self, scores: Scores) -> None:
+        self._scores = scores
+        candidates = scores.candidates
+        order = np.argsort(candidates.assets, kind="stable")
+        assets, codes = candidates.assets[order], candidates.codes[order]
+        starts = run_starts(assets)
+        several = codes[starts] != np.maximum.reduceat(codes, starts)
+        several |= codes[starts] != np.minimum.reduceat(codes, starts)
+        stops = [*starts[1:].tolist(), len(order)]
+        self._files = {
+            asset: (order[start:stop], mixed)
+            for asset, start, stop, mixed in zip(
+                assets[starts].tolist(), starts.tolist(), stops, several.tolist(), strict=True
+            )
+        }
 
-def evidence(scores: Scores, row: int, same: Ids) -> dict[By, int]:
-    """Return by what a candidate was found, and for each the row of the candidate that tells it.
+    def rows_beside(self, row: int) -> Ids:
+        """Return the rows of the file of a candidate, ascending."""
+        return self._files[self._scores.candidates.assets.item(row)][0]
 
-    First what answers each part, then what else says the same at that time, best first. What is
-    not sure by itself is left out, except what answers best. `same` are the rows of its file, or
-    none if all are of one kind.
-    """
-    found: dict[By, int] = {}
-    for number in scores.wanted:
-        answer = int(scores.answering[number, row])
-        others: Ids = same[:0]
-        if len(same):
-            sure = same[scores.by_part[number, same] >= WEAK_BELOW]
-            others = sure[overlapping(scores.candidates, np.array([answer]), sure)]
-            others = others[np.argsort(-scores.by_part[number, others], kind="stable")]
-        for one in (answer, *others.tolist()):
-            for by in _by(scores, number, one):
-                found.setdefault(by, one)
-    return found
+    def of(self, row: int) -> dict[By, int]:
+        """Return by what a candidate was found, and for each the row that tells it.
 
+        First what answers each part, then what else says the same at that time, best first. What is
+        not sure by itself is left out, except what answers best.
+        """
+        scores = self._scores
+        same, mixed = self._files[scores.candidates.assets.item(row)]
+        found: dict[By, int] = {}
+        for number in scores.wanted:
+            answer = scores.answering.item(number, row)
+            others: list[int] = []
+            if mixed:
+                sure = same[scores.by_part[number, same] >= WEAK_BELOW]
+                beside = sure[overlapping(scores.candidates, np.array([answer]), sure)]
+                order = np.argsort(-scores.by_part[number, beside], kind="stable")
+                others = beside[order].tolist()
+            for one in (answer, *others):
+                for by in self._by(number, one):
+                    found.setdefault(by, one)
+        return found
 
-def _by(scores: Scores, number: int, row: int) -> tuple[By, ...]:
-    """Return by what one part finds a candidate: its words, its sight or sound, or its name."""
-    item, origin = _kind_of(scores.candidates, row)
-    own = _SENSES.get(item) or (By.TEXT if origin is None else By(origin))
-    match = int(scores.word_kinds[number, row])
-    if match == NO_MATCH or not WHOLE_FILE[match]:
-        return (own,)
-    named = float(scores.words[number, row])
-    meant = 1.0 - (1.0 - float(scores.by_part[number, row])) / max(1.0 - named, 1e-6)
-    if meant < WEAK_BELOW:
-        return (By.NAME,)
-    return (By.NAME, own) if named > meant else (own, By.NAME)
+    def _by(self, number: int, row: int) -> tuple[By, ...]:
+        """Return by what one part finds a candidate: its words, its sight or sound, its name."""
+        scores = self._scores
+        item = MODALITY_CODES[scores.candidates.kinds.item(row)]
+        origin = ORIGIN_CODES[scores.candidates.origins.item(row)]
+        own = _SENSES.get(item) or (By.TEXT if origin is None else By(origin))
+        match = scores.word_kinds.item(number, row)
+        if match == NO_MATCH or not WHOLE_FILE[match]:
+            return (own,)
+        named = scores.words.item(number, row)
+        meant = 1.0 - (1.0 - scores.by_part.item(number, row)) / max(1.0 - named, 1e-6)
+        if meant < WEAK_BELOW:
+            return (By.NAME,)
+        return (By.NAME, own) if named > meant else (own, By.NAME)

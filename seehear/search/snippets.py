@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seehear.stores.catalog.asked_words import AskedWord, in_pairs, occurrences
+from seehear.stores.catalog.asked_words import AskedWord, WordMarker, in_pairs
 
 MAX_SNIPPET = 200
 """Most characters of a passage that a hit shows."""
@@ -17,18 +17,26 @@ Marks = tuple[tuple[int, int], ...]
 """Where words of a query stand in a text: (start, stop) in characters, in order."""
 
 
-def cut_snippet(passage: str, asked: Sequence[AskedWord]) -> tuple[str, Marks]:
-    """Return the part of a passage with the most words of a query, and where they stand in it.
+class SnippetCutter:
+    """Cuts passages for the words of one query."""
 
-    A passage without any gives its start.
-    """
-    found = occurrences(passage, asked) or occurrences(passage, in_pairs(asked))
-    start, stop = _best_window(passage, found)
-    before, after = CUT if start else "", f" {CUT.strip()}" if stop < len(passage) else ""
-    marks = _merged([(a, b) for a, b, _ in found if start <= a and b <= stop])
-    shift = len(before) - start
-    shifted = tuple((a + shift, b + shift) for a, b in marks)
-    return f"{before}{passage[start:stop]}{after}", shifted
+    def __init__(self, asked: Sequence[AskedWord]) -> None:
+        self._whole = self._pairs = WordMarker(asked)
+        if (pairs := in_pairs(asked)) != asked:
+            self._pairs = WordMarker(pairs)
+
+    def cut(self, passage: str) -> tuple[str, Marks]:
+        """Return the part of a passage with the most words of the query, and where they stand.
+
+        A passage without any gives its start.
+        """
+        found = self._whole.find(passage) or self._pairs.find(passage)
+        start, stop = _best_window(passage, found)
+        before, after = CUT if start else "", f" {CUT.strip()}" if stop < len(passage) else ""
+        marks = _merged([(a, b) for a, b, _ in found if start <= a and b <= stop])
+        shift = len(before) - start
+        shifted = tuple((a + shift, b + shift) for a, b in marks)
+        return f"{before}{passage[start:stop]}{after}", shifted
 
 
 def _best_window(passage: str, found: Sequence[tuple[int, int, int]]) -> tuple[int, int]:

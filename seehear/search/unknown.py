@@ -14,6 +14,7 @@ from pathlib import Path
 from seehear.errors import UnknownFolderError, UsageError
 from seehear.own_fields import FieldType, OwnField
 from seehear.search.formats import names_of
+from seehear.sources import stored_path
 from seehear.stores import Catalog
 from seehear.stores.catalog.facets import FIELDS
 from seehear.stores.catalog.filters import (
@@ -114,7 +115,8 @@ class _Check:
             return _folder_error(part.value, values, self._roots())
         if part.field is Field.FOLDER:
             asked = str(part.value).strip("*")
-            return UnknownFolderError(asked, list(map(Path, nearest(asked, values))), self._roots())
+            near = list(map(stored_path, nearest(asked, values)))
+            return UnknownFolderError(asked, near, self._roots())
         name = str(part.field)
         if isinstance(part.field, Field):
             name = _NAMES.get(part.field, name)
@@ -168,4 +170,4 @@ def _folder_error(folder: Path, holding: Sequence[str], roots: Sequence[Path]) -
     for name in nearest(folder.name, named):
         texts = sorted(named[name])[:MOST_VALUES]
         near += nearest(str(folder), texts) or texts
-    return UnknownFolderError(folder, list(map(Path, near[:NEAREST])), roots)
+    return UnknownFolderError(folder, list(map(stored_path, near[:NEAREST])), roots)

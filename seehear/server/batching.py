@@ -14,8 +14,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from seehear.cancellation import CancelledQueryError, CancelToken, current_token
-from seehear.encoders import Model, Route, known_shares
-from seehear.types import EmbeddingSpace, Modality, Sample, SampleSpec, Vectors
+from seehear.encoders import Model, Route, encode_patches, known_shares
+from seehear.types import EmbeddingSpace, ImageSample, Modality, Sample, SampleSpec, Vectors
 
 EncodedQuery = Mapping[EmbeddingSpace, Vectors]
 
@@ -57,6 +57,9 @@ class WrappedModel:
 
     def known_shares(self, texts: Sequence[str]) -> list[float]:
         return known_shares(self.inner, texts)
+
+    def encode_patches(self, image: ImageSample) -> Vectors | None:
+        return encode_patches(self.inner, image)
 
 
 class BatchingModel(WrappedModel):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seehear.server.folder_labels import FolderLabels, printable
+from seehear.sources import stored_path
 from seehear.types import Hit, Ids, Modality
 
 if TYPE_CHECKING:
@@ -23,8 +20,8 @@ if TYPE_CHECKING:
 
 KINDS = [str(kind) for kind in (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.TEXT)]
 """In the order of the page."""
-_KEPT = 8
-"""Orders kept: of the filters that people use at the same time. 16 bytes an asset each."""
+KEPT_ORDERS = 8
+"""Those of the filters that people use at the same time. 16 bytes an asset each."""
 
 
 class GroupBy(StrEnum):
@@ -59,7 +56,8 @@ def order(listing: AssetListing, by: GroupBy, folder_labels: FolderLabels) -> Br
         if by is GroupBy.KIND:
             keys, wanted = listing.kinds, KINDS
         else:
-            keys = _folder_names(listing, folder_labels)
+            names = {one: folder_labels.named(stored_path(one)) for one in set(listing.folders)}
+            keys = np.array([names[folder] for folder in listing.folders], dtype=np.object_)
             wanted = sorted(set(keys), key=lambda name: (name.casefold().split("/"), name))
         ranks = _ranks(keys, wanted)
     ranking = np.lexsort((-listing.ids, -listing.times.astype(np.int64), ranks))
@@ -69,13 +67,6 @@ def order(listing: AssetListing, by: GroupBy, folder_labels: FolderLabels) -> Br
 def _ranks(keys: NDArray[Any], wanted: Sequence[str]) -> NDArray[np.int64]:
     number = {key: rank for rank, key in enumerate(wanted)}
     return np.array([number[key] for key in keys], dtype=np.int64)
-
-
-def _folder_names(listing: AssetListing, folder_labels: FolderLabels) -> NDArray[np.object_]:
-    named = {
-        folder: folder_labels.named(Path(os.fsdecode(folder))) for folder in set(listing.folders)
-    }
-    return np.array([named[folder] for folder in listing.folders], dtype=np.object_)
 
 
 def _groups(keys: NDArray[Any]) -> list[tuple[str, int]]:
@@ -111,23 +102,3 @@ def suggest(search: Callable[..., Sequence[Hit]]) -> list[str]:
         elif best:
             found.append(" ".join(re.findall(r"[^\W\d_]+", best[0][0].path.stem))[:40])
     return [one for one in dict.fromkeys(found) if one]
-
-
-class OrderCache:
-    """The orders that were asked for last. Safe from several threads."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, BrowseOrder] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> BrowseOrder | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Hashable, made: BrowseOrder) -> None:
-        with self._lock:
-            self._kept[key] = made
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)

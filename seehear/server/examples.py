@@ -16,8 +16,7 @@ _MEANINGS = {
     413: ("media_too_large", "film.mp4: is longer than 30 minutes"),
     415: ("content_type", "send application/json or multipart/form-data"),
     422: ("bad_query", "the query is empty; give a text, a file, or hits in `like`"),
-    429: ("busy", "too many queries at once; try again"),
-    503: ("not_ready", "the model is loading"),
+    503: ("busy", "too many queries at once; try again"),
 }
 
 
@@ -27,11 +26,11 @@ Responses = dict[int | str, dict[str, Any]]
 def problems(*statuses: int, besides: Responses | None = None) -> Responses:
     """Return the `responses` of an endpoint: `besides`, and these errors.
 
-    400, 408 and 421 may come of any endpoint: a request that cannot be read, one that does not
-    arrive, a wrong Host header.
+    400, 408, 421 and 422 may come of any endpoint: a request that cannot be read, one that does not
+    arrive, a wrong Host header, a parameter that the endpoint does not have.
     """
     described: Responses = dict(besides or {})
-    for status in (*statuses, 400, 408, 421):
+    for status in dict.fromkeys((*statuses, 400, 408, 421, 422)):
         code, message = _MEANINGS.get(
             status, ("wrong_host", "unknown host name; add it with `seehear serve --name`")
         )

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from seehear.errors import UsageError
+from seehear.server.problems import ServiceError
 from seehear.stores.catalog.filters import And, Compare, Field, Filter, Op, Or
 from seehear.suggestions import did_you_mean
 
@@ -67,8 +68,12 @@ class FolderLabels:
     def resolve(self, folder: str) -> Path:
         """Return the path of a folder by label, without a look at the disk.
 
-        Raises UsageError for an unknown label and for anything that could lead elsewhere.
+        Raises UsageError for an unknown label and for anything that could lead elsewhere,
+        ServiceError 422 for a URL.
         """
+        if "://" in folder:  # told as it was sent, which the answer to a UsageError would not
+            told = f'No folder "{printable(folder)}". The folders are {", ".join(self._by_label)}'
+            raise ServiceError(422, "bad_query", " ".join(told.split())[:500])
         label, _, inner = folder.strip("/").partition("/")
         # A label may itself hold a slash only if the root's name did, which no file system allows.
         root = self.root(label)

@@ -1,12 +1,20 @@
-"""Count requests and work for Prometheus, in one registry per application."""
+"""Count requests and work for Prometheus; of several collections, each in a registry of its own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
 
 from seehear.types import Modality
 
@@ -18,10 +26,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Metrics:
-    """Hold the counters of one application; read `waiting` and `running` when asked."""
+class RequestMetrics:
+    """Hold the counters of the requests to one application."""
 
-    def __init__(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "seehear_requests_total",
@@ -36,13 +44,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._batches = Histogram(
-            "seehear_encode_batch_samples",
-            "Samples encoded in one batch.",
-            ("modality",),
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=self.registry,
-        )
+
+
+class Metrics(RequestMetrics):
+    """Hold the counters of the application of one collection."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.decoded = Counter(
             "seehear_uploads_total",
             "Uploaded files by outcome.",
@@ -60,6 +68,20 @@ class Metrics:
             "Processes that answer searches; 0 where the service answers by itself.",
             registry=self.registry,
         )
+
+
+class ResourceMetrics:
+    """Hold the counters of what all collections share; read `waiting` and `running` when asked."""
+
+    def __init__(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        self._batches = Histogram(
+            "seehear_encode_batch_samples",
+            "Samples encoded in one batch.",
+            ("modality",),
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
         for name, text, read in (
             ("seehear_queries_waiting", "Queries waiting for a thread.", waiting),
             ("seehear_queries_running", "Queries running.", running),
@@ -70,15 +92,43 @@ class Metrics:
         """Count one call of the encoder."""
         self._batches.labels(str(modality)).observe(size)
 
-    def page(self) -> bytes:
-        """Return the text for Prometheus."""
-        return generate_latest(self.registry)
+
+class _Joined(Collector):
+    """Collect several registries as one."""
+
+    def __init__(
+        self, plain: Iterable[CollectorRegistry], labelled: Mapping[str, CollectorRegistry]
+    ) -> None:
+        self._registries: list[tuple[dict[str, str], CollectorRegistry]]
+        self._registries = [({}, one) for one in plain]
+        self._registries += [({"collection": name}, one) for name, one in labelled.items()]
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for labels, registry in self._registries:
+            for family in registry.collect():
+                known = families.setdefault(
+                    family.name, Metric(family.name, family.documentation, family.type)
+                )
+                known.samples += [
+                    sample._replace(labels=sample.labels | labels) for sample in family.samples
+                ]
+        return families.values()
+
+
+def metrics_page(
+    plain: Iterable[CollectorRegistry], labelled: Mapping[str, CollectorRegistry] | None = None
+) -> bytes:
+    """Return the text for Prometheus; what is `labelled` has its collection's name as label."""
+    joined = CollectorRegistry()
+    joined.register(_Joined(plain, labelled or {}))
+    return generate_latest(joined)
 
 
 class MetricsMiddleware:
     """Count requests by route template, never by path."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
 

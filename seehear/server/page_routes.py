@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from seehear.server.mount_path import mount_path
 from seehear.server.problems import ServiceError
 
 if TYPE_CHECKING:
@@ -23,23 +25,32 @@ _TYPES = {
 }
 
 
-def register(app: FastAPI) -> None:
-    """Add the page to the application; read its files now, and never again."""
+PAGES = {"/": "index.html", "/moment/{asset_id}": "index.html"}
+
+
+def register(app: FastAPI, pages: Mapping[str, str] = PAGES) -> None:
+    """Add pages, by their paths, and their parts; read the files now, and never again."""
     kept = {item.name: _loaded(item) for item in files("seehear.server.page").iterdir()}
 
     def answer(name: str, request: Request) -> Response:
         if kept.get(name) is None:
             raise ServiceError(404, "no_such_file", "the page has no file of this name")
         content, kind, mark = kept[name]  # type: ignore[misc]
+        if mount := mount_path.get():  # the addresses of a page are written from the root on
+            content, mark = content.replace(b'="/', f'="{mount}/'.encode()), f'{mark[:-1]}{mount}"'
         headers = {"etag": mark, "cache-control": "no-cache"}
         if request.headers.get("if-none-match") == mark:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=kind, headers=headers)
 
-    @app.get("/", include_in_schema=False)
-    @app.get("/moment/{asset_id}", include_in_schema=False)
-    async def page(request: Request) -> Response:
-        return answer("index.html", request)
+    def page(name: str) -> Callable[[Request], Awaitable[Response]]:
+        async def shown(request: Request) -> Response:
+            return answer(name, request)
+
+        return shown
+
+    for path, name in pages.items():
+        app.get(path, include_in_schema=False)(page(name))
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def icon(request: Request) -> Response:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from seehear import errors
 from seehear.errors import SeehearError
+from seehear.sources import SourceError
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[SeehearError], int, str], ...] = (
     (errors.MediaLimitError, 413, "media_too_large"),
     (errors.BrokenMediaError, 422, "broken_media"),
     (errors.ContentChangedError, 409, "changed"),
+    (SourceError, 503, "offline"),
     (errors.MediaError, 422, "unreadable_media"),
     (errors.UsageError, 422, "bad_query"),
     (errors.EnvironmentFaultError, 503, "environment"),
@@ -45,7 +47,7 @@ _STATUS: tuple[tuple[type[SeehearError], int, str], ...] = (
 
 _RETRY_AFTER_S = 2
 
-_PATH = re.compile(r"""(?<![\w/])(?:~|[A-Za-z]:)?[/\\][^\s'",;:()]+""")
+_PATH = re.compile(r"""(?<!seehear:)(?<![\w/])(?:~|[A-Za-z]:)?[/\\][^\s'",;:()]+""")
 
 
 def problem_of(error: SeehearError, private: Iterable[str] = ()) -> ServiceError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,13 @@ from seehear.query_builder import build_query, text_part
 from seehear.search import language_notes
 from seehear.serialize import taken_text
 from seehear.server.folder_labels import FolderLabels, printable
-from seehear.server.schemas import BrowsedOut, Part, Place, SearchRequest
-from seehear.types import Asset, Hit, Modality, Query, QueryPart
+from seehear.server.mount_path import full_address
+from seehear.server.schemas import Part, Place, SearchRequest
+from seehear.server.schemas_browse import BrowsedOut
+from seehear.types import Asset, Hit, Modality, Query, QueryPart, shown_name
 
 if TYPE_CHECKING:
+    from seehear.search.interpretation import FoundFilter, Interpretation
     from seehear.server.served_collection import BrowsedAsset, ServedCollection
 
 _OF_ASSET = ("width_px", "height_px", "duration_s")
@@ -123,19 +126,51 @@ def answer_search(
     Raises as `translate_request` and `ServedCollection.ask`.
     """
     started = time.perf_counter()
+    reading = read_filters(library, wish)
+    if reading is not None and reading.where:
+        where = f"({wish.where}) and ({reading.where})" if wish.where else reading.where
+        # Words that are filters alone are searched for only if there is nothing else to search for.
+        others = wish.like or wish.parts or any(not upload.exclude for upload in uploads)
+        text = reading.rest or (None if others else reading.text)
+        wish = wish.model_copy(update={"text": text, "where": where})
     query = translate_request(wish, uploads, load, folder_labels, limits)
     hits = library.ask(query)
     check_current()
     model = library.model()
+    notes = language_notes(query, model)
+    if reading is not None and not wish.typing:
+        notes = [*notes, *reading.notes]
     answer = {
         "hits": hits_out(hits, library, folder_labels),
         "stands_out": any(not hit.weak for hit in hits),
         "heard": heard,
-        "notes": language_notes(query, model),
+        "notes": notes,
+        "interpretation": None if reading is None else asdict(reading),
         "model": model.name,
         "took_ms": round(1000 * (time.perf_counter() - started), 2),
     }
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def read_filters(library: ServedCollection, wish: SearchRequest) -> Interpretation | None:
+    """Return how the words of a request are read; None if it wants them as they are written."""
+    texts = [wish.text] if isinstance(wish.text, str) else wish.text or []
+    if len(texts) != 1 or (wish.as_written is True and not wish.take):
+        return None
+    reading = library.interpret(texts[0])
+
+    def is_taken(found: FoundFilter) -> bool:
+        if wish.take is True or _names(wish.take, found):
+            return True
+        return found in reading.taken and not (
+            wish.as_written is True or _names(wish.as_written, found)
+        )
+
+    return reading.accept(filter(is_taken, (*reading.taken, *reading.offered)))
+
+
+def _names(words: bool | list[str], found: FoundFilter) -> bool:
+    return not isinstance(words, bool) and found.words in words
 
 
 def hits_out(
@@ -162,7 +197,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
         facts
         | content
         | {
-            "name": printable(hit.path.name),
+            "name": printable(shown_name(hit.path)),
             "folder": folder_labels.folder_of(hit.path),
             "thumbnail": thumbnail_address(
                 hit.asset_id,
@@ -171,7 +206,7 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
                 hit.stop_s,
                 hit.page if hit.matched_modality is Modality.IMAGE else None,
             ),
-            "media": f"/v1/assets/{hit.asset_id}/media",
+            "media": full_address(f"/v1/assets/{hit.asset_id}/media"),
             "moment_url": moment_url(hit),
         }
     )
@@ -179,7 +214,8 @@ def _hit_out(hit: Hit, asset: Asset | None, folder_labels: FolderLabels) -> dict
 
 def moment_url(hit: Hit) -> str:
     """Return the address of a hit's moment on the page."""
-    return f"/moment/{hit.asset_id}{moment_fragment(hit.start_s, hit.stop_s, hit.page)}"
+    fragment = moment_fragment(hit.start_s, hit.stop_s, hit.page)
+    return full_address(f"/moment/{hit.asset_id}{fragment}")
 
 
 def _facts_of(asset: Asset) -> dict[str, Any]:
@@ -204,7 +240,7 @@ def _browsed_out(found: BrowsedAsset, folder_labels: FolderLabels) -> BrowsedOut
         segment_id=found.segment_id,
         modality=asset.modality,
         format=asset.format,
-        name=printable(found.path.name),
+        name=printable(shown_name(found.path)),
         folder=folder_labels.folder_of(found.path),
         snippet=printable(text[:_SNIPPET_CHARACTERS]) if text else None,
         thumbnail=thumbnail_address(
@@ -214,12 +250,13 @@ def _browsed_out(found: BrowsedAsset, folder_labels: FolderLabels) -> BrowsedOut
             segment.stop_s if segment is not None else None,
             page,
         ),
-        media=f"/v1/assets/{asset.id}/media",
+        media=full_address(f"/v1/assets/{asset.id}/media"),
     )
 
 
 def location_out(path: Path, folder_labels: FolderLabels, *, online: bool = True) -> Place:
-    return Place(name=printable(path.name), folder=folder_labels.folder_of(path), online=online)
+    name = printable(shown_name(path))
+    return Place(name=name, folder=folder_labels.folder_of(path), online=online)
 
 
 def thumbnail_address(
@@ -230,7 +267,7 @@ def thumbnail_address(
     page: int | None = None,
 ) -> str | None:
     """Return the address of a hit's picture: its page, the frame of its moment, a spectrogram."""
-    address = f"/v1/assets/{asset_id}/thumbnail"
+    address = full_address(f"/v1/assets/{asset_id}/thumbnail")
     if page is not None:
         return f"{address}?page={page}"
     if modality is Modality.TEXT:

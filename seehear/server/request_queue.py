@@ -59,8 +59,8 @@ class RequestQueue:
     async def run(self, request: Request, work: Callable[[], T]) -> T:
         """Do the work in a thread and return its result.
 
-        Raises ServiceError 429 when the queue is full, 503 when the time is up, 499 when the
-        client has gone, and whatever the work raises.
+        Raises ServiceError 503 when the queue is full and when the time is up, 499 when the client
+        has gone, and whatever the work raises.
         """
         with self.admit() as admission:
             return await admission.run(request, work)
@@ -69,12 +69,12 @@ class RequestQueue:
     def admit(self) -> Iterator[Admission]:
         """Take a place in the queue, for instance before a body is read.
 
-        Raises ServiceError 429 when the queue is full. The place is free again at the end of the
+        Raises ServiceError 503 when the queue is full. The place is free again at the end of the
         block, or when the work that was started in it has stopped.
         """
         with self._lock:
             if self._taken >= self._positions:
-                raise ServiceError(429, "busy", "too many queries at once; try again", 1)
+                raise ServiceError(503, "busy", "too many queries at once; try again", 1)
             self._taken += 1
             self.served += 1
         admission = Admission(self._threads, self._timeout_s)
@@ -109,12 +109,14 @@ class Admission:
         context = contextvars.copy_context()
         context.run(current_token.set, ticket)
         self.future = future = self._threads.submit(context.run, work)
+        result = asyncio.wrap_future(future)
         try:
-            return await self._first(request, asyncio.wrap_future(future))
+            return await self._first(request, result)
         finally:
             if not future.done():
                 ticket.gone.set()
                 future.cancel()  # one that has not started never will
+            result.cancel()  # nobody waits any more: not for an error either
 
     async def wait(self, request: Request, result: asyncio.Future[T]) -> T:
         """Return the result of work that is done elsewhere, or cancel it; raises as `run`."""

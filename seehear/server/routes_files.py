@@ -17,6 +17,8 @@ from seehear.server.problems import ServiceError
 from seehear.server.routes_assets import AssetId
 from seehear.server.schemas import Revealed
 from seehear.server.zip_stream import unique_names, zip_stream
+from seehear.sources import is_remote, stored_path
+from seehear.types import shown_name
 
 if TYPE_CHECKING:
     from seehear.media.stored_file import StoredFile
@@ -39,7 +41,7 @@ def register(app: FastAPI, service: Service, *, reveal: bool) -> None:
         response_class=StreamingResponse,
         tags=["assets"],
         responses=examples.problems(
-            *(401, 403, 404, 422, 429, 503),
+            *(401, 403, 404, 422, 503),
             besides={200: {"content": {"application/zip": {}}, "description": "The archive."}},
         ),
     )
@@ -51,7 +53,7 @@ def register(app: FastAPI, service: Service, *, reveal: bool) -> None:
         files, missing = await service.listing.run(request, lambda: _collect(service, numbers))
         if not files:
             raise ServiceError(404, "no_such_asset", "none of these files can be reached")
-        names = unique_names(printable(Path(file.path).name) for file in files)
+        names = unique_names(printable(stored_path(file.path).name) for file in files)
         entries = (
             (name, file.modified_ns / 1e9, file.open)
             for name, file in zip(names, files, strict=True)
@@ -64,9 +66,8 @@ def register(app: FastAPI, service: Service, *, reveal: bool) -> None:
 
     @app.post(
         "/v1/assets/{asset_id}/reveal",
-        response_model=Revealed,
         tags=["assets"],
-        responses=examples.problems(401, 403, 404, 422, 429, 503),
+        responses=examples.problems(401, 403, 404, 422, 503),
     )
     async def show_in_folder(
         request: Request, asset_id: AssetId, *, open_folder: bool = True
@@ -80,7 +81,7 @@ def register(app: FastAPI, service: Service, *, reveal: bool) -> None:
                 404, "not_offered", "the service does not show paths; start it with --reveal"
             )
         path = await service.listing.run(request, lambda: _stored(service, asset_id).path)
-        if open_folder:
+        if open_folder and not is_remote(path):
             _open_folder(path)
         return Revealed(path=printable(path))
 
@@ -102,7 +103,7 @@ def _collect(service: Service, numbers: list[int]) -> tuple[list[StoredFile], li
             files.append(_stored(service, number))
         except ServiceError:
             known = service.library.locations(number)
-            missing.append(printable(known[0].path.name) if known else f"file {number}")
+            missing.append(printable(shown_name(known[0].path)) if known else f"file {number}")
     return files, missing
 
 

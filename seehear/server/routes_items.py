@@ -14,7 +14,7 @@ from seehear.server import examples, routes_search
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 from seehear.server.routes_assets import AssetId
-from seehear.server.schemas import SearchAnswer, SearchRequest
+from seehear.server.schemas import KindsQuery, SearchAddress, SearchAnswer, SearchRequest
 from seehear.server.schemas_items import (
     AddAnswer,
     AddRequest,
@@ -27,7 +27,7 @@ from seehear.server.schemas_items import (
     ModelsAnswer,
     ServedModel,
 )
-from seehear.server.uploads import parsed, received
+from seehear.server.uploads import received
 from seehear.stores import Item
 from seehear.types import Modality
 from seehear.types import item_id as item_id_of
@@ -40,8 +40,8 @@ Limit = Annotated[int, Query(ge=1, le=arguments.MOST_ROWS)]
 Cursor = Annotated[str | None, Query(max_length=40, description="`cursor` of the page before.")]
 FilterQuery = Annotated[str, Query(max_length=2_000, description="A filter (docs/searching.md).")]
 _ARGUMENT = {Modality.IMAGE: "images", Modality.AUDIO: "audio", Modality.VIDEO: "videos"}
-_READING = (401, 403, 404, 422, 429, 503)
-_WRITING = (401, 403, 404, 409, 413, 415, 422, 429, 503, 507)
+_READING = (401, 403, 404, 422, 503)
+_WRITING = (401, 403, 404, 409, 413, 415, 422, 503, 507)
 
 
 def register(app: FastAPI, service: Service) -> None:
@@ -55,28 +55,14 @@ def register(app: FastAPI, service: Service) -> None:
         tags=["search"],
         responses=examples.problems(*_READING),
     )
-    async def search(
-        request: Request,
-        text: Annotated[str, Query(min_length=1, max_length=10_000)],
-        k: Annotated[int, Query(ge=1, le=1_000)] = 10,
-        kinds: Annotated[str, Query(max_length=200, description="Such as image,video.")] = "",
-        under: Annotated[str, Query(max_length=4_096)] = "",
-        where: FilterQuery = "",
-    ) -> Response:
-        """Search by words in the address, as from the bar of a browser; POST can do more."""
-        named = [kind for kind in kinds.split(",") if kind.strip()]
-        asked = {"text": [text], "k": k, "modalities": named, "under": under, "where": where}
-        wish = parsed(SearchRequest, {name: value for name, value in asked.items() if value})
+    async def search(request: Request, asked: Annotated[SearchAddress, Query()]) -> Response:
+        """Search by words in the address, as from the bar of a browser; POST also takes files."""
+        wish = SearchRequest.model_validate(asked.model_dump())
         with service.queries.admit() as admission:
             answer = await routes_search.answer_wish(service, request, admission, wish, [])
         return Response(answer, media_type="application/json")
 
-    @app.get(
-        "/v1/models",
-        response_model=ModelsAnswer,
-        tags=["vectors"],
-        responses=examples.problems(*_READING),
-    )
+    @app.get("/v1/models", tags=["vectors"], responses=examples.problems(*_READING))
     async def models(request: Request) -> ModelsAnswer:
         """List the names that `/v1/embeddings` takes: of the model, and what stands for it."""
         return await service.listing.run(
@@ -95,12 +81,7 @@ def register(app: FastAPI, service: Service) -> None:
 
 
 def _register_items(app: FastAPI, service: Service) -> None:
-    @app.get(
-        "/v1/items",
-        response_model=ItemsAnswer,
-        tags=["items"],
-        responses=examples.problems(*_READING),
-    )
+    @app.get("/v1/items", tags=["items"], responses=examples.problems(*_READING))
     async def listed(
         request: Request, where: FilterQuery = "", limit: Limit = 100, cursor: Cursor = None
     ) -> ItemsAnswer:
@@ -114,7 +95,6 @@ def _register_items(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/v1/items",
-        response_model=AddAnswer,
         tags=["items"],
         openapi_extra={
             "requestBody": {
@@ -133,12 +113,7 @@ def _register_items(app: FastAPI, service: Service) -> None:
             async with received(request, AddRequest, service.limits) as (wish, uploads):
                 return await admission.run(request, lambda: _add(service, wish, uploads))
 
-    @app.get(
-        "/v1/items/{item_id:path}",
-        response_model=ItemOut,
-        tags=["items"],
-        responses=examples.problems(*_READING),
-    )
+    @app.get("/v1/items/{item_id:path}", tags=["items"], responses=examples.problems(*_READING))
     async def describe(request: Request, item_id: ItemKey) -> ItemOut:
         """Describe one item by its id."""
 
@@ -150,12 +125,7 @@ def _register_items(app: FastAPI, service: Service) -> None:
 
         return await service.listing.run(request, read)
 
-    @app.patch(
-        "/v1/items/{item_id:path}",
-        response_model=ItemOut,
-        tags=["items"],
-        responses=examples.problems(*_WRITING),
-    )
+    @app.patch("/v1/items/{item_id:path}", tags=["items"], responses=examples.problems(*_WRITING))
     async def change(request: Request, item_id: ItemKey, wish: FieldsRequest) -> ItemOut:
         """Change fields of an item; null removes one."""
 
@@ -167,12 +137,7 @@ def _register_items(app: FastAPI, service: Service) -> None:
 
         return await service.listing.run(request, write)
 
-    @app.delete(
-        "/v1/items/{item_id:path}",
-        response_model=Deleted,
-        tags=["items"],
-        responses=examples.problems(*_WRITING),
-    )
+    @app.delete("/v1/items/{item_id:path}", tags=["items"], responses=examples.problems(*_WRITING))
     async def delete(request: Request, item_id: ItemKey) -> Deleted:
         """Delete an item."""
 
@@ -185,15 +150,10 @@ def _register_items(app: FastAPI, service: Service) -> None:
 
 
 def _register_assets(app: FastAPI, service: Service) -> None:
-    @app.get(
-        "/v1/assets",
-        response_model=AssetsAnswer,
-        tags=["assets"],
-        responses=examples.problems(*_READING),
-    )
+    @app.get("/v1/assets", tags=["assets"], responses=examples.problems(*_READING))
     async def assets(
         request: Request,
-        kinds: Annotated[str, Query(max_length=200, description="Such as image,video.")] = "",
+        modalities: KindsQuery = None,
         where: FilterQuery = "",
         limit: Limit = 100,
         cursor: Cursor = None,
@@ -202,7 +162,7 @@ def _register_assets(app: FastAPI, service: Service) -> None:
 
         def read() -> AssetsAnswer:
             page = service.library.assets(
-                modalities=arguments.parse_modalities(kinds or None),
+                modalities=modalities or None,
                 where=where,
                 limit=limit,
                 cursor=cursor,
@@ -212,12 +172,7 @@ def _register_assets(app: FastAPI, service: Service) -> None:
 
         return await service.listing.run(request, read)
 
-    @app.delete(
-        "/v1/assets/{asset_id}",
-        response_model=Deleted,
-        tags=["assets"],
-        responses=examples.problems(*_WRITING),
-    )
+    @app.delete("/v1/assets/{asset_id}", tags=["assets"], responses=examples.problems(*_WRITING))
     async def delete_asset(request: Request, asset_id: AssetId) -> Deleted:
         """Take an asset out of the collection. Its files stay: indexing finds them again."""
 

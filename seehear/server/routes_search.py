@@ -15,6 +15,7 @@ from seehear.errors import MediaError, UsageError
 from seehear.libraries import naming_faults
 from seehear.query_builder import check_modality, text_part
 from seehear.server import examples
+from seehear.server.parameters import JSON, content_kind
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload, answer_search
 from seehear.server.request_queue import Admission, RequestQueue
@@ -31,7 +32,7 @@ from seehear.server.schemas_openai import (
     OpenAIEmbeddingsRequest,
     OpenAIUsage,
 )
-from seehear.server.uploads import FORM, JSON, content_kind, received
+from seehear.server.uploads import FORM, received
 from seehear.types import Modality, QueryPart, Sample, modality_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def register(app: FastAPI, service: Service) -> None:
         response_model=SearchAnswer,
         tags=["search"],
         openapi_extra=examples.SEARCH,
-        responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
+        responses=examples.problems(401, 403, 413, 415, 422, 503),
     )
     async def search(request: Request) -> Response:
         """Find pictures, sounds, moments of videos and passages of text."""
@@ -68,10 +69,9 @@ def register(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/v1/embed",
-        response_model=EmbedAnswer,
         tags=["vectors"],
         openapi_extra=examples.EMBED,
-        responses=examples.problems(401, 403, 413, 415, 422, 429, 503),
+        responses=examples.problems(401, 403, 413, 415, 422, 503),
     )
     async def embed(request: Request) -> EmbedAnswer:
         """Turn texts or one file into vectors, in every space of their kind."""
@@ -82,9 +82,8 @@ def register(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/v1/embeddings",
-        response_model=OpenAIEmbeddings,
         tags=["vectors"],
-        responses=examples.problems(401, 403, 404, 413, 415, 422, 429, 503),
+        responses=examples.problems(401, 403, 404, 413, 415, 422, 503),
     )
     async def embeddings(request: Request, wish: OpenAIEmbeddingsRequest) -> OpenAIEmbeddings:
         """Embed texts in the shape of OpenAI's API."""

@@ -11,10 +11,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from seehear.server import examples
-from seehear.server.metrics import CONTENT_TYPE
+from seehear.server.metrics import CONTENT_TYPE, metrics_page
 from seehear.server.problems import ServiceError, without_paths
-from seehear.server.schemas_service import Folders, Health, RootOut, Session, SignIn, Status
-from seehear.server.sessions import COOKIE, Sessions
+from seehear.server.schemas_service import (
+    Folders,
+    Health,
+    RootOut,
+    Session,
+    SignIn,
+    Status,
+)
+from seehear.server.sessions import COOKIE, AccessTokens, visible_folder
 
 if TYPE_CHECKING:
     from seehear.server.state import Service
@@ -23,17 +30,15 @@ _MOST_FOLDERS = 1000
 _SHOWN_LIMITS = ("body_bytes", "upload_bytes", "files", "parts", "text_characters", "k")
 
 
-def register(
-    app: FastAPI, service: Service, sessions: Sessions | None, *, reveal: bool = False
-) -> None:
+def register(app: FastAPI, service: Service, *, reveal: bool = False) -> None:
     """Add the endpoints to the application; `reveal` is told in the status."""
 
-    @app.get("/healthz", response_model=Health, tags=["service"])
+    @app.get("/healthz", tags=["service"])
     async def health() -> Health:
         """Say that the process is alive."""
         return Health(status="ok")
 
-    @app.get("/readyz", response_model=Health, tags=["service"], responses=examples.problems(503))
+    @app.get("/readyz", tags=["service"], responses=examples.problems(503))
     async def readiness() -> Health:
         """Say if the model is loaded and the collection is open."""
         if not service.ready:
@@ -54,28 +59,16 @@ def register(
     )
     async def metrics() -> Response:
         """Give metrics in Prometheus' text format."""
-        service.metrics.indexing.set(service.jobs.running)
-        workers = service.workers if service.ready else None
-        service.metrics.workers.set(len(workers.processes) if workers else 0)
-        return Response(service.metrics.page(), headers={"content-type": CONTENT_TYPE})
+        registries = [service.counted().registry, service.resources.metrics.registry]
+        return Response(metrics_page(registries), headers={"content-type": CONTENT_TYPE})
 
-    @app.get(
-        "/v1/status",
-        response_model=Status,
-        tags=["service"],
-        responses=examples.problems(401, 403, 429, 503),
-    )
+    @app.get("/v1/status", tags=["service"], responses=examples.problems(401, 403, 503))
     async def status(request: Request) -> Status:
         """Show what the collection holds, or that it is loading, and the limits of requests."""
         found = await service.listing.run(request, lambda: _status(service))
         return found.model_copy(update={"reveals": reveal})
 
-    @app.get(
-        "/v1/folders",
-        response_model=Folders,
-        tags=["service"],
-        responses=examples.problems(401, 403, 429, 503),
-    )
+    @app.get("/v1/folders", tags=["service"], responses=examples.problems(401, 403, 503))
     async def folders(request: Request) -> Folders:
         """List the folders that `under` of a search accepts."""
         found, complete = await service.listing.run(
@@ -83,17 +76,18 @@ def register(
         )
         return Folders(folders=found, complete=complete)
 
-    @app.get(
-        "/v1/session",
-        response_model=Session,
-        tags=["service"],
-        responses=examples.problems(403),
-    )
+
+def register_sessions(app: FastAPI, tokens: AccessTokens | None, lasts_s: float) -> None:
+    """Add signing in and out to the application; a session lasts so many seconds."""
+
+    @app.get("/v1/session", tags=["service"], responses=examples.problems(403, 503))
     async def session(request: Request) -> Session:
         """Say if the page must sign in."""
-        if sessions is None:
+        if tokens is None:
             return Session(required=False, signed_in=True)
-        return Session(required=True, signed_in=sessions.accepts(request.cookies.get(COOKIE, "")))
+        cookie = request.cookies.get(COOKIE, "")
+        grant = await run_in_threadpool(tokens.grant_of_cookie, cookie)
+        return Session(required=True, signed_in=grant is not None)
 
     @app.post(
         "/v1/session",
@@ -103,15 +97,15 @@ def register(
     )
     async def sign_in(request: Request, wish: SignIn) -> Response:
         """Sign in: exchange the token for a cookie, which the page sends with every request."""
-        if sessions is None:
+        if tokens is None:
             raise ServiceError(404, "no_token", "this service needs no token")
-        if not sessions.knows(wish.token):
+        if (grant := tokens.grant_of_token(wish.token)) is None:
             raise ServiceError(401, "unauthorised", "wrong token")
         answer = JSONResponse({"required": True, "signed_in": True})
         answer.set_cookie(
             COOKIE,
-            sessions.issue(),
-            max_age=int(service.limits.session_s),
+            tokens.issue(grant),
+            max_age=int(lasts_s),
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
@@ -122,13 +116,13 @@ def register(
         "/v1/session",
         response_model=Session,
         tags=["service"],
-        responses=examples.problems(403),
+        responses=examples.problems(403, 503),
     )
     async def sign_out(request: Request) -> Response:
         """Sign out: end the session, and delete the cookie."""
-        if sessions is not None:
-            await run_in_threadpool(sessions.end, request.cookies.get(COOKIE, ""))
-        answer = JSONResponse({"required": sessions is not None, "signed_in": sessions is None})
+        if tokens is not None:
+            await run_in_threadpool(tokens.end, request.cookies.get(COOKIE, ""))
+        answer = JSONResponse({"required": tokens is not None, "signed_in": tokens is None})
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
@@ -139,7 +133,13 @@ def _status(service: Service) -> Status:
     limits = dataclasses.asdict(service.limits)
     shown = {name: limits[name] for name in _SHOWN_LIMITS}
     if not service.ready:  # the page waits for it, and a browser logs every other status
-        return Status(version=__version__, ready=False, message=service.trouble, limits=shown)
+        return Status(
+            version=__version__,
+            collection=service.name or None,
+            ready=False,
+            message=service.trouble,
+            limits=shown,
+        )
     library = service.library
     state = library.status()
     folder_labels = service.folder_labels()
@@ -148,12 +148,13 @@ def _status(service: Service) -> Status:
         RootOut(
             label=label,
             online=online.get(folder_labels.root(label), True),
-            indexable=folder_labels.root(label) in service.roots,
+            indexable=visible_folder.get() is None and folder_labels.root(label) in service.roots,
         )
         for label in folder_labels.labels
     ]
     return Status(
         version=__version__,
+        collection=service.name or None,
         ready=True,
         model=state.model,
         revision=state.revision,

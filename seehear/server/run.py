@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,18 +19,22 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
+    from seehear.server.state import Service
+
 
 def serve(
-    collection: Path | None = None,
+    collection: Path | Mapping[str, Path] | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
     settings: Settings | None = None,
     token: str | None = None,
-    roots: Sequence[Path] = (),
+    folder_tokens: Mapping[Path, str] | None = None,
+    roots: Sequence[Path] | Mapping[str, Sequence[Path]] = (),
     limits: ServiceLimits | None = None,
     names: Sequence[str] = (),
     behind_proxy: bool = False,
+    root_path: str = "",
     workers: int | None = None,
     reveal: bool = False,
     announce: Callable[[str], None] | None = None,
@@ -37,23 +42,29 @@ def serve(
     """Serve until interrupted. The other arguments are those of `create_app`.
 
     `behind_proxy` trusts X-Forwarded-Proto of a proxy on this machine, so that cookies are marked
-    secure. Without `workers`, one for each core answers searches. `announce` is called with the
-    address before the service takes the first request.
+    secure. `root_path` is the path that a proxy takes away, such as "/media": all addresses begin
+    with it. Without `workers`, one for each core answers searches; of several collections, this
+    process does. `announce` is called with the address before the service takes the first request.
 
     Raises UsageError as `create_app` does, SeehearError if the port is not available, and
     EnvironmentFaultError if a library cannot be loaded.
     """
     if reveal and behind_proxy:
         raise UsageError("--reveal is for the person at this machine; leave out --behind-proxy")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", root_path):
+        raise UsageError(f"--root-path takes a path such as /media, not {root_path!r}")
+    if workers is None:
+        workers = 1 if isinstance(collection, Mapping) else default_workers()
     app = create_app(
         collection,
         settings=settings,
         token=token,
+        folder_tokens=folder_tokens,
         roots=roots,
         limits=limits,
         host=host,
         names=names,
-        workers=default_workers() if workers is None else workers,
+        workers=workers,
         reveal=reveal,
     )
     with _bound(host, port) as listening:
@@ -61,21 +72,25 @@ def serve(
             listening.listen()  # a browser that comes before uvicorn waits in the queue
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listening.getsockname()[1]}")
-        service = app.state.service
-        server = make_server(app, service.limits, behind_proxy=behind_proxy)
+        services: list[Service] = app.state.services
+        server = make_server(
+            app, services[0].limits, behind_proxy=behind_proxy, root_path=root_path
+        )
 
         def end() -> None:
-            server.should_exit = True
+            """End when no collection is left that could answer."""
+            server.should_exit = all(service.fault for service in services)
 
-        service.on_fault = end
+        for service in services:
+            service.on_fault = end
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a service ends: nothing was cut short
             server.run(sockets=[listening])
-        if service.fault is not None:
-            raise service.fault
+        if all(service.fault for service in services) and services[0].fault is not None:
+            raise services[0].fault
 
 
 def make_server(
-    app: ASGIApp, limits: ServiceLimits, *, behind_proxy: bool = False
+    app: ASGIApp, limits: ServiceLimits, *, behind_proxy: bool = False, root_path: str = ""
 ) -> uvicorn.Server:
     """Return the server of an application; its `run` takes sockets that are bound."""
     import uvicorn
@@ -90,6 +105,7 @@ def make_server(
         access_log=False,  # /metrics counts; a log of queries would be a log of people
         server_header=False,
         proxy_headers=behind_proxy,
+        root_path=root_path,
         forwarded_allow_ips="127.0.0.1,::1",
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=HEADER_BYTES,

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Query
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from seehear.arguments import modality
+from seehear.arguments import OTHER_WORDS, modality, own_named
 from seehear.errors import UsageError
 from seehear.limits import FILTER_CHARACTERS, FOLDER_CHARACTERS, MODALITIES, ServiceLimits
 from seehear.types import Box, By, Modality, Mode, Origin
@@ -39,7 +48,23 @@ def _kind(word: object) -> object:
         raise ValueError(str(error)) from None
 
 
+def _flag(value: object) -> object:
+    """Return the flag that a form's list of one value spells."""
+    return value[0] if value in (["true"], ["false"]) else value
+
+
+def _listed(value: object) -> object:
+    """Return the list that words with commas are, as in other interfaces."""
+    return [one for one in value.split(",") if one] if isinstance(value, str) else value
+
+
 Kind = Annotated[Modality, BeforeValidator(_kind)]
+Kinds = Annotated[list[Kind], BeforeValidator(_listed)]
+KindsQuery = Annotated[
+    list[Kind] | None,
+    Query(max_length=MODALITIES, description="Only these kinds; several with commas, too."),
+]
+FlagOrWords = Annotated[bool | list[Words], BeforeValidator(_flag)]
 BoxOut = Annotated[
     Box,
     Field(description="Where writing stands: left, top, right, bottom, as shares of the picture."),
@@ -49,9 +74,24 @@ Weight = Annotated[float, Field(gt=0.0, le=_LIMITS.weight)]
 
 
 class Strict(BaseModel):
-    """A request; unknown fields are refused."""
+    """A request; an unknown field is refused with the near word, and one that is given twice."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            try:
+                own_named(given.items(), cls.model_fields, "the object has no field")
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return given
+
+
+def _also_called(name: str) -> AliasChoices:
+    """Return the names that a field may be sent by: its own, and those of the other interfaces."""
+    return AliasChoices(name, *OTHER_WORDS[name])
 
 
 class Part(Strict):
@@ -68,8 +108,8 @@ class Part(Strict):
     exclude: bool = Field(False, description="Find hits that do not show this.")
 
 
-class SearchRequest(Strict):
-    """A query. Give at least one of `text`, `parts`, `like` or an uploaded file."""
+class SearchAddress(Strict):
+    """A query that fits in an address. Give at least one of `text` and `like`."""
 
     text: Words | list[Words] | None = Field(None, description="What to find.")
     without: Words | list[Words] | None = Field(None, description="What to leave out.")
@@ -78,16 +118,18 @@ class SearchRequest(Strict):
         max_length=_LIMITS.parts,
         description="Of `text` and files, in this order; 1 if missing.",
     )
-    parts: list[Part] = Field([], description="Further parts of the query, with weights.")
     like: list[SegmentId] = Field(
         [], max_length=_LIMITS.likes, description="Find more like these segments."
     )
     unlike: list[SegmentId] = Field(
         [], max_length=_LIMITS.likes, description="Find less like these segments."
     )
-    k: int = Field(20, ge=1, description="Maximum number of hits.")
-    modalities: list[Kind] | None = Field(
+    k: int = Field(
+        20, ge=1, validation_alias=_also_called("k"), description="Maximum number of hits."
+    )
+    modalities: Kinds | None = Field(
         None,
+        validation_alias=_also_called("modalities"),
         max_length=MODALITIES,
         description="Search only these kinds; `photos` means images, too.",
     )
@@ -113,6 +155,44 @@ class SearchRequest(Strict):
     show_duplicates: bool = Field(False, description="List near-duplicates as separate hits.")
     explain: bool = Field(False, description="Explain each score, in `why`.")
     typing: bool = Field(False, description="Find words that begin with the last word, too.")
+    as_written: FlagOrWords = Field(
+        True,
+        description="False: words of `text` that can only be meant as a filter become one "
+        "(`photos of`, `last summer`), told in `interpretation`. A list: all but these words.",
+    )
+    take: FlagOrWords = Field(
+        False,
+        description="Also make filters of words that could be content (a city, a name, a year): "
+        "of all, or of these.",
+    )
+
+
+class SearchRequest(SearchAddress):
+    """A query. Give at least one of `text`, `parts`, `like` or an uploaded file."""
+
+    parts: list[Part] = Field([], description="Further parts of the query, with weights.")
+
+
+class FoundFilterOut(BaseModel):
+    """A filter that some words of a query name."""
+
+    words: str
+    first: int = Field(description="Where the words begin in `text`, in characters.")
+    last: int = Field(description="Where they end.")
+    where: str = Field(description="The filter, for `where` of a search.")
+    told: str = Field(description="The same for a person.")
+    certain: bool = Field(description="False if the words could be content as well.")
+
+
+class InterpretationOut(BaseModel):
+    """What plain words say: `rest` to search for, among the files that `where` leaves."""
+
+    text: str = Field(description="The words, with single spaces.")
+    rest: str
+    where: str
+    taken: list[FoundFilterOut] = Field(description="The filters of `where`.")
+    offered: list[FoundFilterOut] = Field(description="Filters that a person may take as well.")
+    unmet: list[FoundFilterOut] = Field(description="Filters that no file meets: left as words.")
 
 
 SEARCH_ANSWER: dict[str, Any] = {
@@ -241,6 +321,9 @@ class SearchAnswer(BaseModel):
     )
     model: str | None
     took_ms: float
+    interpretation: InterpretationOut | None = Field(
+        None, description="How `text` was read, if `as_written` or `take` asks for filters."
+    )
 
 
 class SegmentOut(BaseModel):
@@ -283,60 +366,24 @@ class AssetOut(BaseModel):
     media: str
 
 
-class BrowseGroup(BaseModel):
-    """The files of one day, folder or kind."""
-
-    key: str = Field(description="`2024-06-01` (or `2024-06`, `2024`), a folder, or a kind.")
-    count: int
-
-
-class Browsing(BaseModel):
-    """How the files of a collection are grouped, in order."""
-
-    groups: list[BrowseGroup]
-    total: int
-    version: str = Field(description="Changes with the collection; send it for `items`.")
-
-
-class BrowsedOut(BaseModel):
-    """One file, as it is shown to those who look through the collection."""
-
-    asset_id: int
-    segment_id: int | None = Field(description="Of its beginning, for `like` of a search.")
-    modality: Modality
-    format: str
-    name: str
-    folder: str
-    snippet: str | None = Field(None, description="How a text begins.")
-    width_px: int | None = None
-    height_px: int | None = None
-    duration_s: float | None = None
-    taken_at: str | None = Field(None, description="Local time, as far as it is known.")
-    city: str | None = None
-    country: str | None = None
-    camera: str | None = None
-    people: str | None = Field(None, description="Names, separated by semicolons.")
-    thumbnail: str | None = Field(None, description="Address of a preview picture.")
-    media: str = Field(description="Address of the file itself.")
-
-
-class BrowseItems(BaseModel):
-    """A window of the files of a collection."""
-
-    items: list[BrowsedOut]
-    version: str
-
-
 class Revealed(BaseModel):
     """Where a file lies on the machine of the service."""
 
     path: str
 
 
-class Suggestions(BaseModel):
-    """Queries that the collection has an answer to."""
+class ExplanationOut(BaseModel):
+    """Where in a picture, or when in a sound, words are met, from 0 to 1."""
 
-    queries: list[str]
+    patches: Annotated[
+        list[list[float]],
+        Field(description="Rows of equal patches of a picture, from the top; empty if not known."),
+    ] = []
+    steps: Annotated[
+        list[float], Field(description="Equal steps of a sound from `start_s` on.")
+    ] = []
+    start_s: float = 0.0
+    step_s: float = 0.0
 
 
 class Waveform(BaseModel):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from seehear.server.parameters import read_json
 from seehear.server.schemas import Strict, Words
 from seehear.types import Modality
 
@@ -16,7 +16,7 @@ Value = bool | int | float | str | list[str] | None
 
 def _from_json(value: Any) -> Any:
     """Return what a field of a form holds: a form has texts only."""
-    return json.loads(value) if isinstance(value, str) else value
+    return read_json(value) if isinstance(value, str) else value
 
 
 class NewItemIn(Strict):

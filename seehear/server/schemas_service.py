@@ -19,6 +19,9 @@ class Status(BaseModel):
     """What the collection holds; nothing yet while the model is loading."""
 
     version: str
+    collection: str | None = Field(
+        default=None, description="The name of the collection where the service has several."
+    )
     ready: bool = Field(description="False while the model is loading: `message` says more.")
     message: str | None = None
     model: str | None = None
@@ -54,6 +57,24 @@ class Status(BaseModel):
     index: str = "empty"
     roots: list[RootOut] = []
     limits: dict[str, Any]
+
+
+class CollectionOut(BaseModel):
+    """One of the collections of a service."""
+
+    name: str
+    address: str = Field(description="Of its page; its endpoints are below: `/NAME/v1/search`.")
+    ready: bool = Field(description="False while it is not open: `message` says why.")
+    message: str | None = None
+    assets: int = 0
+    locations: int = 0
+    by_modality: dict[str, int] = {}
+
+
+class Collections(BaseModel):
+    """The collections of a service."""
+
+    collections: list[CollectionOut]
 
 
 class Folders(BaseModel):
@@ -112,6 +133,11 @@ class JobReport(BaseModel):
     interrupted: bool
     seconds: float
     offline: list[str]
+    notes: list[str] = Field(
+        [],
+        description="What went otherwise than asked, without paths: folders that could not be "
+        "listed, invalid lines in ignore files.",
+    )
     failures: list[dict[str, str]] = Field(
         description="The first 100 failed files: `name`, `stage`, `reason`."
     )

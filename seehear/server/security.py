@@ -6,7 +6,8 @@ posts to 127.0.0.1 (`Origin`, `Sec-Fetch-Site`), and a name that is rebound to 1
 
 With a token every request needs it, except for the health checks, the page's own files (which
 hold nothing private) and signing in. Programs send `Authorization: Bearer TOKEN`; the page trades
-the token for a cookie, since pictures and players cannot send headers.
+the token for a cookie, since pictures and players cannot send headers. A token of one folder may
+ask what `_READ` and `_ASKED` name, and sees that folder alone (`visible_folder`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ import ipaddress
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from seehear.errors import UsageError
-from seehear.server.problems import ServiceError, as_json
-from seehear.server.sessions import COOKIE, Sessions
+from seehear.errors import SeehearError, UsageError
+from seehear.server.mount_path import mount_path, mount_path_of, path_below
+from seehear.server.problems import ServiceError, as_json, problem_of
+from seehear.server.sessions import COOKIE, AccessTokens, Grant, visible_folder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +45,15 @@ _PAGE_PREFIXES = ("/page/", "/moment/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FILE_PATHS = frozenset({"/v1/search", "/v1/embed"})
 """The only paths that take files."""
+_READ = frozenset(
+    f"/v1/{name}"
+    for name in (
+        *("search", "assets", "items", "browse", "browse/items", "unusual", "typical"),
+        *("download", "suggestions", "status", "folders", "models", "interpret", "collections"),
+    )
+) | {"/openapi.json"}
+_ASKED = frozenset({"/v1/search", "/v1/embed", "/v1/embeddings", "/mcp"})
+"""What a token of one folder may ask, besides single assets and items."""
 OPEN_BODY_BYTES = 4 << 10
 """Body of a request that needs no token: one that signs in."""
 
@@ -87,6 +100,25 @@ def check_token(host: str, token: str | None) -> None:
         raise UsageError(f"the token must have at least {MIN_TOKEN} printable ASCII characters")
 
 
+def check_tokens(host: str, token: str | None, of_folders: Collection[str]) -> None:
+    """Raise UsageError as `check_token`, for folders' tokens without one that sees all, and for one
+    that is given twice."""
+    check_token(host, token)
+    if of_folders and token is None:
+        raise UsageError("tokens of folders need a token that sees all beside them (SEEHEAR_TOKEN)")
+    for one in of_folders:
+        check_token(host, one)
+    if len({token, *of_folders}) < 1 + len(of_folders):
+        raise UsageError("each folder needs a token of its own: two are the same")
+
+
+@dataclass(slots=True)
+class ReceivedBytes:
+    """Count the bytes of the bodies of all requests under way, of all collections together."""
+
+    count: int = 0
+
+
 class SecurityMiddleware:
     """Let a request in or refuse it, bound its body, and add headers to every answer."""
 
@@ -94,15 +126,16 @@ class SecurityMiddleware:
         self,
         app: ASGIApp,
         *,
-        sessions: Sessions | None,
+        tokens: AccessTokens | None,
         hosts: Iterable[str] | None,
         limits: ServiceLimits,
+        received: ReceivedBytes | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
-        self._sessions = sessions
+        self._tokens = tokens
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
-        self._bodies_bytes = 0
+        self._received = received or ReceivedBytes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -110,7 +143,7 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path: str = scope["path"]
+        path = path_below(scope)
         policy = PAGE_POLICY if _is_page(path) else DATA_POLICY
 
         async def with_headers(message: Message) -> None:
@@ -126,22 +159,26 @@ class SecurityMiddleware:
             await send(message)
 
         try:
-            body = _Body(receive, self._check(scope), self._limits, self._most_bytes(path))
+            headers, grant = await self._checked(scope)
+            body = _Body(receive, headers, self._limits, self._most_bytes(path))
         except ServiceError as refusal:
             await _answer(refusal, with_headers)
             return
 
         async def counted() -> Message:
             message = await body.receive()
-            self._bodies_bytes += len(message.get("body", b""))
-            if self._bodies_bytes > self._limits.all_bodies_bytes:
+            self._received.count += len(message.get("body", b""))
+            if self._received.count > self._limits.all_bodies_bytes:
                 raise HTTPException(503, "too many uploads at once; try again", _COME_BACK)
             return message
 
+        seen, mounted = visible_folder.set(grant.folder), mount_path.set(mount_path_of(scope))
         try:
             await self._run(scope, counted, with_headers)
         finally:
-            self._bodies_bytes -= body.size
+            visible_folder.reset(seen)
+            mount_path.reset(mounted)
+            self._received.count -= body.size
 
     def _most_bytes(self, path: str) -> int:
         """Return the size that the body of a request may have."""
@@ -167,8 +204,20 @@ class SecurityMiddleware:
                     ServiceError(500, "internal", "the service failed; see its log"), send
                 )
 
-    def _check(self, scope: Scope) -> dict[str, str]:
-        """Return the headers of a request that may pass. Raises ServiceError for any other."""
+    async def _checked(self, scope: Scope) -> tuple[dict[str, str], Grant]:
+        """Return what `_check` returns, without keeping other requests waiting for a database."""
+        if self._tokens is None or not self._tokens.asks_database or _is_open(path_below(scope)):
+            return self._check(scope)
+        try:
+            return await run_in_threadpool(self._check, scope)
+        except SeehearError as error:
+            raise problem_of(error) from None
+
+    def _check(self, scope: Scope) -> tuple[dict[str, str], Grant]:
+        """Return the headers of a request that may pass, and what it may see.
+
+        Raises ServiceError for any other.
+        """
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -178,15 +227,24 @@ class SecurityMiddleware:
                 421, "wrong_host", "unknown host name; add it with `seehear serve --name`"
             )
         self._check_origin(scope, headers, host)
-        path: str = scope["path"]
-        if self._sessions is None or _is_open(path):
-            return headers
+        path = path_below(scope)
+        if self._tokens is None or _is_open(path):
+            return headers, Grant(None)
         scheme, _, credential = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._sessions.knows(credential.strip()):
-            return headers
-        if self._sessions.accepts(cookie_of(headers.get("cookie", ""))):
-            return headers
-        raise ServiceError(401, "unauthorised", "send the token: Authorization: Bearer TOKEN")
+        grant = None
+        if scheme.lower() == "bearer":
+            grant = self._tokens.grant_of_token(credential.strip())
+        if grant is None:
+            grant = self._tokens.grant_of_cookie(cookie_of(headers.get("cookie", "")))
+        if grant is None:
+            raise ServiceError(401, "unauthorised", "send the token: Authorization: Bearer TOKEN")
+        if grant.folder is not None and not _may_read(scope["method"], path):
+            raise ServiceError(
+                403,
+                "not_allowed",
+                "this token sees one folder: it searches and shows, no more",
+            )
+        return headers, grant
 
     @staticmethod
     def _check_origin(scope: Scope, headers: dict[str, str], host: str) -> None:
@@ -238,6 +296,14 @@ class _Body:
 
     def _too_large(self) -> str:
         return f"the request has more than {self._most:,} bytes"
+
+
+def _may_read(method: str, path: str) -> bool:
+    """Return whether a token of one folder may ask this: what is not named here is refused."""
+    if method == "POST":
+        return path in _ASKED
+    is_single = path.startswith(("/v1/assets/", "/v1/items/"))
+    return method in {"GET", "HEAD"} and (path in _READ or is_single)
 
 
 def _is_open(path: str) -> bool:

@@ -9,13 +9,22 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seehear.files import write_whole
+
+if TYPE_CHECKING:
+    from seehear.stores.catalog.sign_outs import SignOuts
 
 log = logging.getLogger("seehear.server")
 
 COOKIE = "seehear_session"
+visible_folder: ContextVar[Path | None] = ContextVar("visible_folder", default=None)
+"""The folder that the request under way may see, with what is below it; None for all."""
 MOST_SIGNED_OUT = 1000
 """Sign-outs to remember; one more ends every session that there is."""
 
@@ -30,7 +39,7 @@ class Sessions:
 
     def __init__(self, token: str, lasts_s: float, file: Path | None = None) -> None:
         self._token = token.encode()
-        self._lasts_ms = 1000 * lasts_s
+        self.lasts_s = lasts_s
         self._file = file
         self._lock = threading.Lock()
         self._ended: dict[str, int] = {}
@@ -60,7 +69,7 @@ class Sessions:
             return
         with self._lock:
             self._ended[found[0]] = found[1]
-            oldest = _now_ms() - self._lasts_ms
+            oldest = _now_ms() - 1000 * self.lasts_s
             self._ended = {id_: issued for id_, issued in self._ended.items() if issued > oldest}
             if len(self._ended) > MOST_SIGNED_OUT:
                 self._ended_until, self._ended = _now_ms(), {}
@@ -74,7 +83,7 @@ class Sessions:
             return None
         id_, _, text = session.partition(".")
         issued = int(text)
-        if id_ in self._ended or issued <= max(self._ended_until, _now_ms() - self._lasts_ms):
+        if id_ in self._ended or issued <= max(self._ended_until, _now_ms() - 1000 * self.lasts_s):
             return None
         return id_, issued
 
@@ -108,6 +117,62 @@ class Sessions:
                 self._file,
                 error.strerror,
             )
+
+
+class AccessTokens:
+    """The tokens of a service: one that sees all, and those that see one folder each.
+
+    A cookie stands for the token that it was issued for. `sessions` are by folder, None for all.
+    `shared` are the sign-outs of all services of a database: a cookie that signed out at one is
+    refused by all. Raises StoreError where that database fails.
+    """
+
+    def __init__(
+        self, sessions: Mapping[Path | None, Sessions], shared: SignOuts | None = None
+    ) -> None:
+        self._sessions = dict(sessions)
+        self._shared = shared
+
+    @property
+    def asks_database(self) -> bool:
+        """Whether a cookie is checked by a database, for which an event loop must not wait."""
+        return self._shared is not None
+
+    def grant_of_token(self, token: str) -> Grant | None:
+        """Return what a token may see; None for a token that is not known."""
+        found = [
+            Grant(folder) for folder, one in self._sessions.items() if one.knows(token)
+        ]  # all are compared: how long it takes tells nothing
+        return found[0] if found else None
+
+    def grant_of_cookie(self, cookie: str) -> Grant | None:
+        """Return what a cookie may see; None for a cookie that is not good."""
+        found = [Grant(folder) for folder, one in self._sessions.items() if one.accepts(cookie)]
+        if found and self._shared is not None and self._shared.has(_id_of(cookie)):
+            return None
+        return found[0] if found else None
+
+    def issue(self, grant: Grant) -> str:
+        """Return a new cookie for what may be seen."""
+        return self._sessions[grant.folder].issue()
+
+    def end(self, cookie: str) -> None:
+        """Sign out: never accept the cookie again."""
+        for one in self._sessions.values():
+            if self._shared is not None and one.accepts(cookie):
+                self._shared.add(_id_of(cookie), one.lasts_s)
+            one.end(cookie)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token lets see: a folder and what is below it; None for all."""
+
+    folder: Path | None
+
+
+def _id_of(cookie: str) -> str:
+    return cookie.partition(".")[0]
 
 
 def _now_ms() -> int:

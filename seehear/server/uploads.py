@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,16 +15,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from seehear.arguments import OTHER_WORDS
 from seehear.files import scratch_folder
 from seehear.limits import ServiceLimits
 from seehear.server.folder_labels import printable
+from seehear.server.parameters import JSON, content_kind, read_json
 from seehear.server.problems import ServiceError
 from seehear.server.queries import Upload
 
 FORM = "multipart/form-data"
-JSON = "application/json"
 FILE_FIELDS = ("file", "image", "audio", "video", "say", "without_file")
-_LISTS = frozenset({"text", "without", "like", "unlike", "modalities", "texts", "weights"})
+_LISTS = frozenset(
+    {"text", "without", "like", "unlike", "modalities", "texts", "weights", "as_written", "take"}
+    | set(OTHER_WORDS["modalities"])
+)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _MOST_FIELDS = 200
 
@@ -36,6 +39,8 @@ def parsed(shape: type[Body], content: bytes | dict[str, Any]) -> Body:
     """Parse a request's body. Raises ServiceError 422 that names the field at fault."""
     try:
         if isinstance(content, bytes):
+            with suppress(ValueError, RecursionError):  # told by pydantic
+                read_json(content)
             return shape.model_validate_json(content)
         return shape.model_validate(content)
     except ValidationError as error:
@@ -44,14 +49,22 @@ def parsed(shape: type[Body], content: bytes | dict[str, Any]) -> Body:
 
 def invalid(mistakes: Sequence[Any]) -> ServiceError:
     """Return the error for a body of the wrong shape: where, and what is wrong there."""
-    first = mistakes[0]
-    where = ".".join(str(step) for step in first["loc"] if step != "body")
-    message = f"{where}: {first['msg']}" if where else str(first["msg"])
+    names = [_field_of(one["loc"]) for one in mistakes]
+    # Of what may be of several types, each type has an error of its own.
+    said = [
+        str(one["msg"]).removeprefix("Value error, ")
+        for one, name in zip(mistakes, names, strict=True)
+        if name == names[0]
+    ]
+    what = "; or: ".join(dict.fromkeys(said))
+    message = f"{names[0]}: {what}" if names[0] else what
     return ServiceError(422, "invalid", printable(message)[:500])
 
 
-def content_kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _field_of(steps: Sequence[str | int]) -> str:
+    """Return where a mistake is, without the names of types that pydantic puts between."""
+    own = [str(step) for step in steps if step not in {"body", "bool", "str"}]
+    return ".".join(step for step in own if "[" not in step)
 
 
 @asynccontextmanager
@@ -95,9 +108,11 @@ def _sorted_out(form: FormData) -> tuple[dict[str, Any], list[tuple[str, UploadF
             files.append((name, value))
         elif name in _LISTS:
             fields.setdefault(name, []).append(value)
+        elif name in fields:
+            raise ServiceError(422, "invalid", f"{printable(name)} is given twice: give it once")
         elif name == "parts":
             try:
-                fields[name] = json.loads(value)
+                fields[name] = read_json(value)
             except (ValueError, RecursionError):
                 raise ServiceError(422, "invalid", "parts: not valid JSON") from None
         else:

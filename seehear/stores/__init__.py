@@ -8,6 +8,7 @@ from seehear.stores.catalog.facets import Facet, FacetValue, FacetValues
 from seehear.stores.catalog.integrity import IntegrityIssue
 from seehear.stores.catalog.integrity import Severity as FaultKind
 from seehear.stores.catalog.items import NewItem
+from seehear.stores.catalog.jobs import JobRecord, JobTable
 from seehear.stores.catalog.records import (
     RACY_INODE,
     STATES,
@@ -33,8 +34,9 @@ from seehear.stores.catalog.records import (
 )
 from seehear.stores.catalog.scan_table import ScanTable
 from seehear.stores.catalog.segment_table import SegmentTable
+from seehear.stores.catalog.segments import SegmentFilter
 from seehear.stores.catalog.writer import Batch
-from seehear.stores.vectors.base import VectorIndex
+from seehear.stores.vectors.base import Passages, VectorIndex, VectorStore
 from seehear.stores.vectors.cache import VectorCache
 from seehear.stores.vectors.flat import FlatIndex
 
@@ -57,12 +59,15 @@ __all__ = [
     "GenerationState",
     "IntegrityIssue",
     "Item",
+    "JobRecord",
+    "JobTable",
     "Location",
     "NewContent",
     "NewItem",
     "NewLocation",
     "OwnField",
     "Page",
+    "Passages",
     "ReadingCounts",
     "ReadingState",
     "Remark",
@@ -70,11 +75,13 @@ __all__ = [
     "ScanTable",
     "ScannedFile",
     "SegmentColumns",
+    "SegmentFilter",
     "SegmentRecord",
     "SegmentTable",
     "StoredReading",
     "ToRead",
     "VectorCache",
     "VectorIndex",
+    "VectorStore",
     "is_collection",
 ]

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from seehear.own_fields import FIELD_NAME
+from seehear.sources import is_remote, stored_path
 from seehear.stores.catalog.readings import unpack_lines
 from seehear.types import ITEMS, Modality
 
@@ -67,12 +67,15 @@ def pattern_rule(wanted: str, pattern: re.Pattern[str]) -> Rule:
 
 
 def _is_path(value: Any) -> bool:
+    if type(value) is not bytes:
+        return False
+    # Of a URL, what normpath makes of any path: one slash.
+    plain = value.replace(b"://", b":/", 1) if is_remote(os.fsdecode(value)) else value
     return (
-        type(value) is bytes
-        and len(value) <= MAX_PATH
+        len(value) <= MAX_PATH
         and b"\0" not in value
-        and (Path(os.fsdecode(value)).is_absolute() or value.split(b"/")[0] == ITEMS.encode())
-        and os.path.normpath(value) == value
+        and (stored_path(value).is_absolute() or value.split(b"/")[0] == ITEMS.encode())
+        and os.path.normpath(plain) == plain
         and not value.startswith(b"//")
     )
 

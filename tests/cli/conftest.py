@@ -43,7 +43,7 @@ class Run:
             "COLUMNS": "160",
         }
         given = [str(argument) for argument in arguments]
-        done = (_called if self.in_process else _started)(given, environment)
+        done = (called if self.in_process else _started)(given, environment)
         assert "Traceback" not in done.stderr
         if check:
             assert done.returncode == 0, done.stderr
@@ -57,10 +57,14 @@ def _started(arguments: list[str], environment: dict[str, str]) -> subprocess.Co
     )  # fmt: skip
 
 
-def _called(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def called(
+    arguments: list[str], environment: dict[str, str], program: Callable[[], object] = main
+) -> subprocess.CompletedProcess[str]:
+    """What a program that was started with an environment of its own would have done."""
     out, err = (
         io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)
     )
+    status: Any = 0
     with (
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(sys, "argv", ["seehear", *arguments]),
@@ -68,11 +72,13 @@ def _called(arguments: list[str], environment: dict[str, str]) -> subprocess.Com
         redirect_stderr(err),
     ):
         try:
-            main()
-            status: Any = 0
+            program()
         except SystemExit as left:
             status = left.code or 0
-    told = [stream.buffer.getvalue().decode() for stream in (out, err)]
+            if isinstance(status, str):
+                err.write(f"{status}\n")
+                status = 1
+    told = [os.fsdecode(stream.buffer.getvalue()) for stream in (out, err)]
     return subprocess.CompletedProcess(arguments, status, *told)
 
 
@@ -97,18 +103,18 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def _indexed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def indexed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("indexed")
     Run(place / "collection", place / "state")("index", fill(place / "media"))
     return place
 
 
 @pytest.fixture
-def indexed(_indexed_once: Path, run: Run) -> Path:
+def indexed(indexed_once: Path, run: Run) -> Path:
     """The media, indexed in the collection of `run`. Tests share both: they only ask, and the
     files that they add are not indexed."""
-    run.collection = _indexed_once / "collection"
-    return _indexed_once / "media"
+    run.collection = indexed_once / "collection"
+    return indexed_once / "media"
 
 
 @pytest.fixture

@@ -224,8 +224,16 @@ USAGE = (
     ((), ("--tpo",), "No such option: --tpo"),
     ((), ("serach", "red"), "No such command 'serach'. Did you mean 'search'?"),
     (("search",), ("search", "--tpo"), "No such option: --tpo"),
-    (("search",), ("search", "red", "-k", "many"), "Invalid value for '-k' / '--top': 'many'"),
-    (("search",), ("search", "red", "-k", "0"), "Invalid value for '-k' / '--top': 0 is not in"),
+    (
+        ("search",),
+        ("search", "red", "-k", "many"),
+        "Invalid value for '-k' / '--top' / '--count': 'many'",
+    ),
+    (
+        ("search",),
+        ("search", "red", "-k", "0"),
+        "Invalid value for '-k' / '--top' / '--count': 0 is not in",
+    ),
     (("index",), ("index",), "Missing argument 'PATH...'."),
     (("export",), ("export", "a", "b"), "Got unexpected extra argument"),
     (("upgrade",), ("upgrade",), "Missing option '--model'."),
@@ -274,6 +282,7 @@ def test_completion_is_printed_and_nothing_at_home_is_rewritten(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    run.in_process = False  # Typer reads that when the application is made
     script = tmp_path / "completion.bash"
     script.write_text(run("--show-completion", "bash").stdout)
     loaded = subprocess.run(

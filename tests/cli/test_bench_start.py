@@ -10,6 +10,7 @@ import pytest
 from benchmarks import bench_start
 
 
+@pytest.mark.slow
 def test_the_quick_form_measures_a_search_from_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,7 @@ def test_what_is_no_export_leaves_no_collection_behind(run: Run, tmp_path: Path)
         ("export", ""),
         ("train", "--pairs", "", "--out", "x"),
         ("serve", "--root", ""),
+        ("serve", "--collection", ""),
     ],
     ids=" ".join,
 )

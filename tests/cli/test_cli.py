@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,35 +195,6 @@ def test_models_are_listed_with_size_and_licence(ask: Ask, run: Run) -> None:
     assert cards["standard"]["licence"]
     assert set(run("models").stdout.splitlines()) >= cards.keys()
     assert (cards["tiny"]["languages"], cards["multilingual"]["languages"]) == ("English", "many")
-
-
-def test_a_model_is_advised_for_a_language(run: Run, ask: Ask) -> None:
-    told = ask("models", "--advise", "--language", "German")
-    assert {one["name"]: one["reads"] for one in told["models"]} == {
-        "tiny": False,
-        "standard": False,
-        "standard-av": False,
-        "multilingual": True,
-        "omni": True,
-    }
-    assert told["model"] in {"multilingual", None}  # None where memory is short
-    shown = run("models", "--advise").stdout
-    assert "tiny: reads English; installed" in shown
-    assert "\nTake " in shown
-    mistyped = run("models", "--advise", "--language", "Gemran", check=False)
-    assert (mistyped.returncode, "Did you mean German" in mistyped.stderr) == (2, True)
-
-
-def test_a_search_says_which_language_the_model_does_not_read(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "notes").mkdir()
-    bread = "Рецепт ржаного хлеба: смешайте муку и воду."
-    (tmp_path / "notes" / "bread.txt").write_text(bread, encoding="utf-8")
-    run("index", tmp_path / "notes", "--model", "tiny")
-    for asked, count in (("ржаного хлеба", 1), ("лошадь", 0)):
-        shown = run("search", asked, "--json")
-        assert len(json.loads(shown.stdout)) == count
-        assert f'"{asked}" looks like Russian' in shown.stderr
-        assert "multilingual reads Russian" in shown.stderr
 
 
 def test_a_folder_to_watch_that_is_not_there_is_told(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,26 +31,58 @@ sys.exit({NOT_TAKEN} if status is None else status)
 """The client alone: what it does not hand over ends with a status that no command has."""
 
 
-@pytest.fixture
-def start(run: Run) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start the process beside `seehear serve`, and wait until it listens."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(collection: Path | None = None) -> subprocess.Popen[bytes]:
-        folder = collection or run.collection
-        process = subprocess.Popen(
-            [sys.executable, "-m", "seehear.cli.command_server", folder],
-            stdin=subprocess.PIPE,
-            env=os.environ | _environment(run) | {"OMP_NUM_THREADS": "1"},
-        )
-        started.append(process)
-        _wait_for((folder / SOCKET_NAME).exists)
-        return process
-
-    yield begin
-    for process in started:
-        with process:
+@contextmanager
+def _serving(run: Run) -> Iterator[subprocess.Popen[bytes]]:
+    """The process beside `seehear serve`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seehear.cli.command_server", run.collection],
+        stdin=subprocess.PIPE,
+        env=os.environ | _environment(run) | {"OMP_NUM_THREADS": "1"},
+    )
+    with process:
+        try:
+            yield process
+        finally:
             process.kill()
+
+
+@pytest.fixture
+def start(run: Run) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Start the process, and wait until it listens."""
+    with ExitStack() as started:
+
+        def begin() -> subprocess.Popen[bytes]:
+            process = started.enter_context(_serving(run))
+            _wait_for((run.collection / SOCKET_NAME).exists)
+            return process
+
+        yield begin
+
+
+@pytest.fixture
+def copied(run: Run, indexed_once: Path) -> Path:
+    """The collection of `run`, indexed; gives its media."""
+    shutil.copytree(indexed_once / "collection", run.collection)
+    return indexed_once / "media"
+
+
+@pytest.fixture(scope="module")
+def _served_once(
+    indexed_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Run, subprocess.Popen[bytes]]]:
+    place = tmp_path_factory.mktemp("served")
+    run = Run(place / "collection", place / "state")
+    shutil.copytree(indexed_once / "collection", run.collection)
+    with _serving(run) as process:
+        _wait_for((run.collection / SOCKET_NAME).exists)
+        yield run, process
+
+
+@pytest.fixture
+def served(run: Run, _served_once: tuple[Run, subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """The process that serves the collection of `run`, which the tests with it only ask."""
+    run.collection = _served_once[0].collection
+    return _served_once[1]
 
 
 def _environment(run: Run) -> dict[str, str]:
@@ -100,11 +134,11 @@ COMMANDS = (
 
 
 def test_a_command_prints_and_ends_as_without_a_service(
-    run: Run, indexed: Path, start: Callable[[], object]
+    run: Run, indexed_once: Path, served: object
 ) -> None:
-    alone = [run(*arguments, check=False) for arguments in COMMANDS]
+    without = Run(indexed_once / "collection", run.state)
+    alone = [without(*arguments, check=False) for arguments in COMMANDS]
     assert {done.returncode for done in alone} == {0, 2}
-    start()
     for arguments, expected in zip(COMMANDS, alone, strict=True):
         served = _asked(run, *arguments)
         assert served.returncode == expected.returncode, arguments
@@ -113,10 +147,9 @@ def test_a_command_prints_and_ends_as_without_a_service(
 
 
 def test_a_file_is_found_from_the_folder_of_the_client(
-    run: Run, folder: Path, start: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    run: Run, indexed_once: Path, served: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("index", folder)
-    start()
+    folder = indexed_once / "media"
     monkeypatch.chdir(folder)
     name = next(path.name for path in sorted(folder.iterdir()) if path.suffix == ".png")
     hits = json.loads(_asked(run, "search", "--image", name, "--json").stdout)
@@ -126,9 +159,8 @@ def test_a_file_is_found_from_the_folder_of_the_client(
 
 
 def test_what_has_changed_since_is_found(
-    run: Run, folder: Path, start: Callable[[], object], tmp_path: Path
+    run: Run, copied: Path, start: Callable[[], object], tmp_path: Path
 ) -> None:
-    run("index", folder)
     start()
     assert "newcomer" not in _asked(run, "search", "newcomer", "--paths").stdout
     (tmp_path / "more").mkdir()
@@ -140,10 +172,8 @@ def test_what_has_changed_since_is_found(
 
 
 def test_only_the_collection_that_is_served_is_answered(
-    run: Run, folder: Path, start: Callable[..., object], tmp_path: Path
+    run: Run, served: object, tmp_path: Path
 ) -> None:
-    run("index", folder)
-    start()
     other = tmp_path / "other"
     for arguments in (["--collection", other], [f"--collection={other}"]):
         assert _asked(run, "search", "red", *arguments, tries=1).returncode == NOT_TAKEN
@@ -155,20 +185,18 @@ def test_only_the_collection_that_is_served_is_answered(
 
 
 def test_the_path_of_a_collection_may_be_long(
-    run: Run, folder: Path, start: Callable[..., object], tmp_path: Path
+    run: Run, copied: Path, start: Callable[[], object], tmp_path: Path
 ) -> None:
     deep = tmp_path / ("long " * 30).strip() / "collection"
     deep.parent.mkdir()
-    run.collection = deep
-    run("index", folder)
-    start(deep)
+    run.collection = run.collection.rename(deep)
+    start()
     assert _asked(run, "search", "red", "--paths").stdout == run("search", "red", "--paths").stdout
 
 
 def test_another_version_and_a_socket_without_an_owner_are_left_alone(
-    run: Run, folder: Path, start: Callable[[], subprocess.Popen[bytes]]
+    run: Run, copied: Path, start: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
-    run("index", folder)
     service = start()
     older = ASK.replace(seehear.__version__, "0.0.1")
     done = subprocess.run(
@@ -187,9 +215,8 @@ def test_another_version_and_a_socket_without_an_owner_are_left_alone(
 
 
 def test_it_ends_with_the_service(
-    run: Run, folder: Path, start: Callable[[], subprocess.Popen[bytes]]
+    run: Run, copied: Path, start: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
-    run("index", folder)
     service = start()
     assert service.stdin is not None
     service.stdin.close()
@@ -200,25 +227,15 @@ def test_it_ends_with_the_service(
 def test_a_collection_that_is_yet_to_be_made_is_answered_then(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seehear.cli.command_server", run.collection],
-        stdin=subprocess.PIPE,
-        env=os.environ | _environment(run) | {"OMP_NUM_THREADS": "1"},
-    )
-    try:
+    with _serving(run):
         run("index", folder)
         _wait_for((run.collection / SOCKET_NAME).exists)
         assert _asked(run, "search", "red", "--paths").returncode == 0
-    finally:
-        with process:
-            process.kill()
 
 
 def test_ctrl_c_ends_the_command_and_not_the_service(
-    run: Run, folder: Path, start: Callable[[], subprocess.Popen[bytes]]
+    run: Run, served: subprocess.Popen[bytes]
 ) -> None:
-    run("index", folder)
-    service = start()
     with subprocess.Popen(
         [sys.executable, "-c", ASK, "search", "--say", "-"],
         stdin=subprocess.PIPE,
@@ -226,10 +243,10 @@ def test_ctrl_c_ends_the_command_and_not_the_service(
         stderr=subprocess.PIPE,
         env=os.environ | _environment(run),
     ) as waiting:  # for its standard input
-        children = Path(f"/proc/{service.pid}/task/{service.pid}/children")
+        children = Path(f"/proc/{served.pid}/task/{served.pid}/children")
         _wait_for(lambda: bool(children.read_text().split()))
         time.sleep(1.0)
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait(30) == 130
-    assert service.poll() is None
+    assert served.poll() is None
     assert _asked(run, "search", "red").returncode == 0

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.cli.conftest import Run
-from tests.server.conftest import picture
-from tests.server.looking import Looking, browser_or_skip, mistakes_of, until
+from tests.page.looking import Looking, browser_or_skip, mistakes_of, until
+from tests.server.media_files import picture
 
 
 @pytest.mark.timeout(300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import stat
@@ -11,8 +12,11 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from PIL import Image
 
 from benchmarks import record
+from seehear.collection import Collection
+from seehear.config import Settings
 from seehear.encoders.tiny.checkpoint import check_save
 from seehear.errors import StorageFullError, UsageError
 from seehear.files import output_file, write_output
@@ -63,6 +67,30 @@ def test_what_exists_is_left_alone(
 ) -> None:
     if not (force and target == "a file"):  # the next test replaces it
         assert_left_alone(run, command, tmp_path, target, force)
+
+
+def test_a_url_is_no_output(run: Run, command: Command) -> None:
+    done = run(*command(Path("s3://bucket/out.html")), check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write to s3://: outputs are files of this machine" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["gs://b/x.npy", "https://ann:secret@h/x.npy", "ftp://h/x.npy"])
+def test_no_function_writes_to_a_url(url: str, tmp_path: Path) -> None:
+    told = f"cannot write to {url[: url.index('//')]}//: outputs are files of this machine"
+    with Collection(tmp_path / "collection", Settings(model="fake", device="cpu")) as library:
+        for use in (
+            library.export,
+            library.export_vectors,
+            lambda path: library.cut([], to=path),
+            lambda path: check_save(Path(path)),
+            lambda path: write_output(Path(path), [b"x"]),
+        ):
+            with pytest.raises(UsageError, match=told) as refused:
+                use(url)
+            assert "secret" not in str(refused.value)
+    assert not Path(url.partition("/")[0]).exists()
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -239,3 +267,44 @@ def test_a_benchmark_replaces_no_file_of_another_folder(
     assert record.keep("speed", {"seed": 2}, forced) == mine
     assert record.keep("speed", {"seed": 3}, options("--results", str(tmp_path))) == mine
     assert json.loads(mine.read_text())["seed"] == 3
+
+
+def test_an_item_is_shown_by_the_id_that_it_was_given(run: Run, tmp_path: Path) -> None:
+    """Wherever a hit is shown; JSON keeps the path, and has the id beside it."""
+    name = "shop/50% off/a 1"
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(out, "PNG")
+    with Collection(run.collection, Settings(model="fake")) as library:
+        library.add(texts=["an engine", "an engine"], ids=[name, ".."])
+        library.add(images=[out.getvalue()], ids=["x/y"])
+        (hit, *_) = library.search("engine", k=1, modalities="text")
+    for arguments in (
+        ("search", "engine", "--in", "text", "--explain"),
+        ("search", "--like", hit.address, "--explain"),
+        ("show", hit.address),
+        ("typical",),
+    ):
+        told = run(*arguments)
+        assert f"item {name}" in told.stdout, told
+        assert "%2F" not in told.stdout + told.stderr
+    sheet = tmp_path / "sheet.html"
+    found = json.loads(run("search", "engine", "--sheet", sheet, "--json").stdout)
+    assert {one["id"] for one in found} == {name, "..", "x/y"}
+    assert all(one["path"].startswith("items:/") for one in found)
+    page = sheet.read_text("utf-8")
+    assert "item shop/<wbr>50% off/<wbr>a 1" in page
+    assert "item .." in page
+    assert "%2F" not in page
+    assert "items:/" not in page
+    opened = run("search", "engine", "--in", "text", "--open", check=False)
+    assert opened.returncode == 1
+    assert "it was added from memory and has no file" in opened.stderr
+
+
+def test_the_report_of_an_index_run_tells_its_notes_in_json(run: Run, folder: Path) -> None:
+    (folder / ".seehearignore").write_text("[a\n")
+    done = run("index", folder, "--json")
+    (note,) = json.loads(done.stdout)["notes"]
+    assert ".seehearignore" in note
+    (folder / ".seehearignore").unlink()
+    assert json.loads(run("index", folder, "--json").stdout)["notes"] == []

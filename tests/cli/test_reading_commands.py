@@ -67,7 +67,7 @@ def test_a_missing_reader_is_one_line_after_the_report(
 def test_an_unknown_reader_is_refused(run: Run, talk: Path, wrong: str) -> None:
     done = run("index", talk, "--read", wrong, check=False)
     assert done.returncode == 2
-    assert "choose speech, writing, or none" in done.stderr
+    assert "speech, writing, or none" in done.stderr
 
 
 def test_forget_takes_one_of_both(run: Run, talk: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -22,7 +23,7 @@ from seehear.errors import UsageError
 from seehear.media.cut_clip import MediaTiming
 from seehear.types import Hit, Modality, Moment
 from tests.indexers.helpers import picture, sound
-from tests.server.conftest import film
+from tests.server.media_files import film
 
 NTSC = Fraction(30000, 1001)
 ALL_RATES = clip_lists.RATES
@@ -101,7 +102,7 @@ def test_the_source_is_never_written(library: Collection) -> None:
     [
         ({"format": "edll"}, "Did you mean edl"),
         ({"handles": -1.0}, "handles must be from 0 to 600"),
-        ({"tolerance": float("nan")}, "tolerance must be from 0"),
+        ({"tolerance": float("nan")}, "tolerance takes a number, not NaN"),
     ],
 )
 def test_wrong_values(
@@ -217,6 +218,73 @@ def test_fcpxml_keeps_every_rate() -> None:
     assets = {one.get("id"): one for one in root.iter("asset")}
     assert [one.get("hasVideo") for one in assets.values()] == ["1", "1", "1", None]
     assert root.find(".//media-rep").get("src") == "file:///m/a.mp4"  # type: ignore[union-attr]
+
+
+TIME = r"-?\d+(/[1-9]\d*)?s"
+DTD: dict[str, tuple[str, dict[str, str]]] = {
+    "fcpxml": ("resources library ", {"version!": r"1\.9"}),
+    "resources": ("((asset|format) )*", {}),
+    "format": ("", {"id!": r"\w+", "frameDuration": TIME, "width": r"\d+", "height": r"\d+"}),
+    "asset": (
+        "(media-rep )+",
+        {"id!": r"\w+", "name": ".*", "start": TIME, "duration": TIME, "hasVideo": "[01]",
+         "format": "r\\d+", "hasAudio": "[01]", "videoSources": r"\d+", "audioSources": r"\d+",
+         "audioChannels": r"\d+", "audioRate": r"\d+"},
+    ),
+    "media-rep": ("", {"kind": "original-media|proxy-media", "src!": "file:///.+"}),
+    "library": ("(event )*", {}),
+    "event": ("(project )*", {"name": ".*"}),
+    "project": ("sequence ", {"name": ".*"}),
+    "sequence": (
+        "spine ",
+        {"format!": "r\\d+", "duration": TIME, "tcStart": TIME, "tcFormat": "DF|NDF"},
+    ),
+    "spine": ("(asset-clip )*", {}),
+    "asset-clip": (
+        "(note )?",
+        {"ref!": "a\\d+", "name": ".*", "offset": TIME, "start": TIME, "duration": TIME,
+         "format": "r\\d+", "tcFormat": "DF|NDF"},
+    ),
+    "note": ("", {}),
+}  # fmt: skip
+"""What version 1.9 of Apple's document type allows, of the elements that are written here: the
+children in order, and the attributes with their form; "!" marks those that must be there."""
+
+
+def check_fcpxml(text: bytes) -> ElementTree.Element:
+    root = ElementTree.fromstring(text)
+    for one in root.iter():
+        children, attributes = DTD[one.tag]
+        assert re.fullmatch(children, "".join(f"{child.tag} " for child in one)), one.tag
+        known = {name.rstrip("!"): form for name, form in attributes.items()}
+        assert set(one.keys()) <= set(known), one.tag
+        assert {name[:-1] for name in attributes if name.endswith("!")} <= set(one.keys()), one.tag
+        assert all(re.fullmatch(known[name], value) for name, value in one.items()), one.attrib
+    names = [one.get("id") for one in root.iter() if one.get("id")]
+    assert len(set(names)) == len(names)
+    told = {one.get(name) for one in root.iter() for name in ("ref", "format")} - {None}
+    assert told <= set(names)
+    return root
+
+
+@pytest.mark.parametrize("rate", [*ALL_RATES, Fraction(15), Fraction(17, 2), None], ids=str)
+def test_fcpxml_is_of_its_document_type(rate: Fraction | None) -> None:
+    """Final Cut Pro refuses the whole file else; no clip goes on beyond the end of its file."""
+    listed = moments({"a.mp4": rate, "<b> & 'c'.mp4": rate, "d.wav": None, "e.mov": NTSC})
+    ends = [replace(one, timing=replace(one.timing, duration_s=64.49)) for one in listed]
+    for some in (listed, listed[:1], [listed[0], listed[0]], ends):
+        root = check_fcpxml(clip_lists.write_fcpxml(some, '<red> & "blue"'))
+        assets = {one.get("id"): one for one in root.iter("asset")}
+        for clip in root.iter("asset-clip"):
+            asset = assets[clip.get("ref")]
+            (first, length), (begin, whole) = (
+                [Fraction((one.get(key) or "")[:-1]) for key in ("start", "duration")]
+                for one in (clip, asset)
+            )
+            assert begin <= first
+            assert first + length <= begin + whole
+    frames = {Fraction((one.get("frameDuration") or "")[:-1]) for one in root.iter("format")}
+    assert frames == {1 / one.rate for one in listed if one.timing.rate is not None}
 
 
 def test_opentimelineio_reads_its_own_form() -> None:

@@ -73,8 +73,8 @@ def test_what_cannot_be_written(
 ) -> None:
     (tmp_path / "there.jsonl").write_text("x")
     for asked, told in (
-        ({"path": tmp_path / "a.csv"}, "must end in .npy or .parquet"),
-        ({"path": tmp_path / "a.npy", "space": "clip"}, 'No space "clip". The spaces are fake'),
+        ({"path": tmp_path / "a.csv"}, "must end in .npy, .parquet or .lance"),
+        ({"path": tmp_path / "a.npy", "space": "clip"}, 'No space "clip". The spaces are: fake'),
         ({"path": tmp_path / "there.npy"}, "exists"),
         ({"path": tmp_path / "a.npy", "modalities": "vidoe"}, "Did you mean video"),
     ):

@@ -140,8 +140,8 @@ def test_several_at_once_and_beside_words(library: seehear.Collection, png: byte
         ("data:image/png;base64", "has no comma"),
         ("data:image/png;base64,!!!", "does not hold base64"),
         (io.StringIO("words"), 'open it with mode "rb"'),
-        (5, "a int is no file to search by; give a path, bytes"),
-        (None, "a NoneType is no file"),
+        (5, "5 is no file to search by; give a path, bytes"),
+        (None, "None is no file"),
     ],
 )
 def test_what_cannot_be_asked_with_is_told_in_one_line(

@@ -96,7 +96,7 @@ ONES = np.ones((1, 32), dtype=np.float32)
         ({"texts": ["a", "b"], "ids": ["x"]}, seehear.UsageError, "1 ids for 2 items"),
         ({"texts": ["a"], "ids": [""]}, seehear.UsageError, "an id is a text of 1 to 500"),
         ({"texts": ["a"], "ids": ["a\nb"]}, seehear.UsageError, "an id is a text of 1 to 500"),
-        ({"texts": ["a"], "ids": [7]}, seehear.UsageError, "an id is a text of 1 to 500"),
+        ({"texts": ["a"], "ids": [7]}, seehear.UsageError, "ids.0. takes a text, not 7"),
         ({"texts": ["a", " "]}, seehear.UsageError, r"texts\[1\] is not a text with words"),
         ({"texts": ["a"], "images": [RED]}, seehear.UsageError, "one of the five"),
         ({}, seehear.UsageError, "one of the five"),
@@ -115,7 +115,7 @@ ONES = np.ones((1, 32), dtype=np.float32)
         ({"texts": ["a"], "metadata": [{"x": 2**53 + 1}]}, seehear.UsageError, "cannot keep 9007"),
         ({"texts": ["a"], "metadata": [{"x": "\0"}]}, seehear.UsageError, "null characters"),
         ({"texts": ["a"], "metadata": []}, seehear.UsageError, "metadata has 0 entries for 1"),
-        ({"vectors": ONES}, seehear.UsageError, "vectors are what `embed` returns"),
+        ({"vectors": ONES}, seehear.UsageError, "vectors takes an Embeddings or None"),
         (
             {"vectors": Embeddings(Modality.IMAGE, {OTHER: ONES})},
             seehear.SpaceMismatchError,

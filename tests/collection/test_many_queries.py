@@ -185,6 +185,7 @@ def test_what_a_caller_can_receive_is_public() -> None:
         "PathLike",
         "Media",
         "Modalities",
+        "ModalityName",
         "ModeName",
         "Path",
         "Rerank",

@@ -62,6 +62,7 @@ CALLS: dict[str, Callable[[Collection], Any]] = {
     "words": lambda c: c.words(1, 1),
     "embed": lambda c: c.embed("dog"),
     "export_vectors": lambda c: c.export_vectors("x.npy"),
+    "import_vectors": lambda c: c.import_vectors("x.npy"),
     "search_many": lambda c: c.search_many(["a"]),
     "get": lambda c: c.get("a"),
     "items": lambda c: c.items(),

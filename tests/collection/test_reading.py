@@ -11,9 +11,7 @@ from PIL import Image
 
 from seehear.collection import Collection
 from seehear.config import Settings
-from seehear.errors import ModelUnavailableError
-from seehear.stores import Catalog
-from seehear.types import EmbeddingSpace, Modality
+from seehear.types import Modality
 from tests.media import make_odd
 
 FAKE = Settings(model="fake", device="cpu", decode_workers=1)
@@ -78,39 +76,6 @@ def test_a_warmed_collection_answers_the_same(media: Path, tmp_path: Path, index
             found.append(library.search("red", k=5))
     assert found[0] == found[1]
     assert bool(found[0]) == indexed
-
-
-HUB_MODELS = ["standard", "open_clip:ViT-B-32/laion400m_e32", "clap:laion/unknown-clap"]
-
-
-@pytest.mark.parametrize("model", HUB_MODELS)
-def test_a_model_that_only_the_collection_names_is_not_fetched(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a collection caused a download")
-
-    monkeypatch.setattr("huggingface_hub.get_session", refuse)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    catalog = Catalog.open(tmp_path / "collection")
-    made = catalog.generations.create(model, "1", [EmbeddingSpace("space", "1", 8)])
-    catalog.generations.promote(made.id)
-    catalog.close()
-    (tmp_path / "media").mkdir()
-    with Collection(tmp_path / "collection", FAKE) as library:
-        calls = (library.status, lambda: library.search("x"), lambda: library.index(tmp_path))
-        for call in calls:
-            with pytest.raises(ModelUnavailableError) as caught:
-                call()
-            assert f"fetch it with `seehear index FOLDER --model {model}`" in str(caught.value)
-            assert "\n" not in str(caught.value)
-    named = Settings(model=model, device="cpu")
-    with (
-        Collection(tmp_path / "collection", named) as library,
-        pytest.raises((ModelUnavailableError, AssertionError), match=r"download|cannot be reached"),
-    ):
-        library.search("x")
 
 
 def test_a_scan_is_found_by_what_its_page_shows_and_stays_a_text(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from seehear.collection import Collection
-from tests.server.conftest import SETTINGS, picture, sound
+from tests.server.conftest import SETTINGS
+from tests.server.media_files import picture, sound
 
 
 @pytest.fixture(scope="module")

@@ -102,9 +102,10 @@ def test_documented_commands_publish_nothing(command: str) -> None:
 
 
 def test_a_quick_run_leaves_the_published_results_alone(
-    folders: Path, capsys: pytest.CaptureFixture[str]
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from benchmarks import fuzz_media
 
+    monkeypatch.setattr(fuzz_media, "QUICK_FILES", 20)
     assert fuzz_media.main(["--quick"]) == 0
     assert not list(folders.iterdir())

@@ -164,9 +164,20 @@ def seconds(expression: re.Pattern[Text], text: Text, *, searched: bool) -> floa
     return time.process_time() - began
 
 
+def is_bounded(parsed: Any) -> bool:
+    """Whether each match has a greatest length, so that no place of a text is looked at often."""
+    return all(
+        (op not in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT) or value[1] <= 64)
+        and all(map(is_bounded, parts_of(op, value)))
+        for op, value in parsed
+    )
+
+
 def slow_text(expression: re.Pattern[Text], *, searched: bool) -> Text | None:
     """The first attack that takes too long, or None. Short ones first: some would never end."""
-    for row in zip(*(attacks(expression, n) for n in (20, 24, 28, 32, 500, LENGTH)), strict=True):
+    parsed = sre.parse(expression.pattern, expression.flags & ~re.UNICODE)
+    lengths = [20, 24, 28, 32, 500] + ([] if is_bounded(parsed) else [2_000, LENGTH])
+    for row in zip(*(attacks(expression, n) for n in lengths), strict=True):
         for text in row:
             took_s = seconds(expression, text, searched=searched)
             # Two more tries: on a busy machine one may be slow by chance, though not by so much.

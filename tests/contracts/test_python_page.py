@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import seehear
-from tests.server.conftest import picture, sound
+from tests.server.media_files import picture, sound
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from seehear.cli.app import make_app
-from seehear.diagnostics import Level, Row, examine, machine, places
+from seehear.config import Settings
+from seehear.diagnostics import Level, Row, examine, machine, places, settings_of
 from seehear.libraries import LIBRARIES, Child
 from tests.diagnostics.conftest import FAKE, row_of
 
@@ -72,6 +73,36 @@ def test_a_gpu_that_is_there_is_used(
     row = machine.gpu_row(child)
     assert row.level is level
     assert found in row.found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        ({"SEEHEAR_VECTORS": "nonsense"}, ['not by "nonsense"']),
+        ({"SEEHEAR_VECTORS": "pgvector"}, ["name it with SEEHEAR_DATABASE"]),
+        ({"SEEHEAR_VECTORS": "milvus://host:port"}, ["the URL of a Milvus server"]),
+        ({"SEEHEAR_BATCH_SIZE": "many"}, ["must be a whole number"]),
+        (
+            {"SEEHEAR_WORKERS": "0", "SEEHEAR_FOLLOW_LINKS": "yes"},
+            ["must be a whole number", "must be at least 1"],
+        ),
+    ],
+)
+def test_settings_that_cannot_be_read_are_rows(wrong: dict[str, str], found: list[str]) -> None:
+    settings, rows = settings_of({"SEEHEAR_MODEL": "fake", "HOME": "/home/ann", **wrong})
+    assert settings == Settings(model="fake")
+    assert [row.level for row in rows] == [Level.FAULT] * len(found)
+    for row, name, part in zip(rows, sorted(wrong), found, strict=True):
+        assert part in row.found
+        assert row.remedy == f"set {name} to another value, or unset it"
+
+
+def test_settings_that_need_each_other_are_read() -> None:
+    given = {"SEEHEAR_VECTORS": "pgvector", "SEEHEAR_DATABASE": "postgresql://host/name"}
+    assert settings_of(given) == (
+        Settings(database=given["SEEHEAR_DATABASE"], vectors="pgvector"),
+        [],
+    )
 
 
 def test_a_check_that_fails_is_a_row(collection: Path, monkeypatch: pytest.MonkeyPatch) -> None:

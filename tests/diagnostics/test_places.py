@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,12 @@ def test_no_collection_yet_is_well(tmp_path: Path) -> None:
     row = row_of(places.collection_rows(tmp_path / "a" / "b", FAKE), "collection")
     assert row.level is Level.OK
     assert not (tmp_path / "a").exists()
+
+
+def test_a_url_is_no_place_for_a_collection() -> None:
+    (row,) = places.collection_rows(Path("s3://bucket/x"), FAKE)
+    assert row.level is Level.FAULT
+    assert row.found.startswith("s3://bucket/x cannot hold a collection")
 
 
 def test_a_folder_of_other_files_and_a_file_are_faults(tmp_path: Path) -> None:
@@ -80,6 +87,34 @@ def test_free_disk_is_judged(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert places.disk_row("disk", tmp_path / "not" / "there").level is level
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_database_that_does_not_answer_is_a_fault(tmp_path: Path, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+    url = f"{scheme}://me:s3cret@127.0.0.1:{port}/media"
+    row = row_of(places.collection_rows(tmp_path, Settings(database=url)), "database")
+    assert row.level is Level.FAULT
+    assert f"port {port} failed: Connection refused" in row.found
+    assert "s3cret" not in row.found
+    assert "\n" not in row.found
+    assert "SEEHEAR_DATABASE" in str(row.remedy)
+
+
+def test_a_server_for_vectors_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        url = f"milvus://me:s3cret@127.0.0.1:{port}"
+        settings = Settings(database="postgresql:///a", vectors=url)
+        row = row_of(places.collection_rows(tmp_path, settings), "vectors")
+        assert (row.level, row.found) == (
+            Level.OK,
+            f"a server answers at milvus://127.0.0.1:{port}",
+        )
+    row = row_of(places.collection_rows(tmp_path, settings), "vectors")
+    assert row.level is Level.FAULT
+    assert "s3cret" not in row.found
 
 
 @pytest.mark.parametrize(("kind", "share"), [("nfs4", True), ("cifs", True), ("ext4", False)])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from seehear.encoders.advice import Machine, advise, this_machine
 from seehear.encoders.languages import language_named
+from tests.cli.conftest import Run
 
 FAST = Machine(cores=16, free_bytes=32 << 30, gpu="", multiplications_per_s=400e9)
 
@@ -69,3 +73,37 @@ def test_this_machine_is_measured() -> None:
     assert machine.cores >= 1
     assert machine.multiplications_per_s > 1e6
     assert machine.free_bytes is None or machine.free_bytes > 0
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "collection", tmp_path / "state")
+
+
+def test_the_command_advises_a_model_for_a_language(run: Run) -> None:
+    told = json.loads(run("models", "--advise", "--language", "German", "--json").stdout)
+    assert {one["name"]: one["reads"] for one in told["models"]} == {
+        "tiny": False,
+        "standard": False,
+        "standard-av": False,
+        "multilingual": True,
+        "omni": True,
+    }
+    assert told["model"] in {"multilingual", None}  # None where memory is short
+    shown = run("models", "--advise").stdout
+    assert "tiny: reads English; installed" in shown
+    assert "\nTake " in shown
+    mistyped = run("models", "--advise", "--language", "Gemran", check=False)
+    assert (mistyped.returncode, "Did you mean German" in mistyped.stderr) == (2, True)
+
+
+def test_a_search_says_which_language_the_model_does_not_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    bread = "Рецепт ржаного хлеба: смешайте муку и воду."
+    (tmp_path / "notes" / "bread.txt").write_text(bread, encoding="utf-8")
+    run("index", tmp_path / "notes", "--model", "tiny")
+    for asked, count in (("ржаного хлеба", 1), ("лошадь", 0)):
+        shown = run("search", asked, "--json")
+        assert len(json.loads(shown.stdout)) == count
+        assert f'"{asked}" looks like Russian' in shown.stderr
+        assert "multilingual reads Russian" in shown.stderr

@@ -43,6 +43,32 @@ def test_what_was_saved_is_read(folder: Path) -> None:
     assert {name.split(".")[0] for name in opened.arrays} == {"text", "image", "audio"}
 
 
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ((8, 3, 3, 3), (0, 2, 3, 1)),  # channels_last
+        ((8, 3, 3, 3), (1, 2, 3, 0)),
+        ((64, 16, 5, 5), (0, 2, 3, 1)),
+        ((9, 5), (1, 0)),
+        ((256, 128), (1, 0)),
+    ],
+)
+def test_order_in_memory_does_not_matter(
+    tmp_path: Path, shape: tuple[int, ...], order: tuple[int, ...]
+) -> None:
+    plain = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    strided = np.ascontiguousarray(plain.transpose(order)).transpose(np.argsort(order))
+    assert not strided.flags.c_contiguous
+    revisions = [
+        save_folder(tmp_path / name, "m", SMALL, {"image.weight": array}, VOCABULARY_OF_SMALL, {})
+        for name, array in (("plain", plain), ("strided", strided))
+    ]
+
+    read = open_folder(tmp_path / "strided").arrays["image.weight"]
+    assert np.allclose(read, plain, atol=np.abs(plain).max() / 100)
+    assert revisions[0] == revisions[1]
+
+
 def test_same_content_has_the_same_revision(folder: Path, tmp_path: Path) -> None:
     arrays = small_arrays()
     again = save_folder(tmp_path / "n", "other", SMALL, arrays, VOCABULARY_OF_SMALL, {})

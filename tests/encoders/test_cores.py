@@ -92,7 +92,7 @@ def test_a_decode_worker_for_each_core_up_to_eight(
 ) -> None:
     monkeypatch.setattr(decode_all, "usable_cores", lambda: cores)
     chosen = [
-        decode_all._Run(SampleSpec(), settings, lambda _: None, threading.Event())._count
+        decode_all._Run(SampleSpec(), settings, lambda _: None, threading.Event(), None)._count
         for settings in (Settings(), Settings(decode_workers=3))
     ]
     assert chosen == [workers, 3]

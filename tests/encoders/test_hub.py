@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seehear.collection import Collection
+from seehear.config import Settings
 from seehear.encoders.clap import load_clap
 from seehear.encoders.model_cards import CLAP_UNFUSED
 from seehear.encoders.open_clip import load_open_clip
 from seehear.errors import ModelUnavailableError
 from seehear.hub import HubFile, HubModel, revision_of
-from seehear.types import Modality
+from seehear.stores import Catalog
+from seehear.types import EmbeddingSpace, Modality
 
 MAIN = "a" * 40
 OTHER = "b" * 40
@@ -203,3 +206,37 @@ def test_weights_are_named_by_commit_or_content(tmp_path: Path) -> None:
     elsewhere.parent.mkdir(parents=True)
     elsewhere.write_bytes(b"x")
     assert revision_of(elsewhere) == "2d711642b726"
+
+
+HUB_MODELS = ["standard", "open_clip:ViT-B-32/laion400m_e32", "clap:laion/unknown-clap"]
+
+
+@pytest.mark.parametrize("model", HUB_MODELS)
+def test_a_model_that_only_the_collection_names_is_not_fetched(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a collection caused a download")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.get_session", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    catalog = Catalog.open(tmp_path / "collection")
+    made = catalog.generations.create(model, "1", [EmbeddingSpace("space", "1", 8)])
+    catalog.generations.promote(made.id)
+    catalog.close()
+    (tmp_path / "media").mkdir()
+    with Collection(tmp_path / "collection", Settings(model="fake", device="cpu")) as library:
+        calls = (library.status, lambda: library.search("x"), lambda: library.index(tmp_path))
+        for call in calls:
+            with pytest.raises(ModelUnavailableError) as caught:
+                call()
+            assert f"fetch it with `seehear index FOLDER --model {model}`" in str(caught.value)
+            assert "\n" not in str(caught.value)
+    named = Settings(model=model, device="cpu")
+    with (
+        Collection(tmp_path / "collection", named) as library,
+        pytest.raises((ModelUnavailableError, AssertionError), match=r"download|cannot be reached"),
+    ):
+        library.search("x")

@@ -149,7 +149,9 @@ class InProcess:
         to_mark: Callable[[str], bool] | None = None,
         samples: bool = True,
         root_of: Callable[[Any], str | None] = lambda task: None,
+        content_of: Any = None,
         stop: Any = None,
+        pool: Any = None,
     ) -> Iterator[Any]:
         for given in tasks:
             if stop is not None and stop.is_set():

@@ -13,12 +13,12 @@ from benchmarks import bench_index, crash
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-@pytest.mark.parametrize("rounds", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_kills_lose_nothing(rounds: int, tmp_path: Path) -> None:
     outcome = crash.crash(rounds=rounds, files=24, seed=1, workspace=tmp_path)
     assert outcome.problems == []
     assert outcome.rounds == rounds
-    assert outcome.killed >= rounds // 3
+    assert outcome.killed >= max(1, rounds // 3)
     assert outcome.assets > 10
 
 
@@ -49,6 +49,7 @@ def test_the_crash_harness_sees_what_is_lost(tmp_path: Path) -> None:
     assert crash.kept(before, before, files) == []
 
 
+@pytest.mark.slow
 def test_the_index_benchmark_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--quick", "--model", "fake", "--no-command", "--results", str(tmp_path)]
     assert bench_index.main(options) == 0

@@ -41,7 +41,7 @@ def test_a_run_holds_few_files_at_any_time(
     # What is on its way between stages is bounded; with small bounds a few files show it.
     monkeypatch.setattr("seehear.indexers.survey.AT_ONCE", 8)
     monkeypatch.setattr("seehear.indexers.pipeline.CHANNEL_RESULTS", 8)
-    monkeypatch.setattr("seehear.indexers.pipeline.CHANNEL_BYTES", 100)
+    monkeypatch.setattr("seehear.indexers.encoding.CHANNEL_BYTES", 100)
     monkeypatch.setattr("seehear.indexers.write.COMMIT_FILES", 8)
     monkeypatch.setattr("seehear.stores.catalog.scan_table.CHUNK", 8)
     monkeypatch.setattr("seehear.indexers.progress.EVERY_S", 0.0)

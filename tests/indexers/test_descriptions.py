@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seehear.types import Asset
+from seehear.types import Asset, FileState
 from tests.indexers.helpers import InProcess, Library, age, counts, picture, sound
 from tests.media.test_sidecars import TAKEOUT, XMP
 from tests.words import search_words
@@ -113,6 +113,39 @@ def test_a_copy_that_is_described_speaks_for_all(library: Library, media_folder:
     library.index(media_folder)
     assert asset_at(library, media_folder / "a" / "IMG.jpg").taken_at == TAKEN
     assert found_by(library, "blimp") == {"IMG.jpg"}
+
+
+@pytest.mark.parametrize("name", ["IMG.xmp", "IMG.jpg.XMP"])
+def test_a_description_counts_as_read_while_its_photo_is_there(
+    name: str, library: Library, media_folder: Path
+) -> None:
+    def states() -> dict[str, str]:
+        found = library.catalog.locations.files()
+        assert library.catalog.counts().files == {
+            state: sum(one.state == state for one in found) for state in FileState
+        }
+        return {one.path.name: one.state for one in found}
+
+    photo = picture(media_folder / "IMG.jpg")
+    beside = describe(media_folder / name)
+    describe(media_folder / "alone.xmp")
+    (media_folder / "IMG2.xmp").write_text("no description")
+    picture(media_folder / "IMG2.jpg", "blue")
+    report = library.index(media_folder)
+    assert counts(report) == {"added": 3, "skipped": 2}
+    assert dict(report.unsupported) == library.catalog.locations.unsupported() == {".xmp": 2}
+    expected = {"IMG.jpg": "complete", name: "complete", "IMG2.jpg": "complete"}
+    assert states() == expected | {"alone.xmp": "skipped", "IMG2.xmp": "skipped"}
+    assert counts(library.index(media_folder)) == {"unchanged": 3, "skipped": 2}
+    describe(beside, "A glider", by_s=60)
+    assert counts(library.index(media_folder)) == {"updated": 1, "unchanged": 2, "skipped": 2}
+
+    away = photo.rename(media_folder.parent / "IMG.jpg")
+    assert counts(library.index(media_folder)) == {"removed": 1, "unchanged": 1, "skipped": 3}
+    assert states()[name] == "skipped"
+    away.rename(photo)
+    assert counts(library.index(media_folder)) == {"added": 1, "unchanged": 2, "skipped": 2}
+    assert states()[name] == "complete"
 
 
 def test_sounds_are_described_and_what_is_partial_stays_so(

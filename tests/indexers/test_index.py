@@ -300,6 +300,15 @@ def test_what_patterns_leave_out_stays_and_what_is_ignored_leaves(
 def test_a_path_that_is_not_there_and_not_known(library: Library, media_folder: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         library.index(media_folder / "missing")
+    picture(media_folder / "below" / "a.png")
+    library.index(media_folder)
+    with pytest.raises(UsageError, match=f"no such file or folder: {media_folder}/belwo"):
+        library.index(media_folder / "belwo", media_folder / "below")
+    shutil.rmtree(media_folder / "below")
+    assert counts(library.index(media_folder / "below")) == {"removed": 1}
+    away = media_folder.rename(media_folder.with_name("away"))
+    assert library.index(media_folder / "any").offline[0].reason == "not found"
+    away.rename(media_folder)
 
 
 def test_an_empty_folder(library: Library, media_folder: Path) -> None:

@@ -107,11 +107,11 @@ def test_moves_copies_and_removals(collection: Collection, tmp_path: Path) -> No
 
 
 def test_many_files(collection: Collection, tmp_path: Path) -> None:
-    for i in range(1500):
+    for i in range(600):
         note(tmp_path / "media" / f"{i % 7}" / f"{i}.txt", f"note number {i}")
     seen = index(collection, tmp_path / "media")
     check(seen)
-    assert seen[-1].files_done == 1500
+    assert seen[-1].files_done == 600
 
 
 @pytest.mark.parametrize("stage", [Stage.SCAN, Stage.ENCODE, Stage.CLEAN, Stage.PREPARE])
@@ -174,7 +174,10 @@ def folder_of(kinds: Sequence[str]) -> Iterator[Path]:
     later=st.lists(KINDS, max_size=6),
     stop_after=st.none() | st.integers(0, 30),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_any_folder_and_any_moment_of_a_stop(
     in_process: InProcess,
     monkeypatch: pytest.MonkeyPatch,

@@ -43,35 +43,50 @@ class Watching:
         except BaseException as error:  # shown by the test that waits
             self.errors.append(error)
 
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         until = time.monotonic() + timeout_s
         while not condition():
             assert not self.errors, self.errors
             assert time.monotonic() < until, [counts(report) for report in self.reports]
             time.sleep(0.02)
 
+    def wait_for_looks(self, count: int, looks: list[None]) -> None:
+        """Wait until it has come round so often, whether there were changes or not."""
+        until = len(looks) + count
+        self.wait_for(lambda: len(looks) >= until)
+
     def end(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         assert not self.errors, self.errors
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for each time that the watcher has come round, which it does quickly."""
     monkeypatch.setattr(watcher, "SETTLE_MS", 150)
     monkeypatch.setattr(watcher, "LOOK_MS", 300)
+    seen: list[None] = []
+    look = watcher._Watcher._look_at_the_clock
+
+    def looked(self: watcher._Watcher) -> None:
+        look(self)
+        seen.append(None)
+
+    monkeypatch.setattr(watcher._Watcher, "_look_at_the_clock", looked)
+    return seen
 
 
 @pytest.fixture
-def start(library: Library) -> Iterator[Callable[..., Watching]]:
+def start(library: Library, looks: list[None]) -> Iterator[Callable[..., Watching]]:
     started: list[Watching] = []
 
     def begin(*paths: Path) -> Watching:
         watching = Watching(library, *paths)
         started.append(watching)
         watching.wait_for(lambda: bool(watching.reports))
-        time.sleep(0.3)  # the watch on the file system starts after the first run
+        watching.wait_for_looks(1, looks)  # the file system is watched after the first run
         return watching
 
     yield begin
@@ -98,7 +113,11 @@ def test_a_burst_is_one_run(
 
 
 def test_a_root_that_goes_away_and_comes_back(
-    library: Library, media_folder: Path, tmp_path: Path, start: Callable[..., Watching]
+    library: Library,
+    media_folder: Path,
+    tmp_path: Path,
+    start: Callable[..., Watching],
+    looks: list[None],
 ) -> None:
     picture(media_folder / "a.png")
     watching = start(media_folder)
@@ -108,14 +127,14 @@ def test_a_root_that_goes_away_and_comes_back(
     picture(tmp_path / "away" / "b.png", "blue")
     (tmp_path / "away").rename(media_folder)
     watching.wait_for(lambda: library.paths() == {"a.png", "b.png"})
-    time.sleep(0.5)
+    watching.wait_for_looks(2, looks)
     picture(media_folder / "c.png", "green")
     watching.wait_for(lambda: "c.png" in library.paths())
     assert library.encoder.samples.total() == 3
 
 
 def test_a_collection_inside_its_root_does_not_wake_itself(
-    media_folder: Path, monkeypatch: pytest.MonkeyPatch
+    media_folder: Path, monkeypatch: pytest.MonkeyPatch, looks: list[None]
 ) -> None:
     inside = Library(media_folder / "collection")
     picture(media_folder / "a.png")
@@ -128,7 +147,7 @@ def test_a_collection_inside_its_root_does_not_wake_itself(
     monkeypatch.setattr(watcher, "index", counted)
     watching = Watching(inside, media_folder)
     watching.wait_for(lambda: bool(watching.reports))
-    time.sleep(1.5)
+    watching.wait_for_looks(4, looks)
     watching.end()
     assert len(runs) <= 2
     inside.close()
@@ -139,6 +158,7 @@ def test_waits_while_another_run_writes(
     media_folder: Path,
     start: Callable[..., Watching],
     monkeypatch: pytest.MonkeyPatch,
+    looks: list[None],
 ) -> None:
     monkeypatch.setattr(watcher, "LOCK_WAIT_S", 0.1)
     picture(media_folder / "a.png")
@@ -146,7 +166,7 @@ def test_waits_while_another_run_writes(
     other = Library(library.folder)
     with other.catalog.write_lock(30.0):
         picture(media_folder / "b.png", "blue")
-        time.sleep(1.0)
+        watching.wait_for_looks(3, looks)
         assert library.paths() == {"a.png"}
     watching.wait_for(lambda: library.paths() == {"a.png", "b.png"})
     other.close()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks import bench_decode
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_decode_benchmark_compares_two_checkouts(tmp_path: Path) -> None:
     options = ["--quick", "--only", "wav", "--only", "jpg 12", "--only", "heic", "--only", "mp4 h"]
     beside = ["--beside", str(ROOT), "--results", str(tmp_path)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from pillow_heif.as_plugin import HeifImageFile
 
 from seehear import media
 from seehear.errors import UnsupportedMediaError
@@ -165,6 +166,30 @@ def test_scaling_agrees_with_full_decoding(tmp_path: Path) -> None:
     fast = media.load_image(data, 224).pixels.astype(int)
     slow = np.asarray(Image.fromarray(image).resize(fast.shape[1::-1], Image.Resampling.BICUBIC))
     assert np.abs(fast - slow.astype(int)).mean() < 2.0
+
+
+@pytest.mark.parametrize(
+    ("px", "from_thumbnail"), [(160, True), (240, True), (256, False), (0, False)]
+)
+def test_a_thumbnail_in_a_heic_stands_for_it_where_it_is_large_enough(
+    px: int, *, from_thumbnail: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make.make_image(tmp_path / "photo.heic", (1280, 960), thumbnails=[320])
+    bare = make.make_image(tmp_path / "bare.heic", (1280, 960))
+    decoded: set[tuple[int, int]] = set()
+    load: Any = HeifImageFile.load
+
+    def watched(image: Image.Image) -> Any:
+        result = load(image)
+        decoded.add(image.size)
+        return result
+
+    monkeypatch.setattr(HeifImageFile, "load", watched)
+    shown = media.load_image(whole, px).pixels
+    assert decoded == {(320, 240) if from_thumbnail else (1280, 960)}
+    full = media.load_image(bare, px).pixels
+    assert shown.shape == full.shape
+    assert np.abs(shown.astype(int) - full).mean() < 4
 
 
 def test_a_strip_is_cut_to_its_middle(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,32 +23,48 @@ from seehear.types import SampleSpec
 from tests.media import make
 from tests.media.test_pool import alive, children_of
 
+pytestmark = pytest.mark.usefixtures("started_anew")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what Linux offers")
 
 
-def tried(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What comes of a statement that runs in a worker in place of decoding."""
-    (folder / "evil_worker.py").write_text(
-        "import ctypes, os, signal, socket, subprocess, threading\n"
-        "from seehear.errors import MediaError\n"
-        "from seehear.media.workers import worker\n"
-        "def evil(file, **other):\n"
-        "    try:\n"
-        f"        found = {code}\n"
-        "    except OSError as error:\n"
-        "        found = type(error).__name__\n"
-        "    raise MediaError(f'found {found}')\n"
-        "worker._DOES['image'] = evil\n"
-    )
+EVIL = """
+import ctypes, os, signal, socket, subprocess, threading
+from seehear.errors import MediaError
+from seehear.media.workers import worker
+def evil(file, **other):
+    try:
+        found = eval(open(file).read())
+    except OSError as error:
+        found = type(error).__name__
+    raise MediaError(f'found {found}')
+worker._DOES['image'] = evil
+"""
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """What comes of an expression that a worker evaluates in place of decoding.
+
+    One worker for all: a refusal is an answer and ends nothing. It starts with secrets around it.
+    """
+    folder = tmp_path_factory.mktemp("evil")
+    (folder / "evil_worker.py").write_text(EVIL)
     entry = process._ENTRY.replace("main(*streams", "import evil_worker; main(*streams")
-    monkeypatch.setattr(process, "_ENTRY", entry)
-    monkeypatch.syspath_prepend(str(folder))
-    with (
-        closing(DecodePool(1, 2 << 30, 20.0)) as pool,
-        pytest.raises(MediaError, match=r"found|died") as told,
-    ):
-        pool.image(folder / "a.png", 64)
-    return str(told.value)
+    with closing(DecodePool(1, 2 << 30, 20.0)) as pool:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(process, "_ENTRY", entry)
+            patch.syspath_prepend(str(folder))
+            for name in ("SEEHEAR_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "HOME"):
+                patch.setenv(name, "a secret")
+            pool.sandbox()  # starts the worker
+
+        def tried(code: str) -> str:
+            (folder / "code").write_text(code)
+            with pytest.raises(MediaError, match=r"found|died") as told:
+                pool.image(folder / "code", 64)
+            return str(told.value)
+
+        yield tried
 
 
 REFUSED = {
@@ -76,12 +93,12 @@ REFUSED = {
 @LINUX
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_decoder_that_was_taken_over_can_do_no_harm(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, evil: Callable[[str], str]
 ) -> None:
     precious = tmp_path / "precious"
     precious.write_text("data")
     before = precious.stat()
-    told = tried(REFUSED[name].replace("FOLDER", str(tmp_path)), tmp_path, monkeypatch)
+    told = evil(REFUSED[name].replace("FOLDER", str(tmp_path)))
     assert "found PermissionError" in told
     after = precious.stat()
     assert (after.st_mode, after.st_mtime_ns, after.st_size) == (
@@ -93,30 +110,28 @@ def test_a_decoder_that_was_taken_over_can_do_no_harm(
     assert not {"new", "other", "link", "inner", "fifo"} & {one.name for one in tmp_path.iterdir()}
 
 
-def test_what_decoding_needs_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_decoding_needs_is_left(tmp_path: Path, evil: Callable[[str], str]) -> None:
     (tmp_path / "file").write_text("words")
-    read = f"open({str(tmp_path / 'file')!r}).read()"
-    assert tried(read, tmp_path, monkeypatch) == "found words"
+    assert evil(f"open({str(tmp_path / 'file')!r}).read()") == "found words"
 
 
 @LINUX
-def test_threads_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tried("threading.Thread(target=int).start()", tmp_path, monkeypatch) == "found None"
+def test_threads_are_left(evil: Callable[[str], str]) -> None:
+    assert evil("threading.Thread(target=int).start()") == "found None"
 
 
-def test_a_worker_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SEEHEAR_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "HOME", "PYTHONPATH"):
-        monkeypatch.setenv(name, "a secret")
-    told = tried("sorted(os.environ.items())", tmp_path, monkeypatch)
+def test_a_worker_knows_no_secret(evil: Callable[[str], str]) -> None:
+    told = evil("sorted(os.environ.items())")
     assert "PATH" in told
     assert "secret" not in told
     assert "'HOME'" not in told
 
 
 @LINUX
-def test_the_kernel_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    status = "[l for l in open('/proc/self/status') if l.startswith(('NoNewPrivs', 'Seccomp:'))]"
-    told = tried(status, tmp_path, monkeypatch)
+def test_the_kernel_says_so(evil: Callable[[str], str]) -> None:
+    told = evil(
+        "[l for l in open('/proc/self/status') if l.startswith(('NoNewPrivs', 'Seccomp:'))]"
+    )
     assert "NoNewPrivs:\\t1" in told
     assert "Seccomp:\\t2" in told
     with closing(DecodePool(1, 2 << 30, 20.0)) as pool:

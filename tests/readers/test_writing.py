@@ -77,7 +77,7 @@ def test_numbers_beside_words_are_kept(reader: Reader) -> None:
     [
         background(),
         Image.new("RGB", (640, 480), "white"),
-        Image.new("RGB", (640, 480), "black"),
+        pytest.param(Image.new("RGB", (640, 480), "black"), marks=pytest.mark.slow),
         Image.fromarray(np.random.default_rng(1).integers(0, 255, (300, 400, 3)).astype(np.uint8)),
         Image.new("RGB", (1, 1)),
         Image.new("RGB", (2000, 3)),

@@ -10,6 +10,26 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.search.library import Library, demo
+from tests.stores.milvus import milvus_server
+from tests.stores.postgres import (
+    _numbers,
+    _templates,
+    pgvector_server,
+    postgres_copy,
+    postgres_database,
+    postgres_server,
+)
+
+# Servers are started once for all modules, because their fixtures are known here and not there.
+__all__ = [
+    "_numbers",
+    "_templates",
+    "milvus_server",
+    "pgvector_server",
+    "postgres_copy",
+    "postgres_database",
+    "postgres_server",
+]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from benchmarks.ranking_asks import Ask, text
 from benchmarks.ranking_data import concepts_of, held_out, made_up
 
 
+@pytest.mark.slow
 def test_the_quick_run_measures_everything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,7 @@ from seehear.search.calibration.baseline import (
     score_of,
     share_spread,
 )
-from seehear.search.scoring import odds_of
+from seehear.search.scoring import Comparison
 from seehear.types import EmbeddingSpace, Modality, SampleSpec
 
 DIM = 64
@@ -177,11 +177,19 @@ def test_what_was_asked_with_is_found_for_sure() -> None:
     np.testing.assert_allclose(similarities, [1.0, 0.9], rtol=1e-6)
     np.testing.assert_allclose(expected, 0.8, rtol=1e-6)
     np.testing.assert_allclose(close.z(similarities, expected), [2.0, 1.0], rtol=1e-5)
-    same, near = score_of(odds_of(close, similarities, expected))
+    compared = Comparison(
+        modality=BY_EXAMPLE.query,
+        which=np.zeros(2, np.int64),
+        is_own=np.ones(2, np.bool_),
+        similarities=similarities[None],
+        expected=expected[None],
+        z=close.z(similarities, expected)[None],
+    )
+    same, near = score_of(compared.odds)[0]
     assert same > 0.95
     assert near < 0.2
-    by_words = replace(close, route=ROUTE)
-    assert score_of(odds_of(by_words, similarities, expected))[0] < 0.5
+    by_words = replace(compared, is_own=np.zeros(2, np.bool_))
+    assert score_of(by_words.odds)[0, 0] < 0.5
 
 
 def test_routes_of_one_space_share_the_widest_spread_by_their_reach() -> None:

@@ -104,6 +104,26 @@ def test_a_month_of_a_year_is_that_month(today: date, month: int, year: int) -> 
     assert (last + timedelta(days=1)).day == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "start", "stop"),
+    [
+        ("june to may", "2025-06-01", "2026-06-01"),
+        ("between june and may", "2025-06-01", "2026-06-01"),
+        ("from august to may", "2025-08-01", "2026-06-01"),
+        ("december to february", "2025-12-01", "2026-03-01"),
+        ("march to november", "2026-03-01", "2026-12-01"),
+        ("5 june to 3 june", "2025-06-05", "2026-06-04"),
+        ("last friday to last monday", "2026-11-20", "2026-11-24"),
+        ("last week to yesterday", "2026-11-16", "2026-11-29"),
+        ("between 2020 and 2019", "2019-01-01", "2021-01-01"),
+        ("2019-06-01 to 2019-05-31", "2019-05-31", "2019-06-02"),
+    ],
+)
+def test_a_span_ends_after_it_begins(words: str, start: str, stop: str) -> None:
+    (found,) = find_periods(words, date(2026, 11, 29))
+    assert (str(found.period.start), str(found.period.stop)) == (start, stop)
+
+
 _WORDS = [
     "last",
     "this",

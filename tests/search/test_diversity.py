@@ -34,7 +34,7 @@ def merged(
     *shown_: tuple[SegmentRecord, Floats], prints: Sequence[Fingerprint | None] | None = None
 ) -> list[list[int]]:
     records, vectors = [record for record, _ in shown_], [vector for _, vector in shown_]
-    return collapse(records, vectors, prints or [None] * len(records), len(records))
+    return collapse(records, lambda: vectors, prints or [None] * len(records), len(records))
 
 
 def print_of(sample: Sample) -> Fingerprint | None:
@@ -62,6 +62,14 @@ def test_a_burst_is_told_by_time_and_by_picture() -> None:
     sound = dataclasses.replace(record.asset, modality=Modality.AUDIO)
     heard = dataclasses.replace(record, asset=sound)
     assert merged((heard, vector), (heard, vector)) == [[0], [1]]
+
+
+def test_vectors_are_read_only_where_photos_were_taken_together() -> None:
+    def refused() -> list[Floats | None]:
+        raise AssertionError
+
+    records = [shown(0, id_=at, taken_s=at * 600.0)[0] for at in range(3)]
+    assert collapse(records, refused, [None] * 3, 3) == [[0], [1], [2]]
 
 
 def test_a_chain_of_small_steps_is_not_one_group() -> None:
@@ -115,7 +123,7 @@ def test_a_thousand_results_are_folded_at_once() -> None:
     sound = dataclasses.replace(record.asset, modality=Modality.AUDIO)
     heard = [dataclasses.replace(record, asset=sound)] * len(prints)
     began = time.process_time()
-    groups = collapse(heard, [vector] * len(prints), prints, len(prints))
+    groups = collapse(heard, lambda: [vector] * len(prints), prints, len(prints))
     assert time.process_time() - began < 2.0
     assert [group[:2] for group in groups] == [[n, n + 100] for n in range(100)]
 

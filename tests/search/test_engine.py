@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from seehear.search import Engine
 from seehear.search import engine as engine_module
 from seehear.search.encode_query import PATTERNS
 from seehear.stores import Catalog
+from seehear.stores.vectors.flat import FlatIndex
 from seehear.types import AudioSample, Modality, Mode, Query, QueryPart, Sample
 from tests.search.library import Library, names, noisy
 
@@ -173,12 +175,41 @@ def test_banks_kept_in_the_catalog_change_no_answer(tmp_path: Path) -> None:
     assert encoder.samples[Modality.TEXT] == calls + len(PATTERNS)
 
 
+@pytest.mark.parametrize("k", [1, 10, 20])
+def test_each_index_is_searched_once(
+    shared: Library, monkeypatch: pytest.MonkeyPatch, k: int
+) -> None:
+    searched = Counter[int]()
+    search = FlatIndex.search
+
+    def counted(index: FlatIndex, *asked: Any, **options: Any) -> Any:
+        searched[id(index)] += 1
+        return search(index, *asked, **options)
+
+    monkeypatch.setattr(FlatIndex, "search", counted)
+    assert shared.search("a red thing", k=k)
+    assert set(searched.values()) == {1}
+
+
 def test_several_threads_get_the_same_answers(shared: Library) -> None:
     queries = list(QUERIES.values()) * 4
     alone = [[h.asset_id for h in shared.search(query)] for query in queries]
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda q: [h.asset_id for h in shared.search(q)], queries))
     assert together == alone
+
+
+def test_searching_ahead_changes_no_answer(
+    shared: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["a red thing in the sun", "something blue and quiet", "green grass by the sea"]
+    alone = [shared.search(text) for text in asked]
+    shared.engine.search_ahead(Modality.TEXT, shared.model.encode(Modality.TEXT, asked))
+    with monkeypatch.context() as patch:
+        patch.setattr(FlatIndex, "search", None)  # it would fail: nothing is searched again
+        assert [shared.search(text) for text in asked] == alone
+    shared.engine.search_ahead(Modality.TEXT, shared.model.encode(Modality.TEXT, asked[:1]))
+    assert [shared.search(text) for text in asked] == alone
 
 
 def test_answers_are_the_same_once_segments_are_in_memory(

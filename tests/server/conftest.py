@@ -2,96 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import threading
 import time
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pytest
 from fastapi import FastAPI
-from PIL import Image
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from seehear.collection import Collection
 from seehear.config import Settings
-from seehear.encoders.fake import concept, tone
 from seehear.limits import ServiceLimits
 from seehear.server import create_app
 from seehear.server.run import make_server
-from tests.server.looking import Looking, browser_or_skip
+from tests.server.media_files import film, make_media, picture, sound
+from tests.stores.postgres import (
+    _numbers,
+    _templates,
+    postgres_copy,
+    postgres_database,
+    postgres_server,
+)
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+__all__ = [  # for the tests of this room
+    "_numbers",
+    "_templates",
+    "film",
+    "make_media",
+    "picture",
+    "postgres_copy",
+    "postgres_database",
+    "postgres_server",
+    "sound",
+]
 
 SETTINGS = Settings(model="fake", device="cpu", decode_workers=1)
 BASE = "http://127.0.0.1"
 PATIENCE_S = 120.0
 """How long tests wait for what must come: far longer than it takes, for machines that are busy."""
-
-
-def picture(path: Path, *colours: str, size_px: tuple[int, int] = (160, 120)) -> Path:
-    """A picture of stripes in colours of the fake encoder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.zeros((size_px[1], size_px[0], 3), dtype=np.uint8)
-    for n, stripe in enumerate(np.array_split(np.arange(size_px[0]), len(colours))):
-        pixels[:, stripe] = concept(colours[n]).rgb
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def sound(path: Path, *names: str, seconds: float = 2.0) -> Path:
-    """A wav file with one tone of the fake encoder after the other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.concatenate([tone(name, seconds).waveform for name in names])
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes((samples * 32_767).astype("<i2").tobytes())
-    return path
-
-
-def film(path: Path, *colours: str, seconds: float = 3.0, rate: int = 8) -> Path:
-    """A clip that shows one colour after the other, in a format that browsers play."""
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        stream.options = {"g": str(rate), "preset": "ultrafast"}
-        for colour in colours:
-            frame = np.empty((120, 160, 3), dtype=np.uint8)
-            frame[:] = concept(colour).rgb
-            for _ in range(round(seconds * rate)):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
-def make_media(folder: Path) -> Path:
-    """Eleven files of four kinds, in folders."""
-    picture(folder / "photos" / "rose.png", "red")
-    picture(folder / "photos" / "sky.png", "blue")
-    picture(folder / "photos" / "2024" / "meadow.png", "green")
-    picture(folder / "photos" / "2024" / "flag.png", "red", "white")
-    picture(folder / "photos" / "café — été.png", "orange")
-    sound(folder / "sounds" / "siren.wav", "red", seconds=4.0)
-    sound(folder / "sounds" / "flute.wav", "purple", "cyan", seconds=4.0)
-    film(folder / "clips" / "day.mp4", "green", "blue")
-    film(folder / "clips" / "dusk.mp4", "orange", "black")
-    (folder / "notes").mkdir()
-    (folder / "notes" / "garden.md").write_text("The grass is green and the frog sings at night.")
-    (folder / "notes" / "page.html").write_text(
-        "<html><body><p>A yellow lemon under the sun.</p><script>alert(1)</script></body></html>"
-    )
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -157,18 +111,21 @@ class Running:
     """An application behind a real socket of this machine."""
 
     def __init__(
-        self, app: ASGIApp, limits: ServiceLimits | None = None, *, path: str = "/readyz"
+        self,
+        app: ASGIApp,
+        limits: ServiceLimits | None = None,
+        *,
+        path: str = "/readyz",
+        root_path: str = "",
     ) -> None:
-        """`path` answers 200 when the application is ready."""
+        """`path` answers 200 when the application is ready; `root_path` is as for `serve`."""
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
         self._path = path
-        self._server = make_server(app, limits or ServiceLimits())
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
+        self._server = make_server(app, limits or ServiceLimits(), root_path=root_path)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     @property
     def connections(self) -> list[Any]:
@@ -190,6 +147,13 @@ class Running:
         until(ready)
         return self
 
+    async def _serve(self) -> None:
+        await self._server.serve(sockets=[self._socket])
+        # A browser may have connected during the end, or never read what was sent to it.
+        for connection in self.connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(PATIENCE_S)
@@ -202,18 +166,3 @@ def running(collection_folder: Path, media_folder: Path) -> Iterator[Running]:
     app = create_app(collection_folder, settings=SETTINGS, roots=[media_folder])
     with Running(app) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browser_or_skip() as browser:
-        yield browser
-
-
-@pytest.fixture
-def look(browser: Browser, running: Running) -> Iterator[Looking]:
-    """The page, open; at the end it must not have complained or asked anybody else."""
-    with Looking(browser, running.address) as looking:
-        yield looking
-    assert looking.complaints == []
-    assert all(url.startswith((running.address, "blob:")) for url in looking.asked)

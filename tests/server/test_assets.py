@@ -187,7 +187,8 @@ def test_updates_by_another_process_show_up(tmp_path: Path, start: Any) -> None:
 
     assert names()[0] == "new.png"
     (tmp_path / "media" / "new.png").unlink()
-    subprocess.run([*command, *where], check=True, capture_output=True)
+    with Collection(tmp_path / "collection", SETTINGS) as collection:
+        collection.index(tmp_path / "media")
     assert names() == ["a.png"]
 
 

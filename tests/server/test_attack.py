@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import attack
-from benchmarks.attack_target import Row, Target
+from benchmarks.attack_target import Row
 from benchmarks.attack_tries import ATTACKS
 
 
@@ -24,8 +24,9 @@ def test_the_quick_form_gets_nothing_through(
 
 
 def test_what_gets_through_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def got_through(_: Target) -> Row:
-        return Row("one that got through", 2, 1, "200")
-
-    monkeypatch.setattr(attack, "ATTACKS", (got_through,))
+    rows = [Row("one that is held", 2, 2, ""), Row("one that got through", 2, 1, "200")]
+    monkeypatch.setattr(attack, "stock", lambda *_, **__: None)
+    monkeypatch.setattr(attack, "run", lambda *_, **__: rows)
     assert attack.main(["--quick", "--results", str(tmp_path)]) == 1
+    monkeypatch.setattr(attack, "run", lambda *_, **__: rows[:1])
+    assert attack.main(["--quick", "--results", str(tmp_path)]) == 0

@@ -12,6 +12,7 @@ from benchmarks import bench_server
 from seehear.types import Hit, Modality
 
 
+@pytest.mark.slow
 def test_the_quick_form_finds_no_wrong_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -21,7 +22,7 @@ def test_the_quick_form_finds_no_wrong_answer(
     assert [row["index_run_beside"] for row in rounds] == [False, True]
     for row in rounds:
         assert row["wrong"] == row["lost_connections"] == 0
-        assert set(row["statuses"]) <= {"200", "429"}
+        assert set(row["statuses"]) <= {"200", "503"}
     assert rounds[0]["compared"] > 0
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 
 from seehear.limits import ServiceLimits
 from seehear.server.security import OPEN_BODY_BYTES, SecurityMiddleware
-from seehear.server.sessions import Sessions
+from seehear.server.sessions import AccessTokens, Sessions
 from tests.server.conftest import PATIENCE_S, Running, until
 
 TOKEN = "a token of many characters"
@@ -47,8 +47,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @contextmanager
 def served(limits: ServiceLimits, token: str | None = None) -> Iterator[Running]:
-    sessions = Sessions(token, 60.0) if token else None
-    guarded = SecurityMiddleware(application, sessions=sessions, hosts=None, limits=limits)
+    tokens = AccessTokens({None: Sessions(token, 60.0)}) if token else None
+    guarded = SecurityMiddleware(application, tokens=tokens, hosts=None, limits=limits)
     with Running(guarded, limits, path="/healthz") as server:
         yield server
 
@@ -153,6 +153,7 @@ def test_a_slow_body_that_goes_on_is_received() -> None:
 def test_who_does_not_read_is_closed() -> None:
     with served(SHORT) as server, closing(connected(server)) as client:
         client.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(lambda: bool(server.connections))
         until(lambda: not server.connections)
         size = 0
         with pytest.raises(ConnectionError):

@@ -55,6 +55,7 @@ def test_the_image_is_made_of_what_there_is() -> None:
     targets = {rest.split()[-1] for word, rest in made if word == "FROM"}
     assert {"cpu", "cuda"} <= targets
     assert [rest for word, rest in made if word == "USER"] == ["seehear", "seehear"]
+    defaults = dict(rest.split("=", 1) for word, rest in made if word == "ARG")
     for word, rest in made:
         if word == "COPY":
             assert all((ROOT / name).exists() for name in rest.split()[:-1]), rest
@@ -68,7 +69,8 @@ def test_the_image_is_made_of_what_there_is() -> None:
         installed = rest.partition("pip install")[2]
         if installed:  # from the lock, by hash
             assert "--require-hashes" in installed or "--constraint" in installed
-        for wanted in re.findall(r"'([^']+)'", installed):
+        installed = installed.replace("${EXTRAS}", defaults["EXTRAS"])
+        for wanted in re.findall(r"""['"]([^'"]+)['"]""", installed):
             assert wanted.startswith(".["), wanted
             assert set(wanted[2:-1].split(",")) <= set(project["optional-dependencies"])
 
@@ -83,6 +85,38 @@ def test_the_composition_serves() -> None:
     assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     assert service["read_only"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+def test_the_cluster_is_made_of_what_there_is() -> None:
+    yaml = pytest.importorskip("yaml")
+    services = yaml.safe_load((DEPLOY / "cluster" / "compose.yaml").read_text())["services"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = set(project["optional-dependencies"])
+    for name in ("seehear", "index", "ray-head", "ray-worker"):
+        build = services[name]["build"]
+        assert (DEPLOY / "cluster" / build["context"] / build["dockerfile"]).is_file()
+        assert {"ray", "postgres"} <= set(build["args"]["EXTRAS"].split(",")) <= extras
+    serves, index = (options_of(services[name]["command"]) for name in ("seehear", "index"))
+    assert serves["behind_proxy"]
+    host, port = index["on"].removeprefix("ray://").split(":")
+    assert f"--ray-client-server-port={port}" in services[host]["entrypoint"]
+    assert services["ray-worker"]["volumes"] == services["index"]["volumes"]
+    for service in services.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_the_balancer_is_accepted() -> None:
+    caddy = shutil.which("caddy")
+    if caddy is None:
+        pytest.skip("no caddy on this machine")
+    file = DEPLOY / "cluster" / "Caddyfile"
+    done = subprocess.run(
+        [caddy, "validate", "--adapter", "caddyfile", "--config", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_unit_serves(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from seehear.config import Settings
 from seehear.server import create_app
-from tests.server.conftest import BASE, SETTINGS, make_media, picture, wait_ready
+from tests.server.conftest import BASE, SETTINGS, make_media, picture, sound, wait_ready
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,9 @@ def test_texts_are_added_found_changed_and_deleted(client: TestClient) -> None:
     assert [(hit["id"], hit["fields"]) for hit in found["hits"]] == [
         ("a/1", {"old": True, "price": 80})
     ]
+    assert [hit["name"] for hit in found["hits"]] == ["a/1"]
+    browsed = client.get("/v1/browse/items", params={"count": 100}).json()["items"]
+    assert "a/1" in [one["name"] for one in browsed]
     one = client.get("/v1/items/a/1").json()
     assert (one["text"], one["modality"], one["kept"]) == (items[0]["text"], "text", "text")
     changed = client.patch("/v1/items/a/1", json={"fields": {"price": 75, "old": None}}).json()
@@ -66,6 +69,57 @@ def test_files_are_added_with_fields(client: TestClient, tmp_path: Path) -> None
     assert [hit["id"] for hit in hits] == ["red"]
     for key in ("red", "blue"):
         client.delete(f"/v1/items/{key}")
+
+
+def test_what_is_kept_is_served(client: TestClient, tmp_path: Path) -> None:
+    red, blue = picture(tmp_path / "red.png", "red"), picture(tmp_path / "blue.png", "blue")
+    siren = sound(tmp_path / "siren.wav", "red")
+
+    def add(kind: str, key: str, file: Path, **options: Any) -> str:
+        sent = {"items": json.dumps([{"id": key}]), **options}
+        files = {kind: (file.name, file.read_bytes())}
+        assert client.post("/v1/items", data=sent, files=files).status_code == 200
+        return f"/v1/assets/{client.get(f'/v1/items/{key}').json()['asset_id']}"
+
+    whole = add("image", "a/red", red, keep="true")
+    media = client.get(f"{whole}/media", params={"download": "true"})
+    assert (media.content, media.headers["content-type"]) == (red.read_bytes(), "image/png")
+    assert 'filename="red.png"' in media.headers["content-disposition"]
+    part = client.get(f"{whole}/media", headers={"range": "bytes=1-3"})
+    assert (part.status_code, part.content) == (206, red.read_bytes()[1:4])
+    seen = client.get(f"{whole}/thumbnail", params={"px": 64})
+    assert seen.headers["content-type"].startswith("image/")
+    same = {"if-none-match": seen.headers["etag"]}
+    assert client.get(f"{whole}/thumbnail", params={"px": 64}, headers=same).status_code == 304
+    replaced = add("image", "a/red", blue, keep="true", replace="true")
+    other = client.get(f"{replaced}/thumbnail", params={"px": 64}, headers=same)
+    assert (other.status_code, other.content != seen.content) == (200, True)
+
+    small = add("image", "small", red)
+    assert client.get(f"{small}/thumbnail").status_code == 200
+    sounding = add("audio", "siren", siren, keep="true")
+    assert client.get(f"{sounding}/waveform", params={"steps": 8}).json()["stop_s"] > 1
+    cut = client.get(f"{sounding}/clip", params={"start_s": 0, "stop_s": 1})
+    assert cut.status_code == 200
+    silent = add("audio", "gone", siren)
+    client.post("/v1/items", json={"items": [{"id": "text", "text": "<b>a pier</b>"}]})
+    text = client.get(f"/v1/assets/{client.get('/v1/items/text').json()['asset_id']}/media")
+    assert (text.text, text.headers["content-type"]) == (
+        "<b>a pier</b>",
+        "text/plain; charset=utf-8",
+    )
+    for address, told in (
+        (f"{small}/media", "a preview alone is kept"),
+        (f"{silent}/media", "nothing is kept"),
+        (f"{silent}/thumbnail", "nothing is kept"),
+        (f"{silent}/waveform", "nothing is kept"),
+        (f"{silent}/clip?start_s=0&stop_s=1", "nothing is kept"),
+    ):
+        answer = client.get(address)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_kept"), address
+        assert told in answer.json()["error"]["message"]
+    for key in ("a/red", "small", "siren", "gone", "text"):
+        assert client.delete(f"/v1/items/{key}").status_code == 200
 
 
 def test_what_is_wrong_adds_nothing(client: TestClient, tmp_path: Path) -> None:
@@ -113,6 +167,13 @@ def test_lists_go_on_with_a_cursor(client: TestClient) -> None:
 
 def test_an_asset_that_is_deleted_is_not_found(client: TestClient) -> None:
     (hit, *_) = client.get("/v1/search", params={"text": "red", "kinds": "image"}).json()["hits"]
+    asked: dict[str, Any] = {"text": "red", "count": 3, "kinds": "photos,sounds"}
+    three = client.get("/v1/search", params=asked).json()["hits"]
+    same: dict[str, Any] = {"text": "red", "k": 3, "modalities": ["image", "audio"]}
+    assert three == client.get("/v1/search", params=same).json()["hits"]
+    assert len(three) == 3
+    two = client.get("/v1/assets", params={"count": 2, "kinds": "image"}).json()["assets"]
+    assert [one["modality"] for one in two] == ["image", "image"]
     assert client.delete(f"/v1/assets/{hit['asset_id']}").json()["deleted"] >= 1
     assert client.get(f"/v1/assets/{hit['asset_id']}").status_code == 404
     assert client.delete(f"/v1/assets/{hit['asset_id']}").status_code == 404

@@ -77,7 +77,7 @@ def test_a_search_answers_with_text_and_pictures(collection_folder: Path) -> Non
             assert max(picture.size) <= 256
             assert block.mime_type in {"image/webp", "image/png"}
         plain = await client.call_tool(
-            "search_media", {"description": "red", "kinds": ["audio"], "pictures": False}
+            "search_media", {"description": "red", "kinds": "audio,text", "pictures": False}
         )
         assert [block.type for block in plain.content] == ["text"]
 
@@ -163,6 +163,70 @@ def test_what_goes_wrong_is_told_to_the_model(collection_folder: Path) -> None:
     play(collection_folder, scene)
 
 
+WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("search_media", {"description": "x", "kinds": ["vidoe"]}, "Did you mean video?"),
+    (
+        "search_media",
+        {"description": "x", "kinds": "smell"},
+        'kinds.0: No type "smell". The types are',
+    ),
+    ("search_media", {"description": "x", "kinds": "image,vidoe"}, "Did you mean video?"),
+    ("search_media", {"description": "x", "kinds": [3, None]}, "kinds.0: "),
+    ("search_media", {"description": "x", "knids": ["image"]}, "Did you mean kinds?"),
+    ("search_media", {"description": "x", "wher": "width > 3"}, "Did you mean where?"),
+    ("search_media", {"descripton": "x"}, "Did you mean description?"),
+    ("search_media", {}, "description: "),
+    ("search_media", {"description": ["x"]}, "description: "),
+    ("search_media", {"description": "x", "count": "many"}, "count: "),
+    ("search_media", {"description": "x", "count": 1_000}, "count: "),
+    ("search_media", {"description": "x", "count": 3, "limit": 5}, "count and limit are the same"),
+    ("search_media", {"description": "x", "pictures": "perhaps"}, "pictures: "),
+    ("search_media", {"description": "x", "without": 3}, "without: "),
+    ("search_media", {"description": "x", "a\nb": 3}, 'no argument "a\\nb"'),
+    ("get_media", {"asset_id": "first"}, "asset_id: "),
+    ("get_media", {"asset_id": -1}, "asset_id: "),
+    ("get_media", {"asset": 1}, "Did you mean asset_id?"),
+    ("get_media", {"adress": "x"}, "Did you mean address?"),
+    ("get_media", {"asset_id": 1, "start_s": "soon"}, "start_s: "),
+    ("get_media", {"asset_id": 1, "start_s": 5, "stop_s": 2}, "stop_s must be after start_s"),
+    ("describe_collection", {"folder": "x"}, "It has none"),
+    ("serch_media", {"description": "x"}, "Did you mean search_media"),
+)
+
+
+def test_what_does_not_fit_is_one_line_with_the_near_word(collection_folder: Path) -> None:
+    async def scene(client: Any) -> None:
+        for tool, arguments, message in WRONG:
+            answer = await client.call_tool(tool, arguments)
+            assert answer.is_error, (tool, arguments)
+            (block,) = answer.content
+            assert message in block.text, (tool, arguments, block.text)
+            assert block.text.isprintable()
+            assert "pydantic" not in block.text
+            assert "validation error" not in block.text
+        for tool in (await client.list_tools()).tools:  # of each, every argument of every tool
+            for name in tool.input_schema["properties"]:
+                answer = await client.call_tool(tool.name, {name: {"a": ["b"]}})
+                assert answer.is_error
+                assert (
+                    answer.content[0].text.startswith(f"{name}: ")
+                    or "Field required" in answer.content[0].text
+                )
+                assert "\n" not in answer.content[0].text
+        asked = {"description": "red", "modalities": ["photos"], "limit": 1, "pictures": False}
+        answer = await client.call_tool("search_media", asked)
+        (hit,) = json.loads(answer.content[0].text)["hits"]
+        assert hit["modality"] == "image"
+        for more in ({"asset_id": hit["asset_id"]}, {}):
+            shown = await client.call_tool("get_media", {"address": hit["address"]} | more)
+            assert not shown.is_error
+        other = {"address": hit["address"], "asset_id": hit["asset_id"] + 1}
+        refused = await client.call_tool("get_media", other)
+        assert "give one of the two" in refused.content[0].text
+
+    play(collection_folder, scene)
+
+
 def test_whether_anything_answers_is_said_first(collection_folder: Path) -> None:
     async def scene(client: Any) -> None:
         for asked, answered in (("red", True), ("qwertzuiop", False)):
@@ -207,6 +271,11 @@ def test_the_service_speaks_over_http_with_its_token(collection_folder: Path) ->
                     tools = (await client.list_tools()).tools
                     assert "search_media" in {tool.name for tool in tools}
                     asked = {"description": "red", "count": 2}
+                    for tool, arguments, message in WRONG[:4]:
+                        answer = await client.call_tool(tool, arguments)
+                        assert answer.is_error
+                        assert message in answer.content[0].text
+                        assert answer.content[0].text.isprintable()
                     answer = await client.call_tool("search_media", asked)
                     assert json.loads(answer.content[0].text)["answered"] is True
                     assert {block.type for block in answer.content} == {"text", "image"}

@@ -93,7 +93,7 @@ def test_listing_has_a_queue_of_its_own(
             until(lambda: sum(future.done() for future in asking) == 56)
             assert searched(server) == 200
         answers = Counter(future.result() for future in asking)
-        assert answers == {(200, None): 4, (429, "1"): 56}
+        assert answers == {(200, None): 4, (503, "1"): 56}
 
 
 def test_uploads_have_a_queue_of_their_own(
@@ -107,7 +107,7 @@ def test_uploads_have_a_queue_of_their_own(
             assert searched(server) == 200
             assert asked(server, "/v1/folders")[0] == 200
         answers = Counter(future.result() for future in asking)
-        assert answers == {(422, None): 3, (429, "1"): 17}  # what was received is no picture
+        assert answers == {(422, None): 3, (503, "1"): 17}  # what was received is no picture
 
 
 def test_an_upload_has_its_place_before_it_is_read(collection_folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_an_upload_has_its_place_before_it_is_read(collection_folder: Path) -> N
         until(lambda: app.state.service.uploads.running + app.state.service.uploads.waiting == 3)
         with closing(socket.create_connection(("127.0.0.1", server.port))) as late:
             late.sendall(head.encode())  # it is not waited for what is in it
-            assert late.recv(1000).startswith(b"HTTP/1.1 429 ")
+            assert late.recv(1000).startswith(b"HTTP/1.1 503 ")
         assert searched(server) == 200
         for one in stalled:
             one.close()

@@ -66,8 +66,12 @@ def test_messages_lose_their_paths(message: str) -> None:
 
 
 def test_messages_keep_what_is_no_path() -> None:
-    message = "k must be at most 1000; image/png and text->image, 3/4 of it (and/or)"
-    assert without_paths(message) == message
+    for message in (
+        "k must be at most 1000; image/png and text->image, 3/4 of it (and/or)",
+        "seehear://ab12/4 is of another collection; this one is seehear://cd34",
+        "'/x' is not the address of a moment, such as seehear://COLLECTION/NUMBER#t=12.5,19",
+    ):
+        assert without_paths(message) == message.replace("/x", "…")
 
 
 def test_every_error_has_a_status() -> None:

@@ -204,7 +204,9 @@ def test_nothing_is_fetched_and_no_path_is_taken(client: TestClient, media_folde
                 client.post("/v1/search", files=form),
             ):
                 assert answer.status_code == 422
-                assert answer.json()["error"]["message"].startswith(f"{field}: Extra inputs")
+                told = answer.json()["error"]["message"]
+                assert told.startswith(f'the object has no field "{field}".')
+                assert "It has text, " in told
     assert client.post("/v1/search", files={"text": (None, "red")}).json()["hits"]
 
 
@@ -270,6 +272,8 @@ def test_nothing_stands_out_is_said(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
+        ({"text": "x", "under": "s3://bucket/x"}, 'No folder "s3://bucket/x". The folders are'),
+        ({"text": "x", "where": 'folder = "https://host/a b"'}, 'No folder "https://host/a b".'),
         ({}, "Say what to look for"),
         ({"text": ""}, "Say what to look for"),
         ({"text": "   "}, "Say what to look for"),

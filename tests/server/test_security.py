@@ -17,7 +17,7 @@ from seehear.errors import UsageError
 from seehear.limits import ServiceLimits
 from seehear.server import sessions as sessions_module
 from seehear.server.security import SecurityMiddleware, check_token, is_loopback
-from seehear.server.sessions import COOKIE, Sessions
+from seehear.server.sessions import COOKIE, AccessTokens, Sessions
 
 TOKEN = "correct horse battery staple"
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -47,8 +47,8 @@ def ask(
     async def receive() -> Any:
         return {"type": "http.request"}
 
-    sessions = Sessions(token, 60.0) if token else None
-    guard = SecurityMiddleware(inner, sessions=sessions, hosts=hosts, limits=ServiceLimits())
+    tokens = AccessTokens({None: Sessions(token, 60.0)}) if token else None
+    guard = SecurityMiddleware(inner, tokens=tokens, hosts=hosts, limits=ServiceLimits())
     scope = {
         "type": "http",
         "method": method,

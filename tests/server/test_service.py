@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from seehear.cancellation import check_current
@@ -99,6 +102,22 @@ def test_metrics_count_by_route(client: TestClient) -> None:
     assert "seehear_ready 1.0" in text
 
 
+def test_a_method_that_an_address_has_not_is_told_with_those_that_it_has(
+    app: FastAPI, client: TestClient
+) -> None:
+    known = defaultdict[str, set[str]](set)
+    for route in app.routes:
+        assert isinstance(route, Route)
+        if route.methods:
+            known[re.sub(r"\{.*?\}", "1", route.path)] |= route.methods
+    assert known["/v1/session"] == {"GET", "POST", "DELETE"}
+    for path, methods in known.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - methods:
+            answer = client.request(method, path)
+            assert (answer.status_code, path) == (405, path)
+            assert answer.headers["allow"] == ", ".join(sorted(methods)), path
+
+
 def test_unknown_addresses_and_methods(client: TestClient) -> None:
     assert client.get("/no/such").json()["error"]["code"] == "not_found"
     assert client.put("/v1/search").json()["error"]["code"] == "method_not_allowed"
@@ -170,6 +189,7 @@ def test_an_index_job_from_start_to_report(
 ) -> None:
     media, folder = own_copy
     (media / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (media / ".seehearignore").write_text("[a\n")
     client = start(create_app(folder, settings=SETTINGS, roots=[media]))
     wait_ready(client)
     begun = client.post("/v1/index", json={"roots": ["media"]})
@@ -186,6 +206,8 @@ def test_an_index_job_from_start_to_report(
     assert {p["files_total"] for p in progress} <= {None, 12}
     assert (last["report"]["added"], last["report"]["failed"]) == (11, 1)
     assert last["report"]["failures"][0]["name"] == "broken.jpg"
+    (note,) = last["report"]["notes"]
+    assert "line 1 is not a valid .gitignore pattern" in note
     assert str(media.parent) not in json.dumps(last)
     assert client.get("/v1/status").json()["assets"] == 11
     hits = client.post("/v1/search", json={"text": "red"}).json()["hits"]
@@ -254,7 +276,7 @@ def test_beyond_the_queue_clients_are_told_to_come_back(
         refused = [future for future in asked if future.done()]
         gate.set()
         statuses = sorted(future.result()[0] for future in asked)
-        assert statuses == [200, 200, 200, 429, 429, 429]
+        assert statuses == [200, 200, 200, 503, 503, 503]
         assert all(future.result()[1]["retry-after"] == "1" for future in refused)
 
 
@@ -302,7 +324,7 @@ def test_decoding_that_takes_too_long_is_given_up(
     service = client.app.state.service  # type: ignore[attr-defined]
     service.decoder.close()
     monkeypatch.setattr(process, "_ENTRY", HANGS)
-    service.decoder = DecodePool(1, 2 << 30, 0.2)
+    service.resources.decoder = DecodePool(1, 2 << 30, 0.2)
     answer = client.post("/v1/search", files={"file": ("slow.png", b"anything")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "media_too_large")
     assert (
@@ -319,7 +341,7 @@ def test_a_client_that_hangs_up_takes_its_work_with_it(
     with Running(app) as server:
         monkeypatch.setattr(process, "_ENTRY", HANGS)
         app.state.service.decoder.close()
-        app.state.service.decoder = DecodePool(1, 2 << 30, 60.0, check_current)
+        app.state.service.resources.decoder = DecodePool(1, 2 << 30, 60.0, check_current)
         body = (
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
             b"anything\r\n--x--\r\n"

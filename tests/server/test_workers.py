@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -27,6 +28,7 @@ from seehear.collection import Collection
 from seehear.limits import ServiceLimits
 from seehear.processes.child import python_command
 from seehear.server import create_app
+from seehear.server import state as state_module
 from seehear.server.workers import pool as pool_module
 from seehear.server.workers.pool import WorkerPool
 from tests.server.conftest import PATIENCE_S, SETTINGS, Running, film, picture, sound, until
@@ -54,7 +56,7 @@ def ids(answer: dict[str, Any]) -> list[int]:
 @pytest.fixture(scope="module")
 def served(collection_folder: Path, media_folder: Path) -> Iterator[tuple[Running, WorkerPool]]:
     app = create_app(collection_folder, settings=SETTINGS, roots=[media_folder], workers=2)
-    with Running(app) as server:
+    with Running(app, root_path="/below") as server:
         pool = app.state.service.workers
         until(lambda: len(pool.processes) == 2)
         yield server, pool
@@ -70,6 +72,7 @@ def test_the_answers_are_the_librarys_whoever_gives_them(
             hits = collection.search(text, k=7)
             assert status == 200
             assert ids(answer) == [hit.segment_id for hit in hits]
+            assert all(one["media"].startswith("/below/v1/assets/") for one in answer["hits"])
             assert [one["score"] for one in answer["hits"]] == pytest.approx(
                 [hit.score for hit in hits], abs=2e-4
             )
@@ -165,6 +168,37 @@ def test_a_change_under_load_is_seen_and_no_answer_is_of_two_states(
         assert {tuple(one) for one in told} <= {tuple(state) for state in states}
 
 
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_collection_that_is_deleted_and_made_anew(
+    own_copy: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """It never answers from the file that is gone, and says so until there is another one."""
+    media, folder = own_copy
+    monkeypatch.setattr(state_module, "_RETRY_S", 0.2)
+    with Collection(folder, SETTINGS) as collection:
+        collection.index(media)
+    app = create_app(folder, settings=SETTINGS, workers=workers)
+    with Running(app) as server:
+        before = searched(server, text="red", k=50)[1]
+        shutil.rmtree(folder)
+
+        def gone() -> str:
+            status, answer = searched(server, text="red")
+            assert status in ((200, 503) if workers > 1 else (503,))  # a worker keeps an instant
+            return answer["error"]["message"] if status == 503 else ""
+
+        until(lambda: "no collection in" in gone())
+        assert not folder.exists()
+        with pytest.raises(HTTPError, match="503"):
+            urlopen(f"{server.address}/readyz", timeout=PATIENCE_S)
+        picture(media / "new" / "red.png", "red", "blue")
+        with Collection(folder, SETTINGS) as collection:
+            collection.index(media)
+        until(lambda: searched(server, text="red")[0] == 200)
+        after = searched(server, text="red", k=50)[1]
+        assert len(ids(after)) == len(ids(before)) + 1
+
+
 def test_a_full_queue_says_when_to_come_back(collection_folder: Path) -> None:
     limits = ServiceLimits(running=2, queue=3)
     app = create_app(collection_folder, settings=SETTINGS, limits=limits, workers=2)
@@ -183,8 +217,8 @@ def test_a_full_queue_says_when_to_come_back(collection_folder: Path) -> None:
         finally:
             for process in pool.processes:
                 os.kill(process, signal.SIGCONT)
-    assert sorted(status for status, _ in told) == [200] * 5 + [429] * 4
-    assert {answer["retry-after"] for status, answer in told if status == 429} == {"1"}
+    assert sorted(status for status, _ in told) == [200] * 5 + [503] * 4
+    assert {answer["retry-after"] for status, answer in told if status == 503} == {"1"}
 
 
 @pytest.mark.parametrize("field", ["file", "without_file"])
@@ -289,9 +323,7 @@ def test_a_collection_that_cannot_be_shared_is_answered_by_the_service(
     threads = (
         "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
     )
-    monkeypatch.setattr(
-        pool_module, "python_command", lambda code: python_command(f"{threads}; {code}")
-    )
+    run_first(threads, monkeypatch)
     app = create_app(collection_folder, settings=SETTINGS, workers=2)
     with Running(app) as server:
         assert app.state.service.workers is None
@@ -308,9 +340,7 @@ def test_busy_workers_let_the_log_of_the_database_end(
     with Collection(folder, SETTINGS) as collection:
         collection.index(media / "photos")
     small = "import seehear.stores.catalog.database as d; d.LOG_BYTES = 4 << 20"
-    monkeypatch.setattr(
-        pool_module, "python_command", lambda code: python_command(f"{small}; {code}")
-    )
+    run_first(small, monkeypatch)
     app = create_app(folder, settings=SETTINGS, workers=2)
     stop = threading.Event()
     sizes: list[int] = []
@@ -337,7 +367,9 @@ def test_busy_workers_let_the_log_of_the_database_end(
     assert max(sizes) < 20 << 20, sizes
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_command_ends_with_all_of_its_processes(
     collection_folder: Path, how: signal.Signals
 ) -> None:

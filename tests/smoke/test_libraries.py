@@ -10,7 +10,19 @@ import pytest
 
 from seehear.libraries import LIBRARIES, Library
 
-OTHER_EXTRAS = {"arrow", "langchain", "llama-index", "places", "postgres", "preview", "timeline"}
+OTHER_EXTRAS = {
+    "arrow",
+    "lance",
+    "langchain",
+    "llama-index",
+    "milvus",
+    "places",
+    "postgres",
+    "preview",
+    "ray",
+    "remote",
+    "timeline",
+}
 """Extras that `make test-newest` does not install."""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +15,23 @@ import pytest
 from seehear.stores import Catalog, Generation, archive
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 from tests.stores.one_by_one import put_asset, put_encoding
-from tests.stores.postgres import _numbers, postgres_database, postgres_server
+from tests.stores.postgres import (
+    _numbers,
+    _templates,
+    empty_postgres,
+    postgres_copy,
+    postgres_database,
+    postgres_server,
+)
 
-__all__ = ["_numbers", "postgres_database", "postgres_server"]
+__all__ = [
+    "_numbers",
+    "_templates",
+    "empty_postgres",
+    "postgres_copy",
+    "postgres_database",
+    "postgres_server",
+]
 
 SPACE = EmbeddingSpace("test", "1", 8)
 ROOT = Path("/media/photos")
@@ -60,18 +76,37 @@ both_databases = pytest.mark.parametrize("catalog", ["sqlite", "postgresql"], in
 
 @pytest.fixture
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
-    """An empty catalog, in SQLite unless the test says `both_databases`."""
-    url = None
+    """A catalog in SQLite unless the test says `both_databases`; empty unless it wants `filled`."""
+    folder, url = tmp_path / "collection", None
+    filled = "filled" in request.fixturenames
     if getattr(request, "param", "sqlite") == "postgresql":
-        url = request.getfixturevalue("postgres_database")()
-    opened = Catalog.open(tmp_path / "collection", url=url)
+        url = request.getfixturevalue("postgres_copy")(_stock if filled else _leave)
+    elif filled:
+        shutil.copytree(request.getfixturevalue("_filled_once"), folder)
+    opened = Catalog.open(folder, url=url)
     yield opened
     opened.close()
 
 
+def _leave(catalog: Catalog) -> None:
+    pass
+
+
+def _stock(catalog: Catalog) -> None:
+    fill(catalog, start_generation(catalog))
+
+
+@pytest.fixture(scope="session")
+def _filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled") / "collection"
+    with closing(Catalog.open(folder)) as catalog:
+        _stock(catalog)
+    return folder
+
+
 @pytest.fixture
 def generation(catalog: Catalog) -> Generation:
-    return start_generation(catalog)
+    return catalog.generations.serving() or start_generation(catalog)
 
 
 def start_generation(catalog: Catalog) -> Generation:
@@ -84,8 +119,9 @@ def start_generation(catalog: Catalog) -> Generation:
 
 
 @pytest.fixture
-def filled(catalog: Catalog, generation: Generation) -> Catalog:
-    return fill(catalog, generation)
+def filled(catalog: Catalog) -> Catalog:
+    """The catalog that `fill` makes."""
+    return catalog
 
 
 def fill(catalog: Catalog, generation: Generation) -> Catalog:

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 
 from seehear.stores import Batch
 from seehear.stores.catalog import bulk_insert
-from seehear.stores.catalog.reader import asset_of, space_ids
+from seehear.stores.catalog.reader import CHANGE, asset_of, space_ids
 from seehear.stores.catalog.schema import assets, encodings, segments, vectors
 from seehear.types import Asset, EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 
@@ -56,7 +56,7 @@ def put_encoding(
                         ids[position],
                         known[space],
                         segments_[position].modality,
-                        batch.change_number(),
+                        batch.count(CHANGE),
                         np.asarray(values, dtype="<f2"),
                     )
                 )

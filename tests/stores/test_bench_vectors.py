@@ -89,6 +89,7 @@ def test_memory_is_that_of_this_process() -> None:
     assert after.own - before.own > 0.9 * held.nbytes
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_crossover_runs(tmp_path: Path) -> None:
     options = ["--quick", "--mib", "1", "--rounds", "1", "--results", str(tmp_path)]
     assert bench_crossover.main(options) == 0
@@ -113,6 +114,7 @@ def test_too_few_captions_are_said(tmp_path: Path) -> None:
         vector_data.sentences(5, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_pipeline_runs(tmp_path: Path) -> None:
     plot = tmp_path / "plot.svg"
     drawn = ["--plot", str(plot)] if importlib.util.find_spec("matplotlib") else []

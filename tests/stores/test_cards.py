@@ -18,7 +18,7 @@ from seehear.types import Ids, Modality, Vectors
 from tests.stores.conftest import SPACE, put, unit
 from tests.stores.on_processor import OnProcessor
 from tests.stores.test_gpu_driver import Driver
-from tests.stores.test_vectors_two_tier import NONE, clustered, matrix_of
+from tests.stores.test_vectors_two_tier import NONE, clustered, fill, matrix_of
 
 GIB = 1 << 30
 ROOT_FILE = Path("/media/photos/0.jpg")
@@ -274,11 +274,6 @@ def with_cards(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(cards_module, "faiss_has_gpu", lambda: machine["faiss"])
     monkeypatch.setattr(gpu_index, "FaissGpuFactory", lambda: OnProcessor(machine["room"]))
     return machine
-
-
-def fill(catalog: Catalog, generation: Generation, count: int = 60) -> None:
-    for number in range(count):
-        put(catalog, generation, f"/media/photos/{number}.jpg")
 
 
 def test_a_cache_lays_its_indexes_on_the_cards_that_a_device_names(

@@ -14,6 +14,7 @@ import pytest
 
 from seehear.errors import (
     CollectionLockedError,
+    CollectionReplacedError,
     SchemaVersionError,
     SpaceMismatchError,
     StorageFullError,
@@ -301,6 +302,29 @@ def test_a_full_disk_rolls_back(filled: Catalog, generation: Generation) -> None
     assert filled.counts() == before
 
 
+@pytest.mark.parametrize("disconnected", [True, False])
+@pytest.mark.parametrize("happens", ["deleted", "replaced"])
+def test_what_was_deleted_or_replaced_is_neither_read_nor_written(
+    filled: Catalog, tmp_path: Path, happens: str, disconnected: bool
+) -> None:
+    other = tmp_path / "other.db"
+    filled.copy_to(other)
+    assert filled.counts().assets == 6
+    if disconnected:
+        filled.disconnect()
+    away = filled.folder.rename(tmp_path / "away")
+    if happens == "replaced":
+        filled.folder.mkdir()
+        other.rename(filled.folder / "catalog.db")
+    for use in (filled.counts, filled.write_lock().__enter__, filled.batch().__enter__, filled.pin):
+        with pytest.raises(CollectionReplacedError, match=f"was {happens} while it was open"):
+            use()
+    if happens == "deleted":
+        assert not filled.folder.exists()
+        away.rename(filled.folder)  # it was elsewhere for a moment
+        assert filled.counts().assets == 6
+
+
 def test_read_only_collections_answer(filled: Catalog, generation: Generation) -> None:
     filled.close()
     reader = Catalog.open(filled.folder, read_only=True)
@@ -393,3 +417,18 @@ def test_a_newer_schema_is_refused_for_reading_too(catalog: Catalog) -> None:
     connection.commit()
     with pytest.raises(SchemaVersionError, match="update seehear"):
         Catalog.open(catalog.folder, read_only=True)
+
+
+@both_databases
+def test_reading_in_blocks_changes_no_later_statement(
+    filled: Catalog, generation: Generation
+) -> None:
+    """Options of a connection stay: the statements after it would run through a cursor, too."""
+    with filled.read_snapshot():
+        filled.segments.table(generation.id)
+        filled.damaged_encodings()
+        filled.readings.damaged()
+        with filled.changes.since(generation, SPACE, Modality.IMAGE, 0) as changes:
+            assert sum(len(ids) for ids, _ in changes.blocks) == 2
+        with filled.reading() as connection:
+            assert "yield_per" not in connection.get_execution_options()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from seehear.search import parse_where
 from seehear.search.fields import FIELD_WORDS
 from seehear.search.unknown import check_values
 from seehear.stores import Catalog, Generation
+from seehear.stores.catalog.filter_sql import conditions, own_ids
 from seehear.types import MediaInfo, Modality, Origin, Segment
 from tests.stores.conftest import ROOT, both_databases, put
 
@@ -96,29 +99,26 @@ def test_what_is_large_nested_or_long_ago(catalog: Catalog, generation: Generati
         assert not evaluate(catalog, generation, text), text
 
 
+SAID = {
+    "has speech": "talk.mp3", "has writing": "sign.jpg", "has lyrics": "song.mp3",
+    "has subtitles": "film.mp4 both.mkv", "has written": "sign.jpg",
+    "has said": "talk.mp3 film.mp4 both.mkv song.mp3",
+    "language = de": "film.mp4 both.mkv", "language = German": "film.mp4 both.mkv",
+    "language = GER": "film.mp4 both.mkv", "language = fr": "both.mkv",
+    "language in (fr, en)": "both.mkv talk.mp3", "language = nl": "",
+    "has language and not language = de": "talk.mp3",
+    "has subtitles and language != fr": "film.mp4",
+    "said ~ ankle": "talk.mp3", "said ~ 'ankles broken'": "talk.mp3",
+    "said ~ 'broken leg'": "", "said ~ aurore": "both.mkv", "said ~ dawn": "film.mp4",
+    "said ~ aube or said ~ moon": "song.mp3", "said ~ exit": "",
+    "written ~ exit": "sign.jpg", "written ~ ankle": "", "said ~ '...'": "",
+    "written ~ note": "", "has subtitles and duration > 5": "film.mp4",
+    "type = audio and said !~ moon": "talk.mp3",
+}  # fmt: skip
+
+
 @both_databases
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("has speech", "talk.mp3"), ("has writing", "sign.jpg"), ("has lyrics", "song.mp3"),
-        ("has subtitles", "film.mp4 both.mkv"), ("has written", "sign.jpg"),
-        ("has said", "talk.mp3 film.mp4 both.mkv song.mp3"),
-        ("language = de", "film.mp4 both.mkv"), ("language = German", "film.mp4 both.mkv"),
-        ("language = GER", "film.mp4 both.mkv"), ("language = fr", "both.mkv"),
-        ("language in (fr, en)", "both.mkv talk.mp3"), ("language = nl", ""),
-        ("has language and not language = de", "talk.mp3"),
-        ("has subtitles and language != fr", "film.mp4"),
-        ("said ~ ankle", "talk.mp3"), ("said ~ 'ankles broken'", "talk.mp3"),
-        ("said ~ 'broken leg'", ""), ("said ~ aurore", "both.mkv"), ("said ~ dawn", "film.mp4"),
-        ("said ~ aube or said ~ moon", "song.mp3"), ("said ~ exit", ""),
-        ("written ~ exit", "sign.jpg"), ("written ~ ankle", ""), ("said ~ '...'", ""),
-        ("written ~ note", ""), ("has subtitles and duration > 5", "film.mp4"),
-        ("type = audio and said !~ moon", "talk.mp3"),
-    ],
-)  # fmt: skip
-def test_what_is_said_and_written(
-    catalog: Catalog, generation: Generation, text: str, names: str
-) -> None:
+def test_what_is_said_and_written(catalog: Catalog, generation: Generation) -> None:
     def put_said(name: str, kind: Modality, *words: Segment, duration_s: float = 1.0) -> None:
         info = MediaInfo(kind, name.rpartition(".")[2], duration_s=duration_s)
         put(catalog, generation, f"/media/photos/{name}", info, [Segment(kind), *words])
@@ -138,8 +138,14 @@ def test_what_is_said_and_written(
     put_said("note.txt", Modality.TEXT, Segment(Modality.TEXT, text="a note of the broken ankle"))
     with catalog.batch() as batch:
         batch.set_sidecars(catalog.locations.add_root(ROOT).id)
-    ids = catalog.segments.ids(generation.id, where=parse_where(text))
-    assert {found.path.name for found in catalog.segments.resolve(ids)} == set(names.split())
+
+    def found(text: str) -> set[str]:
+        ids = catalog.segments.ids(generation.id, where=parse_where(text))
+        return {one.path.name for one in catalog.segments.resolve(ids)}
+
+    assert {text: found(text) for text in SAID} == {
+        text: set(names.split()) for text, names in SAID.items()
+    }
 
 
 @both_databases
@@ -156,3 +162,54 @@ def test_dates_out_of_range_are_compared_rightly(catalog: Catalog, generation: G
         assert not finds(f"not {text}"), text
     assert not finds("modified < 0001")
     assert not finds("modified = 1600")
+
+
+@both_databases
+def test_whole_and_other_numbers_are_compared_alike(
+    catalog: Catalog, generation: Generation
+) -> None:
+    put(catalog, generation, "/media/a.jpg", size_bytes=1000)
+
+    def finds(text: str) -> bool:
+        return bool(
+            len(catalog.segments.ids(generation.id, item=Modality.IMAGE, where=parse_where(text)))
+        )
+
+    for text in (
+        *("size < 1000.5", "size <= 1000.5", "size > 999.5", "size >= 999.5", "size != 1000.5"),
+        *("size = 1000", "size <= 1000", "size >= 1000", "size < 99999999999TB"),
+        *("width > 639.9", "width < 640.1", "width = 640", "size < 1001", "size > 999"),
+    ):
+        assert finds(text), text
+        assert not finds(f"not {text}"), text
+
+
+@pytest.mark.parametrize("catalog", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("text", ["size < 1571", "size >= 1570.5", "taken < 2019-07-01"])
+def test_postgresql_compares_what_its_indexes_hold(catalog: Catalog, text: str) -> None:
+    met = conditions(None, parse_where(text), lambda _: np.zeros(0, dtype=np.int64))
+    with catalog.reading() as connection:
+        asked = own_ids(met).compile(connection)
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # of few rows, all are read
+        steps = connection.exec_driver_sql(f"EXPLAIN {asked}", asked.params).all()
+    assert "assets_by" in "\n".join(str(step) for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "under", "by"),
+    [
+        ("taken >= 2019-06-01 and taken < 2019-07-01", None, "assets_by_time (taken_at"),
+        ("size > 4GB and width > 10", None, "assets_by_size (size_bytes"),
+        ("width > 10", Path("/photos/2019"), "(path"),
+    ],
+)
+def test_files_are_looked_up_by_indexes(
+    catalog: Catalog, text: str, under: Path | None, by: str
+) -> None:
+    met = conditions(under, parse_where(text), lambda _: np.zeros(0, dtype=np.int64))
+    with catalog.reading() as connection:
+        asked = own_ids(met).compile(connection, compile_kwargs={"literal_binds": True})
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}").all()
+    told = "\n".join(step[-1] for step in steps)
+    assert by in told
+    assert "SCAN own_location" not in told.partition("video_location")[0]

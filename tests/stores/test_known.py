@@ -122,19 +122,19 @@ def test_a_part_of_a_root_is_what_lies_at_a_path_and_below_it(
 def test_only_what_would_have_been_scanned_is_gone(
     filled: Catalog, generation: Generation, table: ScanTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seehear.stores.catalog.scan_table.CHUNK", 20)  # several pages
+    monkeypatch.setattr("seehear.stores.catalog.scan_table.CHUNK", 10)  # several pages
     root = filled.locations.add_root(ROOT)
-    for number in range(90):
+    for number in range(45):
         put(filled, generation, f"{ROOT}/many/{number:04}", size_bytes=number)
     with filled.batch() as batch:
         batch.put_failure(root.id, ROOT / "many" / "bad", "decode", "truncated", 5, AT)
     paths = {one.id: str(one.path) for one in filled.locations.in_root(root.id)}
-    table.add(root.id, [scanned(f"many/{number:04}") for number in range(0, 90, 3)])
+    table.add(root.id, [scanned(f"many/{number:04}") for number in range(0, 45, 3)])
     below = ROOT / "many"
     cured = table.find_gone(root.id, below, lambda path: path.endswith(("1", "d")))
     assert cured == [f"{ROOT}/many/bad"]
     table.find_gone(root.id, ROOT / "winter", None)  # asks nothing anew of what was found before
-    wanted = [f"{n:04}" for n in range(90) if n % 3 and n % 10 == 1]
+    wanted = [f"{n:04}" for n in range(45) if n % 3 and n % 10 == 1]
     assert table.gone == len(wanted) + 1
     assert [Path(paths[id_]).name for id_ in gone(table)] == [*wanted, "snow.png"]
     assert table.gone == 0

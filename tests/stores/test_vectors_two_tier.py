@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +19,14 @@ from hypothesis import strategies as st
 from seehear.errors import StoreError
 from seehear.stores import Catalog, FlatIndex, Generation, VectorCache
 from seehear.stores.vectors import cache as cache_module
-from seehear.stores.vectors import exact, files, ivf_pq_refine, pq_index
+from seehear.stores.vectors import exact, files, ivf_pq_refine
 from seehear.stores.vectors.base import WARMUP_QUERIES
 from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
 from seehear.stores.vectors.pq_index import CompressedIndex
 from seehear.stores.vectors.tuning import Tuning
 from seehear.stores.vectors.vector_file import VectorFile, to_float16, to_unit_float32
 from seehear.types import Ids, Modality, Vectors
-from tests.stores.conftest import SPACE, put, unit
+from tests.stores.conftest import SPACE, put, start_generation, unit
 
 NONE = np.empty(0, dtype=np.int64)
 DIM = 16
@@ -101,8 +104,13 @@ def test_changes_in_any_order(steps: list[tuple[bool, list[int]]], allowed: list
     agree(index, clustered(78, 3), 7, np.array(allowed, dtype=np.int64))
 
 
-def test_the_measured_recall_is_that_of_new_queries() -> None:
-    index = IvfPqRefineIndex.build(matrix_of(np.arange(6000), clustered(1, 6000, 32)))
+@pytest.fixture(scope="module")
+def large() -> IvfPqRefineIndex:
+    return IvfPqRefineIndex.build(matrix_of(np.arange(3000), clustered(1, 3000, 32)))
+
+
+def test_the_measured_recall_is_that_of_new_queries(large: IvfPqRefineIndex) -> None:
+    index = large
     assert index.proposer.tuning.recall >= 0.98
     assert f"{index.proposer.tuning.recall:.3f}" in index.describe()
     queries = clustered(99, 300, 32)
@@ -110,14 +118,12 @@ def test_the_measured_recall_is_that_of_new_queries() -> None:
     found = index.search(queries, 10)[1]
     agreed = np.mean([np.isin(a, b).mean() for a, b in zip(right, found, strict=True)])
     assert agreed >= 0.97
-    assert index.proposer.tuning.depth(10) < 3000
+    assert index.proposer.tuning.depth(10) < 1500
 
 
-def test_queries_that_measure_the_recall_do_not_tune() -> None:
-    proposer = IvfPqRefineIndex.build(matrix_of(np.arange(6000), clustered(1, 6000, 32))).proposer
-    queries, truth = ivf_pq_refine.tuning_queries(
-        matrix_of(np.arange(6000), clustered(1, 6000, 32))
-    )
+def test_queries_that_measure_the_recall_do_not_tune(large: IvfPqRefineIndex) -> None:
+    proposer = large.proposer
+    queries, truth = ivf_pq_refine.tuning_queries(large.matrix)
     known = proposer.tuned(queries, truth).tuning
     assert 0.97 <= known.recall <= 1
     beyond = truth.copy()
@@ -141,7 +147,7 @@ def test_a_filter_is_kept_and_filled_whatever_the_tuning() -> None:
 
 
 def test_training_is_the_same_each_time() -> None:
-    matrix = matrix_of(np.arange(3000), clustered(1, 3000))
+    matrix = matrix_of(np.arange(1000), clustered(1, 1000))
     first, second = IvfPqRefineIndex.build(matrix), IvfPqRefineIndex.build(matrix)
     assert first.proposer.tuning == second.proposer.tuning
     queries = clustered(2, 10)
@@ -162,6 +168,22 @@ def fill(catalog: Catalog, generation: Generation, count: int = 60) -> None:
         put(catalog, generation, f"/media/photos/{number}.jpg")
 
 
+@pytest.fixture(scope="module")
+def _sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sixty") / "collection"
+    with closing(Catalog.open(folder)) as made:
+        fill(made, start_generation(made))
+    return folder
+
+
+@pytest.fixture
+def catalog(_sixty: Path, tmp_path: Path) -> Iterator[Catalog]:
+    """Sixty photos."""
+    shutil.copytree(_sixty, tmp_path / "collection")
+    with closing(Catalog.open(tmp_path / "collection")) as copy:
+        yield copy
+
+
 def opened(catalog: Catalog, generation: Generation) -> IvfPqRefineIndex:
     index = VectorCache(catalog.folder, catalog, generation).index(SPACE, Modality.IMAGE)
     assert isinstance(index, IvfPqRefineIndex)
@@ -176,7 +198,6 @@ def the_file(catalog: Catalog, kind: str) -> Path:
 def test_a_restart_changes_no_answer(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(catalog, generation)
     first = opened(catalog, generation)
     assert first.matrix.in_file  # what was written is what is used
     monkeypatch.setattr(CompressedIndex, "build", None)  # a restart trains nothing
@@ -190,7 +211,6 @@ def test_a_restart_changes_no_answer(
 def test_changes_are_caught_up_without_training(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(catalog, generation)
     cache = VectorCache(catalog.folder, catalog, generation)
     before = cache.index(SPACE, Modality.IMAGE)
     monkeypatch.setattr(CompressedIndex, "build", None)
@@ -226,7 +246,6 @@ def test_changes_are_caught_up_without_training(
 def test_damaged_files_are_made_anew(  # type: ignore[no-untyped-def]
     catalog: Catalog, generation: Generation, kind: str, damage
 ) -> None:
-    fill(catalog, generation)
     before = opened(catalog, generation)
     ids, rows = before.ids.copy(), before.vectors(before.ids)
     answers = before.search(unit(1, 4), 9)
@@ -244,7 +263,6 @@ def test_damaged_files_are_made_anew(  # type: ignore[no-untyped-def]
 def test_rows_are_held_in_memory_once_many_queries_came(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(catalog, generation)
     index, other = opened(catalog, generation), opened(catalog, generation)
     monkeypatch.setattr(ivf_pq_refine, "HELD_BYTES", 2 * index.dim * len(index))
     answers = [index.search(unit(seed), 9) for seed in range(WARMUP_QUERIES)]
@@ -265,7 +283,6 @@ def test_rows_are_held_in_memory_once_many_queries_came(
 def test_rows_are_held_in_memory_once_the_index_is_warmed(
     catalog: Catalog, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(catalog, generation)
     index = opened(catalog, generation)
     monkeypatch.setattr(ivf_pq_refine, "HELD_BYTES", 2 * index.dim * len(index))
     before = index.search(unit(3), 9)
@@ -278,7 +295,6 @@ def test_rows_are_held_in_memory_once_the_index_is_warmed(
 def test_rows_that_are_cut_off_come_from_the_catalog(
     catalog: Catalog, generation: Generation
 ) -> None:
-    fill(catalog, generation)
     index = opened(catalog, generation)
     right = index.vectors(index.ids)
     again = opened(catalog, generation)
@@ -292,7 +308,6 @@ def test_rows_that_are_cut_off_come_from_the_catalog(
 def test_a_row_that_went_bad_comes_from_the_catalog(
     catalog: Catalog, generation: Generation
 ) -> None:
-    fill(catalog, generation)
     right = opened(catalog, generation).vectors(catalog.segments.ids(generation.id))
     file = the_file(catalog, "vectors")
     content = bytearray(file.read_bytes())
@@ -334,8 +349,8 @@ def test_a_saved_index_that_faiss_cannot_read_is_built_again(tmp_path: Path) -> 
     assert built.save(path, "one", 1)
     assert CompressedIndex.load(path, "one", 1) is not None
     data = path.read_bytes()
-    other = np.frombuffer(b"Zzzz" + data[pq_index.HEADER_BYTES + 4 :], dtype=np.uint8)
-    header = json.loads(data[: pq_index.HEADER_BYTES]) | {"digest": files.digest(other)}
-    line = json.dumps(header).encode().ljust(pq_index.HEADER_BYTES - 1) + b"\n"
+    other = np.frombuffer(b"Zzzz" + data[files.HEADER_BYTES + 4 :], dtype=np.uint8)
+    header = json.loads(data[: files.HEADER_BYTES]) | {"digest": files.digest(other)}
+    line = files.header_line(header)
     path.write_bytes(line + other.tobytes())
     assert CompressedIndex.load(path, "one", 1) is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seehear.errors import UsageError
 from seehear.stores import Catalog, Generation
-from seehear.stores.catalog.asked_words import AskedWord, asked_words, occurrences
+from seehear.stores.catalog.asked_words import AskedWord, WordMarker, asked_words
 from seehear.stores.catalog.tokens import (
     LONGEST_TEXT,
     LONGEST_WORD,
@@ -216,7 +216,7 @@ def test_other_forms_of_a_word(text: str, wanted: str) -> None:
     index = WordIndex([build([(1, 0, [fields_of(text)])])], [1.0])
     for word, has in zip(wanted.split(), index.look_up(asked_words(wanted)), strict=True):
         assert has.any_form.all(), (word, stems_of(text))
-    found = {number for _, _, number in occurrences(text, asked_words(wanted))}
+    found = {number for _, _, number in WordMarker(asked_words(wanted)).find(text)}
     assert found == set(range(len(wanted.split())))
 
 

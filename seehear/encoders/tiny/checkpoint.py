@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.errors import ModelIntegrityError, ModelUnavailableError, UsageError
-from seehear.files import check_output, irregular_entry, output_file
+from seehear.files import check_local, check_output, irregular_entry, output_file
 from seehear.types import SampleSpec
 
 ARCHITECTURE = "seehear-mobilenet-v1"
@@ -121,17 +121,21 @@ class DequantisedRows:
 
 
 def pack(arrays: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    """Pack float32 arrays for storage: large ones as int8 rows with a float16 scale each."""
+    """Pack float32 arrays for storage: large ones as int8 rows with a float16 scale each.
+
+    The result is in C order: safetensors writes an array's memory as it lies, whatever its strides,
+    and towers that were trained in channels_last have others.
+    """
     packed: Arrays = {}
     for name, array in arrays.items():
         if array.ndim < 2 or array.size < _LEAST_QUANTISED:
-            packed[name] = array.astype(np.float16)
+            packed[name] = array.astype(np.float16, order="C")
             continue
         rows = array.reshape(array.shape[0], -1)
         scales = np.maximum(np.abs(rows).max(axis=1) / _STEPS, 1e-7).astype(np.float16)
         scales = np.maximum(scales, np.finfo(np.float16).tiny)
         steps = np.clip(np.rint(rows / scales[:, None].astype(np.float32)), -_STEPS, _STEPS)
-        packed[name] = steps.astype(np.int8).reshape(array.shape)
+        packed[name] = steps.astype(np.int8, order="C").reshape(array.shape)
         packed[name + _SCALE] = scales
     return packed
 
@@ -197,6 +201,7 @@ def save_folder(
 
 def check_save(folder: Path, *, force: bool = False) -> None:
     """Raise UsageError for a folder that `save_folder` must not write to (`files.check_output`)."""
+    check_local(folder)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         kind = "link" if folder.is_symlink() else "file"
         raise UsageError(f"{folder} is a {kind}; choose a folder for the new model")

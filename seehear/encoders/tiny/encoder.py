@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 _AT_ONCE_ON_CUDA = 128
 
+_ALL = frozenset(Modality)
 TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
 
 
@@ -71,7 +72,7 @@ class TinyEncoder:
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        return frozenset(Modality)
+        return _ALL
 
     @property
     def spec(self) -> SampleSpec:
@@ -89,22 +90,31 @@ class TinyEncoder:
             return np.zeros((0, self._space.dim), np.float32)
         if modality is Modality.TEXT:
             texts = [s for s in samples if isinstance(s, str)]
-            shares = self.known_shares(texts)
+            shares = zip(texts, self.known_shares(texts), strict=True)
             return self._text.encode(
-                [
-                    text if share > LEAST_KNOWN else ""
-                    for text, share in zip(texts, shares, strict=True)
-                ]
+                [text if share > LEAST_KNOWN else "" for text, share in shares]
             )
         if modality is Modality.IMAGE:
             return self._encode_images([s for s in samples if isinstance(s, ImageSample)])
         if modality is Modality.AUDIO:
             return self._encode_audio([s for s in samples if isinstance(s, AudioSample)])
-        return self._encode_shots([s for s in samples if isinstance(s, VideoSample)])
+        shots = [s for s in samples if isinstance(s, VideoSample)]
+        return shot_vectors(shots, self._encode_images([f for shot in shots for f in shot.frames]))
 
     def known_shares(self, texts: Sequence[str]) -> list[float]:
         """Return how much of each text the text tower knows, from 0 to 1."""
         return list(map(self._tokenizer.known_share, texts))
+
+    def encode_patches(self, image: ImageSample) -> Vectors:
+        """Embed what is seen in each patch of an image: float32 (rows, columns, dim)."""
+        import torch
+
+        tower = self._tower("image")
+        size = 2 * self._folder.config.image_px  # patches half as wide are told apart better
+        with torch.inference_mode():
+            pixels = to_device(resize_batch(image.pixels, size), tower.device)
+            found: Vectors = tower.plain.patches(pixels)[0].float().cpu().numpy()  # type: ignore[operator]
+        return found
 
     def load(self, modality: Modality) -> None:
         """Load torch and the tower of a modality; texts need neither.
@@ -132,10 +142,6 @@ class TinyEncoder:
             return rows
 
         return np.concatenate(encode_parts(samples, _at_once(tower), tower.device, encode))
-
-    def _encode_shots(self, samples: Sequence[VideoSample]) -> Vectors:
-        frames = self._encode_images([frame for sample in samples for frame in sample.frames])
-        return shot_vectors(samples, frames)
 
     def _encode_audio(self, samples: Sequence[AudioSample]) -> Vectors:
         import torch

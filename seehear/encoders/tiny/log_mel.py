@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -10,7 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seehear.encoders.tiny.towers import FRAME_HOP, FRAME_LENGTH, SAMPLE_RATE_HZ, LogMel
+from seehear.encoders.tiny.towers import (
+    FRAME_HOP,
+    FRAME_LENGTH,
+    LOG_FLOOR,
+    SAMPLE_RATE_HZ,
+    LogMel,
+)
 
 _LEAST_SAMPLES = 96 * FRAME_HOP + FRAME_LENGTH  # one patch of the teacher, 0.985 s
 _FFT_SAMPLES = 512
@@ -25,6 +32,11 @@ def _log_mel() -> LogMel:
 def load_spectrograms() -> None:
     """Load the library for spectrograms ahead of the first sound."""
     _log_mel()
+
+
+def silence() -> float:
+    """Return the value of every band of a frame without sound."""
+    return math.log(LOG_FLOOR)
 
 
 def waveform_16k(waveform: NDArray[np.float32], sample_rate_hz: int) -> Tensor:

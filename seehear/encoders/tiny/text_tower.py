@@ -103,7 +103,7 @@ def _mix(x: Floats, taps: Floats) -> Floats:
 
 
 def _layer_norm(x: Floats, weight: Floats, bias: Floats) -> Floats:
-    centred = x - x.mean(axis=1, keepdims=True)
+    centred = x - np.add.reduce(x, axis=1, keepdims=True) / x.shape[1]
     variance = np.einsum("ij,ij->i", centred, centred)[:, None] / x.shape[1]
     result: Floats = centred * (weight / np.sqrt(variance + _EPSILON)) + bias
     return result

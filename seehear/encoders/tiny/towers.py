@@ -26,7 +26,7 @@ FRAME_HOP = 160
 FRAME_LENGTH = 400
 _FFT = 512
 _MEL_RANGE_HZ = (125.0, 7500.0)
-_LOG_FLOOR = 0.001
+LOG_FLOOR = 0.001
 
 
 class _SameConv(nn.Conv2d):
@@ -103,10 +103,17 @@ class ImageTower(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return pooled features (n, width)."""
+        return self._feature_map(pixels).mean(dim=(2, 3))
+
+    def patches(self, pixels: Tensor) -> Tensor:
+        """Return unit vectors of the cells of the last feature map: (n, h / 32, w / 32, dim)."""
+        return self.project(self._feature_map(pixels).permute(0, 2, 3, 1))
+
+    def _feature_map(self, pixels: Tensor) -> Tensor:
         dtype = self.projection.direct.weight.dtype
         x = (pixels.to(dtype) / 128.0 - 1.0).contiguous(memory_format=torch.channels_last)
-        pooled: Tensor = self.backbone(x).mean(dim=(2, 3))
-        return pooled
+        found: Tensor = self.backbone(x)
+        return found
 
     def project(self, features: Tensor) -> Tensor:
         """Map pooled features (n, width) to unit vectors (n, dim)."""
@@ -137,7 +144,7 @@ class LogMel(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
-        result: Tensor = torch.log(self.mel(waveform) + _LOG_FLOOR).transpose(1, 2)
+        result: Tensor = torch.log(self.mel(waveform) + LOG_FLOOR).transpose(1, 2)
         return result
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +35,8 @@ from seehear.errors import MediaError
 from seehear.media.workers.pool import DecodePool
 from seehear.media.workers.sample_buffer import SampleBuffer
 from seehear.processes.resources import usable_cores
+from seehear.sources import SourceError, path_of
+from seehear.sources.ahead import Content, content_at
 from seehear.types import MediaInfo, Sample, SampleSpec, Segment
 
 MOST_WORKERS = 8
@@ -85,7 +87,7 @@ class DecodedFile:
 
     @property
     def path(self) -> Path:
-        return Path(self.task.path)
+        return path_of(self.task.path)
 
     def __iter__(self) -> Iterator[tuple[Segment, Sample]]:
         if self._slot is not None:
@@ -106,8 +108,10 @@ def decode_all(
     to_mark: Callable[[str], bool] | None = None,
     samples: bool = True,
     root_of: Callable[[Any], str | None] = lambda task: None,
+    content_of: Callable[[Any], Content | None] = lambda task: content_at(task.path),
     stop: threading.Event | None = None,
-) -> Iterator[DecodedFile]:
+    pool: DecodePool | None = None,
+) -> Generator[DecodedFile]:
     """Decode files in worker processes and yield them in the order of `tasks`.
 
     `tasks` is read lazily, a few files ahead. Take a file's pairs before the next file; pairs not
@@ -115,15 +119,17 @@ def decode_all(
     is decoded at all; it is called from another thread, in no particular order. `to_mark` decides
     likewise whether a wanted content gets a fingerprint; without it, each does. Without `samples`,
     only what the file is and the fingerprint come back. `root_of` gets a task and returns the
-    folder that no link on the way to its file may leave; None allows every link. `stop`, once set,
-    ends the iteration after the current pair. Closing the iterator ends the workers.
+    folder that no link on the way to its file may leave; None allows every link. `content_of` gets
+    a task and returns its content where it lies beyond this machine. `stop`, once set,
+    ends the iteration after the current pair. Closing the iterator ends the workers, except those
+    of a `pool` that is given.
 
     Raises EnvironmentFaultError where no worker can be started or a decoding library cannot be
     loaded; the errors of a file are on the file.
     """
-    run = _Run(spec, settings or Settings(), root_of, stop or threading.Event())
+    run = _Run(spec, settings or Settings(), root_of, stop or threading.Event(), pool)
     run.asked = (wanted, to_mark)
-    run.samples = samples
+    run.samples, run.content_of = samples, content_of
     try:
         yield from run.files(iter(tasks))
     finally:
@@ -137,14 +143,17 @@ class _Run:
         settings: Settings,
         root_of: Callable[[Any], str | None],
         stop: threading.Event,
+        pool: DecodePool | None,
     ) -> None:
         self.asked: tuple[Callable[[str], bool] | None, Callable[[str], bool] | None] = None, None
         """What decides whether a content is decoded, and whether it gets a fingerprint."""
         self.samples = True
+        self.content_of: Callable[[Any], Content | None] = lambda task: None
         self._spec, self._root_of, self._stop = spec, root_of, stop
         self._count = settings.decode_workers or min(MOST_WORKERS, usable_cores())
         self._todo: queue.SimpleQueue[SampleBuffer | None] = queue.SimpleQueue()
-        self._pool = DecodePool(
+        self._lent = pool
+        self._pool = pool or DecodePool(
             self._count, settings.decode_memory_bytes, settings.decode_timeout_s
         )
         self._threads: list[threading.Thread] = []
@@ -184,7 +193,8 @@ class _Run:
             self._current.abandon()
         for _ in self._threads:
             self._todo.put(None)
-        self._pool.close()
+        if self._lent is None:
+            self._pool.close()
         for thread in self._threads:
             thread.join()
 
@@ -196,13 +206,23 @@ class _Run:
             self._threads.append(thread)
             thread.start()
 
+    def _decode(self, slot: SampleBuffer) -> None:
+        content, root = self.content_of(slot.task), self._root_of(slot.task)
+        try:
+            with self._pool.worker() as worker:
+                asked = *self.asked, content
+                worker.decode(slot, root, self._spec, *asked, samples=self.samples)
+        finally:
+            if content is not None:
+                content.close()
+
     def _serve(self) -> None:
         """Take buffers and fill each from a worker; runs in a thread of its own."""
         while (slot := self._todo.get()) is not None and not self._closing.is_set():
             try:
-                with self._pool.worker() as worker:
-                    root = self._root_of(slot.task)
-                    worker.decode(slot, root, self._spec, *self.asked, samples=self.samples)
+                self._decode(slot)
+            except SourceError as error:
+                slot.finish(error)
             except Exception as error:  # of any origin: the caller shall see it
                 slot.fail_all(error)
 

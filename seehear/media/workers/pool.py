@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from seehear.media.workers.process import (
 )
 from seehear.processes import wire
 from seehear.processes.child import TICK_S, StartError, Watchdog
+from seehear.sources import is_remote
 from seehear.types import AudioSample, Modality, Sample, SampleSpec
 
 START_ATTEMPTS = 3
@@ -69,7 +70,7 @@ class DecodePool:
 
     def query(
         self,
-        path: Path,
+        file: Path | StoredFile,
         spec: SampleSpec,
         most_pixels: int | None = None,
         most_s: float | None = None,
@@ -81,7 +82,7 @@ class DecodePool:
         """
         head, body = self._ask(
             "query",
-            path,
+            file,
             spec=dataclasses.asdict(spec),
             most_pixels=most_pixels,
             most_s=most_s,
@@ -126,12 +127,14 @@ class DecodePool:
         except (KeyError, TypeError, ValueError):
             raise BrokenMediaError(_UNREADABLE) from None
 
-    def audio(self, path: Path, rate_hz: int, start_s: float, most_s: float) -> AudioSample:
+    def audio(
+        self, file: Path | StoredFile, rate_hz: int, start_s: float, most_s: float
+    ) -> AudioSample:
         """Return a stretch of the sound of a file, mono at a rate; empty behind its end.
 
         Raises MediaError.
         """
-        _, body = self._ask("audio", path, rate=rate_hz, start_s=start_s, most_s=most_s)
+        _, body = self._ask("audio", file, rate=rate_hz, start_s=start_s, most_s=most_s)
         if body.size % 4:
             raise BrokenMediaError(_UNREADABLE)
         waveform = np.nan_to_num(body.view("<f4")).astype(np.float32)
@@ -251,10 +254,28 @@ class DecodePool:
     def _ask(
         self, do: str, file: Path | StoredFile, timeout_s: float | None = None, **request: Any
     ) -> tuple[wire.WireMessage, wire.WireBody]:
-        named = dataclasses.asdict(file) if isinstance(file, StoredFile) else os.fspath(file)
         try:
-            with self.worker() as worker:
-                return worker.ask({"do": do, "file": named, **request}, timeout_s)
+            with ExitStack() as held:
+                content = held.enter_context(opened) if (opened := _beyond(file)) else None
+                if content is not None:
+                    request["asked"] = [content.name, content.seek(0, os.SEEK_END)]
+                elif isinstance(file, StoredFile):
+                    request["file"] = dataclasses.asdict(file)
+                else:
+                    request["file"] = os.fspath(file)
+                worker = held.enter_context(self.worker())
+                return worker.ask({"do": do, **request}, timeout_s, content)
         except Exception:
             self._check()  # what ended the work tells more than that it ended
             raise
+
+
+def _beyond(file: Path | StoredFile) -> BinaryIO | None:
+    """Open a file that lies beyond this machine; None for one of it. Raises MediaError."""
+    if not is_remote(file.path if isinstance(file, StoredFile) else file):
+        return None
+    if isinstance(file, StoredFile):
+        return file.open()
+    from seehear.sources.remote import open_file
+
+    return open_file(file)

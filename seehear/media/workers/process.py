@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 from seehear.errors import EnvironmentFaultError, MediaError, MediaLimitError
 from seehear.libraries import decoder_fault
@@ -17,6 +17,8 @@ from seehear.media.workers import protocol
 from seehear.media.workers.sample_buffer import AbandonedError, ContentStamp, SampleBuffer
 from seehear.processes import wire
 from seehear.processes.child import ChildProcess, StartError, Watchdog, start_child
+from seehear.sources import SourceError
+from seehear.sources.ahead import Content
 from seehear.types import SampleSpec
 
 START_TIMEOUT_S = 60.0
@@ -95,16 +97,20 @@ class WorkerProcess(ChildProcess):
         self._ready, self.sandbox = True, dict(head.get("sandbox") or {})
 
     def ask(
-        self, request: wire.WireMessage, timeout_s: float | None = None
+        self,
+        request: wire.WireMessage,
+        timeout_s: float | None = None,
+        content: BinaryIO | None = None,
     ) -> tuple[wire.WireMessage, wire.WireBody]:
-        """Send one request and return its answer.
+        """Send one request and return its answer; the worker may read in `content` meanwhile.
 
         Raises MediaError where the file cannot be read, or the worker dies or takes too long;
         EnvironmentFaultError where a decoding library cannot be loaded.
         """
         try:
             self.send(request)
-            head, body = self.receive(self._timeout_s if timeout_s is None else timeout_s)
+            left_s = self._timeout_s if timeout_s is None else timeout_s
+            _, head, body = self._received(left_s, content)
         except wire.WireError as error:
             raise self._failed(error) from None
         except BaseException:  # its answer would be taken for that of the next request
@@ -121,6 +127,27 @@ class WorkerProcess(ChildProcess):
             raise protocol.unpack_error(head["error"])
         return head, body
 
+    def _received(
+        self, left_s: float, content: BinaryIO | None, wait_s: float | None = None
+    ) -> tuple[float, wire.WireMessage, wire.WireBody]:
+        """Wait for the next message other than a wish to read, and grant those meanwhile.
+
+        Returns how much of `left_s` is left, too: reading here takes nothing of it. Raises
+        WireError, and what reading raises.
+        """
+        while True:
+            since = time.monotonic()
+            head, body = self.receive(left_s if wait_s is None else min(wait_s, left_s))
+            left_s -= time.monotonic() - since
+            if head.get("type") != "read" or content is None:
+                return left_s, head, body
+            try:
+                at, count = int(head["at"]), int(head["count"])
+                content.seek(at)
+            except (KeyError, TypeError, ValueError) as error:
+                raise wire.WireError("a malformed wish to read") from error
+            self.send({}, (content.read(max(0, min(count, wire.MOST_BODY_BYTES))),))
+
     def decode(
         self,
         slot: SampleBuffer,
@@ -128,12 +155,14 @@ class WorkerProcess(ChildProcess):
         spec: SampleSpec,
         wanted: Callable[[str], bool] | None,
         to_mark: Callable[[str], bool] | None = None,
+        content: Content | None = None,
         *,
         samples: bool = True,
     ) -> None:
         """Fill a buffer with a file. A crash of the worker becomes the file's error.
 
-        No link on the way to the file may leave the folder `root`.
+        No link on the way to the file may leave the folder `root`. The worker reads in `content`
+        where the file lies beyond this machine.
 
         Raises EnvironmentFaultError where a decoding library cannot be loaded.
         """
@@ -144,27 +173,30 @@ class WorkerProcess(ChildProcess):
             "spec": dataclasses.asdict(spec),
             "asks": wanted is not None,
             "samples": samples,
+            "content": None if content is None else dataclasses.asdict(content.state),
         }
         try:
             self.send(request)
-            self._follow(slot, wanted, to_mark)
+            self._follow(slot, wanted, to_mark, None if content is None else content.file)
         except AbandonedError:
             self.end()  # faster than waiting for the rest of a long video
             slot.finish()
         except wire.WireError as error:
             slot.finish(self._failed(error))
+        except SourceError:
+            self.end()  # it waits for bytes that do not come
+            raise
 
     def _follow(
         self,
         slot: SampleBuffer,
         wanted: Callable[[str], bool] | None,
         to_mark: Callable[[str], bool] | None,
+        content: BinaryIO | None,
     ) -> None:
         left_s = wait_s = self._timeout_s
         while True:
-            since = time.monotonic()
-            head, body = self.receive(min(wait_s, left_s))
-            left_s -= time.monotonic() - since
+            left_s, head, body = self._received(left_s, content, wait_s)
             kind = head.get("type")
             if kind == "stamp":
                 slot.stamp = _stamp(head)

@@ -1,6 +1,7 @@
 """Run a worker: read requests from standard input, write answers to standard output.
 
-    {"do": "file", "path": ..., "root": ..., "spec": {...}, "asks": true, "samples": true}
+    {"do": "file", "path": ..., "root": ..., "spec": {...}, "asks": true, "samples": true,
+     "content": null}
         -> a stamp, a description, pairs of segments and samples, and an end with the fingerprint
         (WorkerLoop)
     {"do": "query", "file": ..., "spec": {...}, "most_pixels": n, "most_s": s}
@@ -19,20 +20,22 @@
         -> {"rate": [30000, 1001], "duration_s": 12.0, ...}, the fields of MediaTiming
 
 A "file" is a path, or a StoredFile, which is opened beneath its root and must have the content that
-was indexed. The process imports no encoder, and
-has given up all it can (sandbox.py). What decoders print is discarded; the process that started
-this one kills it when it gives up on a file.
+was indexed, or an AskedFile beyond this machine. Of that, a worker, which has no network, asks for
+parts: {"type": "read", "at": 0, "count": 65536} is answered by {} and the bytes. The process
+imports no encoder, and has given up all it can (sandbox.py). What decoders print is discarded; the
+process that started this one kills it when it gives up on a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import os
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -41,25 +44,25 @@ from seehear.errors import BrokenMediaError, EnvironmentFaultError, MediaError, 
 from seehear.libraries import fault_of
 from seehear.media import decode, hashing, media_info, source
 from seehear.media.fingerprints import Fingerprinter
+from seehear.media.limits import out_of_memory
 from seehear.media.sniff import sniff_file
 from seehear.media.stored_file import StoredFile, open_beneath
 from seehear.media.workers import protocol
 from seehear.processes import wire
 from seehear.processes.resources import limit_cpu, limit_memory, peak_bytes
 from seehear.types import (
-    AudioSample,
-    ImageSample,
     MediaInfo,
-    Sample,
     SampleSpec,
     Segment,
-    VideoSample,
+    bytes_of,
     modality_of,
 )
 
 IN_MEMORY_BYTES = 64 << 20
 """Files up to this size are read once, hashed and decoded from memory. Larger ones are hashed
 from disk and decoded by seeking; the system's cache saves most of the second reading."""
+ASKED_BYTES = 1 << 18
+"""Of a file beyond this machine, what is asked for at a time at least."""
 BATCH_BYTES = 1 << 20
 """Samples are sent in batches of this size: fewer messages, and no sample waits for long."""
 BATCH_PAIRS = 64
@@ -69,6 +72,7 @@ and the next large file needs the whole limit."""
 FILES_PER_LIFE = 1_000
 WAVEFORM_RATE_HZ = 4000
 
+WorkerSource = str | dict[str, Any] | BinaryIO
 WorkerAnswer = tuple[wire.WireMessage, Sequence[memoryview | bytes]]
 
 
@@ -85,6 +89,44 @@ def main(requests: BinaryIO, answers: BinaryIO, held: wire.WireMessage) -> None:
             worker.serve(request)
     # Exit without clean-up, in which a broken decoder could hang.
     os._exit(0)
+
+
+class AskedFile(io.RawIOBase):
+    """A file beyond this machine, of which parts are asked for over the pipe."""
+
+    def __init__(self, tasks: BinaryIO, results: BinaryIO, name: str, size: int) -> None:
+        self.name = name
+        self._tasks, self._results, self._size, self._at = tasks, results, size, 0
+
+    def buffered(self) -> BinaryIO:
+        reader: Any = io.BufferedReader(self, ASKED_BYTES)
+        return cast(BinaryIO, reader)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, "a position before the start")
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), max(0, self._size - self._at))
+        if count == 0:
+            return 0
+        wire.send(self._results, {"type": "read", "at": self._at, "count": count})
+        body = wire.receive(self._tasks)[1][:count]
+        buffer[: len(body)] = wire.bytes_of(body)
+        self._at += len(body)
+        return len(body)
 
 
 class WorkerLoop:
@@ -111,7 +153,10 @@ class WorkerLoop:
             if do == "file":
                 self._spec, self._asks = SampleSpec(**request["spec"]), bool(request["asks"])
                 self._samples, self._fingerprint = bool(request["samples"]), b""
-                error, changed = self._read(request["path"], request["root"])
+                if request["content"] is None:
+                    error, changed = self._read(request["path"], request["root"])
+                else:
+                    error, changed = self._ask_for(request["path"], request["content"]), False
                 last, body = {"type": "end", "changed": changed}, (self._fingerprint,)
                 if self._info is not None and "partial" in self._info.details:
                     last["partial"] = self._info.details["partial"]  # maybe found while decoding
@@ -128,6 +173,9 @@ class WorkerLoop:
     def _answer(self, do: str, request: wire.WireMessage) -> WorkerAnswer:
         """Answer a request that has one answer. Raises EnvironmentFaultError."""
         try:
+            if "asked" in request:
+                asked = AskedFile(self._tasks, self._results, *request.pop("asked"))
+                request["file"] = asked.buffered()
             head, body = _DOES[do](**request)
             return {"type": "answer"} | head, body
         except Exception as error:
@@ -135,7 +183,7 @@ class WorkerLoop:
                 raise fault from error
             if isinstance(error, MemoryError):
                 self._starved = True
-                error = MediaLimitError("decoding takes more memory than a file may have")
+                error = out_of_memory()
             elif isinstance(error, OSError):
                 error = MediaError(f"cannot be read: {source.reason_of(error)}", stage="open")
             elif not isinstance(error, MediaError):
@@ -148,7 +196,9 @@ class WorkerLoop:
         try:
             with source.open_regular(path) if root is None else open_beneath(path, root) as file:
                 before = os.fstat(file.fileno())
-                error = self._file(file, path, root, before)
+                size, modified_ns, inode, _ = _stamp(before)
+                stamp = {"size": size, "modified_ns": modified_ns, "inode": inode}
+                error = self._file(file, path, root, stamp)
                 after, changed = os.fstat(file.fileno()), True
                 with suppress(OSError):
                     changed = _stamp(os.stat(path)) != _stamp(before)  # noqa: PTH116
@@ -163,6 +213,13 @@ class WorkerLoop:
             return MediaError(f"cannot be read: {source.reason_of(failure)}", stage="open"), False
         return error, changed
 
+    def _ask_for(self, path: str, state: wire.WireMessage) -> MediaError | None:
+        """Read a file beyond this machine; return its error, or None."""
+        size = int(state["size_bytes"])
+        with AskedFile(self._tasks, self._results, path, size).buffered() as file:
+            stamp = {"size": size, "modified_ns": state["modified_ns"], "inode": state["mark"]}
+            return self._file(file, path, None, stamp)
+
     def should_recycle(self) -> bool:
         """Tell whether the process should be replaced before the next file."""
         if self._starved or self._files >= FILES_PER_LIFE:
@@ -170,16 +227,15 @@ class WorkerLoop:
         return peak_bytes() > RETIRE_SHARE * self._memory_bytes
 
     def _file(
-        self, file: BinaryIO, path: str, root: str | None, stat: os.stat_result
+        self, file: BinaryIO, path: str, root: str | None, stamp: wire.WireMessage
     ) -> MediaError | None:
-        stamp = {"size": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
-        self._info = None
+        self._info, size = None, stamp["size"]
         try:
-            if stat.st_size == 0:
+            if size == 0:
                 raise BrokenMediaError("the file is empty", stage="open")
             suffix = source.suffix_of(path)
             sniff_file(file, suffix)  # raises for a file that is not media, before it is hashed
-            digest, file = _hashed(file, stat.st_size)
+            digest, file = _hashed(file, size)
             wire.send(self._results, {"type": "stamp", "hash": digest, **stamp})
             stamp = {}
             told = wire.receive(self._tasks)[0] if self._asks else {"go": True}
@@ -202,7 +258,7 @@ class WorkerLoop:
             return error
         except MemoryError:
             self._starved = True
-            return MediaLimitError("decoding takes more memory than a file may have")
+            return out_of_memory()
         except RecursionError:
             return BrokenMediaError("corrupt: its parts are nested without end")
         return None
@@ -212,7 +268,7 @@ class WorkerLoop:
         size = 0
         for pair in pairs:
             batch.append(pair)
-            size += _bytes_of(pair[1])
+            size += bytes_of(pair[1])
             if size >= BATCH_BYTES or len(batch) >= BATCH_PAIRS:
                 self._send_batch(batch)
                 batch, size = [], 0
@@ -227,8 +283,8 @@ class WorkerLoop:
 
 
 @contextmanager
-def _opened(file: str | dict[str, Any]) -> Iterator[BinaryIO | str]:
-    if isinstance(file, str):
+def _opened(file: WorkerSource) -> Iterator[BinaryIO | str]:
+    if not isinstance(file, dict):
         yield file
         return
     with StoredFile(**file).open() as stored:
@@ -236,20 +292,30 @@ def _opened(file: str | dict[str, Any]) -> Iterator[BinaryIO | str]:
 
 
 def _query(
-    file: str, spec: dict[str, Any], most_pixels: int | None, most_s: float | None
+    file: WorkerSource,
+    spec: dict[str, Any],
+    most_pixels: int | None,
+    most_s: float | None,
 ) -> WorkerAnswer:
-    info = media.probe(file)
+    with _opened(file) as content:
+        return _samples(content, SampleSpec(**spec), most_pixels, most_s)
+
+
+def _samples(
+    content: BinaryIO | str, spec: SampleSpec, most_pixels: int | None, most_s: float | None
+) -> WorkerAnswer:
+    info = media.probe(content)
     if most_pixels is not None and (info.width_px or 0) * (info.height_px or 0) > most_pixels:
         raise MediaLimitError(f"has more than {most_pixels:,} pixels", stage="probe")
     if most_s is not None and (info.duration_s or 0.0) > most_s:
         raise MediaLimitError(f"is longer than {most_s:g} seconds", stage="probe")
-    modality, samples = media.query_samples(file, SampleSpec(**spec))
+    modality, samples = media.query_samples(content, spec)
     items, body = protocol.pack_pairs([(Segment(modality_of(one)), one) for one in samples])
     return {"modality": str(modality), "items": items}, body
 
 
 def _image(
-    file: str | dict[str, Any],
+    file: WorkerSource,
     px: int,
     start_s: float | None,
     stop_s: float | None,
@@ -263,7 +329,7 @@ def _image(
         return {}, (media.thumbnail(content, None, px, time_s=start_s, page=page),)
 
 
-def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAnswer:
+def _waveform(file: WorkerSource, steps: int, most_s: float) -> WorkerAnswer:
     with _opened(file) as content:
         audio = media.load_audio(content, WAVEFORM_RATE_HZ, max_s=most_s)
     pieces = np.array_split(np.abs(audio.waveform), steps)
@@ -271,13 +337,14 @@ def _waveform(file: str | dict[str, Any], steps: int, most_s: float) -> WorkerAn
     return {"stop_s": audio.duration_s}, (peaks.tobytes(),)
 
 
-def _audio(file: str, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
-    audio = media.load_audio(file, rate, start_s=start_s, max_s=most_s)
+def _audio(file: WorkerSource, rate: int, start_s: float, most_s: float) -> WorkerAnswer:
+    with _opened(file) as content:
+        audio = media.load_audio(content, rate, start_s=start_s, max_s=most_s)
     return {}, (audio.waveform.astype("<f4").tobytes(),)
 
 
 def _clip(
-    file: str | dict[str, Any], start_s: float, stop_s: float, tolerance_s: float, cpu_s: float
+    file: WorkerSource, start_s: float, stop_s: float, tolerance_s: float, cpu_s: float
 ) -> WorkerAnswer:
     from seehear.media import clip
 
@@ -288,7 +355,7 @@ def _clip(
     return head, (made.data,)
 
 
-def _timing(file: str | dict[str, Any]) -> WorkerAnswer:
+def _timing(file: WorkerSource) -> WorkerAnswer:
     from seehear.media import clip
 
     with _opened(file) as content, decode.recognised_media(content) as item:
@@ -333,13 +400,3 @@ def _hashed(file: BinaryIO, size: int) -> tuple[str, BinaryIO]:
 
 def _stamp(stat: os.stat_result) -> tuple[int, ...]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev
-
-
-def _bytes_of(sample: Sample) -> int:
-    if isinstance(sample, ImageSample):
-        return sample.pixels.nbytes
-    if isinstance(sample, AudioSample):
-        return sample.waveform.nbytes
-    if isinstance(sample, VideoSample):
-        return sum(frame.pixels.nbytes for frame in sample.frames)
-    return len(sample)

@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.encoders.base import Route
+from seehear.stores.catalog.records import MOST_CODES, code_of
 from seehear.types import EmbeddingSpace, Floats, Ids, Modality, Origin, Vectors
 
 SegmentKind = tuple[Modality, Origin | None]
@@ -165,11 +166,6 @@ class SimilarityBaseline:
         of_items = self.hub_share * (items @ self.queries - centre)
         return np.asarray(self.middle + of_query + of_items, dtype=np.float32)
 
-    def nearness(self, query: Floats) -> float:
-        """Return in spreads what `expected` leaves of a query's nearness to everything."""
-        centre = float(self.queries @ self.items)
-        return (1 - self.query_share) * (float(query @ self.items) - centre) / self.spread
-
     def z(self, similarities: Floats, expected: Floats) -> Floats:
         """Return how many spreads cosines (n,) lie above those expected: float32 (n,)."""
         return np.asarray((similarities - expected) / self.spread, dtype=np.float32)
@@ -186,6 +182,8 @@ class BaselineColumns:
 
     space: EmbeddingSpace
     kinds: Sequence[SegmentKind]
+    numbers: Ids
+    """Number of each kind by its code, int64 (MOST_CODES,); -1 for other kinds."""
     rows: Sequence[SimilarityBaseline]
     queries: Floats
     """Q, which they have in common: float32 (dim,)."""
@@ -208,10 +206,13 @@ class BaselineColumns:
         for (space, _), kinds in groups.items():
             rows = [baselines[kind] for kind in kinds]
             queries, items = rows[0].queries, np.stack([one.items for one in rows])
+            numbers = np.full(MOST_CODES, -1, dtype=np.int64)
+            numbers[[code_of(*kind) for kind in kinds]] = range(len(kinds))
             found.append(
                 cls(
                     space=space,
                     kinds=kinds,
+                    numbers=numbers,
                     rows=rows,
                     queries=queries,
                     items=items,
@@ -223,6 +224,11 @@ class BaselineColumns:
                 )
             )
         return found
+
+    def nearness(self, samples: Vectors) -> Floats:
+        """Return in spreads what `expected` leaves of a query's nearness to everything: (s, m)."""
+        near = (1 - self.query_shares) * (samples @ self.items.T - self.centres) / self.spreads
+        return np.asarray(near, dtype=np.float32)
 
     def expected(self, samples: Vectors, hubs: Floats, which: Ids) -> Floats:
         """The cosine that unrelated pairs of s samples and n items would have: float32 (s, n).

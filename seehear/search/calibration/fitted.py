@@ -24,6 +24,7 @@ from seehear.search.calibration.query_bank_cache import encoded_bank
 from seehear.stores import (
     Catalog,
     Generation,
+    Passages,
     SegmentColumns,
     SegmentTable,
     VectorIndex,
@@ -58,6 +59,8 @@ class FittedBaselines(ABC):
         """Those of the generation, once they are known: shared with restricted snapshots."""
         self._rivals: dict[EmbeddingSpace, Vectors] = {}
         self._columns: dict[Modality, list[BaselineColumns]] = {}
+        self._routes: dict[tuple[Modality, Modality], Route] = {}
+        self._items = [item for item in Modality if model.spaces_of(item)]
 
     @abstractmethod
     def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
@@ -74,7 +77,10 @@ class FittedBaselines(ABC):
         """Return those of some segments that are not of deleted files, by ascending id."""
 
     def route(self, query: Modality, item: Modality) -> Route:
-        return self._model.route(query, item)
+        found = self._routes.get((query, item))
+        if found is None:
+            found = self._routes[query, item] = self._model.route(query, item)
+        return found
 
     def spaces_of(self, modality: Modality) -> tuple[EmbeddingSpace, ...]:
         return self._model.spaces_of(modality)
@@ -126,7 +132,7 @@ class FittedBaselines(ABC):
                 self.bank(query, route.space),
                 own,
                 self.sample(item, route.space, origin),
-                len(self._ids_of((item, origin), route.space)),
+                self.index(route.space, item).count(self._passages(item, origin)),
             )
         plain = {kind: baseline for kind, baseline in fitted.items() if kind[1] is None}
         shared = dict(zip(plain, share_spread([*plain.values()]), strict=True))
@@ -165,7 +171,7 @@ class FittedBaselines(ABC):
 
     def items(self) -> list[Modality]:
         """Return the modalities that the model encodes."""
-        return [item for item in Modality if self._model.spaces_of(item)]
+        return self._items
 
     def sample(
         self, item: Modality, space: EmbeddingSpace, origin: Origin | None = None
@@ -187,30 +193,32 @@ class FittedBaselines(ABC):
                 self._samples[kind, space] = known
             return known
 
-    def _ids_of(self, kind: SegmentKind, space: EmbeddingSpace) -> Ids:
-        """Return the ascending ids of the segments of one kind that have content."""
-        item, origin = kind
-        indexed = self.index(space, item).ids
+    def _passages(self, item: Modality, origin: Origin | None) -> Passages | None:
+        """Return which segments of a modality are of one kind; None for all of them."""
         if item is not Modality.TEXT or not self.origins():
-            return indexed
-        if self.columns is None:
-            ids = self._catalog.segments.passages_of(self.generation.id, origin)
-        else:
-            ids = self.columns.segment_columns.ids[self.columns.segment_columns.of_origin(origin)]
-        return ids[within(ids, indexed)]
+            return None
+
+        def ids() -> Ids:
+            if self.columns is None:
+                return self._catalog.segments.passages_of(self.generation.id, origin)
+            columns = self.columns.segment_columns
+            return columns.ids[columns.of_origin(origin)]
+
+        return Passages(origin, ids)
 
     def _drawn(self, kind: SegmentKind, space: EmbeddingSpace) -> dict[int, int]:
         """Return drawn segments and the assets that they are shown as, in the order of the draw."""
-        ids = self._ids_of(kind, space)
-        ids = ids[np.argsort(_mixed(ids), kind="stable")]
-        drawn: dict[int, int] = {}
-        # Segments of deleted files are left out, and others are drawn instead.
-        while len(drawn) < SAMPLE_SIZE and len(ids):
-            turn, ids = np.split(ids, [SAMPLE_SIZE - len(drawn)])
-            pieces = self._columns_of(turn)
+        index, passages = self.index(space, kind[0]), self._passages(*kind)
+        most = SAMPLE_SIZE
+        while True:
+            ids = index.drawn(most, passages)
+            # Segments of deleted files are left out, and others are drawn instead.
+            pieces = self._columns_of(ids)
             assets = dict(zip(pieces.ids.tolist(), pieces.assets.tolist(), strict=True))
-            drawn |= {id_: assets[id_] for id_ in turn.tolist() if id_ in assets}
-        return drawn
+            drawn = [id_ for id_ in ids.tolist() if id_ in assets][:SAMPLE_SIZE]
+            if len(drawn) == SAMPLE_SIZE or len(ids) < most:
+                return {id_: assets[id_] for id_ in drawn}
+            most *= 2
 
     def bank(self, query: Modality, space: EmbeddingSpace) -> Vectors:
         """Return the bank's queries in one space, if possible from the catalog: float32 (n, dim).
@@ -258,14 +266,3 @@ def within(ids: Ids, among: Ids) -> NDArray[np.bool_]:
     Not np.isin, which may load numpy.ma and delay a search by command by 20 ms.
     """
     return np.asarray(sorted_ids.positions_in(among, ids) >= 0)
-
-
-def _mixed(ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """Return a hash of each id, uint64 (n,), to draw the same sample every time.
-
-    The finaliser of splitmix64 (Steele, Lea and Flood, 2014).
-    """
-    x = ids.astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))

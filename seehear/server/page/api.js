@@ -7,10 +7,13 @@ export class Trouble extends Error {
   }
 }
 
+/** What the addresses of this service begin with: "" at the root of its host. */
+export const root = new URL("..", import.meta.url).pathname.slice(0, -1);
+
 async function call(method, path, { json, form, signal } = {}) {
   let answer;
   try {
-    answer = await fetch(path, {
+    answer = await fetch(root + path, {
       method,
       signal,
       headers: json ? { "content-type": "application/json" } : undefined,
@@ -29,18 +32,21 @@ async function call(method, path, { json, form, signal } = {}) {
   throw new Trouble(answer.status, told.code ?? "http", named ? sentence : sentence[0].toUpperCase() + sentence.slice(1), again);
 }
 
+const listed = (query) => new URLSearchParams(Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, one])));
+
 export const status = () => call("GET", "/v1/status");
+export const collections = () => call("GET", "/v1/collections");
 export const folders = () => call("GET", "/v1/folders");
 export const asset = (id) => call("GET", `/v1/assets/${id}`);
 export const reveal = (id, open) => call("POST", `/v1/assets/${id}/reveal?open_folder=${open}`);
 export const waveform = (id, steps) => call("GET", `/v1/assets/${id}/waveform?steps=${steps}`);
+export const explain = (id, text, { start_s, stop_s }) => call("GET", `/v1/assets/${id}/explain?${listed({ text, ...(start_s === null ? {} : { start_s, stop_s }) })}`);
 export const session = () => call("GET", "/v1/session");
 export const signIn = (token) => call("POST", "/v1/session", { json: { token } });
 export const startIndex = () => call("POST", "/v1/index", { json: {} });
 export const stopIndex = (id) => call("DELETE", `/v1/index/${id}`);
 export const indexJobs = () => call("GET", "/v1/index");
 
-const listed = (query) => new URLSearchParams(Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, one])));
 export const browse = (query, signal) => call("GET", `/v1/browse?${listed(query)}`, { signal });
 export const browseItems = (query) => call("GET", `/v1/browse/items?${listed(query)}`);
 export const suggestions = () => call("GET", "/v1/suggestions");

@@ -72,7 +72,7 @@ function lay() {
     first += group.count;
     top += height;
   }
-  Object.assign(listing, { columns, tile, row });
+  Object.assign(listing, { columns, tile, row, laid: {} });
   tiles.style.height = `${top}px`;
 }
 
@@ -111,6 +111,7 @@ function render() {
   const top = -tiles.getBoundingClientRect().top;
   const needed = near(top - innerHeight, top + 2 * innerHeight);
   const names = new Set(needed.map(([name]) => name));
+  let isNew = false;
   for (const [name, made] of shown) {
     if (names.has(name) || made.contains(document.activeElement)) continue;
     made.remove();
@@ -125,15 +126,18 @@ function render() {
       made = number < 0 ? heading(group) : tile(item, number);
       shown.set(name, made);
       tiles.insertBefore(made, after);
+      isNew = true;
     } else if (made === after) after = after.nextElementSibling;
     place(made, group, number);
   }
-  does.roves();
-  const here = listing.groups[groupAt(Math.max(0, top + 60))];
-  $("#wall-at").textContent = top > HEAD_PX ? label(here.key) : "";
+  if (isNew) does.roves();
+  const told = top > HEAD_PX ? label(listing.groups[groupAt(top + 60)].key) : "";
+  if ($("#wall-at").textContent !== told) $("#wall-at").textContent = told;
 }
 
 function place(made, group, number) {
+  if (made.laid === listing.laid) return;
+  made.laid = listing.laid;
   const { columns, row, tile: width } = listing;
   const at = number - group.first;
   const [left, top] = number < 0 ? [0, group.top] : [(at % columns) * (width + GAP_PX), group.top + HEAD_PX + Math.floor(at / columns) * row];

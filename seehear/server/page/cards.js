@@ -29,7 +29,7 @@ export function card(hit, does) {
       "div.about",
       {},
       h("span.name", { title: hit.name }, ending(hit.name, 10)),
-      h("span.folder", { title: hit.folder }, pathEnd(hit.folder)),
+      h("span.folder", { title: hit.folder }, hit.id ? "item" : pathEnd(hit.folder)),
       hit.score === null ? null : facts(hit),
       hit.score === null ? null : scoreBar(hit.score),
     ),

@@ -101,3 +101,12 @@ export function closable(dialog) {
   });
   return dialog;
 }
+
+const COUNTED = { image: ["photo", "photos"], video: ["video", "videos"], audio: ["sound", "sounds"], text: ["text", "texts"] };
+
+/** "3 photos · 1 sound" of numbers by kind; "" for no files. */
+export const counted = (byModality) => Object.entries(COUNTED)
+  .map(([kind, words]) => [byModality[kind] ?? 0, words])
+  .filter(([n]) => n)
+  .map(([n, [one, many]]) => `${n.toLocaleString()} ${n === 1 ? one : many}`)
+  .join(" · ");

@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import * as browse from "./browse.js";
-import { $, closable, h } from "./dom.js";
+import { askForToken } from "./door.js";
+import { $, closable, counted, h } from "./dom.js";
 import { addressOf, hitFrom, momentOf } from "./moments.js";
 import * as query from "./query.js";
 import * as found from "./results.js";
@@ -34,7 +35,8 @@ function later(pause = 220) {
 }
 
 /** A new query, from the person: it goes into the address. `typing`: the last word may go on. */
-function ask({ typing = false } = {}) {
+async function ask({ typing = false } = {}) {
+  await back; // what is asked now belongs to the page after that
   query.remember(typing);
   clearTimeout(resting);
   if (browse.isShown()) scrollTo(0, 0);
@@ -54,9 +56,15 @@ async function search(typing = false) {
   document.body.classList.toggle("resting", query.isResting());
   busy(true);
   try {
-    if (query.isBrowsing()) { await look(mine.signal); return; }
+    if (query.isBrowsing()) {
+      query.showInterpretation(null);
+      await look(mine.signal);
+      return;
+    }
     const answer = await api.search({ ...query.request(), k: state.k, typing, moments: 5 }, query.parts.files, mine.signal);
     trouble.clear();
+    query.showInterpretation(answer.interpretation);
+    if (query.filterAlone()) { await look(mine.signal); return; }
     browse.hide();
     found.show(answer, { from: state.from, most: state.k, sort: query.view.sort, typing });
     state.from = -1;
@@ -64,13 +72,16 @@ async function search(typing = false) {
     if (error.name === "AbortError") return;
     fail(error);
   } finally {
-    if (running === mine && !soon) busy(false);
+    if (running === mine) {
+      running = null;
+      if (!soon) busy(false);
+    }
   }
 }
 
 /** Without a query: look through the files that pass the filters. */
 async function look(signal) {
-  const total = await browse.show(query.scope(), query.view.group, signal);
+  const total = await browse.show(query.scope(query.filterAlone()), query.view.group, signal);
   if (signal.aborted) return;
   found.empty();
   trouble.clear();
@@ -97,16 +108,20 @@ function addFiles(files) {
 
 // --- the address -------------------------------------------------------------------------
 
+/** Done when the browser has gone back from a closed moment, which takes it a while. */
+let back = null;
+
 /** Show what the address asks for: its query, and the moment that it names. */
 async function follow() {
   clearTimeout(soon);
+  soon = 0;
   const lost = query.restore();
   if (query.fingerprint() !== state.shown) {
     state.k = 40;
     const { scroll } = history.state ?? {};
     await search();
     scrollTo(0, scroll ?? 0);
-  }
+  } else if (!running) busy(false);
   if (lost.length) $("#says").textContent += ` ${lost.join(", ")} is no longer at hand. Add it again.`;
   const moment = momentOf(location);
   if (!moment) { viewer.close(); return; }
@@ -126,7 +141,8 @@ async function hitAt(moment) {
   return hitFrom(await api.asset(moment.assetId), moment);
 }
 
-function open(hit) {
+async function open(hit) {
+  await back;
   viewer.open(hit);
   history.pushState({ ...history.state, opened: true }, "", addressOf(hit, location.search));
 }
@@ -145,14 +161,17 @@ async function momentsOf(hit) {
 
 viewer.setUp({
   fail,
+  words: query.words,
   moments: momentsOf,
   more: (hit) => refine("like", hit),
   less: (hit) => refine("unlike", hit),
   neighbour: (hit, by) => ("number" in hit ? browse.isShown() && browse.neighbour(hit, by) : found.neighbour(hit, by)),
   moved: (hit) => history.replaceState(history.state, "", addressOf(hit, location.search)),
   closed() {
-    if (history.state?.opened) history.back();
-    else history.replaceState(history.state, "", `/${location.search}`);
+    if (history.state?.opened) {
+      back = new Promise((done) => { window.addEventListener("popstate", done, { once: true }); }).then(() => { back = null; });
+      history.back();
+    } else history.replaceState(history.state, "", `${api.root}/${location.search}`);
   },
 });
 const acts = { open, more: (hit) => refine("like", hit), less: (hit) => refine("unlike", hit), leave: () => text.focus() };
@@ -165,7 +184,8 @@ $("#wall").addEventListener("click", (event) => {
   if (by) { query.view.group = by; ask(); }
 });
 query.setUp(() => ask());
-window.addEventListener("popstate", follow);
+// Closing a moment leaves the query as it is, and what has been typed since.
+window.addEventListener("popstate", () => { if (!back) follow(); });
 
 // Back leads to where the page was: only this page knows when what was there is there again.
 history.scrollRestoration = "manual";
@@ -250,12 +270,6 @@ $("#examples").addEventListener("click", (event) => {
 });
 closable($("#keys"));
 $("#help").addEventListener("click", () => $("#keys").showModal());
-$("#theme").addEventListener("click", () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark"
-    || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  try { localStorage.setItem("theme", document.documentElement.dataset.theme); } catch { /* storage may be off */ }
-});
 
 let over = 0;
 const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
@@ -275,21 +289,8 @@ window.addEventListener("paste", (event) => { if (event.clipboardData?.files.len
 
 function door() {
   busy(false);
-  const dialog = $("#door");
-  if (!dialog.open) dialog.showModal();
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  askForToken(start);
 }
-$("#sign-in").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  try {
-    await api.signIn($("#token").value);
-    $("#token").value = "";
-    $("#door").close();
-    start();
-  } catch (error) {
-    $("#door-says").textContent = error.message;
-  }
-});
 
 async function start() {
   try {
@@ -323,13 +324,12 @@ async function suggest() {
 function describe(now) {
   query.setHears(now.hears);
   viewer.setReveals(now.reveals);
-  const names = { image: ["photo", "photos"], video: ["video", "videos"], audio: ["sound", "sounds"], text: ["text", "texts"] };
-  const told = Object.entries(names)
-    .map(([kind, [one, many]]) => [now.by_modality[kind] ?? 0, one, many])
-    .filter(([n]) => n)
-    .map(([n, one, many]) => `${n.toLocaleString()} ${n === 1 ? one : many}`);
   const mayUpdate = now.roots.some((root) => root.indexable);
-  $("#holdings").textContent = told.join(" · ");
+  $("#holdings").textContent = counted(now.by_modality);
+  if (now.collection) {
+    Object.assign($("#collection"), { hidden: false, href: `${api.root}/../` });
+    $("#collection span").textContent = now.collection;
+  }
   $("#update").hidden = !mayUpdate;
   $(".hero p").textContent = INVITED;
   if (!now.assets) {

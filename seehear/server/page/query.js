@@ -1,6 +1,6 @@
 // What is asked: the box, its parts and the filters; as a request, as chips, and as an address.
 
-import { asset } from "./api.js";
+import { asset, root } from "./api.js";
 import * as compact from "./compact.js";
 import { $, h, icon } from "./dom.js";
 
@@ -43,10 +43,10 @@ export const isBrowsing = () => !text.value.trim() && !parts.like.length && !par
 /** Whether nothing at all is asked: the page as it is at first. */
 export const isResting = () => isBrowsing() && !Object.values(filters()).some(Boolean) && !chosenKinds().length;
 
-/** The filters alone, as /v1/search and /v1/browse take them. */
-export function scope() {
+/** The filters alone, as /v1/search and /v1/browse take them; `more`: one besides them. */
+export function scope(more = "") {
   const { under, from, to, where } = filters();
-  const conditions = [where, from && `taken >= ${from}`, to && `taken <= ${to}`].filter(Boolean);
+  const conditions = [where, from && `taken >= ${from}`, to && `taken <= ${to}`, more].filter(Boolean);
   const made = {
     modalities: chosenKinds(),
     under,
@@ -62,7 +62,11 @@ export function request() {
   const put = (name, value) => { if (value && value.length !== 0) made[name] = value; };
   const terms = compact.terms(text.value);
   if (terms) put("parts", terms);
-  else put("text", text.value.trim());
+  else if (text.value.trim()) {
+    const written = chosen("as_written");
+    Object.assign(made, { text: text.value.trim(), as_written: written.length ? written : false });
+    put("take", chosen("take"));
+  }
   put("like", parts.like.map((hit) => hit.segment_id));
   put("unlike", parts.unlike.map((hit) => hit.segment_id));
   put("without", without);
@@ -70,6 +74,64 @@ export function request() {
   put("diverse", Boolean(variety));
   put("show_duplicates", Boolean(copies));
   return made;
+}
+
+// --- filters that the words name ---------------------------------------------------------
+
+/** What the service read in the words: {rest, where, taken, offered}; null for none. */
+let read = null;
+/** Words of the box that a person wants to search for as they are, and words to make a filter of. */
+const choice = { as_written: [], take: [] };
+const chosen = (list) => choice[list].filter((words) => text.value.replace(/\s+/g, " ").includes(words));
+
+/** The filter, if the words are nothing else: then the files that pass it are looked through. */
+export const filterAlone = () => (read?.where && !read.rest && !parts.like.length && !parts.files.length ? read.where : "");
+
+/** The words that pictures and sounds are searched by. */
+export function words() {
+  if ($("#mode").value === "words") return [];
+  const terms = compact.terms(text.value);
+  return terms ? terms.filter((term) => !term.exclude).map((term) => term.text) : [read?.rest || text.value.trim()].filter(Boolean);
+}
+
+/** Show what was read in the words; `found` is the interpretation of an answer. */
+export function showInterpretation(found) {
+  read = found;
+  showFilters();
+  const list = (name, filters) => (filters.length ? `${name}: ${filters.map((one) => one.told).join(", ")}. ` : "");
+  const said = found ? list("Read as filters", found.taken) + list("Possible filters", found.offered) : "";
+  if ($("#read").textContent !== said) $("#read").textContent = said;
+}
+
+function decide(words, list) {
+  for (const name of ["as_written", "take"]) choice[name] = choice[name].filter((other) => other !== words);
+  choice[list].push(words);
+  changed();
+}
+
+/** Move the filters that were read from the words into the field for filters. */
+function edit() {
+  const where = $("#where");
+  where.value = where.value.trim() ? `(${where.value.trim()}) and (${read.where})` : read.where;
+  text.value = read.rest;
+  read = null;
+  changed();
+  if ($("#options").hidden) $("#narrow").click();
+  where.focus();
+}
+
+function readChips() {
+  if (!read || !text.value.trim()) return [[], []];
+  const taken = read.taken.map(({ words, told }) => h(
+    "li.chip.read", {},
+    h("button.word", { type: "button", title: `“${words}” is read as a filter. Press to edit it.`, "aria-label": `Edit the filter ${told}`, onclick: edit }, told),
+    h("button", { type: "button", "data-words": words, title: `Search for “${words}” as words`, "aria-label": `Search for “${words}” as words`, onclick: () => { decide(words, "as_written"); text.focus(); } }, icon("close")),
+  ));
+  const offered = read.offered.map(({ words, told }) => h("li", {}, h(
+    "button.offer", { type: "button", "data-words": words, title: `Make a filter of “${words}”`, "aria-label": `Make a filter of “${words}”: ${told}`, onclick: () => decide(words, "take") },
+    icon("more"), `${told}?`,
+  )));
+  return [taken, offered];
 }
 
 // --- the address -------------------------------------------------------------------------
@@ -84,6 +146,7 @@ export function addressed() {
   for (const kind of chosenKinds()) kept.append("kind", kind);
   for (const [name, value] of Object.entries(filters())) if (value) kept.set(name, value);
   for (const [name, [usual]] of Object.entries(VIEWS)) if (view[name] !== usual) kept.set(name, view[name]);
+  for (const list of ["as_written", "take"]) for (const words of chosen(list)) kept.append(list, words);
   for (const list of ["like", "unlike"]) for (const hit of parts[list]) kept.append(list, `${hit.asset_id}.${hit.segment_id}`);
   return kept;
 }
@@ -99,10 +162,10 @@ export function remember(typing) {
   document.title = text.value.trim() ? `${text.value.trim()} - seehear` : "seehear";
   for (const file of parts.files) if (!known.has(file.number)) known.set(file.number = known.size + 1, file);
   const before = history.state ?? {};
-  const same = location.pathname === "/" && location.search === search() && JSON.stringify(before.files ?? []) === JSON.stringify(told());
+  const same = location.pathname === `${root}/` && location.search === search() && JSON.stringify(before.files ?? []) === JSON.stringify(told());
   const goesOn = typing && before.typing && Date.now() - typedAt < 2000;
   typedAt = typing ? Date.now() : 0;
-  history[same || goesOn ? "replaceState" : "pushState"]({ typing, files: told() }, "", `/${search()}`);
+  history[same || goesOn ? "replaceState" : "pushState"]({ typing, files: told() }, "", `${root}/${search()}`);
 }
 
 /** Fill the fields from the address; returns the names of files that are no longer at hand. */
@@ -112,6 +175,7 @@ export function restore() {
   for (const box of kinds) box.checked = given.getAll("kind").includes(box.value);
   for (const { name, field } of FILTERS) fill(field, given.get(name) ?? "");
   for (const [name, values] of Object.entries(VIEWS)) view[name] = values.find((value) => value === given.get(name)) ?? values[0];
+  for (const list of ["as_written", "take"]) choice[list] = given.getAll(list);
   const files = history.state?.files ?? [];
   parts.files = files.filter(({ number }) => known.has(number)).map(({ number, said }) => Object.assign(known.get(number), { said }));
   for (const list of ["like", "unlike"]) parts[list] = given.getAll(list).map(liked).filter(Boolean);
@@ -150,6 +214,7 @@ export function addFile(blob, name) {
 export function clear() {
   text.value = "";
   Object.assign(parts, { files: [], like: [], unlike: [] });
+  Object.assign(choice, { as_written: [], take: [] });
   showParts();
 }
 
@@ -200,12 +265,17 @@ export function showFilters() {
   const terms = compact.terms(text.value) ?? [];
   const without = (term) => () => { text.value = compact.line(terms.filter((other) => other !== term)); changed(); text.focus(); };
   const on = FILTERS.map((one) => ({ ...one, value: valueOf(one.field) })).filter(({ value }) => value);
-  const count = on.length + chosenKinds().length;
+  const [taken, offered] = readChips();
+  const count = on.length + chosenKinds().length + taken.length;
+  const focused = document.activeElement.closest("#active [data-words]")?.dataset.words;
   $("#active").replaceChildren(
+    ...taken,
     ...terms.map((term) => chip(compact.told(term), null, without(term), { not: term.exclude })),
     ...on.map(({ field, value, says }) => chip(says(value), null, () => { fill(field, ""); changed(); $("#narrow").focus(); })),
     count ? h("li", {}, h("button.quiet", { id: "clear-all", type: "button", onclick: () => { clearFilters(); changed(); $("#narrow").focus(); } }, "Clear all")) : "",
+    ...offered,
   );
+  if (focused) $(`#active [data-words="${CSS.escape(focused)}"]`)?.focus();
   $("#count").textContent = on.length || "";
   $("#narrow").setAttribute("aria-label", on.length ? `Filters, ${on.length} on` : "Filters");
 }
@@ -213,4 +283,6 @@ export function showFilters() {
 export function clearFilters() {
   for (const { field } of FILTERS) fill(field, "");
   for (const box of kinds) box.checked = false;
+  choice.take = [];
+  if (read) choice.as_written.push(...read.taken.map(({ words }) => words));
 }

@@ -1,5 +1,6 @@
 // Several files chosen: downloaded as one, or listed in a table.
 
+import { root } from "./api.js";
 import { $, h } from "./dom.js";
 
 const MOST = 1000;
@@ -22,7 +23,7 @@ export function tick(hit) {
 function show() {
   bar.hidden = !chosen.size;
   $("#chosen-says").textContent = `${chosen.size} selected`;
-  $("#chosen-download").href = `/v1/download?assets=${[...chosen.keys()].join(",")}`;
+  $("#chosen-download").href = `${root}/v1/download?assets=${[...chosen.keys()].join(",")}`;
   for (const box of document.querySelectorAll(".tick-box input")) box.checked = isChosen(box.closest(".card").hit);
 }
 

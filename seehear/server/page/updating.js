@@ -1,6 +1,6 @@
 // Index runs: started here, followed by server-sent events.
 
-import { indexJobs, startIndex, stopIndex } from "./api.js";
+import { indexJobs, root, startIndex, stopIndex } from "./api.js";
 import { $, closable, h } from "./dom.js";
 
 const dialog = closable($("#job"));
@@ -20,7 +20,7 @@ export async function update(onDone) {
   $("#job-failures").replaceChildren();
   show(job);
   dialog.showModal();
-  const events = new EventSource(`/v1/index/${job.id}/events`);
+  const events = new EventSource(`${root}/v1/index/${job.id}/events`);
   events.addEventListener("progress", (event) => show(JSON.parse(event.data)));
   events.addEventListener("done", (event) => { events.close(); const told = show(JSON.parse(event.data)); if (told.isFine) dialog.close(); onDone(told.text); });
 }

@@ -1,6 +1,6 @@
 // One result large: the picture, the player at its moment, the sound, the passage; and the facts.
 
-import { asset, reveal } from "./api.js";
+import { asset, explain, reveal, root } from "./api.js";
 import { scoreBar } from "./cards.js";
 import { $, KIND, bytes, clock, closable, h, icon, markedAs, span, taken, town } from "./dom.js";
 import { draw, peaksOf } from "./sound.js";
@@ -16,7 +16,7 @@ let does = {};
 
 const screen = stages.setUp(stage, (by) => step(by));
 
-/** `acts`: fail(error), moments(hit): all that the query finds in it; more(hit), less(hit), neighbour(hit, by), moved(hit) to another, closed() by the person. */
+/** `acts`: fail(error), words(): the texts of the query; moments(hit): all that it finds in a file; more(hit), less(hit), neighbour(hit, by), moved(hit) to another, closed() by the person. */
 export function setUp(acts) { does = acts; }
 
 function step(by) {
@@ -39,6 +39,7 @@ dialog.addEventListener("click", (event) => {
   if (what === "next") step(1);
   if (what === "zoom") screen.turn();
   if (what === "fill") screen.fill();
+  if (what === "light") turnLight();
 });
 dialog.addEventListener("keydown", (event) => {
   if (event.target.closest("video, audio, input")) return;
@@ -47,6 +48,7 @@ dialog.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "z") screen.turn();
   if (event.key === "f") screen.fill();
+  if (event.key === "w") turnLight();
 });
 dialog.addEventListener("close", () => {
   stage.replaceChildren();
@@ -61,12 +63,50 @@ export function open(hit) {
   $("#viewed").textContent = hit.name;
   screen.reset();
   stage.replaceChildren(large(hit));
+  $('[data-does="light"]', dialog).hidden = true;
+  showLight(hit);
   $(".timeline", dialog)?.remove();
   facts.replaceChildren(about(hit), actions(hit));
   $('[data-does="zoom"]', dialog).hidden = !$(".picture", stage);
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
   asset(hit.asset_id).then((found) => { if (shown?.hit === hit) complete(hit, found); }, () => {});
+}
+
+// --- what made the hit ---
+
+let lit = true;
+try { lit = localStorage.getItem("light") !== "off"; } catch { /* storage may be off */ }
+
+function turnLight() {
+  lit = !lit;
+  try { localStorage.setItem("light", lit ? "on" : "off"); } catch { /* storage may be off */ }
+  applyLight();
+}
+
+function applyLight() {
+  const veil = $(".veil", stage);
+  if (veil) veil.hidden = !lit;
+  $('[data-does="light"]', dialog).setAttribute("aria-pressed", lit);
+}
+
+/** Veil what did not make the hit: in a photo the patches, in a sound the moments. */
+async function showLight(hit) {
+  const isSound = hit.modality === "audio";
+  if (hit.score === null || hit.box || !(isSound ? hit.by.includes("sound") : hit.modality === "image" && hit.by.includes("sight"))) return;
+  const words = does.words();
+  if (!words.length) return;
+  const found = await explain(hit.asset_id, words, hit).catch(() => null);
+  if (shown?.hit !== hit || !found) return;
+  const rows = isSound ? [found.steps] : found.patches;
+  if (!(Math.max(...rows.flat()) > 0.5)) return;
+  const canvas = h("canvas.veil", { "aria-hidden": "true", width: rows[0].length, height: rows.length });
+  const pen = canvas.getContext("2d");
+  rows.forEach((row, y) => row.forEach((value, x) => { pen.fillStyle = `rgb(0 0 0 / ${0.62 * (1 - value)})`; pen.fillRect(x, y, 1, 1); }));
+  if (isSound) canvas.style.width = `${Math.min(100, (100 * found.step_s * found.steps.length) / ((hit.stop_s ?? hit.duration_s) - found.start_s))}%`;
+  $(isSound ? ".spectrogram" : ".picture", stage).append(canvas);
+  $('[data-does="light"]', dialog).hidden = false;
+  applyLight();
 }
 
 const sized = (hit, px) => `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}px=${px}`;
@@ -83,7 +123,7 @@ function large(hit) {
 
 /** A passage, and the page that it stands on. */
 function besidePage(hit) {
-  const page = h("img", { alt: `Page ${hit.page} of ${hit.name}`, src: `/v1/assets/${hit.asset_id}/thumbnail?page=${hit.page}&px=1600` });
+  const page = h("img", { alt: `Page ${hit.page} of ${hit.name}`, src: `${root}/v1/assets/${hit.asset_id}/thumbnail?page=${hit.page}&px=1600` });
   page.addEventListener("error", () => page.remove(), { once: true });
   return h("div.beside", {}, h("blockquote", { tabIndex: 0 }, h("p", {}, markedAs(hit, hit.text ?? ""))), page);
 }
@@ -142,7 +182,7 @@ function sound(hit) {
     });
     paint();
   }, () => canvas.remove());
-  return h("div.sound", {}, picture, canvas, player);
+  return h("div.sound", {}, h("div.spectrogram", {}, picture), canvas, player);
 }
 
 function begin(player, hit) {

@@ -20,6 +20,7 @@ from seehear.errors import EnvironmentFaultError, SeehearError
 from seehear.processes import wire
 from seehear.processes.child import python_command
 from seehear.processes.resources import usable_cores
+from seehear.server.mount_path import mount_path
 from seehear.server.problems import ServiceError
 from seehear.server.workers.shared import WorkerOptions
 from seehear.types import Modality
@@ -140,7 +141,11 @@ class WorkerPool:
         answer raises ServiceError, as the service would.
         """
         self._numbers += 1
-        head: dict[str, Any] = {"id": self._numbers, "bytes": len(content)}
+        head: dict[str, Any] = {
+            "id": self._numbers,
+            "bytes": len(content),
+            "mount": mount_path.get(),
+        }
         if uploads:
             head["uploads"] = [told for told, _ in uploads]
         body = b"".join([content, *(rows for _, rows in uploads)])
@@ -152,9 +157,10 @@ class WorkerPool:
         return answer
 
     def stop(self) -> None:
-        """End all processes; what is still asked gets no answer."""
+        """End all processes; what is still asked is to be asked again."""
         self._stopped = True
         self._close_control()
+        self._hand_out()
         for worker in self._workers.values():
             if worker.transport is not None:
                 worker.transport.abort()
@@ -259,9 +265,12 @@ class WorkerPool:
         self._loop.call_later(_END_S, self._close_control)
         for worker in list(self._workers.values()):
             self._retire(worker)
+        self._refuse_waiting("the model has just changed")
+
+    def _refuse_waiting(self, why: str) -> None:
         for asked in self._waiting:
             if not asked.answer.done():
-                asked.answer.set_exception(_again("the model has just changed"))
+                asked.answer.set_exception(_again(why))
         self._waiting.clear()
 
     # The workers
@@ -339,6 +348,8 @@ class WorkerPool:
 
     def _hand_out(self) -> None:
         """Give what waits to the workers that have nothing to do, in equal shares."""
+        if self._stopped:
+            self._refuse_waiting("the service has let go of the collection")
         for worker in list(self._workers.values()):
             while self._waiting and self._waiting[0].answer.done():
                 self._waiting.popleft()

@@ -16,6 +16,7 @@ from seehear.encoders.plain import try_encoder
 from seehear.limits import ServiceLimits
 from seehear.server.batching import EncodedQuery, WrappedModel
 from seehear.server.served_collection import ModelPool, ServedCollection
+from seehear.sources import stored_path
 from seehear.types import Modality, Sample
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class WorkerOptions:
             collection=Path(values["collection"]),
             settings=Settings(**values["settings"]),
             limits=ServiceLimits(**values["limits"]),
-            roots=tuple(map(Path, values["roots"])),
+            roots=tuple(map(stored_path, values["roots"])),
             private=tuple(values["private"]),
             count=values["count"],
         )
@@ -68,11 +69,12 @@ class EncodedAhead(WrappedModel):
             return self.inner.encode(modality, samples)
         return {space: np.concatenate([row[space] for row in known]) for space in known[0]}
 
-    def encode_texts(self, texts: Sequence[str]) -> None:
-        """Encode texts that will be asked for, as one batch."""
+    def encode_texts(self, texts: Sequence[str]) -> EncodedQuery:
+        """Encode texts that will be asked for, as one batch; return their vectors, too."""
         encoded = self.inner.encode(Modality.TEXT, texts)
         for row, text in enumerate(texts):
             self.tell(text, {space: rows[row : row + 1] for space, rows in encoded.items()})
+        return encoded
 
     def tell(self, sample: Sample, encoded: EncodedQuery) -> None:
         self._rows[_key(sample)] = encoded
@@ -90,7 +92,8 @@ class SharedCollection(ServedCollection):
     """A collection that is loaded once, in the template, and answers in its forks."""
 
     def __init__(self, options: WorkerOptions) -> None:
-        super().__init__(options.collection, options.settings, ModelPool(options.settings.device))
+        models = ModelPool(options.settings.device)
+        super().__init__(options.collection, options.settings, models, must_exist=True)
         self.encoded: EncodedAhead | None = None
 
     def _load(self, name: str) -> Model:
@@ -110,6 +113,11 @@ class SharedCollection(ServedCollection):
         try_encoder(self.model(), Modality.TEXT)
         if (engine := self._opened.engine()) is not None:
             engine.warm_up()
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Encode texts to be asked for as one batch, and search the indexes for them as one."""
+        if self.encoded is not None and (engine := self._opened.engine()) is not None:
+            engine.search_ahead(Modality.TEXT, self.encoded.encode_texts(texts))
 
     def disconnect(self) -> None:
         """Close every connection: SQLite's must not be taken through a fork."""

@@ -15,7 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seehear.errors import EnvironmentFaultError, SeehearError, StoreError
+from seehear.errors import (
+    CollectionReplacedError,
+    EnvironmentFaultError,
+    SeehearError,
+    StoreError,
+)
 from seehear.processes import wire
 from seehear.server.problems import problem_of
 from seehear.server.workers.shared import SharedCollection, WorkerOptions
@@ -140,7 +145,7 @@ class Template:
                 self._control.close()
                 Worker(its, self._library, self._options).run()
                 status = 0
-            except OSError:  # the service has gone
+            except (OSError, CollectionReplacedError):  # the service has gone, or opens it anew
                 status = 0
             except Exception:
                 log.exception("a search worker failed")

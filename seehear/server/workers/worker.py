@@ -22,6 +22,7 @@ from seehear.errors import SeehearError, StoreError
 from seehear.processes import wire
 from seehear.query_builder import text_part
 from seehear.server.folder_labels import FolderLabels
+from seehear.server.mount_path import mount_path
 from seehear.server.problems import ServiceError, as_json, problem_of
 from seehear.server.queries import Upload, answer_search
 from seehear.server.schemas import SearchRequest
@@ -104,6 +105,8 @@ class _Asked:
     """One request, as far as it could be read."""
 
     number: int
+    mount: str
+    """What the addresses in the answer begin with."""
     wish: SearchRequest | ServiceError
     parts: dict[int, QueryPart | str] = field(default_factory=dict)
     """Of the uploads, by their number: samples whose vectors are told, or the words heard."""
@@ -149,7 +152,7 @@ class Worker:
             self._broken = True
             return
         asked = [self._read(head, body) for head, body in requests]
-        self._encode_ahead(asked)
+        self._prepare(asked)
         for one in asked:
             if self._broken:
                 return
@@ -191,7 +194,7 @@ class Worker:
     def _read(self, head: wire.WireMessage, body: bytes) -> _Asked:
         """Read one request: its JSON, then the vectors of its uploads."""
         content, rest = body[: head["bytes"]], body[head["bytes"] :]
-        asked = _Asked(head["id"], ServiceError(500, "internal", ""))
+        asked = _Asked(head["id"], head["mount"], ServiceError(500, "internal", ""))
         try:
             asked.wish = parsed(SearchRequest, content)
             for number, told in enumerate(head.get("uploads", ())):
@@ -231,8 +234,8 @@ class Worker:
             )
         return rest
 
-    def _encode_ahead(self, requests: Sequence[_Asked]) -> None:
-        """Encode the sentences of all requests as one batch."""
+    def _prepare(self, requests: Sequence[_Asked]) -> None:
+        """Encode the sentences of all requests as one batch, and search for them as one."""
         texts = {
             text
             for asked in requests
@@ -240,13 +243,14 @@ class Worker:
             for text in [*_listed(asked.wish.text), *_listed(asked.wish.without)]
             if len(text) < _AHEAD_CHARACTERS and len(text.split()) >= _AHEAD_WORDS
         }
-        if len(texts) > 1 and self._library.encoded is not None:
+        if len(texts) > 1:
             with suppress(Exception):  # it fails the request alone that it belongs to
-                self._library.encoded.encode_texts(sorted(texts))
+                self._library.prepare(sorted(texts))
 
     def _answer(self, asked: _Asked) -> tuple[int, int | None, bytes]:
         """Return a status, when to come back, and JSON."""
         current_token.set(CancelToken(_Gone(self._inbox, asked.number)))
+        mount_path.set(asked.mount)
         try:
             check_current()
             if isinstance(asked.wish, SearchRequest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -78,24 +79,44 @@ def in_pairs(asked: Sequence[AskedWord]) -> list[AskedWord]:
     return found
 
 
-def occurrences(text: str, asked: Sequence[AskedWord]) -> list[tuple[int, int, int]]:
-    """Return where a text has words of a query, in any form, by position.
+class WordMarker:
+    """Finds words of a query in texts, in any form, as the word index finds them."""
 
-    Each is (start, stop, number of the word in `asked`); some may overlap.
-    """
-    spans = spans_of(text)
-    words = [word for word, *_ in spans]
-    stems = stems_by_word(text, dict.fromkeys(split for _, split, *_ in spans))
-    found = set()
-    for number, one in enumerate(asked):
-        for phrase in {*one.phrases, *one.prefixes}:
-            *first, last = phrase
-            for at in range(len(words) - len(first)):
-                end = words[at + len(first)]
-                whole = end == last or (phrase in one.prefixes and end.startswith(last))
-                if whole and words[at : at + len(first)] == first:
-                    found.add((spans[at][2], spans[at + len(first)][3], number))
-        for _, split, start, stop in spans if one.stems else ():
-            if stems.get(split) in one.stems:
+    def __init__(self, asked: Sequence[AskedWord]) -> None:
+        self._phrases, self._stems = (
+            defaultdict[str, list[_Wanted]](list),
+            defaultdict[str, list[int]](list),
+        )
+        self._prefixes = [(phrase, at) for at, one in enumerate(asked) for phrase in one.prefixes]
+        for number, one in enumerate(asked):
+            for phrase in one.phrases:
+                self._phrases[phrase[0]].append((phrase, number))
+            for stem in set(one.stems):
+                self._stems[stem].append(number)
+
+    def find(self, text: str) -> list[tuple[int, int, int]]:
+        """Return where a text has the words, by position; some may overlap.
+
+        Each is (start, stop, number of the word in the query).
+        """
+        spans = spans_of(text)
+        words = tuple(word for word, *_ in spans)
+        stems = stems_by_word(text, dict.fromkeys(split for _, split, *_ in spans))
+        found = set()
+        for at, (word, split, start, stop) in enumerate(spans):
+            for number in self._stems.get(stems.get(split, ""), ()):
                 found.add((start, stop, number))
-    return sorted(found)
+            for phrase, number in self._phrases.get(word, ()):
+                last = at + len(phrase) - 1
+                if len(phrase) == 1 or words[at : last + 1] == phrase:
+                    found.add((start, spans[last][3], number))
+            for phrase, number in self._prefixes:
+                last = at + len(phrase) - 1
+                begun = words[at:last] == phrase[:-1] and last < len(words)
+                if begun and words[last].startswith(phrase[-1]):
+                    found.add((start, spans[last][3], number))
+        return sorted(found)
+
+
+_Wanted = tuple[Phrase, int]
+"""Words that stand together, and the number of the word of the query that they are."""

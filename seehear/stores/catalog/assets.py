@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from seehear.stores.catalog import facets, listing, reader
 from seehear.stores.catalog.filter_sql import conditions, shown_as, shown_ids
 from seehear.stores.catalog.filters import Filter
-from seehear.stores.catalog.schema import assets, fingerprints, locations, roots
+from seehear.stores.catalog.schema import assets, fingerprints, locations, roots, segments
 from seehear.stores.catalog.statements import rows_of
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.words import WordIndexes
@@ -38,7 +38,11 @@ class Assets:
     def get_many(self, asset_ids: Sequence[int]) -> dict[int, Asset]:
         """Return the assets of some ids; unknown ids are left out."""
         with self._transactions.read() as connection:
-            return reader.assets_of(connection, asset_ids)
+            rows = rows_of(connection, "plain_assets", asset_ids)
+            return {
+                id_: Asset(id_, content_hash, Modality(kind), *rest)
+                for id_, content_hash, kind, *rest in rows
+            }
 
     def listing(
         self,
@@ -54,15 +58,26 @@ class Assets:
             return listing.listing_of(connection, met)
 
     def listing_mark(self) -> tuple[int, ...]:
-        """Return numbers that change whenever a listing may change."""
+        """Return numbers that change with every file that comes, goes, moves or is touched."""
+        touched = func.sum(locations.c.modified_ns % 1_000_003)  # the sum of whole ones overflows
         with self._transactions.read() as connection:
             change = reader.counter(connection, "change")
-            return (change, *listing.listing_mark(connection))
+            row = connection.execute(select(func.count(), func.max(locations.c.id), touched)).one()
+            return (change, *(int(value or 0) for value in row))
 
     def first_segments(self, asset_ids: Sequence[int], generation_id: int) -> dict[int, int]:
-        """Return the id of the first segment of each of some assets, by asset."""
+        """Return the id of the first segment with content of each of some assets, by asset."""
+        query = (
+            select(segments.c.asset_id, func.min(segments.c.id))
+            .where(
+                segments.c.asset_id.in_(list(asset_ids)),
+                segments.c.generation_id == generation_id,
+                segments.c.ordinal >= 0,
+            )
+            .group_by(segments.c.asset_id)
+        )
         with self._transactions.read() as connection:
-            return listing.first_segments(connection, asset_ids, generation_id)
+            return {int(asset): int(segment) for asset, segment in connection.execute(query)}
 
     def count(self) -> int:
         """Return the number of assets."""

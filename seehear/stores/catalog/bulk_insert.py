@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from seehear.errors import SpaceMismatchError
 from seehear.stores.catalog.checksums import segment_crc, vector_crc
+from seehear.stores.catalog.halfvecs import put_vectors
 from seehear.stores.catalog.paths import shown_parts
 from seehear.stores.catalog.reader import DRAWN, counter, space_ids
 from seehear.stores.catalog.records import NewLocation
@@ -31,7 +32,7 @@ from seehear.stores.catalog.schema import (
     segments,
     vectors,
 )
-from seehear.stores.catalog.statements import CHUNK, chunks
+from seehear.stores.catalog.statements import chunks
 from seehear.types import EmbeddingSpace, MediaInfo, Modality, Segment, Vectors
 
 
@@ -44,7 +45,7 @@ class NewContent:
     info: MediaInfo
     segments: Sequence[Segment]
     vectors: Mapping[EmbeddingSpace, tuple[Sequence[int], Vectors]]
-    """For each space, positions in `segments` and their rows, float32 (n, dim)."""
+    """For each space, positions in `segments` and their rows, float32 (n, dim); kept as float16."""
     fingerprint: bytes = b""
     """What tells its copies, its version first; empty keeps what is stored."""
 
@@ -52,8 +53,7 @@ class NewContent:
 def asset_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
     """Return the asset ids of the known contents, by hash."""
     found: dict[str, int] = {}
-    for start in range(0, len(hashes), CHUNK):
-        chunk = hashes[start : start + CHUNK]
+    for chunk in chunks(hashes):
         query = select(assets.c.content_hash, assets.c.id).where(assets.c.content_hash.in_(chunk))
         found.update((row.content_hash, int(row.id)) for row in connection.execute(query))
     return found
@@ -244,6 +244,7 @@ def _put_segments(
     ]
     if packed:
         connection.execute(insert(vectors), packed)
+        put_vectors(connection, rows, packed, ids)
 
 
 def _has_drawn_pages(content: NewContent) -> bool:
@@ -291,8 +292,7 @@ def put_locations(
 
 def _location_ids(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    for start in range(0, len(paths), CHUNK):
-        chunk = paths[start : start + CHUNK]
+    for chunk in chunks(paths):
         query = select(locations.c.path, locations.c.id).where(locations.c.path.in_(chunk))
         found.update((bytes(row.path), int(row.id)) for row in connection.execute(query))
     return found

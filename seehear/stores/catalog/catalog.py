@@ -6,11 +6,15 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 
-from seehear.errors import StorageFullError, StoreError, UsageError
+from sqlalchemy import Connection
+
+from seehear.errors import CollectionReplacedError, StorageFullError, StoreError, UsageError
 from seehear.files import make_folder, make_private
+from seehear.sources import is_remote
 from seehear.stores.catalog import integrity, reader
 from seehear.stores.catalog.assets import Assets
 from seehear.stores.catalog.change_log import ChangeLog
@@ -27,16 +31,19 @@ from seehear.stores.catalog.database import (
 )
 from seehear.stores.catalog.database import HEAD as SCHEMA
 from seehear.stores.catalog.generations import Generations
+from seehear.stores.catalog.halfvecs import HalfvecTable, table_spaces
 from seehear.stores.catalog.integrity import DamagedEncoding, IntegrityIssue
 from seehear.stores.catalog.items import Items
+from seehear.stores.catalog.jobs import JobTable
 from seehear.stores.catalog.locations import Locations
-from seehear.stores.catalog.lock import WriteLock
+from seehear.stores.catalog.lock import WriteLock, advisory_lock
 from seehear.stores.catalog.readings import Readings
-from seehear.stores.catalog.records import Counts
+from seehear.stores.catalog.records import Counts, Generation
 from seehear.stores.catalog.segments import Segments
 from seehear.stores.catalog.transactions import Pin, Transactions
 from seehear.stores.catalog.words import WordIndexes
 from seehear.stores.catalog.writer import Batch
+from seehear.types import EmbeddingSpace
 
 CACHE_FOLDER = "cache"
 MARK_NAME = "last-change"
@@ -65,6 +72,14 @@ def _holds_other_files(folder: Path) -> bool:
         )
 
 
+def _file_id(folder: Path) -> tuple[int, ...]:
+    """Return what tells a catalog's file from every other one that exists; empty for none."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        found = (folder / FILE_NAME).stat()
+        return found.st_dev, found.st_ino
+    return ()
+
+
 def _not_a_collection(folder: Path) -> UsageError:
     name = str(folder)
     return UsageError(
@@ -90,12 +105,18 @@ class Catalog:
         copied = url is None and frozen and has_log(folder)
         self._scratch = ExitStack()
         location = self._scratch.enter_context(snapshot_wal_copy(folder)) if copied else folder
+        self.file_id = () if url is not None else _file_id(folder)
+        """Which file is open; empty for a server."""
         self.engine = connect(
-            location / FILE_NAME, url, read_only=read_only, frozen=frozen and not copied
+            location / FILE_NAME,
+            url,
+            read_only=read_only,
+            frozen=frozen and not copied,
+            check=self.check_file,
         )
         self._lock = WriteLock(folder, self.engine if url is not None else None)
         mark = folder / MARK_NAME if url is None and not read_only else None
-        self._transactions = Transactions(self.engine, mark)
+        self._transactions = Transactions(self.engine, mark, self._lock.check)
         self.words = WordIndexes(self._transactions, folder / CACHE_FOLDER, read_only=read_only)
         self.assets = Assets(self._transactions, self.words)
         self.locations = Locations(self._transactions, self.words)
@@ -104,6 +125,8 @@ class Catalog:
         self.changes = ChangeLog(self._transactions)
         self.items = Items(self._transactions, self.words)
         self.readings = Readings(self._transactions)
+        # With connections of their own: a lease must not wait until queries give one back.
+        self.jobs = JobTable(self.engine if url is None else connect(folder, url, read_only=False))
 
     @classmethod
     def open(
@@ -123,6 +146,11 @@ class Catalog:
         for a folder without a collection that contains other files.
         """
         folder = folder.absolute()
+        if is_remote(folder):
+            raise UsageError(
+                f"the collection {folder} cannot be kept there: media may lie at a URL, but a "
+                "collection only in a folder. Choose one with --collection or SEEHEAR_COLLECTION"
+            )
         if folder.is_file():
             raise UsageError(
                 f"the collection {folder} is a file, not a folder. Choose another place with "
@@ -176,13 +204,29 @@ class Catalog:
             with self.write_lock(wait_s=60):
                 migrate(self.engine)
 
+    def check_file(self) -> None:
+        """Raise CollectionReplacedError if the file that was opened is not in the folder any more.
+
+        Each transaction checks: SQLite would read and write a file that nobody else can open.
+        """
+        if not self.file_id or (found := _file_id(self.folder)) == self.file_id:
+            return
+        raise CollectionReplacedError(
+            f"the collection in {self.folder} was replaced while it was open; open it again"
+            if found
+            else f"the collection in {self.folder} was deleted while it was open; put it back, or "
+            "make it again with `seehear index FOLDER`"
+        )
+
     def disconnect(self) -> None:
         """Close the connections that nobody uses now; the next statement opens one."""
         self.engine.dispose()
+        self.jobs.close()
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        self.jobs.close()
         self._scratch.close()
 
     @contextmanager
@@ -199,8 +243,14 @@ class Catalog:
             )
         if self.read_only:
             raise StoreError(f"the collection in {self.folder} is read-only")
+        self.check_file()
         with self._lock.held(wait_s):
             yield
+
+    def engine_lock(self, name: str) -> AbstractContextManager[bool]:
+        """Hold what a name stands for, of all processes of the database; False if another does."""
+        key = int.from_bytes(blake2b(name.encode(), digest_size=7).digest())
+        return advisory_lock(self.engine, key, 0.0)
 
     def batch(self) -> AbstractContextManager[Batch]:
         """Open one transaction: committed at the end, rolled back completely on any exception."""
@@ -209,6 +259,22 @@ class Catalog:
     def read_snapshot(self) -> AbstractContextManager[None]:
         """Make all reads of this thread in the block see one instant; nothing may be written."""
         return self._transactions.snapshot()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Open a connection on which all reads see one instant, for indexes in the database."""
+        return self._transactions.read()
+
+    def halfvec_tables(self, generation: Generation) -> dict[EmbeddingSpace, HalfvecTable]:
+        """Return the tables of pgvector for the spaces of a generation; they may not exist."""
+        with self._transactions.read() as connection:
+            known = reader.space_ids(connection, generation.id)
+        return {space: HalfvecTable(id_, space.dim) for space, id_ in known.items()}
+
+    def has_halfvecs(self, generation: Generation) -> bool:
+        """Return whether pgvector has vectors of a generation."""
+        with self._transactions.read() as connection:
+            known = table_spaces(connection)
+            return any(t.space_id in known for t in self.halfvec_tables(generation).values())
 
     def pin(self) -> Pin:
         """Keep the present instant open, for `use`; its `close` ends it."""

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import update
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import and_, or_, select, update
 
 from seehear.stores.catalog import reader
-from seehear.stores.catalog.records import Generation
-from seehear.stores.catalog.schema import counters
+from seehear.stores.catalog.checksums import is_intact
+from seehear.stores.catalog.records import ORIGIN_CODES, Generation
+from seehear.stores.catalog.schema import counters, segments, vectors
 from seehear.stores.catalog.transactions import Transactions
-from seehear.types import EmbeddingSpace, Ids, Modality, Vectors
+from seehear.types import EmbeddingSpace, Ids, Modality, Origin, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,19 @@ class Changes:
     """Number of vectors that were written."""
     blocks: Iterator[tuple[Ids, Vectors]]
     """The vectors: int64 (n,), ascending in each block, and float32 (n, dim)."""
+
+
+class Written(NamedTuple):
+    """Some vectors of one index, in the order in which they were written."""
+
+    ids: Ids
+    """int64 (n,)."""
+    origins: Ids
+    """Where passages come from, as indexes in `ORIGIN_CODES`: int64 (n,)."""
+    halves: NDArray[np.float16]
+    """float16 (n, dim), as they are stored."""
+    last: tuple[int, int] | None
+    """The change and the id of the last one, with which to ask for more; None after the last."""
 
 
 class State(NamedTuple):
@@ -64,6 +80,67 @@ class ChangeLog:
         """Return the number of the last change; it grows with every write of segments."""
         with self._transactions.read() as connection:
             return reader.counter(connection, "change")
+
+    def newest(self) -> int:
+        """Return the same as of now, also where this thread reads an earlier instant."""
+        with self._transactions.engine.connect() as connection:
+            return reader.counter(connection, "change")
+
+    def removed(self, generation: Generation, change: int) -> Ids:
+        """Return sorted ids of segments removed from a generation after a change, int64 (m,)."""
+        with self._transactions.read() as connection:
+            return reader.removed_since(connection, generation.id, change)
+
+    def written(
+        self,
+        generation: Generation,
+        space: EmbeddingSpace,
+        item: Modality,
+        after: tuple[int, int],
+        most: int,
+    ) -> Written:
+        """Return at most `most` vectors of one index written after a change and an id.
+
+        Damaged vectors are left out.
+        """
+        with self._transactions.read() as connection:
+            own = reader.space_ids(connection, generation.id)[space]
+            change, segment_id = vectors.c.change, vectors.c.segment_id
+            rows = connection.execute(
+                select(*reader.VECTOR, segments.c.origin)
+                .join(segments, segments.c.id == segment_id)
+                .where(
+                    vectors.c.space_id == own,
+                    vectors.c.modality == item.value,
+                    change >= after[0],
+                    or_(change > after[0], and_(change == after[0], segment_id > after[1])),
+                )
+                .order_by(change, segment_id)
+                .limit(most)
+            ).all()
+        whole = [row for row in rows if is_intact(*row[: len(reader.VECTOR)])]
+        origins = [ORIGIN_CODES.index(Origin(row.origin) if row.origin else None) for row in whole]
+        data = b"".join(row.data for row in whole)
+        return Written(
+            np.array([row.segment_id for row in whole], dtype=np.int64),
+            np.array(origins, dtype=np.int64),
+            np.frombuffer(data, "<f2").reshape(-1, space.dim),
+            (int(rows[-1].change), int(rows[-1].segment_id)) if len(rows) == most else None,
+        )
+
+    def latest(
+        self, generation: Generation, space: EmbeddingSpace, item: Modality, most: int
+    ) -> Ids:
+        """Return ids of the vectors of one index that were written last, sorted, int64 (n,)."""
+        with self._transactions.read() as connection:
+            own = reader.space_ids(connection, generation.id)[space]
+            found = connection.scalars(
+                select(vectors.c.segment_id)
+                .where(vectors.c.space_id == own, vectors.c.modality == item.value)
+                .order_by(vectors.c.change.desc(), vectors.c.segment_id.desc())
+                .limit(most)
+            )
+            return np.sort(np.fromiter(found, dtype=np.int64))
 
     def state(self) -> State:
         """Return the state that searches depend on, read in one statement."""

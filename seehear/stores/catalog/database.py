@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from seehear.cancellation import CancelledQueryError, is_interrupted
-from seehear.errors import SchemaVersionError, StorageFullError, StoreError, UsageError
+from seehear.errors import (
+    SchemaVersionError,
+    StorageFullError,
+    StoreError,
+    StoreUnreachableError,
+    UsageError,
+)
 from seehear.files import scratch_folder
 from seehear.stores.catalog.paths import fold
 
 FILE_NAME = "catalog.db"
-HEAD = "0011"
+HEAD = "0012"
 """The newest schema, as numbered in migrations/versions."""
 
 EXAMPLE_URL = "postgresql://user@host/name"
@@ -38,14 +44,29 @@ LOG_BYTES = 64 << 20
 PROGRESS_STEPS = 20_000
 """Steps of SQLite's machine, a millisecond or so, between looks at whether anybody still waits."""
 
+_WAITS = {"connect_timeout": "10", "tcp_user_timeout": "30000"}
+"""How long to wait for a server that does not answer (seconds), or whose machine has gone without
+a word (milliseconds); a URL may say otherwise."""
+
+_GONE = {"57P01", "57P02", "57P03", "57P05", "53300"}
+"""PostgreSQL's codes for a connection that it ends, or does not take now."""
+
 # SQLite also reports a full disk as an error of the log's shared memory, which cannot grow.
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 
 
-def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = False) -> Engine:
+def connect(
+    file: Path,
+    url: str | None,
+    *,
+    read_only: bool,
+    frozen: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> Engine:
     """Make an engine for a catalog's file or a server; nothing is opened yet.
 
-    `frozen`: nothing can be written beside the file, and no log is beside it.
+    `frozen`: nothing can be written beside the file, and no log is beside it. `check` raises where
+    the file must not be used any more.
     """
     if url is not None:
         return _connect_to_server(url)
@@ -58,12 +79,14 @@ def connect(file: Path, url: str | None, *, read_only: bool, frozen: bool = Fals
     target = f"file:{quote(os.fsencode(file))}?mode={mode}"
 
     def opened() -> sqlite3.Connection:
+        check()  # SQLite would make a new file
         timeout_s = BUSY_TIMEOUT_MS / 1000
         return sqlite3.connect(target, uri=True, timeout=timeout_s, check_same_thread=False)
 
     # A connection is an open file: whoever asks gets one, and five are kept.
     engine = create_engine("sqlite://", creator=opened, poolclass=QueuePool, max_overflow=-1)
     event.listen(engine, "connect", _prepare_read_only if read_only else _prepare)
+    event.listen(engine, "checkout", lambda *_: check())  # it would use the one that is gone
     return engine
 
 
@@ -78,8 +101,17 @@ def _connect_to_server(url: str) -> Engine:
             f"a catalog can be in PostgreSQL ({EXAMPLE_URL}) or in the collection's folder,"
             f" not in {parsed.get_backend_name()}"
         )
+    waits = {name: value for name, value in _WAITS.items() if name not in parsed.query}
     # pool_pre_ping notices connections that a restart of the server has ended.
-    return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg").update_query_dict(waits), pool_pre_ping=True
+    )
+
+
+def name_connections(url: str, name: str) -> str:
+    """Return a URL whose connections have a name in PostgreSQL's own lists."""
+    named = make_url(url).update_query_dict({"application_name": name})
+    return named.render_as_string(hide_password=False)
 
 
 def attach(connection: Connection, file: Path) -> None:
@@ -214,9 +246,23 @@ def store_errors(action: str) -> Iterator[None]:
     except PoolTimeoutError:
         raise StoreError(f"cannot {action}: all connections are in use; try again") from None
     except DBAPIError as error:
-        raise _translation(error.orig or error, action) from error
+        reason = error.orig or error
+        if error.connection_invalidated or _has_gone(reason):
+            told = str(reason).strip().partition("\n")[0]
+            raise StoreUnreachableError(
+                f"cannot {action}: no connection to the database ({told})"
+            ) from error
+        raise _translation(reason, action) from error
     except sqlite3.Error as error:
         raise _translation(error, action) from error
+
+
+def _has_gone(error: BaseException) -> bool:
+    """Tell whether an error of PostgreSQL's driver is about the connection, not the statement."""
+    code = getattr(error, "sqlstate", "")
+    if code is None:  # no server has answered
+        return type(error).__name__ in {"OperationalError", "ConnectionTimeout"}
+    return code in _GONE or code.startswith("08")
 
 
 def _translation(error: BaseException, action: str) -> StoreError:
@@ -255,16 +301,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
-def next_change(connection: Connection, name: str = "change") -> int:
-    """Increase and return a change number, within the running transaction."""
+def increase(connection: Connection, name: str) -> int:
+    """Increase and return a counter, within the running transaction."""
     which = {"name": name}
-    connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = :name"), which)
+    grown = text("UPDATE counters SET value = value + 1 WHERE name = :name")
+    if not connection.execute(grown, which).rowcount:
+        connection.execute(text("INSERT INTO counters (name, value) VALUES (:name, 1)"), which)
     value = connection.execute(text("SELECT value FROM counters WHERE name = :name"), which)
     return int(value.scalar_one())
-
-
-def count_moves(connection: Connection) -> None:
-    """Increase the counter of what lies where, within the running transaction."""
-    counted = "UPDATE counters SET value = value + 1 WHERE name = 'moves'"
-    if not connection.execute(text(counted)).rowcount:
-        connection.execute(text("INSERT INTO counters (name, value) VALUES ('moves', 1)"))

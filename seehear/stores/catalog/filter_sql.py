@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
+    BigInteger,
     ColumnElement,
     Select,
+    SelectBase,
     Text,
     and_,
     exists,
@@ -33,10 +34,13 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.types import NullType
 
 from seehear.own_fields import FieldType, comparable_time
 from seehear.stores.catalog.asked_words import AskedWord, asked_words
@@ -92,10 +96,11 @@ class folded(GenericFunction[str]):  # noqa: N801 - it stands among func.lower a
     inherit_cache = True
 
 
-class is_listed(GenericFunction[bool]):  # noqa: N801 - as folded
+class is_listed(GenericFunction[Any]):  # noqa: N801 - as folded
     """Whether an id is in a list, given as JSON: it may be too long for a parameter for each."""
 
-    type = Boolean()
+    # Not Boolean, which SQLite's dialect compares with 1: then no index looks up the ids.
+    type = NullType()
     inherit_cache = True
 
 
@@ -122,9 +127,18 @@ def _folded_by_icu(element: folded, compiler: SQLCompiler, **options: Any) -> st
     return f'upper(normalize{compiler.function_argspec(element, **options)} COLLATE "und-x-icu")'
 
 
+_SHOWN: dict[str, ColumnElement[Any]] = {
+    name: func.coalesce(video_location.c[name], own_location.c[name])
+    for name in locations.columns.keys()  # noqa: SIM118 - a collection of columns is no mapping
+}
+_OWN: dict[ColumnElement[Any], ColumnElement[Any]] = {
+    shown: own_location.c[name] for name, shown in _SHOWN.items()
+}
+
+
 def location_condition(name: str) -> ColumnElement[Any]:
     """Return a column of the location that is shown."""
-    return func.coalesce(video_location.c[name], own_location.c[name])
+    return _SHOWN[name]
 
 
 def _text(name: str) -> Any:
@@ -178,7 +192,32 @@ def _condition(part: Filter, find: FindPassages) -> ColumnElement[bool]:
         return not_(func.coalesce(_condition(part.part, find), false()))
     if isinstance(part, CompareOwn):
         return _compare_own(part)
-    return func.coalesce(_compare(part, find), false())
+    return _compare(part, find)
+
+
+def own_ids(which: Sequence[ColumnElement[bool]]) -> SelectBase:
+    """Select the ids of the assets with a location that meets conditions on `LOCATIONS`.
+
+    A file is looked up by itself, where indexes serve the conditions, or by the video beside it.
+    """
+    alone = [_without_video(condition) for condition in which]
+    files = own_location.join(display_asset, display_asset.c.id == own_location.c.asset_id)
+    beside = select(own_location.c.asset_id).select_from(LOCATIONS)
+    return union_all(
+        select(own_location.c.asset_id)
+        .select_from(files)
+        .where(own_location.c.sidecar_of.is_(None), *alone),
+        beside.where(own_location.c.sidecar_of.is_not(None), *which),
+    )
+
+
+def _without_video(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Rewrite a condition on `LOCATIONS` for files that are beside no video."""
+
+    def replaced(element: Any, **_: Any) -> Any:
+        return _OWN.get(element)
+
+    return replacement_traverse(condition, {}, replaced)
 
 
 def shown_ids(which: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -231,8 +270,20 @@ def _compare(part: Compare, find: FindPassages) -> ColumnElement[bool]:
         return _one_of_list(column, part.op, str(value))
     if part.field is Field.MODIFIED and isinstance(value, datetime):
         value = _nanoseconds(value)
+    elif isinstance(value, float) and isinstance(column.type, BigInteger):
+        value = _whole(part.op, value)
     compared = folded(column) if isinstance(value, str) else column
     return _operate(compared, part.op, value)
+
+
+def _whole(op: Op, value: float) -> float:
+    """Return the integer that is as good for comparing integers with, where there is one.
+
+    PostgreSQL uses no index of integers for another kind of number.
+    """
+    if abs(value) >= 1 << 63 or (op in {Op.EQ, Op.NE} and not value.is_integer()):
+        return value
+    return math.ceil(value) if op in {Op.LT, Op.GE} else math.floor(value)
 
 
 def _passages(part: Compare, find: FindPassages) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from seehear.errors import StoreError
 from seehear.stores.catalog import reader
+from seehear.stores.catalog.halfvecs import drop_table
 from seehear.stores.catalog.integrity import DamagedEncoding
 from seehear.stores.catalog.records import Generation, GenerationState
 from seehear.stores.catalog.schema import (
@@ -93,6 +94,8 @@ class Generations:
                 if not batch.drop_encodings(generation_id, DROPPED_AT_ONCE):
                     break
         with self._transactions.batch() as batch:
+            for space_id in reader.space_ids(batch.connection, generation_id).values():
+                drop_table(batch.connection, space_id)
             for table in (removals, generation_blobs, spaces):
                 batch.connection.execute(
                     delete(table).where(table.c.generation_id == generation_id)

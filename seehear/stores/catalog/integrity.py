@@ -119,7 +119,7 @@ def damaged_encodings(connection: Connection) -> list[DamagedEncoding]:
 
     Reads every vector of the catalog.
     """
-    stream = connection.execution_options(yield_per=BLOCK)
+    in_blocks = {"yield_per": BLOCK}
     words: Any = segments.c.text
     if connection.dialect.name == "sqlite":  # damaged text need not be valid Unicode
         words = cast(words, LargeBinary)
@@ -139,7 +139,7 @@ def damaged_encodings(connection: Connection) -> list[DamagedEncoding]:
         segments.c.crc,
     )
     damaged: set[tuple[int, int]] = set()
-    for *row, crc in stream.execute(described):
+    for *row, crc in connection.execute(described, execution_options=in_blocks):
         try:
             whole = crc == segment_crc(*row)
         except (TypeError, AttributeError):  # a value of another type
@@ -149,7 +149,9 @@ def damaged_encodings(connection: Connection) -> list[DamagedEncoding]:
     of_vectors = select(segments.c.generation_id, segments.c.asset_id, *VECTOR).join_from(
         vectors, segments, segments.c.id == vectors.c.segment_id
     )
-    for generation_id, asset_id, *row in stream.execute(of_vectors):
+    for generation_id, asset_id, *row in connection.execute(
+        of_vectors, execution_options=in_blocks
+    ):
         if not is_intact(*row):
             damaged.add((generation_id, asset_id))
     return [

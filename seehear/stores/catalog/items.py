@@ -6,7 +6,8 @@ An item has no file. Its location lies below `paths.ITEMS`, a root that no scan 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,7 +43,7 @@ from seehear.stores.catalog.schema import (
 from seehear.stores.catalog.statements import chunks
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.words import WordIndexes
-from seehear.stores.catalog.writer import CHUNK, Batch
+from seehear.stores.catalog.writer import Batch
 from seehear.types import ITEMS, Modality, item_path
 
 TEXT = "text"
@@ -86,9 +87,10 @@ class Items:
     def get(self, keys: Sequence[str]) -> dict[str, Item]:
         """Return the items of some ids; unknown ids are left out."""
         found: dict[str, Item] = {}
+        keys = [key for key in keys if key.isprintable()]  # no item has another
         with self._transactions.read() as connection:
-            for start in range(0, len(keys), CHUNK):
-                query = _ITEM.where(items.c.key.in_(keys[start : start + CHUNK]))
+            for chunk in chunks(keys):
+                query = _ITEM.where(items.c.key.in_(chunk))
                 found |= {item.id: item for item in _items(connection, query)}
         return found
 
@@ -106,41 +108,63 @@ class Items:
         with self._transactions.read() as connection:
             return set(_asset_ids(connection, keys))
 
-    def put(self, generation_id: int, new: Sequence[NewItem], *, replace: bool = False) -> None:
-        """Store items in one transaction. `replace` replaces those whose id is in use.
+    def put(
+        self, generation_id: int, blocks: Iterable[Sequence[NewItem]], *, replace: bool = False
+    ) -> int:
+        """Store items, a block at a time, in one transaction; return how many there were.
 
-        Raises UsageError for an id in use and for a value of another type than its field has, and
-        SpaceMismatchError as `Batch.put_contents`.
+        `replace` replaces those whose id is in use. Raises UsageError for an id in use or twice and
+        for a value of another type than its field has, SpaceMismatchError as `Batch.put_contents`,
+        and whatever `blocks` raises: nothing is stored then.
         """
         now = datetime.now(UTC).replace(tzinfo=None)
+        count = 0
         with self._transactions.batch() as batch:
-            connection = batch.connection
-            known = _asset_ids(connection, [item.key for item in new])
-            if known and not replace:
-                raise ids_in_use(known)
-            added = _added_at(connection, known)
-            self._remove(batch, known)
-            _declare(connection, [item.fields for item in new])
-            root_id = _root(connection)
-            lying = [
-                [NewLocation(root_id, item_path(one.key), one.content.size_bytes, 0, RACY_INODE)]
-                for one in new
-            ]
-            ids = batch.put_contents(generation_id, [item.content for item in new], lying)
-            rows = [
-                {
-                    "asset_id": asset_id,
-                    "key": item.key,
-                    "added_at": added.get(item.key, now),
-                    "changed_at": now,
-                    "content_name": item.kept_name,
-                    "content": item.kept,
-                }
-                for asset_id, item in zip(ids, new, strict=True)
-            ]
-            if rows:
-                connection.execute(insert(items), rows)
-            _put_values(connection, [(i, n.fields) for i, n in zip(ids, new, strict=True)])
+            for new in blocks:
+                self._put_block(batch, generation_id, new, now, replace=replace)
+                count += len(new)
+        return count
+
+    def _put_block(
+        self,
+        batch: Batch,
+        generation_id: int,
+        new: Sequence[NewItem],
+        now: datetime,
+        *,
+        replace: bool,
+    ) -> None:
+        connection = batch.connection
+        given = Counter(item.key for item in new)
+        known = _asset_ids(connection, list(given))
+        times = _times(connection, known)
+        for key, count in given.items():
+            if count > 1 or (key in times and times[key][1] == now):  # in this block, or before
+                raise id_twice(key)
+        if known and not replace:
+            raise ids_in_use(known)
+        self._remove(batch, known)
+        _declare(connection, {item.key: item.fields for item in new})
+        root_id = _root(connection)
+        lying = [
+            [NewLocation(root_id, item_path(one.key), one.content.size_bytes, 0, RACY_INODE)]
+            for one in new
+        ]
+        ids = batch.put_contents(generation_id, [item.content for item in new], lying)
+        rows = [
+            {
+                "asset_id": asset_id,
+                "key": item.key,
+                "added_at": times.get(item.key, (now, now))[0],
+                "changed_at": now,
+                "content_name": item.kept_name,
+                "content": item.kept,
+            }
+            for asset_id, item in zip(ids, new, strict=True)
+        ]
+        if rows:
+            connection.execute(insert(items), rows)
+        _put_values(connection, [(i, n.fields) for i, n in zip(ids, new, strict=True)])
 
     def put_fields(self, key: str, fields: Mapping[str, Any]) -> None:
         """Change fields of an item in one transaction; None removes a field.
@@ -158,7 +182,7 @@ class Items:
             )
             connection.execute(gone)
             given = {name: value for name, value in fields.items() if has_value(value)}
-            _declare(connection, [given])
+            _declare(connection, {key: given})
             _put_values(connection, [(asset_id, given)])
             now = datetime.now(UTC).replace(tzinfo=None)
             connection.execute(
@@ -171,10 +195,6 @@ class Items:
             known = _asset_ids(batch.connection, keys)
             self._remove(batch, known)
         return len(known)
-
-    def fields_of(self, keys: Sequence[str]) -> dict[str, dict[str, FieldValue]]:
-        """Return the fields of some items, by id."""
-        return {key: dict(item.fields) for key, item in self.get(keys).items()}
 
     def content(self, asset_id: int) -> tuple[str, bytes] | None:
         """Return the name and the bytes of what is kept of an item; None for nothing."""
@@ -222,10 +242,14 @@ class Items:
 
 def ids_in_use(keys: Mapping[str, Any] | Sequence[str]) -> UsageError:
     first, *others = sorted(keys)
-    more = f" and {len(others)} more" if others else ""
+    what = f'the id "{first}" and {len(others)} more are' if others else f'the id "{first}" is'
     return UsageError(
-        f'the id "{first}"{more} is in use: choose another one, or add with replace=True'
+        f"{what} in use: choose another one, or replace what has it (--replace, replace=True)"
     )
+
+
+def id_twice(key: str) -> UsageError:
+    return UsageError(f'the id "{key}" is given twice')
 
 
 def no_item(key: str) -> UnknownItemError:
@@ -288,19 +312,22 @@ def _values(connection: Connection, asset_ids: Sequence[int]) -> dict[int, dict[
 
 def _asset_ids(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for start in range(0, len(keys), CHUNK):
-        query = select(items.c.key, items.c.asset_id).where(
-            items.c.key.in_(keys[start : start + CHUNK])
-        )
+    keys = [key for key in keys if key.isprintable()]  # no item has another
+    for chunk in chunks(keys):
+        query = select(items.c.key, items.c.asset_id).where(items.c.key.in_(chunk))
         found |= {key: int(id_) for key, id_ in connection.execute(query)}
     return found
 
 
-def _added_at(connection: Connection, known: Mapping[str, int]) -> dict[str, datetime]:
-    found: dict[str, datetime] = {}
+def _times(
+    connection: Connection, known: Mapping[str, int]
+) -> dict[str, tuple[datetime, datetime]]:
+    """Return when items were added and changed, by id."""
+    found: dict[str, tuple[datetime, datetime]] = {}
     for chunk in chunks(sorted(known.values())):
-        query = select(items.c.key, items.c.added_at).where(items.c.asset_id.in_(chunk))
-        found.update((row.key, row.added_at) for row in connection.execute(query))
+        query = select(items.c.key, items.c.added_at, items.c.changed_at)
+        rows = connection.execute(query.where(items.c.asset_id.in_(chunk)))
+        found.update((row.key, (row.added_at, row.changed_at)) for row in rows)
     return found
 
 
@@ -309,12 +336,15 @@ def _fields(connection: Connection) -> dict[str, OwnField]:
     return {row.name.lower(): OwnField(row.name, FieldType(row.type)) for row in rows}
 
 
-def _declare(connection: Connection, given: Sequence[Mapping[str, FieldValue]]) -> None:
-    """Store the types of new fields. Raises UsageError for a value that does not fit its field."""
+def _declare(connection: Connection, given: Mapping[str, Mapping[str, FieldValue]]) -> None:
+    """Store the types of new fields of items, by id of item.
+
+    Raises UsageError for a value that does not fit its field.
+    """
     known_before = _fields(connection)
     known = dict(known_before)
     new: list[dict[str, str]] = []
-    for fields in given:
+    for key, fields in given.items():
         for name, value in fields.items():
             kind = type_of(name, value)
             field = known.get(name.lower())
@@ -330,7 +360,10 @@ def _declare(connection: Connection, given: Sequence[Mapping[str, FieldValue]]) 
                         update(item_fields).where(item_fields.c.name == name).values(type=kind)
                     )
                     continue
-                raise UsageError(f"the field {name} is a {field.type}, not a {kind}: {value!r}")
+                raise UsageError(
+                    f"the field {name} is a {field.type}, not a {kind}: {value!r:.60} "
+                    f'(of the item "{key}")'
+                )
     if new:
         connection.execute(insert(item_fields), new)
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, String, cast, func, select
+from sqlalchemy import ColumnElement, Connection, String, cast, select
 
 from seehear.stores.catalog.filter_sql import (
     COLUMNS,
@@ -19,7 +19,6 @@ from seehear.stores.catalog.filter_sql import (
     own_location,
 )
 from seehear.stores.catalog.filters import Field
-from seehear.stores.catalog.schema import locations, segments
 from seehear.types import Ids
 
 
@@ -92,26 +91,3 @@ def _time(taken: str | None, modified_ns: int) -> str:
         return datetime.fromtimestamp(modified_ns // 10**9).isoformat()
     except (OverflowError, ValueError, OSError):  # no file system's clock was set to that
         return "1970-01-01T00:00:00"
-
-
-def listing_mark(connection: Connection) -> tuple[int, ...]:
-    """Return numbers that change with every file that comes, goes, moves or is touched."""
-    touched = func.sum(locations.c.modified_ns % 1_000_003)  # the sum of whole ones overflows
-    row = connection.execute(select(func.count(), func.max(locations.c.id), touched)).one()
-    return tuple(int(value or 0) for value in row)
-
-
-def first_segments(
-    connection: Connection, asset_ids: Sequence[int], generation_id: int
-) -> dict[int, int]:
-    """Return the id of the first segment with content of each of some assets, by asset."""
-    rows = connection.execute(
-        select(segments.c.asset_id, func.min(segments.c.id))
-        .where(
-            segments.c.asset_id.in_(list(asset_ids)),
-            segments.c.generation_id == generation_id,
-            segments.c.ordinal >= 0,
-        )
-        .group_by(segments.c.asset_id)
-    )
-    return {int(asset): int(segment) for asset, segment in rows}

@@ -27,9 +27,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from seehear.errors import UsageError
+from seehear.sources import is_remote, stored_path
 from seehear.stores.catalog import reader
-from seehear.stores.catalog.database import count_moves
-from seehear.stores.catalog.filter_sql import LOCATIONS, conditions
+from seehear.stores.catalog.filter_sql import (
+    LOCATIONS,
+    conditions,
+    display_asset,
+    location_condition,
+    own_location,
+)
 from seehear.stores.catalog.filters import Filter
 from seehear.stores.catalog.paths import folder_range, shown_parts
 from seehear.stores.catalog.records import (
@@ -42,7 +48,7 @@ from seehear.stores.catalog.records import (
     state_of,
 )
 from seehear.stores.catalog.schema import failures, locations, roots
-from seehear.stores.catalog.statements import chunks
+from seehear.stores.catalog.statements import chunks, rows_of
 from seehear.stores.catalog.transactions import Transactions
 from seehear.stores.catalog.words import WordIndexes
 from seehear.types import ITEMS, FileState, Ids
@@ -61,8 +67,7 @@ class Locations:
         with self._transactions.read() as connection:
             rows = connection.execute(indexed.order_by(roots.c.id))
             return [
-                Root(row.id, Path(os.fsdecode(row.path)), bool(row.online), row.inode)
-                for row in rows
+                Root(row.id, stored_path(row.path), bool(row.online), row.inode) for row in rows
             ]
 
     def add_root(self, path: Path) -> Root:
@@ -79,7 +84,7 @@ class Locations:
         values = {"online": online} if inode is None else {"online": online, "inode": inode}
         with self._transactions.batch() as batch:
             batch.connection.execute(update(roots).where(roots.c.id == root_id).values(values))
-            count_moves(batch.connection)
+            batch.count(reader.MOVES)
 
     def in_root(self, root_id: int, most: int | None = None) -> list[Location]:
         """Return the locations below a root, by ascending id: all of them, or the first ones."""
@@ -87,6 +92,14 @@ class Locations:
         with self._transactions.read() as connection:
             rows = connection.execute(query.order_by(locations.c.id).limit(most))
             return [reader.location_from(row) for row in rows]
+
+    def is_known(self, path: Path) -> bool:
+        """Tell whether a path is a root, or a file was met at it or below it."""
+        with self._transactions.read() as connection:
+            at = roots.c.path == os.fsencode(path)
+            conditions = [at, *(_below(table.c.path, path) for table in (locations, failures))]
+            found = (select(1).where(condition).limit(1) for condition in conditions)
+            return any(connection.scalar(query) for query in found)
 
     def in_folder(self, folder: Path) -> list[Location]:
         """Return the locations in a folder, without those in the folders below it."""
@@ -113,8 +126,11 @@ class Locations:
 
     def paths(self, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
         """Return the paths of assets, by asset id, the oldest location first."""
+        found: dict[int, list[Path]] = {id_: [] for id_ in asset_ids}
         with self._transactions.read() as connection:
-            return reader.paths_of(connection, asset_ids)
+            for asset_id, path in rows_of(connection, "paths", asset_ids):
+                found[asset_id].append(stored_path(path))
+        return found
 
     def matching_paths(
         self,
@@ -128,9 +144,24 @@ class Locations:
         One location must meet both conditions. Reachable locations come first, then the oldest;
         assets without such a location are left out.
         """
+        found: dict[int, list[Path]] = {}
+        own, beside = own_location.c.asset_id, own_location.c.sidecar_of
         with self._transactions.read() as connection:
             met = conditions(under, where, partial(self._words.passages_with, connection))
-            return reader.matching_paths(connection, asset_ids, met)
+            for chunk in chunks(asset_ids):
+                leads_there = or_(own.in_(chunk), beside.in_(chunk))  # has an index
+                rows = connection.execute(
+                    select(display_asset.c.id, location_condition("path"))
+                    .select_from(LOCATIONS)
+                    .join(roots, roots.c.id == location_condition("root_id"))
+                    .where(display_asset.c.id.in_(chunk), leads_there, *met)
+                    .order_by(roots.c.online.desc(), location_condition("id"))
+                )
+                for asset_id, raw in rows:
+                    paths = found.setdefault(int(asset_id), [])
+                    if (path := stored_path(raw)) not in paths:  # repeated for a video's subtitles
+                        paths.append(path)
+        return found
 
     def any_matching(self, where: Filter | None) -> bool:
         """Tell whether any file meets a filter."""
@@ -144,7 +175,7 @@ class Locations:
         first = select(func.min(locations.c.id)).group_by(locations.c.folders)
         with self._transactions.read() as connection:
             paths = connection.scalars(select(locations.c.path).where(locations.c.id.in_(first)))
-            found = {Path(os.fsdecode(path)).parent for path in paths}
+            found = {stored_path(path).parent for path in paths}
         return sorted(found - {Path(ITEMS)})
 
     def any_below(self, folder: Path) -> bool:
@@ -152,6 +183,13 @@ class Locations:
         found = select(1).where(_below(locations.c.path, folder)).limit(1)
         with self._transactions.read() as connection:
             return connection.execute(found).first() is not None
+
+    def asset_at(self, path: Path) -> int | None:
+        """Return the asset whose file lies at a path, None where the catalog has none."""
+        found = select(locations.c.asset_id).where(locations.c.path == os.fsencode(path))
+        with self._transactions.read() as connection:
+            asset_id = connection.scalar(found)
+        return None if asset_id is None else int(asset_id)
 
     def remove(self, path: Path) -> int:
         """Remove a path and everything below it from the collection; return the number of files."""
@@ -202,9 +240,11 @@ class Locations:
             if under is not None:
                 remarked = remarked.where(_below(failures.c.path, under))
             for path, stage, reason in connection.execute(remarked):
-                state, kind = state_of(stage), stage == Remark.KIND
-                told = f"files of this kind are not read ({reason})" if kind else reason
-                found.append(FileRecord(Path(os.fsdecode(path)), state, told))
+                told = {
+                    Remark.KIND: f"files of this kind are not read ({reason})",
+                    Remark.BESIDE: "",
+                }.get(stage, reason)
+                found.append(FileRecord(stored_path(path), state_of(stage), told))
             if not states or FileState.COMPLETE in states:
                 complete = select(locations.c.path).where(
                     ~exists().where(failures.c.path == locations.c.path)
@@ -212,7 +252,7 @@ class Locations:
                 if under is not None:
                     complete = complete.where(_below(locations.c.path, under))
                 found += [
-                    FileRecord(Path(os.fsdecode(path)), FileState.COMPLETE)
+                    FileRecord(stored_path(path), FileState.COMPLETE)
                     for path in connection.scalars(complete)
                 ]
         wanted = [one for one in found if not states or one.state in states]
@@ -251,17 +291,19 @@ class Locations:
                 _put_in_roots(batch.connection, new or b"/")
             indexed = select(roots.c.id, roots.c.path).where(roots.c.path != ITEMS.encode())
             for row in batch.connection.execute(indexed).all():
-                there = os.path.lexists(row.path)
+                there = is_remote(stored_path(row.path)) or os.path.lexists(row.path)
                 batch.connection.execute(
                     update(roots).where(roots.c.id == row.id).values(online=there, inode=None)
                 )
-            batch.connection.execute(update(locations).values(change=batch.location_change()))
+            batch.connection.execute(
+                update(locations).values(change=batch.count(reader.LOCATION_CHANGES))
+            )
 
 
 def failure_from(row: Any) -> Failure:
     """Return the failure of a row of `failures`."""
     return Failure(
-        path=Path(os.fsdecode(row.path)),
+        path=stored_path(row.path),
         stage=row.stage,
         reason=row.reason,
         failed_at=row.failed_at.replace(tzinfo=UTC),
@@ -289,7 +331,7 @@ def _put_in_roots(connection: Connection, folder: bytes) -> None:
     """Make a folder a root if it has paths that are outside their root, and give them to it."""
     known = {bytes(row.path): int(row.id) for row in connection.execute(select(roots))}
     for table in (locations, failures):
-        below = _below(table.c.path, Path(os.fsdecode(folder)))
+        below = _below(table.c.path, stored_path(folder))
         rows = connection.execute(select(table.c.id, table.c.path, table.c.root_id).where(below))
         outside = [
             int(row.id)

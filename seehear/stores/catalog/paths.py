@@ -6,6 +6,8 @@ import os
 import unicodedata
 from pathlib import Path
 
+from seehear.sources import stored_path
+
 
 def readable(path: Path) -> str:
     """Return a path as valid Unicode; bytes that are not UTF-8 are written as \\xNN."""
@@ -19,7 +21,7 @@ def fold(text: str) -> str:
 
 def shown_parts(path: bytes) -> dict[str, str]:
     """Return the readable columns of a location: name, whole path, and folder with a slash."""
-    shown = readable(Path(os.fsdecode(path)))
+    shown = readable(stored_path(path))
     folder, _, name = shown.rpartition("/")
     return {"name": name, "shown": shown, "folders": folder + "/"}
 

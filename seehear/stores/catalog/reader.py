@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, func, not_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, func, not_, select
 
+from seehear.sources import stored_path
 from seehear.stores.catalog.checksums import is_intact
 from seehear.stores.catalog.filter_sql import (
-    LOCATIONS,
     is_sidecar,
-    location_condition,
-    own_location,
 )
-from seehear.stores.catalog.filter_sql import display_asset as shown_asset
 from seehear.stores.catalog.records import (
     Counts,
     Generation,
@@ -34,23 +29,23 @@ from seehear.stores.catalog.schema import (
     generations,
     locations,
     removals,
-    roots,
     segments,
     spaces,
     vectors,
 )
-from seehear.stores.catalog.statements import chunks, plain_rows, rows_of
+from seehear.stores.catalog.statements import counter_values, plain_rows, rows_of
 from seehear.types import (
     Asset,
     EmbeddingSpace,
     FileState,
     Ids,
     Modality,
-    Origin,
     Vectors,
     segment_of,
 )
 
+CHANGE = "change"
+"""Counter of the changes of segments and vectors."""
 DRAWN = "drawn_pages"
 """Counter that is 1 once a page of a PDF was stored as an image."""
 LOCATION_CHANGES = "locations"
@@ -91,7 +86,7 @@ def location_from(row: Any) -> Location:
         id=int(row.id),
         asset_id=int(row.asset_id),
         root_id=int(row.root_id),
-        path=Path(os.fsdecode(row.path)),
+        path=stored_path(row.path),
         size_bytes=int(row.size_bytes),
         modified_ns=int(row.modified_ns),
         inode=int(row.inode) % (1 << 64),
@@ -129,92 +124,6 @@ def serving(connection: Connection) -> Generation | None:
     id_, model, revision, *_ = rows[0]
     found = [EmbeddingSpace(*row[3:]) for row in rows if row[3] is not None]
     return Generation(id_, model, revision, tuple(found), GenerationState.SERVING)
-
-
-def segment_ids(
-    connection: Connection,
-    generation_id: int,
-    item: Modality | None,
-    conditions: Sequence[ColumnElement[bool]],
-) -> Ids:
-    """Return sorted ids of segments, int64 (n,), whose location meets conditions on `LOCATIONS`."""
-    query = select(segments.c.id).where(segments.c.generation_id == generation_id)
-    if item is not None:
-        query = query.where(segments.c.modality == item.value)
-    chosen = select(locations.c.asset_id)
-    if conditions:
-        chosen = select(own_location.c.asset_id).select_from(LOCATIONS).where(*conditions)
-    query = query.where(segments.c.asset_id.in_(chosen)).order_by(segments.c.id)
-    return np.fromiter(connection.scalars(query), dtype=np.int64)
-
-
-def _passages(generation_id: int) -> Sequence[ColumnElement[bool]]:
-    is_text = segments.c.modality == Modality.TEXT.value
-    return segments.c.generation_id == generation_id, is_text
-
-
-def passages_of(connection: Connection, generation_id: int, origin: Origin | None) -> Ids:
-    """Return sorted ids of the passages of one origin, int64 (n,)."""
-    same = segments.c.origin.is_(None) if origin is None else segments.c.origin == origin.value
-    query = select(segments.c.id).where(*_passages(generation_id), same).order_by(segments.c.id)
-    return np.fromiter(connection.scalars(query), dtype=np.int64)
-
-
-def words_of(connection: Connection, asset_id: int, generation_id: int, most: int) -> Ids:
-    """Return ids of the first passages with an origin of a file and of subtitles beside it."""
-    beside = select(locations.c.asset_id).where(locations.c.sidecar_of == asset_id)
-    here = or_(segments.c.asset_id == asset_id, segments.c.asset_id.in_(beside))
-    query = (
-        select(segments.c.id)
-        .where(*_passages(generation_id), segments.c.origin.is_not(None), here)
-        .order_by(segments.c.start_s, segments.c.id)
-        .limit(most)
-    )
-    return np.fromiter(connection.scalars(query), dtype=np.int64)
-
-
-def origins(connection: Connection, generation_id: int) -> list[Origin]:
-    """Return the origins of a generation's passages, in order, without that of texts."""
-    of_any = segments.c.origin.is_not(None)
-    query = select(segments.c.origin).where(*_passages(generation_id), of_any).distinct()
-    found = set(connection.scalars(query))
-    return [origin for origin in Origin if origin.value in found]
-
-
-def matching_paths(
-    connection: Connection, asset_ids: Sequence[int], conditions: Sequence[ColumnElement[bool]]
-) -> dict[int, list[Path]]:
-    """Return the paths of assets that meet conditions on `LOCATIONS`, the best to show first."""
-    found: dict[int, list[Path]] = {}
-    for chunk in chunks(asset_ids):
-        rows = connection.execute(
-            select(shown_asset.c.id, location_condition("path"))
-            .select_from(LOCATIONS)
-            .join(roots, roots.c.id == location_condition("root_id"))
-            .where(shown_asset.c.id.in_(chunk), *conditions)
-            .order_by(roots.c.online.desc(), location_condition("id"))
-        )
-        for asset_id, raw in rows:
-            paths = found.setdefault(int(asset_id), [])
-            if (path := Path(os.fsdecode(raw))) not in paths:  # repeated for a video's subtitles
-                paths.append(path)
-    return found
-
-
-def assets_of(connection: Connection, ids: Sequence[int]) -> dict[int, Asset]:
-    """Return the assets of some ids; unknown ids are left out."""
-    found = {}
-    for id_, content_hash, modality, *rest in rows_of(connection, "plain_assets", ids):
-        found[id_] = Asset(id_, content_hash, _KINDS[modality], *rest)
-    return found
-
-
-def paths_of(connection: Connection, asset_ids: Sequence[int]) -> dict[int, list[Path]]:
-    """Return the paths of assets, by asset id, the oldest location first."""
-    found: dict[int, list[Path]] = {id_: [] for id_ in asset_ids}
-    for asset_id, path in rows_of(connection, "paths", asset_ids):
-        found[asset_id].append(Path(os.fsdecode(path)))
-    return found
 
 
 def resolve(connection: Connection, ids: Sequence[int] | Ids) -> list[SegmentRecord]:
@@ -319,8 +228,8 @@ def vectors_since(
     )
 
     def blocks() -> Iterator[tuple[Ids, Vectors]]:
-        found = connection.execution_options(yield_per=BLOCK).execute(
-            select(*VECTOR).where(*written)
+        found = connection.execute(
+            select(*VECTOR).where(*written), execution_options={"yield_per": BLOCK}
         )
         for rows in found.partitions():
             kept = [row for row in rows if is_intact(*row)]
@@ -341,23 +250,6 @@ def removed_since(connection: Connection, generation_id: int, change: int) -> Id
     return np.fromiter(found, dtype=np.int64)
 
 
-def vectors_of(
-    connection: Connection, ids: Sequence[int] | Ids, space_id: int, dim: int
-) -> Vectors:
-    """Return vectors of segments in one space, float32 (n, dim) in the given order.
-
-    A segment without a vector, or with a damaged one, gets zeros.
-    """
-    known: dict[int, bytes] = {}
-    for chunk in chunks(ids):
-        rows = connection.execute(
-            select(*VECTOR).where(vectors.c.space_id == space_id, vectors.c.segment_id.in_(chunk))
-        )
-        known.update((int(row.segment_id), row.data) for row in rows if is_intact(*row))
-    empty = bytes(2 * dim)
-    return to_vectors([known.get(int(id_), empty) for id_ in ids], dim)
-
-
 def to_vectors(blobs: Sequence[bytes], dim: int) -> Vectors:
     """Convert float16 blobs to unit vectors, float32 (n, dim)."""
     half: NDArray[np.float16] = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(-1, dim)
@@ -375,8 +267,8 @@ def counter(connection: Connection, name: str) -> int:
 
 def counters_of(connection: Connection, names: Sequence[str]) -> list[int]:
     """Return the values of some counters, 0 for those that were never increased."""
-    found = dict(rows_of(connection, "counters", names))
-    return [int(found.get(name, 0)) for name in names]
+    found = counter_values(connection)
+    return [found.get(name, 0) for name in names]
 
 
 def count(connection: Connection, table: Any, *where: ColumnElement[bool]) -> int:
@@ -413,7 +305,7 @@ def _files_by_state(connection: Connection) -> dict[FileState, int]:
     for stage, number in connection.execute(remarked):
         found[state_of(stage)] += int(number)
     located = locations.join(failures, failures.c.path == locations.c.path)
-    found[FileState.COMPLETE] = count(connection, locations) - count(connection, located)
+    found[FileState.COMPLETE] += count(connection, locations) - count(connection, located)
     return found
 
 

@@ -10,7 +10,6 @@ are appended behind the segments of their asset, and removed as any segment is.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,8 +27,9 @@ from sqlalchemy import (
     select,
 )
 
+from seehear.sources import stored_path
 from seehear.stores.catalog import bulk_insert
-from seehear.stores.catalog.reader import count
+from seehear.stores.catalog.reader import CHANGE, count
 from seehear.stores.catalog.records import ReadingCounts, ReadingState, StoredReading, ToRead
 from seehear.stores.catalog.sanitize import clean_text
 from seehear.stores.catalog.schema import (
@@ -218,7 +218,7 @@ class Readings:
             for id_, digest, modality, duration_s, size, root_id, path, told in connection.execute(
                 query
             ):
-                file = Path(os.fsdecode(path))
+                file = stored_path(path)
                 if id_ not in found or not found[id_].path.is_file():
                     found[id_] = ToRead(
                         int(id_), digest, Modality(modality), duration_s, int(size),
@@ -255,7 +255,7 @@ class Readings:
         )
         with self._transactions.read() as connection:
             rows = connection.execute(query)
-            return [(Path(os.fsdecode(path)), Origin(name), why) for path, name, why in rows]
+            return [(stored_path(path), Origin(name), why) for path, name, why in rows]
 
     def remove(self, reader: Origin) -> int:
         """Remove the readings of a reader and all passages made of them; return how many."""
@@ -276,8 +276,8 @@ class Readings:
         query = select(readings.c.asset_id, readings.c.reader, readings.c.lines)
         found = []
         with self._transactions.read() as connection:
-            for id_, reader, lines in connection.execution_options(yield_per=AT_ONCE).execute(
-                query
+            for id_, reader, lines in connection.execute(
+                query, execution_options={"yield_per": AT_ONCE}
             ):
                 try:
                     unpack_lines(lines)
@@ -306,7 +306,7 @@ def _append(
     # An asset that is not encoded gets its passages when it is.
     if passages and batch.connection.scalar(select(encoded)):
         bulk_insert.append_segments(
-            batch.connection, generation_id, asset_id, passages, vectors, batch.change_number()
+            batch.connection, generation_id, asset_id, passages, vectors, batch.count(CHANGE)
         )
 
 

@@ -7,7 +7,6 @@ root ─┬─ location ── asset ── segment ── vector (one per space
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seehear.own_fields import FieldValue
+from seehear.sources import stored_path
 from seehear.types import (
     Asset,
     EmbeddingSpace,
@@ -115,6 +115,8 @@ class Remark(StrEnum):
     PARTIAL = "partial"
     CONTENT = "content"
     KIND = "kind"
+    BESIDE = "beside"
+    """Of a kind that is not read by itself (XMP), but was read with the file that it is beside."""
     LINK = "link"
 
 
@@ -122,6 +124,7 @@ STATES = {
     Remark.PARTIAL: FileState.PARTIAL,
     Remark.CONTENT: FileState.WITHOUT_CONTENT,
     Remark.KIND: FileState.SKIPPED,
+    Remark.BESIDE: FileState.COMPLETE,
     Remark.LINK: FileState.SKIPPED,
 }
 """The state of a file that has such a row."""
@@ -304,17 +307,18 @@ class SegmentRecord:
 
     @property
     def path(self) -> Path:
-        return Path(os.fsdecode(self.raw_path))
+        return stored_path(self.raw_path)
 
     @property
     def paths(self) -> list[Path]:
-        return [Path(os.fsdecode(path)) for path in self.raw_paths]
+        return [stored_path(path) for path in self.raw_paths]
 
     @property
     def sidecar(self) -> Path | None:
-        return None if self.raw_sidecar is None else Path(os.fsdecode(self.raw_sidecar))
+        return None if self.raw_sidecar is None else stored_path(self.raw_sidecar)
 
 
+NO_IDS: Ids = np.zeros(0, dtype=np.int64)
 MODALITY_CODES = tuple(Modality)
 """Modalities by their number in `SegmentColumns.kinds`."""
 ORIGIN_CODES: tuple[Origin | None, ...] = (None, *Origin)
@@ -350,9 +354,12 @@ class SegmentColumns:
     @classmethod
     def of(cls, *many: SegmentColumns) -> SegmentColumns:
         """Concatenate columns; without arguments, return empty columns."""
-        codes = _NO_IDS.astype(np.int8)
-        none = cls(_NO_IDS, _NO_IDS, codes, codes, _NO_TIMES, _NO_TIMES)
-        parts = many or (none,)
+        parts = [one for one in many if len(one)]
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            codes = NO_IDS.astype(np.int8)
+            return cls(NO_IDS, NO_IDS, codes, codes, _NO_TIMES, _NO_TIMES)
         columns = ("ids", "assets", "kinds", "origins", "start_s", "stop_s")
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
@@ -392,7 +399,6 @@ class SegmentColumns:
         return [origin for code in codes if (origin := ORIGIN_CODES[code]) is not None]
 
 
-_NO_IDS: Ids = np.zeros(0, dtype=np.int64)
 _NO_TIMES: NDArray[np.float64] = np.zeros(0, dtype=np.float64)
 
 

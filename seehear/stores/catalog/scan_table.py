@@ -39,8 +39,10 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     delete,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -49,6 +51,7 @@ from sqlalchemy import (
     update,
 )
 
+from seehear.sources import stored_path
 from seehear.stores.catalog.database import attach, store_errors
 from seehear.stores.catalog.locations import failure_from
 from seehear.stores.catalog.paths import folder_range
@@ -60,7 +63,7 @@ from seehear.stores.catalog.records import (
     Remark,
     ScannedFile,
 )
-from seehear.stores.catalog.schema import Key, encodings, failures, locations
+from seehear.stores.catalog.schema import Key, assets, encodings, failures, locations
 from seehear.stores.catalog.statements import CHUNK, chunks
 
 SCRATCH_FILE = ".scan.db"
@@ -79,8 +82,8 @@ class ScanTable:
         self.task_count = 0
         self.task_bytes = 0
         """Total size of the files of the tasks."""
-        self.remarks = Counter[tuple[Remark, str]]()
-        """Files without a task that are partial, without content, or not read, by reason."""
+        self.remarks = Counter[Remark]()
+        """Files without a task that are partial, without content, or links."""
         self._lock = threading.Lock()
         is_sqlite = engine.dialect.name == "sqlite"
         self._files, self._tasks, self._gone = _tables(is_sqlite)
@@ -168,19 +171,28 @@ class ScanTable:
         return cured
 
     def compare(
-        self, generation_id: int, *, retry_failed: bool, readable: Collection[str] = ()
+        self,
+        generation_id: int,
+        *,
+        retry_failed: bool,
+        readable: Collection[str] = (),
+        by_mark: Collection[int] = (),
     ) -> tuple[int, list[Failure]]:
         """Compare all files with the catalog and make the tasks.
 
-        Files of a kind that was not read become tasks again if their suffix is in `readable`.
-        Returns the number of unchanged, complete files, and the failures whose file has not changed
-        since; `remarks` counts the other files without a task.
+        Files of a kind that was not read become tasks again if their suffix is in `readable`. In
+        the roots `by_mark`, what stands in place of the inode tells by itself whether a file has
+        changed. Returns the number of unchanged, complete files, and the failures whose file has
+        not changed since; `remarks` counts the other files without a task.
         """
         files, tasks, gone = self._files, self._tasks, self._gone
         same = and_(
             locations.c.id.is_not(None),
             files.c.size_bytes == locations.c.size_bytes,
-            files.c.modified_ns == locations.c.modified_ns,
+            or_(
+                files.c.modified_ns == locations.c.modified_ns,
+                files.c.root_id.in_(by_mark) if by_mark else false(),
+            ),
             files.c.inode == locations.c.inode,
             files.c.inode != RACY_INODE,
         )
@@ -241,22 +253,39 @@ class ScanTable:
             count, size_bytes = connection.execute(counted.select_from(tasks)).one()
             self.task_count, self.task_bytes = int(count), int(size_bytes)
             rest = failures.join(files, files.c.path == failures.c.path)
-            by_stage = select(failures.c.stage, failures.c.reason, func.count()).where(
+            by_stage = select(failures.c.stage, func.count()).where(
                 failures.c.stage.in_(STATES),
                 files.c.skipped.is_(None),
                 ~exists().where(tasks.c.id == files.c.id),
             )
-            by_stage = by_stage.select_from(rest).group_by(failures.c.stage, failures.c.reason)
-            for stage, reason, number in connection.execute(by_stage):
-                self.remarks[Remark(stage), reason] += int(number)
+            by_stage = by_stage.select_from(rest).group_by(failures.c.stage)
+            for stage, number in connection.execute(by_stage):
+                self.remarks[Remark(stage)] += int(number)
             failed_rows = select(failures).select_from(rest)
             failed_rows = failed_rows.where(failed, failures.c.stage.not_in(STATES))
             failed_before = [failure_from(row) for row in connection.execute(failed_rows).all()]
             totals = select(func.count(), func.count(files.c.skipped))
             scanned, links = connection.execute(totals).one()
-            self.remarks[Remark.LINK, ""] += int(links)
+            self.remarks[Remark.LINK] += int(links)
         with_remark = len(failed_before) + self.remarks.total()
+        del self.remarks[Remark.KIND], self.remarks[Remark.BESIDE]  # counted at the end
         return int(scanned) - self.task_count - with_remark, failed_before
+
+    def skipped(self) -> Counter[tuple[Remark, str, str]]:
+        """Count the files that are not read by themselves: by remark, suffix, and what is new."""
+        files, tasks = self._files, self._tasks
+        is_new = case((tasks.c.failed, "updated"), (tasks.c.id.is_not(None), "added"))
+        met = failures.join(files, files.c.path == failures.c.path)
+        by = failures.c.stage, failures.c.reason
+        query = (
+            select(*by, func.coalesce(is_new, "unchanged").label("new"), func.count())
+            .select_from(met.outerjoin(tasks, tasks.c.id == files.c.id))
+            .where(failures.c.stage.in_([Remark.KIND, Remark.BESIDE]))
+            .group_by(*by, "new")
+        )
+        with self._step() as connection:
+            rows = connection.execute(query).all()
+        return Counter({(Remark(stage), why, new): int(n) for stage, why, new, n in rows})
 
     def new_links(self) -> Iterator[list[tuple[int, Path, str]]]:
         """Yield root, path and reason of what is not a regular file and not recorded as that."""
@@ -268,7 +297,7 @@ class ScanTable:
         )
         query = select(files.c.id, files.c.root_id, files.c.path, files.c.skipped)
         for rows in self._pages(query.where(files.c.skipped.is_not(None), ~recorded), files.c.id):
-            yield [(root_id, Path(os.fsdecode(path)), why) for _, root_id, path, why in rows]
+            yield [(root_id, stored_path(path), why) for _, root_id, path, why in rows]
 
     def tasks(self) -> Iterator[FileTask]:
         """Yield the tasks: those that may be moves first, otherwise as scanned."""
@@ -279,7 +308,18 @@ class ScanTable:
             query = select(*columns, table.c.id).where(table.c.early == early)
             for rows in self._pages(query, table.c.id):
                 for root_id, path, *rest, _ in rows:
-                    yield FileTask(root_id, Path(os.fsdecode(path)), *rest)
+                    yield FileTask(root_id, stored_path(path), *rest)
+
+    def known_contents(self, generation_id: int) -> Iterator[tuple[int, str]]:
+        """Yield size and hash of each encoded content that has the size of a task."""
+        query = (
+            select(assets.c.id, assets.c.size_bytes, assets.c.content_hash)
+            .join(encodings, encodings.c.asset_id == assets.c.id)
+            .where(encodings.c.generation_id == generation_id, encodings.c.damaged.is_(False))
+            .where(assets.c.size_bytes.in_(select(self._tasks.c.size_bytes)))
+        )
+        for rows in self._pages(query, assets.c.id):
+            yield from ((size_bytes, content_hash) for _, size_bytes, content_hash in rows)
 
     def altered_paths(self) -> Iterator[str]:
         """Yield the paths of all tasks, and of locations that are gone."""

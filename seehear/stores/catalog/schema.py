@@ -58,6 +58,8 @@ assets = Table(
     Column("duration_s", Float),
     Column("taken_at", DateTime),
     Column("details", JSON, nullable=False),
+    Index("assets_by_time", "taken_at"),
+    Index("assets_by_size", "size_bytes"),
     # Without autoincrement SQLite reuses ids, and caches and clients rely on them for good.
     sqlite_autoincrement=True,
 )
@@ -82,7 +84,12 @@ locations = Table(
     Column("change", BigInteger, nullable=False, server_default=text("0")),
     Index("locations_by_asset", "asset_id"),
     Index("locations_by_root", "root_id"),
-    Index("locations_by_video", "sidecar_of"),
+    Index(
+        "locations_by_video",
+        "sidecar_of",
+        sqlite_where=text("sidecar_of IS NOT NULL"),
+        postgresql_where=text("sidecar_of IS NOT NULL"),
+    ),
     Index("locations_by_change", "change"),
     # See `assets`.
     sqlite_autoincrement=True,
@@ -255,4 +262,37 @@ generation_blobs = Table(
     Column("generation_id", ForeignKey(generations.c.id), primary_key=True),
     Column("name", String(200), primary_key=True),
     Column("data", LargeBinary, nullable=False),
+)
+
+# Index runs that clients of services asked for; jobs.py says how a service holds one.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", Key, primary_key=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("format", Integer, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("holder", String(32)),
+    Column("attempt", Integer, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("stopping", Boolean, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("told", JSON, nullable=False),
+    # One job runs at a time, also if two services start one at the same instant.
+    Index(
+        "jobs_running",
+        "state",
+        unique=True,
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+)
+
+# Sessions of the page that have ended before their time, for all services.
+sign_outs = Table(
+    "sign_outs",
+    metadata,
+    Column("session", String(64), primary_key=True),
+    Column("ended_ms", BigInteger, nullable=False),
 )

@@ -10,10 +10,10 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from seehear.stores.catalog.reader import BLOCK, MOVES, counters_of, removed_since
-from seehear.stores.catalog.records import MODALITY_CODES, ORIGIN_CODES, SegmentColumns
+from seehear.stores.catalog.records import MODALITY_CODES, NO_IDS, ORIGIN_CODES, SegmentColumns
 from seehear.stores.catalog.schema import locations, roots, segments
 from seehear.stores.catalog.statements import PIECE, any_beside, placed_among, rows_of
-from seehear.stores.sorted_ids import positions_in
+from seehear.stores.sorted_ids import distinct, positions_in
 from seehear.types import Ids, Modality
 
 _NUMBERS = {kind.value: number for number, kind in enumerate(MODALITY_CODES)}
@@ -45,10 +45,7 @@ class SegmentTable:
 
     def of(self, ids: Ids) -> SegmentColumns:
         """Return some segments, by ascending id; unknown ids and deleted files are left out."""
-        wanted = np.sort(ids)
-        new = np.ones(len(wanted), dtype=np.bool_)
-        new[1:] = wanted[1:] != wanted[:-1]
-        rows = positions_in(self.segment_columns.ids, wanted[new])
+        rows = positions_in(self.segment_columns.ids, distinct(ids))
         found = self.segment_columns.at(rows[rows >= 0])
         return found if found.assets.all() else found.at(found.assets > 0)
 
@@ -147,18 +144,18 @@ _BESIDE = (
     .order_by(roots.c.online, locations.c.id.desc())
 )
 """Subtitles with their videos, the location to show last."""
-_NO_IDS: Ids = np.zeros(0, dtype=np.int64)
-NO_COLUMNS = SegmentTable(SegmentColumns.of(), _NO_IDS, _NO_IDS, _NO_IDS, 0, 0, 0)
+NO_COLUMNS = SegmentTable(SegmentColumns.of(), NO_IDS, NO_IDS, NO_IDS, 0, 0, 0)
 """The table of an empty catalog."""
 
 
 def _newer(connection: Connection, generation_id: int, than: int) -> SegmentColumns:
     """Return the segments of a generation with an id above `than`, with their own asset."""
-    found = connection.execution_options(yield_per=BLOCK).execute(
+    found = connection.execute(
         select(*PIECE)
         # A sum, so that SQLite uses the ids and does not scan the whole generation.
         .where(segments.c.generation_id + 0 == generation_id, segments.c.id > than)
-        .order_by(segments.c.id)
+        .order_by(segments.c.id),
+        execution_options={"yield_per": BLOCK},
     )
     return SegmentColumns.of(*(_pieces(rows) for rows in found.partitions()))
 

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, cast, func, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import UserDefinedType
 
 from seehear.stores.catalog.records import GenerationState
 from seehear.stores.catalog.schema import (
@@ -25,8 +26,18 @@ from seehear.stores.catalog.schema import (
 )
 from seehear.types import Asset, Ids
 
+T = TypeVar("T")
 CHUNK = 500
-"""Ids in one statement, where each is a parameter."""
+"""Rows in one statement, where each is a parameter."""
+
+
+class BigintArray(UserDefinedType[Any]):
+    """The type of a list of ids that is one parameter of a PostgreSQL statement."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "bigint[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +63,16 @@ class _Statements:
     """Assets with the first segment that a `generation` has of them."""
     fingerprints: Select[*tuple[Any, ...]]
     counters: Select[*tuple[Any, ...]]
-    """Counters by name."""
+    """All counters, by name."""
     serving: Select[*tuple[Any, ...]]
     """The serving generation, once for each of its spaces."""
 
 
-def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
-    """Split ids into parts that fit one statement."""
-    for start in range(0, len(ids), CHUNK):
-        yield np.asarray(ids[start : start + CHUNK], dtype=np.int64).tolist()
+def chunks(ids: Sequence[T] | Ids) -> Iterator[list[T]]:
+    """Split ids, or other values, into parts that fit one statement."""
+    values: Sequence[T] = ids.tolist() if isinstance(ids, np.ndarray) else ids
+    for start in range(0, len(values), CHUNK):
+        yield list(values[start : start + CHUNK])
 
 
 _ROWS_READ = "seehear_rows_read"
@@ -122,8 +134,7 @@ def counter_values(connection: Connection) -> dict[str, int]:
     """Return the values of all counters by name."""
     rows = _remembered(connection, "counters")
     if 0 not in rows:
-        found = connection.execute(select(counters.c.name, counters.c.value))
-        rows[0] = {name: int(value) for name, value in found}
+        rows[0] = {name: int(value) for name, value in plain_rows(connection, "counters")}
     return dict(rows[0])
 
 
@@ -139,9 +150,8 @@ def _rows(
         return
     statement = getattr(_statements(sqlite=False), which)
     of_generation = {} if generation_id is None else {"generation": generation_id}
-    for start in range(0, len(ids), CHUNK):
-        chunk = list(ids[start : start + CHUNK])
-        yield from connection.execute(statement, {"ids": chunk} | of_generation).all()
+    if ids:
+        yield from connection.execute(statement, {"ids": [*ids]} | of_generation).all()
 
 
 def _driver_rows(
@@ -184,12 +194,16 @@ def _compiled(
 def _statements(*, sqlite: bool) -> _Statements:
     """Build the statements.
 
-    SQLite gets its list as one JSON text, because hundreds of bound parameters cost more than the
-    query itself.
+    The list is one parameter, because hundreds of them cost more than the query itself: an array,
+    or in SQLite a JSON text.
     """
-    listed: Any = bindparam("ids", expanding=True)
-    if sqlite:
-        listed = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+
+    def among(column: Any) -> Any:
+        if sqlite:
+            given = func.json_each(bindparam("ids")).table_valued("value")
+            return column.in_(select(given.c.value))
+        return column == func.any(cast(bindparam("ids"), BigintArray()))
+
     asset = [assets.c[field.name] for field in fields(Asset)]
     located = (
         locations.c.id,
@@ -229,24 +243,24 @@ def _statements(*, sqlite: bool) -> _Statements:
         .order_by(roots.c.online.desc(), locations.c.id)
     )
     return _Statements(
-        described=described.where(segments.c.id.in_(listed)),
-        assets=shown.where(assets.c.id.in_(listed)),
-        plain_assets=select(*asset).where(assets.c.id.in_(listed)),
-        texts=select(segments.c.id, segments.c.text).where(segments.c.id.in_(listed)),
-        pieces=select(*PIECE).where(segments.c.id.in_(listed)).order_by(segments.c.id),
-        placed=select(locations.c.asset_id).where(locations.c.asset_id.in_(listed)).distinct(),
+        described=described.where(among(segments.c.id)),
+        assets=shown.where(among(assets.c.id)),
+        plain_assets=select(*asset).where(among(assets.c.id)),
+        texts=select(segments.c.id, segments.c.text).where(among(segments.c.id)),
+        pieces=select(*PIECE).where(among(segments.c.id)).order_by(segments.c.id),
+        placed=select(locations.c.asset_id).where(among(locations.c.asset_id)).distinct(),
         videos=select(locations.c.asset_id, locations.c.sidecar_of)
         .join(roots, roots.c.id == locations.c.root_id)
-        .where(locations.c.asset_id.in_(listed), locations.c.sidecar_of.is_not(None))
+        .where(among(locations.c.asset_id), locations.c.sidecar_of.is_not(None))
         .order_by(roots.c.online.desc(), locations.c.id),
         paths=select(locations.c.asset_id, locations.c.path)
-        .where(locations.c.asset_id.in_(listed))
+        .where(among(locations.c.asset_id))
         .order_by(locations.c.id),
         of_assets=select(segments.c.asset_id, segments.c.id).where(
-            segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation")
+            among(segments.c.asset_id), segments.c.generation_id == bindparam("generation")
         ),
         first_of=select(segments.c.asset_id, func.min(segments.c.id))
-        .where(segments.c.asset_id.in_(listed), segments.c.generation_id == bindparam("generation"))
+        .where(among(segments.c.asset_id), segments.c.generation_id == bindparam("generation"))
         .group_by(segments.c.asset_id),
         serving=select(
             generations.c.id,
@@ -259,9 +273,9 @@ def _statements(*, sqlite: bool) -> _Statements:
         .join_from(generations, spaces, spaces.c.generation_id == generations.c.id, isouter=True)
         .where(generations.c.state == GenerationState.SERVING.value)
         .order_by(spaces.c.id),
-        counters=select(counters.c.name, counters.c.value).where(counters.c.name.in_(listed)),
+        counters=select(counters.c.name, counters.c.value),
         fingerprints=select(fingerprints.c.asset_id, fingerprints.c.data).where(
-            fingerprints.c.asset_id.in_(listed)
+            among(fingerprints.c.asset_id)
         ),
     )
 

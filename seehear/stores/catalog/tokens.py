@@ -98,6 +98,7 @@ _PERSIAN = re.compile("[\u067e\u0686\u0698\u06a9\u06af\u06cc]")
 
 _DIGIT = re.compile(r"\d")
 _ASCII_WORDS = str.maketrans({c: c.lower() if c.isalnum() else " " for c in map(chr, range(128))})
+_ASCII_WORD = re.compile("[A-Za-z0-9]+")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3041-\u3096\u309d-\u309f"
     "\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -281,16 +282,20 @@ def is_unspaced(word: str) -> bool:
 def spans_of(text: str) -> list[tuple[str, str, int, int]]:
     """Return the words of a text with where they stand: (as in the index, with accents, start,
     stop)."""
+    if text.isascii():
+        return _spans_of_ascii(text, 0)
     found: list[tuple[str, str, int, int]] = []
     for run in re.finditer(r"\S+", text):
-        if run[0].isascii():
-            words = re.finditer("[A-Za-z0-9]+", run[0])
-            for one in words:
-                word, at = one[0].lower(), run.start()
-                found.append((word, word, at + one.start(), at + one.end()))
-        else:
-            found += _spans_of_run(run[0], run.start())
+        of_run = _spans_of_ascii if run[0].isascii() else _spans_of_run
+        found += of_run(run[0], run.start())
     return found
+
+
+def _spans_of_ascii(text: str, offset: int) -> list[tuple[str, str, int, int]]:
+    return [
+        (word := one[0].lower(), word, offset + one.start(), offset + one.end())
+        for one in _ASCII_WORD.finditer(text)
+    ]
 
 
 def _belongs_to_letter(character: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,9 +45,16 @@ class Transactions:
     if the database has lost changes; None keeps it nowhere.
     """
 
-    def __init__(self, engine: Engine, mark: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        mark: Path | None = None,
+        check: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """`check` raises in a transaction that must not write any more."""
         self.engine = engine
         self._mark = mark
+        self._check = check
         self.writing = threading.RLock()
         """Held by the thread that writes."""
         self._local = _Local()
@@ -57,6 +64,7 @@ class Transactions:
         """Open one transaction: committed at the end, rolled back completely on any exception."""
         with self.writing:
             with store_errors("write to the catalog"), transaction(self.engine) as connection:
+                self._check(connection)
                 batch = Batch(connection)
                 yield batch
             if batch.change is not None:

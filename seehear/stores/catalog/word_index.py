@@ -38,6 +38,7 @@ _FIELDS = 4
 _FIELD_BITS, _ROW_BITS = 18, 20
 _MOST_TERMS = (1 << _FIELD_BITS) - 1
 _STRIDE = 32
+_MOST_KEPT = 10_000
 _STEM_WEIGHTS = np.full(_FIELDS, 0.1)
 K1, B = 1.2, 0.75
 """The constants of BM25, as most engines have them."""
@@ -88,6 +89,8 @@ class IndexPart:
     """Terms whose positions are as they were written."""
     heads: list[bytes] = field(default_factory=list)
     """Each _STRIDE-th term, once one was looked for."""
+    looked_for: dict[bytes, int] = field(default_factory=dict)
+    """What `find` has returned: few words make most queries."""
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -98,6 +101,14 @@ class IndexPart:
 
     def find(self, term: bytes) -> int:
         """Return the number of a term, or of the first one after it."""
+        found = self.looked_for.get(term)
+        if found is None:
+            if len(self.looked_for) >= _MOST_KEPT:
+                self.looked_for.clear()
+            found = self.looked_for[term] = self._find(term)
+        return found
+
+    def _find(self, term: bytes) -> int:
         if not self.heads:
             self.heads.extend(map(self.__getitem__, range(0, len(self), _STRIDE)))
         stop = bisect_left(self.heads, term)
@@ -191,6 +202,11 @@ class Found:
     exact: int
     """How many of the forms are as it is written."""
 
+    @property
+    def occurs(self) -> bool:
+        """Whether any text has it."""
+        return any(len(form.rows) for form in self.forms)
+
     def in_field(self, number: int, *, exact: bool) -> Bools:
         """Return which texts have it in one field, as it is written or in any form."""
         has = np.zeros(len(self.written), dtype=np.bool_)
@@ -211,6 +227,7 @@ class WordIndex:
         self._given = weights
         self.alive = None if alive is None or alive.all() else alive
         self.ids: Ids = np.concatenate([part.ids for part in parts])
+        self._nowhere = np.zeros(len(self.ids), dtype=np.bool_)
         self.groups: Ids = np.concatenate([part.groups for part in parts])
         lengths = np.concatenate([part.lengths for part in parts])
         self.count = len(self.ids) if self.alive is None else int(self.alive.sum())
@@ -271,14 +288,21 @@ class WordIndex:
             ranges = _ranges_of(word.stems).items()
             stems = [self._positions(key, among=terms) for key, terms in ranges]
             others.append(self._form(_ascending(stems), _STEM_WEIGHTS))
-        exact = _any([form.has for form in written])
-        any_form = _any([exact, *(form.has for form in others)])
-        return Found(exact, any_form, [*written, *others], len(written))
+        forms = [*written, *others]
+        return Found(self._any(written), self._any(forms), forms, len(written))
+
+    def _any(self, forms: Sequence[_Form]) -> Bools:
+        """Return which texts have any of some forms."""
+        has, *others = [form.has for form in forms if len(form.rows)] or [self._nowhere]
+        for other in others:
+            has = has | other
+        return has
 
     def _form(self, positions: Ids, weights: NDArray[np.float64] | None = None) -> _Form:
-        rows = positions >> _ROW_BITS
-        has = np.zeros(len(self.ids), dtype=np.bool_)
-        has[rows] = True
+        rows, has = positions >> _ROW_BITS, self._nowhere
+        if len(rows):
+            has = has.copy()
+            has[rows] = True
         return _Form(positions, rows, has, self._weights if weights is None else weights)
 
     def _phrase(self, words: Phrase, known: dict[str, Ids], *, begins: bool = False) -> Ids:
@@ -304,15 +328,15 @@ class WordIndex:
         pieces: list[Ids] = []
         shift = 0
         for part in self.parts:
-            start = part.find(key)
+            start, terms = part.find(key), len(part)
             if among:
-                while start < len(part) and (name := part[start]).startswith(key):
+                while start < terms and (name := part[start]).startswith(key):
                     if name in among:
                         pieces.append(part.positions_of(start, start + 1) + shift)
                     start += 1
             elif begins:
                 pieces.append(part.positions_of(start, part.find(key + b"\xff")) + shift)
-            elif start < len(part) and part[start] == key:
+            elif start < terms and part[start] == key:
                 own = part.positions_of(start, start + 1)
                 pieces.append(own + shift if shift else own)
             shift += len(part.ids) << _ROW_BITS
@@ -322,10 +346,11 @@ class WordIndex:
 
 def _ascending(pieces: Sequence[Ids], *, ordered: bool = False) -> Ids:
     """Join positions; `ordered`: each piece is ascending, and after the one before it."""
+    pieces = [piece for piece in pieces if len(piece)]
     if len(pieces) == 1 and (ordered or (pieces[0][1:] > pieces[0][:-1]).all()):
         return pieces[0]
     joined = np.concatenate([*pieces, _NOWHERE])
-    return joined if ordered else np.sort(joined)
+    return joined if ordered else np.sort(joined, kind="stable")  # merges what is in order
 
 
 @lru_cache(maxsize=1024)
@@ -344,10 +369,6 @@ EMPTY = build(())
 def equal(one: IndexPart, other: IndexPart) -> bool:
     """Tell whether two parts have the same texts."""
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ARRAYS)
-
-
-def _any(masks: Sequence[Bools]) -> Bools:
-    return masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
 
 
 def _merged(parts: Sequence[IndexPart], alive: Bools) -> IndexPart:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, select
 from seehear.default_captions import is_default_caption
 from seehear.stores.catalog import reader, word_file, word_index
 from seehear.stores.catalog.asked_words import AskedWord
+from seehear.stores.catalog.records import NO_IDS
 from seehear.stores.catalog.schema import assets, locations, segments
 from seehear.stores.catalog.statements import counter_values
 from seehear.stores.catalog.tokens import parted, words_and_stems, words_of
@@ -87,7 +88,7 @@ class WordIndexes:
         """Return the ids of passages with all words, of the generation that serves."""
         generation = reader.serving(connection)
         if generation is None or not asked:
-            return np.zeros(0, dtype=np.int64)
+            return NO_IDS
         change = _counters(connection)["change"]
         index, found = self._look_up(connection, change, generation.id, asked)
         every = np.logical_and.reduce([one.any_form for one in found])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -23,9 +23,10 @@ from sqlalchemy import (
 )
 
 from seehear.stores.catalog import bulk_insert
-from seehear.stores.catalog.database import count_moves, next_change
+from seehear.stores.catalog.database import increase
+from seehear.stores.catalog.halfvecs import drop_vectors
 from seehear.stores.catalog.paths import shown_parts
-from seehear.stores.catalog.reader import LOCATION_CHANGES
+from seehear.stores.catalog.reader import CHANGE, LOCATION_CHANGES, MOVES
 from seehear.stores.catalog.records import NewLocation, Remark
 from seehear.stores.catalog.sanitize import clean_details, clean_text
 from seehear.stores.catalog.schema import (
@@ -41,10 +42,8 @@ from seehear.stores.catalog.schema import (
     segments,
     vectors,
 )
+from seehear.stores.catalog.statements import CHUNK, chunks
 from seehear.types import MediaInfo, Modality, Origin
-
-CHUNK = 500
-"""Ids in one statement: below the limit of bound parameters of every database."""
 
 WITHOUT_CONTENT = {
     Modality.TEXT: "it has no words",
@@ -64,10 +63,7 @@ class Batch:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.change: int | None = None
-        """The number of the change, once segments were written or removed."""
-        self._location_change: int | None = None
-        self._moved = False
+        self._counted: dict[str, int] = {}
 
     def put_location(
         self,
@@ -90,9 +86,9 @@ class Batch:
             "size_bytes": size_bytes,
             "modified_ns": modified_ns,
             "inode": bulk_insert.signed(inode),
-            "change": self.location_change(),
+            "change": self.count(LOCATION_CHANGES),
         }
-        self._count_moves()
+        self.count(MOVES)
         id_ = self.connection.scalar(select(locations.c.id).where(locations.c.path == raw))
         if id_ is None:
             made = self.connection.execute(insert(locations).values(path=raw, **values))
@@ -115,21 +111,19 @@ class Batch:
         a space that the generation does not have, or vectors that do not fit it.
         """
         ids, known = bulk_insert.put_assets(self.connection, contents)
-        for chunk in _chunks(sorted(known)):
+        for chunk in chunks(sorted(known)):
             self._drop_segments(_segments_of(generation_id, chunk))
-        bulk_insert.put_encodings(
-            self.connection, generation_id, ids, contents, self.change_number()
-        )
+        bulk_insert.put_encodings(self.connection, generation_id, ids, contents, self.count(CHANGE))
         given = {id_: c.fingerprint for id_, c in zip(ids, contents, strict=True) if c.fingerprint}
         bulk_insert.put_fingerprints(self.connection, given)
         pairs = zip(ids, places, strict=True)
         replaced = bulk_insert.put_locations(
             self.connection,
             [(id_, location) for id_, at in pairs for location in at],
-            self.location_change(),
+            self.count(LOCATION_CHANGES),
         )
         if known or replaced:  # what is new is found by its segments
-            self._count_moves()
+            self.count(MOVES)
         return ids
 
     def asset_ids(self, hashes: Sequence[str]) -> dict[str, int]:
@@ -138,12 +132,12 @@ class Batch:
 
     def put_locations(self, places: Sequence[tuple[int, NewLocation]]) -> None:
         """Store locations with their asset ids: `put_location` for each, in a few statements."""
-        bulk_insert.put_locations(self.connection, places, self.location_change())
-        self._count_moves()
+        bulk_insert.put_locations(self.connection, places, self.count(LOCATION_CHANGES))
+        self.count(MOVES)
 
     def put_fingerprints(self, found: Mapping[int, bytes]) -> None:
         """Store fingerprints of assets by id, those of assets that are gone left out."""
-        for chunk in _chunks(sorted(found)):
+        for chunk in chunks(sorted(found)):
             here = self.connection.scalars(select(assets.c.id).where(assets.c.id.in_(chunk)))
             bulk_insert.put_fingerprints(self.connection, {id_: found[id_] for id_ in here})
 
@@ -167,14 +161,14 @@ class Batch:
         self.connection.execute(
             update(locations)
             .where(locations.c.asset_id == asset_id)
-            .values(change=self.location_change())
+            .values(change=self.count(LOCATION_CHANGES))
         )
         return True
 
     def remove_location(self, location_id: int) -> None:
         """Remove a location; `remove_orphans` removes an asset without locations."""
-        self.location_change()
-        self._count_moves()
+        self.count(LOCATION_CHANGES)
+        self.count(MOVES)
         self.connection.execute(delete(locations).where(locations.c.id == location_id))
 
     def remove_orphans(self) -> int:
@@ -182,13 +176,13 @@ class Batch:
         lost = select(assets.c.id).where(~exists().where(locations.c.asset_id == assets.c.id))
         ids = [int(id_) for id_ in self.connection.scalars(lost)]
         if ids:
-            self._count_moves()
+            self.count(MOVES)
         self.remove_assets(ids)
         return len(ids)
 
     def remove_assets(self, asset_ids: Sequence[int]) -> None:
         """Remove assets that have no locations, with all that belongs to them."""
-        for chunk in _chunks(asset_ids):
+        for chunk in chunks(asset_ids):
             self._drop_segments(segments.c.asset_id.in_(chunk))
             for table in (encodings, fingerprints, readings, item_values, items):
                 self.connection.execute(delete(table).where(table.c.asset_id.in_(chunk)))
@@ -242,7 +236,7 @@ class Batch:
         )
         partial = assets.c.details["partial"].as_string()
         found: dict[int, tuple[Remark, str]] = {}
-        for chunk in _chunks(sorted(set(asset_ids))):
+        for chunk in chunks(sorted(set(asset_ids))):
             rows = self.connection.execute(
                 select(assets.c.id, assets.c.modality, partial, has_content).where(
                     assets.c.id.in_(chunk), or_(partial.is_not(None), ~has_content)
@@ -294,9 +288,43 @@ class Batch:
                 changes = []
         self._put_sidecars(changes)
 
+    def set_described(self, root_id: int) -> None:
+        """Find again which XMP files of a root were read with a file that they are beside."""
+        rows = self.connection.execute(
+            select(failures.c.id, failures.c.path, failures.c.stage).where(
+                failures.c.root_id == root_id,
+                failures.c.reason == ".xmp",
+                failures.c.stage.in_([Remark.KIND, Remark.BESIDE]),
+            )
+        )
+        found = {bytes(path): (int(id_), stage) for id_, path, stage in rows}
+        if not found:
+            return
+        described_by = assets.c.details["described_by"].as_string()
+        described = self.connection.execute(
+            select(locations.c.path, described_by)
+            .join(assets, assets.c.id == locations.c.asset_id)
+            .where(locations.c.root_id == root_id, described_by.is_not(None))
+            .execution_options(yield_per=CHUNK)
+        )
+        read = {
+            os.path.join(os.path.dirname(path), os.fsencode(name))  # noqa: PTH118, PTH120
+            for path, names in described
+            for name in names.split("; ")
+        }
+        for remark in (Remark.KIND, Remark.BESIDE):
+            ids = [
+                id_
+                for path, (id_, stage) in found.items()
+                if stage != remark and (path in read) == (remark is Remark.BESIDE)
+            ]
+            for chunk in chunks(ids):
+                here = failures.c.id.in_(chunk)
+                self.connection.execute(update(failures).where(here).values(stage=remark))
+
     def _put_sidecars(self, changes: list[dict[str, Any]]) -> None:
         if changes:
-            self._count_moves()
+            self.count(MOVES)
             statement = update(locations).where(locations.c.id == bindparam("location"))
             self.connection.execute(
                 statement.values(sidecar_of=bindparam("owner")).execution_options(
@@ -314,7 +342,7 @@ class Batch:
                 .limit(most)
             )
         )
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             self._drop_segments(_segments_of(generation_id, chunk))
             self.connection.execute(
                 delete(encodings).where(
@@ -325,7 +353,7 @@ class Batch:
 
     def drop_passages(self, origin: Origin, asset_ids: Sequence[int]) -> None:
         """Delete the passages of an origin that some assets have in any generation."""
-        for chunk in _chunks(asset_ids):
+        for chunk in chunks(asset_ids):
             self._drop_segments(
                 (segments.c.origin == origin.value) & segments.c.asset_id.in_(chunk)
             )
@@ -336,7 +364,7 @@ class Batch:
         ).all()
         if not rows:
             return
-        change = self.change_number()
+        change = self.count(CHANGE)
         self.connection.execute(
             insert(removals),
             [
@@ -345,27 +373,24 @@ class Batch:
             ],
         )
         ids = [int(row.id) for row in rows]
-        for chunk in _chunks(ids):
+        drop_vectors(self.connection, ids)
+        for chunk in chunks(ids):
             self.connection.execute(delete(vectors).where(vectors.c.segment_id.in_(chunk)))
             self.connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
 
-    def location_change(self) -> int:
-        """Return the number of the change of locations, one per transaction."""
-        if self._location_change is None:
-            self._location_change = next_change(self.connection, LOCATION_CHANGES)
-        return self._location_change
+    def count(self, counter: str) -> int:
+        """Increase a counter, once in the transaction: readers see all of its writes or none.
 
-    def _count_moves(self) -> None:
-        """Let readers know that assets are at other places, once in a transaction."""
-        if not self._moved:
-            count_moves(self.connection)
-            self._moved = True
+        Returns its value.
+        """
+        if counter not in self._counted:
+            self._counted[counter] = increase(self.connection, counter)
+        return self._counted[counter]
 
-    def change_number(self) -> int:
-        """Return the change number, one per transaction: readers see all of its writes or none."""
-        if self.change is None:
-            self.change = next_change(self.connection)
-        return self.change
+    @property
+    def change(self) -> int | None:
+        """The number of the change, once segments were written or removed."""
+        return self._counted.get(CHANGE)
 
 
 def _sidecars(folder: Sequence[Any]) -> list[dict[str, Any]]:
@@ -395,8 +420,3 @@ def _without_suffix(path: bytes) -> bytes:
 
 def _segments_of(generation_id: int, asset_ids: Sequence[int]) -> Any:
     return (segments.c.generation_id == generation_id) & segments.c.asset_id.in_(asset_ids)
-
-
-def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    for start in range(0, len(ids), CHUNK):
-        yield ids[start : start + CHUNK]

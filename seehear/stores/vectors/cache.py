@@ -6,19 +6,18 @@ import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seehear.errors import SpaceMismatchError
 from seehear.stores import sorted_ids
 from seehear.stores.catalog.catalog import CACHE_FOLDER, Catalog
 from seehear.stores.catalog.change_log import Changes
 from seehear.stores.catalog.records import Generation
 from seehear.stores.catalog.segment_table import NO_COLUMNS, SegmentTable
 from seehear.stores.vectors import files, segment_file
-from seehear.stores.vectors.base import VectorIndex
+from seehear.stores.vectors.base import LocalIndex, check_space, describe_indexes
 from seehear.stores.vectors.flat import FlatIndex
 from seehear.stores.vectors.gpu_index import GpuIndex, placed
 from seehear.stores.vectors.ivf_pq_refine import IvfPqRefineIndex
@@ -36,18 +35,9 @@ numbers. Two tiers are faster from 32 MiB on, and at 64 MiB need less than half 
 on the CPU, and misses nothing."""
 
 
-class _Index(VectorIndex, Protocol):
-    """What every index needs for its file."""
-
-    @property
-    def matrix(self) -> VectorFile: ...
-
-    def updated(self, removed: Ids, ids: Ids, vectors: Vectors) -> _Index: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    index: _Index
+    index: LocalIndex
     change: int
     unsaved: int = 0
 
@@ -59,6 +49,9 @@ class VectorCache:
     `device` is the user's setting: large indexes are kept on the GPUs that it names ("auto" and
     "cuda" name all), and on the CPU where no named GPU has enough memory.
     """
+
+    most_ids: int | None = None
+    """Longest list of ids that a search is limited to; None for any."""
 
     def __init__(
         self, folder: Path, catalog: Catalog, generation: Generation, device: str = "cpu"
@@ -72,15 +65,12 @@ class VectorCache:
         self._entries: dict[tuple[EmbeddingSpace, Modality], _Entry] = {}
         self._lock = threading.RLock()
 
-    def index(self, space: EmbeddingSpace, item: Modality) -> VectorIndex:
+    def index(self, space: EmbeddingSpace, item: Modality) -> LocalIndex:
         """Return the index of one modality's items in one space, as of the last `refresh`.
 
         Raises SpaceMismatchError for a space that the generation does not have.
         """
-        if space not in self._generation.spaces:
-            raise SpaceMismatchError(
-                f"the collection has no vectors in {space.key}; run `seehear index` with its model"
-            )
+        check_space(self._generation, space)
         with self._lock:
             entry = self._entries.get((space, item))
             if entry is None:
@@ -96,6 +86,9 @@ class VectorCache:
             for key in behind:
                 self._entries[key] = self._caught_up(self._entries[key], *key)
             return bool(behind)
+
+    def prepare(self) -> None:
+        """Do nothing: indexes are made when they are opened."""
 
     def segment_table(self, known: SegmentTable | None = None) -> SegmentTable:
         """Return the columns of all segments, as of now; `known` is an earlier result to extend.
@@ -122,13 +115,7 @@ class VectorCache:
 
     def describe(self) -> str:
         """Describe the kinds of the generation's indexes and their sizes, for a person."""
-        sizes: dict[str, int] = {}
-        for space in self._generation.spaces:
-            for item in Modality:
-                index = self.index(space, item)
-                if len(index):
-                    sizes[index.describe()] = sizes.get(index.describe(), 0) + len(index)
-        return "; ".join(f"{kind}: {size:,} vectors" for kind, size in sizes.items()) or "empty"
+        return describe_indexes(self.index, self._generation)
 
     def file_of(self, space: EmbeddingSpace, item: Modality) -> Path:
         """Return the path of an index's vectors; its other files begin with the same name."""
@@ -166,7 +153,7 @@ class VectorCache:
             return self._save(caught, space, item)
         return caught
 
-    def _suited(self, index: _Index) -> _Index:
+    def _suited(self, index: LocalIndex) -> LocalIndex:
         """Return the same vectors in the kind of index that suits their number."""
         if isinstance(index, GpuIndex) and not index.needs_rebuild:
             return index

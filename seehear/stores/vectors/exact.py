@@ -23,6 +23,7 @@ BLOCK = 1 << 24
 
 TopK = tuple[NDArray[np.float32], Ids]
 """Similarities float32 (m,), best first, and their ids int64 (m,)."""
+NOTHING: TopK = (np.empty(0, np.float32), np.empty(0, np.int64))
 
 
 def rerank(query: NDArray[np.float32], rows: Vectors, ids: Ids, k: int) -> TopK:
@@ -60,6 +61,8 @@ def topk(
 
 def pad(found: Sequence[TopK], k: int) -> tuple[Vectors, Ids]:
     """Stack results to arrays (q, k), filled up with -inf and -1."""
+    if len(found) == 1 and len(found[0][1]) == k:
+        return found[0][0][None], found[0][1][None]
     similarities = np.full((len(found), k), -np.inf, dtype=np.float32)
     ids = np.full((len(found), k), -1, dtype=np.int64)
     for row, (values, named) in enumerate(found):

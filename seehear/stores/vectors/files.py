@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from seehear.errors import StoreError
 from seehear.files import write_whole
 
+HEADER_BYTES = 1024
+"""Length of the first line of a cache file."""
 IN_MEMORY_BELOW_BYTES = 64 << 20
 """Size below which rows that wait to be written are kept in memory."""
 
@@ -43,6 +46,19 @@ def write_cache(path: Path, parts: Iterable[bytes | NDArray[Any]]) -> bool:
     except OSError:  # a cache that cannot be written costs time, never an answer
         return False
     return True
+
+
+def header_line(header: Mapping[str, Any]) -> bytes:
+    """Return the first line of a cache file: plain values as JSON, padded."""
+    return json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
+
+
+def read_header(line: bytes, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a first line holds. Raises ValueError where it is not as expected."""
+    header = json.loads(line)
+    if not isinstance(header, dict) or not expected.items() <= header.items():
+        raise ValueError("a file of another kind")
+    return header
 
 
 def alloc_float16(shape: tuple[int, int], folder: Path) -> NDArray[np.float16]:

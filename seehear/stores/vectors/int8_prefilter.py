@@ -70,14 +70,18 @@ class Int8Prefilter:
         whole = np.rint(query * scale)  # FAISS would truncate the fractions
         similarities, near = self._index.search(whole, depth, params=parameters)
         rough = similarities[0] / (self._scale * scale)
-        off = _longest(query) * self._error
-        off += _longest(query - whole / scale) * (self._longest + self._error)
+        off = _length(query[0]) * self._error
+        off += _length((query - whole / scale)[0]) * (self._longest + self._error)
         return near[0], rough, off
 
 
 def _scale(rows: Vectors) -> np.float32:
     """Return the factor that scales the largest number to 127."""
     return np.float32(127 / max(1e-12, float(rows.max()), -float(rows.min())))
+
+
+def _length(vector: Vectors) -> float:
+    return math.sqrt(float(vector @ vector))
 
 
 def _longest(rows: Vectors) -> float:

@@ -8,6 +8,7 @@ from seehear.stores import sorted_ids
 from seehear.stores.vectors import exact
 from seehear.stores.vectors.base import WARMUP_QUERIES, MatrixBacked
 from seehear.stores.vectors.pq_index import CompressedIndex
+from seehear.stores.vectors.tuning import sums_of_three
 from seehear.stores.vectors.vector_file import CHUNK, VectorFile
 from seehear.types import Ids, Vectors
 
@@ -102,13 +103,7 @@ class IvfPqRefineIndex(MatrixBacked):
 
 
 def tuning_queries(matrix: VectorFile) -> tuple[Vectors, Ids]:
-    """Make queries that resemble people's queries, with the ids of their true neighbours.
-
-    Each is the sum of three vectors of the collection. One vector alone, even slightly moved, finds
-    its own kind: images of one moment, passages of one page. These are so much nearer than the rest
-    that any search finds them, and a depth tuned on them is too small for a query from outside.
-    Sums have no such neighbours, and need a slightly larger depth than queries from outside
-    (measured with 1,000,000 vectors; docs/performance.md).
+    """Make queries as `sums_of_three` does, with the ids of their true neighbours.
 
     Returns float32 (q, dim) and int64 (q, n), best first; q is 0 for fewer than six vectors.
     """
@@ -116,10 +111,7 @@ def tuning_queries(matrix: VectorFile) -> tuple[Vectors, Ids]:
     count = min(len(matrix) // 3, ASKED)
     if count < 2:
         return np.empty((0, matrix.dim), np.float32), np.empty((0, 0), np.int64)
-    chosen = rng.choice(len(matrix), 3 * count, replace=False)
-    queries = matrix.rows(chosen).reshape(3, count, matrix.dim).sum(axis=0)
-    norms = np.linalg.norm(queries, axis=1, keepdims=True)
-    np.divide(queries, norms, out=queries, where=norms > 0)
+    queries = sums_of_three(matrix.rows(rng.choice(len(matrix), 3 * count, replace=False)))
     found = exact_topk(matrix, queries, min(WIDE, len(matrix)))
     return queries, np.stack([ids for _, ids in found])
 
@@ -129,7 +121,7 @@ def exact_topk(
 ) -> list[exact.TopK]:
     """Return the k best for each query, of all vectors or of some positions, block by block."""
     count = len(matrix) if positions is None else len(positions)
-    best: list[exact.TopK] = [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(queries)
+    best = [exact.NOTHING] * len(queries)
     for start in range(0, count, CHUNK):
         block = slice(start, start + CHUNK)
         which: Ids | slice = block if positions is None else positions[block]

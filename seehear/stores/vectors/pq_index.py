@@ -10,7 +10,6 @@ Vectors are added and removed without new training.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from seehear.types import Ids, Vectors
 
 MAGIC = "seehear-proposer"
 LAYOUT = 2
-HEADER_BYTES = 1024
 SEED = 7
 LISTS_PER_ROOT = 1.0
 """Inverted lists per square root of the count: with more, choosing the lists costs as much as the
@@ -157,8 +155,7 @@ class CompressedIndex:
             "trained": self.trained,
             "tuning": asdict(self.tuning),
         }
-        line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
-        return files.write_cache(path, [line, packed])
+        return files.write_cache(path, [files.header_line(header), packed])
 
     @classmethod
     def load(cls, path: Path, identity: str, change: int) -> CompressedIndex | None:
@@ -167,13 +164,8 @@ class CompressedIndex:
 
         try:
             content = np.fromfile(path, dtype=np.uint8)
-            header = json.loads(content[:HEADER_BYTES].tobytes())
-            expected = _expected(identity, change)
-            if not isinstance(header, dict) or any(
-                header.get(name) != value for name, value in expected.items()
-            ):
-                return None
-            packed = content[HEADER_BYTES:]
+            line, packed = content[: files.HEADER_BYTES], content[files.HEADER_BYTES :]
+            header = files.read_header(line.tobytes(), _expected(identity, change))
             if header.get("digest") != files.digest(packed):
                 return None
             tuning = Tuning(**header["tuning"])

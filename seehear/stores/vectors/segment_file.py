@@ -9,7 +9,6 @@ digest is correct; it is replaced as a whole, so that a process keeps the file t
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 from seehear.stores.catalog.records import SegmentColumns
 from seehear.stores.catalog.segment_table import SegmentTable
 from seehear.stores.vectors import files
+from seehear.stores.vectors.files import HEADER_BYTES, read_header
 
 MAGIC = "seehear-segments"
 LAYOUT = 1
-HEADER_BYTES = 1024
 _COLUMNS = ("<i8", "<i8", "<i8", "<i8", "<i8", "<f8", "<f8", "i1", "i1")
 ROW_BYTES = sum(np.dtype(kind).itemsize for kind in _COLUMNS)
 _STATE = ("change", "moves", "newest")
@@ -39,19 +38,14 @@ def save(table: SegmentTable, path: Path, identity: str) -> bool:
         "rows": len(table.own),
         "digest": files.digest(*columns),
     }
-    line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
-    return files.write_cache(path, [line, *columns])
+    return files.write_cache(path, [files.header_line(header), *columns])
 
 
 def load(path: Path, identity: str) -> SegmentTable | None:
     """Map a table; None for a missing, other or damaged file."""
     try:
         with path.open("rb") as file:
-            header = json.loads(file.read(HEADER_BYTES))
-            if not isinstance(header, dict) or any(
-                header.get(name) != value for name, value in _expected(identity).items()
-            ):
-                return None
+            header = read_header(file.read(HEADER_BYTES), _expected(identity))
             rows, *state = (int(header[name]) for name in ("rows", *_STATE))
             if rows < 0 or path.stat().st_size != HEADER_BYTES + ROW_BYTES * rows:
                 return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -36,6 +37,41 @@ class Tuning:
         """Return how many candidates to rerank for k: on the line through both depths."""
         slope = (self.depth_100 - self.depth_10) / 90
         return max(k, self.depth_10, round(self.depth_10 + slope * (k - 10)))
+
+
+@dataclass(frozen=True, slots=True)
+class HnswTuning:
+    """How far a search looks in one graph, and its measured agreement with exact search."""
+
+    ef: int
+    recall: float
+    measured_on: int
+    """Number of vectors when it was measured."""
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | None) -> HnswTuning | None:
+        """Return what `to_bytes` wrote; None for anything else."""
+        try:
+            return None if data is None else cls(**json.loads(data))
+        except (ValueError, TypeError):
+            return None
+
+
+def sums_of_three(rows: Vectors) -> Vectors:
+    """Make queries that resemble people's: of 3 n vectors, n sums of length 1, float32 (n, dim).
+
+    One vector alone, even slightly moved, finds its own kind: images of one moment, passages of one
+    page. These are so much nearer than the rest that any search finds them, and a depth tuned on
+    them is too small for a query from outside. Sums have no such neighbours, and need a slightly
+    larger depth than queries from outside (measured with 1,000,000 vectors; docs/performance.md).
+    """
+    sums: Vectors = rows.reshape(3, len(rows) // 3, rows.shape[1]).sum(axis=0)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    np.divide(sums, norms, out=sums, where=norms > 0)
+    return sums
 
 
 Propose = Callable[[Vectors, int], tuple[Ids, Ids]]

@@ -16,7 +16,6 @@ to be released repeatedly.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -31,11 +30,11 @@ from numpy.typing import NDArray
 from seehear.errors import StoreError
 from seehear.stores import sorted_ids
 from seehear.stores.vectors import files
+from seehear.stores.vectors.files import HEADER_BYTES, read_header
 from seehear.types import Ids, Vectors
 
 MAGIC = "seehear-vectors"
 LAYOUT = 2
-HEADER_BYTES = 1024
 CHUNK = 1 << 14
 """Rows that are written or converted at once."""
 
@@ -227,9 +226,8 @@ class VectorFile:
             "rows": len(self),
             "digest": files.digest(ids, checks),
         }
-        line = json.dumps(header).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
         chunks = (self.numbers(slice(at, at + CHUNK)) for at in range(0, len(self), CHUNK))
-        return files.write_cache(path, chain([line, ids, checks], chunks))
+        return files.write_cache(path, chain([files.header_line(header), ids, checks], chunks))
 
     @classmethod
     def load(
@@ -241,12 +239,7 @@ class VectorFile:
         """
         try:
             with path.open("rb") as file:
-                header = json.loads(file.read(HEADER_BYTES))
-                expected = _expected(identity, dim)
-                if not isinstance(header, dict) or any(
-                    header.get(name) != value for name, value in expected.items()
-                ):
-                    return None
+                header = read_header(file.read(HEADER_BYTES), _expected(identity, dim))
                 rows, change = int(header["rows"]), int(header["change"])
                 if rows < 0 or path.stat().st_size != HEADER_BYTES + rows * (12 + 2 * dim):
                     return None

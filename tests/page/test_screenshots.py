@@ -12,8 +12,8 @@ from PIL import Image
 from seehear.collection import Collection
 from seehear.config import Settings
 from seehear.server import create_app
+from tests.page.looking import browser_or_skip
 from tests.server.conftest import Running
-from tests.server.looking import browser_or_skip
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(model="tiny", device="cpu")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.server.conftest import Running, picture
-from tests.server.looking import (
+from tests.page.looking import (
     Looking,
     ask,
+    comes_to,
     drop,
     leave,
     mistakes_of,
@@ -20,6 +21,7 @@ from tests.server.looking import (
     settled,
     until,
 )
+from tests.server.conftest import Running, picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -42,6 +44,7 @@ def test_all_of_a_query_is_in_its_address(look: Looking) -> None:
     ask(page, "red")
     only(page, "image")
     page.get_by_role("button", name="More like rose.png").click()
+    settled(page)
     page.get_by_role("button", name="Not like sky.png").click()
     page.click("#narrow")
     leave(page, "#under", "media/photos")
@@ -84,22 +87,22 @@ def test_filters_are_chips_that_can_be_taken_away(look: Looking) -> None:
     leave(page, "#without", "white")
     page.check("#diverse")
     page.click("#narrow")  # the panel is closed; its filters are still seen
-    assert page.locator("#options").is_hidden()
+    expect(page.locator("#options")).to_be_hidden()
     says = page.locator("#active .word").all_inner_texts()
     assert says == ["in media/photos", "without white", "more variety"]
-    assert page.inner_text("#count") == "3"
+    expect(page.locator("#count")).to_have_text("3")
     assert mistakes_of(page) == []
     page.get_by_role("button", name="Remove in media/photos").click()
     settled(page)
     assert "under" not in look.bodies[-1]
     assert look.bodies[-1]["without"] == "white"
-    assert page.evaluate("document.activeElement.id") == "narrow"  # keys are not lost
+    comes_to(page, "document.activeElement.id", "narrow")  # keys are not lost
     only(page, "audio")
     page.click("#clear-all")
     settled(page)
-    assert set(look.bodies[-1]) == {"text", "k", "typing", "moments"}
-    assert page.locator("#active").is_hidden()
-    assert page.inner_text("#count") == ""
+    assert set(look.bodies[-1]) == {"text", "as_written", "k", "typing", "moments"}
+    expect(page.locator("#active")).to_be_hidden()
+    expect(page.locator("#count")).to_have_text("")
 
 
 def test_back_goes_through_what_was_asked(look: Looking, tmp_path: Path) -> None:
@@ -116,7 +119,7 @@ def test_back_goes_through_what_was_asked(look: Looking, tmp_path: Path) -> None
     leave(page, "#without", "blue")
     go_back(page, "green")
     assert asked(page) == [("q", "green"), ("kind", "video")]
-    assert page.input_value("#without") == ""
+    expect(page.locator("#without")).to_have_value("")
     go_back(page, "green")
     assert asked(page) == [("q", "green")]
     go_back(page, "red")
@@ -132,12 +135,12 @@ def test_back_goes_through_what_was_asked(look: Looking, tmp_path: Path) -> None
     with_file = names(page)
     ask(page, "")
     go_back(page, "red")
-    assert page.inner_text("#chips .chip") == "holiday.png"  # files come back, too
+    expect(page.locator("#chips .chip")).to_have_text("holiday.png")  # files come back, too
     assert names(page) == with_file
     page.reload()
     settled(page)
     until(page, "document.querySelector('#says').textContent.includes('Add it again')")
-    assert "holiday.png is no longer at hand" in page.inner_text("#says")
+    expect(page.locator("#says")).to_contain_text("holiday.png is no longer at hand")
 
 
 def test_back_goes_out_of_the_viewer(look: Looking) -> None:
@@ -165,6 +168,67 @@ def test_back_goes_out_of_the_viewer(look: Looking) -> None:
     assert asked(page) == [("q", "blue")]
 
 
+_CLOSE_AND_TYPE = """() => {
+    document.querySelector('#viewer').close();
+    const text = document.querySelector('#text');
+    text.value = 'blue';
+    text.dispatchEvent(new Event('input', { bubbles: true }));
+}"""
+
+
+def test_what_is_typed_while_the_viewer_closes_is_asked(look: Looking) -> None:
+    page = look.page
+    ask(page, "red")
+    page.locator(".card", has_text="rose.png").locator(".view").click()
+    page.wait_for_selector("#viewer[open]")
+    page.evaluate(_CLOSE_AND_TYPE)  # the browser goes back after that
+    settled(page)
+    expect(page.locator("#text")).to_have_value("blue")
+    assert asked(page) == [("q", "blue")]
+    assert urlsplit(page.url).path == "/"
+
+
+_CLOSE_AND_OPEN = """() => {
+    document.querySelector('#viewer').close();
+    document.querySelector('#viewer').addEventListener(
+        'close', () => document.querySelector('.card:nth-child(2) .view').click(), { once: true }
+    );
+}"""
+
+
+def test_what_is_opened_while_the_viewer_closes_stays_open(look: Looking) -> None:
+    page = look.page
+    ask(page, "red")
+    first, second = names(page)[:2]
+    page.locator(".card", has_text=first).first.locator(".view").click()
+    until(page, "s => document.querySelector('#viewed').textContent === s", arg=first)
+    page.evaluate(_CLOSE_AND_OPEN)
+    until(page, "s => document.querySelector('#viewed').textContent === s", arg=second)
+    page.wait_for_selector("#viewer[open]")
+    page.wait_for_timeout(300)  # the browser has gone back by then
+    expect(page.locator("#viewer[open]")).to_have_count(1)
+    assert urlsplit(page.url).path.startswith("/moment/")
+    page.keyboard.press("Escape")
+    until(page, "location.pathname === '/'")
+    assert asked(page) == [("q", "red")]
+
+
+def test_back_while_typing_shows_where_it_leads(look: Looking) -> None:
+    page = look.page
+    ask(page, "red")
+    page.locator(".card", has_text="rose.png").locator(".view").click()
+    page.wait_for_selector("#viewer[open]")
+    page.keyboard.press("Escape")
+    until(page, "location.pathname === '/'")
+    page.evaluate("history.forward()")
+    page.wait_for_selector("#viewer[open]")
+    page.evaluate("document.querySelector('#text').dispatchEvent(new Event('input'))")
+    page.evaluate("history.back()")
+    page.wait_for_selector("#viewer[open]", state="detached")
+    settled(page)
+    assert asked(page) == [("q", "red")]
+
+
 def test_more_like_this_in_the_viewer_leads_on(look: Looking) -> None:
     page = look.page
     ask(page, "red")
@@ -175,7 +239,7 @@ def test_more_like_this_in_the_viewer_leads_on(look: Looking) -> None:
     assert urlsplit(page.url).path == "/"
     page.evaluate("history.back()")
     page.wait_for_selector("#viewer[open]")
-    assert page.inner_text("#viewed") == "rose.png"
+    expect(page.locator("#viewed")).to_have_text("rose.png")
 
 
 def asset_of(running: Running, name: str) -> int:
@@ -210,7 +274,7 @@ def test_a_moment_has_an_address(
     page = look.page
     page.goto(f"{look.address}/moment/{asset_of(running, 'day.mp4')}#{fragment}")
     page.wait_for_selector("#viewer[open]")
-    assert page.inner_text("#viewed") == "day.mp4"
+    expect(page.locator("#viewed")).to_have_text("day.mp4")
     until(page, "document.querySelector('#viewer video').readyState >= 2")
     at = page.evaluate("document.querySelector('#viewer video').currentTime")
     assert start_s <= at < start_s + 1.5
@@ -226,8 +290,8 @@ def test_a_moment_that_does_not_exist_is_told(look: Looking) -> None:
     look.expects_refusals = True
     look.page.goto(f"{look.address}/moment/987654321#t=1")
     until(look.page, "!document.querySelector('#trouble').hidden")
-    assert "987654321" in look.page.inner_text("#trouble")
-    assert look.page.locator("#viewer[open]").count() == 0
+    expect(look.page.locator("#trouble")).to_contain_text("987654321")
+    expect(look.page.locator("#viewer[open]")).to_have_count(0)
 
 
 def test_the_page_is_served_at_the_address_of_a_moment(running: Running) -> None:

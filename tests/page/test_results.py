@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from seehear.collection import Collection
 from seehear.server import ServiceLimits, create_app
+from tests.page.looking import Looking, ask, comes_to, leave, mistakes_of, names, settled, until
 from tests.server.conftest import SETTINGS, Running, picture
-from tests.server.looking import Looking, ask, leave, mistakes_of, names, settled, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -66,8 +67,8 @@ def test_best_and_more_are_counted(travel: Looking) -> None:
     assert page.inner_text("#says") == (
         f"{best} best match{'es' * (best > 1)} · {more} more result{'s' * (more > 1)}"
     )
-    assert page.inner_text("#best") == "Best matches"
-    assert page.inner_text("#divide") == "More results"
+    expect(page.locator("#best")).to_have_text("Best matches")
+    expect(page.locator("#divide")).to_have_text("More results")
     assert mistakes_of(page) == []
 
 
@@ -95,30 +96,30 @@ def test_a_mistake_leaves_what_was_found(travel: Looking) -> None:
     page.click("#narrow")
     leave(page, "#where", "camera = Browny and width > 9")
     assert names(page) == before
-    assert "No camera" in page.inner_text("#trouble")
-    assert page.get_attribute("#where", "aria-invalid") == "true"
+    expect(page.locator("#trouble")).to_contain_text("No camera")
+    expect(page.locator("#where")).to_have_attribute("aria-invalid", "true")
     assert mistakes_of(page) == []
     page.locator("#trouble").get_by_role("button", name="Brownie").click()
     settled(page)
-    assert page.input_value("#where") == "camera = Brownie and width > 9"
-    assert page.locator("#trouble").is_hidden()
+    expect(page.locator("#where")).to_have_value("camera = Brownie and width > 9")
+    expect(page.locator("#trouble")).to_be_hidden()
     assert page.get_attribute("#where", "aria-invalid") is None
     assert set(names(page)) == {"red.jpg", "purple.jpg"}
 
     leave(page, "#where", "")
     leave(page, "#under", f"trip/{DEEP}e")
-    assert page.get_attribute("#under", "aria-invalid") == "true"
+    expect(page.locator("#under")).to_have_attribute("aria-invalid", "true")
     assert set(names(page)) >= {"red.jpg", "purple.jpg"}
     page.locator("#trouble button").first.click()
     settled(page)
-    assert page.input_value("#under") == f"trip/{DEEP}"
+    expect(page.locator("#under")).to_have_value(f"trip/{DEEP}")
     assert len(names(page)) == 3
     leave(page, "#where", "width >")
-    assert "incomplete" in page.inner_text("#trouble")
-    assert page.get_attribute("#where", "aria-invalid") == "true"
+    expect(page.locator("#trouble")).to_contain_text("incomplete")
+    expect(page.locator("#where")).to_have_attribute("aria-invalid", "true")
     assert len(names(page)) == 3
     ask(page, "")  # the same without a query
-    assert "incomplete" in page.inner_text("#trouble")
+    expect(page.locator("#trouble")).to_contain_text("incomplete")
 
 
 def test_results_can_be_sorted_by_date(travel: Looking) -> None:
@@ -133,11 +134,11 @@ def test_results_can_be_sorted_by_date(travel: Looking) -> None:
     page.select_option("#sort", "newest")
     settled(page)
     assert names(page) == ["purple.jpg", "orange.jpg", "red.jpg", undated]
-    assert page.locator("#divide").is_hidden()
+    expect(page.locator("#divide")).to_be_hidden()
     page.reload()
     settled(page)
     assert names(page)[0] == "purple.jpg"
-    assert page.input_value("#sort") == "newest"
+    expect(page.locator("#sort")).to_have_value("newest")
     page.evaluate("history.go(-2)")
     until(page, "document.querySelector('#sort').value === 'match'")
     settled(page)
@@ -148,15 +149,15 @@ def test_a_card_says_when_and_with_what_and_where_it_ends(travel: Looking) -> No
     page = travel.page
     ask(page, "red")
     card = page.locator(".card", has_text="red.jpg")
-    assert card.locator(".when").inner_text() == "15 Jun 2020 · Brownie"
+    expect(card.locator(".when")).to_have_text("15 Jun 2020 · Brownie")
     # The end of the long path is in view, its beginning gives way.
     end = card.locator(".folder .end")
-    assert end.text_content() == "/Rome"
-    box, around = end.bounding_box(), card.bounding_box()
-    assert box is not None
-    assert around is not None
-    assert box["x"] + box["width"] <= around["x"] + around["width"]
-    assert card.locator(".folder").get_attribute("title") == f"trip/{DEEP}"
+    expect(end).to_have_text("/Rome")
+    beyond = (
+        "e => e.getBoundingClientRect().right - e.closest('.card').getBoundingClientRect().right"
+    )
+    assert end.evaluate(beyond) <= 0
+    expect(card.locator(".folder")).to_have_attribute("title", f"trip/{DEEP}")
     card.locator(".view").click()
     facts = page.inner_text("#viewer .facts")
     assert "15 June 2020, 12:00" in facts
@@ -168,7 +169,7 @@ def test_paths_are_copied_where_they_may_be(travel: Looking) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     ask(page, "red")
     page.locator(".card", has_text="red.jpg").locator(".view").click()
-    assert page.locator("#viewer").get_by_role("button", name="Show in folder").is_visible()
+    expect(page.locator("#viewer").get_by_role("button", name="Show in folder")).to_be_visible()
     page.locator("#viewer").get_by_role("button", name="Copy path").click()
     until(page, "document.querySelector('#viewer .row').textContent.includes('Copied')")
     assert page.evaluate("navigator.clipboard.readText()").endswith(f"/trip/{DEEP}/red.jpg")
@@ -181,10 +182,10 @@ def test_several_are_chosen_and_taken_along(travel: Looking, tmp_path: Path) -> 
         card = page.locator(".card", has_text=name)
         card.hover()
         card.locator("input").check()
-    assert page.inner_text("#chosen-says") == "2 selected"
+    expect(page.locator("#chosen-says")).to_have_text("2 selected")
     assert mistakes_of(page) == []
     ask(page, "orange")  # what was chosen stays, through other queries
-    assert page.inner_text("#chosen-says") == "2 selected"
+    expect(page.locator("#chosen-says")).to_have_text("2 selected")
     assert page.locator(".card", has_text="red.jpg").locator("input").is_checked()
     with page.expect_download() as download:
         page.click("#chosen-download")
@@ -199,8 +200,8 @@ def test_several_are_chosen_and_taken_along(travel: Looking, tmp_path: Path) -> 
     assert rows[0]["camera"] == "Brownie"
     assert rows[0]["folder"] == f"trip/{DEEP}"
     page.click("#chosen-clear")
-    assert page.locator("#chosen").is_hidden()
-    assert page.locator(".card input:checked").count() == 0
+    expect(page.locator("#chosen")).to_be_hidden()
+    expect(page.locator(".card input:checked")).to_have_count(0)
     with page.expect_download() as download:
         page.click("#export")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
@@ -210,7 +211,7 @@ def test_several_are_chosen_and_taken_along(travel: Looking, tmp_path: Path) -> 
 def test_one_line_can_say_more(travel: Looking) -> None:
     page = travel.page
     ask(page, "2:red + orange - purple")
-    assert page.locator("#active .word").all_inner_texts() == ["red ×2", "orange", "not purple"]
+    expect(page.locator("#active .word")).to_have_text(["red ×2", "orange", "not purple"])
     assert travel.bodies[-1]["parts"] == [
         {"text": "red", "weight": 2, "exclude": False},
         {"text": "orange", "weight": 1, "exclude": False},
@@ -221,10 +222,10 @@ def test_one_line_can_say_more(travel: Looking) -> None:
     assert mistakes_of(page) == []
     page.get_by_role("button", name="Remove orange").click()
     settled(page)
-    assert page.input_value("#text") == "2:red - purple"
+    expect(page.locator("#text")).to_have_value("2:red - purple")
     page.reload()
     settled(page)
-    assert page.locator("#active .word").all_inner_texts() == ["red ×2", "not purple"]
+    expect(page.locator("#active .word")).to_have_text(["red ×2", "not purple"])
 
 
 LINES: dict[str, list[str] | None] = {
@@ -247,3 +248,67 @@ def test_lines_are_read_as_the_command_line_reads_them(travel: Looking) -> None:
         assert travel.page.locator("#active .word").all_inner_texts() == (parts or []), line
         assert is_compact(line) == (parts is not None)
         assert ("parts" in travel.bodies[-1]) == (parts is not None)
+
+
+def test_words_that_are_filters_are_chips(travel: Looking) -> None:
+    page = travel.page
+    ask(page, "red in June 2020")
+    expect(page.locator("#active .read")).to_have_text(["taken in June 2020"])
+    assert names(page) == ["red.jpg"]
+    expect(page.locator("#read")).to_have_text("Read as filters: taken in June 2020.")
+    assert mistakes_of(page) == []
+    page.get_by_role("button", name="Search for “in June 2020” as words").click()
+    settled(page)
+    assert len(names(page)) == 4
+    expect(page.locator("#text")).to_have_value("red in June 2020")
+    comes_to(page, "document.activeElement.id", "text")
+    assert "as_written=in+June+2020" in page.url
+    page.reload()
+    settled(page)
+    expect(page.locator("#active .read")).to_have_count(0)
+    page.get_by_role("button", name="Make a filter of “in June 2020”").press("Enter")
+    settled(page)
+    assert names(page) == ["red.jpg"]
+    # The keys stay where they were: on what can be taken back.
+    comes_to(page, "document.activeElement.dataset.words", "in June 2020")
+    page.go_back()
+    settled(page)
+    assert len(names(page)) == 4
+
+    ask(page, "red 2021")  # it could be content as well: nothing is done without a person
+    assert len(names(page)) == 4
+    offer = page.locator("#active .offer")
+    expect(offer).to_have_text(["taken in 2021?"])
+    assert mistakes_of(page) == []
+    box = "document.querySelector('#results').getBoundingClientRect().top"
+    before = page.evaluate(box)
+    offer.click()
+    settled(page)
+    assert names(page) == ["orange.jpg"]
+    comes_to(page, box, before)  # nothing jumps
+    page.get_by_role("button", name="Edit the filter taken in 2021").click()
+    settled(page)
+    expect(page.locator("#text")).to_have_value("red")
+    expect(page.locator("#where")).to_have_value("taken >= 2021-01-01 and taken < 2022-01-01")
+    comes_to(page, "document.activeElement.id", "where")
+    assert names(page) == ["orange.jpg"]
+    page.click("#clear-all")
+    settled(page)
+    assert len(names(page)) == 4
+
+
+def test_words_that_are_filters_alone_look_through_what_passes(travel: Looking) -> None:
+    page = travel.page
+    ask(page, "photos in June 2020")
+    assert page.locator("#active .read").all_inner_texts() == [
+        "pictures only",
+        "taken in June 2020",
+    ]
+    until(page, "document.querySelector('#tiles .card .name')?.textContent === 'red.jpg'")
+    expect(page.locator("#says")).to_have_text("1 file")
+    page.click("#clear-all")
+    settled(page)
+    expect(page.locator("#wall")).to_be_hidden()
+    assert len(names(page)) == 4
+    ask(page, "")
+    expect(page.locator("#active li")).to_have_count(0)

@@ -42,14 +42,17 @@ def browser_or_skip() -> Iterator[Browser]:
 
 
 class Looking:
-    """One window on the page, and a note of everything that it asked for or complained about."""
+    """The page in the tab of a browser, and a note of all that it asked for or complained about.
+
+    All tests use one tab, which compiles the page's parts once; nothing of one test is left for
+    the next but what the browser has cached.
+    """
 
     def __init__(
         self,
         browser: Browser,
         address: str,
         *,
-        scheme: str = "light",
         size: tuple[int, int] = (1280, 860),
         waits: bool = True,
     ) -> None:
@@ -60,31 +63,42 @@ class Looking:
         self.complaints: list[str] = []
         self.asked: list[str] = []
         self.bodies: list[dict[str, Any]] = []
-        self._context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,  # type: ignore[arg-type]
-            permissions=["microphone"],
-            reduced_motion="reduce",
-        )
-        self.page: Page = self._context.new_page()
+        context = browser.contexts[0] if browser.contexts else browser.new_context()
+        self.page: Page = context.pages[0] if context.pages else context.new_page()
         self.page.set_default_timeout(60_000)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._heard)
-        self.page.on("request", self._noted)
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        self._listeners: dict[Any, Any] = {
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "console": self._heard,
+            "request": self._noted,
+        }
 
     def __enter__(self) -> Looking:
+        for event, listener in self._listeners.items():
+            self.page.on(event, listener)
         self.page.goto(self.address)
         if self._waits:
             settled(self.page)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._context.close()
+        self.page.unroute_all()
+        self.page.evaluate("localStorage.clear()")
+        self.page.context.clear_cookies()
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.goto("about:blank")
 
     def _heard(self, message: Any) -> None:
-        refused = "Failed to load resource" in message.text
+        text = message.text
+        refused = "Failed to load resource" in text
+        # Chromium may still ask for the icon of a page that has been left.
+        late = "'null'" in text or "ERR_FAILED" in text
+        if late and "/page/icon.svg" in f"{text} {message.location['url']}":
+            return
         if message.type in {"error", "warning"} and not (refused and self.expects_refusals):
-            self.complaints.append(message.text)
+            self.complaints.append(text)
 
     def _noted(self, request: Any) -> None:
         self.asked.append(request.url)
@@ -106,6 +120,14 @@ def until(page: Page, condition: str, arg: Any = None, timeout_s: float = 60.0) 
         page.wait_for_timeout(50)
 
 
+def comes_to(page: Page, expression: str, value: Any = True, arg: Any = None) -> None:
+    """Assert that an expression in JavaScript has a value now or soon: a layout takes a moment."""
+    give_up = time.monotonic() + 30
+    while (now := page.evaluate(expression, arg)) != value:
+        assert time.monotonic() < give_up, f"{expression} is {now!r}, never {value!r}"
+        page.wait_for_timeout(50)
+
+
 def settled(page: Page) -> None:
     """Wait until the page shows the answer to what was asked of it last.
 
@@ -114,18 +136,28 @@ def settled(page: Page) -> None:
     until(page, "!document.body.classList.contains('busy')")
 
 
-def mistakes_of(page: Page) -> list[str]:
-    """What axe-core has to say against the page as it is now."""
-    pytest.importorskip("axe_playwright_python")
-    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+_AXE = """options => axe.run(document, { resultTypes: ['violations'], ...options })
+    .then(({ violations }) => violations.flatMap(({ id, help, nodes }) =>
+        nodes.map(({ html }) => `${id}: ${help}: ${html.slice(0, 160)}`)))"""
 
+
+def mistakes_of(page: Page, *rules: str) -> list[str]:
+    """What axe-core has to say against the page as it is now: by some rules, or by all."""
+    base = pytest.importorskip("axe_playwright_python.base")
     settled(page)
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{rule['id']}: {rule['help']}: {node['html'][:160]}"
-        for rule in found
-        for node in rule["nodes"]
-    ]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(base.AXE_SCRIPT)
+    found: list[str] = page.evaluate(_AXE, {"runOnly": list(rules)} if rules else {})
+    return found
+
+
+def mistakes_in_both(page: Page) -> list[str]:
+    """The same in light and in dark, where nothing but colours can differ."""
+    found = mistakes_of(page)
+    page.emulate_media(color_scheme="dark")
+    found += [f"dark: {one}" for one in mistakes_of(page, "color-contrast")]
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 def ask(page: Page, text: str) -> None:

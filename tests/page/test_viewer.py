@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from seehear.collection import Collection
 from seehear.encoders.fake import concept
 from seehear.server import ServiceLimits, create_app
 from tests.media.make import make_pdf
 from tests.media.make_timed import Scene, Track, make_film
+from tests.page.looking import Looking, ask, comes_to, mistakes_of, names, settled, until
 from tests.server.conftest import SETTINGS, Running, picture
-from tests.server.looking import Looking, ask, mistakes_of, names, settled, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -66,7 +67,7 @@ def test_a_picture_is_zoomed_and_moved(seat: Looking) -> None:
     view(page, "red", "red.png")
     until(page, "document.querySelector('#viewer .picture img').complete")
     page.keyboard.press("z")
-    assert page.evaluate(SCALE) == 2.5
+    comes_to(page, SCALE, 2.5)
     assert mistakes_of(page) == []
     box = page.locator(".stage").bounding_box()
     assert box is not None
@@ -79,9 +80,9 @@ def test_a_picture_is_zoomed_and_moved(seat: Looking) -> None:
     page.mouse.up()
     assert page.evaluate(left) == pytest.approx(before + 40, abs=2)
     page.mouse.dblclick(x, y)
-    assert page.evaluate(SCALE) == 1
+    comes_to(page, SCALE, 1)
     page.get_by_role("button", name="Zoom in or out").click()
-    assert page.evaluate(SCALE) == 2.5
+    comes_to(page, SCALE, 2.5)
     page.keyboard.press("ArrowRight")  # the next one begins whole
     until(page, "!document.querySelector('.stage').classList.contains('zoomed')")
 
@@ -93,7 +94,7 @@ def test_a_picture_fills_the_screen(seat: Looking) -> None:
     until(page, "document.fullscreenElement?.classList.contains('stage')")
     page.keyboard.press("f")
     until(page, "document.fullscreenElement === null")
-    assert page.locator("#viewer[open]").count() == 1
+    expect(page.locator("#viewer[open]")).to_have_count(1)
 
 
 TOUCH = """([dx, dy]) => {
@@ -120,7 +121,7 @@ def test_a_swipe_leads_to_the_next(seat: Looking) -> None:
     until(page, viewed, arg=order[1])
     page.evaluate(TOUCH, [-30, 0])  # too short
     page.evaluate(TOUCH, [-100, 90])  # scrolls rather than swipes
-    assert page.inner_text("#viewed") == order[1]
+    expect(page.locator("#viewed")).to_have_text(order[1])
     page.evaluate(TOUCH, [150, -10])
     until(page, viewed, arg=order[0])
 
@@ -129,7 +130,7 @@ def test_all_moments_of_a_film_are_on_a_line_of_time(seat: Looking) -> None:
     page = seat.page
     view(page, "red", "film's.mp4")
     page.wait_for_selector(".timeline .mark")
-    assert page.locator(".side span").all_inner_texts() == ["sight", "speech"]
+    expect(page.locator(".side span")).to_have_text(["sight", "speech"])
     sight = page.locator(".side", has_text="sight").locator(".mark")
     told = sight.evaluate_all("m => m.map(x => x.getAttribute('aria-label'))")
     assert [" 0:00–0:04" in told[0], " 0:08–0:12" in told[1], " 0:16–0:20" in told[2]] == [True] * 3
@@ -145,7 +146,7 @@ def test_all_moments_of_a_film_are_on_a_line_of_time(seat: Looking) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewer[open]", state="detached")
     view(page, "red", "red.png")
-    assert page.locator(".timeline").count() == 0
+    expect(page.locator(".timeline")).to_have_count(0)
 
 
 def test_a_passage_stands_beside_its_page(seat: Looking) -> None:
@@ -154,9 +155,57 @@ def test_a_passage_stands_beside_its_page(seat: Looking) -> None:
     assert page.url.endswith("#page=2")
     drawn = page.get_by_role("img", name="Page 2 of report.pdf")
     assert drawn.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
-    assert page.locator("#viewer mark").all_inner_texts() == ["zebra"]
+    expect(page.locator("#viewer mark")).to_have_text(["zebra"])
     assert mistakes_of(page) == []
     page.reload()
     page.wait_for_selector("#viewer[open]")
     settled(page)
-    assert page.get_by_role("img", name="Page 2 of report.pdf").is_visible()
+    expect(page.get_by_role("img", name="Page 2 of report.pdf")).to_be_visible()
+
+
+ALPHAS = """() => {
+    const veil = document.querySelector('#viewer canvas.veil');
+    const { data } = veil.getContext('2d').getImageData(0, 0, veil.width, veil.height);
+    return [data[3], data.at(-1)];
+}"""
+
+
+ONE_BOX = """some => {
+    const [one, other] = some.map((at) => document.querySelector(at).getBoundingClientRect());
+    return JSON.stringify(one) === JSON.stringify(other);
+}"""
+
+
+def test_what_matched_is_lit(look: Looking) -> None:
+    page = look.page
+    view(page, "red", "flag.png")
+    page.wait_for_selector("#viewer canvas.veil")
+    left, right = page.evaluate(ALPHAS)
+    assert left < 20  # the red half is seen
+    assert right > 100  # the white one is veiled
+    comes_to(page, ONE_BOX, arg=["#viewer canvas", "#viewer img"])
+    assert mistakes_of(page) == []
+    page.get_by_role("button", name="Show what matched", pressed=True).click()
+    expect(page.locator("canvas.veil")).to_be_hidden()
+    page.reload()
+    page.wait_for_selector("#viewer canvas.veil", state="attached")
+    expect(page.locator("canvas.veil")).to_be_hidden()  # as it was left
+    page.keyboard.press("w")
+    expect(page.locator("canvas.veil")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#viewer[open]", state="detached")
+
+    told = '{"patches": [], "steps": [0, 0, 1, 1], "start_s": 0, "step_s": 1}'
+    page.route("**/explain?**", lambda route: route.fulfill(body=told))
+    view(page, "cyan", "flute.wav")
+    page.wait_for_selector("#viewer .spectrogram canvas.veil")
+    page.unroute("**/explain?**")
+    left, right = page.evaluate(ALPHAS)
+    assert left > 100
+    assert right < 20
+    comes_to(page, ONE_BOX, arg=["#viewer .spectrogram", "#viewer .spectrogram img"])
+    page.goto(f"{look.address}/?kind=image")  # without a query nothing made the hit
+    settled(page)
+    page.locator(".card .view").first.click()
+    page.wait_for_selector("#viewer .picture img")
+    expect(page.locator("canvas.veil")).to_have_count(0)
