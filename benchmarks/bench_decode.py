@@ -79,7 +79,8 @@ def _image(size_px: tuple[int, int], form: str, **options: Any) -> Callable[[Pat
 def _heif(size_px: tuple[int, int]) -> Callable[[Path], object]:
     import pillow_heif
 
-    return lambda path: pillow_heif.from_pillow(photograph(size_px)).save(path, quality=60)
+    shown = pillow_heif.from_pillow(photograph(size_px))
+    return lambda path: shown.save(path, quality=60, thumbnails=[320])
 
 
 def _gif(size_px: tuple[int, int]) -> Callable[[Path], object]:

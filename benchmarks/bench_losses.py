@@ -21,16 +21,16 @@ from statistics import mean
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmarks import record
 from seehear.encoders.tiny import load_tiny
 from seehear.encoders.tiny.towers import ImageTower
 from seehear.finetune.augment import ImageJitter
-from seehear.finetune.inputs import Embed, resize_square
+from seehear.finetune.inputs import resize_square
 from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import Modality
 from training import datasets
+from training.frozen import image_views
 from training.prepare import ImageData
 from training.recipe import TowerPlan
 from training.run import start_from
@@ -59,19 +59,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = None if quick else options.data / "teachers" / IMAGE_FEATURES
     steps, batch = (6, 16) if quick else (STEPS, BATCH)
     results = {}
-    for name, sigmoid in (("InfoNCE", False), ("sigmoid", True)):
-        best: Figures = {}
-        for rate in RATES:
-            schedule = Schedule(steps, batch, rate, weight_decay=0.05, average=0.97)
-            some = [
-                projection_figures(images, start, schedule, sigmoid, seed)
-                for seed in (SEEDS[:1] if quick else SEEDS)
-            ]
-            figures = {key: mean(one[key] for one in some) for key in some[0]}
-            figures["learning_rate"] = rate
-            best = max(best, figures, key=lambda one: one.get("dev_recall@10", -1.0))
-        results[name] = best
-        sys.stdout.write(f"{name:8}  " + "  ".join(f"{k} {v:.4g}" for k, v in best.items()) + "\n")
+    with tempfile.TemporaryDirectory() as cache:
+        for name, sigmoid in (("InfoNCE", False), ("sigmoid", True)):
+            best: Figures = {}
+            for rate in RATES:
+                schedule = Schedule(steps, batch, rate, weight_decay=0.05, average=0.97)
+                some = [
+                    projection_figures(images, start, schedule, sigmoid, seed, Path(cache))
+                    for seed in (SEEDS[:1] if quick else SEEDS)
+                ]
+                figures = {key: mean(one[key] for one in some) for key in some[0]}
+                figures["learning_rate"] = rate
+                best = max(best, figures, key=lambda one: one.get("dev_recall@10", -1.0))
+            results[name] = best
+            sys.stdout.write(
+                f"{name:8}  " + "  ".join(f"{k} {v:.4g}" for k, v in best.items()) + "\n"
+            )
     record.keep(
         "losses",
         {"seeds": len(SEEDS), "steps": steps, "batch": batch, "quick": quick, "losses": results},
@@ -81,7 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def projection_figures(
-    images: ImageData, start: Path | None, schedule: Schedule, sigmoid: bool, seed: int
+    images: ImageData,
+    start: Path | None,
+    schedule: Schedule,
+    sigmoid: bool,
+    seed: int,
+    cache: Path,
 ) -> Figures:
     """Train a projection by one loss; recall of the pictures kept apart."""
     torch.manual_seed(seed)
@@ -93,7 +101,7 @@ def projection_figures(
     def encode(sentences: Sequence[str]) -> torch.Tensor:
         return torch.from_numpy(encoder.encode(Modality.TEXT, list(sentences)))
 
-    plan = TowerPlan(schedule, dev_share=1 / 6, image_px=PX, dropout=0.3)
+    plan = TowerPlan(schedule, dev_share=1 / 6, image_px=PX, dropout=0.3, views=3)
     dataset = datasets.make_dataset(
         images.items,
         np.ones(len(images.items), np.bool_),
@@ -108,7 +116,9 @@ def projection_figures(
     with tempfile.TemporaryDirectory() as folder:
         context = RunContext(Path(folder), seed=seed)
         jitter = ImageJitter(smallest_area=0.5)
-        embed = _features(tower, images, dataset.source.rows, plan, jitter, context)
+        # The backbone stands still: its features are the same for every loss and seed.
+        same = RunContext(Path(folder), seed=0)
+        embed = image_views(tower, images, dataset.source.rows, plan, jitter, same, cache)
         eval_callback = datasets.make_eval_callback(
             tower, images.items, dataset.dev, plan, "images", encode,
             datasets.plain_images(images, "cpu"),
@@ -118,23 +128,6 @@ def projection_figures(
         return train_tower(
             "head", student, groups, dataset, embed, loss_weights, schedule, context, eval_callback
         )
-
-
-_kept: dict[int, Embed] = {}
-
-
-def _features(
-    tower: ImageTower,
-    images: ImageData,
-    rows: NDArray[np.int64],
-    plan: TowerPlan,
-    jitter: ImageJitter,
-    context: RunContext,
-) -> Embed:
-    """The backbone stands still: its features are the same for every loss and seed."""
-    if id(images) not in _kept:
-        _kept[id(images)] = datasets.feature_embed(tower, images, rows, plan, jitter, context)
-    return _kept[id(images)]
 
 
 def flickr(data: Path) -> ImageData:
@@ -147,7 +140,7 @@ def flickr(data: Path) -> ImageData:
             items.append(item)
             with Image.open(io.BytesIO(content)) as image:
                 pixels.append(resize_square(np.asarray(image.convert("RGB")), PX))
-    return ImageData(items, np.stack(pixels), np.zeros((len(items), 0), np.float16))
+    return ImageData("bench", items, np.stack(pixels), np.zeros((len(items), 0), np.float16))
 
 
 def made_up(count: int = 60) -> ImageData:
@@ -159,7 +152,7 @@ def made_up(count: int = 60) -> ImageData:
         for k in range(count)
     ]
     pixels = rng.integers(0, 256, (count, PX, PX, 3), dtype=np.uint8)
-    return ImageData(items, pixels, np.zeros((count, 0), np.float16))
+    return ImageData("bench", items, pixels, np.zeros((count, 0), np.float16))
 
 
 if __name__ == "__main__":

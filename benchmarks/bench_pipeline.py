@@ -13,7 +13,6 @@ over the same folder, in which nothing has changed. The plot needs matplotlib.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import resource
 import subprocess
@@ -23,12 +22,12 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from benchmarks import record
-from seehear.files import check_output, write_output
+from benchmarks.plot import plot
+from seehear.files import check_output
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 QUICK = (60, 300)
@@ -151,31 +150,18 @@ def measure(size: int) -> dict[str, Any]:
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def plot(rows: Sequence[dict[str, Any]], path: Path, *, force: bool) -> None:
-    """Draw cost per file and peak memory over the number of files. Raises ImportError."""
-    matplotlib = import_module("matplotlib")
-    matplotlib.use("Agg")
-    figure, axes = import_module("matplotlib.pyplot").subplots(1, 2, figsize=(9, 3.2))
-    files = [row["files"] for row in rows]
-    for name, label in (("ms_per_file", "wall clock"), ("cpu_ms_per_file", "processor")):
-        axes[0].plot(files, [row[name] for row in rows], marker="o", label=label)
-    axes[0].set_ylabel("ms per file")
-    for name, label in (
-        ("peak_mib", "the run"),
-        ("unchanged_peak_mib", "again, unchanged"),
-        ("worker_peak_mib", "a decode worker"),
-    ):
-        axes[1].plot(files, [row[name] for row in rows], marker="o", label=label)
-    axes[1].set_ylabel("peak memory, MiB")
-    for axis in axes:
-        axis.legend()
-        axis.set_xscale("log")
-        axis.set_xlabel("files")
-        axis.set_ylim(bottom=0)
-    figure.tight_layout()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix.removeprefix(".") or "svg")
-    write_output(path, [drawn.getvalue()], force=force)
+PANELS = (
+    ("ms per file", {"ms_per_file": "wall clock", "cpu_ms_per_file": "processor"}),
+    (
+        "peak memory, MiB",
+        {
+            "peak_mib": "the run",
+            "unchanged_peak_mib": "again, unchanged",
+            "worker_peak_mib": "a decode worker",
+        },
+    ),
+)
+"""What `--plot` draws over the number of files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
     if chosen.plot is not None:
-        plot(rows, chosen.plot, force=chosen.force)
+        plot(rows, "files", PANELS, chosen.plot, force=chosen.force)
     record.keep("pipeline", {"model": "fake", "seed": 0, "sizes": rows}, chosen)
     return 0
 

@@ -45,16 +45,18 @@ def sentences(count: int, seed: int) -> list[str]:
     return [" ".join(str(rng.choice(words)) for words in lists) for _ in range(count)]
 
 
-def stock(folder: Path, assets: int, *, model: str = "tiny", seed: int = 0) -> None:
-    """Make a collection of so many assets in a folder that has none."""
+def stock(
+    folder: Path, assets: int, *, model: str = "tiny", seed: int = 0, url: str | None = None
+) -> None:
+    """Make a collection of so many assets in a folder that has none; `url` names its database."""
     loaded = load_model(model, "cpu")
     rng = np.random.default_rng(seed)
     said = sentences(min(SENTENCES, assets), seed)
     (space,) = loaded.spaces_of(Modality.TEXT)
     meant = np.asarray(loaded.encode(Modality.TEXT, said)[space], dtype=np.float32)
     root = folder.parent / f"{folder.name}-media"
-    root.mkdir(parents=True)
-    catalog = Catalog.open(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    catalog = Catalog.open(folder, url=url)
     try:
         made = catalog.generations.create(loaded.name, loaded.revision, [space])
         catalog.generations.promote(made.id)
@@ -74,9 +76,9 @@ def stock(folder: Path, assets: int, *, model: str = "tiny", seed: int = 0) -> N
                 batch.put_contents(made.id, contents, places)
     finally:
         catalog.close()
-    (root / "notes").mkdir()
+    (root / "notes").mkdir(exist_ok=True)
     (root / "notes" / "last.md").write_text(f"The last of them: {said[0]}.")
-    with Collection(folder, Settings(model=model, device="cpu")) as collection:
+    with Collection(folder, Settings(model=model, device="cpu", database=url)) as collection:
         collection.index(root / "notes")
         collection.search(said[0])  # leaves the caches of the indexes
 
