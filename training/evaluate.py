@@ -23,7 +23,7 @@ from training import metrics
 from training.held_out import encode_held_out
 
 CONCEPTS = Path(__file__).with_name("concepts.txt")
-_ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "tiny-imagenet", "imagenette", "pacs")
+_ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "imagenet-samples2", "pacs")
 
 Report = dict[str, dict[str, Any]]
 
@@ -39,11 +39,7 @@ def evaluate(
         return encoder.encode(Modality.TEXT, list(sentences))
 
     words = CONCEPTS.read_text(encoding="utf-8").split()
-    captioned = {
-        name: metrics.captioned(images, name, texts)
-        for name in images.datasets()
-        if any(images.items[row].captions for row in images.rows(name, "val"))
-    }
+    captioned = {name: metrics.captioned(images, name, texts) for name in images.datasets()}
     named = {
         name: metrics.zero_shot(images, "images", name, texts)
         for name in images.datasets()
@@ -82,7 +78,7 @@ def markdown(report: Report) -> str:
         lines += [f"### {title}", "", f"| | {' | '.join(columns)} |"]
         lines.append("|---" * (len(columns) + 1) + "|")
         for name, row in rows.items():
-            values = [_shown(row[column]) if column in row else "" for column in columns]
+            values = [_cell(row, column) for column in columns]
             lines.append(f"| {name} | {' | '.join(values)} |")
         lines.append("")
     return "\n".join(lines)
@@ -90,6 +86,14 @@ def markdown(report: Report) -> str:
 
 def _scalars(row: Mapping[str, Any]) -> list[str]:
     return [name for name, value in row.items() if isinstance(value, int | float)]
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    if column not in row:
+        return ""
+    interval = row.get(column + metrics.INTERVAL)
+    between = f" ({_shown(interval[0])} to {_shown(interval[1])})" if interval else ""
+    return _shown(row[column]) + between
 
 
 def _shown(value: float) -> str:

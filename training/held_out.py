@@ -29,6 +29,8 @@ class HeldOut:
     """(n, dim); a sound's is the mean of its windows'."""
     classes: dict[str, list[str]]
     """Labels by data set, of all its splits: what zero-shot evaluation chooses from."""
+    trained: str = ""
+    """Every label, synonym and keyword of the training split, in lower case, by line."""
 
     def rows(self, dataset: str, split: str | None = None) -> NDArray[np.int64]:
         """Return the rows of one set, or of one split of it."""
@@ -52,6 +54,7 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
     from tqdm import tqdm
 
     classes: dict[str, set[str]] = {}
+    trained: dict[str, None] = {}
     items: list[ShardItem] = []
     parts: list[Vectors] = []
     waiting: list[tuple[ImageSample | AudioSample, ...]] = []
@@ -66,6 +69,7 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
         if item.label:
             classes.setdefault(item.dataset, set()).add(item.label)
         if item.split == "train":
+            trained |= dict.fromkeys([item.label or "", *item.names, *item.keywords])
             continue
         try:
             samples = tuple(_samples(content, kind, encoder))
@@ -77,7 +81,8 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
             flush()
     flush()
     vectors = np.concatenate(parts) if parts else np.zeros((0, encoder.space.dim), np.float32)
-    return HeldOut(items, vectors, {name: sorted(some) for name, some in classes.items()})
+    named = {name: sorted(some) for name, some in classes.items()}
+    return HeldOut(items, vectors, named, "\n".join(trained).lower())
 
 
 def _samples(

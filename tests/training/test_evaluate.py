@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from training import evaluate
-from training.metrics import chance, success
+from training.held_out import HeldOut
+from training.metrics import captioned, chance, concepts, share, success
+from training.shards import ShardItem
 
 
 def test_success_is_the_share_of_ranks_within_the_first_k() -> None:
@@ -24,6 +28,47 @@ def test_chance_is_that_of_a_random_order() -> None:
     # Two draws out of four: 1/2 to meet the one; 1 - 1/6 to meet one of two.
     assert chance(relevant, 2).tolist() == pytest.approx([0.5, 5 / 6])
     assert chance(relevant, 9).tolist() == [1.0, 1.0]
+
+
+def test_an_interval_is_of_items_not_of_their_captions() -> None:
+    values, owners = np.tile([1.0, 0.0], 50), np.arange(100)
+    alone = share("found", values, owners)
+    # Fifty items of which each is asked for four times, always alike.
+    alike = share("found", np.repeat(values, 4), np.repeat(owners, 4))
+
+    assert alone["found"] == alike["found"] == 0.5
+    low, high = alone["found, 95 %"]
+    assert low == pytest.approx(0.4, abs=0.03)  # 0.5 - 1.96 * 0.05
+    assert high == pytest.approx(0.6, abs=0.03)
+    assert alike["found, 95 %"] == [low, high]
+
+
+def _held() -> HeldOut:
+    """Three photographs: a pond by people, a harbour by a machine, a label that is trained on."""
+    items = [
+        ShardItem("told", "1", "val", None, ("ducks on a pond",)),
+        ShardItem("told", "2", "val", None, ("boats in a harbour",), by_machine=True),
+        ShardItem("told", "3", "val", "garage", ("a car in front of a garage",)),
+    ]
+    return HeldOut(items, np.eye(3, dtype=np.float32), {"told": ["garage"]}, "a garage\ndog")
+
+
+def _first(sentences: Sequence[str]) -> NDArray[np.float32]:
+    return np.tile(np.eye(3, dtype=np.float32)[0], (len(sentences), 1))
+
+
+def test_only_what_people_wrote_is_asked() -> None:
+    figures = captioned(_held(), "told", _first)
+
+    assert figures["pictures"] == 2
+    assert figures["text->image recall@1"] == 0.5
+
+
+def test_words_of_training_labels_are_not_asked() -> None:
+    figures = concepts(_held(), ["pond", "harbour", "garage", "dog"], _first, k=1)
+
+    assert figures["concepts"] == 1  # the pond
+    assert figures["success@1"] == 1.0
 
 
 def test_command_writes_tables_and_json(
