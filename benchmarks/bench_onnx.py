@@ -172,26 +172,37 @@ def _export(tower: torch.nn.Module, batch: tuple[Tensor, ...], path: Path) -> No
 
 def _padded(backbone: Any, rows: Tensor) -> torch.nn.Module:
     """The same convolutions, each after the padding of pixels that its kernel's zeros stand for."""
+    import torch
     from torch import nn
 
-    from seehear.encoders.tiny.towers import _SameConv
+    from seehear.encoders.tiny.towers import SameConv
 
-    height, width = rows.shape[-2:]
-    layers: list[nn.Module] = []
-    for layer in backbone.layers:
-        if isinstance(layer, _SameConv):
-            twice = layer.stride[0] == 2
-            above, left = (int(not (twice and size % 2 == 0)) for size in (height, width))
-            plain = nn.Conv2d(
-                layer.in_channels, layer.out_channels, 3, layer.stride[0], groups=layer.groups
-            )
-            plain.load_state_dict(layer.state_dict())
-            layers += [nn.ZeroPad2d((left, 1, above, 1)), plain]
-            if twice:
-                height, width = -(-height // 2), -(-width // 2)
-        else:
-            layers.append(layer)
-    return nn.Sequential(*layers)
+    sizes: dict[nn.Module, tuple[int, ...]] = {}
+    held = [
+        (within, at)
+        for within in backbone.modules()
+        if isinstance(within, nn.Sequential)
+        for at, layer in enumerate(within)
+        if isinstance(layer, SameConv)
+    ]
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        sizes[layer] = tuple(given[0].shape[-2:])
+
+    for within, at in held:
+        within[at].register_forward_pre_hook(note)
+    with torch.inference_mode():
+        backbone(torch.zeros(1, backbone.layers[0].in_channels, *rows.shape[-2:]))
+    for within, at in held:
+        layer: Any = within[at]
+        side, stride = layer.kernel_size[0], layer.stride[0]
+        after = side // 2
+        above, left = (after - int(stride == 2 and size % 2 == 0) for size in sizes[layer])
+        plain = nn.Conv2d(layer.in_channels, layer.out_channels, side, stride, groups=layer.groups)
+        plain.load_state_dict(layer.state_dict())
+        within[at] = nn.Sequential(nn.ZeroPad2d((left, after, above, after)), plain)
+    result: torch.nn.Module = backbone
+    return result
 
 
 def _session(path: Path) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ from training.captions import CLASS_SENTENCES, fill
 from training.prepare import AudioData, ImageData
 from training.recipe import TowerPlan
 from training.shards import ShardItem
-from training.tower_stage import TowerDataset
+from training.tower_stage import TowerDataset, is_bare
 
 Describe = Callable[[ShardItem], list[str]]
 EncodeTexts = Callable[[Sequence[str]], Tensor]
@@ -103,6 +103,7 @@ def make_dataset(
         class_probabilities=probabilities,
         dev=dev[usable[dev]],
         pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
+        bare=np.flatnonzero([is_bare(sentence) for sentence in table.sentences]),
     )
 
 

@@ -24,7 +24,6 @@ from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ, AudioTower, ImageTower
 from seehear.finetune.augment import AudioJitter, ImageJitter, jitter_images
 from seehear.finetune.inputs import Embed, audio_batch
 from seehear.finetune.loop import RunContext, stage_rng
-from seehear.finetune.tower import frozen_layers
 from training.prepare import AudioData, ImageData
 from training.recipe import TowerPlan
 
@@ -119,7 +118,7 @@ def audio_views(
     """Return how a step embeds the sounds `rows` from what the frozen blocks give."""
     length = int(plan.clip_s * SAMPLE_RATE_HZ)
     frames = spectrograms([torch.zeros(length)])[0].shape[1]
-    cut = frozen_layers(plan.frozen_blocks)
+    cut = tower.backbone.depth(plan.frozen_blocks) if plan.frozen_blocks else 0
 
     def run(some: NDArray[np.int64], view: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
         mels, counts = audio_batch(audio.waveforms, some, length, jitter, rng)

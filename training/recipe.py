@@ -47,7 +47,8 @@ class TowerPlan:
     schedule: Schedule
     loss_weights: LossWeights = field(default_factory=LossWeights)
     start: str = ""
-    """File under `teachers/` whose convolutions the backbone starts from; empty: from scratch."""
+    """What the backbone starts from: the convolutions of a file under `teachers/`, or
+    "efficientnet-lite0", those of an installed package; empty: from scratch."""
     classes: str = ""
     """File under `teachers/` whose class probabilities are distilled; empty: none."""
     frozen_blocks: int = 0

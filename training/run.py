@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seehear.encoders.tiny.checkpoint import check_save
-from seehear.encoders.tiny.towers import AudioTower, ImageTower
+from seehear.encoders.tiny.towers import EFFICIENTNET, AudioTower, ImageTower, convolutions
 from seehear.errors import SeehearError, UsageError
 from seehear.finetune.inputs import audio_embed, image_embed
 from seehear.finetune.loop import RunContext
@@ -29,6 +29,7 @@ from seehear.finetune.tower import tower_groups
 from seehear.types import Vectors
 from training import captions, datasets
 from training.datasets import SentenceVectors, make_dataset, make_eval_callback
+from training.efficientnet import efficientnet_weights
 from training.export import export, versions
 from training.frozen import audio_views, image_views
 from training.logs import stage_bars, tensorboard_scalars
@@ -39,9 +40,11 @@ from training.text_stage import Distilled, distil_text
 from training.text_teacher import SentenceTeacher, cached_vectors, common_words
 from training.text_torch import choose_vocabulary, embed_texts
 from training.tflite import convolution_weights
-from training.tower_stage import Student, train_tower
+from training.tower_stage import Student, is_bare, train_tower
 
-_HELD = 3  # every third sentence of the corpus anchors the text tower while it trains with images
+# Every bare word and every third sentence of the corpus anchor the text tower while it learns with
+# images.
+_HELD = 3
 _DATA_NOTE = "see README.md beside this file for the licences of the data"
 
 
@@ -126,7 +129,9 @@ def _follow(
         vectors = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
     else:
         vectors = _vectors_now(text, corpus)
-    held = corpus[::_HELD] if recipe.image.text_rate else []
+    held = [s for n, s in enumerate(corpus) if n % _HELD == 0 or is_bare(s)]
+    if not recipe.image.text_rate:
+        held = []
     image, image_figures = _train_image_tower(
         recipe, data, cache, images, vectors, text, held, context
     )
@@ -157,7 +162,7 @@ def _train_image_tower(
 ) -> tuple[nn.Module, dict[str, float]]:
     plan, sizes = recipe.image, recipe.model.image
     torch.manual_seed(recipe.seed)
-    tower = ImageTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    tower = ImageTower(recipe.model.dim, **asdict(sizes))
     classes = []
     if plan.classes:
         names = captions.imagenet_names(data / "teachers" / "imagenet_labels.txt")
@@ -290,15 +295,16 @@ def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> St
     return result
 
 
-def start_from(tower: ImageTower | AudioTower, teacher: Path) -> None:
-    """Give a tower's backbone the weights of a teacher's file.
+def start_from(tower: ImageTower | AudioTower, start: Path) -> None:
+    """Give a tower's backbone the weights of a teacher's file, or of an installed package.
 
-    Raises UsageError where the backbone is of other sizes than the teacher.
+    Raises UsageError where the backbone is of other sizes than these weights.
     """
-    pairs = convolution_weights(teacher)
-    for layer, (weight, bias) in zip(tower.backbone.convolutions(), pairs, strict=False):
+    packaged = start.name == EFFICIENTNET
+    pairs = efficientnet_weights() if packaged else convolution_weights(start)
+    for layer, (weight, bias) in zip(convolutions(tower.backbone), pairs, strict=False):
         if tuple(layer.weight.shape) != weight.shape or layer.bias is None:
-            raise UsageError(f"the tower is of other sizes than {teacher.name}; leave out `start`")
+            raise UsageError(f"the tower is of other sizes than {start.name}; leave out `start`")
         layer.weight.data = torch.from_numpy(weight)
         layer.bias.data = torch.from_numpy(bias)
 

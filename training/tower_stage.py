@@ -7,7 +7,7 @@ held to the sentence teacher's vectors, so that it keeps words that no image sho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -76,6 +76,8 @@ class TowerDataset:
     pieces: Sequence[Sequence[int]] = ()
     """Per sentence of the table: the numbers of its pieces. Only a text tower that learns reads
     them; the table's vectors are then the sentence teacher's."""
+    bare: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Numbers of the sentences of one word or two, as people type them."""
 
 
 def train_tower(
@@ -127,6 +129,8 @@ def train_tower(
             losses["classes"] = taught
         if student.text is not None:
             others = rng.integers(0, len(dataset.pieces), _ANCHORS)
+            if len(dataset.bare):  # half of them: sentences outnumber words, and words drift first
+                others[::2] = rng.choice(dataset.bare, len(others[::2]))
             general = _read(student.text, dataset, others, device)
             wanted = vectors[torch.from_numpy(others).to(device)]
             apart = 2.0 - (texts * fixed).sum(1).mean() - (general * wanted).sum(1).mean()
@@ -138,6 +142,11 @@ def train_tower(
     scales = [student.pair_scale, student.pair_bias, student.class_scale]
     every = [*groups, {"params": scales, "weight_decay": 0.0, "factor": 1.0}]
     return run_stage(stage, student, every, schedule, context, step, eval_callback, queue)
+
+
+def is_bare(sentence: str) -> bool:
+    """Tell whether a sentence is one word or two."""
+    return sentence.count(" ") < 2
 
 
 def _read(

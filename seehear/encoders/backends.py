@@ -75,9 +75,9 @@ def _pads_itself(convolution: Any) -> bool | None:
     """Return True for TensorFlow's padding, False for torch's own, None for any other."""
     from torch import nn
 
-    from seehear.encoders.tiny.towers import _SameConv
+    from seehear.encoders.tiny.towers import SameConv
 
-    if type(convolution) is _SameConv:
+    if type(convolution) is SameConv:
         return True
     return False if type(convolution) is nn.Conv2d else None
 
@@ -90,7 +90,7 @@ def _fused_convolution(convolution: Any, highest: float) -> nn.Module:
 
     same = bool(_pads_itself(convolution))
     stride, dilation = list(convolution.stride), list(convolution.dilation)
-    padding = [1, 1] if same else list(convolution.padding)
+    padding = [convolution.kernel_size[0] // 2] * 2 if same else list(convolution.padding)
     shape = ("relu", [], "") if highest == float("inf") else ("hardtanh", [0.0, highest], "")
 
     class FusedConvolution(nn.Module):

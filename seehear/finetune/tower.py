@@ -18,8 +18,6 @@ from seehear.finetune.loop import RunContext, Schedule, run_stage
 from seehear.finetune.losses import info_nce
 from seehear.finetune.pairs import NegativeQueue, PairSource, SentenceTable, false_negative_mask
 
-_LAYERS_OF_STEM, _LAYERS_OF_BLOCK = 2, 4
-
 
 class ScaledTower(nn.Module):
     """A tower with the learned temperature of its pairs."""
@@ -92,15 +90,11 @@ def tower_groups(
 
     The first `frozen` blocks of the backbone, and the stem before them, keep their weights.
     """
-    tower.backbone.layers[: frozen_layers(frozen)].requires_grad_(False)
+    if frozen:
+        tower.backbone.layers[: tower.backbone.depth(frozen)].requires_grad_(False)
     moving = [p for p in tower.backbone.parameters() if p.requires_grad]
     rest = [p for module in head for p in module.parameters()]
     return [{"params": moving, "factor": rate}, {"params": rest, "factor": 1.0}]
-
-
-def frozen_layers(blocks: int) -> int:
-    """Return how many layers of a backbone its first blocks and the stem before them have."""
-    return _LAYERS_OF_STEM + _LAYERS_OF_BLOCK * blocks if blocks else 0
 
 
 def arrays_of(module: nn.Module, prefix: str) -> dict[str, NDArray[np.float32]]:

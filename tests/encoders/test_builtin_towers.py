@@ -7,16 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from numpy.typing import NDArray
 
 from seehear.encoders.tiny import TinyEncoder, load_tiny
 from seehear.encoders.tiny.checkpoint import save_folder
 from seehear.encoders.tiny.log_mel import spectrograms, waveform_16k
-from seehear.encoders.tiny.towers import AudioTower, ImageTower, MobileNetV1
+from seehear.encoders.tiny.towers import (
+    BACKBONES,
+    EFFICIENTNET,
+    AudioTower,
+    Backbone,
+    ImageTower,
+    convolutions,
+)
 from seehear.errors import UsageError
 from seehear.types import AudioSample, ImageSample, Modality, VideoSample
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
+from training.efficientnet import efficientnet_arrays, efficientnet_weights
 from training.tflite import (
     AUDIO_CLASSES,
     IMAGE_FEATURES,
@@ -34,12 +43,11 @@ needs_teachers = pytest.mark.skipif(
 )
 
 
-def _start_from(backbone: MobileNetV1, path: Path) -> None:
-    weights = convolution_weights(path)
-    convolutions = backbone.convolutions()
-    assert len(weights) == len(convolutions)
+def _start_from(
+    backbone: Backbone, weights: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+) -> None:
     with torch.no_grad():
-        for convolution, (weight, bias) in zip(convolutions, weights, strict=True):
+        for convolution, (weight, bias) in zip(convolutions(backbone), weights, strict=True):
             assert convolution.bias is not None
             convolution.weight.copy_(torch.from_numpy(weight))
             convolution.bias.copy_(torch.from_numpy(bias))
@@ -70,7 +78,7 @@ def _tone(hertz: float, duration_s: float, rate_hz: int = 16_000) -> NDArray[np.
 @needs_teachers
 def test_image_tower_gives_the_teachers_features() -> None:
     tower = ImageTower(8, 8).eval()
-    _start_from(tower.backbone, _TEACHERS / IMAGE_FEATURES)
+    _start_from(tower.backbone, convolution_weights(_TEACHERS / IMAGE_FEATURES))
     teacher = QuantisedTeacher(_TEACHERS / IMAGE_FEATURES)
 
     for seed in range(3):
@@ -81,11 +89,26 @@ def test_image_tower_gives_the_teachers_features() -> None:
         assert _cosine(given, teacher(scene)) > 0.98
 
 
+@pytest.mark.parametrize(
+    ("photo", "classes"), [("chelsea", range(281, 286)), ("coffee", range(967, 969))]
+)
+def test_efficientnet_names_what_photographs_show(photo: str, classes: range) -> None:
+    tower = ImageTower(8, 8, backbone=EFFICIENTNET, blocks=16).eval()
+    _start_from(tower.backbone, efficientnet_weights())
+    pixels = torch.from_numpy(getattr(skimage.data, photo)()).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        square = torch.nn.functional.interpolate(pixels.float(), size=(224, 224), mode="bilinear")
+        pooled = tower.features(square)[0].numpy()
+    arrays = efficientnet_arrays()
+
+    assert int((arrays["_fc.weight"] @ pooled + arrays["_fc.bias"]).argmax()) in classes
+
+
 @needs_teachers
 def test_sound_tower_gives_the_teachers_classes() -> None:
     tower = AudioTower(8, 8).eval()
     path = _TEACHERS / AUDIO_CLASSES
-    _start_from(tower.backbone, path)
+    _start_from(tower.backbone, convolution_weights(path))
     teacher = QuantisedTeacher(path)
     weight, bias = _classifier(path)
 
@@ -121,11 +144,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TinyEncoder:
     return load_tiny(folder, device="cpu")
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("px", [31, 32, 33])
-def test_padding_is_tensorflows_at_every_size(px: int) -> None:
-    backbone = MobileNetV1(3, scale=0.25, blocks=4)
+def test_padding_is_tensorflows_at_every_size(px: int, backbone: str) -> None:
+    first = BACKBONES[backbone](3, scale=0.25, blocks=4)
 
-    assert backbone(torch.zeros(1, 3, px, px)).shape[-1] == -(-px // 8)
+    assert first(torch.zeros(1, 3, px, px)).shape[-1] == -(-px // 8)
 
 
 def test_pictures_of_any_shape_and_company(encoder: TinyEncoder) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from seehear.encoders import backends
 from seehear.encoders.autotune import AutotunedModule, Backend, all_backends
-from seehear.encoders.tiny.towers import AudioTower, ImageTower
+from seehear.encoders.tiny.towers import BACKBONES, AudioTower, ImageTower
 
 CPU = torch.device("cpu")
 
@@ -188,10 +188,11 @@ def assert_same_rows(ours: torch.Tensor, plain: torch.Tensor, least: float) -> N
     assert torch.nn.functional.cosine_similarity(ours, plain).min() >= least
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("side", [32, 33, 64, 97])
-def test_fused_pictures_are_the_plain_ones(side: int) -> None:
+def test_fused_pictures_are_the_plain_ones(side: int, backbone: str) -> None:
     torch.manual_seed(1)
-    plain = channels_last(ImageTower(24, 32, scale=0.25, blocks=5))
+    plain = channels_last(ImageTower(24, 32, backbone=backbone, scale=0.25, blocks=5))
     assert backends.can_fuse(plain, CPU)
     ours = backends.fused(plain)
     with torch.inference_mode():

@@ -23,7 +23,7 @@ from seehear.errors import ModelIntegrityError, ModelUnavailableError, UsageErro
 from seehear.files import check_local, check_output, irregular_entry, output_file
 from seehear.types import SampleSpec
 
-ARCHITECTURE = "seehear-mobilenet-v1"
+ARCHITECTURE = "seehear-dual-encoder"
 FORMAT_VERSION = 1
 MANIFEST, WEIGHTS, VOCABULARY = "manifest.json", "model.safetensors", "vocabulary.txt"
 
@@ -39,6 +39,8 @@ class TowerConfig:
     """Sizes of one convolutional tower; tests use smaller `scale` and `blocks`."""
 
     hidden: int = 512
+    backbone: str = "mobilenet-v1"
+    """One of `towers.BACKBONES`; sounds have MobileNet v1."""
     scale: float = 1.0
     blocks: int = 13
 

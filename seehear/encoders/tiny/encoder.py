@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,9 +202,13 @@ def build_tower(
     from seehear.encoders.devices import choose_device
     from seehear.encoders.tiny.towers import AudioTower, ImageTower
 
-    sizes = folder.config.image if name == "image" else folder.config.audio
-    kind: type[ImageTower] | type[AudioTower] = ImageTower if name == "image" else AudioTower
-    tower: nn.Module = kind(folder.config.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
+    config = folder.config
+    tower: nn.Module
+    if name == "image":
+        tower = ImageTower(config.dim, **asdict(config.image))
+    else:
+        sizes = config.audio
+        tower = AudioTower(config.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
     state = {key: torch.from_numpy(array) for key, array in folder.tower(name).items()}
     try:
         tower.load_state_dict(state)

@@ -1,9 +1,9 @@
-"""Define the image and audio towers as torch modules: MobileNet v1 and a projection.
+"""Define the image and audio towers as torch modules: a backbone of convolutions, a projection.
 
-Both towers have one design (arXiv:1704.04861). The audio tower is YAMNet's: it runs over a log-mel
-spectrogram as over an image, fully convolutionally over the whole window, and pools over time with
-learned attention. It has no batch normalisation: that is folded into the convolutions, as in the
-teachers' files from which training starts.
+The audio tower is YAMNet's MobileNet v1: it runs over a log-mel spectrogram as over an image, fully
+convolutionally over the whole window, and pools over time with learned attention. The image tower
+has that backbone or EfficientNet-Lite0. Neither has batch normalisation: it is folded into the
+convolutions of the weights from which training starts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Output channels and stride of the 13 depthwise-separable blocks.
+MOBILENET, EFFICIENTNET = "mobilenet-v1", "efficientnet-lite0"
+
+# MobileNet v1: output channels and stride of the 13 depthwise-separable blocks.
 _BLOCKS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1),
     (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
+# EfficientNet-Lite0: expansion, side of the depthwise kernel, output channels and stride of the 16
+# inverted residual blocks.
+_INVERTED_BLOCKS = (
+    (1, 3, 16, 1), (6, 3, 24, 2), (6, 3, 24, 1), (6, 5, 40, 2), (6, 5, 40, 1), (6, 3, 80, 2),
+    (6, 3, 80, 1), (6, 3, 80, 1), (6, 5, 112, 1), (6, 5, 112, 1), (6, 5, 112, 1), (6, 5, 192, 2),
+    (6, 5, 192, 1), (6, 5, 192, 1), (6, 5, 192, 1), (6, 3, 320, 1),
+)  # fmt: skip
+_HEAD_CHANNELS = 1280
 STEM_CHANNELS = 32
 MEL_BANDS = 64
 SAMPLE_RATE_HZ = 16_000
@@ -29,8 +39,8 @@ _MEL_RANGE_HZ = (125.0, 7500.0)
 LOG_FLOOR = 0.001
 
 
-class _SameConv(nn.Conv2d):
-    """3x3 convolution of stride 1 or 2, padded as TensorFlow pads.
+class SameConv(nn.Conv2d):
+    """Convolution with a kernel of odd side and stride 1 or 2, padded as TensorFlow pads.
 
     For an even side, TensorFlow's extra pixel is on the right and at the bottom.
 
@@ -41,11 +51,12 @@ class _SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = padded_kernel(self.weight, x.shape, int(self.stride[0]))
-        return functional.conv2d(x, weight, self.bias, self.stride, 1, 1, self.groups)
+        around = self.kernel_size[0] // 2
+        return functional.conv2d(x, weight, self.bias, self.stride, around, 1, self.groups)
 
 
 def padded_kernel(weight: Tensor, shape: Sequence[int], stride: int) -> Tensor:
-    """Pad a 3x3 kernel (out, in, 3, 3) for an input of `shape` (n, in, h, w) and padding 1."""
+    """Pad a kernel (out, in, k, k) for an input of `shape` (n, in, h, w) and padding k // 2."""
     above, left = (int(stride == 2 and size % 2 == 0) for size in shape[-2:])
     return functional.pad(weight, (left, 0, above, 0)) if above or left else weight
 
@@ -59,10 +70,10 @@ class MobileNetV1(nn.Module):
     def __init__(self, channels: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)) -> None:
         super().__init__()
         inner = max(8, int(STEM_CHANNELS * scale))
-        layers: list[nn.Module] = [_SameConv(channels, inner, 3, stride=2), nn.ReLU6()]
+        layers: list[nn.Module] = [SameConv(channels, inner, 3, stride=2), nn.ReLU6()]
         for outer, stride in _BLOCKS[:blocks]:
             out = max(8, int(outer * scale))
-            layers += [_SameConv(inner, inner, 3, stride=stride, groups=inner), nn.ReLU6()]
+            layers += [SameConv(inner, inner, 3, stride=stride, groups=inner), nn.ReLU6()]
             layers += [nn.Conv2d(inner, out, 1), nn.ReLU6()]
             inner = out
         self.layers = nn.Sequential(*layers)
@@ -72,9 +83,67 @@ class MobileNetV1(nn.Module):
         result: Tensor = self.layers(x)
         return result
 
-    def convolutions(self) -> list[nn.Conv2d]:
-        """Return the convolutions in order, as the teachers' files list them."""
-        return [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+    def depth(self, blocks: int) -> int:
+        """Return how many layers the stem and the first blocks have."""
+        return 2 + 4 * blocks
+
+
+class InvertedBlock(nn.Module):
+    """Widen, convolve each channel, narrow without activation; add the input where it fits."""
+
+    def __init__(self, inner: int, outer: int, expansion: int, side: int, stride: int) -> None:
+        super().__init__()
+        wide = inner * expansion
+        widen = [nn.Conv2d(inner, wide, 1), nn.ReLU6()] if expansion > 1 else []
+        alone = SameConv(wide, wide, side, stride=stride, groups=wide)
+        self.layers = nn.Sequential(*widen, alone, nn.ReLU6(), nn.Conv2d(wide, outer, 1))
+        self.adds = stride == 1 and inner == outer
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layers(x)
+        return x + result if self.adds else result
+
+
+class EfficientNetLite0(nn.Module):
+    """Map (n, channels, h, w) to (n, width(1280), h/32, w/32): MBConv blocks without attention.
+
+    EfficientNet (arXiv:1905.11946) as its authors thinned it for small processors: ReLU6 in place
+    of swish, no squeeze-and-excitation. Tests use a smaller `blocks` and `scale`.
+    """
+
+    def __init__(
+        self, channels: int, *, scale: float = 1.0, blocks: int = len(_INVERTED_BLOCKS)
+    ) -> None:
+        super().__init__()
+        inner = max(8, int(STEM_CHANNELS * scale))
+        layers: list[nn.Module] = [SameConv(channels, inner, 3, stride=2), nn.ReLU6()]
+        for expansion, side, outer, stride in _INVERTED_BLOCKS[:blocks]:
+            out = max(8, int(outer * scale))
+            layers.append(InvertedBlock(inner, out, expansion, side, stride))
+            inner = out
+        self.width = max(8, int(_HEAD_CHANNELS * scale))
+        layers += [nn.Conv2d(inner, self.width, 1), nn.ReLU6()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layers(x)
+        return result
+
+    def depth(self, blocks: int) -> int:
+        """Return how many layers the stem and the first blocks have."""
+        return 2 + blocks
+
+
+Backbone = MobileNetV1 | EfficientNetLite0
+BACKBONES: dict[str, type[MobileNetV1] | type[EfficientNetLite0]] = {
+    MOBILENET: MobileNetV1,
+    EFFICIENTNET: EfficientNetLite0,
+}
+
+
+def convolutions(backbone: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions of a backbone in order, as files of its weights list them."""
+    return [layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d)]
 
 
 class Projection(nn.Module):
@@ -95,10 +164,16 @@ class ImageTower(nn.Module):
     """Map uint8 or float pixels (n, 3, h, w) in [0, 255] to unit vectors (n, dim)."""
 
     def __init__(
-        self, dim: int, hidden: int, *, scale: float = 1.0, blocks: int = len(_BLOCKS)
+        self,
+        dim: int,
+        hidden: int,
+        *,
+        backbone: str = MOBILENET,
+        scale: float = 1.0,
+        blocks: int = len(_BLOCKS),
     ) -> None:
         super().__init__()
-        self.backbone = MobileNetV1(3, scale=scale, blocks=blocks)
+        self.backbone: Backbone = BACKBONES[backbone](3, scale=scale, blocks=blocks)
         self.projection = Projection(self.backbone.width, dim, hidden)
 
     def features(self, pixels: Tensor) -> Tensor:
