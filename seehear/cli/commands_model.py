@@ -162,9 +162,7 @@ def train(
         typer.Option(
             "--share",
             metavar="S",
-            min=0,
-            max=1,
-            help="How much of the new weights the model takes; the rest stays as it was.",
+            help="How much of the new weights the model takes, above 0 up to 1; the rest stays.",
         ),
     ] = 0.5,
     strict: Annotated[

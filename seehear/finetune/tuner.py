@@ -90,10 +90,13 @@ def fine_tune(
     pairs, out = Path(pairs), Path(out)
     source = TINY if init == "tiny" else Path(init).expanduser()
     _check_out(out, source, force=force)
-    if epochs < 1 or batch_size < 2 or not 0 < val_share <= 0.5 or not 0 < share <= 1:
+    if epochs < 1 or batch_size < 2 or not 0 < val_share <= 0.5:
         raise UsageError(
-            "epochs must be 1 or more, batch_size 2 or more, val_share above 0 and at most 0.5, "
-            "share above 0 and at most 1"
+            "epochs must be 1 or more, batch_size 2 or more, val_share above 0 and at most 0.5"
+        )
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"share is {share:g}; it must be above 0 and at most 1, the trained weights alone"
         )
     folder = _open_init(source, init)
     device = str(choose_device(device))
