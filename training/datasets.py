@@ -19,6 +19,7 @@ from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.finetune.loop import EvalCallback
 from seehear.finetune.pairs import PairSource, SentenceTable
 from training.captions import CLASS_SENTENCES, fill
+from training.concepts import CONCEPTS, described_by, trained_names, words_of
 from training.prepare import AudioData, ImageData
 from training.recipe import TowerPlan
 from training.shards import ShardItem
@@ -141,7 +142,8 @@ def make_eval_callback(
 ) -> EvalCallback:
     """Return a callback that measures the dev rows.
 
-    It gives recall of items by their captions and accuracy on `plan.eval_set`.
+    It gives recall of items by their captions, accuracy on `plan.eval_set`, and success@10 of the
+    words of concepts.txt that no training label has.
 
     `kind` is "images" or "audio". `encode` is asked each time: the text tower may be learning.
     """
@@ -153,6 +155,12 @@ def make_eval_callback(
     labels = sorted({item.label for item in items if item.dataset == plan.eval_set and item.label})
     truth = torch.tensor([labels.index(items[row].label or "") for row in named])
     sentences = [fill(CLASS_SENTENCES[kind], label) for label in labels]
+    shown = [int(row) for row in dev if words_of(items[row])]
+    words, shows = described_by(
+        CONCEPTS.read_text(encoding="utf-8").split(),
+        [items[row] for row in shown],
+        trained_names(item for item in items if item.split == "train"),
+    )
 
     def vectors(rows: Sequence[int]) -> Tensor:
         starts = range(0, len(rows), _ROWS_AT_ONCE)
@@ -168,6 +176,9 @@ def make_eval_callback(
             if named:
                 guess = (vectors(named) @ encode(sentences).T).argmax(dim=1)
                 figures["dev_accuracy"] = float((guess == truth).float().mean())
+            if words:
+                ranks = first_relevant_ranks((encode(words) @ vectors(shown).T).numpy(), shows)
+                figures["dev_words@10"] = float((ranks <= 10).mean())
         return figures
 
     return eval_callback

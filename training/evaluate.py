@@ -20,9 +20,9 @@ from seehear.errors import SeehearError
 from seehear.files import check_output, write_output
 from seehear.types import Modality, Vectors
 from training import metrics
+from training.concepts import CONCEPTS
 from training.held_out import encode_held_out
 
-CONCEPTS = Path(__file__).with_name("concepts.txt")
 _ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "imagenet-samples2", "pacs")
 
 Report = dict[str, dict[str, Any]]

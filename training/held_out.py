@@ -14,6 +14,7 @@ from seehear.encoders import normalised
 from seehear.encoders.tiny import TinyEncoder
 from seehear.errors import MediaError
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
+from training.concepts import trained_names
 from training.shards import ShardItem, read_items
 
 _AT_ONCE = 64
@@ -54,7 +55,7 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
     from tqdm import tqdm
 
     classes: dict[str, set[str]] = {}
-    trained: dict[str, None] = {}
+    trained: list[ShardItem] = []
     items: list[ShardItem] = []
     parts: list[Vectors] = []
     waiting: list[tuple[ImageSample | AudioSample, ...]] = []
@@ -69,7 +70,7 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
         if item.label:
             classes.setdefault(item.dataset, set()).add(item.label)
         if item.split == "train":
-            trained |= dict.fromkeys([item.label or "", *item.names, *item.keywords])
+            trained.append(item)
             continue
         try:
             samples = tuple(_samples(content, kind, encoder))
@@ -82,7 +83,7 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
     flush()
     vectors = np.concatenate(parts) if parts else np.zeros((0, encoder.space.dim), np.float32)
     named = {name: sorted(some) for name, some in classes.items()}
-    return HeldOut(items, vectors, named, "\n".join(trained).lower())
+    return HeldOut(items, vectors, named, trained_names(trained))
 
 
 def _samples(

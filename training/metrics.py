@@ -21,8 +21,8 @@ from seehear.encoders.tiny import TinyEncoder
 from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
 from training.captions import CLASS_SENTENCES, fill
+from training.concepts import described_by, human_captions
 from training.held_out import HeldOut
-from training.shards import ShardItem
 
 Texts = Callable[[Sequence[str]], Vectors]
 Flags = NDArray[np.bool_]
@@ -93,7 +93,7 @@ def chance(relevant: Flags, k: int) -> NDArray[np.float64]:
 
 def captioned(images: HeldOut, dataset: str, texts: Texts) -> Figures:
     """Measure sentence to image and back on the val part of a set that people described."""
-    rows = [r for r in images.rows(dataset, "val") if _human_captions(images.items[r])]
+    rows = [r for r in images.rows(dataset, "val") if human_captions(images.items[r])]
     if not rows:
         return {}
     captions = [c for r in rows for c in images.items[r].captions[:5]]
@@ -196,19 +196,9 @@ def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> 
 
     `words` that a training label has are left out.
     """
-    described = [_words_of(item) for item in held.items]
-    asked, rows = [], []
-    for word in words:
-        pattern = re.compile(rf"\b{re.escape(word)}(s|es)?\b")
-        if pattern.search(held.trained):
-            continue
-        right = np.array([bool(pattern.search(text)) for text in described])
-        if right.any():
-            asked.append(word)
-            rows.append(right)
+    asked, relevant = described_by(words, held.items, held.trained)
     if not asked:
         return {}
-    relevant = np.stack(rows)
     ranks = first_relevant_ranks(texts(asked) @ held.vectors.T, relevant)
     return {
         "concepts": len(asked),
@@ -219,15 +209,6 @@ def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> 
         "median rank of the first": float(np.median(ranks)),
         "not found": [word for word, rank in zip(asked, ranks, strict=True) if rank > k],
     }
-
-
-def _words_of(item: ShardItem) -> str:
-    words = [item.label or "", *item.names, *item.keywords, *_human_captions(item)]
-    return " ".join(words).lower()
-
-
-def _human_captions(item: ShardItem) -> Sequence[str]:
-    return () if item.by_machine else item.captions
 
 
 def speeds(encoder: TinyEncoder, sentences: Sequence[str]) -> Figures:

@@ -94,7 +94,35 @@ def _follow(
     *,
     force: bool,
 ) -> Path:
-    cache, device, progress = out / "cache", context.device, context.progress is not None
+    cache, progress = out / "cache", context.progress is not None
+    read = train_text(recipe, data, cache, context, teacher)
+    image_teacher = teacher_file(data, recipe.image)
+    images = prepare_images(data, cache, recipe.image.cache_px, image_teacher, progress=progress)
+    image, image_figures = train_image_tower(recipe, data, cache, images, read, context)
+    text, corpus = read.text, read.corpus
+    vectors = _vectors_now(text, corpus)
+    audio_data = prepare_audio(data, cache, teacher_file(data, recipe.audio), progress=progress)
+    audio, audio_figures = _train_audio_tower(recipe, data, cache, audio_data, vectors, context)
+    figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
+    provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, context.device)
+    return _exported(recipe, out, text, image, audio, provenance, force=force)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the text stage leaves for the others."""
+
+    corpus: Sequence[str]
+    taught: SentenceVectors
+    """The sentence teacher's vectors."""
+    text: Distilled
+
+
+def train_text(
+    recipe: Recipe, data: Path, cache: Path, context: RunContext, teacher: TextTeacher | None = None
+) -> Read:
+    """Collect the corpus, embed it with the sentence teacher and distil the text tower from it."""
+    device, progress = context.device, context.progress is not None
     encode = teacher.encode if teacher else SentenceTeacher(device=device).encode
     words = teacher.words if teacher else common_words()
     corpus = captions.corpus(
@@ -120,27 +148,8 @@ def _follow(
         context,
         warm_start=recipe.text.warm_start,
     )
-    images = prepare_images(
-        data, cache, recipe.image.cache_px, _teacher_file(data, recipe.image), progress=progress
-    )
-    # A text tower that learns with the pictures is held to its teacher's vectors; else the towers
-    # meet the sentences where search will, at the vectors of the small text tower.
-    if recipe.image.text_rate:
-        vectors = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
-    else:
-        vectors = _vectors_now(text, corpus)
-    held = [s for n, s in enumerate(corpus) if n % _HELD == 0 or is_bare(s)]
-    if not recipe.image.text_rate:
-        held = []
-    image, image_figures = _train_image_tower(
-        recipe, data, cache, images, vectors, text, held, context
-    )
-    vectors = _vectors_now(text, corpus)
-    audio_data = prepare_audio(data, cache, _teacher_file(data, recipe.audio), progress=progress)
-    audio, audio_figures = _train_audio_tower(recipe, data, cache, audio_data, vectors, context)
-    figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
-    provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, device)
-    return _exported(recipe, out, text, image, audio, provenance, force=force)
+    taught = SentenceVectors(corpus, targets, lambda some: torch.from_numpy(encode(some)))
+    return Read(corpus, taught, text)
 
 
 def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
@@ -150,17 +159,18 @@ def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
     return SentenceVectors(corpus, encode(corpus).half().numpy(), encode)
 
 
-def _train_image_tower(
-    recipe: Recipe,
-    data: Path,
-    cache: Path,
-    images: ImageData,
-    vectors: SentenceVectors,
-    text: Distilled,
-    held: Sequence[str],
-    context: RunContext,
+def train_image_tower(
+    recipe: Recipe, data: Path, cache: Path, images: ImageData, read: Read, context: RunContext
 ) -> tuple[nn.Module, dict[str, float]]:
+    """Train the image tower, and with it the text tower of `read` where the recipe says so.
+
+    Returns the tower and the figures of the part of the training split that it did not see.
+    """
     plan, sizes = recipe.image, recipe.model.image
+    text = read.text
+    # A text tower that learns with the pictures is held to its teacher's vectors; else the towers
+    # meet the sentences where search will, at the vectors of the small text tower.
+    vectors = read.taught if plan.text_rate else _vectors_now(text, read.corpus)
     torch.manual_seed(recipe.seed)
     tower = ImageTower(recipe.model.dim, **asdict(sizes))
     classes = []
@@ -177,7 +187,9 @@ def _train_image_tower(
         classes,
         images.probabilities,
         text.tokenizer if plan.text_rate else None,
-        held,
+        [s for n, s in enumerate(read.corpus) if n % _HELD == 0 or is_bare(s)]
+        if plan.text_rate
+        else (),
     )
     if plan.start:
         start_from(tower, data / "teachers" / plan.start)
@@ -358,7 +370,8 @@ def _trained(recipe: Recipe, items: Sequence[ShardItem]) -> int:
     return sum(i.split == "train" and (not recipe.sets or i.is_of(recipe.sets)) for i in items)
 
 
-def _teacher_file(data: Path, plan: TowerPlan) -> Path | None:
+def teacher_file(data: Path, plan: TowerPlan) -> Path | None:
+    """Return the file that gives class probabilities, None where the plan names none."""
     return data / "teachers" / plan.classes if plan.classes else None
 
 

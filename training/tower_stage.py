@@ -43,6 +43,9 @@ class LossWeights:
     """Sentences nearer than this (cosine) do not count as wrong for each other's items."""
     anchor: float = 3.0
     """Where the text tower learns too: how much its distance from the sentence teacher counts."""
+    bare_anchors: float = 0.5
+    """Part of the sentences that hold the text tower which are one word or two: they are few among
+    all, and drift first."""
 
 
 class Student(ScaledTower):
@@ -129,8 +132,8 @@ def train_tower(
             losses["classes"] = taught
         if student.text is not None:
             others = rng.integers(0, len(dataset.pieces), _ANCHORS)
-            if len(dataset.bare):  # half of them: sentences outnumber words, and words drift first
-                others[::2] = rng.choice(dataset.bare, len(others[::2]))
+            bare = int(weights.bare_anchors * _ANCHORS) if len(dataset.bare) else 0
+            others[:bare] = rng.choice(dataset.bare, bare) if bare else ()
             general = _read(student.text, dataset, others, device)
             wanted = vectors[torch.from_numpy(others).to(device)]
             apart = 2.0 - (texts * fixed).sum(1).mean() - (general * wanted).sum(1).mean()
