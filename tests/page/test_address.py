@@ -277,7 +277,7 @@ def test_a_moment_has_an_address(
     expect(page.locator("#viewed")).to_have_text("day.mp4")
     until(page, "document.querySelector('#viewer video').readyState >= 2")
     at = page.evaluate("document.querySelector('#viewer video').currentTime")
-    assert start_s <= at < start_s + 1.5
+    assert start_s <= at < start_s + 3  # it plays
     moment = page.locator("#viewer dt:text('Moment') + dd")
     assert moment.count() == (stop_s is not None)
     assert mistakes_of(page) == []
