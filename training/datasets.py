@@ -212,6 +212,10 @@ def split_rows(
     The held-out splits are in neither. A key's hash decides, so that a set may grow.
     """
     train = np.array([row for row, split in enumerate(splits) if split == "train"], np.int64)
-    draw = np.array([zlib.crc32(keys[row].encode()) % 10_000 for row in train])
-    dev = draw < dev_share * 10_000
+    dev = np.array([is_dev(keys[row], dev_share) for row in train], np.bool_)
     return train[~dev], train[dev]
+
+
+def is_dev(key: str, dev_share: float) -> bool:
+    """Say whether an item of the training split is kept apart, to choose settings by."""
+    return zlib.crc32(key.encode()) % 10_000 < dev_share * 10_000

@@ -1,9 +1,11 @@
 """Measure a model folder on what it was not trained on.
 
     python -m training.evaluate --data DIR [--model DIR] [--json FILE] [--device cpu]
+    python -m training.evaluate --data DIR --tuning [--image-px N]
 
 Prints the tables of the model card as Markdown. Everything goes through the public encoder with
-the exported weights; `--model` is the bundled `tiny` where it is left out.
+the exported weights; `--model` is the bundled `tiny` where it is left out. `--tuning` measures on
+what the recipe's run kept apart of the training split, where settings are chosen.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seehear.encoders.tiny import TinyEncoder, load_tiny
+from seehear.encoders.tiny import TinyEncoder
+from seehear.encoders.tiny.checkpoint import open_folder
+from seehear.encoders.tiny.encoder import TINY
 from seehear.errors import SeehearError
 from seehear.files import check_output, write_output
 from seehear.types import Modality, Vectors
 from training import metrics
 from training.concepts import CONCEPTS
 from training.held_out import encode_held_out
+from training.recipe import SHIPPED, read_recipe
 
 _ZERO_SHOT_IMAGES = ("caltech101", "imagenet-samples", "imagenet-samples2", "pacs")
 
@@ -29,11 +35,20 @@ Report = dict[str, dict[str, Any]]
 
 
 def evaluate(
-    data: Path, encoder: TinyEncoder, *, progress: bool = True, with_speeds: bool = True
+    data: Path,
+    encoder: TinyEncoder,
+    *,
+    tuning: Mapping[str, float] | None = None,
+    progress: bool = True,
 ) -> Report:
-    """Compute every figure that `data` allows, by table and name; see `training.metrics`."""
-    images = encode_held_out(data, "images", encoder, progress)
-    audio_data = encode_held_out(data, "audio", encoder, progress)
+    """Compute every figure that `data` allows, by table and name; see `training.metrics`.
+
+    `tuning` measures on these shares of the training split, by "images" and "audio", in the place
+    of the held-out splits, and no speeds.
+    """
+    shares = tuning or {"images": 0.0, "audio": 0.0}
+    images = encode_held_out(data, "images", encoder, progress, shares["images"])
+    audio_data = encode_held_out(data, "audio", encoder, progress, shares["audio"])
 
     def texts(sentences: Sequence[str]) -> Vectors:
         return encoder.encode(Modality.TEXT, list(sentences))
@@ -62,7 +77,7 @@ def evaluate(
             "text->sound": metrics.concepts(audio_data, words, texts),
         },
     }
-    if with_speeds:
+    if not tuning:
         asked = [c for item in images.items for c in item.captions] or words
         report["Speed"] = {"one process": metrics.speeds(encoder, asked)}
     return {table: {n: row for n, row in rows.items() if row} for table, rows in report.items()}
@@ -111,14 +126,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled tiny")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--force", action="store_true", help="replace a FILE that exists")
+    parser.add_argument("--tuning", action="store_true", help="measure where settings are chosen")
+    parser.add_argument("--image-px", type=int, metavar="N", help="another size of images")
     parser.add_argument("--device", default="cpu", metavar="NAME")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     try:
         if options.json:
             check_output(options.json, force=options.force)
-        encoder = load_tiny(options.model, device=options.device)
-        report = evaluate(options.data, encoder, progress=not options.quiet)
+        folder = open_folder(options.model or TINY)
+        if options.image_px:
+            folder = replace(folder, config=replace(folder.config, image_px=options.image_px))
+        encoder = TinyEncoder(folder, device=options.device)
+        recipe = read_recipe(SHIPPED)
+        tuning = {"images": recipe.image.dev_share, "audio": recipe.audio.dev_share}
+        report = evaluate(
+            options.data,
+            encoder,
+            tuning=tuning if options.tuning else None,
+            progress=not options.quiet,
+        )
         if options.json:
             text = json.dumps({"model": encoder.space.key, **report}, indent=2) + "\n"
             write_output(options.json, [text.encode("utf-8")], force=options.force)

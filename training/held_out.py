@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from seehear.encoders.tiny import TinyEncoder
 from seehear.errors import MediaError
 from seehear.types import AudioSample, ImageSample, Modality, Vectors
 from training.concepts import trained_names
+from training.datasets import is_dev
 from training.shards import ShardItem, read_items
 
 _AT_ONCE = 64
@@ -47,10 +48,13 @@ class HeldOut:
         return sorted({item.dataset for item in self.items})
 
 
-def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool) -> HeldOut:
+def encode_held_out(
+    data: Path, kind: str, encoder: TinyEncoder, progress: bool, tuning_share: float = 0.0
+) -> HeldOut:
     """Encode what is not in the training split of `data/kind` ("images" or "audio").
 
-    Items that cannot be decoded are left out.
+    With `tuning_share`, that share of the training split instead: what training kept apart, to
+    choose settings by. Items that cannot be decoded are left out.
     """
     from tqdm import tqdm
 
@@ -71,12 +75,14 @@ def encode_held_out(data: Path, kind: str, encoder: TinyEncoder, progress: bool)
             classes.setdefault(item.dataset, set()).add(item.label)
         if item.split == "train":
             trained.append(item)
+        kept_apart = item.split == "train" and is_dev(item.dataset + item.key, tuning_share)
+        if not (kept_apart if tuning_share else item.split != "train"):
             continue
         try:
             samples = tuple(_samples(content, kind, encoder))
         except MediaError:
             continue
-        items.append(item)
+        items.append(replace(item, split="val") if tuning_share else item)
         waiting.append(samples)
         if len(waiting) == _AT_ONCE:
             flush()

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seehear.encoders.tiny import load_tiny
 from training import evaluate
-from training.held_out import HeldOut
+from training.datasets import is_dev
+from training.held_out import HeldOut, encode_held_out
 from training.metrics import captioned, chance, concepts, share, success
-from training.shards import ShardItem
+from training.shards import ShardItem, read_items
 
 
 def test_success_is_the_share_of_ranks_within_the_first_k() -> None:
@@ -86,6 +88,22 @@ def test_command_writes_tables_and_json(
     assert report["Captions"]["told"]["captions"] == 16
     assert report["Sound and text, by set"]["tones"]["sentences"] == 3
     assert "| told | 8 | 16 |" in capsys.readouterr().out
+
+
+def test_settings_are_chosen_on_what_training_kept_apart(
+    data: Path, untrained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = load_tiny(untrained, device="cpu")
+    kept = encode_held_out(data, "images", encoder, False, tuning_share=0.5)
+    trained = [item for item, _ in read_items(data, "images") if item.split == "train"]
+
+    wanted = {item.key for item in trained if is_dev(item.dataset + item.key, 0.5)}
+    assert {item.key for item in kept.items} == wanted
+    assert 0 < len(kept.items) < len(trained)
+    assert {item.split for item in kept.items} == {"val"}
+    asked = ["--data", str(data), "--model", str(untrained), "--quiet", "--tuning"]
+    assert evaluate.main([*asked, "--image-px", "48"]) == 0
+    assert "Speed" not in capsys.readouterr().out
 
 
 def test_missing_model_is_one_line(
