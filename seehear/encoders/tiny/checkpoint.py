@@ -261,7 +261,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("architecture") != ARCHITECTURE:
         found = manifest.get("architecture") if isinstance(manifest, dict) else None
         raise ModelIntegrityError(
-            f"{folder} holds a model of architecture {found!r}, not {ARCHITECTURE!r}"
+            f"{folder} holds a model of architecture {found!r}, not {ARCHITECTURE!r}; "
+            "train it again with this version"
         )
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ModelIntegrityError(
