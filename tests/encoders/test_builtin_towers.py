@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from seehear.encoders.tiny.towers import (
     ImageTower,
     convolutions,
 )
-from seehear.errors import UsageError
+from seehear.errors import ModelIntegrityError, UsageError
 from seehear.types import AudioSample, ImageSample, Modality, VideoSample
 from tests.encoders.small_builtin import SMALL, VOCABULARY_OF_SMALL, small_arrays
 from training.efficientnet import efficientnet_arrays, efficientnet_weights
@@ -150,6 +151,14 @@ def test_padding_is_tensorflows_at_every_size(px: int, backbone: str) -> None:
     first = BACKBONES[backbone](3, scale=0.25, blocks=4)
 
     assert first(torch.zeros(1, 3, px, px)).shape[-1] == -(-px // 8)
+
+
+def test_a_backbone_of_a_later_version_is_one_line(tmp_path: Path) -> None:
+    later = replace(SMALL, image=replace(SMALL.image, backbone="later"))
+    save_folder(tmp_path, "small", later, small_arrays(), VOCABULARY_OF_SMALL, {})
+
+    with pytest.raises(ModelIntegrityError, match=r"backbone 'later'.*upgrade seehear"):
+        load_tiny(tmp_path, device="cpu").load(Modality.IMAGE)
 
 
 def test_pictures_of_any_shape_and_company(encoder: TinyEncoder) -> None:

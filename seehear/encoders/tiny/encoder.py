@@ -200,11 +200,16 @@ def build_tower(
     import torch
 
     from seehear.encoders.devices import choose_device
-    from seehear.encoders.tiny.towers import AudioTower, ImageTower
+    from seehear.encoders.tiny.towers import BACKBONES, AudioTower, ImageTower
 
     config = folder.config
     tower: nn.Module
     if name == "image":
+        if config.image.backbone not in BACKBONES:
+            raise ModelIntegrityError(
+                f"{folder.name} has the backbone {config.image.backbone!r}, "
+                "unknown to this version; upgrade seehear"
+            )
         tower = ImageTower(config.dim, **asdict(config.image))
     else:
         sizes = config.audio
