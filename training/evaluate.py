@@ -21,7 +21,7 @@ from typing import Any
 from seehear.encoders.tiny import TinyEncoder
 from seehear.encoders.tiny.checkpoint import open_folder
 from seehear.encoders.tiny.encoder import TINY
-from seehear.errors import SeehearError
+from seehear.errors import SeehearError, UsageError
 from seehear.files import check_output, write_output
 from seehear.types import Modality, Vectors
 from training import metrics
@@ -135,7 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             check_output(options.json, force=options.force)
         folder = open_folder(options.model or TINY)
-        if options.image_px:
+        if options.image_px is not None:
+            if options.image_px < 32:
+                raise UsageError(f"--image-px is {options.image_px}; it must be 32 or more")
             folder = replace(folder, config=replace(folder.config, image_px=options.image_px))
         encoder = TinyEncoder(folder, device=options.device)
         recipe = read_recipe(SHIPPED)

@@ -104,6 +104,8 @@ def test_settings_are_chosen_on_what_training_kept_apart(
     asked = ["--data", str(data), "--model", str(untrained), "--quiet", "--tuning"]
     assert evaluate.main([*asked, "--image-px", "48"]) == 0
     assert "Speed" not in capsys.readouterr().out
+    assert evaluate.main([*asked, "--image-px", "-5"]) == 1
+    assert capsys.readouterr().err.endswith("--image-px is -5; it must be 32 or more\n")
 
 
 def test_missing_model_is_one_line(
