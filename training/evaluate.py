@@ -71,7 +71,10 @@ def evaluate(
             name: metrics.by_label(audio_data, name, "audio", texts)
             for name in audio_data.datasets()
         },
-        "Picture and sound": {"shared classes": metrics.across(images, audio_data)},
+        "Picture and sound": {
+            "among shared classes": metrics.across(images, audio_data),
+            "among all": metrics.across(images, audio_data, everything=True),
+        },
         "Words outside the training labels": {
             "text->image": metrics.concepts(images, words, texts),
             "text->sound": metrics.concepts(audio_data, words, texts),

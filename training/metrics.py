@@ -155,23 +155,31 @@ def by_label(held: HeldOut, dataset: str, kind: str, texts: Texts) -> Figures:
     return figures
 
 
-def across(images: HeldOut, audio_data: HeldOut, k: int = 5) -> Figures:
-    """Measure image to sound and back on the classes that both have: means over the classes."""
+def across(
+    images: HeldOut, audio_data: HeldOut, *, everything: bool = False, k: int = 5
+) -> Figures:
+    """Measure image to sound and back on the classes that both have: means over the classes.
+
+    What is asked for stands among the items of these classes, or, with `everything`, among all
+    held-out items of its kind; there an item is right that has the class in a human caption, too.
+    """
     seen = _shared_rows(images, 0)
     heard = _shared_rows(audio_data, 1)
     names = sorted(seen.keys() & heard.keys())
     if len(names) < 2:
         return {}
     figures: Figures = {"classes": {n: [len(seen[n]), len(heard[n])] for n in names}}
-    for way, source, from_rows, target, to_rows in (
-        ("image->sound", images, seen, audio_data, heard),
-        ("sound->image", audio_data, heard, images, seen),
+    for way, source, from_rows, target, to_rows, side in (
+        ("image->sound", images, seen, audio_data, heard, 1),
+        ("sound->image", audio_data, heard, images, seen, 0),
     ):
         gallery = np.array([r for n in names for r in to_rows[n]])
-        of_class = np.array([n for n in names for _ in to_rows[n]])
+        if everything:
+            gallery = np.arange(len(target.items))
         found, luck = [], []
         for name in names:
-            right = np.tile(of_class == name, (len(from_rows[name]), 1))
+            told = _told_rows(target, SHARED[name][side]) if everything else to_rows[name]
+            right = np.tile(np.isin(gallery, told), (len(from_rows[name]), 1))
             similarities = source.vectors[from_rows[name]] @ target.vectors[gallery].T
             found.append(success(first_relevant_ranks(similarities, right), k))
             luck.append(float(chance(right, k).mean()))
@@ -189,6 +197,18 @@ def _shared_rows(held: HeldOut, side: int) -> dict[str, list[int]]:
                 found.setdefault(name, []).append(row)
                 break
     return found
+
+
+def _told_rows(held: HeldOut, pattern: str) -> list[int]:
+    """Return the rows whose label, or a sentence that a person wrote, has a pattern."""
+    return [
+        row
+        for row, item in enumerate(held.items)
+        if any(
+            re.search(pattern, text)
+            for text in (item.label or "", *(() if item.by_machine else item.captions))
+        )
+    ]
 
 
 def concepts(held: HeldOut, words: Sequence[str], texts: Texts, k: int = 10) -> Figures:

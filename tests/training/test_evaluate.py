@@ -14,7 +14,7 @@ from seehear.encoders.tiny import load_tiny
 from training import evaluate
 from training.datasets import is_dev
 from training.held_out import HeldOut, encode_held_out
-from training.metrics import captioned, chance, concepts, share, success
+from training.metrics import across, captioned, chance, concepts, share, success
 from training.shards import ShardItem, read_items
 
 
@@ -71,6 +71,32 @@ def test_words_of_training_labels_are_not_asked() -> None:
 
     assert figures["concepts"] == 1  # the pond
     assert figures["success@1"] == 1.0
+
+
+def test_pictures_and_sounds_meet_by_class_among_these_classes_and_among_all() -> None:
+    seen = [
+        ShardItem("told", "1", "val", "cat", ()),
+        ShardItem("told", "2", "val", "dog", ()),
+        ShardItem("told", "3", "val", None, ("a dog on a pond",)),
+        ShardItem("told", "4", "val", None, ("a cat", "a cat asleep"), by_machine=True),
+        ShardItem("told", "5", "val", "boat", ()),
+    ]
+    heard = [
+        ShardItem("heard", "1", "val", "cat meowing", ()),
+        ShardItem("heard", "2", "val", "dog", ()),
+    ]
+    cat, dog = np.eye(2, dtype=np.float32)
+    # The dog's bark is nearest to the captioned dog, the cat's call to a boat.
+    images = HeldOut(seen, np.stack([0.8 * cat, 0.8 * dog, dog, 0.9 * cat, cat]), {})
+    sounds = HeldOut(heard, np.stack([cat, dog]), {})
+
+    alone = across(images, sounds, k=1)
+    every = across(images, sounds, everything=True, k=1)
+
+    assert alone["image->sound success@1"] == alone["sound->image success@1"] == 1.0
+    assert every["image->sound success@1"] == 1.0
+    assert every["sound->image by class"] == {"cat": 0.0, "dog": 1.0}
+    assert every["sound->image chance@1"] == pytest.approx((1 / 5 + 2 / 5) / 2)
 
 
 def test_command_writes_tables_and_json(
