@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seehear.encoders.tiny.log_mel import silence, spectrograms
-from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ, AudioTower, ImageTower
+from seehear.encoders.tiny.log_mel import spectrograms
+from seehear.encoders.tiny.towers import MEL_BANDS, SAMPLE_RATE_HZ, AudioTower, ImageTower
 from seehear.finetune.augment import AudioJitter, ImageJitter, jitter_images
 from seehear.finetune.inputs import Embed, audio_batch
 from seehear.finetune.loop import RunContext, stage_rng
@@ -119,12 +119,16 @@ def audio_views(
     length = int(plan.clip_s * SAMPLE_RATE_HZ)
     frames = spectrograms([torch.zeros(length)])[0].shape[1]
     cut = tower.backbone.depth(plan.frozen_blocks) if plan.frozen_blocks else 0
+    frozen = tower.backbone.layers[:cut]
+    with torch.inference_mode():
+        steps = frozen(torch.zeros(1, 1, frames, MEL_BANDS, device=context.device)).shape[2]
+    # Sounds of one length pass together: short ones cost little then.
+    rows = rows[np.argsort(np.diff(audio.waveforms.offsets)[rows], kind="stable")]
 
     def run(some: NDArray[np.int64], view: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
         mels, counts = audio_batch(audio.waveforms, some, length, jitter, rng)
-        missing = frames - mels.shape[1]
-        mels = functional.pad(mels, (0, 0, 0, missing), value=silence())
-        return tower.backbone.layers[:cut](mels[:, None].to(context.device)), counts
+        found = frozen(mels[:, None].to(context.device))
+        return functional.pad(found, (0, 0, 0, steps - found.shape[2])), counts
 
     folder = _folder(cache, "audio", audio.name, rows, plan, asdict(jitter), context.seed)
     maps, counts = frozen_views(folder, rows, plan.views, run, context)
@@ -135,6 +139,7 @@ def audio_views(
         at, view = place[drawn], rng.integers(plan.views, size=len(drawn))
         seen = torch.from_numpy(maps[at, view].astype(np.float32)).to(context.device)
         seen = seen.contiguous(memory_format=torch.channels_last)
+        seen = functional.dropout2d(seen, plan.dropout)
         steps = student.backbone.layers[cut:](seen).mean(dim=3).transpose(1, 2)
         lengths = torch.from_numpy(counts[at, view]).to(context.device)
         return student.project(student.pool(steps, lengths))

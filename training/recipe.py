@@ -70,7 +70,8 @@ class TowerPlan:
     """Learning rate of the text tower beside this one, as a part of the projection's; at 0 it
     stays as it is. ImageData only."""
     dropout: float = 0.0
-    """Part of the pooled features that a step leaves out; images only."""
+    """Part of what a step leaves out: of the pooled features of images, of the channels that the
+    frozen blocks give for sounds."""
     dev_share: float = 0.03
     """Part of the training split that is never trained on: settings are chosen by it."""
     bank: int = 40_000

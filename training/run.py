@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -98,11 +99,13 @@ def _follow(
     read = train_text(recipe, data, cache, context, teacher)
     image_teacher = teacher_file(data, recipe.image)
     images = prepare_images(data, cache, recipe.image.cache_px, image_teacher, progress=progress)
+    recipe = replace(recipe, image=_shortened(recipe, recipe.image, images.items, "images"))
     image, image_figures = train_image_tower(recipe, data, cache, images, read, context)
     text, corpus = read.text, read.corpus
-    vectors = _vectors_now(text, corpus)
+    vectors = vectors_now(text, corpus)
     audio_data = prepare_audio(data, cache, teacher_file(data, recipe.audio), progress=progress)
-    audio, audio_figures = _train_audio_tower(recipe, data, cache, audio_data, vectors, context)
+    recipe = replace(recipe, audio=_shortened(recipe, recipe.audio, audio_data.items, "sounds"))
+    audio, audio_figures = train_audio_tower(recipe, data, cache, audio_data, vectors, context)
     figures = {"text": {"dev_cosine": text.cosine}, "image": image_figures, "audio": audio_figures}
     provenance = _provenance(recipe, data, len(corpus), images, audio_data, figures, context.device)
     return _exported(recipe, out, text, image, audio, provenance, force=force)
@@ -152,7 +155,9 @@ def train_text(
     return Read(corpus, taught, text)
 
 
-def _vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
+def vectors_now(text: Distilled, corpus: Sequence[str]) -> SentenceVectors:
+    """Return the vectors that the text tower as it is now gives the sentences of the corpus."""
+
     def encode(sentences: Sequence[str]) -> torch.Tensor:
         return embed_texts(text.tower, text.tokenizer, sentences)
 
@@ -170,7 +175,7 @@ def train_image_tower(
     text = read.text
     # A text tower that learns with the pictures is held to its teacher's vectors; else the towers
     # meet the sentences where search will, at the vectors of the small text tower.
-    vectors = read.taught if plan.text_rate else _vectors_now(text, read.corpus)
+    vectors = read.taught if plan.text_rate else vectors_now(text, read.corpus)
     torch.manual_seed(recipe.seed)
     tower = ImageTower(recipe.model.dim, **asdict(sizes))
     classes = []
@@ -234,7 +239,7 @@ def train_image_tower(
     return tower, figures
 
 
-def _train_audio_tower(
+def train_audio_tower(
     recipe: Recipe,
     data: Path,
     cache: Path,
@@ -242,6 +247,7 @@ def _train_audio_tower(
     vectors: SentenceVectors,
     context: RunContext,
 ) -> tuple[nn.Module, dict[str, float]]:
+    """Train the audio tower against sentence vectors; return it and the figures, as for images."""
     plan, sizes = recipe.audio, recipe.model.audio
     torch.manual_seed(recipe.seed)
     tower = AudioTower(recipe.model.dim, sizes.hidden, scale=sizes.scale, blocks=sizes.blocks)
@@ -268,8 +274,9 @@ def _train_audio_tower(
     student = _student(tower, context.device)
     jitter = recipe.audio_jitter
     if plan.views:
-        rows = dataset.source.rows
-        embed = audio_views(tower, audio_data, rows, plan, jitter, context, cache)
+        # What is kept apart has views, too, so that another share of it needs no others.
+        rows = np.concatenate([dataset.source.rows, dataset.dev])
+        embed = audio_views(tower, audio_data, np.sort(rows), plan, jitter, context, cache)
     else:
         embed = audio_embed(audio_data.waveforms, plan.clip_s, jitter, context.device)
     head = [tower.projection, tower.attention]
@@ -299,6 +306,21 @@ def _taken(recipe: Recipe, items: Sequence[ShardItem], kind: str) -> NDArray[np.
     if recipe.sets and not taken.any():
         raise UsageError(f"the data folder has no {kind} of {', '.join(recipe.sets)}")
     return taken
+
+
+def _shortened(recipe: Recipe, plan: TowerPlan, items: Sequence[ShardItem], kind: str) -> TowerPlan:
+    """Give a plan the share of its steps that its sets have of the training split.
+
+    So a recipe of few sets sees each item as often as one of all.
+    """
+    if not recipe.sets:
+        return plan
+    train = np.array([item.split == "train" for item in items], np.bool_)
+    share = float(_taken(recipe, items, kind)[train].mean())
+    head, schedule = (
+        replace(some, steps=math.ceil(some.steps * share)) for some in (plan.head, plan.schedule)
+    )
+    return replace(plan, head=head, schedule=schedule)
 
 
 def _student(tower: nn.Module, device: str, text: nn.Module | None = None) -> Student:

@@ -95,7 +95,7 @@ def test_frozen_blocks_run_once_over_a_few_views(data: Path, tmp_path: Path) -> 
 
 def test_open_learns_from_the_named_sets_alone(data: Path, tmp_path: Path) -> None:
     def made(*sets: str) -> Path:
-        recipe = replace(small_recipe(2), sets=sets)
+        recipe = replace(small_recipe(4), sets=sets)
         out = tmp_path / str(len(list(tmp_path.iterdir())))
         return run_recipe(recipe, data, out, progress=False, tensorboard=False, teacher=TEACHER)
 
@@ -104,6 +104,8 @@ def test_open_learns_from_the_named_sets_alone(data: Path, tmp_path: Path) -> No
     opened = open_folder(made("walls", "tones"))
     assert opened.provenance["data"]["pictures"] == 4 * 8
     assert "painted" not in opened.vocabulary  # a word of the captions of the other set
+    # Half of the pictures, all of the sounds: each is seen as often as in a run of all sets.
+    assert opened.provenance["steps"] == {"text": 4, "image": 2, "audio": 4}
 
 
 def test_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> None:

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from tests.training.conftest import TEACHER, small_recipe
+from training.recipe import TowerPlan
 from training.run import run_recipe
-from training.tries import markdown, plans, tries
+from training.tries import audio_plans, image_plans, markdown, tries
+
+Plans = Callable[[TowerPlan], Mapping[str, TowerPlan]]
 
 
-def test_every_try_is_measured_and_changes_one_thing(data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the recipe."""
+    out = tmp_path_factory.mktemp("run")
+    run_recipe(small_recipe(4), data, out, progress=False, tensorboard=False, teacher=TEACHER)
+    return out
+
+
+@pytest.mark.parametrize(("kind", "plans"), [("images", image_plans), ("sounds", audio_plans)])
+def test_every_try_is_measured(
+    kind: str, plans: Plans, data: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = small_recipe(4)
-    run_recipe(recipe, data, tmp_path, progress=False, tensorboard=False, teacher=TEACHER)
-    found = tries(recipe, data, tmp_path, progress=False, teacher=TEACHER)
+    monkeypatch.setattr("training.tries._SHORT_STEPS", 3)
+    found = tries(kind, recipe, data, run, progress=False, teacher=TEACHER)
 
-    assert list(found) == list(plans(recipe.image))
+    assert list(found) == list(plans(recipe.image if kind == "images" else recipe.audio))
     assert all(0 <= value <= 1 for row in found.values() for value in row.values())
     assert markdown(found).count("\n") == 2 + len(found)
 
 
-def test_the_first_plan_is_the_recipes_own() -> None:
-    plan = small_recipe(4).image
-    base = next(iter(plans(plan).values()))
+def test_a_try_of_images_changes_one_setting_of_the_recipes() -> None:
+    own = small_recipe(4).image
+    base, *others = image_plans(own).values()
 
-    assert (base.head, base.loss_weights, base.shares) == (
-        plan.head,
-        plan.loss_weights,
-        plan.shares,
-    )
+    assert (base.head, base.loss_weights, base.shares) == (own.head, own.loss_weights, own.shares)
+    for plan in others:
+        changed = [f.name for f in fields(plan) if getattr(plan, f.name) != getattr(base, f.name)]
+        assert len(changed) <= 1, changed
