@@ -32,7 +32,8 @@ def choose_vocabulary(
     room_for_parts = size // 6
     pieces |= dict.fromkeys(whole[: max(size - room_for_parts - len(pieces), 0)])
     parts: Counter[str] = Counter()
-    for word in {*counts, *common} - pieces.keys():
+    # In an order that every process has: a run that goes on must give the pieces the same numbers.
+    for word in sorted({*counts, *common} - pieces.keys()):
         for length in range(2, min(_MOST_ENDING, len(word) - 1) + 1):
             parts[CONTINUED + word[-length:]] += length
             parts[word[:-length]] += 1
