@@ -34,8 +34,8 @@ from training import datasets
 from training.frozen import image_views
 from training.prepare import ImageData
 from training.recipe import TowerPlan
-from training.run import start_from
 from training.shards import ShardItem, read_items
+from training.stages import start_from
 from training.tflite import IMAGE_FEATURES
 from training.tower_stage import LossWeights, Student, train_tower
 

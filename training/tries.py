@@ -24,7 +24,7 @@ from seehear.finetune.loop import RunContext
 from training.logs import stage_bars
 from training.prepare import prepare_audio, prepare_images
 from training.recipe import SHIPPED, Recipe, TowerPlan, read_recipe
-from training.run import (
+from training.stages import (
     TextTeacher,
     teacher_file,
     train_audio_tower,

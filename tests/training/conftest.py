@@ -18,7 +18,7 @@ from seehear.finetune.loop import Schedule
 from seehear.types import Vectors
 from tests.finetune.conftest import COLOURS, DIM, PITCHES, SMALL, one_thread, png, untrained, wav
 from training.recipe import CorpusPlan, Recipe, TextPlan, TowerPlan
-from training.run import TextTeacher
+from training.stages import TextTeacher
 from training.tower_stage import LossWeights
 
 

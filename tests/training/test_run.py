@@ -19,7 +19,7 @@ from seehear.finetune.inputs import Embed, image_embed
 from seehear.finetune.loop import RunContext, Schedule
 from seehear.types import ImageSample, Modality
 from tests.training.conftest import TEACHER, small_recipe
-from training import run
+from training import run, stages
 from training.recipe import SHIPPED, read_recipe
 from training.run import run_recipe
 
@@ -133,7 +133,7 @@ def test_stopped_run_goes_on_as_if_it_had_not_been(
 
         return once
 
-    monkeypatch.setattr(run, "image_embed", failing)
+    monkeypatch.setattr(stages, "image_embed", failing)
     with pytest.raises(KeyboardInterrupt):
         _run(data, tmp_path / "stopped")
     resumed = _run(data, tmp_path / "stopped")
