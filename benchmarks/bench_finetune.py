@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks import record
+from seehear.errors import SeehearError
 from seehear.finetune import fine_tune
 from training import captions, probe
 from training.shards import read_items
@@ -47,7 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.data is None and not options.quick:
         parser.error("--data DIR or --quick")
-    data: Path | None = None if options.quick else options.data
+    try:
+        known, rows = measured(None if options.quick else options.data, options)
+    except SeehearError as error:
+        parser.error(str(error))
+    record.keep("finetune", {"epochs": options.epochs, "known": known, "rows": rows}, options)
+    return 0
+
+
+def measured(
+    data: Path | None, options: argparse.Namespace
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Tune on every set of pairs; return what was found before, and a row per set and share."""
     rows: list[dict[str, Any]] = []
     known = asked(data, None) if data else {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -65,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows.append({"pairs": name, "share": share, **row, "found": found})
                 sys.stdout.write(f"{line(rows[-1], known)}\n")
                 sys.stdout.flush()
-    record.keep("finetune", {"epochs": options.epochs, "known": known, "rows": rows}, options)
-    return 0
+    return known, rows
 
 
 def tuned(pairs: Path, out: Path, share: float, epochs: int) -> dict[str, Any]:
@@ -121,7 +132,7 @@ def shapes(folder: Path, count: int) -> Pairs:
             xy = np.stack([np.cos(angles), np.sin(angles)], 1) * np.reshape(reach, (-1, 1)) * radius
             draw.polygon([(x + centre[0], y + centre[1]) for x, y in xy], fill=colour)
         image.save(folder / f"shapes-{number}.png")
-        (above, below) = (f"a {colour} {shape}" for colour, shape in every[at])
+        above, below = (f"a {colour} {shape}" for colour, shape in every[at])
         pairs.append({"path": f"shapes-{number}.png", "text": f"{above} above {below}"})
     return pairs
 
