@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope
 from starlette.responses import FileResponse
 
 from seehear.server.request_queue import client_left
@@ -56,16 +57,12 @@ class MediaResponse(FileResponse):
     """Send a file, and stop when the client has gone: uvicorn would have all of it read."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(super().__call__(scope, receive, send))
         leaving = asyncio.ensure_future(client_left(receive))
-        try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            if not sending.done():
-                sending.cancel()
-                await asyncio.wait({sending})
-                if self.background is not None:
-                    await self.background()
-        if not sending.cancelled():
-            sending.result()
+        # A scope, not Task.cancel: that would leave a thread at work on the file, or lose a file
+        # that a thread has just opened.
+        with CancelScope() as transfer:
+            leaving.add_done_callback(lambda _: transfer.cancel())
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                leaving.cancel()

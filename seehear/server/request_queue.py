@@ -112,6 +112,9 @@ class Admission:
         result = asyncio.wrap_future(future)
         try:
             return await self._first(request, result)
+        except BaseException:
+            future.add_done_callback(_close)
+            raise
         finally:
             if not future.done():
                 ticket.gone.set()
@@ -140,6 +143,14 @@ class Admission:
         if left.done() and not left.cancelled():
             raise ServiceError(CLIENT_GONE, "client_gone", "the client has closed the connection")
         raise ServiceError(503, "timeout", f"no answer within {self._timeout_s:g} seconds", 5)
+
+
+def _close(untaken: Future[Any]) -> None:
+    """Close what a thread has opened for a request that nobody answers any more."""
+    if not untaken.cancelled() and untaken.exception() is None:
+        close = getattr(untaken.result(), "close", None)
+        if close is not None:
+            close()
 
 
 async def client_left(receive: Receive) -> None:

@@ -254,14 +254,13 @@ class _OpenFileResponse(MediaResponse):
         headers = {"cache-control": "private, no-cache"}
         if is_remote(file.name):
             headers["etag"] = f'"{asset.content_hash[:32]}"'
-            path, size_bytes = file.name, file.seek(0, os.SEEK_END)
+            size_bytes = file.seek(0, os.SEEK_END)
             status = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, size_bytes, 0, 0, 0))
         else:
-            by_number, status = f"/dev/fd/{file.fileno()}", os.fstat(file.fileno())
-            path = by_number if os.path.exists(by_number) else file.name  # noqa: PTH110
+            status = os.fstat(file.fileno())
         kind = content_type_of(asset.format)
         super().__init__(
-            path,
+            file.name,
             media_type=kind,
             filename=printable(name),
             stat_result=status,
@@ -271,17 +270,17 @@ class _OpenFileResponse(MediaResponse):
 
     @asynccontextmanager
     async def _open_file(self) -> AsyncIterator[AsyncFile[bytes]]:
-        """Give the file in place of its path, which leads nowhere on this machine."""
-        if not is_remote(self._file.name):
-            async with super()._open_file() as file:
-                yield file
-            return
         self._file.seek(0)
         yield AsyncFile(self._file)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        by_content = {**scope, "extensions": {}}  # a server is not to open the path again
         with self._file:
-            await super().__call__(scope, receive, send)
+            await super().__call__(by_content, receive, send)
+
+    def close(self) -> None:
+        """Close the file, for a response that is not sent."""
+        self._file.close()
 
 
 def find_asset(service: Service, asset_id: int) -> Asset:

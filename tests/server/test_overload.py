@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from starlette.background import BackgroundTask
 
 from seehear.cancellation import (
     CancelledQueryError,
@@ -29,6 +29,8 @@ from seehear.limits import ServiceLimits
 from seehear.media.workers.pool import DecodePool
 from seehear.server import create_app
 from seehear.server.content_types import MediaResponse
+from seehear.server.problems import ServiceError
+from seehear.server.request_queue import RequestQueue
 from seehear.server.served_collection import ServedCollection
 from seehear.stores.catalog import database
 from tests.server.conftest import PATIENCE_S, SETTINGS, Running, until
@@ -192,7 +194,6 @@ def test_a_file_is_not_read_for_a_client_that_has_gone(tmp_path: Path) -> None:
     with file.open("wb") as made:
         made.truncate(1 << 30)
     sent = 0
-    ended: list[bool] = []
 
     async def scene() -> None:
         gone = asyncio.Event()
@@ -207,13 +208,57 @@ def test_a_file_is_not_read_for_a_client_that_has_gone(tmp_path: Path) -> None:
             if sent > 1 << 20:
                 gone.set()
 
-        done = BackgroundTask(ended.append, True)
-        response = MediaResponse(file, background=done)
+        response = MediaResponse(file)
         await response({"type": "http", "method": "GET", "headers": []}, receive, send)
 
     asyncio.run(scene())
     assert 1 << 20 < sent < 1 << 25
-    assert ended == [True]
+
+
+@pytest.mark.parametrize(
+    ("client_leaves", "is_open"), [(True, False), (False, False), (False, True)]
+)
+def test_a_file_that_is_opened_for_nobody_is_closed(
+    client_leaves: bool, is_open: bool, tmp_path: Path
+) -> None:
+    """The client leaves, or the request is cancelled; before a thread opens the file, or after."""
+    file = tmp_path / "sound.wav"
+    file.write_bytes(bytes(64))
+    opened = threading.Event()
+    files: list[Any] = []
+
+    async def scene() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> Any:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        def work() -> Any:
+            opened.wait()
+            files.append(file.open("rb"))
+            return files[0]
+
+        request: Any = SimpleNamespace(receive=receive)
+        asked = asyncio.ensure_future(queue.run(request, work))
+        await asyncio.sleep(0.01)  # the queue waits for the client and for the work
+        if is_open:
+            opened.set()
+            until(lambda: bool(files))  # the loop stands still, so nobody has taken it
+        if client_leaves:
+            gone.set()
+        else:
+            asked.cancel()
+        with pytest.raises((ServiceError, asyncio.CancelledError)):
+            await asked
+
+    queue = RequestQueue(running=1, queue=0, timeout_s=PATIENCE_S)
+    try:
+        asyncio.run(scene())
+    finally:
+        opened.set()
+        queue.close()
+    assert files[0].closed
 
 
 class Leaves(threading.Event):
