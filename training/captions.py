@@ -37,6 +37,8 @@ DOMAIN_TEMPLATES = {
 CLASS_SENTENCES = {"images": "a photo of {a}", "audio": "{label}"}
 """The one sentence per class that zero-shot evaluation asks with."""
 
+COLOURS = "red orange yellow green blue purple pink brown black white grey".split()  # noqa: SIM905
+
 _DOMAIN_OF_SET = {"emoji-noto": "emoji", "emoji-emojitwo": "emoji", "game-icons": "icon"}
 _UNCOUNTED = re.compile(r"(s|ing|water|rain|snow|fog|hair|sushi|bread|milk|juice|art)$")
 _FUNCTION_WORDS = """
@@ -115,6 +117,21 @@ def phrases(sentences: Sequence[str], count: int, rng: random.Random) -> list[st
         if len(found) == count:
             break
     return list(found)
+
+
+def swapped(sentence: str, nouns: Sequence[str], rng: random.Random) -> str | None:
+    """Return a sentence with another colour, or else another noun; None where it has neither.
+
+    It is nearly the same sentence, and wrong for what the first one describes.
+    """
+    words = sentence.split(" ")
+    for kind in (COLOURS, nouns):
+        places = [at for at, word in enumerate(words) if word.lower() in kind]
+        if places:
+            at = rng.choice(places)
+            others = [word for word in kind if word != words[at].lower()]
+            return " ".join([*words[:at], rng.choice(others), *words[at + 1 :]])
+    return None
 
 
 def word_mixtures(words: Sequence[str], count: int, rng: random.Random) -> list[str]:

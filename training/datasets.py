@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from seehear.encoders.tiny.towers import SAMPLE_RATE_HZ
 from seehear.evaluation.similarity import first_relevant_ranks
 from seehear.finetune.loop import EvalCallback
 from seehear.finetune.pairs import PairSource, SentenceTable
-from training.captions import CLASS_SENTENCES, fill
+from training.captions import CLASS_SENTENCES, fill, swapped
 from training.concepts import CONCEPTS, described_by, trained_names, words_of
 from training.prepare import AudioData, ImageData
 from training.recipe import TowerPlan
@@ -93,6 +94,7 @@ def make_dataset(
     rows = rows[usable[rows] & has_captions[rows]]
     weights = set_weights(items, rows, plan.shares, plan.machine_share)
     bank = np.array([table.number(s) for s in bank_sentences[: plan.bank]], np.int64)
+    differ = _swapped(items, rows, plan.swapped, table) if cut else {}
     for sentence in held:
         table.number(sentence)
     table.vectors = encode(table.sentences)
@@ -104,8 +106,30 @@ def make_dataset(
         class_probabilities=probabilities,
         dev=dev[usable[dev]],
         pieces=[cut(sentence) or [0] for sentence in table.sentences] if cut else (),
+        swapped=differ,
         bare=np.flatnonzero([is_bare(sentence) for sentence in table.sentences]),
     )
+
+
+def _swapped(
+    items: Sequence[ShardItem], rows: NDArray[np.int64], count: int, table: SentenceTable
+) -> dict[int, int]:
+    """Map numbers of captions to those of copies with another colour or noun, of `count` captions.
+
+    The nouns are the labels of one word.
+    """
+    rng = random.Random(count)
+    nouns = sorted({(items[row].label or "").lower() for row in rows})
+    nouns = [noun for noun in nouns if noun.isalpha()]
+    captions = sorted({caption for row in rows for caption in items[row].captions})
+    found: dict[int, int] = {}
+    for caption in rng.sample(captions, len(captions)):
+        if len(found) == count:
+            break
+        changed = swapped(caption, nouns, rng)
+        if changed is not None and changed not in table.numbers:
+            found[table.number(caption)] = table.number(changed)
+    return found
 
 
 def plain_images(images: ImageData, device: str) -> EmbedRows:

@@ -72,6 +72,9 @@ class TowerPlan:
     dropout: float = 0.0
     """Part of what a step leaves out: of the pooled features of images, of the channels that the
     frozen blocks give for sounds."""
+    swapped: int = 0
+    """Captions that are also shown with another colour or noun in them, as a wrong answer; images
+    with a text tower that learns only."""
     dev_share: float = 0.03
     """Part of the training split that is never trained on: settings are chosen by it."""
     bank: int = 40_000

@@ -6,7 +6,7 @@ held to the sentence teacher's vectors, so that it keeps words that no image sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,9 @@ class LossWeights:
     pairs: float = 1.0
     classes: float = 1.0
     """Distillation from the class probabilities of the teacher."""
+    captions: int = 1
+    """Sentences drawn for each item of a step. Each is right for its item; for it, the item's
+    others count neither as right nor as wrong (compare arXiv:2004.11362)."""
     sigmoid: bool = False
     """Judge each pair by itself instead of InfoNCE."""
     bank_negatives: int = 2048
@@ -79,8 +82,14 @@ class TowerDataset:
     pieces: Sequence[Sequence[int]] = ()
     """Per sentence of the table: the numbers of its pieces. Only a text tower that learns reads
     them; the table's vectors are then the sentence teacher's."""
+    swapped: Mapping[int, int] = field(default_factory=dict)
+    """Number of a sentence -> that of one that differs in a word, and is wrong for its items."""
     bare: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Numbers of the sentences of one word or two, as people type them."""
+
+    def swapped_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the sentences that differ in a word from some of these."""
+        return np.array([self.swapped[n] for n in numbers if n in self.swapped], np.int64)
 
 
 def train_tower(
@@ -102,27 +111,16 @@ def train_tower(
 
     def step(_number: int, rng: np.random.Generator) -> dict[str, Tensor]:
         rows = dataset.source.draw(schedule.batch_size, rng)
-        numbers = dataset.source.sentence_of(rows, rng)
+        drawn = [dataset.source.sentence_of(rows, rng) for _ in range(weights.captions)]
+        numbers = np.concatenate(drawn)
         # The vectors that stand still; a text tower that learns gives its own beside them.
         fixed = vectors[torch.from_numpy(numbers).to(device)]
         texts = fixed if student.text is None else _read(student.text, dataset, numbers, device)
         items = embed(student.tower, rows, rng).float()
-        scale = student.pair_temperature()
-        if weights.sigmoid:
-            same = false_negative_mask(fixed, fixed, weights.same_cosine)
-            losses = {"pairs": sigmoid_pairs(items, texts, scale, student.pair_bias, same)}
-        else:
-            wrong = _wrong_answers(student, fixed, vectors, dataset, weights, queue, rng)
-            losses = {
-                "pairs": info_nce(
-                    items,
-                    texts,
-                    scale,
-                    false_negative_mask(fixed, fixed, weights.same_cosine),
-                    **wrong,
-                ),
-                "scale": scale,
-            }
+        wrong = _wrong_answers(student, numbers, len(rows), vectors, dataset, weights, queue, rng)
+        losses = {"pairs": _pairs_loss(student, items, texts, fixed, weights, wrong)}
+        if not weights.sigmoid:
+            losses["scale"] = student.pair_temperature()
         loss = weights.pairs * losses["pairs"]
         if weights.classes:
             wanted = torch.from_numpy(dataset.class_probabilities[rows].astype(np.float32))
@@ -134,12 +132,13 @@ def train_tower(
             others = rng.integers(0, len(dataset.pieces), _ANCHORS)
             bare = int(weights.bare_anchors * _ANCHORS) if len(dataset.bare) else 0
             others[:bare] = rng.choice(dataset.bare, bare) if bare else ()
+            others = np.concatenate([others, dataset.swapped_of(numbers)])
             general = _read(student.text, dataset, others, device)
             wanted = vectors[torch.from_numpy(others).to(device)]
             apart = 2.0 - (texts * fixed).sum(1).mean() - (general * wanted).sum(1).mean()
             loss = loss + weights.anchor * apart
             losses["apart"] = apart
-        queue.push(items, fixed)
+        queue.push(items, fixed[: len(items)])
         return {"loss": loss, **losses}
 
     scales = [student.pair_scale, student.pair_bias, student.class_scale]
@@ -160,25 +159,75 @@ def _read(
     return result.float()
 
 
+def _pairs_loss(
+    student: Student,
+    items: Tensor,
+    texts: Tensor,
+    fixed: Tensor,
+    weights: LossWeights,
+    wrong: Mapping[str, Tensor],
+) -> Tensor:
+    """Return the mean loss of the pairs over the draws of sentences.
+
+    `texts` and `fixed` (draws * n, dim): row r belongs to item r % n. `wrong` is for all of them.
+    """
+    n, draws = len(items), weights.captions
+    scale = student.pair_temperature()
+    own = torch.eye(n, dtype=torch.bool, device=items.device).repeat(draws, draws)
+    same = false_negative_mask(fixed, fixed, weights.same_cosine) | own
+    total = items.new_zeros(())
+    for start in range(0, len(texts), n):
+        mine = slice(start, start + n)
+        alike = same[mine, mine]
+        if weights.sigmoid:
+            total = total + sigmoid_pairs(items, texts[mine], scale, student.pair_bias, alike)
+            continue
+        here = dict(wrong)
+        for name in ("extra_same", "past_same"):
+            if name in here:
+                here[name] = here[name][mine]
+        if draws > 1:
+            others = torch.ones(len(texts), dtype=torch.bool, device=items.device)
+            others[mine] = False
+            here["extra"] = torch.cat([here["extra"], texts[others]])
+            here["extra_same"] = torch.cat([here["extra_same"], same[mine, others]], dim=1)
+        total = total + info_nce(items, texts[mine], scale, alike, **here)
+    return total / draws
+
+
 def _wrong_answers(
     student: Student,
-    fixed: Tensor,
+    numbers: NDArray[np.int64],
+    items: int,
     vectors: Tensor,
     dataset: TowerDataset,
     weights: LossWeights,
     queue: NegativeQueue,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
-    """Return more sentences and items that are wrong for a batch, as `info_nce` takes them."""
-    wrong: dict[str, Tensor] = {}
+    """Return more sentences and items that are wrong for a batch, as `info_nce` takes them.
+
+    `numbers` are the sentences of the batch, number r that of item r % `items`.
+    """
+    if weights.sigmoid:
+        return {}
+    device = vectors.device
+    fixed = vectors[torch.from_numpy(numbers).to(device)]
+    extra, hidden = [fixed[:0]], [fixed.new_zeros((len(fixed), 0), dtype=torch.bool)]
     if weights.bank_negatives and len(dataset.bank):
         drawn = rng.choice(dataset.bank, weights.bank_negatives)
-        known = vectors[torch.from_numpy(drawn).to(fixed.device)]
-        wrong["extra"] = known
-        wrong["extra_same"] = false_negative_mask(fixed, known, weights.same_cosine)
+        known = vectors[torch.from_numpy(drawn).to(device)]
+        hidden.append(false_negative_mask(fixed, known, weights.same_cosine))
         if student.text is not None:
             with torch.no_grad():
-                wrong["extra"] = _read(student.text, dataset, drawn, fixed.device)
+                known = _read(student.text, dataset, drawn, device)
+        extra.append(known)
+    if student.text is not None and len(other := dataset.swapped_of(numbers)):
+        extra.append(_read(student.text, dataset, other, device))
+        owners = [row % items for row, number in enumerate(numbers) if number in dataset.swapped]
+        of_item = torch.arange(len(fixed), device=device)[:, None] % items
+        hidden.append(of_item != torch.tensor(owners, device=device))
+    wrong = {"extra": torch.cat(extra), "extra_same": torch.cat(hidden, dim=1)}
     # Beside a text tower that learns, items of earlier steps would teach it to tell old from new.
     if student.text is None:
         wrong |= queue.negatives(fixed, weights.same_cosine)

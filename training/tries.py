@@ -53,6 +53,10 @@ def image_plans(plan: TowerPlan) -> Mapping[str, TowerPlan]:
         "machine-written captions count whole": replace(base, machine_share=1.0),
         "sets drawn by their sizes": replace(base, shares={}),
         "no class probabilities": replace(base, loss_weights=replace(weights, classes=0.0)),
+        "two captions of an image in a step": replace(
+            base, loss_weights=replace(weights, captions=2)
+        ),
+        "20,000 captions also with another colour or noun": replace(base, swapped=20_000),
     }
 
 
