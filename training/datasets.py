@@ -83,8 +83,7 @@ def make_dataset(
     the same order; both may be empty. For a text tower that learns too, `cut` is its tokenizer
     and `held` what it shall go on reading as its teacher does.
     """
-    keys = [item.dataset + item.key for item in items]
-    rows, dev = split_rows(keys, [item.split for item in items], plan.dev_share)
+    rows, dev = split_rows(items, plan.dev_share)
     table = SentenceTable()
     numbers = [np.zeros(0, np.int64) for _ in items]
     for row in rows:
@@ -229,14 +228,15 @@ def set_weights(
 
 
 def split_rows(
-    keys: Sequence[str], splits: Sequence[str], dev_share: float
+    items: Sequence[ShardItem], dev_share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split the "train" split into rows to train on and rows to choose settings by.
 
     The held-out splits are in neither. A key's hash decides, so that a set may grow.
     """
-    train = np.array([row for row, split in enumerate(splits) if split == "train"], np.int64)
-    dev = np.array([is_dev(keys[row], dev_share) for row in train], np.bool_)
+    train = np.flatnonzero([item.split == "train" for item in items])
+    keys = [item.dataset + item.key for item in items if item.split == "train"]
+    dev = np.array([is_dev(key, dev_share) for key in keys], np.bool_)
     return train[~dev], train[dev]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,33 +143,21 @@ def train_image_tower(
         reading = list(text.tower.parameters())
         words = [{"params": reading, "weight_decay": 0.0, "factor": plan.text_rate}]
     jitter = recipe.image_jitter
+    train = partial(
+        train_tower,
+        student=student,
+        dataset=dataset,
+        weights=plan.active_losses,
+        context=context,
+        eval_callback=eval_callback,
+    )
     if plan.head.steps:
         embed = image_views(tower, images, dataset.source.rows, plan, jitter, context, cache)
         head: list[dict[str, Any]] = [{"params": list(tower.projection.parameters())}, *words]
-        train_tower(
-            "image_head",
-            student,
-            head,
-            dataset,
-            embed,
-            plan.active_losses,
-            plan.head,
-            context,
-            eval_callback,
-        )
+        train("image_head", groups=head, embed=embed, schedule=plan.head)
     embed = image_embed(images.pixels, plan.image_px, jitter, context.device, plan.dropout)
     groups = tower_groups(tower, [tower.projection], plan.frozen_blocks, plan.backbone_rate)
-    figures = train_tower(
-        "image",
-        student,
-        [*groups, *words],
-        dataset,
-        embed,
-        plan.active_losses,
-        plan.schedule,
-        context,
-        eval_callback,
-    )
+    figures = train("image", groups=[*groups, *words], embed=embed, schedule=plan.schedule)
     return tower, figures
 
 
