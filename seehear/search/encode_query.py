@@ -15,6 +15,7 @@ from seehear.encoders.model_cards import MULTILINGUAL
 from seehear.encoders.plain import encoder_errors
 from seehear.errors import SpaceMismatchError, UsageError
 from seehear.limits import QueryLimits
+from seehear.search.calibration.baseline import Presence, SegmentKind
 from seehear.types import (
     Embeddings,
     EmbeddingSpace,
@@ -60,8 +61,8 @@ class EncodedPart:
     """Of the part's samples, by their modality and by space: float32 (samples, dim)."""
     text: str = ""
     """The words of the part as a person typed them; "" for a file of media."""
-    presence: Mapping[tuple[Modality, Origin | None], float] = field(default_factory=dict)
-    """By kind of segment, the log odds that the collection holds anything like the part."""
+    presence: Mapping[SegmentKind, Presence] = field(default_factory=dict)
+    """By kind of segment, what the whole collection holds that is like the part."""
     known: float = 1.0
     """How much of the part's texts the model knows, in (0, 1]; 1 without texts."""
     word_ids: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int64))

@@ -16,6 +16,7 @@ from seehear.cancellation import check_current
 from seehear.search.calibration.baseline import (
     NEARLY_EQUAL,
     RIVAL_COSINE,
+    Presence,
     SegmentKind,
     presence_odds,
     rivals_of,
@@ -66,9 +67,10 @@ def _nearest(part: EncodedPart, snapshot: CollectionSnapshot) -> Nearest:
 
 def _presence(
     part: EncodedPart, nearest: Nearest, candidates: SegmentColumns, snapshot: CollectionSnapshot
-) -> dict[SegmentKind, float]:
-    """Return by kind of segment the log odds that it holds anything like a part."""
+) -> dict[SegmentKind, Presence]:
+    """Return by kind of segment what it holds that is like a part."""
     odds: dict[SegmentKind, list[float]] = {}
+    tops: dict[SegmentKind, float] = {}
     for modality, by_space in part.vectors.items():
         for columns in snapshot.baselines(modality):
             samples = by_space[columns.space]
@@ -105,6 +107,7 @@ def _presence(
                 for (number, kind), (rows, z), some in zip(asked, best, first, strict=True):
                     own, start = margins[start : start + len(some)], start + len(some)
                     baseline, value = columns.rows[number], -np.inf
+                    tops[kind] = max([tops.get(kind, -np.inf), *z[:1].tolist()])
                     if len(own):
                         # A query that is near everything has its margins to show that it is for a
                         # good reason.
@@ -112,7 +115,7 @@ def _presence(
                     if len(rows):
                         value = presence_odds(z, own / baseline.spread, baseline.count)
                     odds.setdefault(kind, []).append(value)
-    return {kind: _mean(of_samples) for kind, of_samples in odds.items()}
+    return {kind: Presence(_mean(several), tops[kind]) for kind, several in odds.items()}
 
 
 def _rows_of(near: Ids, number: int, compared: Comparison, candidates: SegmentColumns) -> Ids:

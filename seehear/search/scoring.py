@@ -17,6 +17,7 @@ from seehear.search.calibration.baseline import (
     BaselineColumns,
     SegmentKind,
     doubt,
+    fall,
     log_odds,
     score_of,
 )
@@ -106,20 +107,24 @@ def score(
 ) -> Scores:
     """Score candidates for every part, and for all parts together."""
     shape = len(parts), len(candidates)
-    similarities, expected = (np.zeros(shape, dtype=np.float32) for _ in range(2))
+    similarities, expected, falls = (np.zeros(shape, dtype=np.float32) for _ in range(3))
     odds, present = (np.full(shape, -np.inf, dtype=np.float32) for _ in range(2))
     asked_as = np.full(shape, NO_VECTOR, dtype=np.int8)
     words, kinds = np.zeros(shape), np.full(shape, NO_MATCH, dtype=np.int8)
     for row, part in enumerate(parts):
         check_current()
-        columns = (similarities[row], expected[row], odds[row], present[row], asked_as[row])
+        columns = (
+            *(similarities[row], expected[row], odds[row], present[row], falls[row]),
+            asked_as[row],
+        )
         _compare(part, candidates, snapshot, columns)
         if len(part.word_ids):
             words[row], kinds[row] = _word_columns(part, candidates)
     matched = words.astype(np.float32)
     wanted = np.array([not part.exclude for part in parts])
     known = np.array([[part.known] for part in parts], dtype=np.float32)
-    held = np.array([[max(part.presence.values(), default=-np.inf)] for part in parts])
+    told = [[one.odds for one in part.presence.values()] for part in parts]
+    held = np.array([[max(odds_of_kinds, default=-np.inf)] for odds_of_kinds in told])
     meaning = known * score_of(odds - doubt(np.maximum(held, present)))
     by_part = noisy_or(meaning, matched)
     together, answering = max_over_cooccurring(
@@ -134,7 +139,9 @@ def score(
         )
         timed = weighted_geometric_mean(own, weights, excluded)
     by_kind = np.take_along_axis(
-        noisy_or(known * score_of(odds + LENIENT) * score_of(present), matched), answering, axis=1
+        noisy_or(known * score_of(odds - falls + LENIENT) * score_of(present), matched),
+        answering,
+        axis=1,
     )
     return Scores(
         parts=parts,
@@ -158,7 +165,7 @@ def _compare(
     part: EncodedPart,
     candidates: SegmentColumns,
     snapshot: CollectionSnapshot,
-    into: tuple[Floats, Floats, Floats, Floats, NDArray[np.int8]],
+    into: tuple[Floats, Floats, Floats, Floats, Floats, NDArray[np.int8]],
 ) -> None:
     """Fill the columns of one part for the candidates that have a vector."""
     found: list[Comparison] = []
@@ -182,10 +189,12 @@ def _compare(
     into[0][:] = np.where(told, similarities[best, rows], 0.0)
     into[1][:] = np.where(told, expected[best, rows], 0.0)
     into[2][:] = log_mean_exp(odds) + np.log(len(odds) / np.maximum(count, 1))
-    into[4][:] = np.where(told, np.array(modalities)[best], NO_VECTOR)
-    presence = np.full(MOST_CODES, -np.inf, dtype=np.float32)
-    for kind, value in part.presence.items():
-        presence[code_of(*kind)] = value
+    into[5][:] = np.where(told, np.array(modalities)[best], NO_VECTOR)
+    presence, tops = (np.full(MOST_CODES, -np.inf, dtype=np.float32) for _ in range(2))
+    for kind, held in part.presence.items():
+        presence[code_of(*kind)], tops[code_of(*kind)] = held.odds, held.best
+    z = np.concatenate([one.z for one in found])[best, rows]
+    into[4][:] = fall(np.where(told, z, np.float32(0.0)), tops[candidates.codes])
     own = np.any([one.is_own for one in found], axis=0)
     near = own & (odds >= ODDS_SLOW).any(axis=0) & (into[0] >= NEARLY_EQUAL)
     into[3][:] = np.where(told, np.where(near, np.inf, presence[candidates.codes]), -np.inf)

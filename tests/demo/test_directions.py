@@ -91,3 +91,19 @@ def test_a_moment_is_found_inside_a_clip(demo_library: Collection) -> None:
     assert hit.path.name == "mission.mp4"
     assert hit.moment is not None
     assert hit.moment[0] >= 5.0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("church bells", {"church_bell.wav"}),
+        ("a motorcycle", {"motorcycle.jpg", "garage.mkv", "motorcycle_engine.wav"}),
+        ("a cat", {"cat.jpg", "cat-diary.md", "cat_meowing.wav", "morning.mp4"}),
+        ("waves of the sea", {"sea_waves.wav", "walk-by-the-sea.md"}),
+    ],
+)
+def test_what_is_plainly_there_is_strong_and_nothing_beside_it(
+    demo_library: Collection, words: str, told: set[str]
+) -> None:
+    hits = demo_library.search(words, k=40)
+    assert {hit.path.name for hit in hits if not hit.weak} == told

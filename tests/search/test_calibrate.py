@@ -12,12 +12,16 @@ from seehear.encoders.base import Route, SingleSpaceModel, normalised
 from seehear.encoders.fake import FakeEncoder
 from seehear.search.calibration import query_bank
 from seehear.search.calibration.baseline import (
+    BEST_SHARE,
     EVEN,
+    LENIENT,
     ODDS_SLOW,
+    WEAK_BELOW,
     Z_STEP,
     SimilarityBaseline,
     VectorSample,
     doubt,
+    fall,
     fit_baseline,
     log_odds,
     presence_odds,
@@ -162,6 +166,21 @@ def test_a_query_whose_best_items_fit_others_better_is_doubted() -> None:
     lacking = doubt(np.array([-5.0, -1.0, 0.0, 5.0, np.inf], np.float32))
     assert np.all(np.diff(lacking) < 0)
     assert lacking[-1] == 0
+
+
+@pytest.mark.parametrize("best", [6.0, 8.0, 12.0])
+def test_beside_a_good_answer_what_lies_halfway_is_not_sure(best: float) -> None:
+    """What is nearly as good stays sure, however good the best one is."""
+    z = best * np.array([1.0, 0.9, 0.4, 0.2], np.float32)
+    sure = score_of(log_odds(z) - fall(z, np.array(best, np.float32)) + LENIENT)
+    assert np.all(sure[:2] >= 0.5)
+    assert np.all(sure[2:] < WEAK_BELOW)
+
+
+def test_without_a_good_answer_nothing_falls() -> None:
+    z = np.array([3.0, 1.0, 0.0], np.float32)
+    assert np.all(fall(z, np.array(EVEN / BEST_SHARE, np.float32)) == 0)
+    assert np.all(fall(z, np.array(-np.inf, np.float32)) == 0)
 
 
 def test_rivals_are_asked_about_a_share_of_few_items() -> None:

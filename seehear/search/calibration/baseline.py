@@ -27,6 +27,8 @@ the generic query that fits each of them best: a bear is near "elephant", and ne
 
 A hit is weak if its score is below WEAK_BELOW, or its confidence: the chance that it belongs times
 that of the presence of its own kind. There may be dogs among the pictures, none among the sounds.
+For its confidence the best of its kind counts, too: where one dog is heard far above chance, what
+lies halfway is another sound. EVEN then rises to BEST_SHARE of the best z.
 
 A background depends on the collection and the model only, never on what was asked before.
 docs/quality.md, "Ranking", has the measurements behind the constants, and the alternatives (CSLS,
@@ -93,6 +95,9 @@ example, which have none."""
 LENIENT = 0.55
 """Added to the log odds of an item for its mark: where the collection holds what was asked for, few
 of the nearest are wrong."""
+BEST_SHARE = 0.65
+"""How much of the z of the best file of its kind a hit needs, to belong as likely as not for its
+mark; in collections that hold good answers this is more than EVEN."""
 DOUBT = 1.0
 """How fast scores fall where the collection seems to hold nothing like the query."""
 WEAK_BELOW = 0.3
@@ -104,6 +109,25 @@ def log_odds(z: Floats) -> Floats:
     odds = (z - EVEN) / Z_STEP
     slow = ODDS_SLOW + np.log1p(np.maximum(odds - ODDS_SLOW, 0.0))
     return np.asarray(np.minimum(odds, slow), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What the items of one kind hold that is like a query."""
+
+    odds: float
+    """Log odds that they hold anything like it."""
+    best: float
+    """z of the file that is most like it."""
+
+
+def fall(z: Floats, best: Floats) -> Floats:
+    """Return what items lose of their log odds beside the best of their kind, for their mark.
+
+    `z` and `best`, that of the best file of the same kind, have any shape.
+    """
+    lower = z - np.maximum(np.float32(BEST_SHARE) * best - np.float32(EVEN), 0.0)
+    return np.asarray(log_odds(z) - log_odds(lower), dtype=np.float32)
 
 
 def presence_odds(z: Floats, margins: Floats, count: int) -> float:
