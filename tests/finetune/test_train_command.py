@@ -84,7 +84,7 @@ def test_fall_is_warned_of_and_no_command_is_named(told: Any) -> None:
     assert plain["use"] is None
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.5, LEAST_KEPT - 0.01, float("nan")])
+@pytest.mark.parametrize("kept", [0.0, 0.25, LEAST_KEPT - 0.01, float("nan")])
 def test_model_that_forgot_is_warned_of_and_no_command_is_named(told: Any, kept: float) -> None:
     said, plain = told(0.48, 0.61, 100, kept)
 
