@@ -93,8 +93,8 @@ SHIFT, EXAMPLE_SHIFT = 3.0, 1.25
 """Put queries that may as well be answered as not at even odds: those with rivals, and those by
 example, which have none."""
 LENIENT = 0.55
-"""Added to the log odds of an item for its mark: where the collection holds what was asked for, few
-of the nearest are wrong."""
+"""Added to the log odds of an item for its mark: where the collection holds what was asked for, a
+hit that may well be right is not called weak."""
 BEST_SHARE = 0.65
 """How much of the z of the best file of its kind a hit needs, to belong as likely as not for its
 mark; in collections that hold good answers this is more than EVEN."""
