@@ -37,7 +37,9 @@ DOMAIN_TEMPLATES = {
 CLASS_SENTENCES = {"images": "a photo of {a}", "audio": "{label}"}
 """The one sentence per class that zero-shot evaluation asks with."""
 
-COLOURS = "red orange yellow green blue purple pink brown black white grey".split()  # noqa: SIM905
+COLOURS = (
+    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey",
+)  # fmt: skip
 
 _DOMAIN_OF_SET = {"emoji-noto": "emoji", "emoji-emojitwo": "emoji", "game-icons": "icon"}
 _UNCOUNTED = re.compile(r"(s|ing|water|rain|snow|fog|hair|sushi|bread|milk|juice|art)$")

@@ -114,7 +114,11 @@ def score(
     for row, part in enumerate(parts):
         check_current()
         columns = (
-            *(similarities[row], expected[row], odds[row], present[row], falls[row]),
+            similarities[row],
+            expected[row],
+            odds[row],
+            present[row],
+            falls[row],
             asked_as[row],
         )
         _compare(part, candidates, snapshot, columns)

@@ -270,6 +270,7 @@ class _OpenFileResponse(MediaResponse):
 
     @asynccontextmanager
     async def _open_file(self) -> AsyncIterator[AsyncFile[bytes]]:
+        """Give the file that is open, where the base class would open its path."""
         self._file.seek(0)
         yield AsyncFile(self._file)
 
